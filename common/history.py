@@ -1,0 +1,88 @@
+"""The record of what was proposed and measured: arrays of fixed capacity, and a size."""
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from common import types
+
+
+@chex.dataclass(frozen=True)
+class History:
+    """Everything proposed so far, in the order proposed.
+
+    Attributes:
+      archs: int32[N, L], canonical rows; -1 beyond `size`.
+      fitness: float32[N], a fraction in [0, 1]; NaN unless measured.
+      cost: float32[N], seconds; 0 unless measured or infeasible.
+      status: int32[N], one of `types.EMPTY`, `PENDING`, `MEASURED`, `INFEASIBLE`.
+      size: int32[], how many rows are not empty.
+    """
+
+    archs: chex.Array
+    fitness: chex.Array
+    cost: chex.Array
+    status: chex.Array
+    size: chex.Array
+
+
+def empty(capacity: int, num_decisions: int) -> History:
+    """Returns a history with room for `capacity` architectures of `num_decisions` decisions."""
+    return History(
+        archs=jnp.full((capacity, num_decisions), -1, jnp.int32),
+        fitness=jnp.full((capacity,), jnp.nan, jnp.float32),
+        cost=jnp.zeros((capacity,), jnp.float32),
+        status=jnp.full((capacity,), types.EMPTY, jnp.int32),
+        size=jnp.zeros((), jnp.int32),
+    )
+
+
+def append_pending(history: History, archs: chex.Array) -> History:
+    """Appends int32[B, L] `archs` as pending. Rows beyond the capacity are dropped."""
+    chex.assert_rank(archs, 2)
+    at = history.size + jnp.arange(archs.shape[0])
+    return history.replace(
+        archs=history.archs.at[at].set(archs, mode="drop"),
+        status=history.status.at[at].set(types.PENDING, mode="drop"),
+        size=jnp.minimum(history.size + archs.shape[0], history.status.shape[0]),
+    )
+
+
+def record(history: History, at: chex.Array, evaluation: types.Evaluation) -> History:
+    """Writes the results of the rows int32[B] `at`. Indices beyond the capacity are dropped.
+
+    A fitness that is not finite is recorded as infeasible, whatever `ok` says.
+    """
+    ok = evaluation.ok & jnp.isfinite(evaluation.fitness)
+    return history.replace(
+        fitness=history.fitness.at[at].set(jnp.where(ok, evaluation.fitness, jnp.nan), mode="drop"),
+        cost=history.cost.at[at].set(evaluation.cost, mode="drop"),
+        status=history.status.at[at].set(jnp.where(ok, types.MEASURED, types.INFEASIBLE), mode="drop"),
+    )
+
+
+def append(history: History, archs: chex.Array, evaluation: types.Evaluation) -> History:
+    """Appends measured int32[B, L] `archs`. Rows beyond the capacity are dropped."""
+    at = history.size + jnp.arange(archs.shape[0])
+    return record(append_pending(history, archs), at, evaluation)
+
+
+def is_measured(history: History) -> chex.Array:
+    """Returns bool[N], the rows with a fitness to learn from."""
+    return history.status == types.MEASURED
+
+
+def best(history: History) -> tuple[chex.Array, chex.Array]:
+    """Returns (index int32[], fitness float32[]) of the first best measured row; (0, -inf) if none."""
+    fitness = jnp.where(is_measured(history), history.fitness, -jnp.inf)
+    index = jnp.argmax(fitness)
+    return index.astype(jnp.int32), fitness[index]
+
+
+def contains(history: History, archs: chex.Array) -> chex.Array:
+    """Returns bool[B]: which of int32[B, L] `archs` the history holds, whatever their status."""
+
+    def one(arch):
+        return jnp.any(jnp.all(history.archs == arch, axis=1))
+
+    return jax.vmap(one)(archs)

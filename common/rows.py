@@ -1,0 +1,47 @@
+"""Sets of architecture rows: lexicographic order, look-up, duplicates."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def lexicographic_order(rows: np.ndarray) -> np.ndarray:
+    """Returns int[P], the permutation that sorts integer `rows` [P, L] lexicographically (on the host)."""
+    return np.lexsort(rows.T[::-1])
+
+
+def find(sorted_rows: chex.Array, rows: chex.Array) -> chex.Array:
+    """Looks rows up among sorted ones, by binary search.
+
+    Args:
+      sorted_rows: int[P, L], distinct and in lexicographic order.
+      rows: int[B, L].
+
+    Returns:
+      int32[B], the index of each row in `sorted_rows`, or P where it is not there (so that a scatter
+      with `mode="drop"` ignores it).
+    """
+    num_rows = sorted_rows.shape[0]
+
+    def one(row):
+        def halve(_, bounds):
+            low, high = bounds
+            middle = (low + high) // 2
+            differs = sorted_rows[middle] != row
+            at = jnp.argmax(differs)
+            is_less = jnp.any(differs) & (sorted_rows[middle, at] < row[at])
+            return jnp.where(is_less, middle + 1, low), jnp.where(is_less, high, middle)
+
+        steps = max(1, int(np.ceil(np.log2(num_rows + 1))))
+        low, _ = jax.lax.fori_loop(0, steps, halve, (jnp.int32(0), jnp.int32(num_rows)))
+        at = jnp.minimum(low, num_rows - 1)
+        return jnp.where(jnp.all(sorted_rows[at] == row), at, num_rows)
+
+    return jax.vmap(one)(rows.astype(sorted_rows.dtype)).astype(jnp.int32)
+
+
+def is_repeat(rows: chex.Array) -> chex.Array:
+    """Returns bool[B]: which rows of int[B, L] equal an earlier row of the same batch."""
+    equal = jnp.all(rows[:, None, :] == rows[None, :, :], axis=-1)
+    return jnp.any(jnp.tril(equal, k=-1), axis=1)

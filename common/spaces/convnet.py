@@ -1,0 +1,56 @@
+"""The plain ConvNet space of the LaNAS paper's motivating example (arXiv:1906.06832v1, section 1).
+
+One to five convolution layers, each with one of two widths and one of two kernels: 4 + 4^2 + ... + 4^5
+= 1,364 networks. What the two widths and kernels are is up to whoever trains them.
+"""
+
+import itertools
+
+import chex
+import jax.numpy as jnp
+import numpy as np
+
+from common import types
+from common.spaces import factory
+
+MAX_DEPTH = 5
+NUM_LAYERS = 4  # kinds of layer: (narrow or wide) x (small or large kernel)
+
+
+def space() -> types.SearchSpace:
+    """Returns the space: decision l is 0 for no layer, else 1 + 2 * is_wide + is_large_kernel.
+
+    A missing layer passes its input on, so rows that differ only in where layers are missing are one
+    network; the canonical row has its layers first.
+    """
+    return factory.search_space(
+        "convnet",
+        (1 + NUM_LAYERS,) * MAX_DEPTH,
+        size=sum(NUM_LAYERS**depth for depth in range(1, MAX_DEPTH + 1)),
+        describe=describe,
+        is_valid=lambda archs: jnp.any(archs > 0, axis=-1),
+        canonicalize=_canonicalize,
+        enumerate_rows=_enumerate,
+    )
+
+
+def layers(arch: np.ndarray) -> list[tuple[bool, bool]]:
+    """Returns (is_wide, is_large_kernel) of each layer of one row (5,), from input to output."""
+    return [(int(kind) > 2, int(kind) in (2, 4)) for kind in arch if kind]
+
+
+def describe(arch: np.ndarray) -> str:
+    """Returns a text of one row (5,), such as `narrow-small wide-large`."""
+    return " ".join(f"{('narrow', 'wide')[wide]}-{('small', 'large')[large]}" for wide, large in layers(arch))
+
+
+def _canonicalize(archs: chex.Array) -> chex.Array:
+    order = jnp.argsort(archs == 0, axis=-1, stable=True)
+    return jnp.take_along_axis(archs, order, axis=-1)
+
+
+def _enumerate() -> np.ndarray:
+    full = np.array(list(itertools.product(range(1 + NUM_LAYERS), repeat=MAX_DEPTH)), np.int32)
+    missing = full == 0
+    is_packed = ~np.any(missing[:, :-1] & ~missing[:, 1:], axis=1)
+    return full[is_packed & ~missing[:, 0]]

@@ -1,0 +1,151 @@
+"""Builds a `SearchSpace` from what is special about it; the rest follows from `num_choices`."""
+
+import itertools
+from collections.abc import Callable
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from common import types
+
+
+def search_space(
+    name: str,
+    num_choices: tuple[int, ...],
+    *,
+    size: int,
+    describe: Callable[[np.ndarray], str],
+    is_valid: Callable[[chex.Array], chex.Array] | None = None,
+    canonicalize: Callable[[chex.Array], chex.Array] | None = None,
+    features: Callable[[chex.Array], chex.Array] | None = None,
+    enumerate_rows: Callable[[], np.ndarray] | None = None,
+) -> types.SearchSpace:
+    """Returns a space; what is not given has a default.
+
+    Args:
+      name: the space's name.
+      num_choices: options at each of the L decisions.
+      size: number of distinct networks.
+      describe: one row -> text.
+      is_valid: int32[B, L] -> bool[B]; by default every row with choices in range is valid.
+      canonicalize: int32[B, L] -> int32[B, L]; by default every row is its own network.
+      features: int32[B, L] -> float32[B, F]; by default one-hot, F = sum(num_choices).
+      enumerate_rows: () -> every canonical valid row; by default the full product, where rows are
+        their own networks.
+    """
+
+    def in_range(archs):
+        return jnp.all((archs >= 0) & (archs < np.asarray(num_choices)), axis=-1)
+
+    def valid(archs):
+        return in_range(archs) & is_valid(archs) if is_valid else in_range(archs)
+
+    to_canonical = canonicalize or (lambda archs: archs)
+    neighbors = _neighbors(num_choices, valid, to_canonical)
+    if enumerate_rows is None and canonicalize is None and is_valid is None:
+
+        def enumerate_rows():
+            return np.array(list(itertools.product(*map(range, num_choices))), np.int32)
+
+    to_tokens, from_tokens, legal_tokens = _tokens(num_choices)
+    return types.SearchSpace(
+        name=name,
+        num_choices=num_choices,
+        size=size,
+        is_valid=valid,
+        canonicalize=to_canonical,
+        features=features or (lambda archs: one_hot(archs, num_choices)),
+        tokens=to_tokens,
+        from_tokens=from_tokens,
+        legal_tokens=legal_tokens,
+        sample=_sample(num_choices, valid, to_canonical),
+        mutate=_mutate(neighbors),
+        neighbors=neighbors,
+        enumerate=enumerate_rows,
+        describe=describe,
+    )
+
+
+def one_hot(archs: chex.Array, num_choices: tuple[int, ...]) -> chex.Array:
+    """Returns float32[B, sum(num_choices)], the one-hot code of each decision, side by side."""
+    columns = [jax.nn.one_hot(archs[:, i], n, dtype=jnp.float32) for i, n in enumerate(num_choices)]
+    return jnp.concatenate(columns, axis=-1)
+
+
+def distinct(archs: np.ndarray) -> np.ndarray:
+    """Returns the distinct rows of int[P, L] in lexicographic order, as int32 (on the host)."""
+    return np.unique(archs.astype(np.int32), axis=0)
+
+
+def _sample(num_choices, is_valid, canonicalize):
+    """Uniform decisions, drawn again where invalid."""
+    high = np.asarray(num_choices)
+
+    def draw(key, count):
+        return jax.random.randint(key, (count, len(num_choices)), 0, high)
+
+    def sample(key, count):
+        def redraw(carry):
+            key, archs = carry
+            key, subkey = jax.random.split(key)
+            return key, jnp.where(is_valid(archs)[:, None], archs, draw(subkey, count))
+
+        key, subkey = jax.random.split(key)
+        carry = (key, draw(subkey, count))
+        _, archs = jax.lax.while_loop(lambda carry: ~jnp.all(is_valid(carry[1])), redraw, carry)
+        return canonicalize(archs)
+
+    return sample
+
+
+def _neighbors(num_choices, is_valid, canonicalize):
+    """Every (decision, other choice) pair: K = sum(num_choices) - L rows."""
+    pairs = [(at, step) for at, n in enumerate(num_choices) for step in range(1, n)]
+    at, step = (np.asarray(column) for column in zip(*pairs, strict=True))
+
+    def neighbors(archs):
+        batch, length = archs.shape
+        changed = (archs[:, at] + step) % np.asarray(num_choices)[at]  # [B, K]
+        around = jnp.broadcast_to(archs[:, None, :], (batch, len(pairs), length))
+        around = around.at[:, np.arange(len(pairs)), at].set(changed).reshape(-1, length)
+        is_new = is_valid(around)
+        around = canonicalize(around).reshape(batch, len(pairs), length)
+        differs = jnp.any(around != archs[:, None, :], axis=-1)
+        return around, is_new.reshape(batch, -1) & differs
+
+    return neighbors
+
+
+def _mutate(neighbors):
+    """A uniform choice among the valid neighbours."""
+
+    def mutate(key, archs):
+        around, is_valid = neighbors(archs)
+        scores = jnp.where(is_valid, jax.random.uniform(key, is_valid.shape), -1.0)
+        at = jnp.argmax(scores, axis=1)
+        return jnp.take_along_axis(around, at[:, None, None], axis=1)[:, 0]
+
+    return mutate
+
+
+def _tokens(num_choices):
+    """Decisions with equal numbers of choices at all positions share one vocabulary."""
+    legal = np.arange(max(num_choices))[None, :] < np.asarray(num_choices)[:, None]
+    return (lambda archs: archs), (lambda tokens: tokens), legal
+
+
+def check_rows(archs: np.ndarray, space: types.SearchSpace) -> None:
+    """Raises a `ValueError` that names the first row of int[P, L] that is not a valid canonical one."""
+    archs = np.asarray(archs)
+    if archs.ndim != 2 or archs.shape[1] != len(space.num_choices):
+        raise ValueError(f"archs of {space.name} have shape (any, {len(space.num_choices)}); got {archs.shape}")
+    archs = archs.astype(np.int32)
+    is_good = np.asarray(space.is_valid(archs)) & np.all(np.asarray(space.canonicalize(archs)) == archs, axis=1)
+    if not is_good.all():
+        at = int(np.argmin(is_good))
+        raise ValueError(
+            f"row {at} of {len(archs)}, {archs[at].tolist()}, is not a valid canonical architecture of {space.name}; "
+            "check it with `is_valid` and rewrite it with `canonicalize`"
+        )

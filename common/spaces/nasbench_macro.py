@@ -1,0 +1,28 @@
+"""NAS-Bench-Macro: 8 layers, 3 choices a layer (arXiv:2103.11922, section 5).
+
+As in NAS-Bench-201 every row was trained apart, so `canonicalize` is the identity.
+"""
+
+import numpy as np
+
+from common import types
+from common.spaces import factory
+
+CHOICES = ("identity", "mb3_k3", "mb6_k5")  # mbE_kK: inverted residual of expansion E and kernel K
+
+
+def space() -> types.SearchSpace:
+    """Returns the space: one decision a layer, from input to output, with the ids of `CHOICES`."""
+    return factory.search_space("nasbench_macro", (3,) * 8, size=3**8, describe=describe)
+
+
+def describe(arch: np.ndarray) -> str:
+    """Returns the names of the choices of one row (8,)."""
+    return " ".join(CHOICES[int(choice)] for choice in arch)
+
+
+def from_key(text: str) -> np.ndarray:
+    """Returns int32[8], the row of the table's key of eight digits 0 to 2."""
+    if len(text) != 8 or set(text) - set("012"):
+        raise ValueError(f"a NAS-Bench-Macro architecture is eight digits 0 to 2; got {text!r}")
+    return np.array([int(digit) for digit in text], np.int32)

@@ -1,0 +1,124 @@
+"""The contracts between the rooms of this project, and the letters of its shapes.
+
+Shape letters, the same in every docstring:
+
+  B  batch             N  capacity of a history   L  decisions of an architecture
+  T  tokens            V  vocabulary              H  hidden units
+  F  features          I  inner nodes of a tree   M  all nodes of a tree
+  P  rows of a pool    S  training runs (seeds) of one architecture
+
+An architecture is a row of L small integers, so a batch is `int32[B, L]`. Tokens, features, graphs,
+networks and text are functions of the row.
+
+Every contract is a bundle of functions that take and return arrays. A function that needs large arrays
+of its own (a table, a pool) is a `jax.tree_util.Partial` holding them: a `Partial` is a pytree, so the
+drivers hand these arrays to compiled code as arguments. Captured as constants they would be folded into
+the program, which is slow to compile and held twice in memory.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import chex
+import numpy as np
+
+# Status of a history row.
+EMPTY, PENDING, MEASURED, INFEASIBLE = 0, 1, 2, 3
+
+
+@chex.dataclass(frozen=True)
+class Evaluation:
+    """What measuring a batch of architectures gave.
+
+    Attributes:
+      fitness: float32[B], a fraction in [0, 1], larger is better. Meaningless where `ok` is False.
+      cost: float32[B], seconds of training that the measurement took (or would have taken).
+      ok: bool[B], False where the training diverged, ran out of memory or the architecture is invalid.
+    """
+
+    fitness: chex.Array
+    cost: chex.Array
+    ok: chex.Array
+
+
+class SearchSpace(NamedTuple):
+    """A set of architectures, and what can be done with its rows.
+
+    All functions on `archs` take `int32[B, L]`, are pure and traceable.
+
+    Attributes:
+      name: its key in `common.spaces.SPACES`.
+      num_choices: options at each of the L decisions; row[l] is in [0, num_choices[l]).
+      size: number of distinct networks.
+      is_valid: archs -> bool[B].
+      canonicalize: archs -> int32[B, L]; equal networks get equal rows. Undefined for invalid rows.
+      features: archs -> float32[B, F], what regressors fit.
+      tokens: archs -> int32[B, T], what sequence models read and write.
+      from_tokens: int32[B, T] -> archs, the inverse of `tokens`.
+      legal_tokens: bool[T, V], the tokens that may stand at each position.
+      sample: (key, count) -> int32[count, L], valid canonical rows, drawn independently.
+      mutate: (key, archs) -> int32[B, L], valid canonical rows, one decision away and different.
+      neighbors: archs -> (int32[B, K, L], bool[B, K]): every row one decision away, canonical, and
+        which of them are valid.
+      enumerate: () -> int32[P, L] NumPy array of all canonical valid rows in lexicographic order,
+        or None where the space is too large to list.
+      describe: one row (L,) -> text for people.
+    """
+
+    name: str
+    num_choices: tuple[int, ...]
+    size: int
+    is_valid: Callable[[chex.Array], chex.Array]
+    canonicalize: Callable[[chex.Array], chex.Array]
+    features: Callable[[chex.Array], chex.Array]
+    tokens: Callable[[chex.Array], chex.Array]
+    from_tokens: Callable[[chex.Array], chex.Array]
+    legal_tokens: np.ndarray
+    sample: Callable[[chex.PRNGKey, int], chex.Array]
+    mutate: Callable[[chex.PRNGKey, chex.Array], chex.Array]
+    neighbors: Callable[[chex.Array], tuple[chex.Array, chex.Array]]
+    enumerate: Callable[[], np.ndarray] | None
+    describe: Callable[[np.ndarray], str]
+
+
+class Evaluator(NamedTuple):
+    """A source of fitness.
+
+    Attributes:
+      name: what is measured, for results: for example "nasbench201/cifar10".
+      space: the space whose rows it takes.
+      protocol: "validation", or "test" for the test-oracle protocol of the LaNAS paper.
+      evaluate: (key, archs) -> `Evaluation`; all that a search may learn from.
+      test: (key, archs) -> `Evaluation`; for reports, after the search.
+      optimum: the best fitness that `evaluate` can give, where known, else None.
+      num_archs: how many distinct architectures it can measure, where limited, else None.
+      is_traceable: whether `evaluate` and `test` can live inside `jit`.
+    """
+
+    name: str
+    space: SearchSpace
+    protocol: str
+    evaluate: Callable[[chex.PRNGKey, chex.Array], Evaluation]
+    test: Callable[[chex.PRNGKey, chex.Array], Evaluation]
+    optimum: float | None
+    num_archs: int | None
+    is_traceable: bool
+
+
+class Searcher(NamedTuple):
+    """A way to propose architectures. There is no `tell`: telling is appending to the history.
+
+    Attributes:
+      name: its name in results.
+      count: architectures that it proposes a round, unless the caller wants another number.
+      init: (key, history) -> state, any pytree of arrays, opaque to the caller. The (empty or filled)
+        history tells it the capacity.
+      propose: (key, state, history, *, count) -> (int32[count, L], state). Pure; exactly `count` valid
+        canonical rows, all different and none in the history. Shapes depend on `count` and on the
+        capacity alone.
+    """
+
+    name: str
+    count: int
+    init: Callable[[chex.PRNGKey, Any], Any]
+    propose: Callable[..., tuple[chex.Array, Any]]

@@ -1,0 +1,1 @@
+"""Command-line programs. Flags are read here and nowhere else."""

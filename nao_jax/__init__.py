@@ -1,0 +1,1 @@
+"""NAO: search by gradient ascent in a learned continuous space (arXiv:1808.07233)."""

@@ -1,0 +1,25 @@
+"""Strict settings for every test: CPU, no silent rank promotion, no key used twice."""
+
+import os
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import jax
+import pytest
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_debug_key_reuse", True)
+jax.config.update("jax_compilation_cache_dir", None)
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leaves slow tests out unless a marker expression or `--run-slow` asks for them."""
+    if config.getoption("--run-slow") or config.getoption("-m"):
+        return
+    for item in items:
+        if "slow" in item.keywords:
+            item.add_marker(pytest.mark.skip(reason="slow: run `make test-all`"))
+
+
+def pytest_addoption(parser):
+    parser.addoption("--run-slow", action="store_true", help="run the tests marked slow as well")
