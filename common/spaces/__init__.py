@@ -1,12 +1,13 @@
 """Search spaces by name. A new space is one file and one line in `SPACES`."""
 
 from common import types
-from common.spaces import convnet, nasbench201, nasbench_macro
+from common.spaces import convnet, nasbench101, nasbench201, nasbench_macro
 
 SPACES: dict[str, types.SearchSpace] = {
     space.name: space
     for space in (
         convnet.space(),
+        nasbench101.space(),
         nasbench201.space(),
         nasbench_macro.space(),
     )

@@ -20,6 +20,7 @@ def search_space(
     is_valid: Callable[[chex.Array], chex.Array] | None = None,
     canonicalize: Callable[[chex.Array], chex.Array] | None = None,
     features: Callable[[chex.Array], chex.Array] | None = None,
+    neighbors: Callable[[chex.Array], tuple[chex.Array, chex.Array]] | None = None,
     enumerate_rows: Callable[[], np.ndarray] | None = None,
 ) -> types.SearchSpace:
     """Returns a space; what is not given has a default.
@@ -32,18 +33,20 @@ def search_space(
       is_valid: int32[B, L] -> bool[B]; by default every row with choices in range is valid.
       canonicalize: int32[B, L] -> int32[B, L]; by default every row is its own network.
       features: int32[B, L] -> float32[B, F]; by default one-hot, F = sum(num_choices).
+      neighbors: int32[B, L] -> (int32[B, K, L], bool[B, K]), see `types.SearchSpace`; by default every
+        change of one decision. `mutate` draws among them.
       enumerate_rows: () -> every canonical valid row; by default the full product, where rows are
         their own networks.
     """
 
     def in_range(archs):
-        return jnp.all((archs >= 0) & (archs < np.asarray(num_choices)), axis=-1)
+        return jnp.all((archs >= 0) & (archs < np.asarray(num_choices)[None]), axis=-1)
 
     def valid(archs):
         return in_range(archs) & is_valid(archs) if is_valid else in_range(archs)
 
     to_canonical = canonicalize or (lambda archs: archs)
-    neighbors = _neighbors(num_choices, valid, to_canonical)
+    neighbors = neighbors or _neighbors(num_choices, valid, to_canonical)
     if enumerate_rows is None and canonicalize is None and is_valid is None:
 
         def enumerate_rows():
@@ -81,7 +84,7 @@ def distinct(archs: np.ndarray) -> np.ndarray:
 
 def _sample(num_choices, is_valid, canonicalize):
     """Uniform decisions, drawn again where invalid."""
-    high = np.asarray(num_choices)
+    high = np.asarray(num_choices)[None]
 
     def draw(key, count):
         return jax.random.randint(key, (count, len(num_choices)), 0, high)
@@ -107,7 +110,7 @@ def _neighbors(num_choices, is_valid, canonicalize):
 
     def neighbors(archs):
         batch, length = archs.shape
-        changed = (archs[:, at] + step) % np.asarray(num_choices)[at]  # [B, K]
+        changed = (archs[:, at] + step[None]) % np.asarray(num_choices)[None, at]  # [B, K]
         around = jnp.broadcast_to(archs[:, None, :], (batch, len(pairs), length))
         around = around.at[:, np.arange(len(pairs)), at].set(changed).reshape(-1, length)
         is_new = is_valid(around)

@@ -1,0 +1,204 @@
+import itertools
+
+import chex
+import jax
+import numpy as np
+import pytest
+from absl.testing import parameterized
+
+from common import rows
+from common.spaces import nasbench101, nasbench101_graphs
+
+CONV1X1, CONV3X3, MAXPOOL = range(3)
+SPACE = nasbench101.space()
+BATCH = 1024
+
+
+def batched(function):
+    """Compiled once, whatever the number of rows: applied to batches of one size."""
+    compiled = jax.jit(function)
+
+    def run(archs):
+        padding = np.repeat(archs[-1:], -len(archs) % BATCH, axis=0)
+        parts = [compiled(part) for part in np.concatenate([archs, padding]).reshape(-1, BATCH, 26)]
+        return jax.tree.map(lambda *parts: np.concatenate(parts)[: len(archs)], *parts)
+
+    return run
+
+
+CANONICALIZE = batched(SPACE.canonicalize)
+IS_VALID = batched(SPACE.is_valid)
+NEIGHBORS = batched(SPACE.neighbors)
+# The cell that the LaNAS authors print in their code, vertices numbered as they do.
+LANAS_EDGES = ((0, 1), (0, 2), (0, 3), (0, 4), (0, 6), (1, 4), (2, 3), (3, 4), (4, 6))
+
+
+def row(edges, operations=(0, 0, 0, 0, 0)):
+    return np.array([edge in edges for edge in nasbench101_graphs.EDGES] + list(operations), np.int32)
+
+
+def random_rows(seed, count):
+    """Uniform valid rows, not canonical."""
+    archs = np.random.default_rng(seed).integers(0, SPACE.num_choices, (2 * count, 26)).astype(np.int32)
+    return archs[IS_VALID(archs)][:count]
+
+
+def renumbered(arch, rng):
+    """The same graph, its inner vertices in a random order in which edges point forwards."""
+    has = np.zeros((7, 7), int)
+    has[nasbench101_graphs.SOURCES, nasbench101_graphs.TARGETS] = arch[:21]
+    order, left = [0], set(range(1, 6))
+    while left:
+        order.append(rng.choice(sorted(v for v in left if not any(has[u, v] for u in left))))
+        left.remove(order[-1])
+    order.append(6)
+    edges = has[np.ix_(order, order)][nasbench101_graphs.SOURCES, nasbench101_graphs.TARGETS]
+    return np.concatenate([edges, arch[[20 + v for v in order[1:-1]]]]).astype(np.int32)
+
+
+class EnumerationTest(chex.TestCase):
+    def test_lists_the_published_number_of_networks_by_size(self):
+        listed = SPACE.enumerate()
+        chex.assert_shape(listed, (423_624, 26))
+        assert listed.dtype == np.int32
+        assert SPACE.size == len(listed)
+        num_vertices = nasbench101_graphs.is_kept(listed[:, :21]).sum(axis=1)
+        assert np.bincount(num_vertices).tolist() == [0, 0, 1, 6, 84, 2441, 62010, 359082]
+        assert listed[:, :21].sum(axis=1).max() == 9
+
+    def test_rows_are_distinct_in_order_and_shared(self):
+        listed = SPACE.enumerate()
+        codes = listed.astype(np.int64) @ 3 ** np.arange(26)[::-1]
+        assert (np.diff(codes) > 0).all()
+        assert SPACE.enumerate() is listed
+        with pytest.raises(ValueError, match="read-only"):
+            listed[0, 0] = 1
+
+    def test_all_rows_are_valid_and_canonical(self):
+        listed = SPACE.enumerate()
+        assert IS_VALID(listed).all()
+        np.testing.assert_array_equal(jax.jit(SPACE.canonicalize)(listed), listed)
+
+    def test_holds_every_network_that_can_be_drawn(self):
+        found = np.asarray(jax.jit(rows.find)(SPACE.enumerate(), CANONICALIZE(random_rows(1, 5000))))
+        assert found.max() < SPACE.size
+
+
+class CanonicalTest(chex.TestCase):
+    @chex.variants(with_jit=True, without_jit=True)
+    def test_a_cell_by_hand(self):
+        # Only the order 2, 3, 1, 4 of its vertices gives an edge from the new 1 to the new 2.
+        archs = row(LANAS_EDGES, (CONV3X3, CONV1X1, MAXPOOL, CONV3X3, MAXPOOL))
+        expected = row(
+            ((0, 1), (0, 2), (0, 3), (0, 4), (0, 6), (1, 2), (2, 4), (3, 4), (4, 6)),
+            (CONV1X1, MAXPOOL, CONV3X3, CONV3X3, 0),
+        )
+        np.testing.assert_array_equal(self.variant(nasbench101_graphs.canonicalize)(archs[None])[0], expected)
+
+    def test_networks_of_up_to_five_vertices_against_brute_force(self):
+        """Two labelled cells get one row exactly where some renumbering makes them equal."""
+        for size, num_networks in ((2, 1), (3, 6), (4, 84), (5, 2441)):
+            vertices = (*range(size - 1), 6)
+            pairs = list(itertools.combinations(vertices, 2))
+            orders = [dict(zip(vertices, (0, *p, 6))) for p in itertools.permutations(vertices[1:-1])]
+            archs, names = [], []
+            for bits in itertools.product((0, 1), repeat=len(pairs)):
+                edges = [pair for pair, bit in zip(pairs, bits) if bit]
+                # With forward edges, all vertices are on a path if each has an edge in and one out.
+                if (
+                    len(edges) > 9
+                    or {u for u, _ in edges} != set(vertices[:-1])
+                    or {v for _, v in edges} != set(vertices[1:])
+                ):
+                    continue
+                for operations in itertools.product(range(3), repeat=size - 2):
+                    archs.append(row(edges, operations + (0,) * (7 - size)))
+                    labels = dict(zip(vertices[1:-1], operations))
+                    names.append(
+                        min(
+                            (sorted((to[u], to[v]) for u, v in edges), sorted((to[v], o) for v, o in labels.items()))
+                            for to in orders
+                        )
+                    )
+            canonical = CANONICALIZE(np.array(archs))
+            pairs_of_names = {(str(name), arch.tobytes()) for name, arch in zip(names, canonical)}
+            assert len({str(name) for name in names}) == num_networks
+            assert len({arch.tobytes() for arch in canonical}) == num_networks
+            assert len(pairs_of_names) == num_networks
+
+    def test_does_not_depend_on_the_numbering(self):
+        rng = np.random.default_rng(2)
+        listed = SPACE.enumerate()
+        archs = np.concatenate([random_rows(3, 1000), listed[rng.choice(len(listed), 1000, replace=False)]])
+        canonical = CANONICALIZE(archs)
+        for _ in range(5):
+            others = np.array([renumbered(arch, rng) for arch in archs])
+            assert np.any(others != archs, axis=1).mean() > 0.5
+            np.testing.assert_array_equal(CANONICALIZE(others), canonical)
+
+    def test_is_idempotent_and_ignores_what_pruning_drops(self):
+        archs = random_rows(4, 2000)
+        canonical = CANONICALIZE(archs)
+        np.testing.assert_array_equal(CANONICALIZE(canonical), canonical)
+        np.testing.assert_array_equal(nasbench101_graphs.prune(canonical), canonical)
+        np.testing.assert_array_equal(CANONICALIZE(nasbench101_graphs.prune(archs)), canonical)
+        dangling = row(((0, 3), (3, 6), (0, 1), (1, 2), (4, 6)), (MAXPOOL, CONV3X3, CONV3X3, MAXPOOL, CONV3X3))
+        np.testing.assert_array_equal(CANONICALIZE(dangling[None])[0], row(((0, 1), (1, 6)), (CONV3X3, 0, 0, 0, 0)))
+
+    def test_missing_vertices_are_last(self):
+        kept = nasbench101_graphs.is_kept(SPACE.enumerate()[:, :21])[:, 1:-1]
+        assert not (~kept[:, :-1] & kept[:, 1:]).any()
+
+
+class ValidityTest(parameterized.TestCase):
+    @parameterized.parameters(
+        (row(((0, 6),)), True),
+        (row(()), False),
+        (row(((0, 1), (1, 2), (3, 6))), False),
+        (row(nasbench101_graphs.EDGES), False),
+        (row(LANAS_EDGES), True),
+        (row((*LANAS_EDGES, (1, 6))), False),
+        # Ten edges, but 5 leads nowhere: its two do not count.
+        (row((*LANAS_EDGES[1:], (0, 5), (2, 5))), True),
+        (row(((0, 6),), (0, 0, 3, 0, 0)), False),
+        (np.full((26,), -1, np.int32), False),
+    )
+    def test_by_hand(self, arch, expected):
+        assert bool(IS_VALID(arch[None])[0]) == expected
+
+    def test_samples_are_valid_and_canonical(self):
+        archs = np.asarray(jax.jit(SPACE.sample, static_argnums=1)(jax.random.key(0), 500))
+        assert IS_VALID(archs).all()
+        np.testing.assert_array_equal(CANONICALIZE(archs), archs)
+        assert len(np.unique(archs, axis=0)) > 250
+
+
+class NeighborsTest(chex.TestCase):
+    def test_the_smallest_cell_can_grow_in_three_ways(self):
+        around, is_new = NEIGHBORS(row(((0, 6),))[None])
+        chex.assert_shape(around, (1, 76, 26))
+        expected = [row(((0, 1), (0, 6), (1, 6)), (operation, 0, 0, 0, 0)) for operation in range(3)]
+        np.testing.assert_array_equal(np.unique(around[is_new], axis=0), expected)
+
+    def test_neighbors_are_other_canonical_networks(self):
+        archs = SPACE.enumerate()[::4001]
+        around, is_new = NEIGHBORS(archs)
+        flat = around[is_new]
+        assert IS_VALID(flat).all()
+        np.testing.assert_array_equal(CANONICALIZE(flat), flat)
+        assert not (around == archs[:, None]).all(axis=2)[is_new].any()
+        assert is_new.sum(axis=1).min() >= 3
+        mutants = np.asarray(jax.jit(SPACE.mutate)(jax.random.key(1), archs))
+        assert (is_new & (around == mutants[:, None]).all(axis=2)).any(axis=1).all()
+
+    def test_every_network_of_up_to_five_vertices_can_be_reached_from_the_smallest(self):
+        listed = SPACE.enumerate()
+        small = listed[nasbench101_graphs.is_kept(listed[:, :21]).sum(axis=1) <= 5]
+        around, is_new = NEIGHBORS(small)
+        found = np.asarray(jax.jit(rows.find)(small, around.reshape(-1, 26))).reshape(is_new.shape)
+        is_step = is_new & (found < len(small))
+        reached = (small[:, :21].sum(axis=1) == 1) & (small[:, 5] == 1)
+        assert reached.sum() == 1
+        for _ in range(20):
+            reached[found[reached][is_step[reached]]] = True
+        assert reached.all()
