@@ -83,6 +83,6 @@ def contains(history: History, archs: chex.Array) -> chex.Array:
     """Returns bool[B]: which of int32[B, L] `archs` the history holds, whatever their status."""
 
     def one(arch):
-        return jnp.any(jnp.all(history.archs == arch, axis=1))
+        return jnp.any(jnp.all(history.archs == arch[None], axis=1))
 
     return jax.vmap(one)(archs)

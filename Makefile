@@ -1,0 +1,28 @@
+# Everything is set up in .venv from python3 (3.11 or later) with venv and pip.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: search test test-all lint clean
+
+search: .venv/installed  ## LaNAS on the built-in benchmark
+	$(BIN)/python -m launch.lanas
+
+test: .venv/installed  ## the tests, slow ones left out
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest -n 2
+
+test-all: .venv/installed  ## the slow tests too
+	$(BIN)/python -m pytest -n 2 --run-slow
+
+lint: .venv/installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.venv/installed: setup.py constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	touch $@
+
+clean:
+	rm -rf .venv build *.egg-info

@@ -1,0 +1,206 @@
+"""Architectures that a history does not hold: where a row is in it, and draws of rows that are new.
+
+A search measures no architecture twice, so every searcher asks where a row is in the history and
+draws rows that are not there. Where the space can be listed (its rows are the pool), an index from
+pool to history is kept as state: a look-up is a binary search in the pool however long the history
+is, and a draw is exactly uniform over the unused pool. Elsewhere rows are compared with the history's,
+and samples that it holds are drawn again.
+"""
+
+from collections.abc import Callable
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from common import history as history_lib
+from common import rows, types
+
+MAX_POOL_SIZE = 1_000_000
+_MAX_POOL_DRAWS = 16  # then the unused pool is looked through, which costs O(P)
+_MAX_SAMPLE_DRAWS = 1000
+
+
+@chex.dataclass(frozen=True)
+class Index:
+    """Where the rows of the pool are in the history. The part of a searcher's state that this file owns.
+
+    Attributes:
+      places: int32[P], the position in the history of each row of the pool, or N where it is not there.
+      num_indexed: int32[], how many rows of the history have been looked at.
+    """
+
+    places: chex.Array
+    num_indexed: chex.Array
+
+
+@chex.dataclass(frozen=True)
+class Known:
+    """A history ready for look-ups, for the time of one `propose`.
+
+    Attributes:
+      pool: int32[P, L] from `pool_of`.
+      index: index of all of the history.
+      history: the history.
+    """
+
+    pool: chex.Array
+    index: Index
+    history: history_lib.History
+
+
+def pool_of(space: types.SearchSpace) -> chex.Array:
+    """Returns int32[P, L], all rows of the space in lexicographic order; P = 0 where it is too large to list."""
+    if space.enumerate is None or space.size > MAX_POOL_SIZE:
+        return jnp.zeros((0, len(space.num_choices)), jnp.int32)
+    return jnp.asarray(space.enumerate(), jnp.int32)
+
+
+def empty_index(pool: chex.Array, history: history_lib.History) -> Index:
+    """Returns the index of nothing, for histories of the capacity of this one; `know` fills it."""
+    return Index(
+        places=jnp.full(pool.shape[:1], history.status.shape[0], jnp.int32),
+        num_indexed=jnp.zeros((), jnp.int32),
+    )
+
+
+def know(pool: chex.Array, index: Index, history: history_lib.History, *, count: int) -> Known:
+    """Brings `index` up to the history, which may have grown by any number of rows.
+
+    Args:
+      pool: int32[P, L] from `pool_of`.
+      index: the index after the last round.
+      history: the history, grown at its end since.
+      count: about how many rows it grew by, for speed.
+    """
+
+    def look(index):
+        at = index.num_indexed + jnp.arange(count)
+        new = history.archs.at[at].get(mode="fill", fill_value=-1)
+        new = jnp.where((at < history.size)[:, None], new, -1)
+        places = index.places.at[rows.find(pool, new)].set(at, mode="drop") if pool.shape[0] else index.places
+        return Index(places=places, num_indexed=jnp.minimum(index.num_indexed + count, history.size))
+
+    # The first step stands outside the loop: under `vmap` each turn of a loop copies all that it carries.
+    index = jax.lax.while_loop(lambda index: index.num_indexed < history.size, look, look(index))
+    return Known(pool=pool, index=index, history=history)
+
+
+def find(known: Known, archs: chex.Array) -> chex.Array:
+    """Returns int32[B], the position in the history of each of int32[B, L] `archs`, or N where it is not there."""
+    capacity = known.history.status.shape[0]
+    if known.pool.shape[0]:
+        return known.index.places.at[rows.find(known.pool, archs)].get(mode="fill", fill_value=capacity)
+    is_same = jnp.all(archs[:, None, :] == known.history.archs[None, :, :], axis=-1)
+    return jnp.where(jnp.any(is_same, axis=1), jnp.argmax(is_same, axis=1), capacity).astype(jnp.int32)
+
+
+def fill(
+    key: chex.PRNGKey,
+    known: Known,
+    archs: chex.Array,
+    is_filled: chex.Array,
+    *,
+    draw: Callable[[chex.PRNGKey], chex.Array],
+    max_draws: chex.Array | int,
+) -> tuple[chex.Array, chex.Array]:
+    """Fills the free rows of a batch with new and different ones, drawing again where a draw is neither.
+
+    Args:
+      key: random key.
+      known: what is not new.
+      archs: int32[B, L], the batch.
+      is_filled: bool[B], the rows to keep; they are new and all different.
+      draw: key -> int32[B, L] valid canonical rows.
+      max_draws: int32[], how many times to draw at most.
+
+    Returns:
+      The batch and which of its rows are filled now; its other rows are of the last draw.
+    """
+    batch, capacity = archs.shape[0], known.history.status.shape[0]
+
+    def is_needed(carry):
+        _, _, is_filled, num_draws = carry
+        return ~jnp.all(is_filled) & (num_draws < max_draws)
+
+    def again(carry):
+        key, archs, is_filled, num_draws = carry
+        key, subkey = jax.random.split(key)
+        drawn = draw(subkey)
+        kept = jnp.where(is_filled[:, None], archs, -1)
+        is_repeat = rows.is_repeat(jnp.concatenate([kept, drawn]))[batch:]
+        is_new = ~is_repeat & (find(known, drawn) == capacity)
+        return key, jnp.where(is_filled[:, None], archs, drawn), is_filled | is_new, num_draws + 1
+
+    carry = (key, archs, is_filled, jnp.zeros((), jnp.int32))
+    _, archs, is_filled, _ = jax.lax.while_loop(is_needed, again, carry)
+    return archs, is_filled
+
+
+def complete(
+    key: chex.PRNGKey, space: types.SearchSpace, known: Known, archs: chex.Array, is_filled: chex.Array
+) -> chex.Array:
+    """Fills the free rows of a batch with random new ones.
+
+    Where there is a pool, the draw is uniform over its rows that are neither in the history nor in the
+    batch, without replacement, down to the last such row. Elsewhere rows come from `space.sample`, drawn
+    again up to 1,000 times. Only where no new row is left (or found) do known ones come instead.
+
+    Args:
+      key: random key.
+      space: the search space.
+      known: what is not new.
+      archs: int32[B, L], the batch.
+      is_filled: bool[B], the rows to keep; they are new and all different.
+
+    Returns:
+      int32[B, L], the batch.
+
+    Raises:
+      ValueError: if the space has fewer than B architectures.
+    """
+    batch, num_rows = archs.shape[0], known.pool.shape[0]
+    if batch > space.size:
+        raise ValueError(f"count = {batch} different architectures; {space.name} has {space.size}, ask for no more")
+    if not num_rows:
+
+        def sample(key):
+            return space.sample(key, batch)
+
+        return fill(key, known, archs, is_filled, draw=sample, max_draws=_MAX_SAMPLE_DRAWS)[0]
+
+    def draw(key):
+        return known.pool[jax.random.randint(key, (batch,), 0, num_rows)]
+
+    key, last_key = jax.random.split(key)
+    archs, is_filled = fill(key, known, archs, is_filled, draw=draw, max_draws=_MAX_POOL_DRAWS)
+    return _complete_from_pool(last_key, known, archs, is_filled)
+
+
+def _complete_from_pool(key, known, archs, is_filled):
+    """Ranks the unused pool at random and takes the first.
+
+    A loop of at most one turn, as under `vmap` a `cond` would run both branches. It carries the key: what a
+    loop does not change, the compiler moves out of it and runs every time.
+    """
+    batch, num_rows = archs.shape[0], known.pool.shape[0]
+
+    def take(carry):
+        key, archs, is_filled = carry
+        key, subkey = jax.random.split(key)
+        at_kept = rows.find(known.pool, jnp.where(is_filled[:, None], archs, -1))
+        is_free = (known.index.places == known.history.status.shape[0]).at[at_kept].set(False, mode="drop")
+        scores = jnp.where(is_free, jax.random.uniform(subkey, (num_rows,)), -1.0)
+        _, best = jax.lax.top_k(scores, batch)
+        rank = jnp.cumsum(~is_filled) - 1
+        taken = known.pool[best[jnp.maximum(rank, 0)]]
+        return key, jnp.where(is_filled[:, None], archs, taken), jnp.ones_like(is_filled)
+
+    return jax.lax.while_loop(lambda carry: ~jnp.all(carry[2]), take, (key, archs, is_filled))[1]
+
+
+def check_at_least_one(**values: int) -> None:
+    """Raises a `ValueError` that names the first argument below 1."""
+    for name, value in values.items():
+        if value < 1:
+            raise ValueError(f"{name} = {value}; choose 1 or more")

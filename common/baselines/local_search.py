@@ -1,0 +1,134 @@
+"""Local search: climb from neighbour to neighbour, start again at a local optimum (arXiv:2005.02960)."""
+
+import dataclasses
+from typing import Annotated
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from common import history as history_lib
+from common import rows, types
+from common.baselines import fresh
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Settings of local search."""
+
+    count: Annotated[int, "architectures proposed a round"] = 1
+
+    def __post_init__(self):
+        fresh.check_at_least_one(count=self.count)
+
+
+@chex.dataclass(frozen=True)
+class State:
+    """Where the climb is.
+
+    Attributes:
+      index: index of the history.
+      centre: int32[L], the architecture whose neighbours are being measured.
+      is_started: bool[], False before the first round.
+    """
+
+    index: fresh.Index
+    centre: chex.Array
+    is_started: chex.Array
+
+
+def searcher(space: types.SearchSpace, **config) -> types.Searcher:
+    """Returns local search, in the simplest version of the paper, with which it reports its results.
+
+    All neighbours of the centre are measured, then the best of them becomes the centre if it is better
+    (the paper's variants move to the first better one, or go on at a local optimum). Where none is, the
+    centre is a local optimum and the next climb starts from a random new architecture. What an earlier
+    climb measured is not measured again, but counts when the best neighbour is looked for. A centre that
+    turns out infeasible is left at once.
+
+    With `count` > 1 a start is proposed together with neighbours of it; where fewer neighbours than
+    `count` are left to measure, random new architectures fill the round. Neighbours that are still pending
+    are not waited for.
+
+    Args:
+      space: the search space.
+      **config: fields of `Config`.
+
+    Raises:
+      ValueError: if a setting is out of range.
+    """
+    settings = Config(**config)
+
+    def init(pool: chex.Array, key: chex.PRNGKey, history: history_lib.History) -> State:
+        del key
+        return State(
+            index=fresh.empty_index(pool, history),
+            centre=jnp.zeros((len(space.num_choices),), jnp.int32),
+            is_started=jnp.zeros((), bool),
+        )
+
+    def propose(
+        pool: chex.Array, key: chex.PRNGKey, state: State, history: history_lib.History, *, count: int
+    ) -> tuple[chex.Array, State]:
+        known = fresh.know(pool, state.index, history, count=count)
+        start_key, order_key, rest_key = jax.random.split(key, 3)
+        centre, is_over = _climb(space, known, state.centre)
+        is_start = is_over | ~state.is_started
+        centre = fresh.complete(start_key, space, known, centre[None], ~is_start[None])[0]
+        archs, is_filled = _around(order_key, space, known, centre, count=count)
+        archs = fresh.complete(rest_key, space, known, archs, is_filled)
+        return archs, State(index=known.index, centre=centre, is_started=jnp.ones((), bool))
+
+    pool = fresh.pool_of(space)
+    return types.Searcher(
+        name="local_search",
+        count=settings.count,
+        init=jax.tree_util.Partial(init, pool),
+        propose=jax.tree_util.Partial(propose, pool),
+    )
+
+
+def _climb(space, known, centre):
+    """Moves to better neighbours as far as the history goes. Returns where, and whether the climb is over there."""
+
+    def look(centre):
+        around, is_open, fitness = _neighbors(space, known, centre)
+        best = jnp.argmax(fitness)
+        has_open = jnp.any(is_open)
+        return around[best], ~has_open & (fitness[best] > _fitness(known, centre[None])[0]), has_open
+
+    def move(carry):
+        _, (target, _, _) = carry
+        return target, look(target)
+
+    centre, (_, _, has_open) = jax.lax.while_loop(lambda carry: carry[1][1], move, (centre, look(centre)))
+    at = fresh.find(known, centre[None])[0]
+    is_infeasible = known.history.status.at[at].get(mode="fill", fill_value=types.EMPTY) == types.INFEASIBLE
+    return centre, ~has_open | is_infeasible
+
+
+def _around(key, space, known, centre, *, count):
+    """The first rows of a round: the centre where it is new, then its new neighbours in random order."""
+    around, is_open, _ = _neighbors(space, known, centre)
+    around = jnp.concatenate([centre[None], around])
+    is_new = fresh.find(known, centre[None]) == known.history.status.shape[0]
+    order = jnp.concatenate([jnp.full((1,), 2.0), jax.random.uniform(key, is_open.shape)])
+    order = jnp.where(jnp.concatenate([is_new, is_open]), order, -1.0)
+    scores, at = jax.lax.top_k(order, min(count, order.shape[0]))
+    missing = count - at.shape[0]
+    return jnp.pad(around[at], ((0, missing), (0, 0))), jnp.pad(scores >= 0, (0, missing))
+
+
+def _neighbors(space, known, centre):
+    """The neighbours int32[K, L], which of them are new (once each), and their fitness, -inf unless measured."""
+    around, is_valid = space.neighbors(centre[None])
+    around = jnp.where(is_valid[0][:, None], around[0], -1)
+    is_new = fresh.find(known, around) == known.history.status.shape[0]
+    return around, is_valid[0] & is_new & ~rows.is_repeat(around), _fitness(known, around)
+
+
+def _fitness(known, archs):
+    """The fitness float32[B] of the rows that the history holds measured, else -inf."""
+    at = fresh.find(known, archs)
+    is_measured = history_lib.is_measured(known.history).at[at].get(mode="fill", fill_value=False)
+    return jnp.where(is_measured, known.history.fitness.at[at].get(mode="fill", fill_value=0.0), -jnp.inf)

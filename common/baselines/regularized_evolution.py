@@ -1,0 +1,97 @@
+"""Regularised evolution: tournaments in a population whose oldest member dies (arXiv:1802.01548, algorithm 1)."""
+
+import dataclasses
+from typing import Annotated
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from common import history as history_lib
+from common import types
+from common.baselines import fresh
+
+_MAX_DRAWS = 100
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Settings of regularised evolution.
+
+    The defaults are those of the example that came with NAS-Bench-101 (arXiv:1902.09635), which many
+    studies on tables use; Real et al. trained with a population of 100 and samples of 25.
+    """
+
+    count: Annotated[int, "architectures proposed a round"] = 1
+    population_size: Annotated[int, "youngest measured architectures that can be parents"] = 50
+    sample_size: Annotated[int, "architectures drawn for a tournament, the best of which is the parent"] = 10
+
+    def __post_init__(self):
+        fresh.check_at_least_one(count=self.count, population_size=self.population_size, sample_size=self.sample_size)
+
+
+def searcher(space: types.SearchSpace, **config) -> types.Searcher:
+    """Returns regularised evolution.
+
+    The population is the last `population_size` measured rows of the history, so growing old is being
+    followed by others; infeasible rows are never in it. Until there are that many, rows are random.
+    A parent is the best of `sample_size` draws with replacement, its child one mutation away.
+
+    The original trains a child again that it has seen before. Here each query is a new architecture, as
+    benchmarks count distinct ones: tournament and mutation are drawn again until the child is new, and
+    after 100 such draws it is a random new architecture.
+
+    Args:
+      space: the search space.
+      **config: fields of `Config`.
+
+    Raises:
+      ValueError: if a setting is out of range.
+    """
+    settings = Config(**config)
+
+    def init(pool: chex.Array, key: chex.PRNGKey, history: history_lib.History) -> fresh.Index:
+        del key
+        return fresh.empty_index(pool, history)
+
+    def propose(
+        pool: chex.Array, key: chex.PRNGKey, state: fresh.Index, history: history_lib.History, *, count: int
+    ) -> tuple[chex.Array, fresh.Index]:
+        known = fresh.know(pool, state, history, count=count)
+        num_measured = jnp.cumsum(history_lib.is_measured(history))
+
+        def breed(key):
+            tournament_key, mutation_key = jax.random.split(key)
+            drawn = jax.random.randint(tournament_key, (count, settings.sample_size), 0, settings.population_size)
+            return space.mutate(mutation_key, _winners(history, num_measured, drawn))
+
+        child_key, random_key = jax.random.split(key)
+        free = jnp.zeros((count, len(space.num_choices)), jnp.int32)
+        archs, is_filled = fresh.fill(
+            child_key,
+            known,
+            free,
+            jnp.zeros((count,), bool),
+            draw=breed,
+            max_draws=jnp.where(num_measured[-1] < settings.population_size, 0, _MAX_DRAWS),
+        )
+        return fresh.complete(random_key, space, known, archs, is_filled), known.index
+
+    pool = fresh.pool_of(space)
+    return types.Searcher(
+        name="regularized_evolution",
+        count=settings.count,
+        init=jax.tree_util.Partial(init, pool),
+        propose=jax.tree_util.Partial(propose, pool),
+    )
+
+
+def _winners(history, num_measured, drawn):
+    """The best row, int32[B, L], of each tournament int32[B, S]: `drawn` is 0 for the youngest member, then older.
+
+    The m-th measured row is the first where the running count `num_measured` is m; the search for it is
+    cheaper than a list of the population.
+    """
+    at = jnp.searchsorted(num_measured, num_measured[-1] - drawn)
+    winner = jnp.argmax(history.fitness[at], axis=1)
+    return history.archs[jnp.take_along_axis(at, winner[:, None], axis=1)[:, 0]]

@@ -1,0 +1,164 @@
+"""The networks of the ConvNet space, as pure functions in which an architecture is data.
+
+A layer is a convolution with zero padding, a bias and a ReLU; some layers are followed by max-pooling
+with a 2x2 window. After the last layer the feature maps are averaged over positions and a linear layer
+gives the logits. All networks of one depth run in one program: every layer has the weights of the wide
+layer with the large kernel, and a mask leaves of them those that the network has. A masked network is
+the plain network of its own size: the same outputs, the same gradients, and the scale of its first
+weights follows from its own fan-in.
+"""
+
+import dataclasses
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from common.spaces import convnet
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """What all networks of a table have in common.
+
+    Attributes:
+      widths: channels of a narrow and of a wide layer, in rising order.
+      kernels: side of the small and of the large kernel, odd and in rising order.
+      pooled: the layers, counted from 1, that max-pooling follows.
+      image_size: height and width of the images, which have one channel.
+      num_classes: how many logits there are.
+    """
+
+    widths: tuple[int, int] = (4, 8)
+    kernels: tuple[int, int] = (1, 3)
+    pooled: tuple[int, ...] = (1, 3)
+    image_size: int = 8
+    num_classes: int = 10
+
+    def __post_init__(self):
+        """Refuses what cannot be built."""
+        if not 0 < self.widths[0] <= self.widths[1]:
+            raise ValueError(f"widths must be positive and in rising order; got {self.widths}")
+        if not 0 < self.kernels[0] <= self.kernels[1] or any(side % 2 == 0 for side in self.kernels):
+            raise ValueError(f"kernels must be odd and in rising order; got {self.kernels}")
+        if self.image_size % 2 ** len(self.pooled):
+            raise ValueError(f"image_size must halve {len(self.pooled)} times evenly; got {self.image_size}")
+
+
+@chex.dataclass(frozen=True)
+class Layer:
+    """The weights of a layer, or of the linear layer, for which K = 1. K: positions of the large kernel.
+
+    Attributes:
+      weights: float32[outputs, K, inputs], the kernel's positions row by row.
+      biases: float32[outputs].
+    """
+
+    weights: chex.Array
+    biases: chex.Array
+
+
+def init(key: chex.PRNGKey, config: Config, arch: chex.Array) -> list[Layer]:
+    """Returns the first parameters of a network: its layers and then the linear layer.
+
+    Weights are normal with variance 2 / fan-in (He et al., arXiv:1502.01852), 1 / fan-in in the linear
+    layer; biases are zero. Masked weights are zero.
+
+    Args:
+      key: a key.
+      config: see `Config`.
+      arch: int32[D], the kinds of layer of a network of depth D (so its row without the zeros).
+    """
+    params = []
+    for at, mask in enumerate(masks(config, arch)):
+        gain = 1.0 if at == arch.shape[0] else 2.0
+        fan_in = jnp.sum(mask.weights[0])
+        weights = jax.random.normal(jax.random.fold_in(key, at), mask.weights.shape) * jnp.sqrt(gain / fan_in)
+        params.append(Layer(weights=weights * mask.weights, biases=jnp.zeros_like(mask.biases)))
+    return params
+
+
+def masks(config: Config, arch: chex.Array) -> list[Layer]:
+    """Returns the parameters of a network that there are: 1 in their places, 0 elsewhere.
+
+    Args:
+      config: see `Config`.
+      arch: int32[D], without zeros; it may be traced.
+    """
+    narrow, wide = config.widths
+    from_middle = np.abs(np.arange(config.kernels[1]) - config.kernels[1] // 2)
+    is_small = np.maximum(from_middle[:, None], from_middle[None, :]).ravel() <= config.kernels[0] // 2
+    inputs = jnp.ones(1)
+    found = []
+    for kind in arch:
+        is_wide, is_large = kind > 2, kind % 2 == 0
+        outputs = (jnp.arange(wide) < jnp.where(is_wide, wide, narrow)).astype(jnp.float32)
+        kernel = jnp.where(is_large, 1.0, is_small.astype(np.float32))
+        found.append(Layer(weights=outputs[:, None, None] * kernel[None, :, None] * inputs[None, None], biases=outputs))
+        inputs = outputs
+    logits = jnp.ones(config.num_classes)
+    return [*found, Layer(weights=logits[:, None, None] * inputs[None, None], biases=logits)]
+
+
+def logits(config: Config, params: list[Layer], mask: list[Layer], images: chex.Array) -> chex.Array:
+    """Returns float32[num_classes, B], the logits of `images`.
+
+    The batch is the last axis: shifted windows are then contiguous, and a convolution is one matrix
+    product with few rows and many columns, which suits a processor.
+
+    Args:
+      config: see `Config`.
+      params: see `init`.
+      mask: see `masks`.
+      images: float32[image_size, image_size, B].
+    """
+    params = jax.tree.map(jnp.multiply, params, mask)
+    maps = images[None]
+    for at, layer in enumerate(params[:-1], start=1):
+        maps = _convolve(layer, maps)
+        if at in config.pooled:
+            maps = _pool(maps)
+        # The ReLU comes after the pooling, where there are fewer values; the order makes no difference.
+        maps = jax.nn.relu(maps)
+    pooled = jnp.mean(maps, axis=(1, 2))
+    return params[-1].weights[:, 0] @ pooled + params[-1].biases[:, None]
+
+
+def num_params(config: Config, arch: np.ndarray) -> int:
+    """Returns how many weights and biases the network of row (5,) `arch` has."""
+    inputs, total = 1, 0
+    for width, kernel in _shapes(config, arch):
+        total += width * (kernel**2 * inputs + 1)
+        inputs = width
+    return total + config.num_classes * (inputs + 1)
+
+
+def num_multiply_adds(config: Config, arch: np.ndarray) -> int:
+    """Returns the multiplications of one image's forward pass through row (5,) `arch`, padding included."""
+    inputs, total, side = 1, 0, config.image_size
+    for at, (width, kernel) in enumerate(_shapes(config, arch), start=1):
+        total += side**2 * width * kernel**2 * inputs
+        inputs = width
+        side //= 2 if at in config.pooled else 1
+    return total + config.num_classes * inputs
+
+
+def _shapes(config, arch):
+    """Returns the (width, kernel) of each layer of one row."""
+    return [(config.widths[wide], config.kernels[large]) for wide, large in convnet.layers(arch)]
+
+
+def _convolve(layer, maps):
+    channels, height, width, batch = maps.shape
+    side = int(np.sqrt(layer.weights.shape[1]))
+    padded = jnp.pad(maps, ((0, 0), (side // 2,) * 2, (side // 2,) * 2, (0, 0)))
+    places = [(row, column) for row in range(side) for column in range(side)]
+    windows = jnp.stack([padded[:, row : row + height, column : column + width] for row, column in places])
+    sums = layer.weights.reshape(-1, side**2 * channels) @ windows.reshape(side**2 * channels, -1)
+    return (sums + layer.biases[:, None]).reshape(-1, height, width, batch)
+
+
+def _pool(maps):
+    rows = jnp.maximum(maps[:, ::2], maps[:, 1::2])
+    return jnp.maximum(rows[:, :, ::2], rows[:, :, 1::2])

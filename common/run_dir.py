@@ -1,0 +1,155 @@
+"""The folder of a run, and the files in it.
+
+config.json (every flag, versions, device), journal.jsonl (every event), history.npz (what was measured),
+metrics.jsonl (one line a round), result.json. Files are written whole or not at all.
+"""
+
+import contextlib
+import datetime
+import importlib.metadata
+import json
+import math
+import os
+import pathlib
+import platform
+import tempfile
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from common import history as history_lib
+from common import types
+
+CONFIG, JOURNAL, HISTORY = "config.json", "journal.jsonl", "history.npz"
+METRICS, RESULT, STUDY = "metrics.jsonl", "result.json", "study.json"
+_PACKAGES = ("jax", "jaxlib", "numpy", "flax", "optax")
+
+
+def create(workdir: str | None, *, command: str, benchmark: str) -> pathlib.Path:
+    """Returns the folder `workdir`, made if it is not there; by default a fresh one under runs/.
+
+    Raises:
+      ValueError: `workdir` is a file or cannot be made.
+    """
+    if workdir:
+        path = pathlib.Path(workdir)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(f"workdir {path} is not a folder that can be made: {error.strerror}") from error
+        return path
+    when = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    name = f"{command}-{benchmark}-{when}"
+    for attempt in range(1, 1000):
+        path = pathlib.Path("runs", name if attempt == 1 else f"{name}-{attempt}")
+        with contextlib.suppress(FileExistsError):
+            path.mkdir(parents=True)
+            return path
+    raise ValueError(f"runs/ already has 999 folders of {name}; name another one with --workdir")
+
+
+def environment() -> dict[str, Any]:
+    """Returns versions and the device, for config.json."""
+    devices = jax.devices()
+    versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    return {
+        "versions": {"python": platform.python_version(), **versions},
+        "device": {"platform": devices[0].platform, "kind": devices[0].device_kind, "count": len(devices)},
+    }
+
+
+def write_json(path: str | os.PathLike, value: Mapping[str, Any]) -> None:
+    """Writes a JSON file. What is not a finite number becomes null."""
+    text = json.dumps(_plain(value), indent=2, allow_nan=False) + "\n"
+    with _replaced(path) as file:
+        file.write(text.encode())
+
+
+def write_history(path: str | os.PathLike, history: history_lib.History, **more: np.ndarray | float | str) -> None:
+    """Writes what a search measured (or several, with a leading axis of seeds), without its empty rows.
+
+    Args:
+      path: an npz file.
+      history: a history, or a batch of histories of one size.
+      **more: further arrays for the same file.
+    """
+    size = int(np.max(history.size))
+    rows = {name: np.asarray(history[name]) for name in ("archs", "fitness", "cost", "status")}
+    batch = np.ndim(history.size)  # 1 where there is an axis of seeds before that of rows
+    rows = {name: np.take(values, range(size), axis=batch) for name, values in rows.items()}
+    with _replaced(path) as file:
+        np.savez_compressed(file, **rows, **more)
+
+
+def read_history(path: str | os.PathLike) -> tuple[history_lib.History, dict[str, np.ndarray]]:
+    """Returns (the history, or batch of histories, of a file that `write_history` wrote; what else it holds)."""
+    with np.load(path, allow_pickle=False) as file:
+        arrays = dict(file)
+    rows = {name: arrays.pop(name) for name in ("archs", "fitness", "cost", "status")}
+    size = np.sum(rows["status"] != types.EMPTY, axis=-1).astype(np.int32)
+    return history_lib.History(**rows, size=size), arrays
+
+
+def result(
+    history: history_lib.History, evaluator: types.Evaluator, *, key: jax.Array, seed: int, seconds: float
+) -> dict[str, Any]:
+    """Returns what result.json says of a search: `best` is null where nothing was measured.
+
+    Args:
+      history: of the finished search.
+      evaluator: what measured; its name is "benchmark/dataset".
+      key: for the test fitness.
+      seed: of the search.
+      seconds: wall-clock time of the search, over all its starts.
+    """
+    index, fitness = (np.asarray(value) for value in history_lib.best(history))
+    best = None
+    if np.isfinite(fitness):
+        arch = np.asarray(history.archs)[index]
+        test = evaluator.test(key, arch[None])
+        best = {
+            "arch": arch.tolist(),
+            "description": evaluator.space.describe(arch),
+            "fitness": float(fitness),
+            "test": float(test.fitness[0]) if bool(test.ok[0]) else None,
+        }
+    benchmark, _, dataset = evaluator.name.partition("/")
+    return {
+        "protocol": evaluator.protocol,
+        "benchmark": benchmark,
+        "dataset": dataset,
+        "seed": seed,
+        "queries": int(history.size),
+        "infeasible": int(np.sum(np.asarray(history.status) == types.INFEASIBLE)),
+        "seconds": round(seconds, 3),
+        "best": best,
+    }
+
+
+@contextlib.contextmanager
+def _replaced(path: str | os.PathLike) -> Iterator[Any]:
+    """Gives a binary file that takes the place of `path` once it is whole and on disk."""
+    path = pathlib.Path(path)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _plain(value):
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,250 @@
+"""The two drivers of the one loop: propose, measure, append to the history, repeat.
+
+`run_search` drives it on the host, for any evaluator, and goes on after a kill. `scan_search` is the whole
+search as one compiled program, for evaluators that can be traced; `search_seeds` runs it for many keys.
+For the same key on the same table all three give the same history.
+
+The key of a round is `fold_in(key, round)`, split into one for the proposal and one for the measurements;
+the key of the j-th measurement of a round is folded from the latter. So a search that goes on after a kill
+needs no saved key, and no measurement depends on those that happen to run beside it.
+"""
+
+import functools
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from common import executors, types
+from common import history as history_lib
+from common import journal as journal_lib
+from common.executors import inline
+
+# Folded into the key of a search in place of a round, for `Searcher.init` and for test fitness in reports.
+_INIT_ROUND, TEST_ROUND = 2**31 - 1, 2**31 - 2
+
+
+class Seconds(NamedTuple):
+    """Wall-clock seconds of `search_seeds`: tracing and compiling, and then running all seeds."""
+
+    compile: float
+    run: float
+
+
+def scan_search(
+    key: chex.PRNGKey,
+    searcher: types.Searcher,
+    evaluator: types.Evaluator,
+    *,
+    budget: int,
+    count: int | None = None,
+) -> history_lib.History:
+    """Runs a whole search as one `lax.scan` over its rounds. Traceable.
+
+    Args:
+      key: decides everything random in the search.
+      searcher: what proposes.
+      evaluator: what measures; must be traceable.
+      budget: measurements, at least 1; the capacity of the history. What the last round proposes beyond
+        it is dropped.
+      count: architectures a round, by default `searcher.count`.
+
+    Raises:
+      ValueError: the evaluator is not traceable, or the numbers do not suit each other.
+    """
+    sizes = _sizes(searcher, evaluator, budget=budget, count=count, is_traced=True)
+    return _scan(key, _functions(searcher, evaluator), **sizes)
+
+
+def search_seeds(
+    keys: chex.Array,
+    searcher: types.Searcher,
+    evaluator: types.Evaluator,
+    *,
+    budget: int,
+    seeds_at_once: int,
+    count: int | None = None,
+    on_chunk: Callable[[int, history_lib.History, Seconds], None] | None = None,
+) -> tuple[history_lib.History, Seconds]:
+    """Runs `scan_search` for each of S keys, in equal chunks, the searches of one side by side. Compiles once.
+
+    Args:
+      keys: key[S].
+      searcher: what proposes.
+      evaluator: what measures; must be traceable.
+      budget: measurements of each search.
+      seeds_at_once: searches of a chunk at most; memory grows with it.
+      count: architectures a round, by default `searcher.count`.
+      on_chunk: called with (seeds done so far, histories of the latest of them, seconds so far).
+
+    Returns:
+      The histories as NumPy arrays with a leading axis of seeds, and the seconds it took.
+
+    Raises:
+      ValueError: as `scan_search`; or no key, or `seeds_at_once` below 1.
+    """
+    num_seeds = keys.shape[0]
+    if num_seeds < 1 or seeds_at_once < 1:
+        raise ValueError(f"keys and seeds_at_once must be at least 1; got {num_seeds} keys, {seeds_at_once} at once")
+    sizes = _sizes(searcher, evaluator, budget=budget, count=count, is_traced=True)
+    functions = _functions(searcher, evaluator)
+    num_chunks = -(-num_seeds // seeds_at_once)
+    at_once = -(-num_seeds // num_chunks)
+    start = time.perf_counter()
+    # Chunks are cut from the bits of the keys: keys themselves count as used once a part of them was.
+    bits, impl = np.asarray(jax.random.key_data(keys)), jax.random.key_impl(keys)
+    compiled = _scan_seeds.lower(jax.random.wrap_key_data(bits[:at_once], impl=impl), functions, **sizes).compile()
+    seconds = Seconds(compile=time.perf_counter() - start, run=0.0)
+    parts = []
+    for first in range(0, num_seeds, at_once):
+        start = time.perf_counter()
+        # The last chunk is filled up with repeats of the last key, so that all have one shape.
+        chunk = bits[np.minimum(np.arange(first, first + at_once), num_seeds - 1)]
+        histories = jax.device_get(compiled(jax.random.wrap_key_data(chunk, impl=impl), functions))
+        parts.append(jax.tree.map(lambda values, keep=num_seeds - first: values[:keep], histories))
+        seconds = seconds._replace(run=seconds.run + time.perf_counter() - start)
+        if on_chunk is not None:
+            on_chunk(min(first + at_once, num_seeds), parts[-1], seconds)
+    return jax.tree.map(lambda *values: np.concatenate(values), *parts), seconds
+
+
+def run_search(
+    key: chex.PRNGKey,
+    searcher: types.Searcher,
+    evaluator: types.Evaluator,
+    *,
+    budget: int,
+    count: int | None = None,
+    executor: executors.Measure = inline.measure,
+    journal: journal_lib.Journal | None = None,
+    on_round: Callable[[int, history_lib.History, float], None] | None = None,
+) -> history_lib.History:
+    """Runs a search on the host, for any evaluator.
+
+    Every proposal and every result is written to the journal before it is acted on. Given the journal of
+    an earlier start, the search proposes again (which rebuilds the searcher's state), takes results from
+    the journal, and measures only what it does not hold. A larger budget than before extends the search.
+
+    Args:
+      key: decides everything random in the search.
+      searcher: what proposes.
+      evaluator: what measures.
+      budget: measurements, at least 1.
+      count: architectures a round, by default `searcher.count`.
+      executor: how to measure, see `common.executors`.
+      journal: where events go, by default into memory.
+      on_round: called after each round with (round, history, seconds since the search began, those of
+        earlier starts included).
+
+    Raises:
+      ValueError: the numbers do not suit each other, or the journal is of a search with another `count`.
+    """
+    sizes = _sizes(searcher, evaluator, budget=budget, count=count)
+    journal = journal_lib.in_memory() if journal is None else journal
+    init, propose, evaluate = _functions(searcher, evaluator)
+    evaluator = evaluator._replace(evaluate=evaluate)
+    history = history_lib.empty(budget, len(evaluator.space.num_choices))
+    state = _init(init, jax.random.fold_in(key, _INIT_ROUND), history)
+    for round_, first in enumerate(range(0, budget, sizes["count"])):
+        propose_key, evaluate_key = jax.random.split(jax.random.fold_in(key, round_))
+        archs, state = _propose(propose, propose_key, state, history, count=sizes["count"])
+        archs = journal.agree(round_, np.asarray(archs))
+        rows = np.arange(first, min(first + sizes["count"], budget))
+        missing = journal.missing(rows)
+        if missing.size:
+            keys = _row_keys(evaluate_key, count=sizes["count"])[missing - first]
+            for at, evaluation in executor(evaluator, keys, archs[missing - first]):
+                journal.write_measured(missing[np.asarray(at)], evaluation)
+        history = _append(history, archs[: len(rows)], journal.evaluation(rows))
+        if on_round is not None:
+            on_round(round_, history, max(journal.measured[at].seconds for at in rows))
+    return history
+
+
+def check(searcher: types.Searcher, evaluator: types.Evaluator, *, budget: int, count: int | None = None) -> None:
+    """Raises a `ValueError` if a search with these arguments cannot run. Compiles nothing."""
+    _sizes(searcher, evaluator, budget=budget, count=count)
+
+
+def _sizes(searcher, evaluator, *, budget, count, is_traced=False):
+    """The static arguments of a search, checked."""
+    if is_traced and not evaluator.is_traceable:
+        raise ValueError(f"{evaluator.name} cannot be measured in a compiled program; search it with `run_search`")
+    count = searcher.count if count is None else count
+    if budget < 1:
+        raise ValueError(f"budget must be at least 1 measurement; got {budget}")
+    limit = evaluator.space.size if evaluator.num_archs is None else evaluator.num_archs
+    if not 1 <= count <= limit:
+        raise ValueError(f"count must be from 1 to {limit} architectures a round; got {count}")
+    if budget > limit:
+        raise ValueError(f"budget must be at most {limit}, all that {evaluator.name} can measure; got {budget}")
+    num_rounds = -(-budget // count)
+    if num_rounds * count > limit:
+        raise ValueError(
+            f"a budget of {budget} takes {num_rounds} rounds of {count} different architectures, but "
+            f"{evaluator.name} has only {limit}; lower the budget to {limit // count * count} or change count"
+        )
+    num_decisions = len(evaluator.space.num_choices)
+    # The searcher's own checks of the capacity are in its `init`.
+    jax.eval_shape(lambda key: searcher.init(key, history_lib.empty(budget, num_decisions)), jax.random.key(0))
+    return {"num_decisions": num_decisions, "budget": budget, "count": count}
+
+
+def _functions(searcher, evaluator):
+    """What a search calls, as partials with their arrays on the device: arguments of the compiled program."""
+    evaluate = _on_device(evaluator.evaluate) if evaluator.is_traceable else evaluator.evaluate
+    return _on_device(searcher.init), _on_device(searcher.propose), evaluate
+
+
+def _on_device(function):
+    partial = function if isinstance(function, jax.tree_util.Partial) else jax.tree_util.Partial(function)
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf, partial)
+
+
+@functools.partial(jax.jit, static_argnames=("num_decisions", "budget", "count"))
+def _scan(key, functions, *, num_decisions, budget, count):
+    """The round and the size of the history do not depend on the key, so under `vmap` they have no batch axis.
+
+    A searcher's `lax.cond` on them then stays a branch, of which one side runs.
+    """
+    init, propose, evaluate = functions
+
+    def one_round(carry, round_):
+        state, history = carry
+        propose_key, evaluate_key = jax.random.split(jax.random.fold_in(key, round_))
+        archs, state = propose(propose_key, state, history, count=count)
+        keys = _row_keys(evaluate_key, count=count)
+        evaluation = inline.measure_rows(evaluate, keys, archs)
+        return (state, history_lib.append(history, archs, evaluation)), None
+
+    history = history_lib.empty(budget, num_decisions)
+    state = init(jax.random.fold_in(key, _INIT_ROUND), history)
+    (_, history), _ = jax.lax.scan(one_round, (state, history), jnp.arange(-(-budget // count)))
+    return history
+
+
+@functools.partial(jax.jit, static_argnames=("num_decisions", "budget", "count"))
+def _scan_seeds(keys, functions, **sizes):
+    return jax.vmap(lambda key: _scan(key, functions, **sizes))(keys)
+
+
+@functools.partial(jax.jit, static_argnames="count")
+def _row_keys(key, *, count):
+    return jax.vmap(lambda at: jax.random.fold_in(key, at))(jnp.arange(count))
+
+
+@jax.jit
+def _init(init, key, history):
+    return init(key, history)
+
+
+@functools.partial(jax.jit, static_argnames="count")
+def _propose(propose, key, state, history, *, count):
+    return propose(key, state, history, count=count)
+
+
+_append = jax.jit(history_lib.append)

@@ -1,0 +1,114 @@
+"""Benchmarks by name: what they measured, as tables. A new benchmark is one reader and one line in `BENCHMARKS`."""
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Callable
+
+from common.tables import nasbench101, nasbench201, nasbench_macro, table
+
+_PACKAGED = pathlib.Path(__file__).parent / "data"
+
+
+@dataclasses.dataclass(frozen=True)
+class Benchmark:
+    """Where a benchmark is found and how it is read.
+
+    Attributes:
+      space: the name of its search space.
+      dataset: the dataset taken where none is named.
+      sources: names of published files and folders, looked for in this order.
+      read: path of one of these -> table; None where the table ships with the package.
+      origin: where to get it, for error messages.
+    """
+
+    space: str
+    dataset: str
+    sources: tuple[str, ...]
+    read: Callable[[pathlib.Path], table.Table] | None
+    origin: str
+
+
+BENCHMARKS: dict[str, Benchmark] = {
+    "digits_convnet": Benchmark(
+        space="convnet", dataset="digits", sources=(), read=None, origin="it ships with the package"
+    ),
+    "nasbench101": Benchmark(
+        space="nasbench101",
+        dataset="cifar10",
+        sources=("nasbench_full.tfrecord", "nasbench_only108.tfrecord"),
+        read=nasbench101.read,
+        origin="github.com/google-research/nasbench",
+    ),
+    "nasbench101_sample": Benchmark(
+        space="nasbench101",
+        dataset="cifar10",
+        sources=("nasbench101_500.npz",),
+        read=nasbench101.read_sample,
+        origin="zc_nasbench101.json of github.com/automl/NASLib",
+    ),
+    "nasbench201": Benchmark(
+        space="nasbench201",
+        dataset="cifar10",
+        sources=(
+            "nasbench201.npz",
+            "nasbench201.csv.gz",
+            "NATS-tss-v1_0-3ffb9-simple",
+            "NATS-tss-v1_0-3ffb9.pickle.pbz2",
+            "NAS-Bench-201-v1_1-096897.pth",
+        ),
+        read=nasbench201.read,
+        origin="github.com/D-X-Y/NATS-Bench",
+    ),
+    "nasbench_macro": Benchmark(
+        space="nasbench_macro",
+        dataset="cifar10",
+        sources=("nas-bench-macro_cifar10.json",),
+        read=nasbench_macro.read,
+        origin="github.com/xiusu/NAS-Bench-Macro",
+    ),
+}
+
+
+def get(name: str) -> Benchmark:
+    """Returns the record of the benchmark called `name`; a `ValueError` lists the names there are."""
+    if name not in BENCHMARKS:
+        raise ValueError(f"unknown benchmark {name!r}; choose one of {', '.join(sorted(BENCHMARKS))}")
+    return BENCHMARKS[name]
+
+
+def load_benchmark(name: str, data_dir: str | os.PathLike | None = None) -> table.Table:
+    """Returns the table of a benchmark: the packaged one, else a table file, else read from a published file.
+
+    Args:
+      name: a key of `BENCHMARKS`.
+      data_dir: the folder that has `NAME.table` or a published file, directly or in its folder NAME. Not
+        needed for a table that ships with the package.
+
+    Raises:
+      ValueError: if there is no such benchmark or file, or the file is not sound.
+    """
+    benchmark = get(name)
+    if benchmark.read is None:
+        packaged = _PACKAGED / f"{name}{table.SUFFIX}"
+        if not packaged.is_file():
+            command = f"python -m launch.build_table --benchmark={name} --output={packaged}"
+            raise ValueError(f"no table at {packaged}, where it ships with the package; make it with `{command}`")
+        return table.load(packaged)
+    command = f"python -m launch.build_table --benchmark={name} --source=FILE --output=DATA_DIR/{name}{table.SUFFIX}"
+    advice = f"get {' or '.join(benchmark.sources)} from {benchmark.origin}, and run `{command}`"
+    if data_dir is None:
+        raise ValueError(f"benchmark {name} does not ship with the package: give --data_dir; {advice}")
+    data_dir = pathlib.Path(data_dir)
+    paths = [
+        folder / file
+        for file in (f"{name}{table.SUFFIX}", *benchmark.sources)
+        for folder in (data_dir, data_dir / name)
+    ]
+    found = next((path for path in paths if path.exists()), None)
+    if found is None:
+        raise ValueError(f"no file of benchmark {name}; looked for {', '.join(map(str, paths))}; {advice}")
+    loaded = table.load(found) if found.suffix == table.SUFFIX else benchmark.read(found)
+    if loaded.info.benchmark != name:
+        raise ValueError(f"{found} holds the benchmark {loaded.info.benchmark}, not {name}")
+    return loaded

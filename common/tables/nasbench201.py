@@ -1,0 +1,196 @@
+"""NAS-Bench-201, also called the topology part of NATS-Bench (arXiv:2001.00326, arXiv:2009.00437).
+
+15,625 cells, trained for 200 epochs on three datasets with up to three seeds, and for 12 epochs.
+The official protocol: on CIFAR-10 the validation accuracy is of the network trained on 25,000 images
+(`cifar10-valid`), the test accuracy of the network trained on all 50,000 (`cifar10`); on CIFAR-100 and
+ImageNet16-120 both are of one network, on the two halves of the original test set.
+
+Metrics of each dataset D: `D/validation`, `D/test`, `D/validation_and_test` (of both halves together; not
+on CIFAR-10), the same after 12 epochs with the ending `_12_epochs`, `D/training_seconds` (of 200 epochs)
+and `D/million_parameters`.
+"""
+
+import csv
+import gzip
+import pathlib
+import re
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from absl import logging
+
+from common.spaces import nasbench201 as space
+from common.tables import pickles, table
+
+DATASETS = ("cifar10", "cifar100", "imagenet16")
+# In the official files: (our metric, the training set, the evaluation set).
+_OFFICIAL = (
+    ("cifar10/validation", "cifar10-valid", "x-valid"),
+    ("cifar10/test", "cifar10", "ori-test"),
+    ("cifar100/validation", "cifar100", "x-valid"),
+    ("cifar100/test", "cifar100", "x-test"),
+    ("cifar100/validation_and_test", "cifar100", "ori-test"),
+    ("imagenet16/validation", "ImageNet16-120", "x-valid"),
+    ("imagenet16/test", "ImageNet16-120", "x-test"),
+    ("imagenet16/validation_and_test", "ImageNet16-120", "ori-test"),
+)
+_TRAINED_ON = {"cifar10-valid": "cifar10", "cifar100": "cifar100", "ImageNet16-120": "imagenet16"}
+# In the official files: (the names of the training schedule, the ending of our metrics).
+_SCHEDULES = ((("200", "full"), ""), (("12", "less"), "_12_epochs"))
+# In the files of columns: (our metric, the column, its place where the column is of several).
+_COLUMNS = (
+    ("cifar10/validation", "c10_valid_seeds"),
+    ("cifar10/test", "c10_test"),
+    ("cifar100/validation", "c100_valid"),
+    ("cifar100/test", "c100_test"),
+    ("cifar100/validation_and_test", "c100_valtest_seeds"),
+    ("imagenet16/validation", "in16_valid"),
+    ("imagenet16/test", "in16_test"),
+    ("imagenet16/validation_and_test", "in16_valtest_seeds"),
+    ("cifar10/validation_12_epochs", "e12_c10_valid"),
+    ("cifar10/test_12_epochs", "e12_c10_test"),
+    ("cifar100/validation_12_epochs", "e12_c100_valid"),
+    ("cifar100/test_12_epochs", "e12_c100_test"),
+    ("imagenet16/validation_12_epochs", "e12_in16_valid"),
+    ("imagenet16/test_12_epochs", "e12_in16_test"),
+)
+_COLUMN_NOTES = (
+    "Only cifar10/validation and the metrics validation_and_test have their runs; the others are published as means "
+    "over seeds and stored as one run. The validation accuracies of cifar100 and imagenet16 are derived: twice "
+    "validation_and_test, less test, which is exact for equal halves."
+)
+_ORIGIN = "X. Dong and Y. Yang, github.com/D-X-Y/NATS-Bench"
+
+
+def read(path: str | pathlib.Path) -> table.Table:
+    """Returns the table of a published file.
+
+    Args:
+      path: `NATS-tss-v1_0-3ffb9.pickle.pbz2`, or the folder `NATS-tss-v1_0-3ffb9-simple` (which needs far
+        less memory, one architecture a file); `NAS-Bench-201-v1_1-096897.pth`; or the same numbers as
+        columns, `nasbench201.npz` or `nasbench201.csv.gz`.
+
+    Raises:
+      ValueError: if there is no such file, or it is broken or of another kind.
+    """
+    path = pathlib.Path(path)
+    if not path.exists():
+        raise ValueError(f"no NAS-Bench-201 file or folder at {path}")
+    if path.is_dir():
+        return _from_results(path, _folder(path))
+    if path.suffix == ".npz":
+        return _from_columns(path, _npz(path))
+    if path.name.endswith(".csv.gz"):
+        return _from_columns(path, _csv(path))
+    return _from_results(path, _single(path))
+
+
+def _table(path, archs, metrics, notes):
+    if len(archs) < space.space().size:
+        notes = f"Only {len(archs)} of {space.space().size} architectures. {notes}".strip()
+    datasets = {
+        name: {"validation": f"{name}/validation", "test": f"{name}/test", "cost": f"{name}/training_seconds"}
+        for name in DATASETS
+    }
+    source = table.describe_source(path, _ORIGIN)
+    info = table.Info("nasbench201", "nasbench201", datasets, source, licence="MIT (NATS-Bench)", notes=notes)
+    return table.from_rows(info, archs, metrics)
+
+
+def _npz(path):
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)
+    except (ValueError, OSError, EOFError, KeyError) as error:
+        raise ValueError(f"cannot read {path}: {error}") from error
+
+
+def _csv(path) -> dict[str, np.ndarray]:
+    """Returns columns as the npz has them: those that end in _0, _1, ... or in a dataset's name stacked."""
+    try:
+        with gzip.open(path, "rt", newline="") as file:
+            names, *lines = csv.reader(file)
+        columns = dict(zip(names, zip(*lines, strict=True), strict=True))
+        stacks = {
+            "ops": [f"ops_{edge}" for edge in range(6)],
+            "params_m": [f"params_m_{name}" for name in ("c10", "c100", "in16")],
+            "train_time_200e_s": [f"train_time_200e_s_{name}" for name in ("c10", "c100", "in16")],
+        }
+        for name in ("c10_valid_seeds", "c100_valtest_seeds", "in16_valtest_seeds"):
+            stacks[name] = [f"{name}_{seed}" for seed in range(3)]
+        for _, name in _COLUMNS:
+            stacks.setdefault(name, [name])
+        return {
+            stack: np.array([[float(text or "nan") for text in columns[name]] for name in parts]).T
+            for stack, parts in stacks.items()
+        }
+    except (ValueError, OSError, EOFError, KeyError) as error:
+        raise ValueError(f"cannot read {path} as the columns of nasbench201.csv.gz: {error}") from error
+
+
+def _from_columns(path, columns):
+    needed = {"ops", "params_m", "train_time_200e_s"} | {column for _, column in _COLUMNS}
+    if needed - set(columns):
+        raise ValueError(f"{path} lacks the columns {', '.join(sorted(needed - set(columns)))}")
+    metrics = {metric: np.asarray(columns[column]) / 100 for metric, column in _COLUMNS}
+    for i, name in enumerate(DATASETS):
+        metrics[f"{name}/training_seconds"] = columns["train_time_200e_s"][:, i]
+        metrics[f"{name}/million_parameters"] = columns["params_m"][:, i]
+    return _table(path, np.asarray(columns["ops"]).astype(np.int8), metrics, _COLUMN_NOTES)
+
+
+def _folder(path) -> Iterator[dict]:
+    files = sorted(file for file in path.iterdir() if re.fullmatch(r"\d+\.pickle\.pbz2", file.name))
+    if not files:
+        raise ValueError(f"no files 000000.pickle.pbz2 to 015624.pickle.pbz2 in the folder {path}")
+    for i, file in enumerate(files):
+        if i % 1000 == 0:
+            logging.info("read %d of %d architectures of %s", i, len(files), path)
+        yield pickles.read(file)
+
+
+def _single(path) -> Iterable[dict]:
+    contents = pickles.read(path)
+    if not isinstance(contents, dict) or not isinstance(contents.get("arch2infos"), dict):
+        raise ValueError(f"{path} is not a NAS-Bench-201 file: it has no dictionary called arch2infos")
+    return [results for _, results in sorted(contents["arch2infos"].items())]
+
+
+def _from_results(path, architectures):
+    """`architectures` are dictionaries from training schedule to the results of one architecture."""
+    archs, runs = [], []
+    for i, schedules in enumerate(architectures):
+        try:
+            archs.append(space.from_string(_fields(next(iter(schedules.values())))["arch_str"]))
+            runs.append({(metric, seed): value for metric, seed, value in _runs(schedules)})
+        except (KeyError, TypeError, AttributeError, StopIteration) as error:
+            raise ValueError(f"{path}: architecture {i} is not as NAS-Bench-201 writes it: {error!r}") from error
+    keys = sorted(set().union(*runs))
+    metrics = {}
+    for metric in dict.fromkeys(metric for metric, _ in keys):
+        seeds = [seed for other, seed in keys if other == metric]
+        metrics[metric] = np.array([[run.get((metric, seed), np.nan) for seed in seeds] for run in runs])
+    return _table(path, np.array(archs), metrics, "")
+
+
+def _runs(schedules) -> Iterator[tuple[str, int, float]]:
+    """Yields (metric, seed, value) of one architecture; accuracies after the last epoch."""
+    for names, ending in _SCHEDULES:
+        results = next((_fields(schedules[name])["all_results"] for name in names if name in schedules), {})
+        for (trained_on, seed), result in results.items():
+            result = _fields(result)
+            accuracies = result["eval_acc1es"]
+            for metric, training_set, evaluation_set in _OFFICIAL:
+                key = f"{evaluation_set}@{result['epochs'] - 1}"
+                if training_set == trained_on and key in accuracies:
+                    yield metric + ending, seed, accuracies[key] / 100
+            if trained_on in _TRAINED_ON and not ending:
+                dataset = _TRAINED_ON[trained_on]
+                yield f"{dataset}/million_parameters", seed, result["params"]
+                if result["train_times"]:
+                    yield f"{dataset}/training_seconds", seed, sum(result["train_times"].values())
+
+
+def _fields(record):
+    """The fields of a state dictionary, or of the object it is the state of."""
+    return record if isinstance(record, dict) else vars(record)

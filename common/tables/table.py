@@ -1,0 +1,211 @@
+"""A benchmark as a table: which architectures were trained, and what each training run gave.
+
+A table lives in one file of the safetensors format: text and numbers only, nothing that runs when it is
+read. Loading maps the file into memory and copies nothing, so a large table opens at once and worker
+processes share its pages. The metadata say what the table is and hold a SHA-256 of all of it.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+from collections.abc import Mapping
+
+import numpy as np
+
+from common import rows, spaces
+from common.spaces import factory
+from common.tables import tensor_file
+
+SUFFIX = ".table"
+FORMAT = "nas-table-1"
+ROLES = ("validation", "test", "cost")  # what a dataset can call a metric
+_CHUNK = 1 << 13  # rows compared with their canonical form at a time
+
+
+@dataclasses.dataclass(frozen=True)
+class Info:
+    """What a table is and where it comes from.
+
+    Attributes:
+      benchmark: its key in `common.tables.BENCHMARKS`.
+      space: the name of its search space.
+      datasets: dataset -> {"validation": metric, "test": metric, "cost": metric}; at least one of the
+        first two. A benchmark that does not publish one of them leaves it out.
+      source: the file it was made from, its SHA-256 and its origin.
+      licence: of the numbers.
+      notes: what a reader of results should know.
+    """
+
+    benchmark: str
+    space: str
+    datasets: Mapping[str, Mapping[str, str]]
+    source: str
+    licence: str
+    notes: str = ""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Table:
+    """All that a benchmark measured. R rows, S training runs (seeds) of a row.
+
+    Attributes:
+      info: what it is.
+      archs: int8[R, L] or int32[R, L], distinct canonical rows in lexicographic order.
+      metrics: name -> float32[R, S], NaN where there is no such run; S differs from metric to metric.
+        Metrics that a dataset calls validation or test are fractions in [0, 1], costs are seconds.
+    """
+
+    info: Info
+    archs: np.ndarray
+    metrics: Mapping[str, np.ndarray]
+
+
+def from_rows(info: Info, archs: np.ndarray, metrics: Mapping[str, np.ndarray]) -> Table:
+    """Returns the table of int[R, L] `archs`, in any order, and float[R] or float[R, S] `metrics`.
+
+    Raises:
+      ValueError: see `check`.
+    """
+    archs = np.asarray(archs)
+    num_choices = max(spaces.get(info.space).num_choices)
+    order = rows.lexicographic_order(archs)
+    columns = {}
+    for name, values in metrics.items():
+        values = np.asarray(values, np.float32)
+        if values.ndim not in (1, 2) or len(values) != len(archs):
+            raise ValueError(f"metric {name!r} must have {len(archs)} rows, one an architecture; got {values.shape}")
+        columns[name] = (values if values.ndim == 2 else values[:, None])[order]
+    dtype = np.int8 if num_choices <= 127 else np.int32
+    made = Table(info=info, archs=archs[order].astype(dtype), metrics=columns)
+    check(made)
+    return made
+
+
+def mean(table: Table, metric: str) -> np.ndarray:
+    """Returns float32[R], the mean of `metric` over the runs there are; NaN where there is none."""
+    runs = np.asarray(table.metrics[metric], np.float64)
+    is_run = np.isfinite(runs)
+    total = np.sum(np.where(is_run, runs, 0.0), axis=1)
+    count = np.sum(is_run, axis=1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32)
+
+
+def save(path: str | os.PathLike, table: Table) -> None:
+    """Checks `table` and writes it to `path`, all or nothing."""
+    check(table)
+    info = json.dumps(dataclasses.asdict(table.info))
+    tensors = {"archs": table.archs} | {f"metrics/{name}": values for name, values in table.metrics.items()}
+    metadata = {"format": FORMAT, "info": info, "sha256": tensor_file.digest(tensors, info)}
+    tensor_file.write(pathlib.Path(path), tensors, metadata)
+
+
+def load(path: str | os.PathLike, *, verify: bool = True) -> Table:
+    """Returns the table in the file `path`, mapped into memory.
+
+    Args:
+      path: a file that `save` wrote.
+      verify: whether to read all of it now, to compare its SHA-256 and to `check` it; of a large table,
+        whose rows `save` has checked, some thousands of rows, which is enough to notice that a space now
+        writes its rows in another way.
+
+    Raises:
+      ValueError: if the file is missing, cut short, not a table, changed since it was written, or if
+        what it holds is not a valid table.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise ValueError(
+            f"no table at {path}; make it with "
+            f"`python -m launch.build_table --benchmark=NAME --source=FILE_OR_FOLDER --output={path}`"
+        )
+    tensors, metadata = tensor_file.read(path)
+    if metadata.get("format") != FORMAT or not {"info", "sha256"} <= set(metadata) or "archs" not in tensors:
+        raise ValueError(
+            f"{path} is not a table of this version ({FORMAT}): it says {metadata.get('format')!r}; build it again"
+        )
+    if verify and tensor_file.digest(tensors, metadata["info"]) != metadata["sha256"]:
+        raise ValueError(f"{path} is damaged: its contents do not match its SHA-256; build it or copy it again")
+    archs = tensors.pop("archs")
+    metrics = {name.removeprefix("metrics/"): values for name, values in tensors.items()}
+    loaded = Table(info=_parse_info(path, metadata["info"]), archs=archs, metrics=metrics)
+    if verify:
+        check(loaded, every=-(-len(archs) // _CHUNK))
+    return loaded
+
+
+def describe_source(path: pathlib.Path, origin: str) -> str:
+    """Returns the text of `Info.source`: the file's name, its SHA-256 (of a folder none) and `origin`."""
+    if path.is_dir():
+        return f"{path.name}; {origin}"
+    with path.open("rb") as file:
+        return f"{path.name}, sha256 {hashlib.file_digest(file, 'sha256').hexdigest()}; {origin}"
+
+
+def check(table: Table, *, every: int = 1) -> None:
+    """Raises a `ValueError` that says what makes `table` invalid, if anything does.
+
+    Args:
+      table: what to check.
+      every: of every so many rows one is compared with its canonical form, which is slow in some spaces.
+    """
+    _check_archs(table, every)
+    num_rows = len(table.archs)
+    for name, values in table.metrics.items():
+        if values.dtype != np.float32 or values.ndim != 2 or len(values) != num_rows or not values.shape[1]:
+            raise ValueError(
+                f"metric {name!r} must be float32 of shape ({num_rows}, runs); got {values.dtype} {values.shape}"
+            )
+        if np.any(np.isinf(values)):
+            raise ValueError(f"metric {name!r} holds an infinite value; leave a failed run out as NaN")
+    if not table.info.datasets:
+        raise ValueError("info.datasets is empty; name at least one dataset and its metrics")
+    for dataset, metrics in table.info.datasets.items():
+        _check_dataset(table, dataset, metrics)
+
+
+def _check_archs(table, every):
+    archs, space = table.archs, spaces.get(table.info.space)
+    if archs.ndim != 2 or archs.dtype not in (np.int8, np.int32) or not len(archs):
+        raise ValueError(f"archs must be int8 or int32 of shape (rows, decisions); got {archs.dtype} {archs.shape}")
+    chosen = archs[::every]
+    for start in range(0, len(chosen), _CHUNK):
+        try:
+            factory.check_rows(chosen[start : start + _CHUNK], space)
+        except ValueError as error:
+            raise ValueError(f"archs, counting every {every} from row {start * every}: {error}") from error
+    steps = np.diff(archs.astype(np.int16 if archs.dtype == np.int8 else np.int64), axis=0)
+    first = np.argmax(steps != 0, axis=1)
+    is_later = np.take_along_axis(steps, first[:, None], axis=1)[:, 0] > 0
+    if not is_later.all():
+        at = int(np.argmin(is_later))
+        raise ValueError(
+            f"archs must be distinct rows in lexicographic order; row {at + 1}, {archs[at + 1].tolist()}, "
+            f"follows {archs[at].tolist()}; make the table with `from_rows`"
+        )
+
+
+def _check_dataset(table, dataset, metrics):
+    if set(metrics) - set(ROLES) or not set(metrics) & {"validation", "test"}:
+        raise ValueError(f"dataset {dataset!r} must name metrics for some of {', '.join(ROLES)}; got {dict(metrics)}")
+    for role, name in metrics.items():
+        if name not in table.metrics:
+            known = ", ".join(table.metrics)
+            raise ValueError(f"dataset {dataset!r} has {name!r} as its {role}; the metrics are {known}")
+        if role == "cost":
+            continue
+        values = np.asarray(table.metrics[name])
+        has_run = np.any(np.isfinite(values), axis=1)
+        if not has_run.all():
+            raise ValueError(f"metric {name!r} has no run (all NaN) for row {int(np.argmin(has_run))}")
+        low, high = np.nanmin(values), np.nanmax(values)
+        if low < 0 or high > 1:
+            raise ValueError(f"metric {name!r} must be fractions in [0, 1]; got {low} to {high}")
+
+
+def _parse_info(path, text):
+    try:
+        return Info(**json.loads(text))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path} is not a table of this version ({FORMAT}): its info is {text[:200]!r}") from error

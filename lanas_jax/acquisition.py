@@ -1,0 +1,102 @@
+"""Which candidate of the chosen leaf is drawn.
+
+The paper draws uniformly (arXiv:1906.06832, section 3.3); its second version shows a "LaNAS-bayes"
+curve, which picks inside the leaf by a model. Ours is the leaf's own regressor: a ridge regression is
+the mean of a Bayesian linear model, whose variance serves expected improvement and Thompson sampling.
+"""
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from lanas_jax import config as configs
+from lanas_jax import partition
+from lanas_jax import tree as trees
+
+
+def choose(
+    key: chex.PRNGKey,
+    tree: trees.Tree,
+    leaf: chex.Array,
+    candidates: tuple[chex.Array, chex.Array],
+    measured: tuple[chex.Array, chex.Array, chex.Array],
+    *,
+    config: configs.Config,
+) -> chex.Array:
+    """Returns int32[], which candidate to draw; ties are broken at random.
+
+    Args:
+      key: a key.
+      tree: the fitted tree.
+      leaf: int32[], the leaf whose regressor judges.
+      candidates: (features float32[C, F], is_candidate bool[C]); at least one must be one.
+      measured: (features float32[N, F], targets float32[N], is_member bool[N]): what the leaf's
+        regressor was fitted to.
+      config: names the acquisition.
+    """
+    features, is_candidate = candidates
+    noise_key, draw_key = jax.random.split(key)
+    noise = jax.random.uniform(noise_key, is_candidate.shape)
+    if config.acquisition == "uniform":
+        score = noise
+    elif config.acquisition == "greedy":
+        score = trees.predict(tree, features, leaf) + 1e-5 * noise
+    elif config.acquisition == "tempered":
+        gumbel = -jnp.log(-jnp.log(jnp.clip(noise, 1e-20, 1.0 - 1e-7)))
+        score = trees.predict(tree, features, leaf) + config.temperature * gumbel
+    elif config.acquisition == "thompson":
+        weights = _posterior_draw(draw_key, tree, leaf, measured, ridge=config.ridge)
+        score = features @ weights + 1e-5 * noise
+    else:
+        return _expected_improvement(tree, leaf, candidates, measured, config=config)
+    return jnp.argmax(jnp.where(is_candidate, score, -jnp.inf)).astype(jnp.int32)
+
+
+def _centered(tree, leaf, measured):
+    """Returns (centred features with other rows zero, variance of the leaf's residuals)."""
+    features, values, is_member = measured
+    errors = jnp.where(is_member, values - trees.predict(tree, features, leaf), 0.0)
+    num_members = jnp.sum(is_member)
+    mean = jnp.sum(jnp.where(is_member[:, None], features, 0.0), axis=0) / jnp.maximum(num_members, 1)
+    # One pseudo-residual of a tenth keeps an exact fit of few points from claiming to know all.
+    variance = (jnp.sum(errors**2) + 0.01) / jnp.maximum(num_members, 1)
+    return jnp.where(is_member[:, None], features - mean[None], 0.0), variance
+
+
+def _posterior_draw(key, tree, leaf, measured, *, ridge):
+    """One draw from the posterior of the leaf's weights, by solving a perturbed regression.
+
+    With A = X'X + ridge I, solving A d = X'e + sqrt(ridge) z for standard normal e, z gives
+    d ~ N(0, A^-1), exactly.
+    """
+    centered, variance = _centered(tree, leaf, measured)
+    data_key, prior_key = jax.random.split(key)
+    right = centered.T @ jax.random.normal(data_key, centered.shape[:1])
+    right = right + jnp.sqrt(ridge) * jax.random.normal(prior_key, right.shape)
+    gram = centered.T @ centered
+    diagonal = jnp.diagonal(gram) + ridge
+    step = partition.conjugate_gradient(lambda x: gram @ x + ridge * x, right, diagonal)
+    return tree.weights[leaf] + jnp.sqrt(variance) * step
+
+
+def _expected_improvement(tree, leaf, candidates, measured, *, config):
+    """The best expected improvement over the best target so far, among the best predicted."""
+    features, is_candidate = candidates
+    mean = jnp.where(is_candidate, trees.predict(tree, features, leaf), -jnp.inf)
+    mean, shortlist = jax.lax.top_k(mean, min(config.num_candidates, mean.shape[0]))
+    centered, variance = _centered(tree, leaf, measured)
+    _, values, is_member = measured
+    shift = jnp.sum(jnp.where(is_member[:, None], measured[0], 0.0), axis=0) / jnp.maximum(jnp.sum(is_member), 1)
+    gram = centered.T @ centered
+    diagonal = jnp.diagonal(gram) + config.ridge
+    points = features[shortlist] - shift[None]
+    solved = jax.vmap(lambda x: partition.conjugate_gradient(lambda w: gram @ w + config.ridge * w, x, diagonal))(
+        points
+    )
+    deviation = jnp.sqrt(variance * jnp.maximum(jnp.sum(points * solved, axis=1), 1e-12))
+    gain = mean - jnp.max(jnp.where(is_member, values, -jnp.inf), initial=-jnp.inf)
+    gain = jnp.where(jnp.any(is_member), gain, mean)
+    standard = gain / deviation
+    density = jnp.exp(-0.5 * standard**2) / jnp.sqrt(2 * jnp.pi)
+    improvement = gain * jax.scipy.special.ndtr(standard) + deviation * density
+    return shortlist[jnp.argmax(jnp.where(jnp.isfinite(mean), improvement, -jnp.inf))].astype(jnp.int32)

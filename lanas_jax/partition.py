@@ -1,0 +1,184 @@
+"""Learning the partition: a linear model and a split at every node (arXiv:1906.06832, section 3.1).
+
+`fit_node` is written for one node and its members; a level is its `vmap`; the tree is a loop over
+levels. Solving is by conjugate gradients in plain `jnp`: batched LAPACK calls inside compiled loops can
+hang on the CPU, and a ridge system of F features needs few products.
+"""
+
+import chex
+import jax
+import jax.numpy as jnp
+from jax.scipy import special
+
+from lanas_jax import config as configs
+from lanas_jax import tree as trees
+
+
+def targets(fitness: chex.Array, is_measured: chex.Array, *, target: str) -> chex.Array:
+    """Returns float32[N], what the nodes fit; 0 where not measured.
+
+    Accuracies have a long tail of broken architectures and crowd at the top. Fitted as they are, as in
+    the paper, the few broken ones decide the splits and a search gets stuck on a wrong region. Scores of
+    the ranks cannot be bent by them; exponential scores, besides, spread the best apart.
+
+    Args:
+      fitness: float32[N].
+      is_measured: bool[N].
+      target: "fitness" for the fitness itself; "normal_scores" for the normal quantile of each rank (mean
+        0, variance about 1); "exponential_scores" for the exponential quantile less 1, likewise. Equal
+        values share the mean of their ranks.
+    """
+    if target == "fitness":
+        return jnp.where(is_measured, fitness, 0.0)
+    filled = jnp.where(is_measured, fitness, jnp.inf)
+    ordered = jnp.sort(filled)
+    below = jnp.searchsorted(ordered, filled, side="left")
+    up_to = jnp.searchsorted(ordered, filled, side="right")
+    middle = 0.5 * (below + up_to).astype(jnp.float32)  # the rank, from 1, less one half
+    quantile = jnp.clip(middle / jnp.maximum(jnp.sum(is_measured), 1), 1e-6, 1.0 - 1e-6)
+    scores = special.ndtri(quantile) if target == "normal_scores" else -jnp.log1p(-quantile) - 1.0
+    return jnp.where(is_measured, scores, 0.0)
+
+
+def fit_ridge(
+    features: chex.Array, values: chex.Array, is_member: chex.Array, prior: chex.Array, *, ridge: float
+) -> tuple[chex.Array, chex.Array]:
+    """Fits one node's model: min sum (w.x + b - v)^2 + ridge |w - prior|^2, the intercept unpenalised.
+
+    Args:
+      features: float32[N, F], any value (NaN even) where not a member.
+      values: float32[N], likewise.
+      is_member: bool[N].
+      prior: float32[F], what the weights are drawn to.
+      ridge: the penalty, above 0.
+
+    Returns:
+      (weights float32[F], bias float32[]). Without members: the prior and 0. The mean prediction over
+      members equals their mean value.
+    """
+    centered, mean_features = _center(features, is_member)
+    residual, mean_value = _center(values, is_member)
+    gram = centered.T @ centered
+    right = centered.T @ (residual - centered @ prior)
+    diagonal = jnp.diagonal(gram) + ridge
+    step = conjugate_gradient(lambda w: gram @ w + ridge * w, right, diagonal)
+    weights = prior + step
+    return weights, mean_value - mean_features @ weights
+
+
+def _center(x, is_member):
+    """Subtracts the members' mean; rows of others become zero. Returns (centered, mean)."""
+    mask = is_member.reshape(is_member.shape + (1,) * (x.ndim - 1))
+    x = jnp.where(mask, x, 0.0)
+    mean = jnp.sum(x, axis=0) / jnp.maximum(jnp.sum(is_member), 1)
+    return jnp.where(mask, x - mean[None], 0.0), mean
+
+
+def conjugate_gradient(product, right, diagonal):
+    """Solves product(x) = right for x float32[F], by conjugate gradients from zero.
+
+    Stops at a residual of 1e-5 of the right side, in the norm of the preconditioner, or after 2 F steps.
+
+    Args:
+      product: the action of a symmetric positive definite matrix.
+      right: float32[F].
+      diagonal: float32[F], the diagonal of the matrix, for Jacobi preconditioning.
+    """
+
+    def iterate(carry):
+        x, residual, direction, rho, index = carry
+        image = product(direction)
+        alpha = rho / jnp.maximum(direction @ image, 1e-30)
+        x, residual = x + alpha * direction, residual - alpha * image
+        scaled = residual / diagonal
+        rho_next = residual @ scaled
+        return x, residual, scaled + rho_next / jnp.maximum(rho, 1e-30) * direction, rho_next, index + 1
+
+    scaled = right / diagonal
+    rho = right @ scaled
+    enough = 1e-10 * rho
+    carry = (jnp.zeros_like(right), right, scaled, rho, 0)
+    limit = 2 * right.shape[0]
+    return jax.lax.while_loop(lambda carry: (carry[3] > enough) & (carry[4] < limit), iterate, carry)[0]
+
+
+def fit(
+    features: chex.Array, values: chex.Array, is_measured: chex.Array, *, config: configs.Config
+) -> tuple[trees.Tree, chex.Array]:
+    """Fits the whole tree to what was measured, by ridge regression.
+
+    Args:
+      features: float32[N, F]; rows not measured may hold anything.
+      values: float32[N], the targets.
+      is_measured: bool[N].
+      config: the settings.
+
+    Returns:
+      (the tree, with the statistics of the routed rows, leaves int32[N] of the measured rows).
+    """
+
+    def fit_level(depth, members, prior):
+        del depth
+        return jax.vmap(lambda member, mean: fit_ridge(features, values, member, mean, ridge=config.ridge))(
+            members, prior
+        )
+
+    return fit_levels(features, values, is_measured, fit_level=fit_level, config=config)
+
+
+def fit_levels(features, values, is_measured, *, fit_level, config):
+    """As `fit`, with any regressor: (depth, members bool[K, N], prior float32[K, F]) -> (weights, bias) of K."""
+    num_features = features.shape[1]
+    tree = trees.empty(config.height, num_features)
+    node_of = jnp.where(is_measured, 0, -1)
+    # Where the draw inside a leaf is uniform, nobody asks the leaves' own models: half of all the fitting.
+    num_levels = config.height - (config.acquisition == "uniform" and config.height > 1)
+    for depth in range(num_levels):
+        here = trees.level(depth)
+        nodes = jnp.arange(here.start, here.stop)
+        members = node_of[None, :] == nodes[:, None]
+        num_members = jnp.sum(members, axis=1)
+        parents = (nodes - 1) // 2
+        from_parent = depth > 0
+        parent_weights = tree.weights[parents] if from_parent else jnp.zeros((1, num_features))
+        prior = parent_weights if config.prior == "parent" else jnp.zeros_like(parent_weights)
+        weights, bias = fit_level(depth, members, prior)
+        threshold = _threshold(features, values, members, weights, bias, threshold=config.threshold)
+        if config.regressor == "adam":  # as released: a node without samples keeps its model, and splits at 0
+            threshold = jnp.where(num_members == 0, 0.0, threshold)
+        elif from_parent:
+            is_small = num_members < config.min_samples
+            weights = jnp.where(is_small[:, None], parent_weights, weights)
+            bias = jnp.where(is_small, tree.bias[parents], bias)
+            threshold = jnp.where(num_members == 0, tree.threshold[parents], threshold)
+        tree = tree.replace(
+            weights=tree.weights.at[here].set(weights),
+            bias=tree.bias.at[here].set(bias),
+            threshold=tree.threshold.at[here].set(threshold),
+        )
+        if depth < config.height - 1:
+            node_of = _split(tree, features, values, node_of, routing=config.train_routing)
+    return tree, node_of
+
+
+def _threshold(features, values, members, weights, bias, *, threshold):
+    """Returns float32[K], where each of the K nodes of a level is split."""
+    if threshold == "median":
+        return jnp.nan_to_num(jax.vmap(lambda member: jnp.nanmedian(jnp.where(member, values, jnp.nan)))(members))
+    if threshold == "mean":
+        shown = jnp.broadcast_to(values, members.shape)
+    else:
+        shown = weights @ jnp.where(jnp.any(members, axis=0)[:, None], features, 0.0).T + bias[:, None]
+    total = jnp.sum(jnp.where(members, shown, 0.0), axis=1)
+    return total / jnp.maximum(jnp.sum(members, axis=1), 1)
+
+
+def _split(tree, features, values, node_of, *, routing):
+    """Sends every row from its node to a child; -1 stays."""
+    at = jnp.maximum(node_of, 0)
+    if routing == "value":
+        shown = values
+    else:
+        shown = jnp.sum(jnp.where((node_of >= 0)[:, None], features, 0.0) * tree.weights[at], axis=1) + tree.bias[at]
+    child = 2 * node_of + jnp.where(shown >= tree.threshold[at], 1, 2)
+    return jnp.where(node_of >= 0, child, -1)

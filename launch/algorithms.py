@@ -1,0 +1,18 @@
+"""Algorithms by name, with their default settings: what `launch.study` can compare."""
+
+import functools
+from collections.abc import Callable
+
+import lanas_jax.config
+import lanas_jax.search
+from common import baselines, types
+
+
+def _lanas(name: str) -> Callable[[types.SearchSpace], types.Searcher]:
+    return functools.partial(lanas_jax.search.searcher, config=lanas_jax.config.PRESETS[name], name=name)
+
+
+ALGORITHMS: dict[str, Callable[[types.SearchSpace], types.Searcher]] = {
+    **{name: _lanas(name) for name in lanas_jax.config.PRESETS},
+    **baselines.BASELINES,
+}

@@ -1,0 +1,171 @@
+"""Flags of the commands, made from dataclasses, and how a command starts and ends.
+
+Every command has flag values of its own, so any two of them can be used in one process.
+"""
+
+import dataclasses
+import os
+import sys
+import textwrap
+import traceback
+import types
+import typing
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from absl import flags
+
+from common import executors, tables
+
+Config = TypeVar("Config")
+
+MAX_SEED = 2**32 - 1  # beyond, keys would repeat
+
+
+def run_main(
+    command: str,
+    description: str,
+    define: Callable[[flags.FlagValues], None],
+    run: Callable[[flags.FlagValues], None],
+    argv: Sequence[str] | None = None,
+) -> int:
+    """Runs a command from its flags to its exit code.
+
+    What a user can put right is a `ValueError` or a `FileNotFoundError`, and becomes one line on standard
+    error. Any other exception is a fault of the program and keeps its traceback.
+
+    Args:
+      command: its name, for its help.
+      description: what it does, for its help.
+      define: defines its flags.
+      run: does it.
+      argv: the command line without the program, by default that of the process.
+
+    Returns:
+      0: done; 1: it cannot be done; 2: the command line makes no sense; 130: interrupted.
+    """
+    values = flags.FlagValues()
+    define(values)
+    flags.DEFINE_bool("traceback", False, "print the traceback of an error too", flag_values=values)
+    flags.DEFINE_bool("help", False, "print this", short_name="h", flag_values=values)
+    try:
+        rest = values([command, *(sys.argv[1:] if argv is None else argv)])[1:]
+        if rest:
+            raise flags.Error(f"unexpected argument {rest[0]!r}; flags are written --name=value")
+    except flags.Error as error:
+        return _fail(f"{_one_line(error)} (--help lists all flags)", code=2)
+    if values.help:
+        print(_help(command, description, values))
+        return 0
+    try:
+        run(values)
+    except (ValueError, FileNotFoundError) as error:
+        if values.traceback:
+            traceback.print_exc()
+        return _fail(_one_line(error), code=1)
+    except KeyboardInterrupt:
+        return _fail("interrupted; start it again with the --workdir printed above to go on", code=130)
+    return 0
+
+
+def define_common(values: flags.FlagValues, *, budget: int) -> None:
+    """Defines the flags that all searches share; `budget` is the default one."""
+
+    def define(name, default, text, of=flags.DEFINE_string):
+        of(name, default, text, flag_values=values)
+
+    define("benchmark", "digits_convnet", f"one of {', '.join(tables.BENCHMARKS)}")
+    define("dataset", None, "of a benchmark that has several, for example cifar100")
+    define("protocol", "validation", "fitness that the search sees: validation, or test (the LaNAS paper's protocol)")
+    define("data_dir", os.environ.get("NAS_DATA_DIR"), "folder of the benchmark files; else $NAS_DATA_DIR")
+    define("budget", budget, "architectures to measure", flags.DEFINE_integer)
+    define("seed", 0, "decides everything random; of a study, the first of its seeds", flags.DEFINE_integer)
+    define("workdir", None, "folder of the run, to start or to go on with; by default a fresh one under runs/")
+    define("compilation_cache_dir", None, "where compiled programs are kept; empty: nowhere")
+
+
+def define_executor(values: flags.FlagValues) -> None:
+    """Defines the flag of commands that measure on the host."""
+    names = ", ".join(executors.EXECUTORS)
+    flags.DEFINE_string("executor", "inline", f"where measurements run: {names}", flag_values=values)
+
+
+def check_common(values: flags.FlagValues) -> None:
+    """Raises a `ValueError` for the first common flag that is out of range."""
+    if not 0 <= values.seed <= MAX_SEED:
+        raise ValueError(f"--seed must be from 0 to {MAX_SEED}; got {values.seed}")
+    if values.budget < 1:
+        raise ValueError(f"--budget must be at least 1 measurement; got {values.budget}")
+    tables.get(values.benchmark)
+    if "executor" in values:
+        one_of("executor", values.executor, executors.EXECUTORS)
+
+
+def one_of(flag: str, name: str, allowed: typing.Iterable[str]) -> None:
+    """Raises a `ValueError` that lists what is allowed if `name` is not."""
+    if name not in allowed:
+        raise ValueError(f"unknown --{flag}={name}; choose one of {', '.join(sorted(allowed))}")
+
+
+def define_config(values: flags.FlagValues, config: Any, *, only_if: str = "") -> None:
+    """Defines one flag per field of a frozen dataclass.
+
+    The help is the text in the field's annotation, the default that of the instance `config`. A field
+    whose flag is there already (another algorithm's) shares it.
+
+    Args:
+      values: where to define.
+      config: an instance.
+      only_if: what the flags are for, if not for all uses of the command.
+    """
+    for field in dataclasses.fields(config):
+        kind, text = _annotation(config, field.name)
+        default = getattr(config, field.name)
+        if only_if:
+            text = f"{text} ({only_if}, by default {default})"
+            if field.name in values:
+                text = f"{values[field.name].help}; {text}"
+                delattr(values, field.name)
+            default = None  # algorithms may differ in theirs
+        _DEFINE[kind](field.name, default, text, flag_values=values)
+
+
+def config_of(values: flags.FlagValues, config: Config) -> Config:
+    """Returns `config` with the fields whose flags were given on the command line."""
+    names = [field.name for field in dataclasses.fields(config)]
+    given = {name: getattr(values, name) for name in names if not values[name].using_default_value}
+    return dataclasses.replace(config, **given)
+
+
+_DEFINE = {
+    int: flags.DEFINE_integer,
+    float: flags.DEFINE_float,
+    bool: flags.DEFINE_bool,
+    str: flags.DEFINE_string,
+}
+
+
+def _annotation(config, name):
+    """Returns (type, help) of a field annotated `Annotated[type, help]` or `Annotated[type | None, help]`."""
+    kind, text = typing.get_args(typing.get_type_hints(type(config), include_extras=True)[name])[:2]
+    if isinstance(kind, types.UnionType):
+        (kind,) = (option for option in typing.get_args(kind) if option is not type(None))
+    return kind, text
+
+
+def _help(command, description, values):
+    lines = [f"python -m launch.{command} [--flag=value ...]", "", description.strip(), ""]
+    for name in sorted({flag.name for flag in map(values.__getitem__, values)}):
+        flag = values[name]
+        default = "" if flag.default in (None, "") else f" (default: {flag.default})"
+        lines += textwrap.wrap(f"--{name}: {flag.help}{default}", 110, initial_indent="  ", subsequent_indent="      ")
+    return "\n".join([*lines, "  --flagfile: file with one flag a line"])
+
+
+def _one_line(error):
+    return " ".join(str(error).split())
+
+
+def _fail(message, *, code):
+    print(f"error: {message}", file=sys.stderr)
+    return code

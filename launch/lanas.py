@@ -1,0 +1,42 @@
+"""One search with LaNAS (arXiv:1906.06832) on a benchmark.
+
+python -m launch.lanas
+python -m launch.lanas --benchmark=nasbench201 --data_dir=data --budget=300 --preset=lanas_paper
+"""
+
+import functools
+import sys
+from collections.abc import Sequence
+
+from absl import flags
+
+import lanas_jax.config
+import lanas_jax.search
+from launch import flags as launch_flags
+from launch import single
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit code."""
+    return launch_flags.run_main("lanas", __doc__, define, run, argv)
+
+
+def define(values: flags.FlagValues) -> None:
+    """Defines the flags."""
+    single.define(values)
+    presets = ", ".join(lanas_jax.config.PRESETS)
+    flags.DEFINE_string("preset", "lanas", f"settings to start from: {presets}", flag_values=values)
+    launch_flags.define_config(values, lanas_jax.config.Config())
+
+
+def run(values: flags.FlagValues) -> None:
+    """Searches."""
+    launch_flags.one_of("preset", values.preset, lanas_jax.config.PRESETS)
+    config = launch_flags.config_of(values, lanas_jax.config.PRESETS[values.preset])
+    lanas_jax.config.validate(config)
+    make_searcher = functools.partial(lanas_jax.search.searcher, config=config, name=values.preset)
+    single.run(values, command="lanas", algorithm=values.preset, config=config, make_searcher=make_searcher)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,137 @@
+"""One search on a benchmark, from the flags to the files of the run: what `launch.lanas` and its like share."""
+
+import contextlib
+import dataclasses
+import json
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+import rich.console
+import rich.table
+import rich.text
+from absl import flags
+
+from common import executors, run_dir, search, types
+from common import journal as journal_lib
+from launch import compilation, problem, progress
+from launch import flags as launch_flags
+
+BUDGET = 100
+
+
+def define(values: flags.FlagValues) -> None:
+    """Defines the flags of every command that runs one search."""
+    launch_flags.define_common(values, budget=BUDGET)
+    launch_flags.define_executor(values)
+
+
+def run(
+    values: flags.FlagValues,
+    *,
+    command: str,
+    algorithm: str,
+    config: Any,
+    make_searcher: Callable[[types.SearchSpace], types.Searcher],
+) -> None:
+    """Searches, goes on with an earlier start of the same search, writes the files of the run and says what it found.
+
+    Args:
+      values: the flags.
+      command: the name of the command.
+      algorithm: the name of the algorithm.
+      config: its settings, a dataclass.
+      make_searcher: space -> searcher.
+
+    Raises:
+      ValueError: the flags do not suit each other, or the folder is of another search.
+    """
+    launch_flags.check_common(values)
+    compilation.enable_cache(values.compilation_cache_dir)
+    evaluator = problem.evaluator(values)
+    searcher = make_searcher(evaluator.space)
+    search.check(searcher, evaluator, budget=values.budget)
+    header = {
+        "benchmark": evaluator.name,
+        "space": evaluator.space.name,
+        "protocol": evaluator.protocol,
+        "seed": values.seed,
+        "algorithm": algorithm,
+        "config": dataclasses.asdict(config),
+    }
+    folder = run_dir.create(values.workdir, command=algorithm, benchmark=values.benchmark)
+    print(f"workdir: {folder}", flush=True)
+    key = jax.random.key(values.seed)
+    with journal_lib.open_journal(folder / run_dir.JOURNAL, header) as journal:
+        config = {"command": command, "flags": values.flag_values_dict(), **header, **run_dir.environment()}
+        run_dir.write_json(folder / run_dir.CONFIG, config)
+        history, seconds = _search(values, key, searcher, evaluator, journal=journal, folder=folder)
+    run_dir.write_history(folder / run_dir.HISTORY, history)
+    result = run_dir.result(
+        history, evaluator, key=jax.random.fold_in(key, search.TEST_ROUND), seed=values.seed, seconds=seconds
+    )
+    run_dir.write_json(folder / run_dir.RESULT, result)
+    _print_result(result, searcher.name, evaluator.optimum)
+    print(f"workdir: {folder}", flush=True)
+
+
+def _search(values, key, searcher, evaluator, *, journal, folder):
+    """Returns (history, seconds of search over all starts)."""
+    last = 0.0
+    with contextlib.ExitStack() as stack:
+        # Written anew: a search that goes on passes through its earlier rounds again.
+        metrics = stack.enter_context((folder / run_dir.METRICS).open("w"))
+        live = stack.enter_context(progress.Progress(searcher.name, total=values.budget, unit="queries"))
+        measure = stack.enter_context(executors.EXECUTORS[values.executor]())
+
+        def on_round(round_, history, seconds):
+            nonlocal last
+            last = max(last, seconds)
+            line = _round_metrics(round_, history, last)
+            metrics.write(json.dumps(line) + "\n")
+            metrics.flush()
+            best = line["best_fitness"]
+            live.update(line["queries"], "nothing measured yet" if best is None else f"best {100 * best:.2f} %")
+
+        history = search.run_search(
+            key, searcher, evaluator, budget=values.budget, executor=measure, journal=journal, on_round=on_round
+        )
+    return history, last
+
+
+def _round_metrics(round_, history, seconds):
+    """One line of metrics.jsonl."""
+    status = np.asarray(history.status)
+    measured = np.asarray(history.fitness)[status == types.MEASURED]
+    return {
+        "round": round_,
+        "queries": int(history.size),
+        "infeasible": int(np.sum(status == types.INFEASIBLE)),
+        "best_fitness": float(measured.max()) if measured.size else None,
+        "seconds": round(seconds, 3),
+    }
+
+
+def _print_result(result, algorithm, optimum):
+    table = rich.table.Table(title=f"{algorithm} on {result['benchmark']}/{result['dataset']}", show_header=False)
+    table.add_column()
+    table.add_column(overflow="fold")
+    rows = {
+        "search sees": f"{result['protocol']} fitness",
+        "queries": f"{result['queries']} ({result['infeasible']} infeasible)",
+        "seconds": f"{result['seconds']:.1f}, compiling included",
+    }
+    best = result["best"]
+    if best is None:
+        rows["best"] = "nothing could be measured"
+    else:
+        rows["best fitness"] = f"{100 * best['fitness']:.2f} %"
+        if optimum is not None:
+            rows["simple regret"] = f"{100 * (optimum - best['fitness']):.2f} points"
+        rows["test fitness"] = "not published" if best["test"] is None else f"{100 * best['test']:.2f} %"
+        rows["architecture"] = best["description"]
+        rows["row"] = " ".join(map(str, best["arch"]))
+    for name, text in rows.items():
+        table.add_row(name, rich.text.Text(text))
+    rich.console.Console().print(table)

@@ -1,0 +1,41 @@
+"""Installs nao_jax, lanas_jax and what they share."""
+
+import pathlib
+
+import setuptools
+
+setuptools.setup(
+    name="nao-lanas-jax",
+    version="0.1.0",
+    description="Neural architecture search in JAX: NAO and LaNAS",
+    long_description=pathlib.Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=setuptools.find_packages(include=["common*", "lanas_jax*", "nao_jax*", "launch*"]),
+    package_data={"common.tables": ["data/*"], "launch": ["flagfiles/*"]},
+    install_requires=[
+        "absl-py>=2.1",
+        "chex>=0.1.91",
+        "flax>=0.12",
+        "jax>=0.10,<0.12",
+        "numpy>=2.0",
+        "optax>=0.2.6",
+        "rich>=13",
+        "safetensors>=0.5",
+        "scikit-learn>=1.5",
+        "scipy>=1.14",
+        "tensorflow-datasets>=4.9.8",
+    ],
+    extras_require={
+        "ray": ["ray>=2.40"],
+        "test": ["pytest>=8.3", "pytest-xdist>=3.6", "ruff>=0.14"],
+        "bench": ["torch>=2.5"],
+    },
+    classifiers=[
+        "License :: OSI Approved :: Apache Software License",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)

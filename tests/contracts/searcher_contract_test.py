@@ -1,0 +1,241 @@
+"""What every searcher promises, over a dict of factories. A new searcher is one line in `SEARCHERS`."""
+
+import functools
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl.testing import parameterized
+
+from common import baselines, rows, spaces, types
+from common import history as history_lib
+from common.spaces import factory
+
+SEARCHERS = {  # name: space -> types.Searcher, as small as it may be
+    **baselines.BASELINES,
+}
+SPACES = {
+    "convnet": spaces.get("convnet"),  # 1,364 networks, not every row is canonical
+    "huge": factory.search_space("huge", (6,) * 20, size=6**20, describe=str),  # too large to list
+}
+COUNT, CAPACITY, NUM_OTHERS = 4, 96, 60
+
+_each_searcher = parameterized.named_parameters((name, name) for name in SEARCHERS)
+_each_searcher_and_space = parameterized.named_parameters(
+    (f"{name}_{space}", name, space) for name in SEARCHERS for space in SPACES
+)
+
+
+@functools.cache
+def _made(name, space):
+    return SEARCHERS[name](SPACES[space])
+
+
+def _searcher(name, space="convnet"):
+    return _made(name, space)
+
+
+@jax.jit
+def _init(init, key, history):
+    return init(key, history)
+
+
+@jax.jit
+def _propose(propose, key, state, history):
+    return propose(key, state, history, count=COUNT)
+
+
+_append = jax.jit(history_lib.append)
+
+
+def _functions(name, space="convnet"):
+    """(init, propose) compiled once for all tests; the searcher's arrays are arguments."""
+    searcher = _searcher(name, space)
+    return functools.partial(_init, searcher.init), functools.partial(_propose, searcher.propose)
+
+
+def _fitness(archs):
+    """Something in [0, 1) to climb, with many values and several local optima."""
+    weights = jnp.arange(1.0, archs.shape[1] + 1.0)[None]
+    return 0.5 + 0.5 * jnp.sin(jnp.sum(weights * archs, axis=1) / 7.0) * jnp.cos(jnp.sum(archs, axis=1) / 3.0)
+
+
+def _evaluation(archs, kind="plain"):
+    """What the kinds of histories tell of their rows."""
+    at = jnp.arange(len(archs))
+    fitness = {"equal": jnp.full(len(archs), 0.5)}.get(kind, _fitness(archs))
+    ok = {"infeasible": at < 0, "mixed": at % 3 > 0}.get(kind, at >= 0)
+    return types.Evaluation(fitness=fitness, cost=1.0 + at.astype(jnp.float32), ok=ok)
+
+
+def _others(space="convnet", num_rows=NUM_OTHERS, seed=0):
+    """Distinct rows that someone else proposes."""
+    archs = np.asarray(SPACES[space].sample(jax.random.key(seed), 20 * num_rows))
+    _, first = np.unique(archs, axis=0, return_index=True)
+    return jnp.asarray(archs[np.sort(first)[:num_rows]])
+
+
+def _filled(kind, space="convnet", seed=0):
+    """A history of someone else's: of its rows some are pending, the rest as `kind` says."""
+    archs = _others(space, seed=seed)
+    history = history_lib.empty(CAPACITY, archs.shape[1])
+    if kind == "empty":
+        return history
+    history = _append(history, archs[:-5], _evaluation(archs[:-5], kind))
+    return history_lib.append_pending(history, archs[-5:])
+
+
+def _assert_new(space, history, archs, count=COUNT):
+    assert archs.shape == (count, len(space.num_choices))
+    assert archs.dtype == jnp.int32
+    assert np.all(space.is_valid(archs))
+    np.testing.assert_array_equal(space.canonicalize(archs), archs)
+    assert not np.any(rows.is_repeat(archs)), "an architecture twice in one round"
+    known = {tuple(row) for row in np.asarray(history.archs).tolist()}
+    assert not known & {tuple(row) for row in np.asarray(archs).tolist()}, "an architecture of the history"
+
+
+class SearcherTest(parameterized.TestCase):
+    @_each_searcher_and_space
+    def test_proposals_are_new_valid_and_different_whatever_the_history_holds(self, name, space):
+        init, propose = _functions(name, space)
+        for kind in ("empty", "plain", "equal", "infeasible", "mixed"):
+            history = _filled(kind, space)
+            state = init(jax.random.key(1), history)
+            for round_ in range(6):
+                archs, state = propose(jax.random.fold_in(jax.random.key(2), round_), state, history)
+                _assert_new(SPACES[space], history, archs)
+                history = _append(history, archs, _evaluation(archs, kind))
+
+    @_each_searcher
+    def test_history_grows_by_others_between_rounds(self, name):
+        init, propose = _functions(name)
+        others = _others(seed=5)
+        history = history_lib.empty(CAPACITY, others.shape[1])
+        state = init(jax.random.key(1), history)
+        for round_ in range(3):
+            archs, state = propose(jax.random.fold_in(jax.random.key(3), round_), state, history)
+            _assert_new(SPACES["convnet"], history, archs)
+            # The proposals come back late and among rows of others, of which some rounds bring many.
+            known = np.asarray(archs).tolist() + np.asarray(history.archs).tolist()
+            new = [row for row in np.asarray(others).tolist() if row not in known][: 5 + 15 * round_]
+            new = jnp.array(new, jnp.int32)
+            history = _append(history, new, _evaluation(new, "mixed"))
+            history = history_lib.append_pending(history, archs)
+
+    @_each_searcher
+    def test_the_last_architectures_of_a_space_are_found(self, name):
+        space = SPACES["convnet"]
+        everything = np.random.default_rng(0).permutation(space.enumerate())
+        init, propose = _functions(name)
+        for kind in ("plain", "infeasible"):
+            history = history_lib.empty(space.size, everything.shape[1])
+            known = jnp.asarray(everything[COUNT:])
+            history = _append(history, known, _evaluation(known, kind))
+            archs, _ = propose(jax.random.key(4), init(jax.random.key(5), history), history)
+            np.testing.assert_array_equal(np.unique(archs, axis=0), np.unique(everything[:COUNT], axis=0))
+
+    @_each_searcher
+    def test_a_search_with_the_size_of_the_space_as_budget_measures_all_of_it_once(self, name):
+        space, searcher = SPACES["convnet"], _searcher(name)
+
+        @jax.jit
+        def search(key, init, propose):
+            def one_round(carry, round_):
+                state, history = carry
+                archs, state = propose(jax.random.fold_in(key, round_), state, history, count=COUNT)
+                return (state, _append(history, archs, _evaluation(archs))), None
+
+            history = history_lib.empty(space.size, len(space.num_choices))
+            state = init(jax.random.fold_in(key, space.size), history)
+            return jax.lax.scan(one_round, (state, history), jnp.arange(space.size // COUNT))[0][1]
+
+        history = search(jax.random.key(6), searcher.init, searcher.propose)
+        np.testing.assert_array_equal(np.unique(history.archs, axis=0), space.enumerate())
+
+    @_each_searcher
+    def test_shapes_depend_on_count_alone_and_the_state_keeps_its_own(self, name):
+        searcher = _searcher(name)
+        state = jax.eval_shape(searcher.init, jax.random.key(0), _filled("empty"))
+        for kind in ("empty", "mixed"):
+            for count in (1, 3, 7):
+                propose = functools.partial(searcher.propose, count=count)
+                archs, next_state = jax.eval_shape(propose, jax.random.key(0), state, _filled(kind))
+                assert (archs.shape, archs.dtype) == ((count, 5), jnp.int32)
+                chex.assert_trees_all_equal_shapes_and_dtypes(next_state, state)
+
+    @_each_searcher
+    def test_one_trace_a_search(self, name):
+        searcher = _searcher(name)
+        chex.clear_trace_counter()
+
+        @jax.jit
+        @chex.assert_max_traces(n=1)
+        def propose(propose, key, state, history):
+            return propose(key, state, history, count=COUNT)
+
+        history = _filled("empty")
+        state = _init(searcher.init, jax.random.key(0), history)
+        for round_ in range(4):
+            key = jax.random.fold_in(jax.random.key(7), round_)
+            archs, state = propose(searcher.propose, key, state, history)
+            history = _append(history, archs, _evaluation(archs, "mixed"))
+
+    @_each_searcher
+    def test_the_key_decides(self, name):
+        init, propose = _functions(name)
+        for kind in ("empty", "mixed"):
+            history = _filled(kind)
+            proposals = []
+            for seed in (8, 8, 9):
+                state = init(jax.random.key(seed + 100), history)
+                proposals.append(propose(jax.random.key(seed), state, history))
+            chex.assert_trees_all_equal(proposals[0], proposals[1])
+            assert not np.array_equal(proposals[0][0], proposals[2][0])
+
+    @_each_searcher
+    def test_vmap_over_searches_equals_a_loop(self, name):
+        init, propose = _functions(name)
+        histories = [_filled(kind, seed=seed) for seed, kind in enumerate(("mixed", "plain", "infeasible"))]
+        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *histories)
+
+        def keys(seed):
+            return jax.random.split(jax.random.key(seed), len(histories))
+
+        states = jax.vmap(init)(keys(10), stacked)
+        for round_ in range(2):
+            archs, states = jax.vmap(propose)(keys(11 + round_), states, stacked)
+            if round_ == 0:
+                first, stacked = archs, jax.vmap(history_lib.append_pending)(stacked, archs)
+        for at, history in enumerate(histories):
+            expected, state = propose(keys(11)[at], init(keys(10)[at], history), history)
+            np.testing.assert_array_equal(first[at], expected)
+            expected, _ = propose(keys(12)[at], state, history_lib.append_pending(history, expected))
+            np.testing.assert_array_equal(archs[at], expected)
+
+    @_each_searcher
+    def test_fitness_and_cost_of_unmeasured_rows_do_not_matter(self, name):
+        init, propose = _functions(name)
+        for kind in ("mixed", "infeasible"):
+            history = _filled(kind)
+            is_measured = history_lib.is_measured(history)
+            proposals = []
+            for filler in (jnp.nan, 0.999, -jnp.inf):
+                masked = history.replace(
+                    fitness=jnp.where(is_measured, history.fitness, filler),
+                    cost=jnp.where(is_measured, history.cost, filler),
+                )
+                state = init(jax.random.key(13), masked)
+                for round_ in range(2):
+                    archs, state = propose(jax.random.fold_in(jax.random.key(14), round_), state, masked)
+                    proposals.append(archs)
+            for at in (2, 4):
+                np.testing.assert_array_equal(proposals[at], proposals[0])
+                np.testing.assert_array_equal(proposals[at + 1], proposals[1])
+
+    @_each_searcher
+    def test_name_and_count(self, name):
+        searcher = _searcher(name)
+        assert searcher.name == name
+        assert searcher.count >= 1

@@ -1,0 +1,266 @@
+"""What every search space promises, over all of `common.spaces.SPACES`."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from absl.testing import parameterized
+
+from common import rows, spaces
+
+NUM_ROWS = 64  # rows of a space that are looked at closely
+MAX_LISTED = 50_000  # spaces up to this size are checked row by row, larger ones on a part
+
+
+def _is_listed(space):
+    return space.enumerate is not None and space.size <= 1_000_000
+
+
+def _is_product(space):
+    """Whether every row is a network of its own."""
+    return space.size == np.prod([float(n) for n in space.num_choices])
+
+
+def _each_space(which=lambda space: True):
+    """Runs a test once for each space of a kind."""
+    return parameterized.named_parameters(item for item in spaces.SPACES.items() if which(item[1]))
+
+
+@functools.cache
+def _compiled(name, function):
+    """A function of a space under `jit`, once for all tests: op by op the larger spaces take minutes."""
+    return jax.jit(getattr(spaces.SPACES[name], function), static_argnums=1 if function == "sample" else None)
+
+
+@functools.cache
+def _sampled(name, seed=0, count=NUM_ROWS):
+    return np.asarray(_compiled(name, "sample")(jax.random.key(seed), count))
+
+
+def _raw(space, seed, count=512):
+    """Valid rows that are not canonical yet: uniform choices, the valid ones of them."""
+    shape = (count, len(space.num_choices))
+    raw = jax.random.randint(jax.random.key(seed), shape, 0, jnp.array(space.num_choices)[None], jnp.int32)
+    raw = raw[np.asarray(_compiled(space.name, "is_valid")(raw))]
+    assert len(raw) > 0
+    return raw
+
+
+def _listed(space, max_rows=MAX_LISTED):
+    """At most `max_rows` rows of a space that can be listed, evenly spread."""
+    everything = space.enumerate()
+    return everything[:: -(-len(everything) // max_rows)]
+
+
+def _assert_valid_and_canonical(space, archs):
+    assert archs.dtype == jnp.int32
+    assert archs.shape[1:] == (len(space.num_choices),)
+    size = 512 if len(archs) <= 512 else -(-len(archs) // 4096) * 4096  # few sizes, few programs
+    padded = jnp.resize(archs, (size, archs.shape[1]))
+    assert np.all(np.asarray(_compiled(space.name, "is_valid")(padded)))
+    np.testing.assert_array_equal(_compiled(space.name, "canonicalize")(padded), padded)
+
+
+class ListTest(parameterized.TestCase):
+    @_each_space()
+    def test_name_is_its_key(self, space):
+        assert spaces.get(space.name) is space
+
+    def test_an_unknown_name_lists_the_known_ones(self):
+        with pytest.raises(ValueError, match="nasbench201"):
+            spaces.get("no such space")
+
+    @_each_space(_is_listed)
+    def test_every_network_once_in_lexicographic_order(self, space):
+        everything = space.enumerate()
+        assert everything.dtype == np.int32
+        assert everything.shape == (space.size, len(space.num_choices))
+        first_difference = np.argmax(everything[1:] != everything[:-1], axis=1)[:, None]
+        step = np.take_along_axis(everything[1:] - everything[:-1], first_difference, axis=1)
+        assert np.all(step > 0)
+
+    @_each_space(_is_listed)
+    def test_listed_rows_are_valid_and_canonical(self, space):
+        _assert_valid_and_canonical(space, jnp.asarray(_listed(space)))
+
+    @_each_space(_is_listed)
+    def test_the_list_holds_every_sample_and_every_neighbor(self, space):
+        everything = jnp.asarray(space.enumerate())
+        archs = jnp.asarray(_sampled(space.name))
+        around, is_valid = _compiled(space.name, "neighbors")(archs)
+        found = jnp.concatenate([archs, around[is_valid]])
+        assert np.all(jax.jit(rows.find)(everything, found) < space.size)
+
+
+class ValidityTest(parameterized.TestCase):
+    @_each_space()
+    def test_choices_out_of_range_are_invalid(self, space):
+        num_decisions = len(space.num_choices)
+        arch = _sampled(space.name)[0]
+        too_small, too_large = np.tile(arch, (2, num_decisions, 1))
+        np.fill_diagonal(too_small, -1)
+        np.fill_diagonal(too_large, space.num_choices)
+        is_valid = _compiled(space.name, "is_valid")(jnp.asarray(np.stack([arch, *too_small, *too_large])))
+        np.testing.assert_array_equal(is_valid, [True] + [False] * (2 * num_decisions))
+
+    @_each_space()
+    def test_canonicalize_is_idempotent_and_keeps_validity(self, space):
+        raw = _raw(space, 3)
+        _assert_valid_and_canonical(space, _compiled(space.name, "canonicalize")(raw))
+
+    @_each_space()
+    def test_canonicalize_of_a_row_does_not_depend_on_its_batch(self, space):
+        raw = _raw(space, 4)
+        canonicalize = _compiled(space.name, "canonicalize")
+        np.testing.assert_array_equal(canonicalize(raw)[::-1], canonicalize(raw[::-1]))
+
+
+class SampleTest(parameterized.TestCase):
+    @_each_space()
+    def test_rows_are_valid_canonical_and_differ_between_keys(self, space):
+        batches = [_sampled(space.name, seed) for seed in range(3)]
+        for batch in batches:
+            assert batch.shape[0] == NUM_ROWS
+            _assert_valid_and_canonical(space, jnp.asarray(batch))
+        assert not np.array_equal(batches[0], batches[1])
+        np.testing.assert_array_equal(_compiled(space.name, "sample")(jax.random.key(0), NUM_ROWS), batches[0])
+
+    @_each_space()
+    def test_many_different_rows_come_up(self, space):
+        count = 4000
+        assert len(np.unique(_sampled(space.name, 7, count), axis=0)) > min(count, space.size) / 8
+
+    @_each_space(_is_product)
+    def test_products_are_sampled_uniformly(self, space):
+        """Chi-square of each decision: with d degrees of freedom a mean of d and a variance of 2 d."""
+        count = 4000
+        archs = _sampled(space.name, 7, count)
+        for at, num_choices in enumerate(space.num_choices):
+            seen = np.bincount(archs[:, at], minlength=num_choices)
+            chi_square = np.sum((seen - count / num_choices) ** 2) / (count / num_choices)
+            degrees = num_choices - 1
+            assert chi_square < degrees + 5 * np.sqrt(2 * degrees)
+
+    @_each_space(_is_product)
+    def test_decisions_of_products_are_independent(self, space):
+        count = 4000
+        archs = _sampled(space.name, 7, count).astype(float)
+        correlation = np.corrcoef(archs.T)[np.triu_indices(archs.shape[1], k=1)]
+        assert np.max(np.abs(correlation)) < 5 / np.sqrt(count)
+
+
+class NeighborTest(parameterized.TestCase):
+    @_each_space()
+    def test_neighbors_are_other_valid_canonical_rows(self, space):
+        archs = jnp.asarray(_sampled(space.name))
+        around, is_valid = _compiled(space.name, "neighbors")(archs)
+        assert around.shape == (*is_valid.shape, archs.shape[1])
+        assert np.all(np.any(is_valid, axis=1)), "a network without neighbours"
+        _assert_valid_and_canonical(space, around[is_valid])
+        differs = jnp.any(around != archs[:, None, :], axis=-1)
+        assert np.all(differs[is_valid])
+
+    @_each_space(_is_product)
+    def test_neighbors_of_products_are_all_rows_one_decision_away(self, space):
+        arch = _sampled(space.name)[0]
+        around, is_valid = _compiled(space.name, "neighbors")(jnp.asarray(arch)[None])
+        expected = {
+            (*arch[:at], choice, *arch[at + 1 :])
+            for at, num_choices in enumerate(space.num_choices)
+            for choice in range(num_choices)
+            if choice != arch[at]
+        }
+        got = np.asarray(around[0])[np.asarray(is_valid[0])].tolist()
+        assert sorted(map(tuple, got)) == sorted(tuple(map(int, row)) for row in expected)
+
+    @_each_space()
+    def test_mutants_are_neighbors(self, space):
+        archs = jnp.asarray(_sampled(space.name))
+        around, is_valid = _compiled(space.name, "neighbors")(archs)
+        for seed in range(3):
+            mutants = _compiled(space.name, "mutate")(jax.random.key(seed), archs)
+            _assert_valid_and_canonical(space, mutants)
+            assert np.all(np.any(mutants != archs, axis=1))
+            is_neighbor = jnp.any(jnp.all(around == mutants[:, None, :], axis=-1) & is_valid, axis=1)
+            assert np.all(is_neighbor)
+
+    @_each_space()
+    def test_mutation_reaches_every_neighbor(self, space):
+        arch = jnp.asarray(_sampled(space.name)[:1])
+        around, is_valid = _compiled(space.name, "neighbors")(arch)
+        expected = np.unique(np.asarray(around[0])[np.asarray(is_valid[0])], axis=0)
+        mutants = _compiled(space.name, "mutate")(jax.random.key(5), jnp.tile(arch, (40 * is_valid.shape[1], 1)))
+        np.testing.assert_array_equal(np.unique(mutants, axis=0), expected)
+
+
+class ViewTest(parameterized.TestCase):
+    @_each_space()
+    def test_tokens_are_legal_and_lead_back(self, space):
+        archs = jnp.asarray(_sampled(space.name))
+        tokens = _compiled(space.name, "tokens")(archs)
+        assert jnp.issubdtype(tokens.dtype, jnp.integer)
+        assert tokens.shape == (NUM_ROWS, space.legal_tokens.shape[0])
+        assert space.legal_tokens.dtype == bool
+        assert np.all(space.legal_tokens[np.arange(tokens.shape[1])[None], np.asarray(tokens)])
+        np.testing.assert_array_equal(_compiled(space.name, "from_tokens")(tokens), archs)
+
+    @_each_space()
+    def test_every_position_has_a_legal_token_and_every_token_a_position(self, space):
+        assert np.all(space.legal_tokens.any(axis=1))
+        assert np.all(space.legal_tokens.any(axis=0))
+
+    @_each_space()
+    def test_features_are_finite_float32_of_one_width(self, space):
+        archs = _sampled(space.name)
+        features = _compiled(space.name, "features")(jnp.asarray(archs))
+        assert features.dtype == jnp.float32
+        assert features.ndim == 2
+        assert features.shape == (NUM_ROWS, _compiled(space.name, "features")(jnp.asarray(archs[:1])).shape[1])
+        assert np.all(np.isfinite(features))
+
+    @_each_space()
+    def test_features_of_a_row_do_not_depend_on_its_batch(self, space):
+        archs = jnp.asarray(_sampled(space.name))
+        np.testing.assert_allclose(
+            _compiled(space.name, "features")(archs)[5:6],
+            _compiled(space.name, "features")(archs[5:6]),
+            rtol=1e-5,
+            atol=1e-6,
+        )
+
+    @_each_space()
+    def test_descriptions_of_different_rows_differ(self, space):
+        archs = np.unique(np.concatenate([_sampled(space.name, seed) for seed in range(3)]), axis=0)
+        texts = [space.describe(arch) for arch in archs]
+        assert all(isinstance(text, str) and text for text in texts)
+        assert len(set(texts)) == len(archs)
+
+
+class TransformationTest(parameterized.TestCase):
+    @_each_space()
+    def test_functions_of_rows_are_the_same_under_vmap(self, space):
+        archs = jnp.asarray(_sampled(space.name))
+        for name in ("is_valid", "canonicalize", "features", "tokens", "from_tokens", "neighbors"):
+            given = _compiled(space.name, "tokens")(archs) if name == "from_tokens" else archs
+            expected = _compiled(space.name, name)(given)
+            mapped = jax.jit(jax.vmap(getattr(space, name)))(given.reshape(2, NUM_ROWS // 2, -1))
+            mapped = jax.tree.map(lambda leaf: leaf.reshape(NUM_ROWS, *leaf.shape[2:]), mapped)
+            assert jax.tree.structure(mapped) == jax.tree.structure(expected)
+            for got, leaf in zip(jax.tree.leaves(mapped), jax.tree.leaves(expected), strict=True):
+                assert got.dtype == leaf.dtype
+                np.testing.assert_allclose(got, leaf, rtol=1e-5, atol=1e-6)
+
+    @_each_space()
+    def test_random_functions_over_keys_equal_a_loop(self, space):
+        archs = jnp.asarray(_sampled(space.name))
+
+        def keys():
+            return jax.random.split(jax.random.key(11), 2)
+
+        sampled = jax.jit(jax.vmap(lambda key: space.sample(key, NUM_ROWS)))(keys())
+        mutants = jax.jit(jax.vmap(space.mutate, in_axes=(0, None)))(keys(), archs)
+        for at in range(2):
+            np.testing.assert_array_equal(sampled[at], _compiled(space.name, "sample")(keys()[at], NUM_ROWS))
+            np.testing.assert_array_equal(mutants[at], _compiled(space.name, "mutate")(keys()[at], archs))

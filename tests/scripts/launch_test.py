@@ -1,0 +1,389 @@
+"""The commands end to end, on a small table: files, resuming, tables, and what they say of bad input."""
+
+import contextlib
+import functools
+import io
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import chex
+import jax
+import numpy as np
+import pytest
+from absl.testing import parameterized
+
+from common import run_dir, spaces
+from common.tables import table
+from launch import algorithms, baselines, compilation, lanas, progress, study
+
+ROOT = pathlib.Path(__file__).parents[2]
+SIZE = 3**8
+SMALL_LANAS = ("--height=3", "--num_initial=10")
+
+
+@functools.cache
+def made_table() -> table.Table:
+    """A table of all of the space, whose fitness is in steps of 1/8192 without ties and has an order to learn."""
+    archs = spaces.get("nasbench_macro").enumerate()
+    noise = np.random.default_rng(0).uniform(0, 3, SIZE)
+    rank = np.argsort(np.argsort(archs.sum(axis=1) + noise))
+    fitness = (rank / 8192).astype(np.float32)
+    names = {"validation": "valid", "test": "test", "cost": "time"}
+    return table.from_rows(
+        table.Info("nasbench_macro", "nasbench_macro", {"cifar10": names}, source="made up", licence="none"),
+        archs,
+        {"valid": fitness, "test": 1 - fitness, "time": np.full(SIZE, 2.0)},
+    )
+
+
+class CommandTest(chex.TestCase):
+    def setUp(self):
+        super().setUp()
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        table.save(self.folder / "nasbench_macro.table", made_table())
+        self.workdir = self.folder / "run"
+
+    def run_command(self, main, *arguments, code=0):
+        """Runs a command on the made-up table and returns (standard output, standard error)."""
+        common = ("--benchmark=nasbench_macro", f"--data_dir={self.folder}", "--compilation_cache_dir=")
+        output, errors = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+            got = main([*common, f"--workdir={self.workdir}", *arguments])
+        assert got == code, errors.getvalue()
+        return output.getvalue(), errors.getvalue()
+
+    def read(self, name):
+        return json.loads((self.workdir / name).read_text())
+
+
+class SearchCommandTest(CommandTest):
+    def assert_run_is_whole(self, budget, seed=0):
+        """The files of the run agree with each other and with the table."""
+        history, _ = run_dir.read_history(self.workdir / run_dir.HISTORY)
+        assert history.archs.shape == (budget, 8)
+        assert len(np.unique(history.archs, axis=0)) == budget
+        at = history.archs @ 3 ** np.arange(8)[::-1]
+        np.testing.assert_array_equal(history.fitness, made_table().metrics["valid"][at, 0])
+        np.testing.assert_array_equal(history.cost, np.full(budget, 2, np.float32))
+        best = int(np.argmax(history.fitness))
+        result = self.read(run_dir.RESULT)
+        seconds = result.pop("seconds")
+        assert result == {
+            "protocol": "validation",
+            "benchmark": "nasbench_macro",
+            "dataset": "cifar10",
+            "seed": seed,
+            "queries": budget,
+            "infeasible": 0,
+            "best": {
+                "arch": history.archs[best].tolist(),
+                "description": spaces.get("nasbench_macro").describe(history.archs[best]),
+                "fitness": float(history.fitness[best]),
+                "test": 1 - float(history.fitness[best]),
+            },
+        }
+        lines = [json.loads(line) for line in (self.workdir / run_dir.METRICS).read_text().splitlines()]
+        assert lines[-1]["queries"] == budget
+        assert lines[-1]["best_fitness"] == result["best"]["fitness"]
+        assert lines[-1]["seconds"] == pytest.approx(seconds, abs=1e-3)
+        curve = np.maximum.accumulate(history.fitness)
+        assert [line["best_fitness"] for line in lines] == [float(curve[line["queries"] - 1]) for line in lines]
+        return history
+
+    def test_lanas(self):
+        output, errors = self.run_command(lanas.main, "--budget=20", "--seed=3", *SMALL_LANAS)
+        self.assert_run_is_whole(20, seed=3)
+        assert output.startswith(f"workdir: {self.workdir}\n")
+        assert output.endswith(f"workdir: {self.workdir}\n")
+        assert "lanas on nasbench_macro/cifar10" in output
+        assert errors.splitlines()[-1].startswith("lanas: 20/20 queries, best ")
+        assert "\x1b" not in output + errors
+        config = self.read(run_dir.CONFIG)
+        assert config["command"] == "lanas"
+        assert config["flags"]["height"] == 3
+        assert config["config"]["height"] == 3
+        assert config["config"]["num_select"] == 5
+        assert config["versions"]["jax"] == jax.__version__
+        assert config["device"]["platform"] == "cpu"
+
+    @parameterized.parameters("random", "regularized_evolution", "local_search")
+    def test_baselines(self, algorithm):
+        settings = ["--population_size=5"] if algorithm == "regularized_evolution" else []
+        self.run_command(baselines.main, f"--algorithm={algorithm}", "--budget=12", "--count=2", *settings)
+        self.assert_run_is_whole(12)
+        assert self.read(run_dir.CONFIG)["config"]["count"] == 2
+
+    def test_started_again_it_goes_on(self):
+        self.run_command(baselines.main, "--budget=12", "--seed=1")
+        whole = self.assert_run_is_whole(12, seed=1)
+        journal = self.workdir / run_dir.JOURNAL
+        lines = journal.read_bytes().splitlines(keepends=True)
+        for kept in (len(lines), 15, 1, 0):
+            journal.write_bytes(b"".join(lines[:kept]) + b'{"ev')
+            self.run_command(baselines.main, "--budget=12", "--seed=1")
+            np.testing.assert_array_equal(self.assert_run_is_whole(12, seed=1).archs, whole.archs)
+            got = journal.read_bytes().splitlines(keepends=True)
+            assert got[:kept] == lines[:kept]
+            assert len(got) == len(lines)
+        self.run_command(baselines.main, "--budget=18", "--seed=1")
+        np.testing.assert_array_equal(self.assert_run_is_whole(18, seed=1).archs[:12], whole.archs)
+
+    def test_a_folder_of_another_search_is_refused_and_left_alone(self):
+        self.run_command(baselines.main, "--budget=4")
+        before = {path.name: path.read_bytes() for path in self.workdir.iterdir()}
+        for flag, message in (
+            ("--seed=1", "seed was 0 and is now 1"),
+            ("--algorithm=local_search", "algorithm was 'random' and is now 'local_search'"),
+            ("--protocol=test", "protocol was 'validation' and is now 'test'"),
+            ("--count=2", "config was {'count': 1} and is now {'count': 2}"),
+        ):
+            _, errors = self.run_command(baselines.main, "--budget=4", flag, code=1)
+            assert message in errors
+            assert len(errors.splitlines()) == 1
+        assert {path.name: path.read_bytes() for path in self.workdir.iterdir()} == before
+
+    def test_test_protocol_sees_test_fitness(self):
+        self.run_command(baselines.main, "--budget=5", "--protocol=test")
+        history, _ = run_dir.read_history(self.workdir / run_dir.HISTORY)
+        at = history.archs @ 3 ** np.arange(8)[::-1]
+        np.testing.assert_array_equal(history.fitness, made_table().metrics["test"][at, 0])
+        assert self.read(run_dir.RESULT)["protocol"] == "test"
+
+    def test_without_workdir_a_fresh_folder_is_made(self):
+        self.addCleanup(os.chdir, os.getcwd())
+        os.chdir(self.folder)
+        output, _ = self.run_command(baselines.main, "--budget=2", "--workdir=")
+        made = pathlib.Path(output.splitlines()[0].removeprefix("workdir: "))
+        assert made.parent == pathlib.Path("runs")
+        assert (made / run_dir.RESULT).exists()
+
+    @parameterized.parameters(
+        (["--budget=0"], 1, "--budget must be at least 1 measurement; got 0"),
+        (["--budget=6562"], 1, "budget must be at most 6561, all that nasbench_macro/cifar10 can measure; got 6562"),
+        (["--seed=-1"], 1, "--seed must be from 0 to 4294967295; got -1"),
+        (["--benchmark=imagenet"], 1, "unknown benchmark 'imagenet'; choose one of digits_convnet, nasbench101"),
+        (["--dataset=mnist"], 1, "unknown dataset 'mnist' of nasbench_macro; choose one of cifar10"),
+        (["--protocol=train"], 1, "unknown protocol 'train'; choose one of validation, test"),
+        (["--executor=cloud"], 1, "unknown --executor=cloud; choose one of inline"),
+        (["--data_dir=/nowhere"], 1, "no file of benchmark nasbench_macro; looked for /nowhere/nasbench_macro.table"),
+        (["--workdir=/dev/null"], 1, "workdir /dev/null is not a folder that can be made"),
+        (["--compilation_cache_dir=/dev/null"], 1, "compilation cache /dev/null cannot be written"),
+        (["--budget=many"], 2, "--budget=many"),
+        (["--bugdet=3"], 2, "Unknown command line flag 'bugdet'. Did you mean: budget ?"),
+        (["now"], 2, "unexpected argument 'now'; flags are written --name=value"),
+        (["--flagfile=/nowhere.cfg"], 2, "/nowhere.cfg"),
+    )
+    def test_bad_common_flags(self, arguments, code, message):
+        for main in (baselines.main, lanas.main, study.main):
+            if main is study.main and "--executor=cloud" in arguments:
+                continue  # no flag of a study: all of it is compiled
+            output, errors = self.run_command(main, *arguments, code=code)
+            assert output == ""
+            assert errors.startswith("error: ")
+            assert message in errors
+            assert len(errors.splitlines()) == 1
+            assert not self.workdir.exists()
+
+    @parameterized.parameters(
+        (
+            baselines.main,
+            ["--algorithm=annealing"],
+            "unknown --algorithm=annealing; choose one of local_search, random",
+        ),
+        (baselines.main, ["--count=0"], "count = 0; choose 1 or more"),
+        (baselines.main, ["--sample_size=2"], "--sample_size is no setting of random; its settings are count"),
+        (lanas.main, ["--preset=best"], "unknown --preset=best; choose one of lanas, lanas_official"),
+        (lanas.main, ["--height=0"], "height is 0; it must be at least 1"),
+        (lanas.main, ["--regressor=forest"], "regressor is 'forest'; choose one of ridge, adam"),
+        (lanas.main, ["--budget=5"], "budget is 5, below num_initial, 20"),
+        (study.main, ["--algorithms=lanas,best"], "unknown --algorithms=best; choose one of lanas"),
+        (study.main, ["--algorithms="], "--algorithms is empty; choose some of lanas"),
+        (study.main, ["--num_seeds=0"], "--num_seeds must be at least 1; got 0"),
+        (study.main, ["--seeds_at_once=0"], "--seeds_at_once must be at least 1; got 0"),
+        (study.main, ["--seed=4294967295", "--num_seeds=2"], "--seed plus --num_seeds must be at most 4294967296"),
+        (study.main, ["--budget=5"], "budget is 5, below num_initial, 20"),
+    )
+    def test_bad_settings(self, main, arguments, message):
+        output, errors = self.run_command(main, *arguments, code=1)
+        assert output == ""
+        assert message in errors
+        assert len(errors.splitlines()) == 1
+        assert not self.workdir.exists()
+
+    def test_traceback_on_request(self):
+        _, errors = self.run_command(lanas.main, "--height=0", "--traceback", code=1)
+        assert errors.startswith("Traceback")
+        assert errors.splitlines()[-1] == "error: height is 0; it must be at least 1"
+
+    def test_help_lists_every_flag(self):
+        output, _ = self.run_command(lanas.main, "--help")
+        assert "One search with LaNAS" in output
+        for flag in ("budget", "seed", "workdir", "preset", "height", "acquisition", "flagfile"):
+            assert f"  --{flag}: " in output
+        assert "levels of the tree" in output
+        assert not self.workdir.exists()
+
+
+class StudyCommandTest(CommandTest):
+    def run_study(self, *arguments, code=0):
+        flags = ("--algorithms=random,regularized_evolution", "--budget=60", "--seeds_at_once=2")
+        return self.run_command(study.main, *flags, *arguments, code=code)
+
+    def test_study(self):
+        output, errors = self.run_study("--num_seeds=3", "--seed=5")
+        report = self.read(run_dir.STUDY)
+        assert {name: report[name] for name in ("benchmark", "dataset", "protocol", "budget", "num_seeds", "seed")} == {
+            "benchmark": "nasbench_macro",
+            "dataset": "cifar10",
+            "protocol": "validation",
+            "budget": 60,
+            "num_seeds": 3,
+            "seed": 5,
+        }
+        assert report["peak_memory_mib"] > 1
+        assert list(report["algorithms"]) == ["random", "regularized_evolution"]
+        for name, said in report["algorithms"].items():
+            history, _ = run_dir.read_history(self.workdir / f"history_{name}.npz")
+            assert history.archs.shape == (3, 60, 8)
+            best = np.maximum.accumulate(history.fitness, axis=1)
+            assert said["best_fitness"] == pytest.approx({"50": best[:, 49].mean(), "60": best[:, 59].mean()})
+            assert said["test_of_best"] == pytest.approx({"50": 1 - best[:, 49].mean(), "60": 1 - best[:, 59].mean()})
+            queries = said["queries_to_optimum"]
+            found = np.any(history.fitness == (SIZE - 1) / 8192, axis=1)
+            assert queries["found"] == pytest.approx(found.mean())
+            assert queries["mean"] == pytest.approx(np.where(found, np.argmax(history.fitness, axis=1) + 1, 60).mean())
+            assert said["seconds_per_search"] > 0
+            assert said["compile_seconds"] > 0
+            assert name in output
+        assert errors.splitlines()[-1].startswith("regularized_evolution: 3/3 searches")
+
+    def test_a_seed_of_a_study_is_a_search_with_that_seed(self):
+        self.run_study("--num_seeds=2", "--seed=1")
+        histories, _ = run_dir.read_history(self.workdir / "history_regularized_evolution.npz")
+        self.workdir = self.folder / "single"
+        self.run_command(baselines.main, "--algorithm=regularized_evolution", "--budget=60", "--seed=2")
+        history, _ = run_dir.read_history(self.workdir / run_dir.HISTORY)
+        np.testing.assert_array_equal(history.archs, histories.archs[1])
+
+    def test_started_again_it_goes_on(self):
+        self.run_study("--num_seeds=2")
+        first = {path.name: path.read_bytes() for path in self.workdir.glob("history_*")}
+        report = self.read(run_dir.STUDY)
+        self.run_study("--num_seeds=2")  # nothing left to do
+        assert {path.name: path.read_bytes() for path in self.workdir.glob("history_*")} == first
+        assert self.read(run_dir.STUDY)["algorithms"] == report["algorithms"]
+        self.run_study("--num_seeds=5")
+        going_on, _ = run_dir.read_history(self.workdir / "history_random.npz")
+        before, _ = run_dir.read_history(io.BytesIO(first["history_random.npz"]))
+        np.testing.assert_array_equal(going_on.archs[:2], before.archs)
+        shutil.rmtree(self.workdir)
+        self.run_study("--num_seeds=5")
+        at_once, _ = run_dir.read_history(self.workdir / "history_random.npz")
+        np.testing.assert_array_equal(going_on.archs, at_once.archs)
+        _, errors = self.run_study("--num_seeds=5", "--budget=50", code=1)
+        assert "is of another study: it has {'budget': 60}, now asked for {'budget': 50}" in errors
+
+    def test_algorithms_are_listed_by_the_names_of_their_searchers(self):
+        space = spaces.get("convnet")
+        for name, make_searcher in algorithms.ALGORITHMS.items():
+            assert make_searcher(space).name == name
+
+
+class FlagfileTest(parameterized.TestCase):
+    """A flagfile of the package is what its first lines say: a command that its flags suit."""
+
+    def test_flagfiles(self):
+        paths = sorted((ROOT / "launch" / "flagfiles").glob("*.cfg"))
+        assert len(paths) >= 3
+        for path in paths:
+            lines = path.read_text().splitlines()
+            commands = [line for line in lines if line.startswith("#") and f"flagfiles/{path.name}" in line]
+            assert len(commands) == 1, path
+            main = {"lanas": lanas.main, "baselines": baselines.main}[commands[0].split("launch.")[1].split()[0]]
+            errors = io.StringIO()
+            with contextlib.redirect_stderr(errors):
+                code = main([f"--flagfile={path}", "--benchmark=nowhere", "--compilation_cache_dir="])
+            assert code == 1
+            assert "unknown benchmark 'nowhere'" in errors.getvalue(), path
+
+
+class ProgressTest(parameterized.TestCase):
+    def test_plain_lines_are_few(self):
+        errors = io.StringIO()
+        with contextlib.redirect_stderr(errors), progress.Progress("lanas", total=1000, unit="queries") as live:
+            for done in range(1, 1001):
+                live.update(done, "best 93.00 %")
+        assert errors.getvalue() == "lanas: 1000/1000 queries, best 93.00 %\n"
+
+    def test_time_left(self):
+        live = progress.Progress("lanas", total=30, unit="queries")
+        live._first = (100.0, 10)
+        assert live._left(100.0, 10) == ""
+        assert live._left(105.0, 20) == ", 0:00:05 left"
+        assert live._left(110.0, 30) == ""
+
+
+class CompilationTest(CommandTest):
+    def setUp(self):
+        super().setUp()
+        names = (
+            "jax_compilation_cache_dir",
+            "jax_persistent_cache_min_compile_time_secs",
+            "jax_persistent_cache_min_entry_size_bytes",
+        )
+        for name in names:
+            self.addCleanup(jax.config.update, name, getattr(jax.config, name))
+
+    def test_default_directory(self):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("JAX_COMPILATION_CACHE_DIR", "/given")
+            assert compilation.default_directory() == "/given"
+            patch.delenv("JAX_COMPILATION_CACHE_DIR")
+            patch.setenv("XDG_CACHE_HOME", "/caches")
+            assert compilation.default_directory() == "/caches/nao-lanas-jax"
+            patch.delenv("XDG_CACHE_HOME")
+            assert compilation.default_directory() == "~/.cache/nao-lanas-jax"
+
+    def test_directory_is_made_and_used(self):
+        compilation.enable_cache(str(self.folder / "a" / "b"))
+        assert (self.folder / "a" / "b").is_dir()
+        assert jax.config.jax_compilation_cache_dir == str(self.folder / "a" / "b")
+        compilation.enable_cache("")
+        assert jax.config.jax_compilation_cache_dir is None
+
+    def test_default_that_cannot_be_written_is_done_without(self):
+        with pytest.MonkeyPatch.context() as patch, self.assertLogs("absl", "WARNING") as logs:
+            patch.setenv("JAX_COMPILATION_CACHE_DIR", "/dev/null/cache")
+            compilation.enable_cache(None)
+        assert "/dev/null/cache cannot be written" in logs.output[0]
+        assert jax.config.jax_compilation_cache_dir is None
+
+
+class ProcessTest(CommandTest):
+    def test_module_runs_and_keeps_compiled_programs(self):
+        cache = self.folder / "cache"
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "launch.baselines", "--algorithm=regularized_evolution", "--budget=5"),
+                *("--benchmark=nasbench_macro", f"--data_dir={self.folder}", f"--workdir={self.workdir}"),
+                f"--compilation_cache_dir={cache}",
+            ],
+            cwd=ROOT,
+            env={**os.environ, "JAX_PLATFORMS": "cpu"},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert self.read(run_dir.RESULT)["queries"] == 5
+        assert any(cache.iterdir())
+        assert "\x1b" not in done.stdout + done.stderr
+        assert done.stderr.splitlines()[-1].startswith("regularized_evolution: 5/5 queries")

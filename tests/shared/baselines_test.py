@@ -1,0 +1,236 @@
+"""What each baseline does beyond the contract of every searcher."""
+
+import dataclasses
+from typing import get_type_hints
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from absl.testing import parameterized
+
+from common import baselines, spaces, types
+from common import history as history_lib
+from common.baselines import fresh
+from common.spaces import factory
+
+GRID = factory.search_space("grid", (3, 4), size=12, describe=str)  # row number = 4 * row[0] + row[1]
+
+_append = jax.jit(history_lib.append)
+
+
+@jax.jit
+def _init(init, key, history):
+    return init(key, history)
+
+
+def _propose(searcher, history, *, seed=0, num_keys=None, count=1):
+    """Proposals of a fresh state: int32[count, L], or int32[num_keys, count, L] for that many keys."""
+    init_key, propose_key = jax.random.split(jax.random.key(seed))
+    state = _init(searcher.init, init_key, history)
+
+    @jax.jit
+    def propose(propose, keys, state, history):
+        return jax.vmap(lambda key: propose(key, state, history, count=count)[0])(keys)
+
+    archs = propose(searcher.propose, jax.random.split(propose_key, num_keys or 1), state, history)
+    return np.asarray(archs if num_keys else archs[0])
+
+
+def _measured(archs, fitness=0.5, ok=True, capacity=None):
+    archs = jnp.asarray(archs, jnp.int32)
+    return _append(
+        history_lib.empty(capacity or len(archs), archs.shape[1]),
+        archs,
+        types.Evaluation(
+            fitness=jnp.broadcast_to(jnp.asarray(fitness, jnp.float32), len(archs)),
+            cost=jnp.ones(len(archs)),
+            ok=jnp.broadcast_to(jnp.asarray(ok), len(archs)),
+        ),
+    )
+
+
+def _chi_square(counts):
+    """How many standard deviations the chi-square of equal chances is above its mean."""
+    expected = np.sum(counts) / len(counts)
+    degrees = len(counts) - 1
+    return (np.sum((counts - expected) ** 2 / expected) - degrees) / np.sqrt(2 * degrees)
+
+
+class RegistryTest(parameterized.TestCase):
+    def test_every_baseline_has_a_configuration_with_help(self):
+        assert baselines.CONFIGS.keys() == baselines.BASELINES.keys()
+        for config in baselines.CONFIGS.values():
+            hints = get_type_hints(config, include_extras=True)
+            for field in dataclasses.fields(config):
+                assert field.default is not dataclasses.MISSING
+                (text,) = hints[field.name].__metadata__
+                assert isinstance(text, str)
+
+    def test_settings_reach_the_searcher(self):
+        for factory_ in baselines.BASELINES.values():
+            assert factory_(GRID, count=3).count == 3
+
+    @parameterized.parameters(
+        ("random", "count"),
+        ("regularized_evolution", "population_size"),
+        ("regularized_evolution", "sample_size"),
+        ("local_search", "count"),
+    )
+    def test_settings_out_of_range_are_named(self, name, setting):
+        with pytest.raises(ValueError, match=f"{setting} = 0; choose 1 or more"):
+            baselines.BASELINES[name](GRID, **{setting: 0})
+
+    @parameterized.parameters(*baselines.BASELINES)
+    def test_more_than_the_space_has_cannot_be_proposed(self, name):
+        with pytest.raises(ValueError, match="grid has 12"):
+            _propose(baselines.BASELINES[name](GRID), history_lib.empty(20, 2), count=13)
+
+
+class FreshTest(parameterized.TestCase):
+    def test_index_finds_rows_however_the_history_grew(self):
+        pool = fresh.pool_of(GRID)
+        history = _measured(pool[jnp.array([7, 0, 11, 4])], capacity=6)
+        none = fresh.empty_index(pool, history)
+        for count in (1, 3, 10):
+            known = fresh.know(pool, none, history, count=count)
+            np.testing.assert_array_equal(known.index.places, [1, 6, 6, 6, 3, 6, 6, 0, 6, 6, 6, 2])
+            assert known.index.num_indexed == 4
+        grown = history_lib.append_pending(history, pool[2:3])
+        known = fresh.know(pool, known.index, grown, count=1)
+        np.testing.assert_array_equal(fresh.find(known, pool[:5]), [1, 6, 4, 6, 3])
+
+    def test_without_a_pool_rows_are_found_as_well(self):
+        pool = fresh.pool_of(GRID)
+        history = _measured(pool[jnp.array([7, 0, 11, 4])], capacity=6)
+        no_pool = fresh.pool_of(GRID._replace(enumerate=None))
+        known = fresh.know(no_pool, fresh.empty_index(no_pool, history), history, count=2)
+        np.testing.assert_array_equal(fresh.find(known, pool), [1, 6, 6, 6, 3, 6, 6, 0, 6, 6, 6, 2])
+
+    def test_rows_that_are_no_networks_are_nowhere(self):
+        pool = fresh.pool_of(GRID)
+        history = _measured(pool, capacity=12)
+        known = fresh.know(pool, fresh.empty_index(pool, history), history, count=1)
+        np.testing.assert_array_equal(fresh.find(known, jnp.array([[0, 4], [-1, -1]])), [12, 12])
+
+
+class RandomSearchTest(parameterized.TestCase):
+    @parameterized.named_parameters(("by_rejection", [0, 5, 6, 11]), ("by_looking_through", list(range(9))))
+    def test_ordered_pairs_are_uniform_over_the_unused_pool(self, used):
+        pool = np.asarray(GRID.enumerate())
+        archs = _propose(baselines.BASELINES["random"](GRID), _measured(pool[used]), num_keys=6000, count=2)
+        first, second = (archs @ np.array([4, 1])).T
+        unused = [at for at in range(12) if at not in used]
+        pairs = [(i, j) for i in unused for j in unused if i != j]
+        counts = np.array([np.sum((first == i) & (second == j)) for i, j in pairs])
+        assert counts.sum() == 6000
+        assert _chi_square(counts) < 5
+
+    def test_a_nearly_used_pool_gives_its_rest_evenly(self):
+        # 20 of 1,364 are left: after 16 draws the unused pool is looked through.
+        space = spaces.get("convnet")
+        pool = np.random.default_rng(0).permutation(space.enumerate())
+        archs = _propose(baselines.BASELINES["random"](space), _measured(pool[20:]), num_keys=4000, count=3)
+        for slot in range(3):
+            at = np.argmax(np.all(archs[:, slot, None] == pool[None, :20], axis=-1), axis=1)
+            assert _chi_square(np.bincount(at, minlength=20)) < 5
+
+
+class RegularizedEvolutionTest(parameterized.TestCase):
+    """On a space of 20 decisions of 3, where the neighbours of different rows hardly meet."""
+
+    space = factory.search_space("long", (3,) * 20, size=3**20, describe=str)
+
+    def _rows(self, count):
+        return np.asarray(self.space.sample(jax.random.key(1), count))
+
+    def _parents(self, archs, children):
+        """bool[B, P]: of which rows each child is one decision away."""
+        return np.sum(archs[None] != children[:, None], axis=-1) == 1
+
+    def _searcher(self, **config):
+        return baselines.BASELINES["regularized_evolution"](self.space, **config)
+
+    def test_random_until_the_population_is_grown(self):
+        archs = self._rows(50)
+        for num_measured, is_bred in ((49, False), (50, True)):
+            children = _propose(self._searcher(), _measured(archs[:num_measured], capacity=60), num_keys=50)[:, 0]
+            assert np.all(self._parents(archs, children).any(axis=1)) == is_bred
+            assert np.any(self._parents(archs, children)) == is_bred
+
+    def test_old_infeasible_and_pending_rows_are_no_parents(self):
+        archs = self._rows(60)
+        fitness = np.linspace(0.9, 0.1, 60)  # the oldest is the best
+        ok = np.arange(60) % 10 != 5  # row 55 and five before it fail
+        history = history_lib.append_pending(_measured(archs[:57], fitness[:57], ok[:57], capacity=64), archs[57:])
+        searcher = self._searcher(population_size=20, sample_size=400)
+        children = _propose(searcher, history, num_keys=30)[:, 0]
+        # The last 20 measured rows of 0 to 56 without 35, 45 and 55 begin with 34, and it is their best.
+        np.testing.assert_array_equal(self._parents(archs, children), np.tile(np.arange(60) == 34, (30, 1)))
+
+    def test_a_tournament_of_two_among_two_is_won_by_the_better_three_times_in_four(self):
+        archs = self._rows(2)
+        searcher = self._searcher(population_size=2, sample_size=2)
+        children = _propose(searcher, _measured(archs, [0.2, 0.8], capacity=4), num_keys=2000)[:, 0]
+        wins = self._parents(archs, children)
+        np.testing.assert_array_equal(wins.sum(axis=1), np.ones(2000))
+        assert abs(wins[:, 1].mean() - 0.75) < 5 * np.sqrt(0.75 * 0.25 / 2000)
+
+    def test_several_children_have_parents_of_their_own(self):
+        archs = self._rows(50)
+        children = _propose(self._searcher(sample_size=1), _measured(archs, capacity=60), count=16)
+        parents = self._parents(archs, children)
+        assert np.all(parents.any(axis=1))
+        assert np.sum(parents.any(axis=0)) > 5
+
+    def test_a_known_child_is_drawn_again(self):
+        # All but one of the 40 neighbours of the only parent are known (and infeasible): the last is found.
+        parent = self._rows(1)
+        around = np.asarray(self.space.neighbors(parent)[0][0])
+        known = np.concatenate([parent, around[:39]])
+        searcher = self._searcher(population_size=1, sample_size=1)
+        children = _propose(searcher, _measured(known, 0.5, np.arange(40) == 0, capacity=50), num_keys=20)[:, 0]
+        assert np.mean(np.all(children == around[39], axis=1)) > 0.7  # 1 - (39/40)^100 = 0.92 are expected
+
+    def test_without_new_children_rows_are_random(self):
+        parent = self._rows(1)
+        around = np.asarray(self.space.neighbors(parent)[0][0])
+        history = _measured(np.concatenate([parent, around]), 0.5, np.arange(41) == 0, capacity=50)
+        searcher = self._searcher(population_size=1, sample_size=1)
+        children = _propose(searcher, history, num_keys=20)[:, 0]
+        assert np.mean(np.sum(children != parent, axis=1)) > 10  # 13.3 of 20 decisions differ by chance
+
+
+class LocalSearchTest(parameterized.TestCase):
+    def _around(self, arch):
+        rows_ = [(i, j) for i in range(3) for j in range(4)]
+        return {row for row in rows_ if (row[0] != arch[0]) + (row[1] != arch[1]) == 1}
+
+    def test_a_round_of_several_is_a_start_and_its_neighbors(self):
+        searcher = baselines.BASELINES["local_search"](GRID)
+        archs = _propose(searcher, history_lib.empty(12, 2), num_keys=20, count=4)
+        for start, *around in archs.tolist():
+            assert {tuple(row) for row in around} <= self._around(tuple(start))
+        whole = _propose(searcher, history_lib.empty(12, 2), num_keys=20, count=8)
+        for start, *others in whole.tolist():  # 5 neighbours, then 2 of the other 6 rows
+            around = self._around(tuple(start))
+            assert [tuple(row) in around for row in others] == [True] * 5 + [False] * 2
+
+    def test_an_infeasible_start_is_left_at_once(self):
+        searcher = baselines.BASELINES["local_search"](GRID)
+        starts = []
+        for seed in range(20):
+            history = history_lib.empty(12, 2)
+            state = _init(searcher.init, jax.random.key(seed), history)
+            archs, state = _step(searcher.propose, jax.random.key(seed + 100), state, history)
+            failed = types.Evaluation(fitness=jnp.array([0.9]), cost=jnp.ones(1), ok=jnp.array([False]))
+            history = _append(history, archs, failed)
+            second, _ = _step(searcher.propose, jax.random.key(seed + 200), state, history)
+            starts.append(tuple(second[0].tolist()) in self._around(tuple(archs[0].tolist())))
+        assert not all(starts)  # 5 of the 11 other rows are neighbours
+        assert 2 <= sum(starts) <= 16
+
+
+@jax.jit
+def _step(propose, key, state, history):
+    return propose(key, state, history, count=1)

@@ -1,0 +1,248 @@
+import pathlib
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from absl.testing import parameterized
+
+from common import spaces, tables
+from common.networks import convnet
+from common.tables import digits_convnet
+
+CONFIG = convnet.Config()
+FIRST = [[577, 1385, 940, 1302], [1442, 567, 18, 217], [6, 1244, 997, 909]]  # of each part of the data
+SHALLOW = 597  # a row of the table of depth 2
+DEEP = (1338, 1353, 700)  # of depths 4, 5 (the best one) and 4
+# Narrow and wide, small and large, of every depth: both masks, both poolings and none.
+ARCHS = ((1,), (4,), (2, 3), (3, 2, 1), (4, 1, 2, 3), (2, 4, 1, 4, 3), (4, 4, 4, 4, 4))
+
+
+def plain_logits(params, images):
+    """The network written out: [(weights OIHW, biases)] and images [B, 1, 8, 8]."""
+    maps = images
+    for at, (weights, biases) in enumerate(params[:-1], start=1):
+        maps = jax.lax.conv(maps, weights, (1, 1), "SAME") + biases[None, :, None, None]
+        maps = jnp.maximum(maps, 0)
+        if at in (1, 3):
+            maps = jax.lax.reduce_window(maps, -jnp.inf, jax.lax.max, (1, 1, 2, 2), (1, 1, 2, 2), "VALID")
+    weights, biases = params[-1]
+    return jnp.mean(maps, axis=(2, 3)) @ weights.T + biases[None]
+
+
+def true_size(params, arch):
+    """Cuts [(weights OIHW, biases)] of a network's own size out of masked parameters."""
+    cut, inputs = [], 1
+    for kind, layer in zip(arch, params[:-1], strict=True):
+        outputs = 8 if kind in (3, 4) else 4
+        weights = np.asarray(layer.weights).reshape(8, 3, 3, -1)[:outputs, :, :, :inputs]
+        if kind in (1, 3):
+            weights = weights[:, 1:2, 1:2]
+        cut.append((jnp.asarray(weights.transpose(0, 3, 1, 2)), layer.biases[:outputs]))
+        inputs = outputs
+    return [*cut, (params[-1].weights[:, 0, :inputs], params[-1].biases)]
+
+
+class MaskingTest(parameterized.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.images = jax.random.normal(jax.random.key(0), (8, 8, 16))
+        self.labels = jax.nn.one_hot(jnp.arange(16) % 10, 10)
+
+    def noisy(self, arch, *, everywhere):
+        """Parameters of a network: first weights, and noise in the biases or everywhere, masked or not."""
+        params = convnet.init(jax.random.key(1), CONFIG, jnp.array(arch))
+        leaves, tree = jax.tree.flatten(params)
+        keys = jax.random.split(jax.random.key(2), len(leaves))
+        noise = [0.3 * jax.random.normal(key, leaf.shape) for key, leaf in zip(keys, leaves, strict=True)]
+        mask = convnet.masks(CONFIG, jnp.array(arch))
+        noisy = jax.tree.map(jnp.add, params, jax.tree.unflatten(tree, noise))
+        return noisy if everywhere else jax.tree.map(jnp.multiply, noisy, mask)
+
+    @parameterized.parameters(*[(arch,) for arch in ARCHS])
+    def test_outputs_equal_those_of_the_plain_network(self, arch):
+        params = self.noisy(arch, everywhere=True)
+        mask = convnet.masks(CONFIG, jnp.array(arch))
+        found = convnet.logits(CONFIG, params, mask, self.images)
+        expected = plain_logits(true_size(params, arch), jnp.moveaxis(self.images, -1, 0)[:, None])
+        assert float(jnp.std(expected)) > 0.05
+        np.testing.assert_allclose(found.T, expected, rtol=1e-5, atol=1e-5)
+
+    @parameterized.parameters(*[(arch,) for arch in ARCHS])
+    def test_gradients_equal_those_of_the_plain_network(self, arch):
+        params = self.noisy(arch, everywhere=False)
+        mask = convnet.masks(CONFIG, jnp.array(arch))
+
+        def loss(params):
+            logits = convnet.logits(CONFIG, params, mask, self.images)
+            return jnp.mean(optax.softmax_cross_entropy(logits.T, self.labels))
+
+        def plain_loss(params):
+            logits = plain_logits(params, jnp.moveaxis(self.images, -1, 0)[:, None])
+            return jnp.mean(optax.softmax_cross_entropy(logits, self.labels))
+
+        found = jax.jit(jax.grad(loss))(params)
+        expected = jax.jit(jax.grad(plain_loss))(true_size(params, arch))
+        for one, other in zip(true_size(found, arch), expected, strict=True):
+            assert float(jnp.max(jnp.abs(other[0]))) > 0.0001
+            chex.assert_trees_all_close(one, other, rtol=1e-4, atol=1e-6)
+        outside = jax.tree.map(lambda gradient, kept: jnp.sum(jnp.abs(gradient * (1 - kept))), found, mask)
+        assert sum(float(leaf) for leaf in jax.tree.leaves(outside)) == 0.0
+
+    def test_first_weights_follow_the_networks_own_fan_in(self):
+        config = convnet.Config(widths=(64, 128))
+        arch = jnp.array([4, 1, 2, 3])
+        params = convnet.init(jax.random.key(3), config, arch)
+        mask = convnet.masks(config, arch)
+        # 3x3 on 1 channel; 1x1 on 128; 3x3 on 64; 1x1 on 64; then linear on 128.
+        variances = (2 / 9, 2 / 128, 2 / (9 * 64), 2 / 64, 1 / 128)
+        for layer, kept, variance in zip(params, mask, variances, strict=True):
+            weights, is_kept = np.asarray(layer.weights), np.asarray(kept.weights) == 1
+            np.testing.assert_allclose(np.mean(weights[is_kept] ** 2), variance, rtol=0.2)
+            assert np.abs(weights[~is_kept]).sum() == 0
+            assert float(jnp.max(jnp.abs(layer.biases))) == 0.0
+
+
+class CountTest(parameterized.TestCase):
+    @parameterized.parameters(
+        ((1, 0, 0, 0, 0), 4 * (1 + 1) + 10 * (4 + 1)),
+        ((2, 3, 0, 0, 0), 4 * (9 + 1) + 8 * (4 + 1) + 10 * (8 + 1)),
+        ((4, 4, 4, 4, 4), 8 * (9 + 1) + 4 * 8 * (72 + 1) + 10 * (8 + 1)),
+    )
+    def test_parameters_by_hand(self, arch, expected):
+        assert convnet.num_params(CONFIG, np.array(arch)) == expected
+
+    @parameterized.parameters(
+        ((1, 0, 0, 0, 0), 64 * 4 + 40),
+        ((4, 1, 2, 0, 0), 64 * 8 * 9 + 16 * 4 * 8 + 16 * 4 * 9 * 4 + 40),
+        ((4, 1, 2, 3, 0), 64 * 8 * 9 + 16 * 4 * 8 + 16 * 4 * 9 * 4 + 4 * 8 * 4 + 80),
+    )
+    def test_multiply_adds_by_hand(self, arch, expected):
+        assert convnet.num_multiply_adds(CONFIG, np.array(arch)) == expected
+
+    def test_the_mask_keeps_as_many_as_are_counted(self):
+        for arch in spaces.get("convnet").enumerate()[::97]:
+            mask = convnet.masks(CONFIG, jnp.asarray(arch[arch > 0]))
+            kept = sum(float(jnp.sum(leaf)) for leaf in jax.tree.leaves(mask))
+            assert kept == convnet.num_params(CONFIG, arch)
+
+    @parameterized.parameters(
+        ({"widths": (8, 4)}, "widths"), ({"kernels": (2, 3)}, "kernels"), ({"image_size": 6}, "image_size")
+    )
+    def test_what_cannot_be_built_is_refused(self, fields, name):
+        with pytest.raises(ValueError, match=name):
+            convnet.Config(**fields)
+
+
+class DataTest(chex.TestCase):
+    def test_the_split_is_disjoint_complete_and_fixed(self):
+        parts = digits_convnet.split(digits_convnet.Settings())
+        assert [len(part) for part in parts] == [384, 706, 707]
+        np.testing.assert_array_equal(np.sort(np.concatenate(parts)), np.arange(1797))
+        assert [part[:4].tolist() for part in parts] == FIRST
+
+    def test_images_and_labels_belong_together(self):
+        train, validation, _ = digits_convnet.load_data(digits_convnet.Settings())
+        chex.assert_shape(train.pixels, (8, 8, 384))
+        chex.assert_shape(validation.labels, (10, 706))
+        np.testing.assert_allclose(jnp.mean(train.pixels), 0.0, atol=1e-5)
+        np.testing.assert_allclose(jnp.std(train.pixels), 1.0, rtol=1e-5)
+        # The nearest training image has the label of all but a few of the validation images.
+        known, asked = train.pixels.reshape(64, -1), validation.pixels.reshape(64, -1)
+        distances = jnp.sum(known**2, axis=0)[:, None] - 2 * known.T @ asked
+        guesses = train.labels[:, jnp.argmin(distances, axis=0)]
+        assert float(jnp.mean(jnp.sum(guesses * validation.labels, axis=0))) > 0.93
+
+    def test_every_epoch_of_every_seed_has_every_training_image_once(self):
+        settings = digits_convnet.Settings(num_epochs=2)
+        numbers = jnp.arange(384.0)[None]
+        batches = digits_convnet.draw_batches(settings, digits_convnet.Images(pixels=numbers, labels=numbers))
+        chex.assert_shape(batches.pixels, (24, 3, 1, 32))
+        np.testing.assert_array_equal(batches.pixels, batches.labels)
+        orders = np.moveaxis(np.asarray(batches.pixels)[:, :, 0].reshape(2, 12, 3, 32), 2, 0).reshape(6, 384)
+        np.testing.assert_array_equal(np.sort(orders, axis=1), np.tile(np.arange(384.0), (6, 1)))
+        self.assertLen(np.unique(orders, axis=0), 6)
+
+
+class TableTest(chex.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.table = tables.load_benchmark("digits_convnet")
+
+    def test_it_has_every_network_and_three_runs_of_each(self):
+        np.testing.assert_array_equal(self.table.archs, spaces.get("convnet").enumerate())
+        for name, images in (("validation", 706), ("test", 707)):
+            values = np.asarray(self.table.metrics[name], np.float64)
+            assert values.shape == (1364, 3)
+            np.testing.assert_allclose(values * images, np.round(values * images), atol=1e-3)
+        for name, count in (("parameters", convnet.num_params), ("multiply_adds", convnet.num_multiply_adds)):
+            expected = [[count(CONFIG, arch)] for arch in self.table.archs]
+            np.testing.assert_array_equal(self.table.metrics[name], expected)
+        assert np.all(self.table.metrics["train_seconds"] > 0)
+
+    def test_its_seeds_agree_on_the_order_of_networks(self):
+        validation, test = (np.asarray(self.table.metrics[name], np.float64) for name in ("validation", "test"))
+        between = rank_correlations(np.column_stack([validation, validation.mean(axis=1), test.mean(axis=1)]))
+        assert between[:3, :3].min() > 0.6
+        assert between[0, 1:3].max() < 1.0
+        assert between[3, 4] > 0.95
+        assert np.sum(validation.mean(axis=1) >= validation.mean(axis=1).max() - 1e-09) == 1
+
+    def retrain(self, index):
+        settings = digits_convnet.Settings()
+        train, *held_out = digits_convnet.load_data(settings)
+        batches = digits_convnet.draw_batches(settings, train)
+        arch = np.asarray(self.table.archs[index], np.int32)
+        found = digits_convnet.train_network(settings, jnp.int32(index), jnp.asarray(arch[arch > 0]), batches, held_out)
+        shipped = np.stack([self.table.metrics["validation"][index], self.table.metrics["test"][index]])
+        # Sums in another order, on another processor, end in slightly different weights.
+        np.testing.assert_allclose(found, shipped, atol=0.03)
+
+    def test_a_shallow_network_trained_again_gives_the_shipped_numbers(self):
+        self.retrain(SHALLOW)
+
+    @pytest.mark.slow
+    def test_deep_networks_trained_again_give_the_shipped_numbers(self):
+        for index in DEEP:
+            self.retrain(index)
+
+
+class ResumeTest(chex.TestCase):
+    @pytest.fixture(autouse=True)
+    def folder(self, tmp_path: pathlib.Path):
+        self.tmp_path = tmp_path
+
+    def test_work_done_with_other_settings_is_refused(self):
+        nothing = np.zeros((4, 1))
+        path = self.tmp_path / "depth1_0000.npz"
+        np.savez(path, settings="other", validation=nothing, test=nothing, train_seconds=1.0)
+        with pytest.raises(ValueError, match=r"depth1_0000\.npz holds work done with other"):
+            digits_convnet.train_table(self.tmp_path)
+
+    @pytest.mark.slow
+    def test_training_goes_on_where_it_was(self):
+        settings = digits_convnet.Settings(num_epochs=1, num_train=32, num_validation=32, num_seeds=2)
+        reports = []
+        first = digits_convnet.train_table(self.tmp_path, settings, report=reports.append)
+        self.assertLen(reports, 1 + 1 + 1 + 4 + 16)
+        assert not list(self.tmp_path.glob("*.partial*"))
+        (self.tmp_path / "depth5_0960.npz").unlink()
+        (self.tmp_path / "depth2_0000.npz").unlink()
+        again = digits_convnet.train_table(self.tmp_path, settings, report=reports.append)
+        for name in ("validation", "test"):
+            assert first.metrics[name].shape == (1364, 2)
+            np.testing.assert_array_equal(first.metrics[name], again.metrics[name])
+        same = np.sum(first.metrics["train_seconds"] == again.metrics["train_seconds"])
+        assert same == 1364 - 64 - 16
+
+
+def rank_correlations(columns):
+    """Spearman's rank correlations of columns, ties at their mean rank."""
+    ranks = []
+    for column in columns.T:
+        _, at, counts = np.unique(column, return_inverse=True, return_counts=True)
+        ends = np.cumsum(counts)
+        ranks.append(((ends - counts + ends - 1) / 2)[at])
+    return np.corrcoef(ranks)

@@ -1,0 +1,65 @@
+"""Look-up of rows, against NumPy and by hand."""
+
+import itertools
+
+import chex
+import jax.numpy as jnp
+import numpy as np
+from absl.testing import parameterized
+
+from common import rows
+
+SORTED = np.array([[0, 0, 2], [0, 1, 0], [1, 0, 0], [1, 0, 3], [4, 2, 1]], np.int32)
+
+
+class FindTest(chex.TestCase):
+    @chex.variants(with_jit=True, without_jit=True)
+    def test_every_row_is_found(self):
+        at = self.variant(rows.find)(jnp.asarray(SORTED), jnp.asarray(SORTED[::-1]))
+        np.testing.assert_array_equal(at, [4, 3, 2, 1, 0])
+        assert at.dtype == jnp.int32
+
+    def test_rows_before_between_and_after_are_not(self):
+        absent = jnp.array([[-1, -1, -1], [0, 0, 1], [1, 0, 1], [4, 2, 0], [9, 9, 9]], jnp.int32)
+        np.testing.assert_array_equal(rows.find(jnp.asarray(SORTED), absent), [5] * 5)
+
+    def test_one_sorted_row(self):
+        one = jnp.array([[3, 1]], jnp.int32)
+        np.testing.assert_array_equal(rows.find(one, jnp.array([[3, 1], [3, 0], [3, 2]], jnp.int32)), [0, 1, 1])
+
+    def test_rows_of_a_smaller_integer_type(self):
+        at = rows.find(jnp.asarray(SORTED, jnp.int8), jnp.asarray(SORTED[[2, 4]], jnp.int32))
+        np.testing.assert_array_equal(at, [2, 4])
+
+    def test_equals_a_dictionary(self):
+        # Binary search has its errors at the ends and beside powers of two.
+        random = np.random.default_rng(0)
+        everything = np.array(list(itertools.product(range(4), repeat=3)), np.int32)
+        for num_rows in (1, 2, 3, 4, 5, 8, 9, 64):
+            pool = everything[np.sort(random.choice(64, num_rows, replace=False))]
+            places = {tuple(row): at for at, row in enumerate(pool.tolist())}
+            asked = random.integers(0, 4, (30, 3)).astype(np.int32)
+            expected = [places.get(tuple(row), len(pool)) for row in asked.tolist()]
+            np.testing.assert_array_equal(rows.find(jnp.asarray(pool), jnp.asarray(asked)), expected)
+
+
+class LexicographicOrderTest(parameterized.TestCase):
+    def test_by_hand(self):
+        unsorted = SORTED[[3, 0, 4, 2, 1]]
+        order = rows.lexicographic_order(unsorted)
+        np.testing.assert_array_equal(order, [1, 4, 3, 0, 2])
+        np.testing.assert_array_equal(unsorted[order], SORTED)
+
+    def test_the_first_column_counts_most(self):
+        np.testing.assert_array_equal(rows.lexicographic_order(np.array([[1, 0], [0, 9]])), [1, 0])
+
+
+class IsRepeatTest(chex.TestCase):
+    @chex.variants(with_jit=True, without_jit=True)
+    def test_only_later_copies_are_repeats(self):
+        archs = jnp.array([[1, 2], [2, 1], [1, 2], [1, 2], [2, 1], [0, 0]], jnp.int32)
+        repeat = self.variant(rows.is_repeat)(archs)
+        np.testing.assert_array_equal(repeat, [False, False, True, True, True, False])
+
+    def test_one_row(self):
+        np.testing.assert_array_equal(rows.is_repeat(jnp.zeros((1, 4), jnp.int32)), [False])

@@ -1,0 +1,248 @@
+import mmap
+import os
+import pathlib
+import tempfile
+
+import numpy as np
+import pytest
+from absl.testing import absltest, parameterized
+
+from common import spaces, tables
+from common.tables import table, tensor_file
+
+
+def make_table(metrics=None, archs=((0, 0, 0, 0, 0, 1), (4, 0, 0, 0, 0, 0), (0, 0, 0, 0, 0, 0)), **changes):
+    info = {
+        "benchmark": "nasbench201",
+        "space": "nasbench201",
+        "datasets": {"small": {"validation": "validation", "test": "test", "cost": "seconds"}},
+        "source": "made up",
+        "licence": "none",
+    }
+    if metrics is None:
+        metrics = {
+            "validation": [[0.5, 0.7, np.nan], [0.1, 0.2, 0.3], [0.9, np.nan, np.nan]],
+            "test": [0.4, 0.3, 0.8],
+            "seconds": [10.0, 20.0, 30.0],
+        }
+    return table.from_rows(table.Info(**(info | changes)), np.array(archs), metrics)
+
+
+def mapping_of(array):
+    while array is not None and not isinstance(array, mmap.mmap):
+        array = getattr(array, "base", None)
+    return array
+
+
+class TableTest(parameterized.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.path = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory())) / "small.table"
+
+    def test_rows_are_sorted_and_metrics_follow(self):
+        made = make_table()
+        np.testing.assert_array_equal(made.archs, [[0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 1], [4, 0, 0, 0, 0, 0]])
+        assert made.archs.dtype == np.int8
+        np.testing.assert_array_equal(made.metrics["test"], np.float32([[0.8], [0.4], [0.3]]))
+        np.testing.assert_array_equal(table.mean(made, "validation"), np.float32([0.9, 0.6, 0.2]))
+
+    def test_mean_of_no_run_is_nan(self):
+        made = make_table({"validation": [1, 1, 1], "test": [1, 1, 1], "seconds": [[np.nan, 3], [np.nan] * 2, [1, 2]]})
+        np.testing.assert_array_equal(table.mean(made, "seconds"), np.float32([1.5, 3, np.nan]))
+
+    def test_a_saved_table_is_loaded_as_it_was(self):
+        made = make_table(notes="of no use")
+        table.save(self.path, made)
+        loaded = table.load(self.path)
+        assert loaded.info == made.info
+        np.testing.assert_array_equal(loaded.archs, made.archs)
+        assert set(loaded.metrics) == set(made.metrics)
+        for name, values in made.metrics.items():
+            np.testing.assert_array_equal(loaded.metrics[name], values)
+
+    def test_loaded_arrays_are_mapped_and_read_only(self):
+        table.save(self.path, make_table())
+        loaded = table.load(self.path)
+        for array in (loaded.archs, *loaded.metrics.values()):
+            assert mapping_of(array) is not None
+            assert not array.flags.writeable
+
+    def test_the_file_is_safetensors(self):
+        made = make_table()
+        table.save(self.path, made)
+        from safetensors import numpy as safetensors_numpy
+
+        read = safetensors_numpy.load_file(self.path)
+        np.testing.assert_array_equal(read["archs"], made.archs)
+        np.testing.assert_array_equal(read["metrics/validation"], made.metrics["validation"])
+
+    def test_a_failed_save_keeps_the_old_file_and_leaves_nothing_behind(self):
+        table.save(self.path, make_table())
+        before = self.path.read_bytes()
+        with pytest.raises(TypeError):
+            tensor_file.write(self.path, {"archs": np.zeros(2, np.int8)}, {"a": object()})
+        with mock_failing_fsync(), pytest.raises(OSError, match="disk"):
+            table.save(self.path, make_table(notes="other"))
+        assert self.path.read_bytes() == before
+        assert [file.name for file in self.path.parent.iterdir()] == ["small.table"]
+
+    def test_a_missing_file_names_the_path_and_the_command(self):
+        with pytest.raises(ValueError, match=r"small\.table.*python -m launch\.build_table"):
+            table.load(self.path)
+
+    @parameterized.parameters(0, 4, 60, -1)
+    def test_a_truncated_file_is_refused(self, size):
+        table.save(self.path, make_table())
+        contents = self.path.read_bytes()
+        self.path.write_bytes(contents[:size])
+        for verify in (True, False):
+            with pytest.raises(ValueError, match=r"small\.table is (cut short|not a file of tensors)"):
+                table.load(self.path, verify=verify)
+
+    @parameterized.parameters(b"not a table at all, but rather long all the same", b"\x02" + b"\0" * 7 + b"[]")
+    def test_another_kind_of_file_is_refused(self, contents):
+        self.path.write_bytes(contents)
+        with pytest.raises(ValueError, match="is not a file of tensors"):
+            table.load(self.path)
+
+    def test_a_safetensors_file_that_is_no_table_is_refused(self):
+        tensor_file.write(self.path, {"archs": np.zeros((1, 6), np.int8)}, {"format": "weights"})
+        with pytest.raises(ValueError, match=r"is not a table of this version.*'weights'"):
+            table.load(self.path)
+
+    def test_every_changed_byte_after_the_header_is_noticed(self):
+        table.save(self.path, make_table())
+        contents = self.path.read_bytes()
+        start = 8 + int.from_bytes(contents[:8], "little")
+        for at in range(start, len(contents)):
+            self.path.write_bytes(contents[:at] + bytes([contents[at] ^ 1]) + contents[at + 1 :])
+            with pytest.raises(ValueError, match="SHA-256"):
+                table.load(self.path)
+
+    def test_a_changed_info_and_swapped_metrics_are_noticed(self):
+        table.save(self.path, make_table())
+        contents = self.path.read_bytes()
+        for old, new in ((b"made up", b"made UP"), (b'metrics/test"', b'metrics/tesu"')):
+            assert old in contents
+            self.path.write_bytes(contents.replace(old, new))
+            with pytest.raises(ValueError, match="SHA-256"):
+                table.load(self.path)
+
+    def test_a_file_whose_rows_the_space_writes_otherwise_is_refused(self):
+        made = make_table(archs=((1, 0, 0, 0, 0), (1, 2, 0, 0, 0), (1, 3, 0, 0, 0)), space="convnet")
+        made.archs[1] = (1, 0, 2, 0, 0)
+        made = table.Table(info=made.info, archs=made.archs[[1, 0, 2]], metrics=made.metrics)
+        with absltest.mock.patch.object(table, "check"):
+            table.save(self.path, made)
+        with pytest.raises(ValueError, match=r"\[1, 0, 2, 0, 0\], is not a valid canonical architecture of convnet"):
+            table.load(self.path)
+
+    def test_of_many_rows_some_are_compared_with_their_canonical_form(self):
+        table.save(self.path, make_table())
+        with (
+            absltest.mock.patch.object(table, "_CHUNK", 2),
+            absltest.mock.patch.object(table.factory, "check_rows") as check_rows,
+        ):
+            table.load(self.path)
+        (rows, _), _ = check_rows.call_args
+        np.testing.assert_array_equal(rows, [[0, 0, 0, 0, 0, 0], [4, 0, 0, 0, 0, 0]])
+
+
+class TableCheckTest(parameterized.TestCase):
+    def test_unknown_space(self):
+        with pytest.raises(ValueError, match="unknown search space 'moon'"):
+            make_table(space="moon")
+
+    def test_rows_of_another_space(self):
+        with pytest.raises(ValueError, match=r"archs of nasbench201 have shape \(any, 6\); got \(3, 2\)"):
+            make_table(archs=((0, 0), (0, 1), (1, 0)))
+        with pytest.raises(ValueError, match="not a valid canonical architecture of nasbench201"):
+            make_table(archs=((5, 0, 0, 0, 0, 0), (0, 0, 0, 0, 0, 1), (0, 0, 0, 0, 0, 0)))
+
+    def test_rows_that_are_not_canonical(self):
+        archs = ((1, 0, 0, 0, 0), (1, 2, 0, 0, 0), (1, 0, 2, 0, 0))
+        with pytest.raises(ValueError, match=r"row 1 of 3, \[1, 0, 2, 0, 0\], is not a valid canonical"):
+            make_table(archs=archs, space="convnet")
+
+    def test_repeated_rows(self):
+        with pytest.raises(ValueError, match=r"distinct rows.*row 1, \[0, 0, 0, 0, 0, 1\]"):
+            make_table(archs=((0, 0, 0, 0, 0, 1), (0, 0, 0, 0, 0, 1), (1, 0, 0, 0, 0, 0)))
+
+    def test_rows_out_of_order(self):
+        made = make_table()
+        with pytest.raises(ValueError, match="lexicographic order"):
+            table.check(table.Table(info=made.info, archs=made.archs[::-1].copy(), metrics=made.metrics))
+
+    @parameterized.parameters(
+        ([0.5, np.nan, 0.5], "'validation' has no run .* for row 0"),  # after sorting, the row without a run is 0
+        ([0.5, 0.5, 1.5], r"'validation' must be fractions in \[0, 1\]; got 0.5 to 1.5"),
+        ([0.5, 0.5, -0.5], r"'validation' must be fractions in \[0, 1\]; got -0.5 to 0.5"),
+        ([0.5, 0.5, np.inf], "'validation' holds an infinite value"),
+        ([0.5, 0.5], "'validation' must have 3 rows"),
+    )
+    def test_values(self, values, message):
+        archs = ((0, 0, 0, 0, 0, 1), (0, 0, 0, 0, 0, 0), (4, 0, 0, 0, 0, 0))
+        with pytest.raises(ValueError, match=message):
+            make_table({"validation": values}, archs, datasets={"small": {"validation": "validation"}})
+
+    @parameterized.parameters(
+        ({}, "info.datasets is empty"),
+        ({"small": {"cost": "seconds"}}, "dataset 'small' must name metrics"),
+        ({"small": {"test": "test", "training": "test"}}, "dataset 'small' must name metrics"),
+        ({"small": {"test": "tset"}}, "dataset 'small' has 'tset' as its test; the metrics are validation, test"),
+    )
+    def test_datasets(self, datasets, message):
+        with pytest.raises(ValueError, match=message):
+            make_table(datasets=datasets)
+
+
+def mock_failing_fsync():
+    def fail(_):
+        raise OSError("disk full")
+
+    return absltest.mock.patch.object(os, "fsync", fail)
+
+
+class RegistryTest(parameterized.TestCase):
+    @parameterized.parameters(*tables.BENCHMARKS)
+    def test_spaces_exist(self, name):
+        assert spaces.get(tables.get(name).space).name == tables.get(name).space
+
+    def test_the_packaged_table_needs_no_folder(self):
+        made = tables.load_benchmark("digits_convnet")
+        assert made.info.benchmark == "digits_convnet"
+        assert tables.get("digits_convnet").dataset in made.info.datasets
+
+    def test_unknown_name_lists_the_known(self):
+        with pytest.raises(
+            ValueError, match=r"unknown benchmark 'moon'; choose one of digits_convnet, .*nasbench_macro"
+        ):
+            tables.load_benchmark("moon")
+
+    def test_no_folder_and_no_file(self):
+        with pytest.raises(ValueError, match=r"give --data_dir.*python -m launch\.build_table --benchmark=nasbench201"):
+            tables.load_benchmark("nasbench201")
+        with pytest.raises(
+            ValueError, match=r"looked for .*here/nasbench201\.table, .*here/nasbench201/nasbench201\.npz.*build_table"
+        ):
+            tables.load_benchmark("nasbench201", "here")
+
+    def test_a_table_file_comes_before_published_files(self):
+        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        (folder / "nasbench201").mkdir()
+        (folder / "nasbench201" / "nasbench201.npz").write_bytes(b"never read")
+        table.save(folder / "nasbench201" / "nasbench201.table", make_table())
+        assert tables.load_benchmark("nasbench201", folder).info.source == "made up"
+
+    def test_a_table_of_another_benchmark_is_refused(self):
+        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        table.save(folder / "nasbench_macro.table", make_table())
+        with pytest.raises(ValueError, match="holds the benchmark nasbench201, not nasbench_macro"):
+            tables.load_benchmark("nasbench_macro", folder)
+
+    def test_a_packaged_table_that_is_missing_names_the_command(self):
+        with (
+            absltest.mock.patch.object(tables, "_PACKAGED", pathlib.Path("gone")),
+            pytest.raises(ValueError, match=r"no table at gone/digits_convnet\.table.*--benchmark=digits_convnet"),
+        ):
+            tables.load_benchmark("digits_convnet")
