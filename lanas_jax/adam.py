@@ -113,4 +113,6 @@ def fit(
         return after.params["weights"], after.params["bias"]
 
     tree, leaves = partition.fit_levels(features, values, is_measured, fit_level=fit_level, config=config)
-    return tree, leaves, jax.tree.map(lambda *parts: jnp.concatenate(parts), *levels)
+    # Where the leaves have no use for a model, theirs stay as they are.
+    untouched = jax.tree.map(lambda x: x[2 ** len(levels) - 1 :], state)
+    return tree, leaves, jax.tree.map(lambda *parts: jnp.concatenate(parts), *levels, untouched)

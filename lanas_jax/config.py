@@ -24,7 +24,7 @@ ACQUISITIONS = ("greedy", "uniform", "tempered", "expected_improvement", "thomps
 class Config:
     """Settings of a LaNAS search."""
 
-    height: Annotated[int, "levels of the tree, the root's and the leaves' included"] = 5
+    height: Annotated[int, "levels of the tree, the root's and the leaves' included"] = 4
     num_initial: Annotated[int, "architectures drawn at random before the first fit"] = 10
     num_select: Annotated[int, "new architectures between two fits of the tree"] = 5
     count: Annotated[int, "architectures proposed a round; at most num_select"] = 5
@@ -63,6 +63,7 @@ class Config:
 
 
 _PAPER = Config(
+    height=5,
     num_initial=10,
     num_select=20,
     count=20,

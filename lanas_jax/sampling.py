@@ -19,6 +19,8 @@ from common import rows, types
 from lanas_jax import config as configs
 from lanas_jax import tree as trees
 
+_LAST_RESORT = 1000  # batches of uniform rows, where nothing that may be drawn was found
+
 
 @chex.dataclass(frozen=True)
 class Candidates:
@@ -90,7 +92,11 @@ def sample_leaf(
         _, candidates, batch = carry
         return (batch < config.max_batches) & (jnp.sum(candidates.depth == full) < wanted)
 
-    def one_batch(carry):
+    def is_stuck(carry):
+        _, candidates, batch = carry
+        return (batch < config.max_batches + _LAST_RESORT) & jnp.all(candidates.depth < 0)
+
+    def one_batch(carry, draw):
         key, kept, batch = carry
         key, subkey = jax.random.split(key)
         archs = draw(subkey)
@@ -114,8 +120,10 @@ def sample_leaf(
         tried=jnp.float32(0.0),
         accepted=jnp.float32(0.0),
     )
-    _, candidates, _ = jax.lax.while_loop(keep_on, one_batch, (key, none, jnp.int32(0)))
-    return candidates
+    carry = jax.lax.while_loop(keep_on, lambda carry: one_batch(carry, draw), (key, none, jnp.int32(0)))
+    # Where every row found is taken, as near the end of a small space, any new row of the space will do.
+    anywhere = _reject(starts, depth_at, (normals, offsets), space=space, config=config)
+    return jax.lax.while_loop(is_stuck, lambda carry: one_batch(carry, anywhere), carry)[1]
 
 
 def _reject(starts, depth_at, constraints, *, space, config):

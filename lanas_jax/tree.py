@@ -103,7 +103,9 @@ def constraints(tree: Tree, leaf: chex.Array) -> tuple[chex.Array, chex.Array]:
     is_good = children % 2 == 1
     sign = jnp.where(is_good, 1.0, -1.0)
     offsets = sign * (tree.threshold[parents] - tree.bias[parents])
-    offsets = jnp.where(is_good, offsets, jnp.nextafter(offsets, jnp.inf))
+    # After 0 comes the smallest normal float: smaller ones count as 0 on the devices.
+    larger = jnp.where(offsets == 0.0, jnp.finfo(jnp.float32).tiny, jnp.nextafter(offsets, jnp.inf))
+    offsets = jnp.where(is_good, offsets, larger)
     return sign[:, None] * tree.weights[parents], offsets
 
 

@@ -4,8 +4,8 @@
   python -m launch.build_table --benchmark=digits_convnet --output=digits_convnet.table
 
 The first reads a file or folder as its authors publish it; put the result into the folder that you give
-other commands as --data_dir. The second trains every network of the benchmark, for about ten minutes on two cores; what is trained
-is kept beside the output, so that the command, given again, goes on from there.
+other commands as --data_dir. The second trains every network of the benchmark, for about ten minutes
+on two cores; what is trained is kept beside the output, so that the command, given again, goes on from there.
 """
 
 import pathlib

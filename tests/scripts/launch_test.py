@@ -202,13 +202,13 @@ class SearchCommandTest(CommandTest):
         (lanas.main, ["--preset=best"], "unknown --preset=best; choose one of lanas, lanas_official"),
         (lanas.main, ["--height=0"], "height is 0; it must be at least 1"),
         (lanas.main, ["--regressor=forest"], "regressor is 'forest'; choose one of ridge, adam"),
-        (lanas.main, ["--budget=5"], "budget is 5, below num_initial, 20"),
+        (lanas.main, ["--budget=5"], "budget is 5, below num_initial, 10"),
         (study.main, ["--algorithms=lanas,best"], "unknown --algorithms=best; choose one of lanas"),
         (study.main, ["--algorithms="], "--algorithms is empty; choose some of lanas"),
         (study.main, ["--num_seeds=0"], "--num_seeds must be at least 1; got 0"),
         (study.main, ["--seeds_at_once=0"], "--seeds_at_once must be at least 1; got 0"),
         (study.main, ["--seed=4294967295", "--num_seeds=2"], "--seed plus --num_seeds must be at most 4294967296"),
-        (study.main, ["--budget=5"], "budget is 5, below num_initial, 20"),
+        (study.main, ["--budget=5"], "budget is 5, below num_initial, 10"),
     )
     def test_bad_settings(self, main, arguments, message):
         output, errors = self.run_command(main, *arguments, code=1)
