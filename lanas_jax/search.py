@@ -171,10 +171,11 @@ def _propose(box, pool, key, state, history, *, count):
     )
     measured = (features, values, is_measured)
     draw = _draw_from_pool if config.sampler == "pool" else _draw_from_leaf
+    draw_key, random_key = jax.random.split(key)  # under vmap over histories of different sizes both ways are taken
     return jax.lax.cond(
         history.size >= config.num_initial,
-        lambda state: draw(box, pool, key, state, history, measured, count=count),
-        lambda state: (_draw_random(box, pool, key, history, count=count), state),
+        lambda state: draw(box, pool, draw_key, state, history, measured, count=count),
+        lambda state: (_draw_random(box, pool, random_key, history, count=count), state),
         state,
     )
 

@@ -226,9 +226,10 @@ class SearcherTest(parameterized.TestCase):
 
         searches = []
         for filler in (jnp.nan, 0.999, -jnp.inf):
-            others = _others(num_rows=20)
-            history = _append(history_lib.empty(CAPACITY, others.shape[1]), others, _evaluation(others, "mixed"))
-            history = fill(history_lib.append_pending(history, _others(seed=1)[:4]), filler)
+            others = _others(num_rows=24)
+            measured = _evaluation(others[:20], "mixed")
+            history = _append(history_lib.empty(CAPACITY, others.shape[1]), others[:20], measured)
+            history = fill(history_lib.append_pending(history, others[20:]), filler)
             state = init(jax.random.key(13), history)
             for round_ in range(16):
                 archs, state = propose(jax.random.fold_in(jax.random.key(14), round_), state, history)

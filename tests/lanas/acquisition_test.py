@@ -14,6 +14,8 @@ from lanas_jax import tree as trees
 
 RIDGE, NUM_FEATURES, LEAF = 0.5, 3, 2
 
+_fit = jax.jit(functools.partial(partition.fit_ridge, ridge=RIDGE))
+
 
 def _measured(seed=0, num_rows=12):
     rng = np.random.default_rng(seed)
@@ -24,8 +26,7 @@ def _measured(seed=0, num_rows=12):
 
 def _tree(measured):
     """A tree of height 2 whose leaf 2 was fitted to what was measured."""
-    fit = jax.jit(functools.partial(partition.fit_ridge, ridge=RIDGE))
-    weights, bias = fit(*measured, jnp.zeros(NUM_FEATURES))
+    weights, bias = _fit(*measured, jnp.zeros(NUM_FEATURES))
     tree = trees.empty(2, NUM_FEATURES)
     return tree.replace(weights=tree.weights.at[LEAF].set(weights), bias=tree.bias.at[LEAF].set(bias))
 
@@ -43,19 +44,23 @@ def _posterior(tree, measured):
 
 def _choose(name, candidates, is_candidate, *, num_keys=1, measured=None, **settings):
     measured = _measured() if measured is None else measured
-    config = configs.Config(acquisition=name, ridge=RIDGE, **settings)
-
-    @jax.jit
-    def choose(keys, tree, candidates, measured):
-        return jax.vmap(
-            lambda key: acquisition.choose(key, tree, jnp.int32(LEAF), candidates, measured, config=config)
-        )(keys)
-
+    choose = _chooser(configs.Config(acquisition=name, ridge=RIDGE, **settings))
     keys = jax.random.split(jax.random.key(0), num_keys)
     candidates = (jnp.asarray(candidates, jnp.float32), jnp.asarray(is_candidate))
     chosen = choose(keys, _tree(measured), candidates, measured)
     assert chosen.dtype == jnp.int32
     return np.asarray(chosen)
+
+
+@functools.cache
+def _chooser(config):
+    @functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})  # to compile faster
+    def choose(keys, tree, candidates, measured):
+        return jax.vmap(
+            lambda key: acquisition.choose(key, tree, jnp.int32(LEAF), candidates, measured, config=config)
+        )(keys)
+
+    return choose
 
 
 def _candidates(num_rows=20, seed=5):
@@ -112,9 +117,9 @@ class ThompsonTest(parameterized.TestCase):
 
         @jax.jit
         def draw(keys):
-            return jax.vmap(
-                lambda key: acquisition._posterior_draw(key, tree, jnp.int32(LEAF), measured, ridge=RIDGE)
-            )(keys)
+            return jax.vmap(lambda key: acquisition._posterior_draw(key, tree, jnp.int32(LEAF), measured, ridge=RIDGE))(
+                keys
+            )
 
         draws = np.asarray(draw(jax.random.split(jax.random.key(1), num_draws)), np.float64)
         _, covariance, _ = _posterior(tree, measured)
@@ -154,25 +159,27 @@ class ExpectedImprovementTest(parameterized.TestCase):
         return gain * below + deviation * np.exp(-0.5 * standard**2) / np.sqrt(2 * np.pi), shown
 
     def test_takes_the_largest_of_the_formula(self):
-        differs_from_greedy = 0
-        for seed in range(6):
+        for seed in range(4):
             measured = _measured(seed)
-            features, is_candidate = _candidates(seed=seed + 20)
-            features *= 0.4  # near the best measured, where the deviation counts
-            improvement, shown = self._improvement(features, measured)
+            noise, is_candidate = _candidates(seed=seed + 20)
+            at_best = np.argmax(np.where(measured[2], measured[1], -np.inf))
+            features = measured[0][at_best] + 0.3 * noise  # near the best measured, where the deviation counts
+            improvement, _ = self._improvement(features, measured)
             best = np.argmax(np.where(is_candidate, improvement, -np.inf))
+            assert improvement[best] > 1e-20
             assert _choose("expected_improvement", features, is_candidate, measured=measured) == best
-            differs_from_greedy += best != np.argmax(np.where(is_candidate, shown, -np.inf))
-        for seed in range(6):  # two alike in prediction: the one further from what was measured
+        for seed in range(4):  # alike in prediction: the one further from what was measured
             measured = _measured(seed)
             tree = _tree(measured)
-            mean, covariance, _ = _posterior(tree, measured)
             weights = np.asarray(tree.weights[LEAF], np.float64)
             far = np.cross(weights, [1.0, 0.0, 0.0])
-            features = np.stack([mean + 0.1 * far, mean + far, mean - 0.5 * far]).astype(np.float32)
+            start = measured[0][np.argmax(np.where(measured[2], measured[1], -np.inf))]
+            features = np.stack([start, start + 2 * far, start - far]).astype(np.float32)
             improvement, _ = self._improvement(features, measured)
-            assert np.argmax(improvement) == 1
-            assert _choose("expected_improvement", features, [True] * 3, measured=measured) == 1
+            best = np.argmax(improvement)
+            assert best > 0
+            assert improvement[best] > 1e-20
+            assert _choose("expected_improvement", features, [True] * 3, measured=measured) == best
 
     def test_looks_at_the_best_predicted_alone(self):
         measured = _measured()

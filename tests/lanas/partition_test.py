@@ -1,6 +1,8 @@
 """The tree's regressions, targets and splits against NumPy in double precision."""
 
 import functools
+import itertools
+import re
 
 import chex
 import jax
@@ -11,6 +13,8 @@ from absl.testing import parameterized
 from lanas_jax import config as configs
 from lanas_jax import partition
 from lanas_jax import tree as trees
+
+_QUICK = {"xla_backend_optimization_level": 0}
 
 
 @functools.cache
@@ -37,7 +41,8 @@ def _fit(features, values, is_measured=None, **settings):
     """The fitted tree and the leaves as NumPy; a change of settings compiles."""
     is_measured = np.ones(len(values), bool) if is_measured is None else is_measured
     config = configs.Config(**{"prior": "zero", "ridge": 1e-3, "min_samples": 1, "target": "fitness", **settings})
-    fit = jax.jit(functools.partial(partition.fit, config=config))
+    # Running is short here and compiling long.
+    fit = jax.jit(functools.partial(partition.fit, config=config), compiler_options=_QUICK)
     tree, leaves = fit(jnp.asarray(features, jnp.float32), jnp.asarray(values, jnp.float32), is_measured)
     return tree, np.asarray(leaves)
 
@@ -195,7 +200,7 @@ class FitTest(parameterized.TestCase):
         _, leaves = _fit(features, values, height=4)
         ways = np.asarray(jax.vmap(lambda leaf: trees.path(leaf, 4))(jnp.asarray(leaves)))
         counts = [np.sum(np.any(ways == node, axis=1)) for node in (0, 1, 3, 7)]
-        error = max(abs(child - parent / 2) for parent, child in zip(counts, counts[1:]))
+        error = max(abs(child - parent / 2) for parent, child in itertools.pairwise(counts))
         assert counts[-1] <= 2 * error * (1 - 2**-3) + 256 / 2**3
         assert 0 < counts[-1] < 128
         assert values[leaves == 7].mean() > values.mean()
@@ -206,14 +211,13 @@ class FitTest(parameterized.TestCase):
 
         def one(shift, _):
             tree, leaves = jax.vmap(lambda row: partition.fit(features, row, is_measured, config=config))(
-                values + shift[:, None]
+                values[None] + shift[:, None]
             )
             return shift + tree.bias[:, 0], leaves
 
         scan = jax.jit(lambda shift: jax.lax.scan(one, shift, None, length=5))
         compiled = scan.lower(jnp.zeros(3)).compile()
-        text = compiled.as_text().lower()
-        assert "custom_call_target" not in text or "lapack" not in text
-        assert "cholesky" not in text
-        assert "triangular" not in text
+        text = compiled.as_text()
+        assert not [call for call in re.findall(r'custom_call_target="([^"]*)"', text) if "lapack" in call]
+        assert not re.findall(r" (cholesky|triangular-solve)\(", text)
         chex.assert_tree_all_finite(compiled(jnp.zeros(3)))

@@ -43,7 +43,7 @@ def _sampler(name, sampler, acquisition="greedy", num_candidates=64):
     )
     configs.validate(config)
 
-    @jax.jit
+    @functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})  # to compile faster
     def sample(key, tree, leaf, starts, is_start, known):
         def taken(archs):
             return jnp.any(jnp.all(archs[:, None, :] == known[None], axis=-1), axis=1)

@@ -102,7 +102,9 @@ class ConstraintsTest(parameterized.TestCase):
         scores = features @ tree.weights.T + tree.bias[None]
         assert np.any(np.asarray(scores == tree.threshold[None])), "the rows should have ties"
         num_inner = trees.num_inner(tree)
-        normals, offsets = jax.vmap(lambda leaf: trees.constraints(tree, leaf))(jnp.arange(num_inner, 2 * num_inner + 1))
+        normals, offsets = jax.vmap(lambda leaf: trees.constraints(tree, leaf))(
+            jnp.arange(num_inner, 2 * num_inner + 1)
+        )
         for at in range(num_inner + 1):
             is_inside = np.all(np.asarray(features @ normals[at].T >= offsets[at][None]), axis=1)
             np.testing.assert_array_equal(is_inside, leaves == num_inner + at)

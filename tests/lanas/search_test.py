@@ -1,0 +1,220 @@
+"""LaNAS as a searcher: every preset and sampler keeps the contract, and the tree's statistics are right."""
+
+import dataclasses
+import functools
+import re
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from absl.testing import parameterized
+
+from common import history as history_lib
+from common import search as drivers
+from common import spaces, types
+from common.spaces import factory
+from lanas_jax import config as configs
+from lanas_jax import search
+from lanas_jax import tree as trees
+
+SPACES = {
+    "convnet": spaces.get("convnet"),
+    "grid": factory.search_space("grid", (3, 4, 2), size=24, describe=str),
+}
+COUNT, CAPACITY = 4, 40
+_SMALL = {"height": 2, "num_initial": 6, "adam_steps_first": 4, "adam_steps": 2}
+_SAMPLED = {**_SMALL, "features": "one_hot", "num_candidates": 32, "max_batches": 3, "walk_steps": 3}
+CASES = {
+    **{name: dataclasses.replace(preset, **_SMALL) for name, preset in configs.PRESETS.items()},
+    "reject": configs.Config(**_SAMPLED, sampler="reject", acquisition="thompson"),
+    "walk": configs.Config(**_SAMPLED, sampler="walk", acquisition="expected_improvement"),
+    "hit_and_run": configs.Config(**_SAMPLED, sampler="hit_and_run", acquisition="tempered"),
+    "one_by_one": configs.Config(
+        **{**_SMALL, "height": 3}, num_select=20, count=1, target="fitness", acquisition="uniform"
+    ),
+}
+PRODUCT = {
+    f"{sampler}_{acquisition}": configs.Config(**_SAMPLED, sampler=sampler, acquisition=acquisition)
+    for sampler in configs.SAMPLERS
+    for acquisition in configs.ACQUISITIONS
+}
+
+
+def _fitness(archs):
+    weights = jnp.arange(1.0, archs.shape[1] + 1.0)[None]
+    return 0.5 + 0.4 * jnp.sin(jnp.sum(weights * archs, axis=1) / 7.0)
+
+
+def _evaluation(archs, at=0):
+    """Every fifth measurement fails."""
+    ok = (at + jnp.arange(len(archs))) % 5 != 3
+    return types.Evaluation(fitness=_fitness(archs), cost=jnp.ones(len(archs)), ok=ok)
+
+
+_append = jax.jit(history_lib.append)
+
+
+@functools.cache
+def _program(name, space="convnet", capacity=CAPACITY):
+    """(init, propose, text of the compiled program): one program for all rounds of a search."""
+    config = {**CASES, **PRODUCT}[name]
+    searcher = search.searcher(SPACES[space], config, name=name)
+    count = min(COUNT, config.count)
+
+    def step(propose, key, state, history):
+        return propose(key, state, history, count=count)
+
+    history = history_lib.empty(capacity, len(SPACES[space].num_choices))
+    init = jax.jit(lambda key, history: searcher.init(key, history))
+    arguments = (searcher.propose, jax.random.key(0), init(jax.random.key(0), history), history)
+    # Running is short here and compiling long.
+    compiled = jax.jit(step).lower(*arguments).compile({"xla_backend_optimization_level": 0})
+    return init, functools.partial(compiled, searcher.propose), compiled.as_text(), count
+
+
+def _rounds(name, num_rounds, *, seed=0, space="convnet", capacity=CAPACITY, between=lambda state: state):
+    """Yields (archs, state, history before) of each round."""
+    init, propose, _, _ = _program(name, space, capacity)
+    history = history_lib.empty(capacity, len(SPACES[space].num_choices))
+    state = init(jax.random.key(seed), history)
+    for round_ in range(num_rounds):
+        archs, state = propose(jax.random.fold_in(jax.random.key(seed + 1), round_), between(state), history)
+        yield archs, state, history
+        history = _append(history, archs, _evaluation(archs, int(history.size)))
+
+
+def _check_contract(name):
+    space = SPACES["convnet"]
+    for archs, state, history in _rounds(name, 9 if CASES.get(name, configs.Config()).count > 1 else 30):
+        assert archs.dtype == jnp.int32
+        assert np.all(space.is_valid(archs))
+        np.testing.assert_array_equal(space.canonicalize(archs), archs)
+        rows = [tuple(row) for row in np.asarray(archs).tolist()]
+        assert len(set(rows)) == len(rows)
+        assert not set(rows) & {tuple(row) for row in np.asarray(history.archs).tolist()}
+        drawn = np.asarray(state.leaves)[int(history.size) : int(history.size) + len(archs)]
+        is_fitted = int(history.size) >= 6
+        assert np.all(drawn >= trees.num_inner(state.tree) if is_fitted else drawn == -1)
+    assert state.fitted_size > 6, "the tree was fitted again"
+    assert 0 <= search.acceptance_rate(state) <= 1
+    assert bool(state.tried > 0) == ({**CASES, **PRODUCT}[name].sampler != "pool")
+
+
+class SearchTest(parameterized.TestCase):
+    @parameterized.named_parameters((name, name) for name in CASES)
+    def test_proposals_are_new_valid_and_different(self, name):
+        _check_contract(name)
+
+    @parameterized.named_parameters((name, name) for name in PRODUCT)
+    @pytest.mark.slow
+    def test_every_sampler_with_every_acquisition(self, name):
+        _check_contract(name)
+
+    @parameterized.named_parameters((name, name) for name in CASES)
+    def test_no_lapack_in_the_compiled_step(self, name):
+        text = _program(name)[2]
+        assert not [call for call in re.findall(r'custom_call_target="([^"]*)"', text) if "lapack" in call]
+        assert not re.findall(r" (cholesky|triangular-solve)\(", text)
+
+    @parameterized.parameters("lanas", "lanas_official", "reject")
+    def test_a_state_survives_a_file(self, name):
+        def through_numpy(state):
+            leaves, structure = jax.tree.flatten(state)
+            return jax.tree.unflatten(structure, [np.array(leaf) for leaf in leaves])
+
+        plain = list(_rounds(name, 6))
+        stored = list(_rounds(name, 6, between=through_numpy))
+        chex.assert_trees_all_equal([row[:2] for row in stored], [row[:2] for row in plain])
+
+    def test_the_key_decides(self):
+        first, again, other = (
+            np.concatenate([archs for archs, _, _ in _rounds("lanas", 5, seed=seed)]) for seed in (0, 0, 3)
+        )
+        np.testing.assert_array_equal(first, again)
+        assert not np.array_equal(first, other)
+
+    def test_name_and_count(self):
+        searcher = search.searcher(SPACES["grid"], configs.Config(count=3), name="mine")
+        assert (searcher.name, searcher.count) == ("mine", 3)
+        assert search.searcher(SPACES["grid"]).name == "lanas"
+
+    def test_a_pool_of_some_rows_is_all_that_is_drawn(self):
+        pool = SPACES["grid"].enumerate()[[3, 20, 7, 3, 11, 5, 2, 9, 14]]  # one row twice
+        searcher = search.searcher(SPACES["grid"], configs.Config(height=1, num_initial=4), pool=pool)
+        history = history_lib.empty(8, 3)
+        state = searcher.init(jax.random.key(0), history)
+        propose = jax.jit(lambda key, state, history: searcher.propose(key, state, history, count=4))
+        for round_ in range(2):
+            archs, state = propose(jax.random.key(round_), state, history)
+            history = _append(history, archs, _evaluation(archs))
+        np.testing.assert_array_equal(np.unique(history.archs, axis=0), np.unique(pool, axis=0))
+
+    def test_the_pool_sampler_measures_all_of_a_small_space_once(self):
+        rounds = list(_rounds("lanas", 6, space="grid", capacity=24))
+        everything = np.concatenate([archs for archs, _, _ in rounds])
+        np.testing.assert_array_equal(np.unique(everything, axis=0), SPACES["grid"].enumerate())
+
+
+class StatisticsTest(parameterized.TestCase):
+    def test_draws_back_propagate_between_fits(self):
+        """Draws of one, 20 between fits: counts and sums of every node, recomputed from scratch each round."""
+        fits = set()
+        for _, state, history in _rounds("one_by_one", 30):
+            size, fitted = int(history.size), int(state.fitted_size)
+            if size < 6:
+                continue
+            fits.add(fitted)
+            leaves, fitness = np.asarray(state.leaves), np.nan_to_num(np.asarray(history.fitness))
+            is_measured = np.asarray(history_lib.is_measured(history))
+            routed = np.asarray(trees.route(state.tree, SPACES["convnet"].features(jnp.maximum(history.archs, 0))))
+            at_fit = np.flatnonzero(is_measured[:fitted])
+            np.testing.assert_array_equal(leaves[at_fit], routed[at_fit])
+            np.testing.assert_array_equal(leaves[fitted:size], routed[fitted:size], err_msg="drawn where they lie")
+            visits, total, num_valued = (np.zeros(7) for _ in range(3))
+            for row in [*at_fit, *range(fitted, size + 1)]:  # the last is drawn now, its value unknown
+                for node in np.asarray(trees.path(jnp.int32(leaves[row]), 3)):
+                    visits[node] += 1
+                    total[node] += fitness[row] if is_measured[row] else 0.0
+                    num_valued[node] += is_measured[row]
+            np.testing.assert_array_equal(state.tree.visits, visits)
+            np.testing.assert_array_equal(state.tree.num_valued, num_valued)
+            np.testing.assert_allclose(state.tree.total, total, rtol=1e-5)
+        assert fits == {6, 26}
+
+    def test_the_leaves_of_the_pool_are_all_of_it(self):
+        for _, state, history in _rounds("lanas", 5):
+            if int(history.size) >= 6:
+                pool = jnp.asarray(SPACES["convnet"].enumerate())
+                np.testing.assert_array_equal(
+                    state.pool_leaves, trees.route(state.tree, SPACES["convnet"].features(pool))
+                )
+                assert np.bincount(state.pool_leaves).sum() == 1364
+
+
+class DriversTest(parameterized.TestCase):
+    def test_searches_side_by_side_equal_one_after_the_other_in_one_trace(self):
+        space = SPACES["grid"]
+        searcher = search.searcher(space, configs.Config(**_SMALL))
+        evaluator = types.Evaluator(
+            name="synthetic",
+            space=space,
+            protocol="validation",
+            evaluate=lambda key, archs: _evaluation(archs),
+            test=lambda key, archs: _evaluation(archs),
+            optimum=None,
+            num_archs=None,
+            is_traceable=True,
+        )
+        chex.clear_trace_counter()
+        traced = chex.assert_max_traces(lambda key: drivers.scan_search(key, searcher, evaluator, budget=20), n=1)
+        one = jax.jit(traced)
+        keys = jax.random.split(jax.random.key(0), 3)
+        with jax.debug_key_reuse(False):  # the checker rejects the scan over draws once it is vmapped
+            together, _ = drivers.search_seeds(keys, searcher, evaluator, budget=20, seeds_at_once=3)
+        for at in range(3):
+            alone = one(keys[at])
+            np.testing.assert_array_equal(together.archs[at], alone.archs)
+            np.testing.assert_array_equal(together.fitness[at], alone.fitness)
+        assert len({tuple(archs.ravel()) for archs in together.archs.tolist() for archs in [np.array(archs)]}) == 3
