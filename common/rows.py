@@ -22,6 +22,7 @@ def find(sorted_rows: chex.Array, rows: chex.Array) -> chex.Array:
       int32[B], the index of each row in `sorted_rows`, or P where it is not there (so that a scatter
       with `mode="drop"` ignores it).
     """
+    sorted_rows = jnp.asarray(sorted_rows)
     num_rows = sorted_rows.shape[0]
 
     def one(row):

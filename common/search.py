@@ -165,6 +165,17 @@ def run_search(
     return history
 
 
+def proposer(searcher: types.Searcher, *, count: int | None = None) -> Callable[..., tuple[chex.Array, chex.ArrayTree]]:
+    """Returns (key, state, history) -> (archs, state), compiled, for a loop of your own.
+
+    Args:
+      searcher: what proposes.
+      count: architectures a round, by default `searcher.count`.
+    """
+    propose = _on_device(searcher.propose)
+    return functools.partial(_propose, propose, count=searcher.count if count is None else count)
+
+
 def check(searcher: types.Searcher, evaluator: types.Evaluator, *, budget: int, count: int | None = None) -> None:
     """Raises a `ValueError` if a search with these arguments cannot run. Compiles nothing."""
     _sizes(searcher, evaluator, budget=budget, count=count)

@@ -80,7 +80,7 @@ def _posterior_draw(key, tree, leaf, measured, *, ridge):
 
 
 def _expected_improvement(tree, leaf, candidates, measured, *, config):
-    """The best expected improvement over the best target so far, among the best predicted."""
+    """The best expected improvement over the leaf's best target, among the best predicted."""
     features, is_candidate = candidates
     mean = jnp.where(is_candidate, trees.predict(tree, features, leaf), -jnp.inf)
     mean, shortlist = jax.lax.top_k(mean, min(config.num_candidates, mean.shape[0]))

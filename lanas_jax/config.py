@@ -47,7 +47,7 @@ class Config:
     temperature: Annotated[float, "of the tempered acquisition, in standard deviations of the target"] = 0.1
     num_candidates: Annotated[int, "candidates a draw chooses from, where the sampler is not the pool"] = 256
     max_batches: Annotated[int, "batches of candidates before a draw falls back to the ancestor's region"] = 8
-    walk_steps: Annotated[int, "steps of a random walk, or of hit-and-run, between two candidates"] = 8
+    walk_steps: Annotated[int, "steps of a random walk to a candidate; of hit-and-run, steps a decision"] = 8
     adam_steps_first: Annotated[int, "steps of the adam regressor at the first fit"] = 20_000
     adam_steps: Annotated[int, "steps of the adam regressor at later fits"] = 3_000
 

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from common import rows, types
+from common.spaces import factory
 from lanas_jax import config as configs
 from lanas_jax import tree as trees
 
@@ -159,7 +160,8 @@ def _hit_and_run(starts, depth_at, constraints, *, space, config):
     """Hit-and-run in the relaxed one-hot box, then the nearest row, checked again by its own features.
 
     A row's relaxation is the box [0, 1]^F of its one-hot code cut by the region's half-spaces; the
-    nearest row takes the largest entry of each decision (arXiv:1906.06832, section 3.3).
+    nearest row takes the largest entry of each decision (arXiv:1906.06832, section 3.3). Directions are
+    those of the axes: rows are corners of the box, and no other direction leads far from a corner.
     """
     normals, offsets = constraints
     widths = space.num_choices
@@ -172,7 +174,8 @@ def _hit_and_run(starts, depth_at, constraints, *, space, config):
     def one_step(carry, step_key):
         point, depth = carry
         direction_key, length_key = jax.random.split(step_key)
-        direction = jax.random.normal(direction_key, point.shape)
+        axis = jax.random.randint(direction_key, point.shape[:1], 0, point.shape[1])
+        direction = jax.nn.one_hot(axis, point.shape[1])
         # The half-spaces that the chain is inside of bound the chord; so does the box.
         active = jnp.arange(normals.shape[0])[None, :] < depth[:, None]
         slack = jnp.where(active, point @ normals.T - offsets[None, :], jnp.inf)
@@ -188,9 +191,9 @@ def _hit_and_run(starts, depth_at, constraints, *, space, config):
     def draw(key):
         start_key, run_key = jax.random.split(key)
         archs = _draw_starts(start_key, starts, depth_at, space=space, count=config.num_candidates)
-        point = jnp.concatenate([jax.nn.one_hot(archs[:, i], n) for i, n in enumerate(widths)], axis=1)
-        keys = jax.random.split(run_key, config.walk_steps)
-        (point, _), _ = jax.lax.scan(one_step, (point, depth_at(archs)), keys)
+        point = factory.one_hot(archs, widths)
+        keys = jax.random.split(run_key, config.walk_steps * len(widths))
+        (point, _), _ = jax.lax.scan(one_step, (point, depth_of(point, normals, offsets)), keys)
         decoded = to_row(point)
         decoded = jnp.where(space.is_valid(decoded)[:, None], decoded, archs)
         return space.canonicalize(decoded)

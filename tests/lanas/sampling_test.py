@@ -132,7 +132,7 @@ class SampleLeafTest(parameterized.TestCase):
         tree = tree.replace(threshold=tree.threshold.at[2].set(1e6))  # leaf 5 is the good side of node 2
         candidates, _, known = _sample("convnet", sampler, tree=tree)
         assert candidates.accepted == 0
-        assert candidates.tried == 4 * 64, "all of the budget"
+        assert candidates.tried >= 4 * 64, "all of the budget"
         assert candidates.depth.max() == 1
         deepest = jnp.asarray(candidates.archs[candidates.depth == 1])
         assert np.all(trees.route(tree, _features(space)(deepest)) == 6), "in the region of node 2"

@@ -145,9 +145,9 @@ class SearchTest(parameterized.TestCase):
         searcher = search.searcher(SPACES["grid"], configs.Config(height=1, num_initial=4), pool=pool)
         history = history_lib.empty(8, 3)
         state = searcher.init(jax.random.key(0), history)
-        propose = jax.jit(lambda key, state, history: searcher.propose(key, state, history, count=4))
+        propose = jax.jit(lambda propose, key, state, history: propose(key, state, history, count=4))
         for round_ in range(2):
-            archs, state = propose(jax.random.key(round_), state, history)
+            archs, state = propose(searcher.propose, jax.random.key(round_), state, history)
             history = _append(history, archs, _evaluation(archs))
         np.testing.assert_array_equal(np.unique(history.archs, axis=0), np.unique(pool, axis=0))
 
@@ -173,7 +173,7 @@ class StatisticsTest(parameterized.TestCase):
             np.testing.assert_array_equal(leaves[at_fit], routed[at_fit])
             np.testing.assert_array_equal(leaves[fitted:size], routed[fitted:size], err_msg="drawn where they lie")
             visits, total, num_valued = (np.zeros(7) for _ in range(3))
-            for row in [*at_fit, *range(fitted, size + 1)]:  # the last is drawn now, its value unknown
+            for row in range(size + 1):  # failed ones too, and the last, drawn now, its value unknown
                 for node in np.asarray(trees.path(jnp.int32(leaves[row]), 3)):
                     visits[node] += 1
                     total[node] += fitness[row] if is_measured[row] else 0.0

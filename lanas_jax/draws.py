@@ -1,0 +1,192 @@
+"""The search phase: rows drawn at random, from the leaves of a listed pool, or from the region of a leaf.
+
+Each draw descends by the upper confidence bound, takes a row of the leaf, and counts as a visit at once,
+so that the next draw of the round sees it (arXiv:1906.06832, Algorithm 1).
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from common import history as histories
+from common import rows, types
+from common.spaces import factory
+from lanas_jax import acquisition, sampling, selection
+from lanas_jax import config as configs
+from lanas_jax import tree as trees
+
+MAX_LISTED = 2_000_000  # networks of a space that the "pool" sampler lists by itself
+
+
+class Setting(NamedTuple):
+    """The part of a searcher that is not arrays: the space, the settings, and archs -> features."""
+
+    space: types.SearchSpace
+    config: configs.Config
+    features: Callable[[chex.Array], chex.Array]
+
+
+@chex.dataclass(frozen=True)
+class Pool:
+    """The rows of a space small enough to list.
+
+    Attributes:
+      archs: int32[P, L], distinct canonical rows in lexicographic order.
+      features: float32[P, F].
+    """
+
+    archs: chex.Array
+    features: chex.Array
+
+
+def list_pool(setting: Setting, pool: np.ndarray | None) -> Pool:
+    """Returns the `Pool`; an empty one if the sampler needs none."""
+    space, length = setting.space, len(setting.space.num_choices)
+    num_features = setting.features(np.zeros((1, length), np.int32)).shape[1]
+    if setting.config.sampler != "pool":
+        return Pool(archs=jnp.zeros((0, length), jnp.int32), features=jnp.zeros((0, num_features)))
+    if pool is None:
+        if space.enumerate is None or space.size > MAX_LISTED:
+            raise ValueError(
+                f"{space.name} has {space.size} networks, too many for the 'pool' sampler to list; set sampler to "
+                "'reject' or 'walk', or give a pool of rows"
+            )
+        pool = space.enumerate()
+    else:
+        factory.check_rows(pool, space)
+        pool = factory.distinct(pool)
+    features = np.concatenate(
+        [np.asarray(jax.jit(setting.features)(pool[at : at + 65536]), np.float32) for at in range(0, len(pool), 65536)]
+    )
+    return Pool(archs=jnp.asarray(pool, jnp.int32), features=jnp.asarray(features))
+
+
+def _exploration(config, values, is_measured):
+    """Returns c in the unit of the values: relative to the best so far, or fixed."""
+    if config.exploration_scale == "fixed":
+        return jnp.float32(config.exploration)
+    best = jnp.max(jnp.where(is_measured, values, -jnp.inf), initial=-jnp.inf)
+    return config.exploration * jnp.where(jnp.isfinite(best), jnp.abs(best), 1.0)
+
+
+def from_pool(setting, pool, key, state, history, measured, *, count):
+    """Draws `count` rows: each descends by its bound, takes a row of the leaf, and counts as a visit.
+
+    Args:
+      setting: the static part.
+      pool: the rows to draw from.
+      key: a key.
+      state: a `lanas_jax.search.State`, fitted.
+      history: everything proposed so far.
+      measured: (features float32[N, F], targets float32[N], is_measured bool[N]).
+      count: rows to draw.
+
+    Returns:
+      (archs int32[count, L], state).
+    """
+    config = setting.config
+    features, values, is_measured = measured
+    exploration = _exploration(config, values, is_measured)
+    is_free = _is_free(pool, history)
+
+    def draw(carry, draw_key):
+        tree, is_free, num_free = carry
+        descend_key, choose_key = jax.random.split(draw_key)
+        leaf = selection.descend(descend_key, tree, num_free > 0, exploration=exploration, ucb=config.ucb)
+        is_candidate = is_free & (state.pool_leaves == leaf)
+        at = acquisition.choose(
+            choose_key,
+            tree,
+            leaf,
+            (pool.features, is_candidate),
+            (features, values, is_measured & (state.leaves == leaf)),
+            config=config,
+        )
+        num_free = num_free.at[trees.path(leaf, config.height)].add(-1.0)
+        return (selection.visit(tree, leaf), is_free.at[at].set(False), num_free), (at, leaf)
+
+    num_free = trees.count_leaves(state.tree, state.pool_leaves, is_free.astype(jnp.float32))
+    keys = jax.random.split(key, count)
+    (tree, _, _), (at, leaves) = jax.lax.scan(draw, (state.tree, is_free, num_free), keys)
+    placed = history.size + jnp.arange(count)
+    return pool.archs[at], state.replace(tree=tree, leaves=state.leaves.at[placed].set(leaves, mode="drop"))
+
+
+def from_leaf(setting, pool, key, state, history, measured, *, count):
+    """As `from_pool`, where the space cannot be listed: the candidates of a leaf are sampled.
+
+    `pool` is not used. Same arguments and results.
+    """
+    del pool
+    config = setting.config
+    features, values, is_measured = measured
+    exploration = _exploration(config, values, is_measured)
+
+    def draw(carry, draw_key):
+        state, drawn, index = carry
+        descend_key, sample_key, choose_key = jax.random.split(draw_key, 3)
+        is_open = jnp.ones((config.num_nodes,), bool)
+        leaf = selection.descend(descend_key, state.tree, is_open, exploration=exploration, ucb=config.ucb)
+
+        def is_taken(archs):
+            in_round = jnp.any(jnp.all(archs[:, None, :] == drawn[None, :, :], axis=-1), axis=1)
+            return histories.contains(history, archs) | in_round
+
+        candidates = sampling.sample_leaf(
+            sample_key,
+            state.tree,
+            leaf,
+            (jnp.maximum(history.archs, 0), is_measured),
+            is_taken,
+            space=setting.space,
+            features=setting.features,
+            config=config,
+        )
+        deepest = jnp.max(candidates.depth)
+        at = acquisition.choose(
+            choose_key,
+            state.tree,
+            leaf,
+            (setting.features(jnp.maximum(candidates.archs, 0)), candidates.depth == deepest),
+            (features, values, is_measured & (state.leaves == leaf)),
+            config=config,
+        )
+        state = state.replace(
+            tree=selection.visit(state.tree, leaf),
+            tried=state.tried + candidates.tried,
+            accepted=state.accepted + candidates.accepted,
+            fallbacks=state.fallbacks + (deepest < config.height - 1),
+        )
+        return (state, drawn.at[index].set(candidates.archs[at]), index + 1), leaf
+
+    drawn = jnp.full((count, history.archs.shape[1]), -1, jnp.int32)
+    keys = jax.random.split(key, count)
+    (state, archs, _), leaves = jax.lax.scan(draw, (state, drawn, jnp.int32(0)), keys)
+    placed = history.size + jnp.arange(count)
+    return archs, state.replace(leaves=state.leaves.at[placed].set(leaves, mode="drop"))
+
+
+def _is_free(pool, history):
+    """Returns bool[P]: rows of the pool that the history does not hold."""
+    at = rows.find(pool.archs, history.archs)
+    return jnp.ones((pool.archs.shape[0],), bool).at[at].set(False, mode="drop")
+
+
+def at_random(setting, pool, key, history, *, count):
+    """Returns int32[count, L], different new rows, uniform in the pool, or as the space samples."""
+    if setting.config.sampler == "pool":
+        scores = jnp.where(_is_free(pool, history), jax.random.uniform(key, pool.archs.shape[:1]), -1.0)
+        return pool.archs[jax.lax.top_k(scores, count)[1]]
+
+    def redraw(carry):
+        key, archs, is_bad = carry
+        key, subkey = jax.random.split(key)
+        archs = jnp.where(is_bad[:, None], setting.space.sample(subkey, count), archs)
+        return key, archs, histories.contains(history, archs) | rows.is_repeat(archs)
+
+    carry = (key, jnp.zeros((count, history.archs.shape[1]), jnp.int32), jnp.ones((count,), bool))
+    return jax.lax.while_loop(lambda carry: jnp.any(carry[2]), redraw, carry)[1]
