@@ -22,7 +22,7 @@ import numpy as np
 from absl import app, flags
 from sklearn import linear_model
 
-from common import spaces
+from common import spaces, targets
 from lanas_jax import config as configs
 from lanas_jax import partition
 from lanas_jax import tree as trees
@@ -124,7 +124,7 @@ def make_problem(pool: np.ndarray, history_size: int, *, seed: int) -> Problem:
     fitness = clean + 0.1 * np.std(clean) * rng.normal(size=history_size)
     fitness = (fitness - fitness.min()) / max(np.ptp(fitness), 1e-9)
     is_measured = jnp.ones((history_size,), bool)
-    values = partition.targets(jnp.asarray(fitness, jnp.float32), is_measured, target=configs.Config().target)
+    values = targets.targets(jnp.asarray(fitness, jnp.float32), is_measured, target=configs.Config().target)
     return Problem(features=features, values=np.asarray(values), pool=pool)
 
 

@@ -53,9 +53,16 @@ class SearchSpace(NamedTuple):
       is_valid: archs -> bool[B].
       canonicalize: archs -> int32[B, L]; equal networks get equal rows. Undefined for invalid rows.
       features: archs -> float32[B, F], what regressors fit.
-      tokens: archs -> int32[B, T], what sequence models read and write.
-      from_tokens: int32[B, T] -> archs, the inverse of `tokens`.
-      legal_tokens: bool[T, V], the tokens that may stand at each position.
+      tokens: archs -> int32[B, T], what sequence models read and write, in [0, V). Token 0 is the start
+        symbol, and the padding where a space has padding. Undefined for invalid rows.
+      from_tokens: int32[B, T] -> archs, the inverse of `tokens` on canonical rows. Every legal sequence
+        leads to choices in range, which may be invalid and need not be canonical.
+      legal_tokens: NumPy bool[T, V, V], may token v (last axis) stand at position t after token p (middle
+        axis)? At position 0 the previous token is the start symbol. The start symbol is legal nowhere
+        except as padding. At every position at least one token is legal, whatever the previous one.
+      symmetries: NumPy int32[K, T] arrays, one for each group (such as a cell). Each row is a permutation
+        of token positions, such as the swap of a node's two branches: `tokens[:, row]` is another writing
+        of the same network, also legal. Those of different groups commute. Empty where there are none.
       sample: (key, count) -> int32[count, L], valid canonical rows, drawn independently.
       mutate: (key, archs) -> int32[B, L], valid canonical rows, one decision away and different.
       neighbors: archs -> (int32[B, K, L], bool[B, K]): every row one decision away, canonical, and
@@ -74,6 +81,7 @@ class SearchSpace(NamedTuple):
     tokens: Callable[[chex.Array], chex.Array]
     from_tokens: Callable[[chex.Array], chex.Array]
     legal_tokens: np.ndarray
+    symmetries: tuple[np.ndarray, ...]
     sample: Callable[[chex.PRNGKey, int], chex.Array]
     mutate: Callable[[chex.PRNGKey, chex.Array], chex.Array]
     neighbors: Callable[[chex.Array], tuple[chex.Array, chex.Array]]

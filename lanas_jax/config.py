@@ -7,9 +7,10 @@ our default, the paper's algorithm and the released code's.
 import dataclasses
 from typing import Annotated
 
+from common import targets
+
 REGRESSORS = ("ridge", "adam")
 FEATURES = ("space", "one_hot")
-TARGETS = ("exponential_scores", "normal_scores", "fitness")
 PRIORS = ("parent", "zero")
 THRESHOLDS = ("mean", "mean_prediction", "median")
 ROUTINGS = ("prediction", "value")
@@ -30,7 +31,7 @@ class Config:
     count: Annotated[int, "architectures proposed a round; at most num_select"] = 5
     regressor: Annotated[str, f"how a node's linear model is fitted: {', '.join(REGRESSORS)}"] = "ridge"
     features: Annotated[str, "what the models read: the space's features, or its one-hot decisions"] = "space"
-    target: Annotated[str, f"what is fitted: scores of the ranks, or the fitness itself: {', '.join(TARGETS)}"] = (
+    target: Annotated[str, f"what is fitted, scores of ranks or scaled fitness: {', '.join(targets.TARGETS)}"] = (
         "exponential_scores"
     )
     ridge: Annotated[float, "penalty on a node's squared weights (or on their distance to the parent's)"] = 20.0
@@ -94,7 +95,7 @@ def validate(config: Config) -> None:
     for field, allowed in (
         ("regressor", REGRESSORS),
         ("features", FEATURES),
-        ("target", TARGETS),
+        ("target", targets.TARGETS),
         ("prior", PRIORS),
         ("threshold", THRESHOLDS),
         ("train_routing", ROUTINGS),

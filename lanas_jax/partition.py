@@ -8,36 +8,9 @@ hang on the CPU, and a ridge system of F features needs few products.
 import chex
 import jax
 import jax.numpy as jnp
-from jax.scipy import special
 
 from lanas_jax import config as configs
 from lanas_jax import tree as trees
-
-
-def targets(fitness: chex.Array, is_measured: chex.Array, *, target: str) -> chex.Array:
-    """Returns float32[N], what the nodes fit; 0 where not measured.
-
-    Accuracies have a long tail of broken architectures and crowd at the top. Fitted as they are, as in
-    the paper, the few broken ones decide the splits and a search gets stuck on a wrong region. Scores of
-    the ranks cannot be bent by them; exponential scores, besides, spread the best apart.
-
-    Args:
-      fitness: float32[N].
-      is_measured: bool[N].
-      target: "fitness" for the fitness itself; "normal_scores" for the normal quantile of each rank (mean
-        0, variance about 1); "exponential_scores" for the exponential quantile less 1, likewise. Equal
-        values share the mean of their ranks.
-    """
-    if target == "fitness":
-        return jnp.where(is_measured, fitness, 0.0)
-    filled = jnp.where(is_measured, fitness, jnp.inf)
-    ordered = jnp.sort(filled)
-    below = jnp.searchsorted(ordered, filled, side="left")
-    up_to = jnp.searchsorted(ordered, filled, side="right")
-    middle = 0.5 * (below + up_to).astype(jnp.float32)  # the rank, from 1, less one half
-    quantile = jnp.clip(middle / jnp.maximum(jnp.sum(is_measured), 1), 1e-6, 1.0 - 1e-6)
-    scores = special.ndtri(quantile) if target == "normal_scores" else -jnp.log1p(-quantile) - 1.0
-    return jnp.where(is_measured, scores, 0.0)
 
 
 def fit_ridge(

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from common import history as histories
-from common import types
+from common import targets, types
 from common.spaces import factory
 from lanas_jax import adam, draws, partition, selection
 from lanas_jax import config as configs
@@ -120,7 +120,7 @@ def _propose(setting, pool, key, state, history, *, count):
     is_measured = histories.is_measured(history)
     is_row = history.status != types.EMPTY
     features = jnp.where(is_row[:, None], setting.features(jnp.maximum(history.archs, 0)), 0.0)
-    values = partition.targets(history.fitness, is_measured, target=config.target)
+    values = targets.targets(history.fitness, is_measured, target=config.target)
     since_fit = history.size - state.fitted_size
     is_due = (history.size >= config.num_initial) & ((state.fitted_size == 0) | (since_fit >= config.num_select))
     state = jax.lax.cond(

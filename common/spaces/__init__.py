@@ -1,15 +1,28 @@
 """Search spaces by name. A new space is one file and one line in `SPACES`."""
 
 from common import types
-from common.spaces import convnet, nasbench101, nasbench201, nasbench_macro
+from common.spaces import (
+    convnet,
+    lanas_cell,
+    nao_cnn,
+    nao_rnn,
+    nasbench101,
+    nasbench201,
+    nasbench_macro,
+    seminas_mobile,
+)
 
 SPACES: dict[str, types.SearchSpace] = {
     space.name: space
     for space in (
         convnet.space(),
+        lanas_cell.space(),
+        *map(nao_cnn.space, nao_cnn.OPERATIONS),
+        nao_rnn.space(),
         nasbench101.space(),
         nasbench201.space(),
         nasbench_macro.space(),
+        seminas_mobile.space(),
     )
 }
 

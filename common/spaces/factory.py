@@ -10,6 +10,8 @@ import numpy as np
 
 from common import types
 
+_MAX_LISTED = 10_000_000  # larger products are not listed
+
 
 def search_space(
     name: str,
@@ -20,6 +22,10 @@ def search_space(
     is_valid: Callable[[chex.Array], chex.Array] | None = None,
     canonicalize: Callable[[chex.Array], chex.Array] | None = None,
     features: Callable[[chex.Array], chex.Array] | None = None,
+    tokens: Callable[[chex.Array], chex.Array] | None = None,
+    from_tokens: Callable[[chex.Array], chex.Array] | None = None,
+    legal_tokens: np.ndarray | None = None,
+    symmetries: tuple[np.ndarray, ...] = (),
     neighbors: Callable[[chex.Array], tuple[chex.Array, chex.Array]] | None = None,
     enumerate_rows: Callable[[], np.ndarray] | None = None,
 ) -> types.SearchSpace:
@@ -33,11 +39,21 @@ def search_space(
       is_valid: int32[B, L] -> bool[B]; by default every row with choices in range is valid.
       canonicalize: int32[B, L] -> int32[B, L]; by default every row is its own network.
       features: int32[B, L] -> float32[B, F]; by default one-hot, F = sum(num_choices).
+      tokens: int32[B, L] -> int32[B, T], given together with `from_tokens` and `legal_tokens`, for all three
+        see `types.SearchSpace`; by default one token a decision, its choice plus one.
+      from_tokens: int32[B, T] -> int32[B, L].
+      legal_tokens: bool[T, V, V].
+      symmetries: int32[K, T] arrays of permutations of token positions, one for each group.
       neighbors: int32[B, L] -> (int32[B, K, L], bool[B, K]), see `types.SearchSpace`; by default every
         change of one decision. `mutate` draws among them.
       enumerate_rows: () -> every canonical valid row; by default the full product, where rows are
-        their own networks.
+        their own networks and no more than 10 million.
+
+    Raises:
+      ValueError: if some, but not all, of `tokens`, `from_tokens` and `legal_tokens` are given.
     """
+    if len({argument is None for argument in (tokens, from_tokens, legal_tokens)}) > 1:
+        raise ValueError(f"tokens, from_tokens and legal_tokens of space {name!r} belong together; give all or none")
 
     def in_range(archs):
         return jnp.all((archs >= 0) & (archs < np.asarray(num_choices)[None]), axis=-1)
@@ -47,12 +63,13 @@ def search_space(
 
     to_canonical = canonicalize or (lambda archs: archs)
     neighbors = neighbors or _neighbors(num_choices, valid, to_canonical)
-    if enumerate_rows is None and canonicalize is None and is_valid is None:
+    if enumerate_rows is None and canonicalize is None and is_valid is None and size <= _MAX_LISTED:
 
         def enumerate_rows():
             return np.array(list(itertools.product(*map(range, num_choices))), np.int32)
 
-    to_tokens, from_tokens, legal_tokens = _tokens(num_choices)
+    if tokens is None:
+        tokens, from_tokens, legal_tokens = _tokens(num_choices)
     return types.SearchSpace(
         name=name,
         num_choices=num_choices,
@@ -60,9 +77,10 @@ def search_space(
         is_valid=valid,
         canonicalize=to_canonical,
         features=features or (lambda archs: one_hot(archs, num_choices)),
-        tokens=to_tokens,
+        tokens=tokens,
         from_tokens=from_tokens,
         legal_tokens=legal_tokens,
+        symmetries=symmetries,
         sample=_sample(num_choices, valid, to_canonical),
         mutate=_mutate(neighbors),
         neighbors=neighbors,
@@ -133,10 +151,16 @@ def _mutate(neighbors):
     return mutate
 
 
+def after_any(legal: np.ndarray) -> np.ndarray:
+    """Returns bool[T, V, V], where the tokens legal at each position, bool[T, V], are so after every token."""
+    return np.repeat(legal[:, None, :], legal.shape[1], axis=1)
+
+
 def _tokens(num_choices):
-    """Decisions with equal numbers of choices at all positions share one vocabulary."""
-    legal = np.arange(max(num_choices))[None, :] < np.asarray(num_choices)[:, None]
-    return (lambda archs: archs), (lambda tokens: tokens), legal
+    """Decisions share one vocabulary: the start symbol, then a token for each choice."""
+    choices = np.arange(-1, max(num_choices))[None, :]
+    legal = (choices >= 0) & (choices < np.asarray(num_choices)[:, None])
+    return (lambda archs: archs + 1), (lambda tokens: tokens - 1), after_any(legal)
 
 
 def check_rows(archs: np.ndarray, space: types.SearchSpace) -> None:

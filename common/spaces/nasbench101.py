@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from common import types
-from common.spaces import factory, nasbench101_features, nasbench101_graphs
+from common.spaces import factory, nasbench101_features, nasbench101_graphs, nasbench101_tokens
 
 OPERATIONS = ("conv1x1-bn-relu", "conv3x3-bn-relu", "maxpool3x3")
 INPUT, OUTPUT = "input", "output"
@@ -36,6 +36,9 @@ def space() -> types.SearchSpace:
         is_valid=nasbench101_graphs.is_valid,
         canonicalize=nasbench101_graphs.canonicalize,
         features=nasbench101_features.features,
+        tokens=nasbench101_tokens.tokens,
+        from_tokens=nasbench101_tokens.from_tokens,
+        legal_tokens=nasbench101_tokens.legal_tokens(),
         neighbors=_neighbors(num_choices),
         enumerate_rows=nasbench101_graphs.enumerate_rows,
     )

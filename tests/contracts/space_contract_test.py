@@ -1,6 +1,7 @@
 """What every search space promises, over all of `common.spaces.SPACES`."""
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,6 @@ from absl.testing import parameterized
 from common import rows, spaces
 
 NUM_ROWS = 64  # rows of a space that are looked at closely
-MAX_LISTED = 50_000  # spaces up to this size are checked row by row, larger ones on a part
 
 
 def _is_listed(space):
@@ -20,7 +20,7 @@ def _is_listed(space):
 
 def _is_product(space):
     """Whether every row is a network of its own."""
-    return space.size == np.prod([float(n) for n in space.num_choices])
+    return space.size == math.prod(space.num_choices)
 
 
 def _each_space(which=lambda space: True):
@@ -41,24 +41,28 @@ def _sampled(name, seed=0, count=NUM_ROWS):
 
 def _raw(space, seed, count=512):
     """Valid rows that are not canonical yet: uniform choices, the valid ones of them."""
-    shape = (count, len(space.num_choices))
-    raw = jax.random.randint(jax.random.key(seed), shape, 0, jnp.array(space.num_choices)[None], jnp.int32)
+    raw = np.random.default_rng(seed).integers(0, space.num_choices, (count, len(space.num_choices))).astype(np.int32)
     raw = raw[np.asarray(_compiled(space.name, "is_valid")(raw))]
     assert len(raw) > 0
     return raw
 
 
-def _listed(space, max_rows=MAX_LISTED):
+def _neighbors(space, archs):
+    around, is_valid = _compiled(space.name, "neighbors")(archs)
+    return np.asarray(around), np.asarray(is_valid)
+
+
+def _listed(space, max_rows=50_000):
     """At most `max_rows` rows of a space that can be listed, evenly spread."""
     everything = space.enumerate()
     return everything[:: -(-len(everything) // max_rows)]
 
 
 def _assert_valid_and_canonical(space, archs):
-    assert archs.dtype == jnp.int32
+    assert archs.dtype == np.int32
     assert archs.shape[1:] == (len(space.num_choices),)
     size = 512 if len(archs) <= 512 else -(-len(archs) // 4096) * 4096  # few sizes, few programs
-    padded = jnp.resize(archs, (size, archs.shape[1]))
+    padded = np.resize(archs, (size, archs.shape[1]))
     assert np.all(np.asarray(_compiled(space.name, "is_valid")(padded)))
     np.testing.assert_array_equal(_compiled(space.name, "canonicalize")(padded), padded)
 
@@ -83,14 +87,14 @@ class ListTest(parameterized.TestCase):
 
     @_each_space(_is_listed)
     def test_listed_rows_are_valid_and_canonical(self, space):
-        _assert_valid_and_canonical(space, jnp.asarray(_listed(space)))
+        _assert_valid_and_canonical(space, _listed(space))
 
     @_each_space(_is_listed)
     def test_the_list_holds_every_sample_and_every_neighbor(self, space):
         everything = jnp.asarray(space.enumerate())
-        archs = jnp.asarray(_sampled(space.name))
-        around, is_valid = _compiled(space.name, "neighbors")(archs)
-        found = jnp.concatenate([archs, around[is_valid]])
+        archs = _sampled(space.name)
+        around, is_valid = _neighbors(space, archs)
+        found = np.concatenate([archs, around[is_valid]])
         assert np.all(jax.jit(rows.find)(everything, found) < space.size)
 
 
@@ -108,7 +112,7 @@ class ValidityTest(parameterized.TestCase):
     @_each_space()
     def test_canonicalize_is_idempotent_and_keeps_validity(self, space):
         raw = _raw(space, 3)
-        _assert_valid_and_canonical(space, _compiled(space.name, "canonicalize")(raw))
+        _assert_valid_and_canonical(space, np.asarray(_compiled(space.name, "canonicalize")(raw)))
 
     @_each_space()
     def test_canonicalize_of_a_row_does_not_depend_on_its_batch(self, space):
@@ -123,7 +127,7 @@ class SampleTest(parameterized.TestCase):
         batches = [_sampled(space.name, seed) for seed in range(3)]
         for batch in batches:
             assert batch.shape[0] == NUM_ROWS
-            _assert_valid_and_canonical(space, jnp.asarray(batch))
+            _assert_valid_and_canonical(space, batch)
         assert not np.array_equal(batches[0], batches[1])
         np.testing.assert_array_equal(_compiled(space.name, "sample")(jax.random.key(0), NUM_ROWS), batches[0])
 
@@ -141,12 +145,12 @@ class SampleTest(parameterized.TestCase):
             seen = np.bincount(archs[:, at], minlength=num_choices)
             chi_square = np.sum((seen - count / num_choices) ** 2) / (count / num_choices)
             degrees = num_choices - 1
-            assert chi_square < degrees + 5 * np.sqrt(2 * degrees)
+            assert chi_square <= degrees + 5 * np.sqrt(2 * degrees)
 
     @_each_space(_is_product)
     def test_decisions_of_products_are_independent(self, space):
         count = 4000
-        archs = _sampled(space.name, 7, count).astype(float)
+        archs = _sampled(space.name, 7, count)[:, np.array(space.num_choices) > 1].astype(float)
         correlation = np.corrcoef(archs.T)[np.triu_indices(archs.shape[1], k=1)]
         assert np.max(np.abs(correlation)) < 5 / np.sqrt(count)
 
@@ -154,13 +158,12 @@ class SampleTest(parameterized.TestCase):
 class NeighborTest(parameterized.TestCase):
     @_each_space()
     def test_neighbors_are_other_valid_canonical_rows(self, space):
-        archs = jnp.asarray(_sampled(space.name))
-        around, is_valid = _compiled(space.name, "neighbors")(archs)
+        archs = _sampled(space.name)
+        around, is_valid = _neighbors(space, archs)
         assert around.shape == (*is_valid.shape, archs.shape[1])
         assert np.all(np.any(is_valid, axis=1)), "a network without neighbours"
         _assert_valid_and_canonical(space, around[is_valid])
-        differs = jnp.any(around != archs[:, None, :], axis=-1)
-        assert np.all(differs[is_valid])
+        assert np.all(np.any(around != archs[:, None, :], axis=-1)[is_valid])
 
     @_each_space(_is_product)
     def test_neighbors_of_products_are_all_rows_one_decision_away(self, space):
@@ -177,13 +180,13 @@ class NeighborTest(parameterized.TestCase):
 
     @_each_space()
     def test_mutants_are_neighbors(self, space):
-        archs = jnp.asarray(_sampled(space.name))
-        around, is_valid = _compiled(space.name, "neighbors")(archs)
+        archs = _sampled(space.name)
+        around, is_valid = _neighbors(space, archs)
         for seed in range(3):
-            mutants = _compiled(space.name, "mutate")(jax.random.key(seed), archs)
+            mutants = np.asarray(_compiled(space.name, "mutate")(jax.random.key(seed), archs))
             _assert_valid_and_canonical(space, mutants)
             assert np.all(np.any(mutants != archs, axis=1))
-            is_neighbor = jnp.any(jnp.all(around == mutants[:, None, :], axis=-1) & is_valid, axis=1)
+            is_neighbor = np.any(np.all(around == mutants[:, None, :], axis=-1) & is_valid, axis=1)
             assert np.all(is_neighbor)
 
     @_each_space()
@@ -191,44 +194,25 @@ class NeighborTest(parameterized.TestCase):
         arch = jnp.asarray(_sampled(space.name)[:1])
         around, is_valid = _compiled(space.name, "neighbors")(arch)
         expected = np.unique(np.asarray(around[0])[np.asarray(is_valid[0])], axis=0)
-        mutants = _compiled(space.name, "mutate")(jax.random.key(5), jnp.tile(arch, (40 * is_valid.shape[1], 1)))
+        mutants = _compiled(space.name, "mutate")(jax.random.key(5), jnp.tile(arch, (14 * is_valid.shape[1], 1)))
         np.testing.assert_array_equal(np.unique(mutants, axis=0), expected)
 
 
 class ViewTest(parameterized.TestCase):
     @_each_space()
-    def test_tokens_are_legal_and_lead_back(self, space):
-        archs = jnp.asarray(_sampled(space.name))
-        tokens = _compiled(space.name, "tokens")(archs)
-        assert jnp.issubdtype(tokens.dtype, jnp.integer)
-        assert tokens.shape == (NUM_ROWS, space.legal_tokens.shape[0])
-        assert space.legal_tokens.dtype == bool
-        assert np.all(space.legal_tokens[np.arange(tokens.shape[1])[None], np.asarray(tokens)])
-        np.testing.assert_array_equal(_compiled(space.name, "from_tokens")(tokens), archs)
-
-    @_each_space()
-    def test_every_position_has_a_legal_token_and_every_token_a_position(self, space):
-        assert np.all(space.legal_tokens.any(axis=1))
-        assert np.all(space.legal_tokens.any(axis=0))
-
-    @_each_space()
     def test_features_are_finite_float32_of_one_width(self, space):
         archs = _sampled(space.name)
-        features = _compiled(space.name, "features")(jnp.asarray(archs))
+        compute = _compiled(space.name, "features")
+        features = compute(archs)
         assert features.dtype == jnp.float32
-        assert features.ndim == 2
-        assert features.shape == (NUM_ROWS, _compiled(space.name, "features")(jnp.asarray(archs[:1])).shape[1])
+        assert features.shape == (NUM_ROWS, compute(archs[:1]).shape[1])
         assert np.all(np.isfinite(features))
 
     @_each_space()
     def test_features_of_a_row_do_not_depend_on_its_batch(self, space):
         archs = jnp.asarray(_sampled(space.name))
-        np.testing.assert_allclose(
-            _compiled(space.name, "features")(archs)[5:6],
-            _compiled(space.name, "features")(archs[5:6]),
-            rtol=1e-5,
-            atol=1e-6,
-        )
+        features = _compiled(space.name, "features")
+        np.testing.assert_allclose(features(archs)[5:6], features(archs[5:6]), rtol=1e-5, atol=1e-6)
 
     @_each_space()
     def test_descriptions_of_different_rows_differ(self, space):

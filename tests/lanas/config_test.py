@@ -6,7 +6,7 @@ import jax
 from absl.testing import parameterized
 
 from common import history as history_lib
-from common import spaces
+from common import spaces, targets
 from common.spaces import factory
 from lanas_jax import config as configs
 from lanas_jax import search
@@ -26,7 +26,7 @@ class ConfigTest(parameterized.TestCase):
     @parameterized.parameters(
         ("regressor", configs.REGRESSORS),
         ("features", configs.FEATURES),
-        ("target", configs.TARGETS),
+        ("target", targets.TARGETS),
         ("prior", configs.PRIORS),
         ("threshold", configs.THRESHOLDS),
         ("train_routing", configs.ROUTINGS),

@@ -1,0 +1,208 @@
+"""Cells of nodes with two branches: what the convolutional spaces of NAO and of distributed LaNAS share.
+
+A network stacks one or several kinds of cell. State 0 of a cell is the output of the cell before the
+previous one, state 1 that of the previous cell, state i + 2 node i. Node i has two branches, each with an
+operation on one of the states 0 to i + 1, and adds them up. The cell puts out all states that no branch
+reads, side by side: its *loose ends*.
+
+The two branches of a node may trade places, which leaves the network unchanged; the canonical row has the
+smaller (input, operation) first. Cells that differ in how their nodes are numbered count apart here, as do
+those with an operation that happens to compute what another one does.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from common import types
+from common.spaces import factory, integer_strings
+
+NUM_BRANCHES = 2
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Layout:
+    """How the rows of a space hold its cells.
+
+    Attributes:
+      cells: names of the C kinds of cell.
+      operations: names of the O operations, by id.
+      columns: int[C, N, 2, 2], the column of the row that holds, for each cell, node and branch, the input
+        (0) and the operation (1). A permutation of the row's L = 4 C N columns.
+    """
+
+    cells: tuple[str, ...]
+    operations: tuple[str, ...]
+    columns: np.ndarray
+
+    @property
+    def num_nodes(self) -> int:
+        """N, nodes of a cell."""
+        return self.columns.shape[1]
+
+    @property
+    def num_choices(self) -> tuple[int, ...]:
+        """Options at each column of a row."""
+        num_inputs = np.arange(self.num_nodes)[None, :, None] + 2
+        num_choices = np.empty(self.columns.size, int)
+        num_choices[self.columns[..., 0]] = num_inputs
+        num_choices[self.columns[..., 1]] = len(self.operations)
+        return tuple(num_choices.tolist())
+
+    def num_writings(self) -> int:
+        """Returns the number of rows, which tell the branches of a node apart."""
+        return math.prod(self.num_choices)
+
+    def num_networks(self) -> int:
+        """Returns the number of rows up to swaps of branches: of m branches, m (m + 1) / 2 pairs."""
+        num_branches = [(node + 2) * len(self.operations) for node in range(self.num_nodes)]
+        return math.prod(m * (m + 1) // 2 for m in num_branches) ** len(self.cells)
+
+
+def search_space(
+    name: str,
+    layout: Layout,
+    *,
+    tokens: Callable[[chex.Array], chex.Array] | None = None,
+    from_tokens: Callable[[chex.Array], chex.Array] | None = None,
+    legal_tokens: np.ndarray | None = None,
+) -> types.SearchSpace:
+    """Returns the space of a layout; its tokens are by default those of `branch_tokens`."""
+    if tokens is None:
+        tokens, from_tokens, legal_tokens = branch_tokens(layout)
+    return factory.search_space(
+        name,
+        layout.num_choices,
+        size=layout.num_networks(),
+        describe=lambda arch: describe(layout, arch),
+        canonicalize=lambda archs: canonicalize(layout, archs),
+        features=lambda archs: features(layout, archs),
+        tokens=tokens,
+        from_tokens=from_tokens,
+        legal_tokens=legal_tokens,
+        symmetries=_swaps(layout, len(legal_tokens)),
+    )
+
+
+def branches(layout: Layout, archs: chex.Array) -> chex.Array:
+    """Returns int32[B, C, N, 2, 2] of rows int32[B, L]: of each branch the input and the operation."""
+    return archs[:, layout.columns]
+
+
+def from_branches(layout: Layout, pairs: chex.Array) -> chex.Array:
+    """Returns int32[B, L], the rows of int32[B, C, N, 2, 2]; undoes `branches`."""
+    return pairs.reshape(pairs.shape[0], -1)[:, np.argsort(layout.columns, axis=None)]
+
+
+def canonicalize(layout: Layout, archs: chex.Array) -> chex.Array:
+    """Returns int32[B, L], where of each node's branches the one with the smaller (input, operation) is first."""
+    pairs = branches(layout, archs)
+    rank = pairs[..., 0] * len(layout.operations) + pairs[..., 1]
+    is_swapped = rank[..., 0] > rank[..., 1]
+    return from_branches(layout, jnp.where(is_swapped[..., None, None], pairs[..., ::-1, :], pairs))
+
+
+def features(layout: Layout, archs: chex.Array) -> chex.Array:
+    """Returns float32[B, F], equal for all writings of a network.
+
+    Columns, for each cell: for each node how many of its two branches (0, 1, 2) have each input, each
+    operation, and each pair of the two; how often the cell uses each operation; which states no branch
+    reads (0, 1), the last node left out since nothing can read it.
+    """
+    pairs = branches(layout, archs)
+    num_states, num_operations = layout.num_nodes + 1, len(layout.operations)
+    inputs = jax.nn.one_hot(pairs[..., 0], num_states)  # [B, C, N, 2, S]
+    operations = jax.nn.one_hot(pairs[..., 1], num_operations)
+    both = jnp.einsum("bcnks,bcnko->bcnso", inputs, operations)
+    node, state = np.nonzero(np.arange(num_states) < np.arange(layout.num_nodes)[:, None] + 2)
+    input_counts = jnp.sum(inputs, axis=3)
+    columns = (
+        input_counts[:, :, node, state],
+        jnp.sum(operations, axis=3),
+        both[:, :, node, state],
+        jnp.sum(operations, axis=(2, 3)),
+        jnp.sum(input_counts, axis=2) == 0,
+    )
+    shape = (archs.shape[0], len(layout.cells), -1)
+    side_by_side = jnp.concatenate([column.reshape(shape).astype(jnp.float32) for column in columns], axis=2)
+    return side_by_side.reshape(archs.shape[0], -1)
+
+
+def branch_tokens(layout: Layout) -> tuple[Callable, Callable, np.ndarray]:
+    """Two tokens a branch, cell after cell: its input plus 1, its operation plus N + 2.
+
+    The vocabulary is the start symbol, the N + 1 states that can be read, and the operations.
+
+    Returns:
+      `tokens`, `from_tokens` and bool[T, V, V] `legal_tokens` of `common.types.SearchSpace`, T = 4 C N.
+    """
+    order = layout.columns.reshape(-1)
+    offsets = np.tile([1, layout.num_nodes + 2], order.size // 2).astype(np.int32)
+    last = offsets + np.array(layout.num_choices)[order] - 1
+    vocabulary = np.arange(layout.num_nodes + 2 + len(layout.operations))[None, :]
+    legal = (vocabulary >= offsets[:, None]) & (vocabulary <= last[:, None])
+
+    def tokens(archs):
+        return archs[:, order] + offsets[None]
+
+    def from_tokens(tokens):
+        return (tokens - offsets[None])[:, np.argsort(order)]
+
+    return tokens, from_tokens, factory.after_any(legal)
+
+
+def describe(layout: Layout, arch: np.ndarray) -> str:
+    """Returns a text of one row (L,), such as `normal: 2=identity(0)+sep_conv_3x3(1) 3=... | reduction: ...`."""
+    texts = []
+    for cell, nodes in zip(layout.cells, branches(layout, np.asarray(arch)[None])[0], strict=True):
+        sums = ["+".join(f"{layout.operations[operation]}({state})" for state, operation in node) for node in nodes]
+        texts.append(f"{cell}: " + " ".join(f"{i + 2}={text}" for i, text in enumerate(sums)))
+    return " | ".join(texts)
+
+
+def read(layout: Layout, text: str, kind: str, *, first_id: int = 0) -> np.ndarray:
+    """Returns int32[L], the row of its published string, which need not be canonical.
+
+    Args:
+      layout: of the rows.
+      text: L integers in the order of the row.
+      kind: what the text is to be, for messages.
+      first_id: the integer that stands for the first operation.
+
+    Raises:
+      ValueError: where the text is no architecture, such as one with a branch that reads a later node; it
+        says where.
+    """
+    lows = np.zeros(layout.columns.size, np.int32)
+    lows[layout.columns[..., 1]] = first_id
+    highs = lows + np.array(layout.num_choices) - 1
+    places = [""] * layout.columns.size
+    for (cell, node, branch, what), column in np.ndenumerate(layout.columns):
+        allowed = f"a state before it, its own is {node + 2}" if what == 0 else ", ".join(layout.operations)
+        kind_of_place = ("input", "operation")[what]
+        places[column] = f"{layout.cells[cell]} cell, node {node}, {kind_of_place} of branch {branch}: {allowed}"
+    return integer_strings.read(text, kind, places=places, lows=lows, highs=highs) - lows
+
+
+def write(layout: Layout, arch: np.ndarray, *, first_id: int = 0) -> list[int]:
+    """Returns the L integers of the published string of one row (L,); undoes `read`."""
+    written = np.array(arch)
+    written[layout.columns[..., 1]] += first_id
+    return written.tolist()
+
+
+def _swaps(layout: Layout, num_tokens: int) -> tuple[np.ndarray, ...]:
+    """For each cell int32[N, T]: the positions of T tokens with the two halves of one node exchanged."""
+    groups = np.arange(num_tokens, dtype=np.int32).reshape(len(layout.cells), layout.num_nodes, NUM_BRANCHES, -1)
+    swaps = []
+    for cell in range(len(layout.cells)):
+        rows = np.tile(np.arange(num_tokens, dtype=np.int32), (layout.num_nodes, 1))
+        for node in range(layout.num_nodes):
+            rows[node, groups[cell, node].reshape(-1)] = groups[cell, node, ::-1].reshape(-1)
+        swaps.append(rows)
+    return tuple(swaps)

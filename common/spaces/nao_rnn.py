@@ -1,0 +1,79 @@
+"""The recurrent cell of NAO: 11 nodes, 4 activations (arXiv:1808.07233).
+
+A row is 22 integers, for each node the state that it reads, 0 for the cell's first state or the number of an
+earlier node, and its activation. The first node can read state 0 alone. The cell puts out the mean of all
+nodes. Cells that differ in how their nodes are numbered count apart here.
+
+The two released programs number the activations differently, so a published string means nothing without
+the name of its convention. Rows and tokens use the ids of `ACTIVATIONS`.
+"""
+
+import math
+
+import numpy as np
+
+from common import types
+from common.spaces import factory, integer_strings
+
+ACTIVATIONS = ("tanh", "relu", "identity", "sigmoid")
+# By program: where each architecture is trained alone, and with shared weights.
+CONVENTIONS = {"nao": ACTIVATIONS, "nao_ws": ("tanh", "relu", "sigmoid", "identity")}
+NUM_NODES = 11
+NUM_CHOICES = tuple(choices for node in range(NUM_NODES) for choices in (node + 1, len(ACTIVATIONS)))
+# Token 0 is the start symbol, 1 to 11 are the states that can be read, 12 to 15 the activations.
+OFFSETS = np.tile([1, NUM_NODES + 1], NUM_NODES).astype(np.int32)
+
+
+def space() -> types.SearchSpace:
+    """Returns the space of 11! * 4^11 rows; 22 tokens, the choices plus `OFFSETS`."""
+    vocabulary = np.arange(1 + NUM_NODES + len(ACTIVATIONS))[None, :]
+    last = OFFSETS + np.array(NUM_CHOICES) - 1
+    return factory.search_space(
+        "nao_rnn",
+        NUM_CHOICES,
+        size=math.prod(NUM_CHOICES),
+        describe=describe,
+        tokens=lambda archs: archs + OFFSETS[None],
+        from_tokens=lambda tokens: tokens - OFFSETS[None],
+        legal_tokens=factory.after_any((vocabulary >= OFFSETS[:, None]) & (vocabulary <= last[:, None])),
+    )
+
+
+def describe(arch: np.ndarray) -> str:
+    """Returns a text of one row (22,), such as `1=relu(0) 2=relu(0) 3=tanh(1) ...`."""
+    nodes = np.asarray(arch).reshape(NUM_NODES, 2)
+    return " ".join(f"{i}={ACTIVATIONS[activation]}({state})" for i, (state, activation) in enumerate(nodes, start=1))
+
+
+def from_string(text: str, *, convention: str) -> np.ndarray:
+    """Returns int32[22], the row of a published string `state activation state activation ...`.
+
+    Args:
+      text: 22 integers.
+      convention: whose activation ids they are, one of `CONVENTIONS`.
+
+    Raises:
+      ValueError: where the convention is unknown or the text is no cell of the space; it says where.
+    """
+    names = _names(convention)
+    places = []
+    for node in range(1, NUM_NODES + 1):
+        places += [f"state that node {node} reads", f"activation of node {node}: {', '.join(names)}"]
+    highs = [choices - 1 for choices in NUM_CHOICES]
+    row = integer_strings.read(text, "nao_rnn architecture", places=places, lows=[0] * len(highs), highs=highs)
+    row[1::2] = np.array([ACTIVATIONS.index(name) for name in names])[row[1::2]]
+    return row
+
+
+def to_string(arch: np.ndarray, *, convention: str) -> str:
+    """Returns the published string of one row (22,) in the ids of a convention; undoes `from_string`."""
+    names = _names(convention)
+    written = np.array(arch)
+    written[1::2] = np.array([names.index(name) for name in ACTIVATIONS])[written[1::2]]
+    return " ".join(map(str, written.tolist()))
+
+
+def _names(convention: str) -> tuple[str, ...]:
+    if convention not in CONVENTIONS:
+        raise ValueError(f"unknown convention {convention!r} of activation ids; choose one of {', '.join(CONVENTIONS)}")
+    return CONVENTIONS[convention]

@@ -1,0 +1,54 @@
+"""What a model of fitness is fitted to: the fitness itself, on some scale, or scores of its ranks."""
+
+import chex
+import jax.numpy as jnp
+from jax.scipy import special
+
+TARGETS = ("exponential_scores", "normal_scores", "fitness", "min_max", "z_score")
+
+
+def targets(fitness: chex.Array, is_measured: chex.Array, *, target: str) -> chex.Array:
+    """Returns float32[N], what a model fits; 0 where not measured.
+
+    Accuracies have a long tail of broken architectures and crowd at the top. Fitted as they are, as in the
+    papers, the few broken ones decide the model and a search gets stuck in a wrong region. Scores of the
+    ranks cannot be bent by them; exponential scores, besides, spread the best apart.
+
+    Args:
+      fitness: float32[N].
+      is_measured: bool[N].
+      target: one of `TARGETS`. "fitness" for the fitness itself; "min_max" for its place between the
+        smallest and the largest, in [0, 1] (NAO); "z_score" for its distance from the mean in standard
+        deviations (SemiNAS); both 0 where all are equal. "normal_scores" for the normal quantile of each
+        rank (mean 0, variance about 1); "exponential_scores" for the exponential quantile less 1,
+        likewise. Equal values share the mean of their ranks.
+    """
+    if target in ("exponential_scores", "normal_scores"):
+        values = _scores(fitness, is_measured, is_normal=target == "normal_scores")
+    else:
+        values = _scaled(jnp.where(is_measured, fitness, 0.0), is_measured, target=target)
+    return jnp.where(is_measured, values, 0.0)
+
+
+def _scaled(fitness, is_measured, *, target):
+    if target == "fitness":
+        return fitness
+    if target == "min_max":
+        low = jnp.min(fitness, initial=jnp.inf, where=is_measured)
+        width = jnp.max(fitness, initial=-jnp.inf, where=is_measured) - low
+    else:
+        count = jnp.maximum(jnp.sum(is_measured), 1)
+        low = jnp.sum(fitness) / count
+        width = jnp.sqrt(jnp.sum(jnp.where(is_measured, fitness - low, 0.0) ** 2) / count)
+    # Rounding alone must not make differences: fitness is a fraction in float32.
+    return jnp.where(width > 1e-7, (fitness - low) / jnp.maximum(width, 1e-7), 0.0)
+
+
+def _scores(fitness, is_measured, *, is_normal):
+    filled = jnp.where(is_measured, fitness, jnp.inf)
+    ordered = jnp.sort(filled)
+    below = jnp.searchsorted(ordered, filled, side="left")
+    up_to = jnp.searchsorted(ordered, filled, side="right")
+    middle = 0.5 * (below + up_to).astype(jnp.float32)  # the rank, from 1, less one half
+    quantile = jnp.clip(middle / jnp.maximum(jnp.sum(is_measured), 1), 1e-6, 1.0 - 1e-6)
+    return special.ndtri(quantile) if is_normal else -jnp.log1p(-quantile) - 1.0

@@ -1,0 +1,122 @@
+"""Cells of two-branch nodes on a small scale, and the cell of distributed LaNAS with its released trace."""
+
+import itertools
+import os
+import pathlib
+
+import chex
+import jax
+import numpy as np
+import pytest
+from absl.testing import parameterized
+
+from common import spaces
+from common.spaces import cells, lanas_cell
+
+# Two nodes, two operations: rows `input operation input operation` a node.
+SMALL = cells.Layout(cells=("only",), operations=("a", "b"), columns=np.arange(8).reshape(1, 2, 2, 2))
+LANET = "[2, 2, 0, 2, 1, 2, 0, 2, 2, 3, 2, 1, 2, 0, 0, 1, 1, 1, 2, 1, 1, 0, 3, 4, 3, 0, 3, 1]"
+
+
+def data_dir():
+    default = pathlib.Path(__file__).parents[2].parent / "shared" / "data"
+    return pathlib.Path(os.environ.get("NAS_DATA_DIR", default))
+
+
+class CellsTest(chex.TestCase):
+    @chex.variants(with_jit=True, without_jit=True)
+    def test_features_by_hand(self):
+        # Node 2 is a(0) + b(1); node 3 is b(2) + b(2), or a(0) + b(0), which leaves 2 loose.
+        rows = np.array([[0, 0, 1, 1, 2, 1, 2, 1], [0, 0, 1, 1, 0, 0, 0, 1]], np.int32)
+        features = self.variant(lambda archs: cells.features(SMALL, archs))(rows)
+        one = [1, 1, 0, 0, 2, 1, 1, 0, 2, 1, 0, 0, 1, 0, 0, 0, 0, 0, 2, 1, 3, 0, 0, 0]
+        two = [1, 1, 2, 0, 0, 1, 1, 1, 1, 1, 0, 0, 1, 1, 1, 0, 0, 0, 0, 2, 2, 0, 0, 1]
+        np.testing.assert_array_equal(features, [one, two])
+
+    def test_a_whole_space(self):
+        """Of 16 * 36 writings (4 * 5 / 2) * (6 * 7 / 2) are networks, and features tell them all apart."""
+        rows = np.array(list(itertools.product(*map(range, SMALL.num_choices))), np.int32)
+        assert len(rows) == SMALL.num_writings() == 576
+        canonical = np.asarray(cells.canonicalize(SMALL, rows))
+        networks, network_of = np.unique(canonical, axis=0, return_inverse=True)
+        assert len(networks) == SMALL.num_networks() == 210
+        features, vector_of = np.unique(np.asarray(cells.features(SMALL, rows)), axis=0, return_inverse=True)
+        assert len(features) == 210
+        assert len(np.unique(np.stack([network_of.ravel(), vector_of.ravel()]), axis=1).T) == 210
+        by_hand = []
+        for row in rows.tolist():
+            nodes = [sorted([row[at : at + 2], row[at + 2 : at + 4]]) for at in (0, 4)]
+            by_hand.append([value for node in nodes for branch in node for value in branch])
+        np.testing.assert_array_equal(canonical, by_hand)
+
+
+class LanasCellTest(parameterized.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.space = spaces.get("lanas_cell")
+        self.lanet = lanas_cell.from_string(LANET)
+
+    def test_lanet(self):
+        assert self.space.describe(self.lanet) == (
+            "searched: 2=skip_connect(0)+skip_connect(1) 3=sep_conv_3x3(1)+skip_connect(1) "
+            "4=max_pool_3x3(2)+skip_connect(1) 5=sep_conv_3x3(1)+skip_connect(0) 6=skip_connect(3)+sep_conv_5x5(4) "
+            "7=skip_connect(3)+max_pool_3x3(0) 8=skip_connect(3)+sep_conv_3x3(1)"
+        )
+        assert lanas_cell.to_string(self.lanet) == LANET
+        assert lanas_cell.from_string(LANET.strip("[]").replace(",", "")).tolist() == self.lanet.tolist()
+        # Of states 0 to 7 the loose ends of the published cell; its last node, 8, is the fourth.
+        features = np.asarray(self.space.features(self.lanet[None]))[0]
+        np.testing.assert_array_equal(features[-8:], [0, 0, 0, 0, 0, 1, 1, 1])
+        np.testing.assert_array_equal(features[-12:-8], [3, 2, 8, 1])
+
+    def test_tokens_by_hand(self):
+        tokens = self.space.tokens(self.lanet[None])
+        expected = [1, 11, 2, 11, 2, 9, 2, 11, 3, 10, 2, 11, 2, 9, 1, 11, 4, 11, 5, 12, 4, 11, 1, 10, 4, 11, 2, 9]
+        assert tokens[0].tolist() == expected
+        assert self.space.from_tokens(tokens)[0].tolist() == self.lanet.tolist()
+        (swaps,) = self.space.symmetries
+        assert swaps.shape == (7, 28)
+        assert swaps[2].tolist() == [*range(8), 10, 11, 8, 9, *range(12, 28)]
+        swapped = self.space.from_tokens(tokens[:, swaps[2]])[0]
+        assert np.flatnonzero(swapped != self.lanet).tolist() == [4, 5, 18, 19]
+
+    def test_size_and_legal_tokens(self):
+        # Nodes of 8, 12, ..., 32 branches.
+        assert self.space.size == 36 * 78 * 136 * 210 * 300 * 406 * 528 == 5_157_467_707_392_000
+        assert lanas_cell.layout().num_writings() == 4**14 * 40_320**2 == 436_396_165_064_294_400
+        assert self.space.legal_tokens.shape == (28, 13, 13)
+        for at in range(14):
+            inputs, operations = self.space.legal_tokens[2 * at, 5], self.space.legal_tokens[2 * at + 1, 1]
+            assert np.flatnonzero(inputs).tolist() == [*range(1, at // 2 + 3)]
+            assert np.flatnonzero(operations).tolist() == [9, 10, 11, 12]
+
+    def test_canonical_row_by_hand(self):
+        canonical = self.space.canonicalize(self.lanet[None])[0]
+        operations = [2, 2, 0, 2, 2, 1, 2, 0, 2, 3, 1, 2, 0, 2]
+        assert canonical.tolist() == [*operations, 0, 1, 1, 1, 1, 2, 0, 1, 3, 4, 0, 3, 1, 3]
+
+    @parameterized.parameters(
+        ("[2, 2]", "write 28 integers; got 2"),
+        (LANET.replace("[2", "[4"), r"integer 1 of 28 \(searched cell, node 0, operation of branch 0.* is 4.* 0 to 3"),
+        (
+            LANET.replace("2, 1, 1, 0, 3", "2, 1, 1, 5, 3"),
+            r"22 of 28 \(searched cell, node 3, input of branch 1.*0 to 4",
+        ),
+        (LANET.replace("4", "4.0"), "'4.0', is no integer"),
+    )
+    def test_says_what_is_wrong(self, text, message):
+        with pytest.raises(ValueError, match=message):
+            lanas_cell.from_string(text)
+
+    def test_released_trace(self):
+        path = data_dir() / "lanas_traces" / "distributed_trace.npz"
+        if not path.exists():
+            self.skipTest(f"no {path}; set NAS_DATA_DIR to the folder that holds it")
+        with np.load(path) as trace:
+            rows, accuracy = trace["encoding"].astype(np.int32), trace["accuracy"]
+        assert rows.shape == (5402, 28)
+        assert np.all(self.space.is_valid(rows))
+        canonical = np.asarray(jax.jit(self.space.canonicalize)(rows))
+        assert np.sum(np.all(canonical == rows, axis=1)) == 92
+        assert len(np.unique(canonical, axis=0)) == 5402, "no network was trained twice"
+        assert rows[np.argmax(accuracy)].tolist() == self.lanet.tolist()
