@@ -74,7 +74,13 @@ def queries_to_optimum(
     return jnp.where(is_found, jnp.argmax(is_best) + 1, budget).astype(jnp.int32), is_found
 
 
-def kendall_tau(prediction: chex.Array, truth: chex.Array, *, where: chex.Array | None = None) -> chex.Array:
+def kendall_tau(
+    prediction: chex.Array,
+    truth: chex.Array,
+    *,
+    where: chex.Array | None = None,
+    groups: chex.Array | None = None,
+) -> chex.Array:
     """Returns Kendall's rank correlation with ties, tau-b: float32[] in [-1, 1].
 
     With C pairs in the same and D pairs in the opposite order, of n pairs of which p and t are tied in
@@ -87,17 +93,24 @@ def kendall_tau(prediction: chex.Array, truth: chex.Array, *, where: chex.Array 
       prediction: float[B], larger is better.
       truth: float[B], larger is better.
       where: bool[B], the rows that count; by default all.
+      groups: int32[B]; given, only pairs of one group count.
 
     Returns:
       float32[]; NaN where all of `prediction` or all of `truth` are tied.
     """
-    order, truth_order = _pair_orders(prediction, truth, where)
+    order, truth_order = _pair_orders(prediction, truth, where, groups)
     agreement = jnp.sum(order * truth_order)
     num_ordered = jnp.sum(order != 0).astype(jnp.float32), jnp.sum(truth_order != 0).astype(jnp.float32)
     return agreement.astype(jnp.float32) / (jnp.sqrt(num_ordered[0]) * jnp.sqrt(num_ordered[1]))
 
 
-def pairwise_accuracy(prediction: chex.Array, truth: chex.Array, *, where: chex.Array | None = None) -> chex.Array:
+def pairwise_accuracy(
+    prediction: chex.Array,
+    truth: chex.Array,
+    *,
+    where: chex.Array | None = None,
+    groups: chex.Array | None = None,
+) -> chex.Array:
     """Returns the fraction of pairs that a predictor puts in the right order: float32[] in [0, 1].
 
     The measure of NAO's performance predictor (arXiv:1808.07233, figure 2): 0.5 is chance. Pairs that
@@ -110,20 +123,23 @@ def pairwise_accuracy(prediction: chex.Array, truth: chex.Array, *, where: chex.
       prediction: float[B], larger is better.
       truth: float[B], larger is better.
       where: bool[B], the rows that count; by default all.
+      groups: int32[B]; given, only pairs of one group count.
 
     Returns:
       float32[]; NaN where all of `truth` are tied.
     """
-    order, truth_order = _pair_orders(prediction, truth, where)
+    order, truth_order = _pair_orders(prediction, truth, where, groups)
     num_pairs = jnp.sum(truth_order != 0).astype(jnp.float32)
     return 0.5 + 0.5 * jnp.sum(order * truth_order).astype(jnp.float32) / num_pairs
 
 
-def _pair_orders(prediction, truth, where):
+def _pair_orders(prediction, truth, where, groups):
     """int32[B, B] each: the sign of value i less value j for pairs i < j that count, 0 elsewhere."""
     chex.assert_equal_shape([prediction, truth])
     where = jnp.ones(truth.shape, bool) if where is None else where
     is_pair = jnp.triu(where[:, None] & where[None, :], k=1)
+    if groups is not None:
+        is_pair &= groups[:, None] == groups[None, :]
 
     def order(values):
         return jnp.where(is_pair, jnp.sign(values[:, None] - values[None, :]), 0).astype(jnp.int32)

@@ -5,6 +5,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+_MAX_COMPARED = 1024  # rows of a batch that are compared all with all; beyond, sorting is quicker
+
 
 def lexicographic_order(rows: np.ndarray) -> np.ndarray:
     """Returns int[P], the permutation that sorts integer `rows` [P, L] lexicographically (on the host)."""
@@ -44,5 +46,10 @@ def find(sorted_rows: chex.Array, rows: chex.Array) -> chex.Array:
 
 def is_repeat(rows: chex.Array) -> chex.Array:
     """Returns bool[B]: which rows of int[B, L] equal an earlier row of the same batch."""
+    if rows.shape[0] > _MAX_COMPARED:
+        order = jnp.lexsort(rows.T[::-1])  # stable: of equal rows the earliest comes first
+        ordered = rows[order]
+        is_same = jnp.all(ordered[1:] == ordered[:-1], axis=1)
+        return jnp.zeros(rows.shape[:1], bool).at[order[1:]].set(is_same)
     equal = jnp.all(rows[:, None, :] == rows[None, :, :], axis=-1)
     return jnp.any(jnp.tril(equal, k=-1), axis=1)

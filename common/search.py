@@ -121,7 +121,7 @@ def run_search(
     count: int | None = None,
     executor: executors.Measure = inline.measure,
     journal: journal_lib.Journal | None = None,
-    on_round: Callable[[int, history_lib.History, float], None] | None = None,
+    on_round: Callable[[int, history_lib.History, float, dict[str, chex.Array]], None] | None = None,
 ) -> history_lib.History:
     """Runs a search on the host, for any evaluator.
 
@@ -138,7 +138,7 @@ def run_search(
       executor: how to measure, see `common.executors`.
       journal: where events go, by default into memory.
       on_round: called after each round with (round, history, seconds since the search began, those of
-        earlier starts included).
+        earlier starts included, what `searcher.diagnostics` tells).
 
     Raises:
       ValueError: the numbers do not suit each other, or the journal is of a search with another `count`.
@@ -147,6 +147,7 @@ def run_search(
     journal = journal_lib.in_memory() if journal is None else journal
     init, propose, evaluate = _functions(searcher, evaluator)
     evaluator = evaluator._replace(evaluate=evaluate)
+    diagnose = _on_device(searcher.diagnostics)
     history = history_lib.empty(budget, len(evaluator.space.num_choices))
     state = _init(init, jax.random.fold_in(key, _INIT_ROUND), history)
     for round_, first in enumerate(range(0, budget, sizes["count"])):
@@ -161,7 +162,8 @@ def run_search(
                 journal.write_measured(missing[np.asarray(at)], evaluation)
         history = _append(history, archs[: len(rows)], journal.evaluation(rows))
         if on_round is not None:
-            on_round(round_, history, max(journal.measured[at].seconds for at in rows))
+            seconds = max(journal.measured[at].seconds for at in rows)
+            on_round(round_, history, seconds, _diagnose(diagnose, state, history))
     return history
 
 
@@ -256,6 +258,11 @@ def _init(init, key, history):
 @functools.partial(jax.jit, static_argnames="count")
 def _propose(propose, key, state, history, *, count):
     return propose(key, state, history, count=count)
+
+
+@jax.jit
+def _diagnose(diagnose, state, history):
+    return diagnose(state, history)
 
 
 _append = jax.jit(history_lib.append)

@@ -113,6 +113,12 @@ class Evaluator(NamedTuple):
     is_traceable: bool
 
 
+def no_diagnostics(state: Any, history: Any) -> dict[str, chex.Array]:
+    """Tells nothing."""
+    del state, history
+    return {}
+
+
 class Searcher(NamedTuple):
     """A way to propose architectures. There is no `tell`: telling is appending to the history.
 
@@ -124,9 +130,13 @@ class Searcher(NamedTuple):
       propose: (key, state, history, *, count) -> (int32[count, L], state). Pure; exactly `count` valid
         canonical rows, all different and none in the history. Shapes depend on `count` and on the
         capacity alone.
+      diagnostics: (state, history) -> {name: float32[] or float32[N]}, what the searcher can tell of its
+        last round, the results of which the history holds; NaN where there is nothing to tell. For people:
+        no search depends on it.
     """
 
     name: str
     count: int
     init: Callable[[chex.PRNGKey, Any], Any]
     propose: Callable[..., tuple[chex.Array, Any]]
+    diagnostics: Callable[[Any, Any], dict[str, chex.Array]] = no_diagnostics

@@ -108,7 +108,7 @@ def one_of(flag: str, name: str, allowed: typing.Iterable[str]) -> None:
 
 
 def define_config(values: flags.FlagValues, config: Any, *, only_if: str = "") -> None:
-    """Defines one flag per field of a frozen dataclass.
+    """Defines one flag per field of a frozen dataclass, and of the dataclasses in its fields.
 
     The help is the text in the field's annotation, the default that of the instance `config`. A field
     whose flag is there already (another algorithm's) shares it.
@@ -121,6 +121,9 @@ def define_config(values: flags.FlagValues, config: Any, *, only_if: str = "") -
     for field in dataclasses.fields(config):
         kind, text = _annotation(config, field.name)
         default = getattr(config, field.name)
+        if dataclasses.is_dataclass(default):
+            define_config(values, default, only_if=only_if)
+            continue
         if only_if:
             text = f"{text} ({only_if}, by default {default})"
             if field.name in values:
@@ -132,8 +135,13 @@ def define_config(values: flags.FlagValues, config: Any, *, only_if: str = "") -
 
 def config_of(values: flags.FlagValues, config: Config) -> Config:
     """Returns `config` with the fields whose flags were given on the command line."""
-    names = [field.name for field in dataclasses.fields(config)]
-    given = {name: getattr(values, name) for name in names if not values[name].using_default_value}
+    given = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            given[field.name] = config_of(values, value)
+        elif not values[field.name].using_default_value:
+            given[field.name] = getattr(values, field.name)
     return dataclasses.replace(config, **given)
 
 

@@ -66,29 +66,32 @@ def run(
     with journal_lib.open_journal(folder / run_dir.JOURNAL, header) as journal:
         config = {"command": command, "flags": values.flag_values_dict(), **header, **run_dir.environment()}
         run_dir.write_json(folder / run_dir.CONFIG, config)
-        history, seconds = _search(values, key, searcher, evaluator, journal=journal, folder=folder)
+        history, seconds, told = _search(values, key, searcher, evaluator, journal=journal, folder=folder)
     run_dir.write_history(folder / run_dir.HISTORY, history)
     result = run_dir.result(
         history, evaluator, key=jax.random.fold_in(key, search.TEST_ROUND), seed=values.seed, seconds=seconds
     )
+    if told:
+        result["diagnostics"] = told
     run_dir.write_json(folder / run_dir.RESULT, result)
     _print_result(result, searcher.name, evaluator.optimum)
     print(f"workdir: {folder}", flush=True)
 
 
 def _search(values, key, searcher, evaluator, *, journal, folder):
-    """Returns (history, seconds of search over all starts)."""
-    last = 0.0
+    """Returns (history, seconds of search over all starts, diagnostics of the last round)."""
+    last, told = 0.0, {}
     with contextlib.ExitStack() as stack:
         # Written anew: a search that goes on passes through its earlier rounds again.
         metrics = stack.enter_context((folder / run_dir.METRICS).open("w"))
         live = stack.enter_context(progress.Progress(searcher.name, total=values.budget, unit="queries"))
         measure = stack.enter_context(executors.EXECUTORS[values.executor]())
 
-        def on_round(round_, history, seconds):
-            nonlocal last
+        def on_round(round_, history, seconds, diagnostics):
+            nonlocal last, told
             last = max(last, seconds)
-            line = _round_metrics(round_, history, last)
+            told = {name: _plain(value) for name, value in diagnostics.items()}
+            line = {**_round_metrics(round_, history, last), **told}
             metrics.write(json.dumps(line) + "\n")
             metrics.flush()
             best = line["best_fitness"]
@@ -97,7 +100,15 @@ def _search(values, key, searcher, evaluator, *, journal, folder):
         history = search.run_search(
             key, searcher, evaluator, budget=values.budget, executor=measure, journal=journal, on_round=on_round
         )
-    return history, last
+    return history, last, told
+
+
+def _plain(value):
+    """A diagnostic as JSON has it: a number, or None where it is not finite; of an array the finite numbers."""
+    value = np.asarray(value, float)
+    if value.ndim:
+        return value[np.isfinite(value)].tolist()
+    return float(value) if np.isfinite(value) else None
 
 
 def _round_metrics(round_, history, seconds):

@@ -11,6 +11,7 @@ those with an operation that happens to compute what another one does.
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 
@@ -20,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from common import types
-from common.spaces import factory, integer_strings
+from common.spaces import cell_features, factory, integer_strings
 
 NUM_BRANCHES = 2
 
@@ -96,7 +97,7 @@ def branches(layout: Layout, archs: chex.Array) -> chex.Array:
 
 def from_branches(layout: Layout, pairs: chex.Array) -> chex.Array:
     """Returns int32[B, L], the rows of int32[B, C, N, 2, 2]; undoes `branches`."""
-    return pairs.reshape(pairs.shape[0], -1)[:, np.argsort(layout.columns, axis=None)]
+    return pairs.reshape(pairs.shape[0], layout.columns.size)[:, np.argsort(layout.columns, axis=None)]
 
 
 def canonicalize(layout: Layout, archs: chex.Array) -> chex.Array:
@@ -108,29 +109,9 @@ def canonicalize(layout: Layout, archs: chex.Array) -> chex.Array:
 
 
 def features(layout: Layout, archs: chex.Array) -> chex.Array:
-    """Returns float32[B, F], equal for all writings of a network.
-
-    Columns, for each cell: for each node how many of its two branches (0, 1, 2) have each input, each
-    operation, and each pair of the two; how often the cell uses each operation; which states no branch
-    reads (0, 1), the last node left out since nothing can read it.
-    """
-    pairs = branches(layout, archs)
-    num_states, num_operations = layout.num_nodes + 1, len(layout.operations)
-    inputs = jax.nn.one_hot(pairs[..., 0], num_states)  # [B, C, N, 2, S]
-    operations = jax.nn.one_hot(pairs[..., 1], num_operations)
-    both = jnp.einsum("bcnks,bcnko->bcnso", inputs, operations)
-    node, state = np.nonzero(np.arange(num_states) < np.arange(layout.num_nodes)[:, None] + 2)
-    input_counts = jnp.sum(inputs, axis=3)
-    columns = (
-        input_counts[:, :, node, state],
-        jnp.sum(operations, axis=3),
-        both[:, :, node, state],
-        jnp.sum(operations, axis=(2, 3)),
-        jnp.sum(input_counts, axis=2) == 0,
-    )
-    shape = (archs.shape[0], len(layout.cells), -1)
-    side_by_side = jnp.concatenate([column.reshape(shape).astype(jnp.float32) for column in columns], axis=2)
-    return side_by_side.reshape(archs.shape[0], -1)
+    """Returns float32[B, F], equal for all writings of a network: cell after cell, `cell_features.features`."""
+    one = functools.partial(cell_features.features, operations=layout.operations)
+    return jax.vmap(jax.vmap(one))(branches(layout, archs)).reshape(archs.shape[0], -1)
 
 
 def branch_tokens(layout: Layout) -> tuple[Callable, Callable, np.ndarray]:

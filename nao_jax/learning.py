@@ -1,0 +1,225 @@
+"""The networks of a search: how they read architectures, what they predict, and how they learn from a history."""
+
+import functools
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+import optax
+
+from common import history as histories
+from common import targets, types
+from nao_jax import model as models
+from nao_jax import presets, training
+
+_NUM_SCALED_BY = 512  # architectures whose features set the scale
+_MIN_DEVIATION = 0.1  # features that vary less are not blown up further: a rare one may turn up later
+
+
+class Setting(NamedTuple):
+    """The part of a searcher that is not arrays.
+
+    Attributes:
+      space: the space.
+      config: the settings.
+      model: the networks.
+    """
+
+    space: types.SearchSpace
+    config: presets.Config
+    model: models.Model
+
+
+@chex.dataclass(frozen=True)
+class Networks:
+    """M networks and what they need to read architectures.
+
+    Attributes:
+      params: each leaf with a leading axis M.
+      opt_state: likewise, Adam's.
+      feature_mean: float32[F], of architectures drawn at the start; F = 0 where features are not read.
+      feature_scale: float32[F], what centred features are multiplied by.
+    """
+
+    params: chex.ArrayTree
+    opt_state: optax.OptState
+    feature_mean: chex.Array
+    feature_scale: chex.Array
+
+
+def setting(space: types.SearchSpace, config: presets.Config) -> Setting:
+    """Returns the setting of a search.
+
+    Raises:
+      ValueError: if a setting is out of range, or does not suit the tokens of the space.
+    """
+    presets.validate(config)
+    num_tokens, size, _ = space.legal_tokens.shape
+    if num_tokens % config.model.tokens_per_step:
+        raise ValueError(
+            f"{space.name} has {num_tokens} tokens an architecture, which tokens_per_step, "
+            f"{config.model.tokens_per_step}, does not divide; take 1 or another divisor"
+        )
+    return Setting(space=space, config=config, model=models.Model(config.model, num_tokens, size))
+
+
+def draw(key: chex.PRNGKey, space: types.SearchSpace, pool: chex.Array, count: int) -> chex.Array:
+    """Returns int32[count, L], random architectures: uniform in the pool int32[P, L], or as the space samples."""
+    if pool.shape[0]:
+        return pool[jax.random.randint(key, (count,), 0, pool.shape[0])]
+    return space.sample(key, count)
+
+
+def unlabelled(setting: Setting, key: chex.PRNGKey, pool: chex.Array, history: histories.History) -> chex.Array:
+    """Returns int32[U, L], architectures to learn from without their fitness: random ones, and mutations of the best.
+
+    Args:
+      setting: the static part.
+      key: a key.
+      pool: int32[P, L], the rows of a listed space.
+      history: everything proposed so far, at least one row.
+    """
+    config, space = setting.config, setting.space
+    draw_key, choose_key, mutate_key = jax.random.split(key, 3)
+    others = draw(draw_key, space, pool, config.num_unlabelled - config.num_mutated)
+    if not config.num_mutated:
+        return others
+    fitness = jnp.where(histories.is_measured(history), history.fitness, -jnp.inf)
+    best, at = jax.lax.top_k(fitness, min(config.num_seeds, fitness.shape[0]))
+    at = jnp.where(best > -jnp.inf, at, 0)
+    parents = history.archs[at[jax.random.randint(choose_key, (config.num_mutated,), 0, at.shape[0])]]
+    return jnp.concatenate([others, space.mutate(mutate_key, parents)])
+
+
+def first(setting: Setting, pool: chex.Array, key: chex.PRNGKey) -> Networks:
+    """Returns networks that have learned nothing, and the scale of the space's features."""
+    params_key, draw_key = jax.random.split(key)
+    params = _first_params(setting, params_key)
+    mean = scale = jnp.zeros((0,), jnp.float32)
+    if setting.config.model.has_features:
+        features = setting.space.features(draw(draw_key, setting.space, pool, _NUM_SCALED_BY))
+        mean = jnp.mean(features, axis=0)
+        # Such that all features together have a mean square of 4, however many there are.
+        scale = 2.0 / (jnp.maximum(jnp.std(features, axis=0), _MIN_DEVIATION) * jnp.sqrt(features.shape[1]))
+    opt_state = jax.vmap(training.optimizer(setting.config).init)(params)
+    return Networks(params=params, opt_state=opt_state, feature_mean=mean, feature_scale=scale)
+
+
+def _first_params(setting, key):
+    num_features = 1
+    if setting.config.model.has_features:
+        num_features = jax.eval_shape(
+            setting.space.features, jnp.zeros((1, len(setting.space.num_choices)), int)
+        ).shape[1]
+    blank = jnp.zeros((1, setting.model.num_tokens), jnp.int32)
+    features = jnp.zeros((1, num_features))
+    keys = jax.random.split(key, setting.config.num_members)
+    return jax.vmap(lambda key: setting.model.init(key, blank, blank, features=features))(keys)
+
+
+def read(setting: Setting, networks: Networks, archs: chex.Array) -> tuple[chex.Array, chex.Array]:
+    """Returns (tokens int32[B, T], scaled features float32[B, F]) of valid `archs` int32[B, L]."""
+    tokens = setting.space.tokens(archs)
+    if not setting.config.model.has_features:
+        return tokens, jnp.zeros((archs.shape[0], 0), jnp.float32)
+    features = (setting.space.features(archs) - networks.feature_mean[None]) * networks.feature_scale[None]
+    return tokens, features
+
+
+def encode(setting: Setting, networks: Networks, archs: chex.Array) -> chex.Array:
+    """Returns float32[M, B, S, H], the latents that each network gives valid `archs` int32[B, L]."""
+    tokens, features = read(setting, networks, archs)
+    apply = functools.partial(setting.model.apply, method="encode")
+    return jax.vmap(lambda params: apply(params, tokens, features=features))(networks.params)
+
+
+def predict(setting: Setting, networks: Networks, archs: chex.Array) -> chex.Array:
+    """Returns float32[M, B], what each network predicts of valid `archs` int32[B, L], in the unit of the target."""
+    apply = functools.partial(setting.model.apply, method="predict")
+    return jax.vmap(apply)(networks.params, encode(setting, networks, archs))
+
+
+def left_out(config: presets.Config, capacity: int) -> chex.Array:
+    """Returns bool[M, N]: rows of the history whose fitness a network never sees, for figures on held-out ones."""
+    if not config.num_folds:
+        return jnp.zeros((config.num_members, capacity), bool)
+    fold = jnp.arange(capacity) % config.num_folds
+    return fold[None, :] == jnp.arange(config.num_members)[:, None]
+
+
+def learn(
+    setting: Setting,
+    networks: Networks,
+    key: chex.PRNGKey,
+    history: histories.History,
+    others: chex.Array,
+    *,
+    is_first: chex.Array,
+) -> Networks:
+    """Fits all networks to the history.
+
+    Args:
+      setting: the static part.
+      networks: where to start.
+      key: a key.
+      history: everything proposed so far.
+      others: int32[U, L], unlabelled architectures.
+      is_first: bool[], whether this is the first fit.
+
+    Returns:
+      The networks.
+    """
+    config, capacity = setting.config, history.status.shape[0]
+    first_key, fit_key, synthetic_key = jax.random.split(key, 3)
+    if not config.is_warm:
+        networks = networks.replace(params=_first_params(setting, first_key))
+    is_measured = histories.is_measured(history)
+    values = targets.targets(history.fitness, is_measured, target=config.target)
+    tokens, features = read(setting, networks, jnp.concatenate([jnp.maximum(history.archs, 0), others]))
+    shape = (config.num_members, others.shape[0])
+    weights = (is_measured[None] & ~left_out(config, capacity)).astype(jnp.float32)
+
+    def examples(synthetic, weight):
+        return training.Examples(
+            tokens=tokens,
+            features=features,
+            targets=jnp.concatenate([jnp.broadcast_to(values[None], weights.shape), synthetic], axis=1),
+            weights=jnp.concatenate([weights, jnp.full(shape, weight)], axis=1),
+        )
+
+    is_alone = config.fit_synthetic > 0 and not config.reconstructs_unlabelled
+    size = training.sizes(capacity, history.size, others.shape[0], config)
+    if is_alone:
+        size = size._replace(num_copies=jnp.int32(1), num_others=jnp.int32(0))
+    length = jnp.where(is_first, config.fit_first, config.fit_later)
+    networks = _fit(setting, networks, fit_key, examples(jnp.zeros(shape), 0.0), size, length)
+    if config.fit_synthetic:
+        size = training.sizes(capacity, history.size, others.shape[0], config)
+        labels = predict(setting, networks, others)
+        length = jnp.int32(config.fit_synthetic)
+        networks = _fit(setting, networks, synthetic_key, examples(labels, 1.0), size, length)
+    return networks
+
+
+def _fit(setting, networks, key, examples, size, length):
+    config = setting.config
+
+    def one(params, opt_state, key, values, weights):
+        if not config.keeps_moments:
+            opt_state = training.optimizer(config).init(params)
+        return training.fit(
+            setting.model,
+            params,
+            opt_state,
+            key,
+            examples.replace(targets=values, weights=weights),
+            size,
+            setting.space.symmetries,
+            num_steps=training.num_minibatches(length, size.total, config),
+            config=config,
+        )
+
+    keys = jax.random.split(key, config.num_members)
+    params, opt_state = jax.vmap(one)(networks.params, networks.opt_state, keys, examples.targets, examples.weights)
+    return networks.replace(params=params, opt_state=opt_state)

@@ -1,0 +1,98 @@
+"""Encoder, predictor and decoder as one network."""
+
+import chex
+import flax.linen as nn
+import jax.numpy as jnp
+
+from nao_jax import config as configs
+from nao_jax import decoder, encoder, predictor
+
+START = 0  # the symbol that stands before every sequence
+
+
+class Model(nn.Module):
+    """The networks of NAO.
+
+    Pure functions of parameters, called by name: `model.apply(params, tokens, method="encode")`. Give
+    `rngs={"dropout": key}` where `is_training`. PyTorch's recurrent networks have two bias vectors where
+    ours has one, so the released models have 4H more parameters for each of theirs.
+
+    Attributes:
+      config: sizes and variants.
+      num_tokens: T, a multiple of `config.tokens_per_step`.
+      vocabulary_size: V, the start symbol included.
+    """
+
+    config: configs.Model
+    num_tokens: int
+    vocabulary_size: int
+
+    def __post_init__(self):
+        """Refuses what cannot be built."""
+        configs.validate_model(self.config)
+        if self.num_tokens < 1 or self.num_tokens % self.config.tokens_per_step:
+            raise ValueError(
+                f"num_tokens is {self.num_tokens}; it must be a multiple of tokens_per_step, "
+                f"{self.config.tokens_per_step}"
+            )
+        if self.vocabulary_size < 2:
+            raise ValueError(f"vocabulary_size is {self.vocabulary_size}; besides the start symbol there must be one")
+        super().__post_init__()
+
+    def setup(self):
+        """Declares the three networks."""
+        self.encoder = encoder.Encoder(self.config, self.vocabulary_size)
+        self.predictor = predictor.Predictor(self.config)
+        self.decoder = decoder.Decoder(self.config, self.vocabulary_size)
+
+    def __call__(
+        self,
+        tokens: chex.Array,
+        inputs: chex.Array,
+        *,
+        features: chex.Array | None = None,
+        is_training: bool = False,
+    ) -> tuple[chex.Array, chex.Array, chex.Array]:
+        """Runs all three.
+
+        Args:
+          tokens: int32[B, T], what the encoder reads.
+          inputs: int32[B, T], what the decoder reads: see `shift_right`.
+          features: float32[B, F], what the encoder reads besides, where `config.has_features`.
+          is_training: whether units are dropped.
+
+        Returns:
+          (latent float32[B, S, H], prediction float32[B], logits float32[B, T, V]).
+        """
+        latent = self.encode(tokens, features=features, is_training=is_training)
+        prediction = self.predict(latent, is_training=is_training)
+        return latent, prediction, self.decode(latent, inputs, is_training=is_training)
+
+    def encode(
+        self, tokens: chex.Array, *, features: chex.Array | None = None, is_training: bool = False
+    ) -> chex.Array:
+        """Returns the latent float32[B, S, H], rows of length 1, of `tokens` int32[B, T] (and `features`)."""
+        chex.assert_shape(tokens, (None, self.num_tokens))
+        return self.encoder(tokens, features=features, is_training=is_training)
+
+    def predict(self, latent: chex.Array, *, is_training: bool = False) -> chex.Array:
+        """Returns the predictions float32[B] of `latent` float32[B, S, H]."""
+        return self.predictor(latent, is_training=is_training)
+
+    def decode(self, latent: chex.Array, inputs: chex.Array, *, is_training: bool = False) -> chex.Array:
+        """Returns the logits float32[B, T, V] of each token, given `inputs` int32[B, T] up to it."""
+        chex.assert_shape(inputs, (None, self.num_tokens))
+        return self.decoder(latent, inputs, is_training=is_training)
+
+    def start(self, latent: chex.Array) -> decoder.Carry:
+        """Returns the decoder's carry before the first token."""
+        return self.decoder.start(latent)
+
+    def step(self, carry: decoder.Carry, tokens: chex.Array, latent: chex.Array) -> tuple[decoder.Carry, chex.Array]:
+        """Reads `tokens` int32[B] and returns (carry, logits float32[B, V] of the next)."""
+        return self.decoder.step(carry, tokens, latent)
+
+
+def shift_right(tokens: chex.Array) -> chex.Array:
+    """Returns what the decoder reads to write `tokens` int32[B, T]: the start symbol, then all but the last."""
+    return jnp.pad(tokens[:, :-1], ((0, 0), (1, 0)), constant_values=START)

@@ -1,0 +1,133 @@
+"""NAO as a `Searcher`: fit encoder, predictor and decoder, climb from the best, decode, repeat.
+
+Papers: NAO (arXiv:1808.07233), Algorithm 1; SemiNAS (arXiv:2002.10389), Algorithm 1.
+"""
+
+import functools
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from common import types
+from common.baselines import fresh
+from nao_jax import candidates, diagnostics, learning, presets
+
+
+@chex.dataclass(frozen=True)
+class State:
+    """What NAO carries from round to round.
+
+    Attributes:
+      networks: the networks as of the last fit.
+      index: where the rows of a listed space are in the history.
+      fitted_size: int32[], size of the history at the last fit; 0 before the first.
+      predicted: float32[N], of each row of the history what was predicted when it was proposed, in the unit
+        of `config.target`; NaN where it was drawn at random or by others.
+      base: float32[N], what was predicted then of the best architecture measured.
+      proposed_by: int32[N], the size of the history at the fit that proposed each row; 0 where none did.
+      tally: what became of the decoded architectures of the last round.
+      num_filled: float32[], proposals drawn at random after the first fit, in all rounds.
+    """
+
+    networks: learning.Networks
+    index: fresh.Index
+    fitted_size: chex.Array
+    predicted: chex.Array
+    base: chex.Array
+    proposed_by: chex.Array
+    tally: candidates.Tally
+    num_filled: chex.Array
+
+
+def searcher(space: types.SearchSpace, config: presets.Config | None = None, *, name: str = "nao") -> types.Searcher:
+    """Returns NAO on `space`.
+
+    Args:
+      space: the space.
+      config: the settings; ours by default.
+      name: its name in results.
+
+    Raises:
+      ValueError: if a setting is out of range, or does not suit the tokens of the space.
+    """
+    setting = learning.setting(space, config or presets.Config())
+    pool = fresh.pool_of(space)
+
+    def partial(function):
+        return jax.tree_util.Partial(functools.partial(function, setting), pool)
+
+    return types.Searcher(
+        name=name,
+        count=setting.config.count,
+        init=partial(_init),
+        propose=partial(_propose),
+        diagnostics=partial(diagnostics.of_round),
+    )
+
+
+def _init(setting, pool, key, history):
+    capacity, config = history.status.shape[0], setting.config
+    if config.num_initial > capacity:
+        raise ValueError(
+            f"budget is {capacity}, below num_initial, {config.num_initial}: nothing would ever be learned; raise the "
+            "budget or lower num_initial"
+        )
+    zero = jnp.zeros((), jnp.float32)
+    unknown = jnp.full((capacity,), jnp.nan, jnp.float32)
+    return State(
+        networks=learning.first(setting, pool, key),
+        index=fresh.empty_index(pool, history),
+        fitted_size=jnp.zeros((), jnp.int32),
+        predicted=unknown,
+        base=unknown,
+        proposed_by=jnp.zeros((capacity,), jnp.int32),
+        tally=candidates.Tally(decoded=zero, invalid=zero, known=zero, repeated=zero, new=zero, filled=zero),
+        num_filled=zero,
+    )
+
+
+def _propose(setting, pool, key, state, history, *, count):
+    known = fresh.know(pool, state.index, history, count=count)
+    state = state.replace(index=known.index)
+
+    def at_random(state):
+        blank = jnp.zeros((count, history.archs.shape[1]), jnp.int32)
+        return fresh.complete(key, setting.space, known, blank, jnp.zeros((count,), bool)), state
+
+    def improve(state):
+        return _improve(setting, key, state, known, count=count)
+
+    return jax.lax.cond(history.size >= setting.config.num_initial, improve, at_random, state)
+
+
+def _improve(setting, key, state, known, *, count):
+    """Fits the networks if that is due and climbs."""
+    config, history = setting.config, known.history
+    others_key, learn_key, propose_key = jax.random.split(key, 3)
+    others = learning.unlabelled(setting, others_key, known.pool, history)
+    is_first = state.fitted_size == 0
+    is_due = is_first | (history.size - state.fitted_size >= config.num_new)
+    networks, fitted_size = jax.lax.cond(
+        is_due,
+        lambda networks: (
+            learning.learn(setting, networks, learn_key, history, others, is_first=is_first),
+            history.size,
+        ),
+        lambda networks: (networks, state.fitted_size),
+        state.networks,
+    )
+    proposals = candidates.propose(setting, networks, propose_key, known, others, count=count)
+    best = candidates.best_prediction(setting, networks, history)
+    at = history.size + jnp.arange(count)
+    predicted = jnp.where(proposals.is_decoded, proposals.prediction, jnp.nan)
+    state = state.replace(
+        networks=networks,
+        fitted_size=fitted_size,
+        predicted=state.predicted.at[at].set(predicted, mode="drop"),
+        base=state.base.at[at].set(best, mode="drop"),
+        proposed_by=state.proposed_by.at[at].set(fitted_size, mode="drop"),
+        tally=proposals.tally,
+        num_filled=state.num_filled + proposals.tally.filled,
+    )
+    return proposals.archs, state
