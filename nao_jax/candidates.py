@@ -40,12 +40,14 @@ class Proposals(NamedTuple):
       archs: int32[count, L].
       is_decoded: bool[count], False for those drawn at random.
       prediction: float32[count], mean over the networks, in the unit of the target.
+      base: float32[], likewise for the best architecture measured; NaN if there is none.
       tally: what became of the rest.
     """
 
     archs: chex.Array
     is_decoded: chex.Array
     prediction: chex.Array
+    base: chex.Array
     tally: Tally
 
 
@@ -106,10 +108,14 @@ def propose(
         new=number(is_new),
         filled=jnp.sum(~is_decoded).astype(jnp.float32),
     )
+    at, fitness = histories.best(known.history)
+    best_arch = jax.lax.dynamic_slice_in_dim(known.history.archs, at, 1)
+    predicted = mean_prediction(setting, networks, jnp.concatenate([proposed, best_arch]))
     return Proposals(
         archs=proposed,
         is_decoded=is_decoded,
-        prediction=mean_prediction(setting, networks, proposed),
+        prediction=predicted[:count],
+        base=jnp.where(jnp.isfinite(fitness), predicted[count], jnp.nan),
         tally=tally,
     )
 
@@ -117,13 +123,6 @@ def propose(
 def mean_prediction(setting: learning.Setting, networks: learning.Networks, archs: chex.Array) -> chex.Array:
     """Returns float32[B], the mean of the networks' predictions for valid `archs` int32[B, L]."""
     return jnp.mean(learning.predict(setting, networks, archs), axis=0)
-
-
-def best_prediction(setting: learning.Setting, networks: learning.Networks, history: histories.History) -> chex.Array:
-    """Returns float32[], the mean prediction for the best measured architecture; NaN if none is."""
-    at, fitness = histories.best(history)
-    arch = jax.lax.dynamic_slice_in_dim(history.archs, at, 1)
-    return jnp.where(jnp.isfinite(fitness), mean_prediction(setting, networks, arch)[0], jnp.nan)
 
 
 def _starts(setting, networks, known, others):
@@ -163,8 +162,9 @@ def _climb(setting, networks, starts, is_start, *, filler):
     """
     config, space = setting.config, setting.space
     legal = jnp.asarray(space.legal_tokens)
-    parts = []
-    for index in range(config.num_climbs):
+
+    def one(carry, _):
+        starts, is_start = carry
         latent = learning.encode(setting, networks, starts)
         tokens = jax.vmap(lambda params, latent: ascent.climb(setting.model, params, latent, legal, config=config))(
             networks.params, latent
@@ -174,14 +174,13 @@ def _climb(setting, networks, starts, is_start, *, filler):
         archs = space.from_tokens(tokens.reshape(-1, tokens.shape[-1]))
         is_valid = space.is_valid(archs) & is_from
         archs = space.canonicalize(jnp.where(is_valid[:, None], archs, filler[None]))
-        is_last = index == config.num_climbs - 1
-        prediction = jnp.zeros(archs.shape[:1])
-        if config.order == "prediction" or not is_last:
-            prediction = mean_prediction(setting, networks, archs)
-        parts.append((archs, is_from, is_valid, prediction))
-        if not is_last:
-            is_repeat = rows.is_repeat(jnp.concatenate([starts, jnp.where(is_valid[:, None], archs, -1)]))
-            is_next = is_valid & ~is_repeat[starts.shape[0] :]
-            starts, is_start = _best(archs, jnp.where(is_next, prediction, -jnp.inf), config.num_seeds)
-            starts = jnp.where(is_start[:, None], starts, filler[None])
-    return tuple(jnp.concatenate(values) for values in zip(*parts, strict=True))
+        if config.order == "step_size" and config.num_climbs == 1:
+            return carry, (archs, is_from, is_valid, jnp.zeros(archs.shape[:1]))
+        prediction = mean_prediction(setting, networks, archs)
+        is_repeat = rows.is_repeat(jnp.concatenate([starts, jnp.where(is_valid[:, None], archs, -1)]))
+        is_next = is_valid & ~is_repeat[starts.shape[0] :]
+        starts, is_start = _best(archs, jnp.where(is_next, prediction, -jnp.inf), starts.shape[0])
+        return (jnp.where(is_start[:, None], starts, filler[None]), is_start), (archs, is_from, is_valid, prediction)
+
+    _, parts = jax.lax.scan(one, (starts, is_start), length=config.num_climbs)
+    return jax.tree.map(lambda values: values.reshape(-1, *values.shape[2:]), parts)

@@ -171,35 +171,37 @@ def learn(
       The networks.
     """
     config, capacity = setting.config, history.status.shape[0]
-    first_key, fit_key, synthetic_key = jax.random.split(key, 3)
+    first_key, fit_key = jax.random.split(key)
     if not config.is_warm:
         networks = networks.replace(params=_first_params(setting, first_key))
     is_measured = histories.is_measured(history)
     values = targets.targets(history.fitness, is_measured, target=config.target)
     tokens, features = read(setting, networks, jnp.concatenate([jnp.maximum(history.archs, 0), others]))
-    shape = (config.num_members, others.shape[0])
     weights = (is_measured[None] & ~left_out(config, capacity)).astype(jnp.float32)
+    values = jnp.broadcast_to(values[None], weights.shape)
 
-    def examples(synthetic, weight):
-        return training.Examples(
+    def fit_once(networks, phase, labels):
+        """Phase 0 takes no labels of the unlabelled, phase 1 the predictor's own."""
+        examples = training.Examples(
             tokens=tokens,
             features=features,
-            targets=jnp.concatenate([jnp.broadcast_to(values[None], weights.shape), synthetic], axis=1),
-            weights=jnp.concatenate([weights, jnp.full(shape, weight)], axis=1),
+            targets=jnp.concatenate([values, labels], axis=1),
+            weights=jnp.concatenate([weights, jnp.full(labels.shape, phase, jnp.float32)], axis=1),
         )
-
-    is_alone = config.fit_synthetic > 0 and not config.reconstructs_unlabelled
-    size = training.sizes(capacity, history.size, others.shape[0], config)
-    if is_alone:
-        size = size._replace(num_copies=jnp.int32(1), num_others=jnp.int32(0))
-    length = jnp.where(is_first, config.fit_first, config.fit_later)
-    networks = _fit(setting, networks, fit_key, examples(jnp.zeros(shape), 0.0), size, length)
-    if config.fit_synthetic:
         size = training.sizes(capacity, history.size, others.shape[0], config)
-        labels = predict(setting, networks, others)
-        length = jnp.int32(config.fit_synthetic)
-        networks = _fit(setting, networks, synthetic_key, examples(labels, 1.0), size, length)
-    return networks
+        if config.fit_synthetic and not config.reconstructs_unlabelled:
+            size = size._replace(
+                num_copies=jnp.where(phase == 0, 1, size.num_copies), num_others=phase * size.num_others
+            )
+        length = jnp.where(is_first, config.fit_first, config.fit_later)
+        length = jnp.where(phase == 0, length, config.fit_synthetic)
+        return _fit(setting, networks, jax.random.fold_in(fit_key, phase), examples, size, length)
+
+    if not config.fit_synthetic:
+        return fit_once(networks, 0, jnp.zeros((config.num_members, others.shape[0])))
+    return jax.lax.fori_loop(
+        0, 2, lambda phase, networks: fit_once(networks, phase, predict(setting, networks, others)), networks
+    )
 
 
 def _fit(setting, networks, key, examples, size, length):

@@ -80,7 +80,7 @@ class Config:
     beam_width: Annotated[int, "architectures decoded from one latent by beam search; 1: greedily"] = 1
     temperature: Annotated[
         float, "of the noise on predictions by which new ones are ordered, in standard deviations"
-    ] = 0.15
+    ] = 0.25
     order: Annotated[str, f"which new architectures are taken first: {', '.join(ORDERS)}"] = "prediction"
 
 

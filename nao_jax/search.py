@@ -118,14 +118,13 @@ def _improve(setting, key, state, known, *, count):
         state.networks,
     )
     proposals = candidates.propose(setting, networks, propose_key, known, others, count=count)
-    best = candidates.best_prediction(setting, networks, history)
     at = history.size + jnp.arange(count)
     predicted = jnp.where(proposals.is_decoded, proposals.prediction, jnp.nan)
     state = state.replace(
         networks=networks,
         fitted_size=fitted_size,
         predicted=state.predicted.at[at].set(predicted, mode="drop"),
-        base=state.base.at[at].set(best, mode="drop"),
+        base=state.base.at[at].set(proposals.base, mode="drop"),
         proposed_by=state.proposed_by.at[at].set(fitted_size, mode="drop"),
         tally=proposals.tally,
         num_filled=state.num_filled + proposals.tally.filled,

@@ -1,5 +1,6 @@
 """What every searcher promises, over a dict of factories. A new searcher is one line in `SEARCHERS`."""
 
+import dataclasses
 import functools
 
 import chex
@@ -11,9 +12,26 @@ from absl.testing import parameterized
 from common import baselines, rows, spaces, types
 from common import history as history_lib
 from common.spaces import factory
+from lanas_jax import search as lanas
+from nao_jax import presets
+from nao_jax import search as nao
+
+# Networks and fits as small as can be, and two architectures from which to climb, one step.
+_SMALL_NAO = dataclasses.replace(
+    presets.Config(),
+    model=dataclasses.replace(presets.Config().model, embedding_size=4, hidden_size=4),
+    **{"num_members": 2, "num_initial": 4, "num_new": 4, "count": 4, "batch_size": 8, "fit_first": 2, "fit_later": 1},
+    **{"num_unlabelled": 6, "num_mutated": 3, "num_seeds": 2, "num_steps": 1, "num_climbs": 1},
+)
+_SMALL_SEMINAS = dataclasses.replace(
+    _SMALL_NAO, num_members=1, fit_synthetic=1, reconstructs_unlabelled=False, seeds="union", order="step_size"
+)
 
 SEARCHERS = {  # name: space -> types.Searcher, as small as it may be
     **baselines.BASELINES,
+    "lanas": lanas.searcher,
+    "nao": functools.partial(nao.searcher, config=_SMALL_NAO),
+    "seminas": functools.partial(nao.searcher, config=_SMALL_SEMINAS, name="seminas"),
 }
 SPACES = {
     "convnet": spaces.get("convnet"),  # 1,364 networks, not every row is canonical

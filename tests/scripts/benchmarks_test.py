@@ -1,9 +1,15 @@
+import dataclasses
+
+import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from absl.testing import parameterized
 
 from benchmarks import lanas_step
 from lanas_jax import config as configs
+from nao_jax import model as models
+from nao_jax import training
 
 
 def separated(num_rows, *, seed=0):
@@ -58,3 +64,83 @@ class LanasStepTest(parameterized.TestCase):
     def test_a_history_larger_than_the_pool_is_refused(self):
         with self.assertRaisesRegex(ValueError, "history_size is 51; the pool allows 1 to 50"):
             lanas_step.make_problem(separated(50), 51, seed=0)
+
+
+class NaoControllerTest(parameterized.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.torch = pytest.importorskip("torch", reason="needs the extra [bench]")
+        from benchmarks import nao_controller, nao_torch
+
+        self.benchmark, self.reference = nao_controller, nao_torch
+        self.problem = nao_controller.make_problem(12, seed=0)
+
+    def both(self):
+        """Returns our model and parameters, and the reference with the same ones."""
+        params = jax.tree.map(lambda leaf: leaf[0], self.benchmark.first(1)[0])
+        reference = self.reference.Model(self.benchmark.CONFIG.model, self.benchmark.VOCABULARY_SIZE).eval()
+        self.reference.copy_params(params, reference)
+        return self.benchmark.make_model(), params, reference
+
+    def loss(self, reference, tokens, targets):
+        return self.reference.loss(reference, tokens, targets, mse_weight=self.benchmark.CONFIG.mse_weight)
+
+    def test_loss_and_gradient_of_both_sides(self):
+        model, params, reference = self.both()
+        tokens, targets = self.torch.from_numpy(self.problem.tokens).long(), self.torch.from_numpy(self.problem.targets)
+        expected = self.loss(reference, tokens, targets)
+        expected.backward()
+        still = dataclasses.replace(model.config, encoder_dropout=0.0, predictor_dropout=0.0, decoder_dropout=0.0)
+        found, gradient = jax.value_and_grad(training.loss)(
+            params,
+            models.Model(still, model.num_tokens, model.vocabulary_size),
+            jax.random.key(0),
+            self.benchmark.examples(self.problem),
+            jnp.ones((12,), bool),
+            mse_weight=self.benchmark.CONFIG.mse_weight,
+        )
+        np.testing.assert_allclose(found, expected.item(), rtol=1e-5)
+        for leaf, parameter in (
+            (gradient["params"]["encoder"]["embeddings"], reference.embeddings.weight),
+            (gradient["params"]["encoder"]["output_weights"].T, reference.project.weight),
+            (gradient["params"]["predictor"]["layer0_weights"].T, reference.layers[0].weight),
+            (gradient["params"]["decoder"]["query_weights"].T, reference.query.weight),
+            (gradient["params"]["decoder"]["mix_weights"].T, reference.mix.weight),
+        ):
+            np.testing.assert_allclose(leaf, parameter.grad, atol=1e-5, rtol=1e-4)
+
+    def test_climbs_of_both_sides_decode_the_same(self):
+        model, params, reference = self.both()
+        legal = self.benchmark.legal_tokens()
+        found = self.benchmark.encode_and_climb(model, params, jnp.asarray(self.problem.tokens), jnp.asarray(legal))
+        tokens = self.torch.from_numpy(self.problem.tokens).long()
+        expected = self.reference.encode_and_climb(
+            reference, tokens, self.torch.from_numpy(legal), step_size=self.benchmark.CONFIG.step_size
+        )
+        assert np.mean(np.asarray(found) == expected.numpy()) > 0.95  # a tie may fall either way
+
+    def test_an_epoch_teaches_both(self):
+        model, params, reference = self.both()
+        config = dataclasses.replace(self.benchmark.CONFIG, batch_size=4)
+        state = training.optimizer(config).init(params)
+        data = self.benchmark.examples(self.problem)
+        learned, _ = self.benchmark.train_epoch(model, params, state, jax.random.key(1), data, config=config)
+        tokens, targets = self.torch.from_numpy(self.problem.tokens).long(), self.torch.from_numpy(self.problem.targets)
+        before = self.loss(reference, tokens, targets).item()
+        optimizer = self.torch.optim.Adam(reference.parameters(), lr=config.learning_rate)
+        self.reference.train_epoch(reference.train(), optimizer, tokens, targets, config)
+        assert self.loss(reference.eval(), tokens, targets).item() < before
+        self.reference.copy_params(learned, reference)
+        assert self.loss(reference, tokens, targets).item() < before
+
+    @parameterized.parameters("measure_epoch", "measure_ascent")
+    def test_measures_report_every_repetition(self, name):
+        times = getattr(self.benchmark, name)(self.problem, num_seeds=2, batch_size=4, repeats=3)
+        assert times.ours.shape == times.reference.shape == (3,)
+        assert min(times.ours.min(), times.reference.min(), times.compile_seconds) > 0
+
+    def test_made_up_architectures_are_legal(self):
+        tokens, legal = self.problem.tokens, self.benchmark.legal_tokens()
+        for at in range(self.benchmark.NUM_TOKENS):
+            assert np.all(legal[at, 0, tokens[:, at]])
+            assert not legal[at, :, 0].any()

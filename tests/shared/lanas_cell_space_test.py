@@ -11,10 +11,11 @@ import pytest
 from absl.testing import parameterized
 
 from common import spaces
-from common.spaces import cells, lanas_cell
+from common.spaces import cell_features, cells, lanas_cell
 
 # Two nodes, two operations: rows `input operation input operation` a node.
-SMALL = cells.Layout(cells=("only",), operations=("a", "b"), columns=np.arange(8).reshape(1, 2, 2, 2))
+SMALL = cells.Layout(cells=("only",), operations=("pool", "conv"), columns=np.arange(8).reshape(1, 2, 2, 2))
+_NUM_OF_GRAPH = 53  # of the 268 features of a lanas_cell
 LANET = "[2, 2, 0, 2, 1, 2, 0, 2, 2, 3, 2, 1, 2, 0, 0, 1, 1, 1, 2, 1, 1, 0, 3, 4, 3, 0, 3, 1]"
 
 
@@ -26,12 +27,56 @@ def data_dir():
 class CellsTest(chex.TestCase):
     @chex.variants(with_jit=True, without_jit=True)
     def test_features_by_hand(self):
-        # Node 2 is a(0) + b(1); node 3 is b(2) + b(2), or a(0) + b(0), which leaves 2 loose.
+        # Node 2 is pool(0) + conv(1); node 3 is conv(2) + conv(2), or pool(0) + conv(0), which leaves 2 loose.
         rows = np.array([[0, 0, 1, 1, 2, 1, 2, 1], [0, 0, 1, 1, 0, 0, 0, 1]], np.int32)
         features = self.variant(lambda archs: cells.features(SMALL, archs))(rows)
-        one = [1, 1, 0, 0, 2, 1, 1, 0, 2, 1, 0, 0, 1, 0, 0, 0, 0, 0, 2, 1, 3, 0, 0, 0]
-        two = [1, 1, 2, 0, 0, 1, 1, 1, 1, 1, 0, 0, 1, 1, 1, 0, 0, 0, 0, 2, 2, 0, 0, 1]
-        np.testing.assert_array_equal(features, [one, two])
+        of_nodes = 0.1 * np.array(
+            [
+                [1, 1, 0, 0, 2, 1, 1, 0, 2, 1, 0, 0, 1, 0, 0, 0, 0, 0, 2],
+                [1, 1, 2, 0, 0, 1, 1, 1, 1, 1, 0, 0, 1, 1, 1, 0, 0, 0, 0],
+            ]
+        )
+        of_cell = [[1, 3, 0, 0, 0], [2, 2, 0, 0, 1]]
+        followers = [[1, 0, 0, 0, 0, 1, 2, 2], [2, 0, 0, 0, 1, 1, 0, 0]]
+        uses = [3 * [0.5, 1.5, 0.5], [0.5, 0.5, 0, 0.5, 0.5, 0.25, 0.5, 0.5, 0.5]]
+        depths = [[2, 2, 2], [1, 1, 1]]
+        sizes = np.log2([[3, 3, 3], [3, 3, 3]])  # of two convolutions; of input 0 and a convolution
+        ways = [[np.log2(5), 1, 1], [np.log2(5), 2, 1]]
+        sides = [[np.log2(3), 0, 0, 1], [np.log2(5), 0.5, 0, 0.5]]
+        expected = np.concatenate([of_nodes, of_cell, followers, uses, depths, sizes, ways, sides], axis=1)
+        np.testing.assert_allclose(features, expected, rtol=1e-6)
+
+    def test_signals_by_hand(self):
+        # Node 2 is identity(0) + identity(0) and node 3 identity(2) + identity(0), three times input 0; or
+        # node 2 is identity(0) + conv(1) and node 3 zero(2) + conv(2), nothing but its own convolution.
+        first = np.array([[[0, 1], [0, 1]], [[2, 1], [0, 1]]], np.int32)
+        second = np.array([[[0, 1], [1, 2]], [[2, 0], [2, 2]]], np.int32)
+        for pairs, expected in (
+            (first, [*3 * [np.log2(10)], np.log2(4), 1, 0, np.log2(10), 1, 0, 0]),
+            (second, [*3 * [np.log2(2)], np.log2(5), 1, 1, np.log2(2), 0, 0, 1]),
+        ):
+            features = cell_features.features(pairs, ("zero", "identity", "conv_1x1"))
+            np.testing.assert_allclose(features[-10:], expected, rtol=1e-6)
+
+    def test_a_cell_that_stops_every_signal_has_finite_features(self):
+        features = np.asarray(cell_features.features(np.zeros((2, 2, 2), np.int32), ("zero", "conv_1x1")))
+        np.testing.assert_array_equal(features[-10:], np.float32([0, 0, 0, np.log2(5), 2, 0, 0, 0, 0, 0]))
+
+    def test_columns_of_the_whole_cell_do_not_depend_on_how_nodes_are_numbered(self):
+        space = spaces.get("lanas_cell")
+        rows = np.asarray(space.sample(jax.random.key(3), 400))
+        pairs = np.asarray(cells.branches(lanas_cell.layout(), rows))[:, 0]
+        pairs = pairs[~np.any(pairs[:, 4, :, 0] == 5, axis=1)]  # nodes 5 and 6 may trade places
+        assert len(pairs) > 100
+        renumbered = pairs[:, [0, 1, 2, 4, 3, 5, 6]]
+        reads = renumbered[..., 0]
+        renumbered[..., 0] = np.where(reads == 5, 6, np.where(reads == 6, 5, reads))
+        first, second = (
+            np.asarray(cells.features(lanas_cell.layout(), cells.from_branches(lanas_cell.layout(), x[:, None])))
+            for x in (pairs, renumbered)
+        )
+        np.testing.assert_allclose(first[:, -_NUM_OF_GRAPH:], second[:, -_NUM_OF_GRAPH:], atol=1e-5)
+        assert not np.allclose(first[:, :-_NUM_OF_GRAPH], second[:, :-_NUM_OF_GRAPH])
 
     def test_a_whole_space(self):
         """Of 16 * 36 writings (4 * 5 / 2) * (6 * 7 / 2) are networks, and features tell them all apart."""
@@ -66,8 +111,8 @@ class LanasCellTest(parameterized.TestCase):
         assert lanas_cell.from_string(LANET.strip("[]").replace(",", "")).tolist() == self.lanet.tolist()
         # Of states 0 to 7 the loose ends of the published cell; its last node, 8, is the fourth.
         features = np.asarray(self.space.features(self.lanet[None]))[0]
-        np.testing.assert_array_equal(features[-8:], [0, 0, 0, 0, 0, 1, 1, 1])
-        np.testing.assert_array_equal(features[-12:-8], [3, 2, 8, 1])
+        np.testing.assert_array_equal(features[207:215], [0, 0, 0, 0, 0, 1, 1, 1])
+        np.testing.assert_array_equal(features[203:207], [3, 2, 8, 1])
 
     def test_tokens_by_hand(self):
         tokens = self.space.tokens(self.lanet[None])

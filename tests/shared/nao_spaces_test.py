@@ -72,10 +72,10 @@ class ConvolutionalTest(parameterized.TestCase):
         row = nao_cnn.from_string(NAONET_A, "nao_large", first_id=nao_cnn.NAONET_A_FIRST_ID)
         features = np.asarray(spaces.get("nao_large").features(row[None])).reshape(2, -1)
         # States 0 to 5; 6, the last node, always is one.
-        np.testing.assert_array_equal(features[:, -6:], [[0, 0, 0, 1, 0, 1], [0, 0, 0, 1, 1, 1]])
+        np.testing.assert_array_equal(features[:, 306:312], [[0, 0, 0, 1, 0, 1], [0, 0, 0, 1, 1, 1]])
         # Uses of identity, four convolutions, three maximum and three average poolings.
         np.testing.assert_array_equal(
-            features[:, -17:-6], [[1, 1, 5, 2, 0, 0, 0, 0, 0, 0, 1], [0, 2, 2, 0, 1, 1, 1, 0, 1, 2, 0]]
+            features[:, 295:306], [[1, 1, 5, 2, 0, 0, 0, 0, 0, 0, 1], [0, 2, 2, 0, 1, 1, 1, 0, 1, 2, 0]]
         )
 
     def test_all_eleven_operations_as_kind_and_kernel(self):

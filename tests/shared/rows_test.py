@@ -1,8 +1,10 @@
 """Look-up of rows, against NumPy and by hand."""
 
 import itertools
+from unittest import mock
 
 import chex
+import jax
 import jax.numpy as jnp
 import numpy as np
 from absl.testing import parameterized
@@ -63,3 +65,21 @@ class IsRepeatTest(chex.TestCase):
 
     def test_one_row(self):
         np.testing.assert_array_equal(rows.is_repeat(jnp.zeros((1, 4), jnp.int32)), [False])
+
+    def test_many_rows_are_sorted_and_give_the_same(self):
+        """Beyond a size rows are not compared all with all."""
+        random = np.random.default_rng(0)
+        for num_rows, num_values in ((1025, 9), (1500, 3), (2000, 60)):
+            archs = random.integers(-1, num_values, (num_rows, 3)).astype(np.int32)
+            seen, expected = set(), []
+            for row in map(tuple, archs.tolist()):
+                expected.append(row in seen)
+                seen.add(row)
+            assert 0 < sum(expected) < num_rows - 1
+            jaxpr = str(jax.make_jaxpr(lambda archs: rows.is_repeat(archs))(archs))
+            assert "sort" in jaxpr
+            assert f"{num_rows},{num_rows}" not in jaxpr
+            np.testing.assert_array_equal(rows.is_repeat(jnp.asarray(archs)), expected)
+            with mock.patch.object(rows, "_MAX_COMPARED", num_rows):
+                assert "sort" not in str(jax.make_jaxpr(lambda archs: rows.is_repeat(archs))(archs))
+                np.testing.assert_array_equal(rows.is_repeat(jnp.asarray(archs)), expected)

@@ -169,9 +169,30 @@ class DriversTest(chex.TestCase):
         search.run_search(
             jax.random.key(0), climber(4), evaluator(), budget=10, on_round=lambda *args: seen.append(args)
         )
-        assert [(round_, int(history.size)) for round_, history, _ in seen] == [(0, 4), (1, 8), (2, 10)]
-        seconds = [seconds for _, _, seconds in seen]
+        assert [(round_, int(history.size)) for round_, history, *_ in seen] == [(0, 4), (1, 8), (2, 10)]
+        seconds = [seconds for _, _, seconds, _ in seen]
         assert seconds == sorted(seconds)
+        assert [told for *_, told in seen] == [{}] * 3, "this searcher tells nothing"
+
+    def test_diagnostics_are_of_the_state_and_the_results_of_the_round(self):
+        def diagnose(scale, state, history):
+            traces.append(1)
+            best = history_lib.best(history)[1]
+            return {"rounds": scale[0] * state["rounds"], "best": best, "sizes": jnp.arange(3) + history.size}
+
+        seen, traces = [], []
+        scale = np.array([10])
+        told = climber(4)._replace(diagnostics=jax.tree_util.Partial(diagnose, scale))
+        history = search.run_search(
+            jax.random.key(0), told, evaluator(), budget=10, on_round=lambda *args: seen.append(args)
+        )
+        self.assertLen(traces, 1)
+        for at, size in enumerate((4, 8, 10)):
+            told = seen[at][3]
+            assert int(told["rounds"]) == 10 * (at + 1)
+            np.testing.assert_array_equal(told["sizes"], [size, size + 1, size + 2])
+            assert float(told["best"]) == np.nanmax(history.fitness[:size])
+        assert_same(history, search.run_search(jax.random.key(0), climber(4), evaluator(), budget=10))
 
     @parameterized.parameters(
         ({"budget": 0}, "budget must be at least 1"),
