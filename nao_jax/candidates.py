@@ -6,9 +6,8 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from common import fresh, rows, targets
 from common import history as histories
-from common import rows, targets
-from common.baselines import fresh
 from nao_jax import ascent, learning
 
 

@@ -9,8 +9,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from common import types
-from common.baselines import fresh
+from common import fresh, types
 from nao_jax import candidates, diagnostics, learning, presets
 
 

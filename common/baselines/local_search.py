@@ -7,9 +7,8 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from common import fresh, rows, types
 from common import history as history_lib
-from common import rows, types
-from common.baselines import fresh
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,9 +7,8 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from common import fresh, types
 from common import history as history_lib
-from common import types
-from common.baselines import fresh
 
 
 @dataclasses.dataclass(frozen=True)
