@@ -228,6 +228,11 @@ def _check_together(config):
         raise ValueError(
             f"num_mutated is {config.num_mutated}; it must be at most num_unlabelled, {config.num_unlabelled}"
         )
+    if config.model.initializer == "orthogonal" and not config.is_warm:
+        raise ValueError(
+            "initializer 'orthogonal' decomposes a matrix, which can hang in a compiled search that begins each fit "
+            "anew: set is_warm, or take another initializer"
+        )
     if config.num_folds == 1:
         raise ValueError("num_folds is 1, so the first network would see nothing; take 0 or at least 2")
     if config.model.has_sigmoid and config.target != "min_max":
