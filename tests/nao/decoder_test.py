@@ -1,0 +1,132 @@
+"""The decoder against NumPy, token by token, and what it may not see."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl.testing import parameterized
+
+from nao_jax import config as configs
+from nao_jax import decoder, encoder
+
+SIZE, VOCABULARY = 6, 5
+VARIANTS = {
+    "additive": {"attention": "additive", "decoder": "plain", "forget_bias": 1.0, "initializer": "orthogonal"},
+    "dot": {"attention": "dot", "decoder": "plain", "has_attention_bias": True},
+    "general": {"attention": "general", "decoder": "plain"},
+    "residual": {"attention": "general", "decoder": "residual"},
+}
+
+
+def make(name, **changes):
+    config = configs.Model(embedding_size=SIZE, hidden_size=SIZE, **{**VARIANTS[name], **changes})
+    configs.validate_model(config)
+    return decoder.Decoder(config, VOCABULARY)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def softmax(x):
+    powers = np.exp(x - x.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+def reference(name, params, latent, inputs):
+    """Logits [B, T, V] in float64, one token at a time as the papers' formulas say."""
+    p = {key: np.asarray(x, np.float64) for key, x in params["params"].items()}
+    latent = np.asarray(latent, np.float64)
+    mean = latent.mean(axis=1)
+    h = c = mean / np.linalg.norm(mean, axis=-1, keepdims=True)
+    context, logits = np.zeros_like(h), []
+    for tokens in np.asarray(inputs).T:
+        embedded = p["embeddings"][tokens]
+        read = [embedded, context, h] if name == "additive" else [embedded, h]
+        gates = np.concatenate(read, axis=-1) @ p["cell_weights"] + p["cell_biases"]
+        admit, keep, show, candidate = np.split(gates, 4, axis=-1)
+        keep = keep + (1.0 if name == "additive" else 0.0)
+        c = sigmoid(keep) * c + sigmoid(admit) * np.tanh(candidate)
+        h = sigmoid(show) * np.tanh(c)
+        top = h
+        if name == "additive":
+            direction = p["score_scale"] * p["score"] / np.linalg.norm(p["score"])
+            query, keys = h @ p["query_weights"], latent @ p["key_weights"]
+            scores = np.tanh(query[:, None] + keys + p["score_biases"]) @ direction
+            context = (softmax(scores)[:, :, None] * latent).sum(axis=1)
+        else:
+            before = np.sqrt(0.5) * (embedded + h) if name == "residual" else h
+            query = before if name == "dot" else before @ p["query_weights"]
+            context = (softmax((latent * query[:, None]).sum(axis=-1))[:, :, None] * latent).sum(axis=1)
+            mixed = np.concatenate([context, before], axis=-1) @ p["mix_weights"]
+            top = np.tanh(mixed + p["mix_biases"] if name == "dot" else mixed)
+            top = np.sqrt(0.5) * (before + top) if name == "residual" else top
+        logits.append(top @ p["output_weights"] + p["output_biases"])
+    return np.stack(logits, axis=1)
+
+
+class DecoderTest(chex.TestCase, parameterized.TestCase):
+    def setUp(self):
+        super().setUp()
+        keys = jax.random.split(jax.random.key(1), 2)
+        self.latent = encoder.to_unit_length(jax.random.normal(keys[0], (3, 4, SIZE)))
+        self.inputs = jax.random.randint(keys[1], (3, 7), 0, VOCABULARY)
+
+    def init(self, module):
+        params = module.init(jax.random.key(0), self.latent, self.inputs)
+        noise = jax.random.normal(jax.random.key(2), (1000,))  # so that biases drawn as zero count too
+        return jax.tree.map(lambda x: x + 0.3 * noise[: x.size].reshape(x.shape), params)
+
+    @parameterized.parameters(*VARIANTS)
+    def test_logits_are_those_of_numpy(self, name):
+        module = make(name)
+        params = self.init(module)
+        found = module.apply(params, self.latent, self.inputs)
+        chex.assert_shape(found, (3, 7, VOCABULARY))
+        np.testing.assert_allclose(found, reference(name, params, self.latent, self.inputs), atol=1e-5)
+
+    @parameterized.parameters(*VARIANTS)
+    def test_step_by_step_is_the_same(self, name):
+        module = make(name)
+        params = self.init(module)
+        expected = module.apply(params, self.latent, self.inputs)
+        carry = module.apply(params, self.latent, method="start")
+        np.testing.assert_allclose(carry.h, encoder.embedding(self.latent))
+        np.testing.assert_allclose(carry.c, carry.h)
+        for at in range(7):
+            carry, logits = module.apply(params, carry, self.inputs[:, at], self.latent, method="step")
+            np.testing.assert_allclose(logits, expected[:, at], atol=1e-5)
+
+    @parameterized.parameters(*VARIANTS)
+    def test_no_token_is_seen_before_its_turn(self, name):
+        module = make(name)
+        params = self.init(module)
+        changed = self.inputs.at[:, 4].set((self.inputs[:, 4] + 1) % VOCABULARY)
+        first, second = (module.apply(params, self.latent, inputs) for inputs in (self.inputs, changed))
+        is_equal = np.all(np.asarray(first) == np.asarray(second), axis=(0, 2))
+        np.testing.assert_array_equal(is_equal, [True] * 4 + [False] * 3)
+
+    @parameterized.parameters(*VARIANTS)
+    def test_the_context_is_fed_back_only_in_the_additive_variant(self, name):
+        module = make(name)
+        carry = module.apply(self.init(module), self.latent, method="start")
+        assert (carry.context is not None) == (name == "additive")
+
+    def test_units_are_dropped_in_training_only(self):
+        module = make("residual", decoder_dropout=0.5)
+        params = self.init(module)
+        quiet = module.apply(params, self.latent, self.inputs)
+        one = module.apply(params, self.latent, self.inputs, is_training=True, rngs={"dropout": jax.random.key(2)})
+        assert not np.allclose(quiet, one)
+        silent = make("residual", decoder_dropout=0.0)
+        np.testing.assert_array_equal(silent.apply(params, self.latent, self.inputs, is_training=True), quiet)
+
+    def test_orthogonal_weights(self):
+        module = make("additive")
+        params = module.init(jax.random.key(0), self.latent, self.inputs)["params"]
+        weights = params["cell_weights"]
+        chex.assert_shape(weights, (3 * SIZE, 4 * SIZE))
+        np.testing.assert_allclose(jnp.dot(weights, weights.T), np.eye(3 * SIZE), atol=1e-5)
+        np.testing.assert_allclose(params["score_scale"], SIZE**-0.5)
+        for name in ("score_biases", "cell_biases", "output_biases"):
+            np.testing.assert_array_equal(params[name], np.zeros_like(params[name]))

@@ -1,0 +1,104 @@
+"""The encoder by hand: grouping, lengths, both directions, where units are dropped."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl.testing import parameterized
+
+from nao_jax import config as configs
+from nao_jax import encoder
+
+PLAIN = configs.Model(
+    embedding_size=3, hidden_size=5, tokens_per_step=2, is_bidirectional=False, encoder_dropout_place="outputs"
+)
+BOTH = configs.Model(embedding_size=4, hidden_size=8, tokens_per_step=2)
+
+
+def read(inputs, weights, biases, size):
+    """Hidden states [S, B, H] in float64."""
+    h = c = np.zeros((inputs.shape[1], size))
+    hidden = []
+    for x in inputs:
+        gates = np.concatenate([x, h], axis=-1) @ weights + biases
+        admit, keep, show = (1 / (1 + np.exp(-gates[:, at * size : (at + 1) * size])) for at in range(3))
+        c = keep * c + admit * np.tanh(gates[:, 3 * size :])
+        h = show * np.tanh(c)
+        hidden.append(h)
+    return np.stack(hidden)
+
+
+class EncoderTest(chex.TestCase, parameterized.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.tokens = jax.random.randint(jax.random.key(1), (3, 6), 0, 7)
+
+    def encode(self, config, params, **options):
+        return encoder.Encoder(config, 7).apply(params, self.tokens, **options)
+
+    def init(self, config):
+        return encoder.Encoder(config, 7).init(jax.random.key(0), self.tokens)
+
+    def test_one_direction_is_that_of_numpy(self):
+        params = self.init(PLAIN)
+        named = {name: np.asarray(x, np.float64) for name, x in params["params"].items()}
+        # Two tokens' embeddings side by side are one step.
+        embedded = named["embeddings"][np.asarray(self.tokens)]
+        steps = np.stack([np.concatenate([embedded[:, 2 * s], embedded[:, 2 * s + 1]], axis=-1) for s in range(3)])
+        hidden = read(steps, named["forward_weights"], named["forward_biases"], 5).swapaxes(0, 1)
+        expected = hidden / np.linalg.norm(hidden, axis=-1, keepdims=True)
+        np.testing.assert_allclose(self.encode(PLAIN, params), expected, atol=1e-6)
+
+    def test_both_directions_are_those_of_numpy(self):
+        params = self.init(BOTH)
+        named = {name: np.asarray(x, np.float64) for name, x in params["params"].items()}
+        embedded = named["embeddings"][np.asarray(self.tokens)]
+        steps = np.stack([np.concatenate([embedded[:, 2 * s], embedded[:, 2 * s + 1]], axis=-1) for s in range(3)])
+        forward = read(steps, named["forward_weights"], named["forward_biases"], 8)
+        backward = read(steps[::-1], named["backward_weights"], named["backward_biases"], 8)[::-1]
+        hidden = np.concatenate([forward, backward], axis=-1) @ named["output_weights"] + named["output_biases"]
+        hidden = (steps + hidden).swapaxes(0, 1)
+        expected = hidden / np.linalg.norm(hidden, axis=-1, keepdims=True)
+        np.testing.assert_allclose(self.encode(BOTH, params), expected, atol=1e-6)
+
+    @parameterized.parameters(PLAIN, BOTH)
+    def test_rows_have_length_one(self, config):
+        latent = self.encode(config, self.init(config))
+        chex.assert_shape(latent, (3, 3, config.hidden_size))
+        np.testing.assert_allclose(np.linalg.norm(latent, axis=-1), np.ones((3, 3)), rtol=1e-6)
+
+    def test_one_direction_looks_back_only_and_two_look_everywhere(self):
+        changed = self.tokens.at[:, 3].set((self.tokens[:, 3] + 1) % 7)
+        for config, unchanged in ((PLAIN, 1), (BOTH, 0)):
+            params = self.init(config)
+            module = encoder.Encoder(config, 7)
+            first, second = module.apply(params, self.tokens), module.apply(params, changed)
+            is_equal = np.all(np.asarray(first) == np.asarray(second), axis=(0, 2))
+            np.testing.assert_array_equal(is_equal, [step < unchanged for step in range(3)])
+
+    def test_embedding_is_the_mean_at_length_one(self):
+        latent = jnp.asarray([[[3.0, 0.0], [0.0, 4.0]], [[1.0, 1.0], [1.0, -1.0]]])
+        np.testing.assert_allclose(encoder.embedding(latent), [[0.6, 0.8], [1.0, 0.0]], rtol=1e-6)
+        np.testing.assert_allclose(encoder.embedding(latent[None, None])[0, 0], encoder.embedding(latent))
+
+    def test_zero_stays_zero_with_a_finite_gradient(self):
+        zero = jnp.zeros((2, 3))
+        np.testing.assert_array_equal(encoder.to_unit_length(zero), zero)
+        assert np.all(np.isfinite(jax.grad(lambda x: jnp.sum(encoder.to_unit_length(x)))(zero)))
+
+    @parameterized.parameters("embeddings", "outputs")
+    def test_units_are_dropped_in_training_only(self, place):
+        config = configs.Model(
+            embedding_size=5, hidden_size=16, is_bidirectional=False, encoder_dropout=0.5, encoder_dropout_place=place
+        )
+        params = self.init(config)
+        quiet = self.encode(config, params)
+        one, same, other = (
+            self.encode(config, params, is_training=True, rngs={"dropout": jax.random.key(seed)}) for seed in (2, 2, 3)
+        )
+        np.testing.assert_array_equal(one, same)
+        assert not np.allclose(one, quiet)
+        assert not np.allclose(one, other)
+        # Dropped outputs are exact zeros of the latent, dropped embeddings are not.
+        zeros = np.mean(np.asarray(one) == 0)
+        assert (0.35 < zeros < 0.65) if place == "outputs" else zeros == 0

@@ -1,0 +1,198 @@
+"""The three networks together: sizes of the published ones, shapes, purity, refusals."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl.testing import parameterized
+
+from nao_jax import config as configs
+from nao_jax import encoder
+from nao_jax import model as models
+
+
+def lstm(inputs, size):
+    """Weights from inputs and state to four gates, and one bias vector (PyTorch: two)."""
+    return (inputs + size) * 4 * size + 4 * size
+
+
+def dense(inputs, outputs):
+    return inputs * outputs + outputs
+
+
+# name: tokens, vocabulary, parameters of encoder, predictor and decoder by the tables of the papers' models.
+# Decoders: embeddings, recurrence, attention (query, keys, score with bias and scale; or query, mix), output.
+PUBLISHED = {
+    "nao_cnn": (
+        60,
+        21,
+        21 * 32 + lstm(3 * 32, 96),
+        dense(96, 1),
+        21 * 96 + lstm(2 * 96, 96) + 2 * 96 * 96 + 2 * 96 + 1 + dense(96, 21),
+    ),
+    "nao_rnn": (
+        22,
+        16,
+        16 * 96 + lstm(96, 96),
+        dense(96, 200) + 2 * dense(200, 200) + dense(200, 1),
+        16 * 96 + lstm(2 * 96, 96) + 2 * 96 * 96 + 2 * 96 + 1 + dense(96, 16),
+    ),
+    "nao_ws_cnn": (
+        40,
+        12,
+        12 * 48 + lstm(2 * 48, 96),
+        dense(96, 100) + 2 * dense(100, 100) + dense(100, 1),
+        12 * 96 + lstm(2 * 96, 96) + 2 * 96 * 96 + 2 * 96 + 1 + dense(96, 12),
+    ),
+    "nao_ws_rnn": (
+        22,
+        16,
+        16 * 48 + lstm(2 * 48, 96),
+        dense(96, 200) + 3 * dense(200, 200) + dense(200, 1),
+        16 * 96 + lstm(96, 96) + dense(2 * 96, 96) + dense(96, 16),
+    ),
+    "nao_pytorch_v1": (
+        40,
+        12,
+        12 * 48 + lstm(2 * 48, 96),
+        dense(96, 200) + 2 * dense(200, 200) + dense(200, 1),
+        12 * 96 + lstm(96, 96) + 96 * 96 + 2 * 96 * 96 + dense(96, 12),
+    ),
+    "nao_pytorch_v2": (
+        40,
+        17,
+        17 * 32 + lstm(2 * 32, 64),
+        dense(64, 1),
+        17 * 64 + lstm(64, 64) + 64 * 64 + 2 * 64 * 64 + dense(64, 17),
+    ),
+    "seminas_nasbench101": (
+        27,
+        7,
+        7 * 64 + 2 * lstm(64, 64) + dense(2 * 64, 64),
+        dense(64, 16) + dense(16, 64) + dense(64, 1),
+        7 * 64 + lstm(64, 64) + 64 * 64 + 2 * 64 * 64 + dense(64, 7),
+    ),
+    "seminas_imagenet": (
+        21,
+        8,
+        8 * 16 + 2 * lstm(16, 16) + dense(2 * 16, 16),
+        dense(16, 64) + dense(64, 16) + dense(16, 1),
+        8 * 16 + lstm(16, 16) + 16 * 16 + 2 * 16 * 16 + dense(16, 8),
+    ),
+}
+# The same worked out: so that neither the formulas nor the networks drift.
+TOTALS = {
+    "nao_cnn": 74_784 + 97 + 133_654,
+    "nao_rnn": 75_648 + 100_001 + 132_689,
+    "nao_ws_cnn": 74_688 + 30_001 + 131_917,
+    "nao_ws_rnn": 74_880 + 140_201 + 95_728,
+    "nao_pytorch_v1": 74_688 + 100_001 + 104_076,
+    "nao_pytorch_v2": 33_568 + 65 + 47_505,
+    "seminas_nasbench101": 74_752 + 2_193 + 46_215,
+    "seminas_imagenet": 4_880 + 2_145 + 3_144,
+}
+
+
+def make(name="seminas_imagenet", num_tokens=None):
+    return models.Model(configs.MODELS[name], num_tokens or PUBLISHED[name][0], PUBLISHED[name][1])
+
+
+def init(model, batch=2, seed=0):
+    tokens = jax.random.randint(jax.random.key(seed + 1), (batch, model.num_tokens), 1, model.vocabulary_size)
+    return jax.jit(model.init)(jax.random.key(seed), tokens, models.shift_right(tokens)), tokens
+
+
+class ModelTest(chex.TestCase, parameterized.TestCase):
+    def test_every_published_model_is_counted(self):
+        assert PUBLISHED.keys() == TOTALS.keys() == configs.MODELS.keys()
+
+    @parameterized.named_parameters((name, name) for name in PUBLISHED)
+    def test_sizes_and_shapes(self, name):
+        model = make(name)
+        num_tokens, size, *expected = PUBLISHED[name]
+        blank = jnp.zeros((2, num_tokens), jnp.int32)
+        params = jax.eval_shape(model.init, jax.random.key(0), blank, blank)
+        counts = [
+            sum(int(np.prod(x.shape)) for x in jax.tree.leaves(params["params"][part]))
+            for part in ("encoder", "predictor", "decoder")
+        ]
+        assert counts == expected
+        assert sum(counts) == TOTALS[name]
+        latent, prediction, logits = jax.eval_shape(model.apply, params, blank, blank)
+        steps = num_tokens // model.config.tokens_per_step
+        assert latent.shape == (2, steps, model.config.hidden_size)
+        assert (prediction.shape, logits.shape) == ((2,), (2, num_tokens, size))
+        assert {x.dtype for x in (latent, prediction, logits)} == {jnp.dtype("float32")}
+
+    @parameterized.parameters("nao_cnn", "nao_ws_rnn", "seminas_imagenet")
+    def test_the_parts_by_name_are_the_whole(self, name):
+        model = make(name)
+        params, tokens = init(model)
+        latent, prediction, logits = jax.jit(model.apply)(params, tokens, models.shift_right(tokens))
+        np.testing.assert_allclose(model.apply(params, tokens, method="encode"), latent, atol=1e-5)
+        np.testing.assert_allclose(model.apply(params, latent, method="predict"), prediction, atol=1e-5)
+        again = model.apply(params, latent, models.shift_right(tokens), method="decode")
+        np.testing.assert_allclose(again, logits, atol=1e-5)
+        is_squashed = model.config.has_sigmoid and np.all((prediction > 0) & (prediction < 1))
+        assert is_squashed == model.config.has_sigmoid
+
+    def test_members_of_a_vmap_are_like_each_alone(self):
+        model = make()
+        pairs = [init(model, seed=seed) for seed in range(3)]
+        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *pairs)
+        found = jax.vmap(lambda params, tokens: model.apply(params, tokens, models.shift_right(tokens)))(*stacked)
+        for member, (params, tokens) in enumerate(pairs):
+            alone = model.apply(params, tokens, models.shift_right(tokens))
+            chex.assert_trees_all_close(jax.tree.map(lambda x, at=member: x[at], found), alone, atol=1e-5)
+
+    def test_first_parameters_of_pytorch(self):
+        model = make("seminas_nasbench101")
+        params = init(model)[0]["params"]
+        for values, bound in (
+            (params["encoder"]["forward_weights"], 64**-0.5),
+            (params["encoder"]["forward_biases"], 2 * 64**-0.5),  # the sum of PyTorch's two
+            (params["encoder"]["output_weights"], 128**-0.5),
+            (params["decoder"]["mix_weights"], 128**-0.5),
+            (params["predictor"]["layer1_weights"], 16**-0.5),
+        ):
+            assert 0.8 * bound < np.abs(values).max() <= bound
+        np.testing.assert_allclose(np.std(params["encoder"]["embeddings"]), 1.0, atol=0.1)
+        biases = params["encoder"]["forward_biases"]  # variance of two uniform draws: 2 x bound^2 / 3
+        np.testing.assert_allclose(np.var(biases), 2 / 3 / 64, rtol=0.3)
+
+    def test_first_parameters_of_tensorflow(self):
+        params = init(make("nao_rnn"))[0]["params"]
+        for part in params.values():
+            for name, values in part.items():
+                if name.endswith("biases"):
+                    np.testing.assert_array_equal(values, np.zeros_like(values))
+                elif name != "score_scale":
+                    assert 0.09 < np.abs(values).max() <= 0.1
+
+    def test_the_predictor_sees_no_more_than_the_latent(self):
+        model = make()
+        params, tokens = init(model)
+        one, other = (model.apply(params, tokens, inputs)[:2] for inputs in (tokens, 0 * tokens))
+        chex.assert_trees_all_equal(one, other)
+
+    def test_shift_right(self):
+        tokens = jnp.asarray([[3, 1, 2], [4, 5, 6]])
+        np.testing.assert_array_equal(models.shift_right(tokens), [[0, 3, 1], [0, 4, 5]])
+
+    @parameterized.parameters(
+        ({"num_tokens": 7}, "num_tokens is 7; it must be a multiple of tokens_per_step, 3"),
+        ({"num_tokens": 0}, "num_tokens is 0; it must be a multiple"),
+        ({"vocabulary_size": 1}, "vocabulary_size is 1; besides the start symbol"),
+        ({"config": configs.Model(attention="none")}, "attention is 'none'"),
+    )
+    def test_refusals(self, changes, message):
+        options = {"config": configs.MODELS["nao_cnn"], "num_tokens": 60, "vocabulary_size": 21}
+        with self.assertRaisesRegex(ValueError, message):
+            models.Model(**{**options, **changes})
+
+    def test_latents_have_rows_of_length_one(self):
+        model = make()
+        params, tokens = init(model)
+        latent = model.apply(params, tokens, method="encode")
+        np.testing.assert_allclose(np.linalg.norm(latent, axis=-1), np.ones((2, 21)), rtol=1e-6)
+        np.testing.assert_allclose(np.linalg.norm(encoder.embedding(latent), axis=-1), np.ones(2), rtol=1e-6)
