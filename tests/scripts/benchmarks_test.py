@@ -119,6 +119,7 @@ class NaoControllerTest(parameterized.TestCase):
         )
         assert np.mean(np.asarray(found) == expected.numpy()) > 0.95  # a tie may fall either way
 
+    @pytest.mark.slow
     def test_an_epoch_teaches_both(self):
         model, params, reference = self.both()
         config = dataclasses.replace(self.benchmark.CONFIG, batch_size=4)

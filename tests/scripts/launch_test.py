@@ -1,6 +1,7 @@
 """The commands end to end, on a small table: files, resuming, tables, and what they say of bad input."""
 
 import contextlib
+import dataclasses
 import functools
 import io
 import json
@@ -17,13 +18,20 @@ import numpy as np
 import pytest
 from absl.testing import parameterized
 
+import nao_jax.presets
 from common import run_dir, spaces
+from common.spaces import factory
 from common.tables import table
-from launch import algorithms, baselines, compilation, lanas, progress, study
+from launch import algorithms, baselines, compilation, lanas, nao, progress, study
 
 ROOT = pathlib.Path(__file__).parents[2]
 SIZE = 3**8
 SMALL_LANAS = ("--height=3", "--num_initial=10")
+SMALL_NAO = (
+    *("--num_initial=8", "--num_new=8", "--count=4", "--embedding_size=4", "--hidden_size=4", "--num_members=1"),
+    *("--fit_first=2", "--fit_later=1", "--batch_size=8", "--num_unlabelled=6", "--num_mutated=3"),
+    *("--num_seeds=2", "--num_steps=2", "--num_climbs=1"),
+)
 
 
 @functools.cache
@@ -74,7 +82,7 @@ class SearchCommandTest(CommandTest):
         np.testing.assert_array_equal(history.cost, np.full(budget, 2, np.float32))
         best = int(np.argmax(history.fitness))
         result = self.read(run_dir.RESULT)
-        seconds = result.pop("seconds")
+        seconds, told = result.pop("seconds"), result.pop("diagnostics", {})
         assert result == {
             "protocol": "validation",
             "benchmark": "nasbench_macro",
@@ -95,6 +103,7 @@ class SearchCommandTest(CommandTest):
         assert lines[-1]["seconds"] == pytest.approx(seconds, abs=1e-3)
         curve = np.maximum.accumulate(history.fitness)
         assert [line["best_fitness"] for line in lines] == [float(curve[line["queries"] - 1]) for line in lines]
+        assert told == {name: lines[-1][name] for name in told}
         return history
 
     def test_lanas(self):
@@ -112,6 +121,38 @@ class SearchCommandTest(CommandTest):
         assert config["config"]["num_select"] == 5
         assert config["versions"]["jax"] == jax.__version__
         assert config["device"]["platform"] == "cpu"
+
+    def test_nao(self):
+        output, errors = self.run_command(nao.main, "--budget=16", "--seed=3", "--decoder_dropout=0.5", *SMALL_NAO)
+        history = self.assert_run_is_whole(16, seed=3)
+        assert "nao on nasbench_macro/cifar10" in output
+        assert errors.splitlines()[-1].startswith("nao: 16/16 queries, best ")
+        config = self.read(run_dir.CONFIG)
+        assert (config["command"], config["algorithm"]) == ("nao", "nao")
+        settings = config["config"]
+        assert (settings["fit_first"], settings["num_steps"]) == (2, 2)
+        default = nao_jax.presets.Config()
+        assert settings["learning_rate"] == default.learning_rate
+        # Flags of the networks' settings, which lie deeper:
+        expected = dataclasses.replace(default.model, embedding_size=4, hidden_size=4, decoder_dropout=0.5)
+        assert settings["model"] == dataclasses.asdict(expected)
+        lines = [json.loads(line) for line in (self.workdir / run_dir.METRICS).read_text().splitlines()]
+        # Two rounds at random, of which there is nothing to tell; a fit; a round more.
+        names = {"held_out_pairwise_accuracy", "held_out_kendall_tau", "hamming_distance", "exact_reconstruction"}
+        names |= {"num_held_out", "invalid", "known", "repeated", "new", "filled", "num_filled"}
+        assert [{name for name in names if line[name] is not None} for line in lines[:2]] == [set(), set()]
+        for line in lines[2:]:
+            assert {name for name in names if line[name] is not None} == names
+            assert line["num_held_out"] >= 4
+            assert 0 <= line["exact_reconstruction"] <= 1
+        assert [line["predicted_gain"] for line in lines[:2]] == [[], []]
+        gains = lines[3]["realised_gain"]
+        assert len(gains) == len(lines[3]["predicted_gain"]) == 8 - lines[3]["num_filled"]
+        assert set(gains) <= {float(value) for value in history.fitness[8:] - history.fitness[:8].max()}
+        result = self.read(run_dir.RESULT)
+        assert result["diagnostics"].items() <= lines[-1].items()
+        names |= {"pairwise_accuracy", "kendall_tau", "predicted_gain", "realised_gain"}
+        assert names == result["diagnostics"].keys()
 
     @parameterized.parameters("random", "regularized_evolution", "local_search")
     def test_baselines(self, algorithm):
@@ -181,7 +222,7 @@ class SearchCommandTest(CommandTest):
         (["--flagfile=/nowhere.cfg"], 2, "/nowhere.cfg"),
     )
     def test_bad_common_flags(self, arguments, code, message):
-        for main in (baselines.main, lanas.main, study.main):
+        for main in (baselines.main, lanas.main, nao.main, study.main):
             if main is study.main and "--executor=cloud" in arguments:
                 continue  # no flag of a study: all of it is compiled
             output, errors = self.run_command(main, *arguments, code=code)
@@ -203,6 +244,12 @@ class SearchCommandTest(CommandTest):
         (lanas.main, ["--height=0"], "height is 0; it must be at least 1"),
         (lanas.main, ["--regressor=forest"], "regressor is 'forest'; choose one of ridge, adam"),
         (lanas.main, ["--budget=5"], "budget is 5, below num_initial, 10"),
+        (nao.main, ["--preset=best"], "unknown --preset=best; choose one of nao, nao_cnn"),
+        (nao.main, ["--mse_weight=2"], "mse_weight is 2.0; it must be from 0 to 1"),
+        (nao.main, ["--hidden_size=0"], "hidden_size is 0; it must be at least 1"),
+        (nao.main, ["--attention=none"], "attention is 'none'; choose one of additive, dot, general"),
+        (nao.main, ["--preset=nao_cnn"], "nasbench_macro has 8 tokens an architecture, which tokens_per_step, 3"),
+        (nao.main, ["--num_initial=30", "--budget=29"], "budget is 29, below num_initial, 30"),
         (study.main, ["--algorithms=lanas,best"], "unknown --algorithms=best; choose one of lanas"),
         (study.main, ["--algorithms="], "--algorithms is empty; choose some of lanas"),
         (study.main, ["--num_seeds=0"], "--num_seeds must be at least 1; got 0"),
@@ -228,6 +275,11 @@ class SearchCommandTest(CommandTest):
         for flag in ("budget", "seed", "workdir", "preset", "height", "acquisition", "flagfile"):
             assert f"  --{flag}: " in output
         assert "levels of the tree" in output
+        output, _ = self.run_command(nao.main, "--help")
+        assert "One search with NAO" in output
+        for config in (nao_jax.presets.Config(), nao_jax.presets.Config().model):
+            for field in dataclasses.fields(config):
+                assert (f"  --{field.name}: " in output) == (field.name != "model")
         assert not self.workdir.exists()
 
 
@@ -291,7 +343,8 @@ class StudyCommandTest(CommandTest):
         assert "is of another study: it has {'budget': 60}, now asked for {'budget': 50}" in errors
 
     def test_algorithms_are_listed_by_the_names_of_their_searchers(self):
-        space = spaces.get("convnet")
+        # Six decisions: some read two tokens a step, some three.
+        space = factory.search_space("six", (2,) * 6, size=2**6, describe=str)
         for name, make_searcher in algorithms.ALGORITHMS.items():
             assert make_searcher(space).name == name
 
@@ -306,7 +359,9 @@ class FlagfileTest(parameterized.TestCase):
             lines = path.read_text().splitlines()
             commands = [line for line in lines if line.startswith("#") and f"flagfiles/{path.name}" in line]
             assert len(commands) == 1, path
-            main = {"lanas": lanas.main, "baselines": baselines.main}[commands[0].split("launch.")[1].split()[0]]
+            main = {"lanas": lanas.main, "nao": nao.main, "baselines": baselines.main}[
+                commands[0].split("launch.")[1].split()[0]
+            ]
             errors = io.StringIO()
             with contextlib.redirect_stderr(errors):
                 code = main([f"--flagfile={path}", "--benchmark=nowhere", "--compilation_cache_dir="])
