@@ -19,7 +19,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl import flags
+from absl import app, flags
 from sklearn import ensemble, linear_model
 
 from common import history as histories
@@ -244,3 +244,8 @@ def _different(space, key, count):
     archs = np.asarray(space.sample(key, 2 * count))
     _, first = np.unique(archs, axis=0, return_index=True)
     return jnp.asarray(archs[np.sort(first)[:count]])
+
+
+if __name__ == "__main__":
+    _define_flags()
+    app.run(main)
