@@ -15,21 +15,28 @@ class ReconstructionTest(parameterized.TestCase):
     def test_unseen_cells_of_nasbench201_come_back_whole(self):
         evaluator = synthetic.evaluator(spaces.get("nasbench201"), seed=1)
         config = dataclasses.replace(nao_predictor.RECONSTRUCTION, fit_first=1000)
-        written = nao_predictor.write_back(evaluator, config, num_measured=600, num_unseen=2000, seed=1)
-        assert written.exact >= 0.95
-        assert written.hamming_distance <= 0.1
+        ((exact, distance, _),) = nao_predictor.write_back(
+            evaluator, config, draws=[1], num_measured=600, num_unseen=2000
+        )
+        assert exact >= 0.95
+        assert distance <= 0.1
 
     @pytest.mark.slow
     def test_unseen_pairs_of_cells_come_back_whole(self):
         evaluator = synthetic.evaluator(spaces.get("nao_small"), seed=1)
         config = dataclasses.replace(nao_predictor.RECONSTRUCTION, fit_first=1000)
-        written = nao_predictor.write_back(evaluator, config, num_measured=1000, num_unseen=1000, seed=1)
-        assert written.exact >= 0.9
-        assert written.hamming_distance <= 0.2
+        ((exact, distance, _),) = nao_predictor.write_back(
+            evaluator, config, draws=[1], num_measured=1000, num_unseen=1000
+        )
+        assert exact >= 0.9
+        assert distance <= 0.2
 
+    @pytest.mark.slow
     def test_networks_that_learned_nothing_write_nonsense(self):
         evaluator = synthetic.evaluator(spaces.get("nasbench201"), seed=1)
         config = dataclasses.replace(nao_predictor.RECONSTRUCTION, fit_first=1)
-        written = nao_predictor.write_back(evaluator, config, num_measured=20, num_unseen=200, seed=1)
-        assert written.exact < 0.05
-        assert 3 <= written.hamming_distance <= 6
+        ((exact, distance, _),) = nao_predictor.write_back(
+            evaluator, config, draws=[1], num_measured=20, num_unseen=200
+        )
+        assert exact < 0.05
+        assert 3 <= distance <= 6

@@ -2,15 +2,20 @@ import dataclasses
 import os
 import pathlib
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+import threadpoolctl
 from absl.testing import parameterized
 
 from benchmarks import nao_predictor
 from common import spaces
+from common.evaluators import synthetic
 
+SMALL = dataclasses.replace(nao_predictor.PREDICTION.model, embedding_size=8, hidden_size=8)
 CONFIG = dataclasses.replace(
     nao_predictor.PREDICTION,
-    model=dataclasses.replace(nao_predictor.PREDICTION.model, embedding_size=8, hidden_size=8),
+    model=SMALL,
     fit_first=30,
     num_unlabelled=10,
     num_mutated=5,
@@ -37,24 +42,36 @@ class NaoPredictorTest(parameterized.TestCase):
             # Without ties accuracy and tau say the same.
             np.testing.assert_allclose(rows[0, 1], 2 * rows[0, 0] - 1, atol=0.03)
 
-    def test_ridge_on_features_finds_a_linear_fitness(self):
-        space = spaces.get("lanas_cell")
-        archs = np.asarray(space.canonicalize(space.sample(nao_predictor.jax.random.key(0), 400)))
-        features = np.asarray(space.features(archs))
-        fitness = (features[:, -5] / 10).astype(np.float32)
-        scores = nao_predictor.compare(archs, fitness, draws=[3], num_measured=300, config=CONFIG)
-        assert scores["ridge, features"][0, 0] > 0.98
-        assert scores["ridge, one-hot"][0, 0] < scores["ridge, features"][0, 0]
+    def test_references_find_what_their_inputs_say(self):
+        random = np.random.default_rng(0)
+        inputs = random.normal(size=(300, 5))
+        values = inputs[:, 1] - 2 * inputs[:, 3]
+        for name, (kind, regressor) in nao_predictor.references(0).items():
+            assert name.endswith(kind)
+            with threadpoolctl.threadpool_limits(1):
+                prediction = regressor.fit(inputs[:200], values[:200]).predict(inputs[200:])
+            accuracy, tau = nao_predictor.orders(prediction, jnp.asarray(values[200:], jnp.float32))
+            assert accuracy > (0.99 if name.startswith("ridge") else 0.85)
+            np.testing.assert_allclose(tau, 2 * accuracy - 1, atol=1e-4)
 
     @parameterized.parameters(None, "nowhere")
     def test_a_missing_trace_is_named(self, folder):
         with self.assertRaisesRegex(ValueError, "distributed_trace.npz: give --data_dir, or set NAS_DATA_DIR"):
             nao_predictor.read_trace(folder)
 
-    def test_different_architectures(self):
+    def test_each_draw_is_another_one(self):
+        evaluator = synthetic.evaluator(spaces.get("nasbench201"))
+        config = dataclasses.replace(nao_predictor.RECONSTRUCTION, model=SMALL, fit_first=2)
+        written = nao_predictor.write_back(evaluator, config, draws=[0, 0, 1], num_measured=10, num_unseen=20)
+        assert written.shape == (3, 3)
+        assert np.all((written[:, :2] >= 0) & (written[:, :2] <= [1, 6]))
+        np.testing.assert_array_equal(written[0, :2], written[1, :2])
+        assert not np.array_equal(written[0, :2], written[2, :2])
+
+    def test_architectures_drawn_are_canonical_and_different(self):
         for name in ("nasbench201", "nao_small"):
-            evaluator = nao_predictor.synthetic.evaluator(spaces.get(name))
-            config = dataclasses.replace(nao_predictor.RECONSTRUCTION, fit_first=2)
-            written = nao_predictor.write_back(evaluator, config, num_measured=10, num_unseen=20, seed=0)
-            assert 0 <= written.exact <= 1
-            assert 0 <= written.hamming_distance <= spaces.get(name).legal_tokens.shape[0]
+            evaluator = nao_predictor.evaluator_of("nao_small", None)
+            assert evaluator.space.name == "nao_small"
+            archs = np.asarray(nao_predictor.different(spaces.get(name), jax.random.key(0), 50))
+            assert len(np.unique(archs, axis=0)) == 50
+            np.testing.assert_array_equal(spaces.get(name).canonicalize(jnp.asarray(archs)), archs)
