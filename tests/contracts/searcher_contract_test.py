@@ -33,7 +33,7 @@ SEARCHERS = {  # name: space -> types.Searcher, as small as it may be
     "seminas": functools.partial(nao.searcher, config=_SMALL_SEMINAS, name="seminas"),
 }
 # Searchers that take long to compile: parts of the names of their tests with a program of their own.
-SLOW = {"nao": ("huge", "last_architectures", "all_of_it", "one_trace", "vmap"), "seminas": ("",)}
+SLOW = {"nao": ("",), "seminas": ("",)}
 SPACES = {
     "convnet": spaces.get("convnet"),  # 1,364 networks, not every row is canonical
     "huge": factory.search_space("huge", (6,) * 20, size=6**20, describe=str),  # too large to list

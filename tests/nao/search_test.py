@@ -165,6 +165,7 @@ class ProposeTest(chex.TestCase):
         np.testing.assert_allclose(state.predicted[20:][is_told[20:]], expected[is_told[20:]], rtol=1e-5)
 
 
+@pytest.mark.slow
 class DriversTest(chex.TestCase):
     def test_both_drivers_give_the_same_history_in_one_trace_each(self):
         ran = rounds()[-1][1]
