@@ -1,0 +1,141 @@
+"""Architectures as plain records of names, from which networks, drawings, texts and rows are made.
+
+A row of a search space is a genotype written in the numbers of that space; a published cell that no space
+holds is a genotype too. Records are frozen and hashable, so that they can be attributes of Flax modules and
+keys of caches. They say nothing of widths and depths, which belong to the network built from them.
+"""
+
+import dataclasses
+from typing import NamedTuple
+
+NUM_INPUTS = 2  # states 0 and 1 of a cell: the outputs of the cell before the previous one, and of the previous one
+
+
+class Branch(NamedTuple):
+    """One operation on one state of a cell.
+
+    Attributes:
+      operation: its name, such as `sep_conv_3x3`.
+      state: what it reads: 0 and 1 are the inputs of the cell, i + 2 is node i.
+    """
+
+    operation: str
+    state: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """A convolutional cell: nodes that add up their branches.
+
+    Attributes:
+      nodes: of each node its branches, which read the cell's inputs and earlier nodes.
+      output: the states that the cell puts out side by side, in rising order.
+    """
+
+    nodes: tuple[tuple[Branch, ...], ...]
+    output: tuple[int, ...]
+
+    def __post_init__(self):
+        """Refuses a cell that cannot be computed."""
+        for node, branches in enumerate(self.nodes):
+            if not branches:
+                raise ValueError(f"node {node} has no branches; each node adds up at least one")
+            for at, branch in enumerate(branches):
+                if not 0 <= branch.state < node + NUM_INPUTS:
+                    raise ValueError(
+                        f"node {node}, branch {at} reads state {branch.state}; allowed are 0 to {node + NUM_INPUTS - 1}, "
+                        f"the states before its own"
+                    )
+        last = len(self.nodes) + NUM_INPUTS - 1
+        if not self.output or list(self.output) != sorted(set(self.output)) or not 0 <= self.output[-1] <= last:
+            raise ValueError(f"output must be different states from 0 to {last} in rising order; got {self.output}")
+
+
+def loose_ends(nodes: tuple[tuple[Branch, ...], ...]) -> tuple[int, ...]:
+    """Returns the states of a cell that no branch reads, in rising order, the inputs 0 and 1 among them."""
+    read = {branch.state for branches in nodes for branch in branches}
+    return tuple(state for state in range(len(nodes) + NUM_INPUTS) if state not in read)
+
+
+@dataclasses.dataclass(frozen=True)
+class CellGenotype:
+    """The two cells that a convolutional network stacks."""
+
+    normal: Cell
+    reduction: Cell
+
+
+class RecurrentNode(NamedTuple):
+    """A node of a recurrent cell.
+
+    Attributes:
+      activation: its name, such as `tanh`.
+      state: what it reads: 0 is the cell's first state, i is node i, counted from 1.
+    """
+
+    activation: str
+    state: int
+
+
+@dataclasses.dataclass(frozen=True)
+class RecurrentGenotype:
+    """A recurrent cell.
+
+    Attributes:
+      nodes: node 1, 2, ..., each of which reads an earlier state.
+      output: the states whose mean the cell puts out, in rising order.
+    """
+
+    nodes: tuple[RecurrentNode, ...]
+    output: tuple[int, ...]
+
+    def __post_init__(self):
+        """Refuses a cell that cannot be computed."""
+        for at, node in enumerate(self.nodes, start=1):
+            if not 0 <= node.state < at:
+                raise ValueError(f"node {at} reads state {node.state}; allowed are 0 to {at - 1}, the states before it")
+        last = len(self.nodes)
+        if not self.output or list(self.output) != sorted(set(self.output)) or not 0 <= self.output[-1] <= last:
+            raise ValueError(f"output must be different states from 0 to {last} in rising order; got {self.output}")
+
+
+@dataclasses.dataclass(frozen=True)
+class ChainGenotype:
+    """A network that is a chain of blocks, such as a mobile network of inverted residuals.
+
+    Attributes:
+      stages: the names of the blocks of each stage, such as `mb6_k5`; left-out blocks are left out.
+      resolution: height and width of the images in pixels, where the genotype says, else None.
+    """
+
+    stages: tuple[tuple[str, ...], ...]
+    resolution: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class GraphGenotype:
+    """A cell whose operations stand at the vertices of a graph, as in NAS-Bench-101.
+
+    Attributes:
+      operations: of each vertex its name; the first is `input`, the last `output`.
+      edges: (from, to) pairs of vertices, from < to, in rising order.
+    """
+
+    operations: tuple[str, ...]
+    edges: tuple[tuple[int, int], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class EdgeGenotype:
+    """A cell whose operations stand at the edges of a graph, as in NAS-Bench-201.
+
+    Attributes:
+      num_states: states of the cell; 0 is its input, the last one its output.
+      edges: (from, to, operation), from < to, in the order of the published text.
+    """
+
+    num_states: int
+    edges: tuple[tuple[int, int, str], ...]
+
+
+Genotype = CellGenotype | RecurrentGenotype | ChainGenotype | GraphGenotype | EdgeGenotype
