@@ -41,10 +41,11 @@ class Cell:
             if not branches:
                 raise ValueError(f"node {node} has no branches; each node adds up at least one")
             for at, branch in enumerate(branches):
-                if not 0 <= branch.state < node + NUM_INPUTS:
+                own = node + NUM_INPUTS
+                if not 0 <= branch.state < own:
                     raise ValueError(
-                        f"node {node}, branch {at} reads state {branch.state}; allowed are 0 to {node + NUM_INPUTS - 1}, "
-                        f"the states before its own"
+                        f"node {node}, branch {at} reads state {branch.state}; allowed are 0 to {own - 1}, before "
+                        f"its own, which is {own}"
                     )
         last = len(self.nodes) + NUM_INPUTS - 1
         if not self.output or list(self.output) != sorted(set(self.output)) or not 0 <= self.output[-1] <= last:
