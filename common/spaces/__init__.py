@@ -4,11 +4,13 @@ from common import types
 from common.spaces import (
     convnet,
     lanas_cell,
+    lanas_oneshot,
     nao_cnn,
     nao_rnn,
     nasbench101,
     nasbench201,
     nasbench_macro,
+    ofa_mobile,
     seminas_mobile,
 )
 
@@ -17,11 +19,13 @@ SPACES: dict[str, types.SearchSpace] = {
     for space in (
         convnet.space(),
         lanas_cell.space(),
+        lanas_oneshot.space(),
         *map(nao_cnn.space, nao_cnn.OPERATIONS),
         nao_rnn.space(),
         nasbench101.space(),
         nasbench201.space(),
         nasbench_macro.space(),
+        ofa_mobile.space(),
         seminas_mobile.space(),
     )
 }

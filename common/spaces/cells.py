@@ -69,18 +69,21 @@ def search_space(
     name: str,
     layout: Layout,
     *,
+    size: int | None = None,
+    is_valid: Callable[[chex.Array], chex.Array] | None = None,
     tokens: Callable[[chex.Array], chex.Array] | None = None,
     from_tokens: Callable[[chex.Array], chex.Array] | None = None,
     legal_tokens: np.ndarray | None = None,
 ) -> types.SearchSpace:
-    """Returns the space of a layout; its tokens are by default those of `branch_tokens`."""
+    """Returns the space of a layout; by default all its rows are valid and its tokens those of `branch_tokens`."""
     if tokens is None:
         tokens, from_tokens, legal_tokens = branch_tokens(layout)
     return factory.search_space(
         name,
         layout.num_choices,
-        size=layout.num_networks(),
+        size=layout.num_networks() if size is None else size,
         describe=lambda arch: describe(layout, arch),
+        is_valid=is_valid,
         canonicalize=lambda archs: canonicalize(layout, archs),
         features=lambda archs: features(layout, archs),
         tokens=tokens,
