@@ -14,7 +14,6 @@ image's forward pass).
 
 import dataclasses
 import functools
-import hashlib
 import pathlib
 import time
 from collections.abc import Callable
@@ -25,14 +24,12 @@ import jax.flatten_util
 import jax.numpy as jnp
 import numpy as np
 import optax
-from sklearn import datasets
 
 from common import spaces
+from common.datasets import digits
 from common.networks import convnet
 from common.tables import table
 
-_SHA256 = "87ff0c9e40dc7e2c0e34e7257799c2e3f3aec1a016363bb11cad869ec428a826"
-_NUM_IMAGES = 1797
 _CHUNK = 64  # networks trained between two savings
 
 
@@ -112,11 +109,8 @@ def load_data(settings: Settings) -> tuple[Images, Images, Images]:
     Raises:
       ValueError: if scikit-learn's images are not those expected.
     """
-    pixels, labels = datasets.load_digits(return_X_y=True)
-    found = hashlib.sha256(pixels.astype(np.uint8).tobytes() + labels.astype(np.uint8).tobytes()).hexdigest()
-    if found != _SHA256:
-        raise ValueError(f"sklearn.datasets.load_digits gave other images: SHA-256 {found}, expected {_SHA256}")
-    pixels = np.moveaxis(pixels.reshape(-1, 8, 8), 0, -1).astype(np.float32)
+    levels, labels = digits.read()
+    pixels = np.moveaxis(levels, 0, -1).astype(np.float32)
     labels = (labels == np.arange(10)[:, None]).astype(np.float32)
     parts = split(settings)
     seen = pixels[..., parts[0]]
@@ -126,8 +120,7 @@ def load_data(settings: Settings) -> tuple[Images, Images, Images]:
 
 def split(settings: Settings) -> list[np.ndarray]:
     """Returns which images are for training, validation and test: three arrays of distinct numbers."""
-    order = np.asarray(jax.random.permutation(jax.random.key(0), _NUM_IMAGES))
-    return np.split(order, [settings.num_train, settings.num_train + settings.num_validation])
+    return np.split(digits.shuffled(), [settings.num_train, settings.num_train + settings.num_validation])
 
 
 def draw_batches(settings: Settings, train: Images) -> Images:
@@ -222,7 +215,7 @@ def _to_table(settings, archs, columns):
         benchmark="digits_convnet",
         space="convnet",
         datasets={"digits": {"validation": "validation", "test": "test", "cost": "train_seconds"}},
-        source=f"scikit-learn's load_digits (UCI, optical recognition of handwritten digits), SHA-256 {_SHA256}",
+        source=f"scikit-learn's load_digits (UCI, optical recognition of handwritten digits), SHA-256 {digits.SHA256}",
         licence="Apache-2.0",
         notes=f"Trained by common/tables/digits_convnet.py with {settings}.",
     )

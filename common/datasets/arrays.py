@@ -1,0 +1,72 @@
+"""Datasets in one NumPy file: MNIST as commonly passed around, and any file of a user's own.
+
+The arrays are called as in `mnist.npz`: x_train (images, uint8, [N, H, W] or [N, H, W, C]), y_train (labels,
+integers, [N] or [N, 1]), x_test and y_test; or train_images, train_labels, test_images and test_labels.
+num_classes (one integer) may stand beside them; without it, there are as many classes as the largest label says.
+"""
+
+import os
+import pathlib
+import zipfile
+import zlib
+
+import numpy as np
+
+from common.datasets import records
+
+SUFFIX = ".npz"
+NAMES = (
+    ("x_train", "y_train", "x_test", "y_test"),
+    ("train_images", "train_labels", "test_images", "test_labels"),
+)
+_BROKEN = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
+
+
+def load_mnist(data_dir: str | os.PathLike | None = None) -> records.Dataset:
+    """Returns MNIST, from `mnist.npz` in `data_dir` or in its folder mnist.
+
+    Raises:
+      ValueError: if there is no such file, or it is not sound.
+    """
+    advice = "get mnist.npz (arrays x_train, y_train, x_test, y_test; Keras has one) and give its folder as --data_dir"
+    if data_dir is None:
+        raise ValueError(f"dataset mnist does not ship with the package: {advice}")
+    paths = [pathlib.Path(data_dir, "mnist.npz"), pathlib.Path(data_dir, "mnist", "mnist.npz")]
+    found = next((path for path in paths if path.is_file()), None)
+    if found is None:
+        raise ValueError(f"no file of dataset mnist; looked for {', '.join(map(str, paths))}; {advice}")
+    return load_file(found, name="mnist", num_classes=10)
+
+
+def load_file(path: str | os.PathLike, *, name: str | None = None, num_classes: int | None = None) -> records.Dataset:
+    """Returns the dataset of an npz file.
+
+    Args:
+      path: the file.
+      name: of the dataset; by default the file's, without its suffix.
+      num_classes: by default as the file says.
+
+    Raises:
+      ValueError: if there is no such file, or it is not sound.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise ValueError(f"no file at {path}; want an {SUFFIX} file with the arrays {', '.join(NAMES[0])}")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            present = set(file.files)
+            names = next((names for names in NAMES if present.issuperset(names)), None)
+            arrays = [file[key] for key in names] if names else []
+            stated = file["num_classes"] if "num_classes" in present else None
+    except _BROKEN as error:
+        raise ValueError(f"cannot read {path}, is it damaged? {error}") from error
+    if names is None:
+        allowed = " or ".join(", ".join(one) for one in NAMES)
+        raise ValueError(f"{path} has the arrays {', '.join(sorted(present)) or 'of no name'}; want {allowed}")
+    if num_classes is None and stated is not None:
+        if stated.shape or not np.issubdtype(stated.dtype, np.integer) or stated < 1:
+            raise ValueError(f"num_classes of {path} is {stated!r}; want one integer above 0")
+        num_classes = int(stated)
+    return records.make(
+        name or path.stem, tuple(arrays[:2]), tuple(arrays[2:]), source=str(path), num_classes=num_classes
+    )

@@ -1,0 +1,64 @@
+"""Datasets of images by name. A new source is one file and one line in `DATASETS`.
+
+Such a dataset fits into memory whole, as uint8 arrays; ImageNet is read as a stream (`common.datasets.streams`).
+"""
+
+import os
+import pathlib
+from collections.abc import Callable
+
+import chex
+import jax
+import numpy as np
+
+from common.datasets import arrays, digits, records
+
+Split = records.Split
+Dataset = records.Dataset
+
+DATASETS: dict[str, Callable[[str | os.PathLike | None], Dataset]] = {
+    "digits": digits.load,
+    "mnist": arrays.load_mnist,
+}
+
+
+def load(name: str, data_dir: str | os.PathLike | None = None) -> Dataset:
+    """Returns a dataset.
+
+    Args:
+      name: a key of `DATASETS`, or an npz file (see `common.datasets.arrays`), taken from `data_dir` where it is
+        given and the file is there.
+      data_dir: the folder of prepared datasets; `digits` needs none.
+
+    Raises:
+      ValueError: if there is no such dataset or file, or it is not sound.
+    """
+    if name.endswith(arrays.SUFFIX):
+        inside = pathlib.Path(data_dir or ".", name)
+        return arrays.load_file(inside if inside.is_file() else name)
+    if name not in DATASETS:
+        names = ", ".join(sorted(DATASETS))
+        raise ValueError(f"unknown dataset {name!r}; choose one of {names}, or give a file FILE{arrays.SUFFIX}")
+    return DATASETS[name](data_dir)
+
+
+def hold_out(split: Split, count: int, *, key: chex.PRNGKey) -> tuple[Split, Split]:
+    """Sets some images aside, drawn uniformly without replacement.
+
+    Args:
+      split: images to draw from.
+      count: how many; at least one remains.
+      key: decides which.
+
+    Returns:
+      (what remains, what was drawn), each in the order it had.
+
+    Raises:
+      ValueError: if there are not more than `count` images.
+    """
+    if not 0 <= count < len(split.labels):
+        raise ValueError(f"cannot hold out {count} of {len(split.labels)} images; want 0 to {len(split.labels) - 1}")
+    order = np.asarray(jax.random.permutation(key, len(split.labels)))
+    parts = np.sort(order[count:]), np.sort(order[:count])
+    rest, held_out = (Split(images=split.images[part], labels=split.labels[part]) for part in parts)
+    return rest, held_out

@@ -1,0 +1,235 @@
+"""Random changes to training images, and their normalisation, as part of the compiled step.
+
+Images come as bytes and leave as float32. The order is that of the published code: crop, flip, AutoAugment,
+normalise, cutout; then batches are mixed. Every random choice is drawn first (`draw_...`) and applied by a
+function of its own, so each can be checked alone.
+
+Papers: cutout (arXiv:1708.04552), AutoAugment (arXiv:1805.09501), mixup (arXiv:1710.09412), CutMix
+(arXiv:1905.04899).
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Annotated
+
+import chex
+import jax
+import jax.numpy as jnp
+
+CUTOUTS = ("none", "centre", "corner")
+NORMALIZATIONS = ("channel", "image")
+MIXINGS = ("none", "mixup", "cutmix")
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """What is done to training images. The defaults are those of NAONet in PyTorch, on CIFAR."""
+
+    crop_padding: Annotated[int, "black pixels put around an image before it is cropped to its size; 0: no crop"] = 4
+    flip: Annotated[bool, "whether half of the images are mirrored, left to right"] = True
+    cutout: Annotated[
+        str,
+        "a square set to 0 after normalisation: none, centre (uniform centre, clipped on all sides: PyTorch), "
+        "corner (uniform top left corner, clipped at the bottom and the right: TensorFlow)",
+    ] = "centre"
+    cutout_size: Annotated[int, "its side, in pixels"] = 16
+    normalization: Annotated[
+        str, "channel (the training set's mean and deviation of each channel), image (each image's own)"
+    ] = "channel"
+    mixing: Annotated[str, f"how images of a batch are mixed, with their labels: {', '.join(MIXINGS)}"] = "none"
+    mixing_beta: Annotated[float, "shares are drawn from Beta(mixing_beta, mixing_beta)"] = 1.0
+    mixing_probability: Annotated[float, "of each mix, for each image"] = 1.0
+    num_mixes: Annotated[int, "how often an image is mixed with another, one mix after the other"] = 1
+
+    def __post_init__(self):
+        """Refuses what makes no sense."""
+        for name, allowed in (("cutout", CUTOUTS), ("normalization", NORMALIZATIONS), ("mixing", MIXINGS)):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} = {getattr(self, name)!r} is unknown; choose one of {', '.join(allowed)}")
+        for name, least in (("crop_padding", 0), ("cutout_size", 1), ("num_mixes", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}; got {getattr(self, name)}")
+        if not self.mixing_beta > 0:
+            raise ValueError(f"mixing_beta must be above 0; got {self.mixing_beta}")
+        if not 0 <= self.mixing_probability <= 1:
+            raise ValueError(f"mixing_probability must be from 0 to 1; got {self.mixing_probability}")
+
+
+# Published settings, and `none` and `digits` of our own.
+PRESETS: dict[str, Config] = {
+    "none": Config(crop_padding=0, flip=False, cutout="none"),
+    "digits": Config(crop_padding=1, flip=False, cutout="none"),
+    "standard": Config(cutout="none"),
+    "naonet": Config(),
+    "naonet_tensorflow": Config(cutout="corner", normalization="image"),
+}
+
+
+def augment(
+    key: chex.PRNGKey, images: chex.Array, config: Config, mean: Sequence[float], std: Sequence[float]
+) -> chex.Array:
+    """Returns a batch as a network sees it in training.
+
+    Args:
+      key: decides everything random.
+      images: uint8[B, H, W, C].
+      config: what is done.
+      mean: of each channel, of pixels / 255.
+      std: the same.
+
+    Returns:
+      float32[B, H, W, C].
+    """
+    chex.assert_rank(images, 4)
+    batch_size, height, width, _ = images.shape
+    crop_key, flip_key, cutout_key = jax.random.split(key, 3)
+    if config.crop_padding:
+        images = crop(images, draw_crops(crop_key, batch_size, config.crop_padding), config.crop_padding)
+    if config.flip:
+        images = flip(images, jax.random.bernoulli(flip_key, shape=(batch_size,)))
+    values = normalize(images, mean, std, normalization=config.normalization)
+    if config.cutout != "none":
+        values = cut_out(values, draw_squares(cutout_key, batch_size, (height, width), config))
+    return values
+
+
+def normalize(
+    images: chex.Array, mean: Sequence[float], std: Sequence[float], *, normalization: str = "channel"
+) -> chex.Array:
+    """Returns images as a network sees them outside training.
+
+    Args:
+      images: uint8[B, H, W, C].
+      mean: of each channel, of pixels / 255.
+      std: the same.
+      normalization: "channel": (pixels / 255 - mean) / std; "image": see `standardize`, mean and std do not matter.
+
+    Returns:
+      float32[B, H, W, C].
+    """
+    if normalization == "image":
+        return standardize(images)
+    mean, std = (jnp.asarray(values, jnp.float32)[None, None, None] for values in (mean, std))
+    return (images.astype(jnp.float32) / 255 - mean) / std
+
+
+def standardize(images: chex.Array) -> chex.Array:
+    """Returns images of mean 0 and deviation 1 each, as `tf.image.per_image_standardization` does.
+
+    The deviation, in units of pixel values, is taken to be 1 / sqrt(H W C) at least: an image of one colour gives 0.
+    """
+    values = images.astype(jnp.float32)
+    axes = (1, 2, 3)
+    num_values = values[0].size
+    mean = jnp.mean(values, axis=axes, keepdims=True)
+    deviation = jnp.std(values, axis=axes, keepdims=True)
+    return (values - mean) / jnp.maximum(deviation, num_values**-0.5)
+
+
+def draw_crops(key: chex.PRNGKey, batch_size: int, padding: int) -> chex.Array:
+    """Returns int32[B, 2], the row and column of each crop's top left corner in the padded image."""
+    return jax.random.randint(key, (batch_size, 2), 0, 2 * padding + 1)
+
+
+def crop(images: chex.Array, corners: chex.Array, padding: int) -> chex.Array:
+    """Puts `padding` zeros around every image and cuts its size out again, at `corners` (int32[B, 2])."""
+    padded = jnp.pad(images, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+    size = images.shape[1:]
+
+    def cut(image, corner):
+        return jax.lax.dynamic_slice(image, (corner[0], corner[1], 0), size)
+
+    return jax.vmap(cut)(padded, corners)
+
+
+def flip(images: chex.Array, is_flipped: chex.Array) -> chex.Array:
+    """Mirrors the images where `is_flipped` (bool[B]), left to right."""
+    return jnp.where(is_flipped[:, None, None, None], images[:, :, ::-1], images)
+
+
+def draw_squares(key: chex.PRNGKey, batch_size: int, image_size: tuple[int, int], config: Config) -> chex.Array:
+    """Returns int32[B, 2, 2]: of each image's square, first and last + 1 of its (rows, columns), unclipped."""
+    at = jax.random.randint(key, (batch_size, 2), 0, jnp.array(image_size)[None])
+    half = config.cutout_size // 2
+    first, last = (at - half, at + half) if config.cutout == "centre" else (at, at + config.cutout_size)
+    return jnp.stack([first, last], axis=2)
+
+
+def cut_out(values: chex.Array, boxes: chex.Array) -> chex.Array:
+    """Sets `values` (float32[B, H, W, C]) to 0 inside `boxes` (int32[B, 2, 2], see `draw_squares`)."""
+    return jnp.where(is_inside(boxes, values.shape[1:3])[..., None], 0.0, values)
+
+
+def is_inside(boxes: chex.Array, image_size: tuple[int, int]) -> chex.Array:
+    """Returns bool[B, H, W]: which pixels lie in each image's box (int32[B, 2, 2])."""
+    rows, columns = (
+        (jnp.arange(size)[None] >= boxes[:, axis, :1]) & (jnp.arange(size)[None] < boxes[:, axis, 1:])
+        for axis, size in enumerate(image_size)
+    )
+    return rows[:, :, None] & columns[:, None, :]
+
+
+def mix(key: chex.PRNGKey, images: chex.Array, targets: chex.Array, config: Config) -> tuple[chex.Array, chex.Array]:
+    """Mixes images of a batch, and their targets in the same shares.
+
+    The partners of each mix are a permutation of the batch as it came, unmixed. (LaNet's code draws them from the
+    whole training set.)
+
+    Args:
+      key: decides everything random.
+      images: float32[B, H, W, C].
+      targets: float32[B, K], distributions over classes.
+      config: what is done.
+
+    Returns:
+      (images, targets) of the same shapes.
+    """
+    if config.mixing == "none":
+        return images, targets
+    mixed, mixed_targets = images, targets
+    for mix_key in jax.random.split(key, config.num_mixes):
+        partner_key, coin_key, share_key, box_key = jax.random.split(mix_key, 4)
+        partners = jax.random.permutation(partner_key, images.shape[0])
+        is_mixed = jax.random.bernoulli(coin_key, config.mixing_probability, (images.shape[0],))
+        shares = jax.random.beta(share_key, config.mixing_beta, config.mixing_beta, (images.shape[0],))
+        if config.mixing == "mixup":
+            shares = jnp.where(is_mixed, shares, 1.0)
+            mixed = blend(mixed, images[partners], shares)
+        else:
+            boxes = draw_boxes(box_key, shares, images.shape[1:3])
+            boxes = jnp.where(is_mixed[:, None, None], boxes, 0)
+            mixed, shares = paste(mixed, images[partners], boxes)
+        mixed_targets = blend(mixed_targets, targets[partners], shares)
+    return mixed, mixed_targets
+
+
+def blend(values: chex.Array, others: chex.Array, shares: chex.Array) -> chex.Array:
+    """Returns shares * values + (1 - shares) * others, with a share (float32[B]) for each row of the batch."""
+    shares = shares.reshape(-1, *[1] * (values.ndim - 1))
+    return shares * values + (1 - shares) * others
+
+
+def draw_boxes(key: chex.PRNGKey, shares: chex.Array, image_size: tuple[int, int]) -> chex.Array:
+    """Returns boxes that leave about `shares` (float32[B]) of an image uncovered, with a uniform centre.
+
+    Their sides are those of the image times sqrt(1 - share), rounded down to even numbers of pixels. They may
+    reach beyond the image, so that less is covered.
+
+    Returns:
+      int32[B, 2, 2]: first and last + 1 of the (rows, columns).
+    """
+    size = jnp.array(image_size)[None]
+    centres = jax.random.randint(key, (shares.shape[0], 2), 0, size)
+    halves = (size * jnp.sqrt(1 - shares)[:, None]).astype(jnp.int32) // 2
+    return jnp.stack([centres - halves, centres + halves], axis=2)
+
+
+def paste(images: chex.Array, others: chex.Array, boxes: chex.Array) -> tuple[chex.Array, chex.Array]:
+    """Puts what `others` (float32[B, H, W, C]) show inside `boxes` (int32[B, 2, 2]) over the images.
+
+    Returns:
+      (images, float32[B]: the share of the pixels that each image kept).
+    """
+    is_pasted = is_inside(boxes, images.shape[1:3])
+    shares = jnp.mean(~is_pasted, axis=(1, 2), dtype=jnp.float32)
+    return jnp.where(is_pasted[..., None], others, images), shares
