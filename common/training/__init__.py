@@ -1,0 +1,1 @@
+"""Training of networks for classification: steps, loops, schedules, checkpoints."""

@@ -1,0 +1,78 @@
+"""What is minimised: cross-entropy with soft targets, that of the auxiliary head, and an L2 penalty."""
+
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from common.networks import logits as logits_lib
+from common.training import config as configs
+
+Params = Any
+
+
+def smooth(targets: chex.Array, label_smoothing: float) -> chex.Array:
+    """Returns float32[B, K] targets of which a share is spread evenly over all K classes (arXiv:1512.00567)."""
+    return (1.0 - label_smoothing) * targets + label_smoothing / targets.shape[-1]
+
+
+def cross_entropy(logits: chex.Array, targets: chex.Array) -> chex.Array:
+    """Returns float32[B], the cross-entropy of each row.
+
+    Args:
+      logits: float32[B, K].
+      targets: float32[B, K], distributions: rows add up to 1.
+    """
+    chex.assert_equal_shape([logits, targets])
+    return -jnp.sum(targets * jax.nn.log_softmax(logits), axis=-1)
+
+
+def classification(logits: logits_lib.Logits, targets: chex.Array, config: configs.Loss) -> chex.Array:
+    """Returns float32[], the mean loss of a batch with that of the auxiliary head, if there is one.
+
+    Args:
+      logits: of the network.
+      targets: float32[B, K], distributions.
+      config: see `config.Loss`.
+    """
+    targets = smooth(targets, config.label_smoothing)
+    loss = jnp.mean(cross_entropy(logits.main, targets))
+    if logits.auxiliary is not None:
+        loss += config.auxiliary_weight * jnp.mean(cross_entropy(logits.auxiliary, targets))
+    return loss
+
+
+def penalty(params: Params, is_decayed: Params, config: configs.Optimizer) -> chex.Array:
+    """Returns float32[], the L2 penalty that is part of the loss; zero if it enters the gradient instead.
+
+    Args:
+      params: of the network.
+      is_decayed: a bool for each of them, see `is_decayed`.
+      config: see `config.Optimizer`.
+    """
+    if config.decay == "gradient" or not config.weight_decay:
+        return jnp.float32(0.0)
+    factor = config.weight_decay * (0.5 if config.decay == "half_square" else 1.0)
+    squares = jax.tree.map(lambda p, decayed: jnp.sum(jnp.square(p)) if decayed else 0.0, params, is_decayed)
+    return factor * sum(jax.tree.leaves(squares), start=jnp.float32(0.0))
+
+
+def is_decayed(params: Params, batch_stats: Params, config: configs.Optimizer) -> Params:
+    """Returns a bool for each parameter: whether the L2 penalty covers it.
+
+    A parameter belongs to batch normalisation where its module has running statistics.
+
+    Args:
+      params: of the network, or their shapes.
+      batch_stats: of the network, or their shapes.
+      config: see `config.Optimizer`.
+    """
+    normalised = {_module(path) for path, _ in jax.tree_util.tree_flatten_with_path(batch_stats)[0]}
+    return jax.tree_util.tree_map_with_path(
+        lambda path, _: config.decay_batch_norm or _module(path) not in normalised, params
+    )
+
+
+def _module(path):
+    return tuple(entry.key for entry in path[:-1])

@@ -1,0 +1,76 @@
+"""What training has come to: everything that is needed to go on, to the bit."""
+
+from typing import Any, NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+import optax
+
+
+@chex.dataclass(frozen=True)
+class State:
+    """The state of a training run.
+
+    No key is part of it: the randomness of step t follows from (key, t), that of epoch e from (key, e).
+
+    Attributes:
+      step: int32[], steps done.
+      params: of the network.
+      batch_stats: running statistics of the network; {} where it has none.
+      opt_state: of the optimizer.
+      average: {"params", "batch_stats"}, their moving averages, or None where none are kept.
+    """
+
+    step: chex.Array
+    params: Any
+    batch_stats: Any
+    opt_state: Any
+    average: Any
+
+
+class Keys(NamedTuple):
+    """The keys of a training run: of the first weights, of the steps, and of the order of the images."""
+
+    init: chex.PRNGKey
+    step: chex.PRNGKey
+    order: chex.PRNGKey
+
+
+def keys(key: chex.PRNGKey) -> Keys:
+    """Returns the keys of the run that `key` decides."""
+    return Keys(*jax.random.split(key, 3))
+
+
+def create(variables: Any, optimizer: optax.GradientTransformation, *, has_average: bool) -> State:
+    """Returns the state before the first step.
+
+    Args:
+      variables: collections "params" and, where there are running statistics, "batch_stats".
+      optimizer: see `optimizers.sgd`.
+      has_average: whether moving averages are kept; they start at the first weights.
+    """
+    params, batch_stats = variables["params"], variables.get("batch_stats", {})
+    average = None
+    if has_average:  # copies: a loop that uses a state up must not be given one buffer twice
+        average = jax.tree.map(jnp.copy, {"params": params, "batch_stats": batch_stats})
+    return State(
+        step=jnp.int32(0), params=params, batch_stats=batch_stats, opt_state=optimizer.init(params), average=average
+    )
+
+
+def variables(state: State) -> Any:
+    """Returns the collections of the network as last trained."""
+    return {"params": state.params, "batch_stats": state.batch_stats}
+
+
+def averaged(state: State) -> Any:
+    """Returns the collections to evaluate: the moving averages where they are kept, else those last trained."""
+    return variables(state) if state.average is None else state.average
+
+
+def update_average(average: Any, new: Any, decay: float) -> Any:
+    """Returns decay * average + (1 - decay) * new, leaf by leaf; None stays None."""
+    if average is None:
+        return None
+    return jax.tree.map(lambda old, value: decay * old + (1.0 - decay) * value, average, new)

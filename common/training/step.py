@@ -1,0 +1,190 @@
+"""One step of training and of evaluation, for any network that maps images to logits.
+
+A network is a Linen module (or anything with its `init` and `apply`) that is called with
+
+  images float32[B, H, W, C], train=bool, progress=float32[] in [0, 1]  ->  Logits
+
+with the collections "params" and "batch_stats" and, while it trains, the random streams "dropout" and
+"drop_path". `progress` is the fraction of training done, on which the drop-path ramp depends.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+import optax
+
+from common.training import config as configs
+from common.training import losses, optimizers, schedules
+from common.training import state as states
+
+TOP = 5
+
+
+class Inputs(NamedTuple):
+    """How images of bytes become inputs of a network.
+
+    Attributes:
+      augment: (key, uint8[B, H, W, C]) -> float32[B, H, W, C], for training.
+      normalize: uint8[B, H, W, C] -> float32[B, H, W, C], for evaluation.
+      mix: (key, inputs, targets float32[B, K]) -> (inputs, targets): mixup and the like; None for none.
+    """
+
+    augment: Callable[[chex.PRNGKey, chex.Array], chex.Array]
+    normalize: Callable[[chex.Array], chex.Array]
+    mix: Callable[[chex.PRNGKey, chex.Array, chex.Array], tuple[chex.Array, chex.Array]] | None = None
+
+
+@chex.dataclass(frozen=True)
+class Metrics:
+    """What a training step says.
+
+    Attributes:
+      loss: float32[], what was minimised, the L2 penalty included where it is part of the loss.
+      top1: float32[], fraction of the (augmented) images whose best-scored class is right.
+      top5: float32[], fraction whose class is among the five best-scored ones.
+      grad_norm: float32[], norm of the gradient of all parameters before it is clipped.
+      learning_rate: float32[].
+    """
+
+    loss: chex.Array
+    top1: chex.Array
+    top5: chex.Array
+    grad_norm: chex.Array
+    learning_rate: chex.Array
+
+
+@chex.dataclass(frozen=True)
+class Counts:
+    """Sums over images that were evaluated.
+
+    Attributes:
+      loss: float32[], of their cross-entropies.
+      top1: int32[], how many are right.
+      top5: int32[], how many have their class among the five best-scored ones.
+      num: int32[], how many there are.
+    """
+
+    loss: chex.Array
+    top1: chex.Array
+    top5: chex.Array
+    num: chex.Array
+
+
+class Steps(NamedTuple):
+    """A network and how it is trained, as pure functions.
+
+    Attributes:
+      init: (key, image_shape (H, W, C)) -> State.
+      train: (key, state, images uint8[B, H, W, C], labels int32[B]) -> (State, Metrics). The randomness of
+        a step follows from the key and `state.step`.
+      evaluate: (variables, images, labels, mask bool[B]) -> Counts over the images in the mask.
+    """
+
+    init: Callable[[chex.PRNGKey, tuple[int, ...]], states.State]
+    train: Callable[[chex.PRNGKey, states.State, chex.Array, chex.Array], tuple[states.State, Metrics]]
+    evaluate: Callable[[Any, chex.Array, chex.Array, chex.Array], Counts]
+
+
+def steps(network: Any, config: configs.Config, inputs: Inputs, *, num_classes: int, num_images: int) -> Steps:
+    """Returns the steps of training a network.
+
+    Args:
+      network: see the head of this file.
+      config: how it is trained.
+      inputs: how images become its inputs.
+      num_classes: K.
+      num_images: of the training set, from which the length of an epoch follows.
+
+    Raises:
+      ValueError: there is not one whole batch of images.
+    """
+    length = configs.steps_per_epoch(config, num_images)
+    learning_rate = schedules.learning_rate(
+        config.optimizer.schedule, num_epochs=config.num_epochs, steps_per_epoch=length
+    )
+    progress = schedules.progress(config, steps_per_epoch=length)
+
+    def optimizer(params, batch_stats):
+        is_decayed = losses.is_decayed(params, batch_stats, config.optimizer)
+        return optimizers.sgd(config.optimizer, learning_rate, is_decayed), is_decayed
+
+    def init(key, image_shape):
+        variables = init_variables(network, key, image_shape)
+        update, _ = optimizer(variables["params"], variables.get("batch_stats", {}))
+        return states.create(variables, update, has_average=config.average_decay > 0.0)
+
+    def train(key, state, images, labels):
+        augment_key, mix_key, dropout_key, drop_path_key = jax.random.split(jax.random.fold_in(key, state.step), 4)
+        images = inputs.augment(augment_key, images)
+        targets = jax.nn.one_hot(labels, num_classes)
+        if inputs.mix is not None:
+            images, targets = inputs.mix(mix_key, images, targets)
+        update, is_decayed = optimizer(state.params, state.batch_stats)
+
+        def loss(params):
+            logits, changed = network.apply(
+                {"params": params, "batch_stats": state.batch_stats},
+                images,
+                train=True,
+                progress=progress(state.step),
+                mutable=["batch_stats"],
+                rngs={"dropout": dropout_key, "drop_path": drop_path_key},
+            )
+            value = losses.classification(logits, targets, config.loss)
+            value += losses.penalty(params, is_decayed, config.optimizer)
+            return value, (logits.main, changed.get("batch_stats", {}))
+
+        (value, (logits, batch_stats)), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
+        change, opt_state = update.update(gradient, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, change)
+        new = {"params": params, "batch_stats": batch_stats}
+        top1, top5 = is_right(logits, labels)
+        metrics = Metrics(
+            loss=value,
+            top1=jnp.mean(top1, dtype=jnp.float32),
+            top5=jnp.mean(top5, dtype=jnp.float32),
+            grad_norm=optax.tree.norm(gradient),
+            learning_rate=learning_rate(state.step),
+        )
+        state = states.State(
+            step=state.step + 1,
+            params=params,
+            batch_stats=batch_stats,
+            opt_state=opt_state,
+            average=states.update_average(state.average, new, config.average_decay),
+        )
+        return state, metrics
+
+    def evaluate(variables, images, labels, mask):
+        logits = network.apply(variables, inputs.normalize(images), train=False).main
+        top1, top5 = is_right(logits, labels)
+        loss = losses.cross_entropy(logits, jax.nn.one_hot(labels, num_classes))
+        return Counts(
+            loss=jnp.sum(jnp.where(mask, loss, 0.0)),
+            top1=jnp.sum(top1 & mask, dtype=jnp.int32),
+            top5=jnp.sum(top5 & mask, dtype=jnp.int32),
+            num=jnp.sum(mask, dtype=jnp.int32),
+        )
+
+    return Steps(init=init, train=train, evaluate=evaluate)
+
+
+def init_variables(network: Any, key: chex.PRNGKey, image_shape: tuple[int, ...]) -> Any:
+    """Returns the first weights and statistics of a network, its auxiliary head's among them."""
+
+    def init(key):
+        rngs = dict(zip(("params", "dropout", "drop_path"), jax.random.split(key, 3), strict=True))
+        # As in training: otherwise there would be no auxiliary head.
+        return network.init(rngs, jnp.zeros((2, *image_shape)), train=True, progress=jnp.float32(0.0))
+
+    return jax.jit(init)(key)
+
+
+def is_right(logits: chex.Array, labels: chex.Array) -> tuple[chex.Array, chex.Array]:
+    """Returns two bool[B]: whether the label int32[B] is the best-scored class, and one of the five best."""
+    _, best = jax.lax.top_k(logits, min(TOP, logits.shape[-1]))
+    found = best == labels[:, None]
+    return found[:, 0], jnp.any(found, axis=-1)

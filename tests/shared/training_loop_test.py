@@ -1,0 +1,334 @@
+"""Steps and loops with a small network: what a step does, the order of images, resuming, masks, divergence."""
+
+import dataclasses
+import functools
+
+import chex
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from absl.testing import parameterized
+
+from common.networks import logits as logits_lib
+from common.training import config as configs
+from common.training import loop, losses
+from common.training import state as states
+from common.training import step as step_lib
+
+
+class Small(nn.Module):
+    """A convolution, batch normalisation, dropout, and an auxiliary head; `progress` scales the dropout."""
+
+    dropout: float = 0.25
+
+    @nn.compact
+    def __call__(self, images, *, train, progress=0.0):
+        maps = nn.Conv(4, (3, 3), use_bias=False)(images)
+        maps = nn.relu(nn.BatchNorm(use_running_average=not train, momentum=0.9)(maps))
+        pooled = maps.mean(axis=(1, 2))
+        auxiliary = nn.Dense(3, name="auxiliary")(pooled) if train else None
+        if train and self.dropout:
+            keep = 1.0 - self.dropout * progress
+            mask = jax.random.bernoulli(self.make_rng("drop_path"), keep, pooled.shape)
+            pooled = jnp.where(mask, pooled / keep, 0.0)
+            pooled = nn.Dropout(0.1, deterministic=False)(pooled)
+        return logits_lib.Logits(main=nn.Dense(3)(pooled), auxiliary=auxiliary)
+
+
+def augment(key, images):
+    """Shifts each image by up to one pixel."""
+    shifts = jax.random.randint(key, (images.shape[0],), -1, 2)
+    return jax.vmap(lambda image, shift: jnp.roll(image, shift, axis=0))(normalize(images), shifts)
+
+
+def normalize(images):
+    return images / jnp.float32(255.0) - 0.5
+
+
+INPUTS = step_lib.Inputs(augment=augment, normalize=normalize)
+PLAIN = step_lib.Inputs(augment=lambda key, images: normalize(images), normalize=normalize)
+SHAPE = (6, 6, 1)
+
+
+def make_data(num=22):
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, num).astype(np.int32)
+    images = rng.integers(0, 100, (num, *SHAPE)).astype(np.uint8) + (labels * 60).astype(np.uint8)[:, None, None, None]
+    return loop.Data(images=jnp.asarray(images), labels=jnp.asarray(labels))
+
+
+@functools.cache  # what is compiled for one test serves the next
+def make_steps(config, network, inputs, num):
+    return step_lib.steps(network, config, inputs, num_classes=3, num_images=num)
+
+
+def make(config, *, network=None, inputs=INPUTS, num=22):
+    steps = make_steps(config, network or Small(), inputs, num)
+    keys = states.keys(jax.random.key(7))
+    return steps, steps.init(keys.init, SHAPE), keys, make_data(num)
+
+
+def last(chunks):
+    return functools.reduce(lambda _, pair: pair[0], chunks, None)
+
+
+CONFIG = configs.Config(num_epochs=3, batch_size=4, average_decay=0.9)
+
+
+class StepTest(chex.TestCase):
+    def test_metrics_and_state_by_hand(self):
+        config = dataclasses.replace(CONFIG, average_decay=0.75)
+        steps, state, keys, data = make(config, network=Small(dropout=0.0), inputs=PLAIN)
+        images, labels = data.images[:4], data.labels[:4]
+        new, metrics = jax.jit(steps.train)(keys.step, state, images, labels)
+
+        def loss(params):
+            logits, changed = Small(dropout=0.0).apply(
+                {"params": params, "batch_stats": state.batch_stats},
+                normalize(images),
+                train=True,
+                mutable=["batch_stats"],
+            )
+            targets = jax.nn.one_hot(labels, 3)
+            both = [jnp.mean(losses.cross_entropy(scores, targets)) for scores in (logits.main, logits.auxiliary)]
+            return both[0] + 0.4 * both[1], (changed["batch_stats"], logits.main)
+
+        (value, (batch_stats, scores)), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
+        np.testing.assert_allclose(metrics.loss, value, rtol=1e-5)
+        np.testing.assert_allclose(metrics.grad_norm, optax.tree.norm(gradient), rtol=1e-4)
+        np.testing.assert_allclose(metrics.top1, np.mean(np.argmax(scores, axis=1) == labels))
+        np.testing.assert_allclose(metrics.top5, 1.0)  # there are three classes
+        np.testing.assert_allclose(metrics.learning_rate, 0.025)
+        chex.assert_trees_all_close(new.batch_stats, batch_stats, rtol=1e-5)
+        wanted = jax.tree.map(lambda p, g: p - 0.025 * (g + 3e-4 * p), state.params, gradient)
+        chex.assert_trees_all_close(new.params, wanted, rtol=1e-4, atol=1e-6)
+        average = jax.tree.map(
+            lambda old, value: 0.75 * old + 0.25 * value, states.variables(state), states.variables(new)
+        )
+        chex.assert_trees_all_close(new.average, average, rtol=1e-5)
+        assert int(new.step) == 1
+
+    def test_penalty_is_in_the_loss_where_asked(self):
+        found = {}
+        for decay in configs.DECAYS:
+            config = configs.Config(batch_size=4, optimizer=configs.Optimizer(decay=decay, weight_decay=1.0))
+            steps, state, keys, data = make(config)
+            _, metrics = steps.train(keys.step, state, data.images[:4], data.labels[:4])
+            squares = sum(float(jnp.sum(p**2)) for p in jax.tree.leaves(state.params))
+            found[decay] = float(metrics.loss)
+        np.testing.assert_allclose(found["half_square"] - found["gradient"], squares / 2, rtol=1e-4)
+        np.testing.assert_allclose(found["square"] - found["gradient"], squares, rtol=1e-4)
+
+    def test_randomness_follows_from_key_and_step(self):
+        steps, state, keys, data = make(CONFIG)
+        batch = data.images[:4], data.labels[:4]
+        train = jax.jit(steps.train)
+        (same, again), (other_step, other_key) = (
+            [train(keys.step, state, *batch)[1].loss for _ in range(2)],
+            [
+                train(keys.step, dataclasses.replace(state, step=jnp.int32(5)), *batch)[1].loss,
+                train(keys.order, state, *batch)[1].loss,
+            ],
+        )
+        assert same == again
+        assert same not in (other_step, other_key)
+
+    def test_mix_changes_inputs_and_targets(self):
+        def mix(key, images, targets):
+            return jnp.zeros_like(images), jnp.full_like(targets, 1 / 3)
+
+        steps, state, keys, data = make(
+            dataclasses.replace(CONFIG, loss=configs.Loss(auxiliary_weight=0.0)),
+            network=Small(dropout=0.0),
+            inputs=step_lib.Inputs(augment=PLAIN.augment, normalize=normalize, mix=mix),
+        )
+        _, metrics = steps.train(keys.step, state, data.images[:4], data.labels[:4])
+        np.testing.assert_allclose(metrics.loss, np.log(3), rtol=1e-5)  # zero images: all logits are zero
+
+    def test_is_right(self):
+        scores = jnp.array([[6.0, 5, 4, 3, 2, 1, 0], [0, 1, 2, 3, 4, 5, 6], [6, 5, 4, 3, 2, 1, 0]])
+        top1, top5 = step_lib.is_right(scores, jnp.array([0, 2, 6]))
+        np.testing.assert_array_equal(top1, [True, False, False])
+        np.testing.assert_array_equal(top5, [True, True, False])
+
+    def test_a_network_without_running_statistics(self):
+        class Linear(nn.Module):
+            @nn.compact
+            def __call__(self, images, *, train, progress=0.0):
+                return logits_lib.Logits(main=nn.Dense(3)(images.reshape(images.shape[0], -1)), auxiliary=None)
+
+        steps, state, keys, data = make(CONFIG, network=Linear())
+        state = last(loop.train(steps, state, keys, data, CONFIG, stop=3))
+        assert state.batch_stats == {}
+        assert int(state.step) == 3
+
+
+class PlanTest(parameterized.TestCase):
+    @parameterized.parameters(
+        (0, 15, 0, "drop", [(5, 4)] * 3),
+        (2, 11, 0, "drop", [(3, 4), (5, 4), (1, 4)]),
+        (0, 10, 2, "drop", [(2, 4), (2, 4), (1, 4)] * 2),
+        (0, 12, 0, "keep", [(5, 4), (1, 2)] * 2),
+        (3, 8, 2, "keep", [(1, 4), (1, 4), (1, 2), (2, 4)]),
+        (5, 6, 2, "keep", [(1, 2)]),
+        (4, 4, 0, "drop", []),
+    )
+    def test_22_images_in_batches_of_4(self, start, stop, most, last_batch, wanted):
+        config = configs.Config(batch_size=4, last_batch=last_batch)
+        assert list(loop.plan(config, 22, start=start, stop=stop, most=most)) == wanted
+
+    def test_lengths_divide_the_epoch_where_they_can(self):
+        config = configs.Config(batch_size=128)
+        chunks = list(loop.plan(config, 50_000, start=0, stop=390, most=100))
+        assert chunks == [(78, 128)] * 5
+
+    def test_fewer_images_than_a_batch(self):
+        config = configs.Config(batch_size=30, last_batch="keep")
+        assert list(loop.plan(config, 22, start=0, stop=2, most=0)) == [(1, 22)] * 2
+
+
+class TrainTest(parameterized.TestCase):
+    def test_an_epoch_sees_every_image_once_in_an_order_of_its_own(self):
+        key = jax.random.key(3)
+        orders = [np.asarray(loop.order(key, epoch, 22)) for epoch in range(3)]
+        for found in orders:
+            np.testing.assert_array_equal(np.sort(found), np.arange(22))
+        assert not np.array_equal(orders[0], orders[1])
+        np.testing.assert_array_equal(orders[1], loop.order(key, jnp.int32(1), 22))
+
+    @parameterized.parameters("drop", "keep")
+    def test_a_loop_is_its_steps(self, last_batch):
+        config = dataclasses.replace(CONFIG, num_epochs=2, last_batch=last_batch)
+        steps, state, keys, data = make(config)
+        wanted = jax.tree.map(jnp.copy, state)
+        step = jax.jit(steps.train)
+        for epoch in range(2):
+            rows = np.asarray(loop.order(keys.order, epoch, 22))
+            for at in range(configs.steps_per_epoch(config, 22)):
+                batch = rows[4 * at : 4 * at + 4]
+                wanted, _ = step(keys.step, wanted, data.images[batch], data.labels[batch])
+        found = last(loop.train(steps, state, keys, data, config))
+        assert int(found.step) == (10 if last_batch == "drop" else 12)
+        chex.assert_trees_all_close(found, wanted, rtol=1e-4, atol=1e-5)
+
+    @parameterized.product(stop=[1, 5, 7], last_batch=["drop", "keep"])
+    def test_resuming_from_a_state_is_exact_to_the_bit(self, stop, last_batch):
+        config = dataclasses.replace(CONFIG, last_batch=last_batch)
+        steps, state, keys, data = make(config)
+        start = jax.tree.map(jnp.copy, state)
+        whole = last(loop.train(steps, start, keys, data, config, most=2))
+        part = last(loop.train(steps, state, keys, data, config, stop=stop, most=2))
+        resumed = last(loop.train(steps, jax.tree.map(jnp.asarray, jax.device_get(part)), keys, data, config, most=2))
+        chex.assert_trees_all_equal(jax.device_get(resumed), jax.device_get(whole))
+
+    def test_it_learns(self):
+        config = configs.Config(
+            num_epochs=30, batch_size=8, optimizer=configs.Optimizer(schedule=configs.Schedule(learning_rate=0.1))
+        )
+        steps, state, keys, data = make(config, num=48)
+        evaluate = loop.evaluator(steps, batch_size=32)
+        before = evaluate(states.averaged(state), data)
+        chunks = list(loop.train(steps, state, keys, data, config))
+        after = evaluate(states.averaged(chunks[-1][0]), data)
+        assert after["top1"] > 0.9 > before["top1"]
+        assert chunks[-1][1].metrics.loss.mean() < chunks[0][1].metrics.loss.mean()
+
+    def test_chunks_say_what_they_did(self):
+        config = dataclasses.replace(CONFIG, num_epochs=1, last_batch="keep")
+        steps, state, keys, data = make(config)
+        chunks = [chunk for _, chunk in loop.train(steps, state, keys, data, config, most=3)]
+        assert [(chunk.step, chunk.num_steps, chunk.num_images) for chunk in chunks] == [
+            (3, 3, 12),
+            (5, 2, 8),
+            (6, 1, 2),
+        ]
+        assert all(chunk.seconds > 0 and chunk.metrics.loss.shape == (chunk.num_steps,) for chunk in chunks)
+
+    def test_one_program_for_all_epochs(self):
+        config = dataclasses.replace(CONFIG, num_epochs=4)
+        steps, state, keys, data = make(config)
+        traced = chex.assert_max_traces(steps.train, n=1)
+        last(loop.train(steps._replace(train=traced), state, keys, data, config))
+
+
+class StreamTest(parameterized.TestCase):
+    @parameterized.product(start=[0, 3], last_batch=["drop", "keep"])
+    def test_a_stream_is_the_same_training(self, start, last_batch):
+        config = dataclasses.replace(CONFIG, num_epochs=2, last_batch=last_batch)
+        steps, state, keys, data = make(config)
+        if start:
+            state = last(loop.train(steps, state, keys, data, config, stop=start))
+        copy = jax.tree.map(jnp.copy, state)
+        wanted = last(loop.train(steps, copy, keys, data, config))
+        images, labels = np.asarray(data.images), np.asarray(data.labels)
+        batches = loop.host_batches(images, labels, keys, config, start=start)
+        found = last(loop.train_stream(steps, state, keys, batches, most=2))
+        assert int(found.step) == int(wanted.step)
+        chex.assert_trees_all_close(found, wanted, rtol=1e-5, atol=1e-6)
+
+    def test_no_batches(self):
+        steps, state, keys, _ = make(CONFIG)
+        assert list(loop.train_stream(steps, state, keys, iter(()), most=2)) == []
+
+
+class EvaluateTest(parameterized.TestCase):
+    @parameterized.parameters(1, 5, 11, 22, 100)
+    def test_any_batch_size_gives_the_same(self, batch_size):
+        steps, state, _, data = make(CONFIG)
+        found = loop.evaluator(steps, batch_size=batch_size)(states.averaged(state), data)
+        scores = Small().apply(states.averaged(state), normalize(data.images), train=False).main
+        np.testing.assert_allclose(found["top1"], np.mean(np.argmax(scores, axis=1) == data.labels), rtol=1e-6)
+        loss = losses.cross_entropy(scores, jax.nn.one_hot(data.labels, 3))
+        np.testing.assert_allclose(found["loss"], jnp.mean(loss), rtol=1e-5)
+
+    def test_what_the_mask_leaves_out_counts_for_nothing(self):
+        steps, state, _, data = make(CONFIG)
+        mask = jnp.arange(22) < 9
+        broken = data.images.at[9:].set(255)
+        variables = states.averaged(state)
+        found = steps.evaluate(variables, broken, data.labels, mask)
+        wanted = steps.evaluate(variables, data.images[:9], data.labels[:9], mask[:9])
+        chex.assert_trees_all_close(found, wanted, rtol=1e-5)
+        assert int(found.num) == 9
+
+    def test_nothing_to_evaluate(self):
+        steps, state, _, data = make(CONFIG)
+        with self.assertRaisesRegex(ValueError, "no images"):
+            loop.evaluator(steps, batch_size=4)(states.averaged(state), jax.tree.map(lambda x: x[:0], data))
+
+
+class DivergedTest(parameterized.TestCase):
+    def test_the_step_is_told(self):
+        steps, state, keys, data = make(CONFIG)
+
+        def train(key, state, images, labels):
+            new, metrics = steps.train(key, state, images, labels)
+            return new, dataclasses.replace(metrics, loss=jnp.where(state.step == 7, jnp.nan, metrics.loss))
+
+        seen = []
+        with self.assertRaisesRegex(loop.DivergedError, "step 7 was the last whose loss") as caught:
+            for _, chunk in loop.train(steps._replace(train=train), state, keys, data, CONFIG):
+                seen.append(chunk.step)
+        assert caught.exception.last_good_step == 7
+        assert seen == [5]
+
+    def test_an_infinite_gradient_counts(self):
+        steps, state, keys, data = make(CONFIG)
+
+        def train(key, state, images, labels):
+            new, metrics = steps.train(key, state, images, labels)
+            return new, dataclasses.replace(metrics, grad_norm=jnp.float32(jnp.inf))
+
+        with self.assertRaises(loop.DivergedError) as caught:
+            last(loop.train(steps._replace(train=train), state, keys, data, CONFIG))
+        assert caught.exception.last_good_step == 0
+
+    def test_a_learning_rate_that_is_much_too_large(self):
+        config = dataclasses.replace(
+            CONFIG, optimizer=configs.Optimizer(schedule=configs.Schedule(learning_rate=1e30), clip_norm=0.0)
+        )
+        steps, state, keys, data = make(config)
+        with self.assertRaises(loop.DivergedError):
+            last(loop.train(steps, state, keys, data, config))
