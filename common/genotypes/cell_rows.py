@@ -1,0 +1,75 @@
+"""Rows of the convolutional cell spaces as genotypes, and back.
+
+What a cell puts out is a rule of its space. Those of NAO put out all states that no branch reads, their
+inputs among them. Those of distributed LaNAS do so too, but for the inputs of the reduction cell, which are
+left out. Those of one-shot LaNAS put out all 5 nodes: the network with shared weights leaves the first one
+out, but the one that is trained for itself, which a genotype is for, does not.
+"""
+
+import numpy as np
+
+from common.genotypes import operations
+from common.genotypes.genotype import NUM_INPUTS, Branch, Cell, CellGenotype, loose_ends
+from common.spaces import cells, lanas_cell, lanas_oneshot, nao_cnn
+
+LAYOUTS = {
+    **{name: nao_cnn.layout(name) for name in nao_cnn.OPERATIONS},
+    "lanas_cell": lanas_cell.layout(),
+    "lanas_oneshot": lanas_oneshot.layout(),
+}
+_SEARCHED = "searched"  # the one cell of distributed LaNAS, normal and reduction cell in one
+_KINDS = ("normal", "reduction")
+
+
+def from_row(space: str, row: np.ndarray) -> CellGenotype:
+    """Returns the genotype of one valid row (L,)."""
+    layout = LAYOUTS[space]
+    nodes = {}
+    for kind, pairs in zip(layout.cells, cells.branches(layout, np.asarray(row)[None])[0].tolist(), strict=True):
+        nodes[kind] = tuple(tuple(Branch(layout.operations[op], state) for state, op in node) for node in pairs)
+    of_kind = {kind: nodes[_SEARCHED if _SEARCHED in nodes else kind] for kind in _KINDS}
+    return CellGenotype(**{kind: Cell(made, _output(space, kind, made)) for kind, made in of_kind.items()})
+
+
+def to_row(space: str, genotype: CellGenotype) -> np.ndarray:
+    """Returns int32[L], the row of a genotype, branches in its order; a `ValueError` says where it has none."""
+    layout = LAYOUTS[space]
+    pairs = {kind: _pairs(space, kind, getattr(genotype, kind)) for kind in _KINDS}
+    if layout.cells == (_SEARCHED,):
+        for node, (normal, reduction) in enumerate(zip(*pairs.values(), strict=True)):
+            if normal != reduction:
+                raise ValueError(f"{space}: node {node} of the two cells differs, which are the same in this space")
+        pairs[_SEARCHED] = pairs["normal"]
+    return cells.from_branches(layout, np.array([[pairs[kind] for kind in layout.cells]], np.int32))[0]
+
+
+def _output(space, kind, nodes):
+    """The states that a cell of these nodes puts out."""
+    if space == "lanas_oneshot":
+        return tuple(range(NUM_INPUTS, NUM_INPUTS + len(nodes)))
+    ends = loose_ends(nodes)
+    return (
+        tuple(state for state in ends if state >= NUM_INPUTS) if (space, kind) == ("lanas_cell", "reduction") else ends
+    )
+
+
+def _pairs(space, kind, cell):
+    """The (input, operation id) pairs of a cell, node by node."""
+    layout = LAYOUTS[space]
+    if len(cell.nodes) != layout.num_nodes:
+        raise ValueError(f"{space}: the {kind} cell has {len(cell.nodes)} nodes; in this space {layout.num_nodes}")
+    pairs = []
+    for node, branches in enumerate(cell.nodes):
+        place = f"{space}: {kind} cell, node {node}"
+        if len(branches) != cells.NUM_BRANCHES:
+            raise ValueError(f"{place} has {len(branches)} branches; in this space it has {cells.NUM_BRANCHES}")
+        pairs.append([])
+        for at, branch in enumerate(branches):
+            name = operations.check(branch.operation, layout.operations, f"{place}, branch {at}")
+            pairs[-1].append((branch.state, layout.operations.index(name)))
+        if space == "lanas_oneshot" and pairs[-1][0] == pairs[-1][1]:
+            raise ValueError(f"{place} has {name}({branches[0].state}) twice; in this space the two branches differ")
+    output = _output(space, kind, cell.nodes)
+    if cell.output != output:
+        raise ValueError(f"{space}: the {kind} cell puts out states {cell.output}; in this space it would be {output}")
+    return pairs

@@ -1,0 +1,171 @@
+"""Every way that genotypes are written, by name. A new one is two functions and one line in `FORMATS`."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from common import spaces
+from common.genotypes import benchmark_formats, conversion, darts_formats, json_text, nao_formats
+from common.genotypes.genotype import CellGenotype, Genotype, RecurrentGenotype
+from common.spaces import integer_strings, lanas_cell, nao_cnn, nao_rnn, nasbench201, nasbench_macro, seminas_mobile
+
+
+class Format(NamedTuple):
+    """A way to write genotypes.
+
+    Attributes:
+      read: text -> genotype; a `ValueError` says what is wrong with the text, and where.
+      write: genotype -> text; a `ValueError` says why the format cannot hold the genotype, and where.
+      help: what it is, in a few words.
+    """
+
+    read: Callable[[str], Genotype]
+    write: Callable[[Genotype], str]
+    help: str
+
+
+def get(name: str) -> Format:
+    """Returns the format called `name`; a `ValueError` lists the names there are."""
+    if name not in FORMATS:
+        raise ValueError(f"unknown format {name!r}; choose one of {', '.join(FORMATS)}")
+    return FORMATS[name]
+
+
+def written(genotype: Genotype) -> dict[str, str]:
+    """Returns the texts of a genotype in all formats that can hold it."""
+    texts = {}
+    for name, made in FORMATS.items():
+        try:
+            texts[name] = made.write(genotype)
+        except ValueError:  # the format is of another space
+            continue
+    return texts
+
+
+def _string(space: str, read: Callable, write: Callable, text: str) -> Format:
+    """The published string of a space, by functions between strings and rows."""
+    return Format(
+        lambda words: conversion.from_valid_arch(space, read(words)),
+        lambda genotype: write(conversion.to_arch(genotype, space)),
+        text,
+    )
+
+
+def _of_kind(kind: type, read: Callable, write: Callable, text: str) -> Format:
+    """A format of one kind of genotype that is of no space."""
+
+    def checked(genotype):
+        if not isinstance(genotype, kind):
+            raise ValueError(f"{text} holds a {kind.__name__}; got a {type(genotype).__name__}")
+        return write(genotype)
+
+    return Format(read, checked, text)
+
+
+def _nao(space: str, text: str, first_id: int = 0) -> Format:
+    return _string(
+        space,
+        lambda words: nao_cnn.from_string(words, space, first_id=first_id),
+        lambda row: nao_cnn.to_string(row, space, first_id=first_id),
+        f"40 integers, input operation input operation ..., {text}",
+    )
+
+
+def _recurrent(convention: str) -> Format:
+    names = ", ".join(f"{at} {name}" for at, name in enumerate(nao_rnn.CONVENTIONS[convention]))
+    return _string(
+        "nao_rnn",
+        lambda words: nao_rnn.from_string(words, convention=convention),
+        lambda row: nao_rnn.to_string(row, convention=convention),
+        f"22 integers, state activation ..., activations {names}",
+    )
+
+
+def _row(space: str) -> Format:
+    """The row of a space, as searches print it."""
+    num_choices = spaces.get(space).num_choices
+
+    def read(text):
+        places = [f"decision {at}" for at in range(len(num_choices))]
+        lows, highs = [0] * len(num_choices), [choices - 1 for choices in num_choices]
+        return conversion.from_arch(
+            space, integer_strings.read(text, f"{space} row", places=places, lows=lows, highs=highs)
+        )
+
+    def write(genotype):
+        return " ".join(map(str, conversion.to_arch(genotype, space).tolist()))
+
+    return Format(read, write, f"{len(num_choices)} integers, a row of {space} as searches print it")
+
+
+def _tokens(space: str) -> Format:
+    """The tokens of a space."""
+    found = spaces.get(space)
+    length, vocabulary = found.legal_tokens.shape[:2]
+
+    def read(text):
+        places = [f"token {at}" for at in range(length)]
+        tokens = integer_strings.read(
+            text, f"{space} tokens", places=places, lows=[0] * length, highs=[vocabulary - 1] * length
+        )
+        for at, (previous, token) in enumerate(zip([0, *tokens[:-1].tolist()], tokens.tolist(), strict=True)):
+            legal = np.flatnonzero(found.legal_tokens[at, previous]).tolist()
+            if token not in legal:
+                raise ValueError(f"{space} tokens: token {at} of {length} is {token}; legal here are {legal}")
+        return conversion.from_arch(space, np.asarray(found.from_tokens(tokens[None]))[0])
+
+    def write(genotype):
+        return " ".join(map(str, np.asarray(found.tokens(conversion.to_arch(genotype, space)[None]))[0].tolist()))
+
+    return Format(read, write, f"{length} tokens of {space}, as NAO reads and writes them")
+
+
+FORMATS: dict[str, Format] = {
+    "json": Format(json_text.from_text, json_text.to_text, "this project's own, of every genotype"),
+    "nao_small": _nao("nao_small", "of NAO with shared weights, NAONet-B and NAONet-V2: operations from 0"),
+    "nao_middle": _nao("nao_middle", "of Balanced NAO's ten operations, from 0"),
+    "nao_large": _nao("nao_large", "of NAO's eleven operations, from 0"),
+    "nao_large_from_5": _nao(
+        "nao_large", "of NAO's eleven operations, from 5, as NAONet-A is published", nao_cnn.NAONET_A_FIRST_ID
+    ),
+    "nao_json": _of_kind(
+        CellGenotype, nao_formats.read_json, nao_formats.write_json, "the JSON of NAO's TensorFlow program"
+    ),
+    **{f"{convention}_rnn": _recurrent(convention) for convention in nao_rnn.CONVENTIONS},
+    "lanas_cell": _string(
+        "lanas_cell", lanas_cell.from_string, lanas_cell.to_string, "28 integers, operations then inputs"
+    ),
+    "lanas_mask": Format(benchmark_formats.read_mask, benchmark_formats.write_mask, "160 bits of one-shot LaNAS"),
+    "seminas_mobile": _string(
+        "seminas_mobile", seminas_mobile.from_string, seminas_mobile.to_string, "21 integers, operations from 1"
+    ),
+    "ofa_mobile": Format(
+        benchmark_formats.read_ofa,
+        benchmark_formats.write_ofa,
+        "{'ks': [...], 'e': [...], 'd': [...], 'r': [...]}",
+    ),
+    "darts": _of_kind(
+        CellGenotype, darts_formats.read, darts_formats.write, "Genotype(normal=[...], normal_concat=[...], reduce=...)"
+    ),
+    "darts_rnn": _of_kind(
+        RecurrentGenotype,
+        darts_formats.read_recurrent,
+        darts_formats.write_recurrent,
+        "Genotype(recurrent=[...], concat=[...])",
+    ),
+    "nasbench101": Format(
+        benchmark_formats.read_vertices,
+        benchmark_formats.write_vertices,
+        '{"module_adjacency": [...], "module_operations": [...]}',
+    ),
+    "nasbench201": _string("nasbench201", nasbench201.from_string, nasbench201.to_string, "|op~0|+|op~0|op~1|+..."),
+    "nasbench_macro": _string(
+        "nasbench_macro",
+        nasbench_macro.from_key,
+        lambda row: "".join(map(str, row.tolist())),
+        "eight digits 0 to 2",
+    ),
+    **{f"{space}_row": _row(space) for space in spaces.SPACES},
+    **{f"{space}_tokens": _tokens(space) for space in spaces.SPACES},
+}

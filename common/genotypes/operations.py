@@ -1,0 +1,46 @@
+"""Names of operations: which there are, and which mean the same.
+
+A genotype keeps the names of where it comes from: what NAO calls `identity` is `skip_connect` in LaNAS and
+DARTS. Whoever looks a name up goes through `find`.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+
+CONVOLUTIONAL = (
+    *("identity", "skip_connect", "zero", "none"),
+    *("conv_1x1", "conv_3x3", "conv_1x3_3x1", "conv_1x7_7x1", "conv_7x1_1x7"),
+    *("sep_conv_3x3", "sep_conv_5x5", "sep_conv_7x7"),
+    *("dil_sep_conv_3x3", "dil_sep_conv_5x5", "dil_sep_conv_7x7", "dil_conv_3x3", "dil_conv_5x5"),
+    *("avg_pool_2x2", "avg_pool_3x3", "avg_pool_5x5"),
+    *("max_pool_2x2", "max_pool_3x3", "max_pool_5x5", "max_pool_7x7", "min_pool_2x2"),
+)
+ACTIVATIONS = ("tanh", "relu", "sigmoid", "identity")
+VERTICES = ("conv1x1-bn-relu", "conv3x3-bn-relu", "maxpool3x3")  # of NAS-Bench-101, between `input` and `output`
+EDGES = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")  # of NAS-Bench-201
+BLOCK = re.compile(r"mb[1-9][0-9]*_k[1-9][0-9]*|identity|(narrow|wide)-(small|large)")  # of chains
+
+# NAO's PyTorch program applies a dilated separable convolution once, as DARTS does; its TensorFlow program twice.
+# The factorized convolutions have the 1x7 kernel first under both names.
+_SAME = (
+    ("identity", "skip_connect"),
+    ("zero", "none"),
+    ("conv_1x7_7x1", "conv_7x1_1x7"),
+    ("dil_sep_conv_3x3", "dil_conv_3x3"),
+    ("dil_sep_conv_5x5", "dil_conv_5x5"),
+)
+_OTHER = {name: other for pair in _SAME for name, other in (pair, pair[::-1])}
+
+
+def find(name: str, names: Iterable[str]) -> str | None:
+    """Returns the one of `names` that means what `name` does, or None."""
+    names = tuple(names)
+    return name if name in names else _OTHER[name] if _OTHER.get(name) in names else None
+
+
+def check(name: str, names: Sequence[str], place: str) -> str:
+    """Returns what `find` does; where that is None, raises a `ValueError` that says where the name stands."""
+    found = find(name, names) if isinstance(name, str) else None
+    if found is None:
+        raise ValueError(f"{place}: unknown operation {name!r}; choose one of {', '.join(names)}")
+    return found
