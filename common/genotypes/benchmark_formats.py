@@ -14,7 +14,7 @@ _VERTEX_KEYS = ("module_adjacency", "module_operations")
 
 def read_mask(text: str) -> CellGenotype:
     """Returns the genotype of a mask of one-shot LaNAS: 160 zeros and ones, separated or not."""
-    words = " ".join(text) if not set(text.strip()) - {"0", "1"} else text
+    words = " ".join(text) if text.strip().isdigit() else text
     size = lanas_oneshot.MASK_SIZE
     places = [f"bit {at}" for at in range(size)]
     mask = integer_strings.read(words, "lanas_oneshot mask", places=places, lows=[0] * size, highs=[1] * size)

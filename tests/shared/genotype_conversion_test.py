@@ -1,0 +1,205 @@
+"""Rows of every space as genotypes and in every format, and back; and what cannot be converted."""
+
+import dataclasses
+import functools
+
+import jax
+import numpy as np
+import pytest
+from absl.testing import parameterized
+
+from common import spaces
+from common.genotypes import conversion, formats, genotype, json_text
+from common.genotypes.genotype import Branch, ChainGenotype, EdgeGenotype, GraphGenotype
+
+NUM_ROWS = 10
+# Chains leave out what is not there, and the graphs of NAS-Bench-101 are pruned: only canonical rows come back.
+IS_CANONICAL = {"convnet", "nasbench101", "ofa_mobile", "seminas_mobile"}
+
+
+@functools.cache
+def rows(space):
+    """Valid rows of a space, canonical where there is but one genotype of several rows."""
+    found = spaces.get(space)
+    raw = np.random.default_rng(3).integers(0, found.num_choices, (20 * NUM_ROWS, len(found.num_choices)))
+    raw = raw.astype(np.int32)[np.asarray(jax.jit(found.is_valid)(raw.astype(np.int32)))][:NUM_ROWS]
+    assert len(raw) == NUM_ROWS
+    return np.asarray(jax.jit(found.canonicalize)(raw)) if space in IS_CANONICAL else raw
+
+
+def same_network(space, one, other):
+    """Whether two rows are one network."""
+    canonical = np.asarray(spaces.get(space).canonicalize(np.stack([one, other])))
+    return np.array_equal(*canonical)
+
+
+class EverySpaceTest(parameterized.TestCase):
+    @parameterized.parameters(*spaces.SPACES)
+    def test_rows_lead_back(self, space):
+        for row in rows(space):
+            made = conversion.from_arch(space, row)
+            back = conversion.to_arch(made, space)
+            assert back.dtype == np.int32
+            if space == "nasbench101":  # vertices keep their order, and missing ones go to the end
+                assert same_network(space, back, row)
+            else:
+                np.testing.assert_array_equal(back, row)
+            assert hash(made) == hash(conversion.from_arch(space, back))
+
+    @parameterized.parameters(*spaces.SPACES)
+    def test_json_rows_and_tokens(self, space):
+        for row in rows(space)[:3]:
+            made = conversion.from_arch(space, row)
+            assert json_text.from_text(json_text.to_text(made)) == made
+            for name in (f"{space}_row", f"{space}_tokens"):
+                assert formats.get(name).read(formats.get(name).write(made)) == made
+
+    @parameterized.parameters(
+        *(("nao_small", "nao_small"), ("nao_middle", "nao_middle"), ("nao_large", "nao_large")),
+        *(("nao_large_from_5", "nao_large"), ("nao_json", "nao_large"), ("nao_json", "nao_small")),
+        *(("nao_rnn", "nao_rnn"), ("nao_ws_rnn", "nao_rnn"), ("darts_rnn", "nao_rnn")),
+        *(("lanas_cell", "lanas_cell"), ("darts", "lanas_cell"), ("darts", "lanas_oneshot")),
+        *(("seminas_mobile", "seminas_mobile"), ("ofa_mobile", "ofa_mobile")),
+        *(("nasbench101", "nasbench101"), ("nasbench201", "nasbench201"), ("nasbench_macro", "nasbench_macro")),
+    )
+    def test_published_formats(self, name, space):
+        form = formats.get(name)
+        for row in rows(space):
+            made = conversion.from_arch(space, row)
+            text = form.write(made)
+            assert form.read(text) == made
+            assert form.write(form.read(text)) == text
+
+    def test_masks_lead_back_but_for_the_order_of_branches(self):
+        form = formats.get("lanas_mask")
+        for row in rows("lanas_oneshot"):
+            text = form.write(conversion.from_arch("lanas_oneshot", row))
+            assert same_network("lanas_oneshot", conversion.to_arch(form.read(text), "lanas_oneshot"), row)
+            assert form.write(form.read(text)) == text
+
+    def test_every_row_of_the_small_spaces_is_a_genotype_of_its_own(self):
+        for space in ("convnet", "nasbench201", "nasbench_macro"):
+            listed = spaces.get(space).enumerate()
+            assert len({conversion.from_valid_arch(space, row) for row in listed}) == spaces.get(space).size
+
+    @parameterized.parameters(*spaces.SPACES)
+    def test_what_is_no_row(self, space):
+        row = rows(space)[0]
+        with pytest.raises(
+            ValueError, match=rf"{space} is {len(row)} integers; got int32 of shape \({len(row) - 1},\)"
+        ):
+            conversion.from_arch(space, row[1:])
+        with pytest.raises(ValueError, match="integers; got float64"):
+            conversion.from_arch(space, row.astype(float))
+        choices = spaces.get(space).num_choices[-1]
+        with pytest.raises(
+            ValueError, match=f"decision {len(row) - 1} .*{space} is {choices}; allowed are 0 to {choices - 1}"
+        ):
+            conversion.from_arch(space, np.append(row[:-1], choices))
+
+
+class OutputTest(parameterized.TestCase):
+    """What cells put out, by hand: inputs that nobody reads are dropped in one place only."""
+
+    nodes = tuple((Branch("sep_conv_3x3", 1), Branch("max_pool_3x3", 1)) for _ in range(7))
+
+    def test_nao_puts_out_inputs_that_no_branch_reads(self):
+        made = conversion.from_arch("nao_small", np.tile([1, 0], 20))
+        assert made.normal.output == made.reduction.output == (0, 2, 3, 4, 5, 6)
+
+    def test_distributed_lanas_drops_them_in_the_reduction_cell(self):
+        made = conversion.from_arch("lanas_cell", np.array([0, 1] * 7 + [1] * 14))
+        assert made.normal == genotype.Cell(self.nodes, (0, *range(2, 9)))
+        assert made.reduction == genotype.Cell(self.nodes, tuple(range(2, 9)))
+
+    def test_one_shot_lanas_puts_out_all_nodes(self):
+        for row in rows("lanas_oneshot"):
+            made = conversion.from_arch("lanas_oneshot", row)
+            assert made.normal.output == made.reduction.output == (2, 3, 4, 5, 6)
+
+
+class RefusalTest(parameterized.TestCase):
+    def cells(self, space):
+        return conversion.from_arch(space, rows(space)[0])
+
+    def changed(self, made, node, branch, changed):
+        """A genotype with another branch in its reduction cell, which puts out the same states."""
+        nodes = [list(branches) for branches in made.reduction.nodes]
+        nodes[node][branch] = changed
+        cell = genotype.Cell(tuple(map(tuple, nodes)), made.reduction.output)
+        return dataclasses.replace(made, reduction=cell)
+
+    def test_operations_of_other_spaces(self):
+        made = self.cells("nao_small")
+        state = made.reduction.nodes[3][1].state
+        with pytest.raises(
+            ValueError,
+            match="nao_small: reduction cell, node 3, branch 1: unknown operation 'conv_1x1'; choose one of sep_conv",
+        ):
+            conversion.to_arch(self.changed(made, 3, 1, Branch("conv_1x1", state)), "nao_small")
+
+    def test_names_of_the_same_meaning(self):
+        made = self.cells("nao_small")
+        state = made.reduction.nodes[3][1].state
+        identity = self.changed(made, 3, 1, Branch("identity", state))
+        skip = self.changed(made, 3, 1, Branch("skip_connect", state))
+        np.testing.assert_array_equal(conversion.to_arch(identity, "nao_small"), conversion.to_arch(skip, "nao_small"))
+
+    def test_cells_of_other_shapes(self):
+        lanas = self.cells("lanas_cell")
+        with pytest.raises(ValueError, match="nao_small: the normal cell has 7 nodes; in this space 5"):
+            conversion.to_arch(lanas, "nao_small")
+        with pytest.raises(ValueError, match="nao_rnn holds a RecurrentGenotype; got a CellGenotype"):
+            conversion.to_arch(lanas, "nao_rnn")
+        wide = genotype.Cell(((Branch("identity", 0),),) * 5, (1, 2, 3, 4, 5, 6))
+        with pytest.raises(ValueError, match="nao_small: normal cell, node 0 has 1 branches; in this space it has 2"):
+            conversion.to_arch(genotype.CellGenotype(wide, wide), "nao_small")
+        state = lanas.reduction.nodes[6][0].state
+        other = {"sep_conv_3x3", "sep_conv_5x5"} - {lanas.reduction.nodes[6][0].operation}
+        with pytest.raises(ValueError, match="lanas_cell: node 6 of the two cells differs"):
+            conversion.to_arch(self.changed(lanas, 6, 0, Branch(min(other), state)), "lanas_cell")
+
+    def test_other_outputs(self):
+        made = self.cells("nao_small")
+        cut = dataclasses.replace(made, normal=genotype.Cell(made.normal.nodes, (6,)))
+        with pytest.raises(ValueError, match=r"the normal cell puts out states \(6,\); in this space it would be \("):
+            conversion.to_arch(cut, "nao_small")
+
+    def test_a_branch_twice(self):
+        made = self.cells("lanas_oneshot")
+        twice = self.changed(made, 2, 0, made.reduction.nodes[2][1])
+        with pytest.raises(ValueError, match=r"lanas_oneshot: reduction cell, node 2 has .* twice"):
+            conversion.to_arch(twice, "lanas_oneshot")
+
+    @parameterized.parameters(
+        (ChainGenotype((("mb3_k3",),) * 6), "seminas_mobile", None),
+        (ChainGenotype((("mb3_k3",),) * 5), "seminas_mobile", "5 stages; networks of this space have 6"),
+        (ChainGenotype((("mb3_k3",), (), *[("mb3_k3",)] * 4)), "seminas_mobile", "stage 1 has 0 blocks.* 1 to 4"),
+        (
+            ChainGenotype((("mb3_k3", "mb4_k3"), *[("mb3_k3",)] * 5)),
+            "seminas_mobile",
+            "stage 0, block 1: unknown .*mb4_k3",
+        ),
+        (
+            ChainGenotype((("mb3_k3",) * 2,) * 5, 130),
+            "ofa_mobile",
+            "resolution is 130; allowed are 128 to 224 in steps",
+        ),
+        (ChainGenotype((("mb3_k3",) * 2,) * 5, 132), "ofa_mobile", None),
+        (ChainGenotype((("mb3_k3",) * 5,) * 5, 132), "ofa_mobile", "stage 0 has 5 blocks; allowed are 2 to 4"),
+        (GraphGenotype(("input", "output"), ((0, 1),)), "nasbench101", None),
+        (GraphGenotype(("input", "output"), ((1, 0),)), "nasbench101", "an edge from vertex 1 to vertex 0"),
+        (GraphGenotype(("input", "output"), ((0, 2),)), "nasbench101", "edge from 0 to 2; the vertices are 0 to 1"),
+        (EdgeGenotype(4, ((0, 1, "none"),)), "nasbench201", "cells of this space have 4 states and once each"),
+    )
+    def test_chains_and_graphs(self, made, space, message):
+        if message is None:
+            row = conversion.to_arch(made, space)
+            assert conversion.from_arch(space, row) == made
+            return
+        with pytest.raises(ValueError, match=message):
+            conversion.to_arch(made, space)
+
+    def test_an_invalid_row(self):
+        with pytest.raises(ValueError, match="is not valid in lanas_oneshot"):
+            conversion.from_arch("lanas_oneshot", np.zeros(40, int))

@@ -1,0 +1,168 @@
+"""Genotypes as JSON: any genotype comes back, and what is wrong is said where it stands."""
+
+import json
+
+import hypothesis
+import pytest
+from absl.testing import parameterized
+from hypothesis import strategies as st
+
+from common.genotypes import genotype, json_text, operations
+
+
+@st.composite
+def outputs(draw, num_states):
+    return tuple(sorted(draw(st.sets(st.integers(0, num_states - 1), min_size=1))))
+
+
+@st.composite
+def cells(draw):
+    nodes = []
+    for node in range(draw(st.integers(1, 6))):
+        branch = st.builds(genotype.Branch, st.sampled_from(operations.CONVOLUTIONAL), st.integers(0, node + 1))
+        nodes.append(tuple(draw(st.lists(branch, min_size=1, max_size=3))))
+    return genotype.Cell(tuple(nodes), draw(outputs(len(nodes) + 2)))
+
+
+@st.composite
+def recurrent(draw):
+    nodes = tuple(
+        genotype.RecurrentNode(draw(st.sampled_from(operations.ACTIVATIONS)), draw(st.integers(0, at)))
+        for at in range(draw(st.integers(1, 12)))
+    )
+    return genotype.RecurrentGenotype(nodes, draw(outputs(len(nodes) + 1)))
+
+
+@st.composite
+def graphs(draw):
+    names = ("input", *draw(st.lists(st.sampled_from(operations.VERTICES), max_size=5)), "output")
+    edges = draw(st.sets(st.sampled_from([(u, v) for v in range(len(names)) for u in range(v)])))
+    return genotype.GraphGenotype(names, tuple(sorted(edges)))
+
+
+@st.composite
+def edges(draw):
+    pairs = sorted(draw(st.sets(st.sampled_from([(u, v) for v in range(4) for u in range(v)]))))
+    return genotype.EdgeGenotype(4, tuple((*pair, draw(st.sampled_from(operations.EDGES))) for pair in pairs))
+
+
+blocks = st.builds("mb{}_k{}".format, st.integers(1, 20), st.integers(1, 99)) | st.sampled_from(
+    ("identity", "narrow-small", "wide-large")
+)
+chains = st.builds(
+    genotype.ChainGenotype,
+    st.lists(st.lists(blocks, max_size=5).map(tuple), max_size=6).map(tuple),
+    st.none() | st.integers(1, 1000),
+)
+GENOTYPES = st.builds(genotype.CellGenotype, cells(), cells()) | recurrent() | chains | graphs() | edges()
+
+CELL = {"nodes": [[["identity", 0], ["conv_3x3", 1]], [["max_pool_3x3", 2], ["identity", 2]]], "output": [3]}
+WHOLE = {"kind": "cell", "version": 1, "normal": CELL, "reduction": CELL}
+RECURRENT = {"kind": "recurrent", "version": 1, "nodes": [["tanh", 0], ["relu", 1]], "output": [1, 2]}
+CHAIN = {"kind": "chain", "version": 1, "stages": [["mb3_k3"], []], "resolution": None}
+GRAPH = {"kind": "graph", "version": 1, "operations": ["input", "output"], "edges": [[0, 1]]}
+EDGE = {"kind": "edge", "version": 1, "num_states": 4, "edges": [[0, 1, "none"]]}
+
+
+def replaced(record, path, value):
+    """A copy with another value at a path; a key goes where the value is `DROPPED`."""
+    copy = json.loads(json.dumps(record))
+    inner = copy
+    for key in path[:-1]:
+        inner = inner[key]
+    if value is DROPPED:
+        del inner[path[-1]]
+    else:
+        inner[path[-1]] = value
+    return json.dumps(copy)
+
+
+DROPPED = object()
+
+
+class JsonTest(parameterized.TestCase):
+    @hypothesis.given(GENOTYPES)
+    @hypothesis.settings(deadline=None, max_examples=100)
+    def test_any_genotype_comes_back(self, made):
+        text = json_text.to_text(made)
+        assert json_text.from_text(text) == made
+        assert json_text.to_text(json_text.from_text(text)) == text
+        assert json_text.from_dict(json_text.to_dict(made)) == made
+
+    def test_text_by_hand(self):
+        made = genotype.RecurrentGenotype(
+            (genotype.RecurrentNode("tanh", 0), genotype.RecurrentNode("relu", 1)), (1, 2)
+        )
+        assert json_text.to_text(made) == (
+            '{\n  "kind": "recurrent",\n  "version": 1,\n'
+            '  "nodes": [["tanh", 0], ["relu", 1]],\n  "output": [1, 2]\n}\n'
+        )
+        cell = json_text.from_text(json.dumps(WHOLE))
+        assert cell.normal.nodes[1][0] == ("max_pool_3x3", 2)
+        assert cell.reduction.output == (3,)
+
+    @parameterized.parameters(*(json.dumps(record) for record in (WHOLE, RECURRENT, CHAIN, GRAPH, EDGE)))
+    def test_good_examples(self, text):
+        json_text.from_text(text)
+
+    @parameterized.parameters(
+        ('{"kind": "cell",\n "version": }', "not JSON: Expecting value in line 2, column 13"),
+        ("[1, 2]", r"a genotype is a JSON object with a kind; got \[1, 2\]"),
+        ("{}", "unknown kind None of genotype; choose one of cell, recurrent, chain, graph, edge"),
+        (replaced(WHOLE, ["kind"], "tree"), "unknown kind 'tree'"),
+        (replaced(WHOLE, ["kind"], []), r"unknown kind \[\]"),
+        (replaced(WHOLE, ["version"], 2), "version of a genotype is 1; got 2"),
+        (replaced(WHOLE, ["version"], True), "version of a genotype is 1; got True"),
+        (
+            replaced(WHOLE, ["reduction"], DROPPED),
+            "genotype: 'reduction' is missing; its keys are kind, version, normal",
+        ),
+        (replaced(WHOLE, ["normal", "extra"], 1), "normal: 'extra' is unknown; its keys are nodes, output"),
+        (replaced(WHOLE, ["normal"], None), "normal: an object with nodes, output belongs here; got None"),
+        (replaced(WHOLE, ["normal", "nodes"], 3), "normal.nodes: a list belongs here; got 3"),
+        (replaced(WHOLE, ["normal", "nodes", 1, 0], ["identity"]), r"normal.nodes\[1\]\[0\]: a list of 2 belongs here"),
+        (
+            replaced(WHOLE, ["normal", "nodes", 1, 0, 0], "conv"),
+            r"normal.nodes\[1\]\[0\]\[0\]: unknown operation 'conv'",
+        ),
+        (
+            replaced(WHOLE, ["normal", "nodes", 1, 0, 0], ["identity"]),
+            r"\[1\]\[0\]\[0\]: unknown operation \['identity'\]",
+        ),
+        (
+            replaced(WHOLE, ["normal", "nodes", 1, 0, 1], 1.0),
+            r"normal.nodes\[1\]\[0\]\[1\]: an integer belongs here; got 1.0",
+        ),
+        (replaced(WHOLE, ["normal", "nodes", 1, 0, 1], True), "an integer belongs here; got True"),
+        (
+            replaced(WHOLE, ["reduction", "nodes", 1, 0, 1], 3),
+            "reduction: node 1, branch 0 reads state 3; allowed are 0 to 2",
+        ),
+        (replaced(WHOLE, ["reduction", "nodes", 0], []), "reduction: node 0 has no branches"),
+        (replaced(WHOLE, ["reduction", "output"], [3, 2]), "reduction: output must be different states from 0 to 3"),
+        (replaced(RECURRENT, ["nodes", 1, 1], 2), "recurrent cell: node 2 reads state 2; allowed are 0 to 1"),
+        (replaced(RECURRENT, ["nodes", 1, 0], "elu"), r"nodes\[1\]\[0\]: unknown operation 'elu'; choose one of tanh"),
+        (replaced(CHAIN, ["stages", 0, 0], "mb3"), r"stages\[0\]\[0\]: unknown operation 'mb3'; blocks are mbE_kK"),
+        (replaced(CHAIN, ["resolution"], 0), "resolution: a positive integer or null belongs here; got 0"),
+        (
+            replaced(GRAPH, ["operations"], ["input", "conv3x3-bn-relu"]),
+            "operations: the first is input and the last output",
+        ),
+        (
+            replaced(GRAPH, ["edges"], [[0, 1], [1, 0]]),
+            r"edges\[1\] goes from 1 to 0; edges go from a lower to a higher",
+        ),
+        (replaced(EDGE, ["edges", 0, 1], 4), r"edges\[0\] goes from 0 to 4"),
+        (replaced(EDGE, ["edges", 0, 2], "conv"), r"edges\[0\]\[2\]: unknown operation 'conv'"),
+    )
+    def test_says_what_is_wrong(self, text, message):
+        with pytest.raises(ValueError, match=message):
+            json_text.from_text(text)
+
+    @hypothesis.given(
+        st.text(max_size=40) | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(json.dumps)
+    )
+    @hypothesis.settings(deadline=None, max_examples=100)
+    def test_anything_else_is_a_value_error(self, text):
+        with pytest.raises(ValueError, match=r"JSON|kind"):
+            json_text.from_text(text)
