@@ -1,0 +1,274 @@
+"""Checkpoints of a training run: the latest ones and the best one, from which it goes on to the bit.
+
+They are written by Orbax while training goes on, and count only once they are whole. Next to the arrays a
+checkpoint holds their shapes and checksums, so that a damaged one is noticed, and a file says what run the
+folder belongs to, so that another network's checkpoints are refused before anything is compiled.
+
+  about.json    what was trained, and how
+  00000390/     the state after 390 steps
+"""
+
+import dataclasses
+import json
+import os
+import pathlib
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from absl import logging
+from orbax.checkpoint import checkpoint_managers
+
+from common import run_dir
+from common.training import state as states
+
+ABOUT = "about.json"
+FORMAT = 1
+_DAMAGED = "damaged-"
+_READ_ERRORS = (ValueError, TypeError, KeyError, AttributeError, OSError)  # of Orbax, depending on what is damaged
+
+
+class Checkpoints:
+    """The checkpoints in a folder. Use it in a `with` statement, at whose end the last one is on disk."""
+
+    def __init__(self, folder: str | os.PathLike, about: Mapping[str, Any], *, num_latest: int = 2):
+        """Opens a folder, or starts it.
+
+        Args:
+          folder: made if it is not there.
+          about: what is trained and how, of JSON types. Only a run of which the same is said can go on here.
+          num_latest: how many of the latest checkpoints are kept; at least 2, so that one can be damaged.
+
+        Raises:
+          ValueError: the folder is of another run.
+        """
+        self._folder = pathlib.Path(folder).absolute()
+        check_about(self._folder, about)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        if not (self._folder / ABOUT).exists():
+            run_dir.write_json(self._folder / ABOUT, {"format": FORMAT, "about": about})
+        self._scores: dict[int, float | None] = {}
+        self._manager = ocp.CheckpointManager(
+            self._folder,
+            options=ocp.CheckpointManagerOptions(
+                preservation_policy=_LatestAndBest(self._scores, max(2, num_latest)),
+                step_format_fixed_length=8,
+                cleanup_tmp_directories=True,
+                enable_async_checkpointing=True,
+            ),
+        )
+        self._scores.update({step: self._read_score(step) for step in self._manager.all_steps()})
+
+    def save(self, state: states.State, *, score: float | None = None) -> None:
+        """Starts to write a checkpoint, and returns once `state` may be used up.
+
+        Args:
+          state: what to write.
+          score: larger is better; the checkpoint with the largest one is kept. None: this one cannot be the best.
+        """
+        arrays = _arrays(state)
+        step, score = int(state.step), None if score is None else float(score)
+        self._scores[step] = score
+        self._manager.save(
+            step,
+            args=ocp.args.Composite(
+                state=ocp.args.StandardSave(arrays),
+                told=ocp.args.JsonSave({"score": score, "arrays": _shapes(arrays, checksums=True)}),
+            ),
+        )
+
+    def latest(self, template: states.State) -> states.State | None:
+        """Returns the last state that can be read, or None where there is none yet.
+
+        A damaged checkpoint is set aside, with a warning, and the one before it is taken.
+
+        Args:
+          template: a state of the network, of arrays or `jax.ShapeDtypeStruct`s; if these have a sharding, the
+            state returned has it.
+
+        Raises:
+          ValueError: the checkpoints are of another network, or all of them are damaged.
+        """
+        found = sorted(self._manager.all_steps(), reverse=True)
+        for step in found:
+            try:
+                state = self._read(step, template)
+            except DamagedError as error:
+                logging.warning("%s; it is set aside, and training goes on from the checkpoint before it", error)
+                self._set_aside(step)
+                continue
+            return state
+        if found:
+            raise ValueError(f"all {len(found)} checkpoints in {self._folder} are damaged; start in a fresh folder")
+        return None
+
+    def best(self, template: states.State) -> states.State | None:
+        """Returns the state with the largest score, or None where none has a score.
+
+        Raises:
+          ValueError: it is of another network, or damaged.
+        """
+        step = self.best_step()
+        return None if step is None else self._read(step, template)
+
+    def best_step(self) -> int | None:
+        """Returns the step of the checkpoint with the largest score."""
+        return _best(self.steps(), self._scores)
+
+    def score(self, step: int) -> float | None:
+        """Returns the score that the checkpoint of a step was saved with."""
+        return self._scores[step]
+
+    def steps(self) -> list[int]:
+        """Returns the steps of which there are checkpoints."""
+        return sorted(self._manager.all_steps())
+
+    def wait(self) -> None:
+        """Returns once all checkpoints are on disk."""
+        self._manager.wait_until_finished()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._manager.close()
+
+    def _read(self, step, template):
+        arrays = _arrays(template)
+        where = self._folder / f"{step:08}"
+        try:
+            shapes = self._told(step)["arrays"]
+            _check_shapes(where, shapes, _shapes(arrays))
+            targets = {name: _target(array) for name, array in arrays.items()}
+            read = self._manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(targets))).state
+        except (ForeignError, PermissionError):
+            raise
+        except _READ_ERRORS as error:
+            raise DamagedError(f"the checkpoint {where} is damaged: {_first_line(error)}") from error
+        wrong = [name for name, told in _shapes(read, checksums=True).items() if shapes[name] != told]
+        if wrong:
+            raise DamagedError(f"the checkpoint {where} is damaged: {wrong[0]} is not what was saved")
+        return jax.tree.unflatten(jax.tree.structure(template), [read[name] for name in arrays])
+
+    def _told(self, step):
+        return self._manager.restore(step, args=ocp.args.Composite(told=ocp.args.JsonRestore())).told
+
+    def _read_score(self, step):
+        try:
+            return self._told(step)["score"]
+        except _READ_ERRORS:
+            return None  # a damaged checkpoint is never the best one; `latest` sets it aside
+
+    def _set_aside(self, step):
+        name = f"{step:08}"
+        if jax.process_index() == 0:
+            (self._folder / name).rename(self._folder / f"{_DAMAGED}{name}")
+        self._manager.reload()
+
+
+class DamagedError(ValueError):
+    """A checkpoint cannot be read, or is not what was saved."""
+
+
+class ForeignError(ValueError):
+    """A checkpoint is of another network, or of another run."""
+
+
+def check_about(folder: str | os.PathLike, about: Mapping[str, Any]) -> None:
+    """Raises a `ForeignError` if `folder` has checkpoints of a run of which something else is said."""
+    path = pathlib.Path(folder) / ABOUT
+    if not path.exists():
+        return
+    old, new = read_about(folder), json.loads(json.dumps(about))
+    if differences := _differences(old, new):
+        raise ForeignError(
+            f"the checkpoints in {folder} are of another run: {'; '.join(differences)}; "
+            "start in a fresh folder or with the old settings"
+        )
+
+
+def read_about(folder: str | os.PathLike) -> dict[str, Any]:
+    """Returns what was said of the run whose checkpoints are in `folder`.
+
+    Raises:
+      ValueError: there are none, or the file is not one of ours.
+    """
+    path = pathlib.Path(folder) / ABOUT
+    if not path.exists():
+        raise ValueError(f"{folder} has no checkpoints: there is no {path}")
+    try:
+        found = json.loads(path.read_text())
+        if found["format"] != FORMAT:
+            raise ValueError(f"format {found['format']}; this version reads {FORMAT}")
+        return found["about"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} does not describe checkpoints: {error}") from error
+
+
+@dataclasses.dataclass(frozen=True)
+class _LatestAndBest(checkpoint_managers.PreservationPolicy):
+    """Orbax asks it which checkpoints to keep. `scores` is filled by whoever saves."""
+
+    scores: Mapping[int, float | None]
+    num_latest: int
+
+    def should_preserve(self, checkpoints, *, context):
+        steps = sorted(checkpoint.step for checkpoint in checkpoints)
+        kept = {*steps[-self.num_latest :], _best(steps, self.scores)}
+        return [checkpoint.step in kept for checkpoint in checkpoints]
+
+
+def _best(steps, scores):
+    """Returns the step with the largest score, the first of several; None if none has one."""
+    scored = [step for step in steps if scores.get(step) is not None]
+    return max(scored, key=scores.get, default=None)
+
+
+def _arrays(state):
+    """Returns name -> array of a state, in the order of its leaves."""
+    leaves = jax.tree_util.tree_flatten_with_path(state)[0]
+    return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
+
+
+def _shapes(arrays, *, checksums=False):
+    """Returns name -> [shape and type as text, checksum]."""
+    return {
+        name: [f"{array.dtype}{list(array.shape)}", _checksum(array) if checksums else None]
+        for name, array in arrays.items()
+    }
+
+
+def _checksum(array):
+    return zlib.crc32(np.ascontiguousarray(np.asarray(array)).view(np.uint8).data)
+
+
+def _check_shapes(where, got, wanted):
+    """Raises a `ForeignError` unless the arrays of a checkpoint are those of the network."""
+    for name in sorted(got.keys() | wanted.keys()):
+        old, new = (shapes[name][0] if name in shapes else "absent" for shapes in (got, wanted))
+        if old != new:
+            raise ForeignError(
+                f"the checkpoint {where} is of another network: {name} is {old} there and {new} here; "
+                "build the network that was trained, or start in a fresh folder"
+            )
+
+
+def _target(array):
+    return jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=getattr(array, "sharding", None))
+
+
+def _differences(old, new, prefix=""):
+    """Yields one text for every value that is not the same."""
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return [] if old == new else [f"{prefix} was {old!r} and is now {new!r}"]
+    names = [*old, *(name for name in new if name not in old)]
+    prefix = f"{prefix}." if prefix else ""
+    return [text for name in names for text in _differences(old.get(name), new.get(name), f"{prefix}{name}")]
+
+
+def _first_line(error):
+    text = str(error).strip() or repr(error)
+    return text.splitlines()[0][:200]

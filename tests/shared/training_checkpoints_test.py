@@ -1,0 +1,185 @@
+"""Checkpoints: what is kept, what comes back, what is refused, and what happens to damaged ones."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from absl import logging
+from absl.testing import parameterized
+
+from common.training import checkpoints
+from common.training import state as states
+
+# When one array of a checkpoint cannot be read, Orbax leaves its other reads running.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+ABOUT = {"dataset": "digits", "network": {"width": 8, "cells": [1, 2]}, "seed": 0}
+
+
+def make_state(step, *, width=3, average=True):
+    rng = np.random.default_rng(step)
+    params = {
+        "conv": {"kernel": jnp.asarray(rng.normal(size=(2, width)), jnp.float32)},
+        "b": jnp.ones((4,), jnp.bfloat16),
+    }
+    batch_stats = {"norm": {"mean": jnp.asarray(rng.normal(size=width), jnp.float32)}}
+    optimizer = optax.chain(
+        optax.clip_by_global_norm(1.0), optax.trace(0.9), optax.scale_by_learning_rate(lambda _: 0.1)
+    )
+    state = states.create({"params": params, "batch_stats": batch_stats}, optimizer, has_average=average)
+    return state.replace(step=jnp.int32(step))
+
+
+def template():
+    return jax.eval_shape(lambda: make_state(0))
+
+
+class CheckpointsTest(parameterized.TestCase):
+    @pytest.fixture(autouse=True)
+    def _folder(self, tmp_path):
+        self.folder = tmp_path / "checkpoints"
+
+    def open(self, about=ABOUT, **more):
+        return checkpoints.Checkpoints(self.folder, about, **more)
+
+    def save(self, *steps_and_scores):
+        with self.open() as saved:
+            for step, score in steps_and_scores:
+                saved.save(make_state(step), score=score)
+
+    @parameterized.parameters(True, False)
+    def test_what_comes_back_is_what_was_saved(self, average):
+        state = make_state(5, average=average)
+        with self.open() as saved:
+            assert saved.latest(state) is None
+            saved.save(state)
+        with self.open() as saved:
+            found = saved.latest(jax.eval_shape(lambda: make_state(0, average=average)))
+        chex.assert_trees_all_equal(jax.device_get(found), jax.device_get(state))
+        chex.assert_trees_all_equal_dtypes(found, state)
+        assert jax.tree.structure(found) == jax.tree.structure(state)
+
+    def test_a_state_may_be_used_up_while_it_is_written(self):
+        state = {"big": jnp.ones((1500, 1500))}
+        state = make_state(1).replace(params=state, opt_state=(), average=None)
+        wanted = jax.device_get(state)
+        add = jax.jit(lambda state: jax.tree.map(lambda x: x + 1, state), donate_argnums=0)
+        with self.open() as saved:
+            saved.save(state)
+            for _ in range(3):
+                state = add(state)
+            jax.block_until_ready(state)
+        with self.open() as saved:
+            chex.assert_trees_all_equal(jax.device_get(saved.latest(state)), wanted)
+
+    def test_the_latest_and_the_best_are_kept(self):
+        self.save((1, 0.5), (2, 0.9), (3, 0.7), (4, None), (5, 0.8), (6, None))
+        with self.open() as saved:
+            assert saved.steps() == [2, 5, 6]
+            assert saved.best_step() == 2
+            assert saved.score(2) == 0.9
+            assert saved.score(6) is None
+            assert int(saved.latest(template()).step) == 6
+            chex.assert_trees_all_equal(jax.device_get(saved.best(template())), jax.device_get(make_state(2)))
+            saved.save(make_state(7), score=0.95)  # also after a restart
+            saved.save(make_state(8))
+        with self.open() as saved:
+            assert saved.steps() == [7, 8]
+
+    def test_no_scores_no_best(self):
+        self.save((1, None), (2, None))
+        with self.open() as saved:
+            assert saved.best_step() is None
+            assert saved.best(template()) is None
+
+    def test_another_run_is_refused(self):
+        self.save((1, None))
+        other = {**ABOUT, "network": {"width": 16, "cells": [1, 2]}, "seed": 3}
+        with self.assertRaisesRegex(
+            ValueError, "network.width was 8 and is now 16; seed was 0 and is now 3; start in a"
+        ):
+            self.open(other)
+
+    def test_a_checkpoint_of_another_network_is_refused(self):
+        # As if somebody had put it there: what is said of the run is the same, the arrays are not.
+        self.save((1, None), (2, None))
+        with self.open() as saved:
+            with self.assertRaisesRegex(
+                ValueError,
+                r"00000002 is of another network: average.batch_stats.norm.mean is float32\[3\] there and "
+                r"float32\[5\] here",
+            ):
+                saved.latest(jax.eval_shape(lambda: make_state(0, width=5)))
+            with self.assertRaisesRegex(ValueError, "is float32.* there and absent here"):
+                saved.latest(jax.eval_shape(lambda: make_state(0, average=False)))
+        assert [path.name for path in self.folder.glob("damaged-*")] == []
+
+    def test_an_about_file_that_is_none_of_ours(self):
+        self.folder.mkdir()
+        (self.folder / checkpoints.ABOUT).write_text("[1]")
+        with self.assertRaisesRegex(ValueError, "about.json does not describe checkpoints"):
+            self.open()
+        with self.assertRaisesRegex(ValueError, "has no checkpoints: there is no"):
+            checkpoints.read_about(self.folder / "elsewhere")
+
+    @parameterized.parameters("flip", "truncate", "data", "manifest", "metadata", "told", "empty_told", "empty")
+    def test_a_damaged_checkpoint_falls_back_to_the_one_before(self, damage):
+        self.save((1, None), (2, None))
+        _damage(self.folder / "00000002", damage)
+        with self.open() as saved:
+            with self.assertLogs(logging.get_absl_logger(), "WARNING") as logs:
+                found = saved.latest(template())
+            assert "00000002 is damaged" in "\n".join(logs.output)
+            chex.assert_trees_all_equal(jax.device_get(found), jax.device_get(make_state(1)))
+            saved.save(make_state(2))  # the way is free to compute it again
+        with self.open() as saved:
+            assert saved.steps() == [1, 2]
+            assert int(saved.latest(template()).step) == 2
+
+    def test_all_of_them_damaged(self):
+        self.save((1, None), (2, None))
+        for step in (1, 2):
+            _damage(self.folder / f"{step:08}", "truncate")
+        with self.open() as saved, self.assertRaisesRegex(ValueError, "all 2 checkpoints in .* are damaged"):
+            saved.latest(template())
+
+    def test_one_that_was_not_finished_does_not_count(self):
+        self.save((1, None), (2, None))
+        whole = self.folder / "00000002"
+        whole.rename(whole.with_name("00000002.orbax-checkpoint-tmp"))  # as a kill while it is written leaves it
+        with self.open() as saved:
+            assert int(saved.latest(template()).step) == 1
+            saved.save(make_state(2))
+        with self.open() as saved:
+            assert int(saved.latest(template()).step) == 2
+
+
+def _damage(folder, how):
+    """Damages a checkpoint the way a disk, or a person, might."""
+    files = sorted((path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+    data = [path for path in files if path.parent.name == "d"]
+    if how == "flip":  # one bit of each array file
+        for path in data:
+            content = bytearray(path.read_bytes())
+            content[len(content) // 2] ^= 4
+            path.write_bytes(content)
+    elif how == "truncate":
+        for path in data:
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    elif how == "data":
+        for path in data:
+            path.unlink()
+    elif how == "manifest":
+        (folder / "state" / "manifest.ocdbt").unlink()
+    elif how == "metadata":
+        (folder / "state" / "_METADATA").write_text("{")
+    elif how == "told":
+        (folder / "told" / "metadata").unlink()
+    elif how == "empty_told":
+        (folder / "told" / "metadata").write_text("")
+    else:
+        for path in files:
+            if path.name != "commit_success.txt":
+                path.write_bytes(b"")
