@@ -1,0 +1,171 @@
+"""Cells of convolutional networks, built from a genotype's cell, and the dropping of their branches.
+
+State 0 of a cell is the output of the cell before the previous one, state 1 that of the previous cell, state
+i + 2 node i. In a reduction cell the branches that read states 0 and 1 have stride 2.
+"""
+
+import chex
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from common.genotypes import genotype
+from common.networks import layers, operations, styles
+
+
+class Calibration(nn.Module):
+    """Gives the two inputs of a cell one size and one width, as `style.calibration` says.
+
+    State 0 is halved (ReLU, factorized reduction) where it is larger than state 1, that is after a reduction.
+    Where it is not, and for state 1, a pointwise convolution (ReLU, 1x1, norm) sets the width:
+
+      where_needed  if the width is another one (NAO in PyTorch)
+      always        (DARTS, LaNAS)
+      nao_tf        of state 0 if the width is another one, of state 1 always; state 0 of the first cell is left
+                    as it is, and the operations that read it map it to the width
+      nao_ws_tf     as where_needed; then another one of state 1
+
+    Attributes:
+      features: the width of the cell.
+      style: see `styles.Style`.
+      is_first: whether the cell is the first of its network.
+    """
+
+    features: int
+    style: styles.Style
+    is_first: bool = False
+
+    @nn.compact
+    def __call__(self, before: chex.Array, previous: chex.Array, train: bool) -> tuple[chex.Array, chex.Array]:
+        """Returns the calibrated states 0 and 1."""
+        kind = self.style.calibration
+        states = [before, previous]
+        is_needed = [state.shape[-1] != self.features or kind == "always" for state in states]
+        if kind == "nao_tf":
+            is_needed = [is_needed[0] and not self.is_first, True]
+        if before.shape[1:3] != previous.shape[1:3]:
+            reduction = layers.FactorizedReduction(self.features, self.style, name="reduction_0")
+            states[0] = reduction(jax.nn.relu(before), train)
+        elif is_needed[0]:
+            states[0] = self._pointwise("pointwise_0", before, train)
+        if is_needed[1]:
+            states[1] = self._pointwise("pointwise_1", previous, train)
+        if kind == "nao_ws_tf":
+            states[1] = self._pointwise("base_1", states[1], train)
+        return tuple(states)
+
+    def _pointwise(self, name, images, train):
+        return layers.ReluConvolution(self.features, (1, 1), self.style, name=name)(images, train)
+
+
+class Cell(nn.Module):
+    """A cell: its nodes add up their branches, and some states side by side are its output.
+
+    Attributes:
+      genotype: its nodes and output.
+      features: its width.
+      style: see `styles.Style`.
+      is_reduction: whether it halves the image.
+      is_first: whether it is the first of its network.
+    """
+
+    genotype: genotype.Cell
+    features: int
+    style: styles.Style
+    is_reduction: bool = False
+    is_first: bool = False
+
+    @nn.compact
+    def __call__(self, before: chex.Array, previous: chex.Array, scales: chex.Array | None, train: bool) -> chex.Array:
+        """Returns the cell's output.
+
+        Args:
+          before: float[B, H, W, C], the output of the cell before the previous one, or twice as high and wide.
+          previous: float[B, H, W, C'], the output of the previous cell.
+          scales: float32[branches, B], what each branch is multiplied with, see `drop_path_scales`; None: one.
+          train: whether it trains.
+        """
+        calibration = Calibration(self.features, self.style, is_first=self.is_first, name="calibration")
+        states = list(calibration(before, previous, train))
+        number = 0
+        for node, branches in enumerate(self.genotype.nodes):
+            sums = []
+            for at, branch in enumerate(branches):
+                output = self._branch(f"node_{node}_branch_{at}", branch, states, train)
+                if scales is not None and not self._is_exempt(branch):
+                    output *= scales[number, :, None, None, None].astype(output.dtype)
+                sums.append(output)
+                number += 1
+            states.append(sum(sums[1:], start=sums[0]))
+        return self._concatenate([(at, states[at]) for at in self.genotype.output], train)
+
+    def _branch(self, name, branch, states, train):
+        if branch.operation not in operations.OPERATIONS:
+            raise ValueError(
+                f"unknown operation {branch.operation!r}; choose one of {', '.join(sorted(operations.OPERATIONS))}"
+            )
+        stride = self._stride(branch)
+        operation = operations.OPERATIONS[branch.operation](
+            features=self.features, stride=stride, style=self.style, name=name
+        )
+        return operation(states[branch.state], train)
+
+    def _stride(self, branch):
+        return 2 if self.is_reduction and branch.state < genotype.NUM_INPUTS else 1
+
+    def _is_exempt(self, branch):
+        is_identity = branch.operation in operations.IDENTITIES
+        if self.style.drop_path_exempt == "pass_through":
+            return is_identity and self._stride(branch) == 1
+        return is_identity and self.style.drop_path_exempt == "identity"
+
+    def _concatenate(self, states, train):
+        """Puts states side by side; an input that is larger than the smallest state, or wider, is brought to it."""
+        smallest = min(state.shape[1:3] for _, state in states)
+        found = []
+        for at, state in states:
+            if state.shape[1:3] != smallest:
+                state = layers.FactorizedReduction(self.features, self.style, name=f"reduction_of_{at}")(state, train)
+            elif state.shape[-1] != self.features:
+                # The "factorized reduction with stride 1" of NAO in TensorFlow, in its first cell alone.
+                state = layers.Convolution(self.features, (1, 1), self.style, name=f"pointwise_of_{at}")(state)
+                state = layers.Norm(self.style, name=f"norm_of_{at}")(state, train)
+            found.append(state)
+        return jnp.concatenate(found, axis=-1)
+
+
+def num_branches(cell: genotype.Cell) -> int:
+    """Returns how many branches a cell has."""
+    return sum(map(len, cell.nodes))
+
+
+def keep_probabilities(num_cells: int, keep: float, *, by_depth: bool, progress: chex.Array) -> chex.Array:
+    """Returns float32[num_cells], the probability to keep a branch of each cell.
+
+    At the end of training it is `keep`, or where it falls with depth (NAO) 1 - (l + 1) / num_cells * (1 - keep)
+    in cell l; on the way there 1 - progress * (1 - that).
+
+    Args:
+      num_cells: cells of the network.
+      keep: in (0, 1].
+      by_depth: whether earlier cells keep more (NAO), or all the same (LaNAS, DARTS).
+      progress: float32[], the fraction of training done, in [0, 1].
+    """
+    depth = (jnp.arange(num_cells) + 1) / num_cells if by_depth else jnp.ones(num_cells)
+    return 1 - jnp.clip(progress, 0, 1) * depth * (1 - keep)
+
+
+def drop_path_scales(key: chex.PRNGKey, keep: chex.Array, *, num_branches: int, batch_size: int) -> chex.Array:
+    """Returns float32[cells, branches, B]: 0 with probability 1 - keep, else 1 / keep, drawn for each image.
+
+    All numbers of a network are drawn at once: hundreds of draws in one program are slow to compile.
+
+    Args:
+      key: a key.
+      keep: float32[cells].
+      num_branches: branches of a cell, of the cell that has the most.
+      batch_size: B.
+    """
+    uniform = jax.random.uniform(key, (keep.shape[0], num_branches, batch_size))
+    keep = keep[:, None, None]
+    return jnp.where(uniform < keep, 1 / keep, 0.0)

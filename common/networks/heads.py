@@ -1,0 +1,118 @@
+"""The ends of convolutional networks: stems that read images, classifiers that give logits."""
+
+import chex
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from common.networks import layers, styles
+
+AUXILIARY_WINDOW = 5
+AUXILIARY_FEATURES = (128, 768)
+
+
+class CifarStem(nn.Module):
+    """A 3x3 convolution and a norm, no ReLU. Both states are its output."""
+
+    features: int
+    style: styles.Style
+
+    @nn.compact
+    def __call__(self, images: chex.Array, train: bool) -> tuple[chex.Array, chex.Array]:
+        """Returns states 0 and 1 of the first cell."""
+        state = layers.Convolution(self.features, (3, 3), self.style, name="convolution")(images)
+        state = layers.Norm(self.style, name="norm")(state, train)
+        return state, state
+
+
+class ImagenetStem(nn.Module):
+    """Three 3x3 convolutions of stride 2; state 0 is the output of the second, state 1 that of the third."""
+
+    features: int
+    style: styles.Style
+
+    @nn.compact
+    def __call__(self, images: chex.Array, train: bool) -> tuple[chex.Array, chex.Array]:
+        """Returns states 0 and 1 of the first cell, a quarter and an eighth as high and wide as the images."""
+        states = [images]
+        for at, features in enumerate((self.features // 2, self.features, self.features)):
+            state = states[-1] if at == 0 else jax.nn.relu(states[-1])
+            convolution = layers.Convolution(features, (3, 3), self.style, strides=(2, 2), name=f"convolution_{at}")
+            states.append(layers.Norm(self.style, name=f"norm_{at}")(convolution(state), train))
+        return states[2], states[3]
+
+
+STEMS = {"cifar": CifarStem, "imagenet": ImagenetStem}
+
+
+class Auxiliary(nn.Module):
+    """A classifier part of the way, whose loss helps the early cells to learn.
+
+    ReLU, average pool of 5x5, 1x1 convolution to 128, norm, ReLU, 2x2 convolution to 768, norm, ReLU, linear.
+
+    Attributes:
+      num_classes: K.
+      style: see `styles.Style`.
+      stride: of the pool, 3 for CIFAR and 2 for ImageNet.
+      is_padded: whether the 2x2 convolution is (NAO-WS in TensorFlow); its outputs are averaged.
+      has_bias: whether the linear layer has a bias.
+    """
+
+    num_classes: int
+    style: styles.Style
+    stride: int = 3
+    is_padded: bool = False
+    has_bias: bool = True
+
+    @nn.compact
+    def __call__(self, images: chex.Array, train: bool) -> chex.Array:
+        """Returns float32[B, num_classes].
+
+        Raises:
+          ValueError: where fewer than 2x2 windows fit the images.
+        """
+        fits = min(images.shape[1:3]) - AUXILIARY_WINDOW >= self.stride or (
+            self.is_padded and min(images.shape[1:3]) >= AUXILIARY_WINDOW
+        )
+        if not fits:
+            raise ValueError(
+                f"the auxiliary head needs images of at least {AUXILIARY_WINDOW + self.stride} pixels where it "
+                f"branches off, got {images.shape[1]}x{images.shape[2]}; set auxiliary=False"
+            )
+        state = layers.average_pool(jax.nn.relu(images), AUXILIARY_WINDOW, self.stride, [(0, 0), (0, 0)])
+        for at, (features, side) in enumerate(zip(AUXILIARY_FEATURES, (1, 2))):
+            convolution = layers.Convolution(
+                features, (side, side), self.style, is_padded=self.is_padded, name=f"convolution_{at}"
+            )
+            state = jax.nn.relu(layers.Norm(self.style, name=f"norm_{at}")(convolution(state), train))
+        return layers.Linear(self.num_classes, self.style, has_bias=self.has_bias, name="linear")(_average(state))
+
+
+class Classifier(nn.Module):
+    """Global average pool, dropout, linear.
+
+    Attributes:
+      num_classes: K.
+      style: see `styles.Style`.
+      has_relu: whether a ReLU comes first.
+      has_bias: whether the linear layer has a bias.
+      dropout_keep: the probability to keep a feature, in (0, 1].
+    """
+
+    num_classes: int
+    style: styles.Style
+    has_relu: bool = False
+    has_bias: bool = True
+    dropout_keep: float = 1.0
+
+    @nn.compact
+    def __call__(self, images: chex.Array, train: bool) -> chex.Array:
+        """Returns float32[B, num_classes]."""
+        features = _average(jax.nn.relu(images) if self.has_relu else images)
+        features = nn.Dropout(1 - self.dropout_keep, deterministic=not train, name="dropout")(features)
+        return layers.Linear(self.num_classes, self.style, has_bias=self.has_bias, name="linear")(features)
+
+
+def _average(images):
+    """Returns float32[B, C], the mean over positions."""
+    return jnp.mean(images.astype(jnp.float32), axis=(1, 2))

@@ -1,0 +1,43 @@
+"""The first weights of convolutions and linear layers, as the released programs draw them.
+
+| name          | weights                                              | biases of linear layers |
+|---------------|------------------------------------------------------|-------------------------|
+| torch_he      | normal, variance 2 / fan-in (NAO in PyTorch)         | uniform, 1 / sqrt fan-in |
+| torch_uniform | uniform within 1 / sqrt fan-in (DARTS, LaNAS)        | uniform, 1 / sqrt fan-in |
+| tf_he         | truncated normal, variance 2 / fan-in (NAO-WS in TF) | zero |
+| tf_fan_out    | truncated normal, variance 1 / fan-out (NAO in TF)   | zero |
+
+A depthwise kernel has a multiplier of 1 and C channels. PyTorch takes the multiplier for its inputs and C
+for its outputs, TensorFlow the other way around; so do these.
+"""
+
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+_SCALES = {
+    "torch_he": (2.0, "fan_in", "normal"),
+    "torch_uniform": (1 / 3, "fan_in", "uniform"),
+    "tf_he": (2.0, "fan_in", "truncated_normal"),
+    "tf_fan_out": (1.0, "fan_out", "truncated_normal"),
+}
+
+
+def weights(name: str, *, is_depthwise: bool = False) -> Callable:
+    """Returns the initializer of kernels [..., inputs, outputs], or [height, width, 1, channels] if depthwise."""
+    scale, mode, distribution = _SCALES[name]
+    in_axis, out_axis = (-1, -2) if is_depthwise and name.startswith("tf") else (-2, -1)
+    return jax.nn.initializers.variance_scaling(scale, mode, distribution, in_axis=in_axis, out_axis=out_axis)
+
+
+def biases(name: str, *, fan_in: int) -> Callable:
+    """Returns the initializer of the biases of a layer of `fan_in` inputs."""
+    if name.startswith("tf"):
+        return jax.nn.initializers.zeros
+    bound = 1 / np.sqrt(fan_in)
+
+    def init(key, shape, dtype=np.float32):
+        return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+    return init

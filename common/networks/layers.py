@@ -1,0 +1,204 @@
+"""The layers that operations, cells and heads are made of, on images float[B, H, W, C].
+
+A layer takes its `Style`; see `common.networks.styles` for the differences between families. Activations
+have the style's dtype, parameters and running statistics are float32.
+"""
+
+import chex
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from common.networks import initializers, styles
+
+DIMENSIONS = ("NHWC", "HWIO", "NHWC")
+
+
+def window_padding(size: int, stride: int, kernel: int, *, dilation: int = 1, padding: str) -> tuple[int, int]:
+    """Returns the pixels put before and after an axis of `size` pixels, so that ceil(size / stride) windows fit.
+
+    Symmetric padding puts half a window at both ends, which for odd windows does not depend on the size;
+    an even window has its one more pixel at the end. "same" puts as little as fits, the odd pixel at the end.
+    """
+    extent = (kernel - 1) * dilation
+    if padding == "symmetric":
+        return extent // 2, extent - extent // 2
+    missing = max((-(-size // stride) - 1) * stride + extent + 1 - size, 0)
+    return missing // 2, missing - missing // 2
+
+
+class Convolution(nn.Module):
+    """A convolution without bias.
+
+    Attributes:
+      features: channels that it puts out; of a depthwise convolution as many as it reads.
+      kernel: height and width.
+      style: see `styles.Style`.
+      strides: vertical and horizontal.
+      dilation: pixels from one weight to the next.
+      is_depthwise: whether each channel is convolved on its own.
+      is_standardized: whether weights are standardized: of each output mean 0 and deviation 1 (LaNet).
+      is_padded: whether the image is padded, so that strides alone make it smaller.
+    """
+
+    features: int
+    kernel: tuple[int, int]
+    style: styles.Style
+    strides: tuple[int, int] = (1, 1)
+    dilation: int = 1
+    is_depthwise: bool = False
+    is_standardized: bool = False
+    is_padded: bool = True
+
+    @nn.compact
+    def __call__(self, images: chex.Array) -> chex.Array:
+        """Returns float[B, H', W', features]."""
+        inputs = images.shape[-1]
+        init = initializers.weights(self.style.initializer, is_depthwise=self.is_depthwise)
+        weights = self.param("kernel", init, (*self.kernel, 1 if self.is_depthwise else inputs, self.features))
+        if self.is_standardized:
+            weights = standardize(weights)
+        padding = [
+            window_padding(size, stride, kernel, dilation=self.dilation, padding=self.style.padding)
+            for size, stride, kernel in zip(images.shape[1:3], self.strides, self.kernel)
+        ]
+        dtype = styles.DTYPES[self.style.dtype]
+        return lax.conv_general_dilated(
+            images.astype(dtype),
+            weights.astype(dtype),
+            self.strides,
+            padding if self.is_padded else "VALID",
+            rhs_dilation=(self.dilation,) * 2,
+            dimension_numbers=DIMENSIONS,
+            feature_group_count=inputs if self.is_depthwise else 1,
+        )
+
+
+def standardize(weights: chex.Array) -> chex.Array:
+    """Returns float32[..., I, O] with mean 0 and deviation 1 of each output (LaNet).
+
+    The deviation is PyTorch's, the root of the sum of squares over one less than their number, plus 1e-5.
+    """
+    axes = tuple(range(weights.ndim - 1))
+    centered = weights - jnp.mean(weights, axis=axes, keepdims=True)
+    number = max(weights.size // weights.shape[-1] - 1, 1)
+    # The root of an exact zero, such as of one weight per output, has no derivative.
+    variance = jnp.sum(centered**2, axis=axes, keepdims=True) / number
+    return centered / (jnp.sqrt(jnp.maximum(variance, 1e-24)) + 1e-5)
+
+
+class Norm(nn.Module):
+    """Batch normalization: by the batch when training, by running statistics otherwise.
+
+    Running variances are those of the batches, not multiplied by n / (n - 1) as PyTorch's are.
+    """
+
+    style: styles.Style
+
+    @nn.compact
+    def __call__(self, images: chex.Array, train: bool) -> chex.Array:
+        """Returns images of the same shape."""
+        style = self.style
+        return nn.BatchNorm(
+            use_running_average=not train,
+            momentum=style.momentum,
+            epsilon=style.epsilon,
+            use_scale=style.is_affine,
+            use_bias=style.is_affine,
+            dtype=styles.DTYPES[style.dtype],
+            name="batch_norm",
+        )(images)
+
+
+class ReluConvolution(nn.Module):
+    """ReLU, convolution, norm."""
+
+    features: int
+    kernel: tuple[int, int]
+    style: styles.Style
+    strides: tuple[int, int] = (1, 1)
+
+    @nn.compact
+    def __call__(self, images: chex.Array, train: bool) -> chex.Array:
+        """Returns float[B, H', W', features]."""
+        is_standardized = self.style.is_standardized
+        convolution = Convolution(
+            self.features,
+            self.kernel,
+            self.style,
+            strides=self.strides,
+            is_standardized=is_standardized,
+            name="convolution",
+        )
+        return Norm(self.style, name="norm")(convolution(jax.nn.relu(images)), train)
+
+
+class FactorizedReduction(nn.Module):
+    """Halves the image: two pointwise convolutions on pixels one apart, side by side, then a norm. No ReLU.
+
+    The second one reads the image moved by one pixel, with zeros at its end where the number of pixels is odd.
+    """
+
+    features: int
+    style: styles.Style
+
+    @nn.compact
+    def __call__(self, images: chex.Array, train: bool) -> chex.Array:
+        """Returns float[B, ceil(H / 2), ceil(W / 2), features]."""
+        half = self.features // 2
+        moved = jnp.pad(images, ((0, 0), (0, 1), (0, 1), (0, 0)))[:, 1::2, 1::2]
+        first = Convolution(half, (1, 1), self.style, name="first")(images[:, ::2, ::2])
+        second = Convolution(self.features - half, (1, 1), self.style, name="second")(moved)
+        return Norm(self.style, name="norm")(jnp.concatenate([first, second], axis=-1), train)
+
+
+class Linear(nn.Module):
+    """A linear layer in float32."""
+
+    features: int
+    style: styles.Style
+    has_bias: bool = True
+
+    @nn.compact
+    def __call__(self, inputs: chex.Array) -> chex.Array:
+        """Returns float32[B, features] of float[B, F]."""
+        fan_in = inputs.shape[-1]
+        weights = self.param("kernel", initializers.weights(self.style.initializer), (fan_in, self.features))
+        outputs = inputs.astype(jnp.float32) @ weights
+        if self.has_bias:
+            init = initializers.biases(self.style.initializer, fan_in=fan_in)
+            outputs += self.param("bias", init, (self.features,))[None]
+        return outputs
+
+
+def max_pool(images: chex.Array, size: int, stride: int, paddings: list[tuple[int, int]]) -> chex.Array:
+    """Returns the largest value of each window of `size` x `size`; what is padded counts for nothing."""
+    lowest = np.array(-np.inf, images.dtype)  # a constant: of a traced value reduce_window has no derivative
+    return lax.reduce_window(
+        images, lowest, lax.max, (1, size, size, 1), (1, stride, stride, 1), ((0, 0), *paddings, (0, 0))
+    )
+
+
+def average_pool(
+    images: chex.Array, size: int, stride: int, paddings: list[tuple[int, int]], *, counts_padding: bool = False
+) -> chex.Array:
+    """Returns the mean of each window of `size` x `size`, with or without the zeros that are padded."""
+    zero = np.zeros((), images.dtype)
+    sums = lax.reduce_window(
+        images, zero, lax.add, (1, size, size, 1), (1, stride, stride, 1), ((0, 0), *paddings, (0, 0))
+    )
+    if counts_padding:
+        return sums / size**2
+    rows, columns = (
+        _window_counts(length, size, stride, before=before, windows=windows)
+        for length, (before, _), windows in zip(images.shape[1:3], paddings, sums.shape[1:3])
+    )
+    return sums / (rows[:, None] * columns[None, :])[None, :, :, None].astype(images.dtype)
+
+
+def _window_counts(length, size, stride, *, before, windows):
+    """Returns float[windows], how many of its `size` pixels each window has in an axis of `length` pixels."""
+    starts = np.arange(windows) * stride - before
+    return np.minimum(starts + size, length) - np.maximum(starts, 0.0)
