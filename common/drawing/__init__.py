@@ -1,0 +1,22 @@
+"""Pictures of architectures: any genotype as an SVG document, without other programs.
+
+    genotype -> graphs -> layering, placement -> panels -> picture -> markup
+
+`common.plotting.draw_png` renders the same picture as PNG.
+"""
+
+from common.drawing import markup, pictures
+from common.genotypes import genotype as genotypes
+
+
+def svg(genotype: genotypes.Genotype | genotypes.Cell, *, title: str | None = None) -> str:
+    """Returns a self-contained SVG document with the picture of a genotype; the same for equal arguments.
+
+    Args:
+      genotype: what to draw: any genotype, or a single cell.
+      title: a line above it.
+
+    Raises:
+      ValueError: where it is no genotype, or one whose edges lead backward.
+    """
+    return markup.render(pictures.picture(genotype, title=title), title or "architecture")

@@ -1,0 +1,164 @@
+"""Genotypes as graphs to be drawn: vertices that hold operations, each of which reads vertices before it."""
+
+import dataclasses
+import itertools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from common.drawing import lettering, palette
+from common.genotypes import genotype as genotypes
+
+
+class Operation(NamedTuple):
+    """A box with a word in it, and what it reads.
+
+    Attributes:
+      text: the word.
+      kind: its colours.
+      reads: vertices, in rising order; several are spread along the side of the box.
+      subscript: smaller letters after the word.
+      badge: a number before the word.
+    """
+
+    text: str
+    kind: palette.Kind
+    reads: tuple[int, ...] = ()
+    subscript: str = ""
+    badge: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Vertex:
+    """Operations that are added up, or a single one.
+
+    Attributes:
+      operations: shown on top of each other, in whatever order has fewer crossings.
+      number: stands where they are added up; None: a single operation without a frame.
+    """
+
+    operations: tuple[Operation, ...]
+    number: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Graph:
+    """A graph to be drawn from left to right.
+
+    Attributes:
+      caption: what stands above it; may be empty.
+      vertices: each reads only vertices before it.
+      columns: where the graph is a chain, the number of vertices in each of its columns; else empty.
+      headings: what stands above each of these columns.
+    """
+
+    caption: str
+    vertices: tuple[Vertex, ...]
+    columns: tuple[int, ...] = ()
+    headings: tuple[str, ...] = ()
+
+
+def graphs(genotype: genotypes.Genotype | genotypes.Cell) -> list[Graph]:
+    """Returns the graphs of a genotype: two of a pair of different cells, else one.
+
+    Raises:
+      ValueError: where it is no genotype.
+    """
+    match genotype:
+        case genotypes.CellGenotype(normal, reduction) if normal == reduction:
+            return [_cell(normal, "normal and reduction cell")]
+        case genotypes.CellGenotype(normal, reduction):
+            return [_cell(normal, "normal cell"), _cell(reduction, "reduction cell")]
+        case genotypes.Cell():
+            return [_cell(genotype, "")]
+        case genotypes.RecurrentGenotype():
+            return [_recurrent(genotype)]
+        case genotypes.ChainGenotype():
+            return [_chain(genotype)]
+        case genotypes.GraphGenotype():
+            return [_labelled_vertices(genotype)]
+        case genotypes.EdgeGenotype():
+            return [_labelled_edges(genotype)]
+    raise ValueError(f"can draw genotypes and cells; got {genotype!r}, a {type(genotype).__name__}")
+
+
+def _cell(cell: genotypes.Cell, caption: str) -> Graph:
+    """A node is one vertex; what leaves the cell is put side by side in one more."""
+    vertices = [_state("c", f"k{lettering.MINUS}2"), _state("c", f"k{lettering.MINUS}1")]
+    for number, branches in enumerate(cell.nodes):
+        operations = (_operation(branch.operation, (branch.state,)) for branch in branches)
+        vertices.append(Vertex(tuple(operations), str(number)))
+    return Graph(caption, (*vertices, *_joined("concat", cell.output, _state("c", "k"), len(vertices))))
+
+
+def _recurrent(genotype: genotypes.RecurrentGenotype) -> Graph:
+    """Vertices 0 and 1 are what the cell reads, 2 its first state, i + 2 node i."""
+    vertices = [_state("x", "t"), _state("h", f"t{lettering.MINUS}1")]
+    vertices.append(Vertex((Operation("0", palette.STATE, (0, 1)),)))
+    for number, (activation, state) in enumerate(genotype.nodes, start=1):
+        operation = _operation(activation, (state + 2,))._replace(badge=str(number))
+        vertices.append(Vertex((operation,)))
+    output = tuple(state + 2 for state in genotype.output)
+    return Graph("", (*vertices, *_joined("mean", output, _state("h", "t"), len(vertices))))
+
+
+def _chain(genotype: genotypes.ChainGenotype) -> Graph:
+    """One column for each stage that has blocks."""
+    names = list(itertools.chain.from_iterable(genotype.stages))
+    vertices = (Vertex((_operation(name, (at - 1,) if at else ()),)) for at, name in enumerate(names))
+    stages = [(f"stage {at}", len(blocks)) for at, blocks in enumerate(genotype.stages, start=1) if blocks]
+    size = genotype.resolution
+    caption = f"images of {size} {lettering.TIMES} {size} pixels" if size else ""
+    return Graph(caption, tuple(vertices), tuple(blocks for _, blocks in stages), tuple(name for name, _ in stages))
+
+
+def _labelled_vertices(genotype: genotypes.GraphGenotype) -> Graph:
+    """Operations at vertices stay there."""
+    _check(genotype.edges, len(genotype.operations))
+    vertices, last = [], len(genotype.operations) - 1
+    for at, name in enumerate(genotype.operations):
+        reads = tuple(sorted({source for source, target in genotype.edges if target == at}))
+        kind = palette.STATE if at in (0, last) else palette.kind(name)
+        vertices.append(Vertex((Operation(lettering.display(name), kind, reads),)))
+    return Graph("", tuple(vertices))
+
+
+def _labelled_edges(genotype: genotypes.EdgeGenotype) -> Graph:
+    """An operation at an edge becomes a vertex between its ends."""
+    _check([edge[:2] for edge in genotype.edges], genotype.num_states)
+    vertices, states = [], []
+    for state in range(genotype.num_states):
+        reads = []
+        for source, target, name in genotype.edges:
+            if target == state:
+                vertices.append(Vertex((_operation(name, (states[source],)),)))
+                reads.append(len(vertices) - 1)
+        name = {0: "input", genotype.num_states - 1: "output"}.get(state, str(state))
+        vertices.append(Vertex((Operation(name, palette.STATE, tuple(reads)),)))
+        states.append(len(vertices) - 1)
+    return Graph("", tuple(vertices))
+
+
+def _joined(how: str, reads: tuple[int, ...], result: Vertex, size: int) -> tuple[Vertex, ...]:
+    """Returns the last vertices of a graph of `size` others: what joins, where there is much, and the result."""
+    if len(reads) == 1:
+        return (_reading(result, reads),)
+    return Vertex((Operation(how, palette.STATE, reads),)), _reading(result, (size,))
+
+
+def _check(edges: Sequence[tuple[int, int]], size: int) -> None:
+    """Raises a `ValueError` unless the edges lead forward between `size` vertices."""
+    for source, target in edges:
+        if not 0 <= source < target < size:
+            raise ValueError(f"an edge leads from {source} to {target}; allowed are 0 <= from < to <= {size - 1}")
+
+
+def _reading(vertex: Vertex, reads: tuple[int, ...]) -> Vertex:
+    return Vertex((vertex.operations[0]._replace(reads=reads),))
+
+
+def _operation(name: str, reads: tuple[int, ...]) -> Operation:
+    return Operation(lettering.display(name), palette.kind(name), reads)
+
+
+def _state(name: str, subscript: str) -> Vertex:
+    return Vertex((Operation(name, palette.STATE, (), subscript),))

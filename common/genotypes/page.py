@@ -1,0 +1,80 @@
+"""The page of published architectures: each with its picture, its source, what it is said to reach and its text."""
+
+import pathlib
+import textwrap
+from collections.abc import Mapping
+
+from common import drawing
+from common.genotypes import published as publications
+from common.genotypes.publication import Claim, Published
+
+_HEAD = """\
+# Published architectures
+
+    python -m launch.genotype --document=docs/genotypes.md
+
+writes this page and its pictures from `common/genotypes/published.py`.
+
+Pictures are read from left to right. A line that branches carries the same tensor to all its ends. In a
+convolutional cell a grey frame is a node, which adds up its operations; its number stands in the circle. In a
+recurrent cell a node is one activation, its number stands before it, and 0 is the cell's first state. Parameters are
+those of the network in their row, without its auxiliary head.
+"""
+_WIDTH = 116  # of the lines of a published text
+
+
+def files(published: Mapping[str, Published] = publications.PUBLISHED) -> dict[str, str]:
+    """Returns the texts of the page and its pictures, by their paths below the folder of the page.
+
+    The page itself is `genotypes.md`, and the picture of the architecture NAME is `genotypes/NAME.svg`.
+    """
+    contents = _filled(", ".join(f"[{name}](#{name})" for name in published) + ".")
+    found = {"genotypes.md": "\n".join([_HEAD, contents, *(_section(made) for made in published.values())]) + "\n"}
+    return found | {f"genotypes/{name}.svg": drawing.svg(made.genotype, title=name) for name, made in published.items()}
+
+
+def write(document: str | pathlib.Path, published: Mapping[str, Published] = publications.PUBLISHED) -> None:
+    """Writes the page of published architectures, and their pictures into a folder named as it is, without `.md`.
+
+    Args:
+      document: path of the page, whose name ends in `.md`.
+      published: what to show.
+
+    Raises:
+      ValueError: where the name does not end in `.md`.
+    """
+    document = pathlib.Path(document)
+    if document.suffix != ".md":
+        raise ValueError(f"document must be a path that ends in .md; got {str(document)!r}")
+    for path, text in files(published).items():
+        at = document.parent / path.replace("genotypes", document.stem, 1)
+        at.parent.mkdir(parents=True, exist_ok=True)
+        at.write_text(text.replace("](genotypes/", f"]({document.stem}/"), encoding="utf-8")
+
+
+def _section(made: Published) -> str:
+    """Returns what the page says of one architecture."""
+    lines = ["", f"## {made.name}", "", f"![{made.name}](genotypes/{made.name}.svg)", ""]
+    home = f"in the search space `{made.space}`" if made.space else "in no search space of this project"
+    lines.append(_filled(f"{made.source}; {home}."))
+    if made.note:
+        lines += ["", _filled(made.note)]
+    if made.claims:
+        lines += ["", "| data | measured | value | parameters | network | says |", "|---|---|---|---|---|---|"]
+        lines += [_row(claim) for claim in made.claims]
+    text = textwrap.wrap(made.text, _WIDTH, break_on_hyphens=False)
+    return "\n".join([*lines, "", f"As published, format `{made.format}`:", "", *(f"    {line}" for line in text)])
+
+
+def _row(claim: Claim) -> str:
+    """Returns the line of a claim in its table; a count of round thousands is as exact as it is known."""
+    params = "" if claim.params is None else f"{claim.params:,}"
+    if params.endswith(",000"):
+        params = f"{claim.params / 1e6:g} million"
+    cells = (claim.dataset, claim.metric, f"{claim.value:g}", params, claim.setting, claim.by)
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def _filled(text: str) -> str:
+    """Returns a paragraph in lines that break at blanks alone."""
+    return textwrap.fill(text, _WIDTH, break_long_words=False, break_on_hyphens=False)

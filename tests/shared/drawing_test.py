@@ -1,0 +1,238 @@
+"""Drawings of genotypes: nothing overlaps, every edge is there, and the SVG is well formed and always the same."""
+
+import itertools
+import os
+import random
+import subprocess
+import sys
+from xml.etree import ElementTree
+
+import pytest
+from absl.testing import parameterized
+
+from common import drawing
+from common.drawing import graphs, lettering, panels, pictures
+from common.genotypes import genotype as genotypes
+from common.genotypes import published
+
+SVG = "{http://www.w3.org/2000/svg}"
+OPERATIONS = ("sep_conv_3x3", "dil_sep_conv_5x5", "conv_1x7_7x1", "avg_pool_3x3", "max_pool_3x3", "identity", "none")
+BRANCHES = (("max_pool_3x3", 0), ("max_pool_3x3", 1)), (("skip_connect", 2), ("max_pool_3x3", 1))
+CELL = genotypes.Cell(tuple(tuple(itertools.starmap(genotypes.Branch, node)) for node in BRANCHES), (2, 3))
+OTHER_CELL = genotypes.Cell(CELL.nodes[:1], (0, 2))
+BY_HAND = {
+    "cell": CELL,
+    "cell_of_one_output": genotypes.Cell(CELL.nodes, (3,)),
+    "cell_of_its_inputs": genotypes.Cell((), (0, 1)),
+    "same_cells": genotypes.CellGenotype(CELL, CELL),
+    "two_cells": genotypes.CellGenotype(CELL, OTHER_CELL),
+    "recurrent": genotypes.RecurrentGenotype(
+        (genotypes.RecurrentNode("tanh", 0), genotypes.RecurrentNode("relu", 1), genotypes.RecurrentNode("relu", 0)),
+        (2, 3),
+    ),
+    "chain": genotypes.ChainGenotype((("mb6_k7", "mb3_k5"), (), ("mb3_k3",)), 224),
+    "chain_of_nothing": genotypes.ChainGenotype(()),
+    "graph": genotypes.GraphGenotype(
+        ("input", "conv3x3-bn-relu", "maxpool3x3", "output"), ((0, 1), (0, 3), (1, 2), (2, 3))
+    ),
+    "graph_with_a_stray_vertex": genotypes.GraphGenotype(("input", "maxpool3x3", "output"), ((0, 2),)),
+    "edges": genotypes.EdgeGenotype(
+        3, ((0, 1, "nor_conv_3x3"), (0, 2, "skip_connect"), (1, 2, "none"))
+    ),
+    "long_names": genotypes.GraphGenotype(("input", "W" * 60, "m@%" * 9, "output"), ((0, 1), (1, 2), (0, 2), (2, 3))),
+}  # fmt: skip
+
+
+def random_genotype(seed):
+    """Returns a genotype of any kind, by the remainder of the seed by 4."""
+    draw = random.Random(seed)
+    size = draw.randint(3, 8)
+    pairs = [(source, target) for target in range(1, size) for source in range(target)]
+    if seed % 4 == 0:
+        cells = []
+        for _ in range(2):
+            nodes = [
+                tuple(
+                    genotypes.Branch(draw.choice(OPERATIONS), draw.randint(0, node + 1))
+                    for _ in range(draw.randint(1, 3))
+                )
+                for node in range(size)
+            ]
+            cells.append(genotypes.Cell(tuple(nodes), genotypes.loose_ends(tuple(nodes))))
+        return genotypes.CellGenotype(*cells)
+    if seed % 4 == 1:
+        nodes = tuple(
+            genotypes.RecurrentNode(draw.choice(("tanh", "relu", "sigmoid", "identity")), draw.randint(0, node))
+            for node in range(size + 4)
+        )
+        return genotypes.RecurrentGenotype(nodes, tuple(range(1, size + 5)))
+    if seed % 4 == 2:
+        names = ("input", *draw.choices(("conv1x1-bn-relu", "conv3x3-bn-relu", "maxpool3x3"), k=size - 2), "output")
+        return genotypes.GraphGenotype(names, tuple(pair for pair in pairs if draw.random() < 0.6))
+    size = min(size, 5)
+    pairs = [pair for pair in pairs if pair[1] < size]
+    return genotypes.EdgeGenotype(size, tuple((*pair, draw.choice(OPERATIONS)) for pair in pairs))
+
+
+def corners(box):
+    return box.x, box.y, box.x + box.width, box.y + box.height
+
+
+def is_apart(a, b, slack=1e-6):
+    return a[2] <= b[0] + slack or b[2] <= a[0] + slack or a[3] <= b[1] + slack or b[3] <= a[1] + slack
+
+
+def is_within(a, b, slack=1e-6):
+    return b[0] - slack <= a[0] and b[1] - slack <= a[1] and a[2] <= b[2] + slack and a[3] <= b[3] + slack
+
+
+def samples(points):
+    """Returns 33 points of each part of a curve."""
+    found = []
+    for at in range(0, len(points) - 1, 3):
+        a, b, c, d = points[at : at + 4]
+        for step in range(33):
+            t = step / 32
+            weights = ((1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3)
+            found.append(tuple(sum(w * p[axis] for w, p in zip(weights, (a, b, c, d))) for axis in (0, 1)))
+    return found
+
+
+def faults(picture):
+    """Returns what overlaps in a picture, or sticks out of it, as texts."""
+    whole = (0.0, 0.0, picture.width, picture.height)
+    labels = [(f"label {label.text!r}", label.bounds) for label in picture.labels]
+    front = [(f"box at {corners(box)[:2]}", corners(box)) for box in picture.boxes if not box.is_behind]
+    frames = [(f"frame at {corners(box)[:2]}", corners(box)) for box in picture.boxes if box.is_behind]
+    found = [f"{name} sticks out" for name, at in labels + front + frames if not is_within(at, whole)]
+    found += [f"{a} overlaps {b}" for (a, x), (b, y) in itertools.combinations(labels, 2) if not is_apart(x, y)]
+    found += [f"{a} overlaps {b}" for (a, x), (b, y) in itertools.combinations(frames, 2) if not is_apart(x, y)]
+    for (a, x), (b, y) in itertools.product(labels, front + frames):
+        found += [f"{a} overlaps {b}"] * (not is_apart(x, y) and not is_within(x, y))
+    for (a, x), (b, y) in itertools.permutations(front, 2):
+        found += [f"{a} overlaps {b}"] * (not is_apart(x, y) and not is_within(x, y) and not is_within(y, x))
+    bare = [(name, at) for name, at in labels if not any(is_within(at, box) for _, box in front)]
+    for curve in picture.curves:
+        points = samples(curve.points)
+        found += ["a curve sticks out"] * any(not is_within((*at, *at), whole) for at in points)
+        for name, (left, top, right, bottom) in front + bare:
+            inner = (left + 2.5, top + 2.5, right - 2.5, bottom - 2.5)
+            found += [f"a curve runs through {name}"] * any(not is_apart((*at, *at), inner, 0.0) for at in points)
+        for name, at in frames:
+            ends = (curve.points[0], curve.points[-1])
+            is_foreign = not any(is_within((*end, *end), at) for end in ends)
+            found += [f"a curve runs through {name}"] * (is_foreign and any(is_within((*p, *p), at) for p in points))
+    return found
+
+
+class FaultsTest(parameterized.TestCase):
+    """The checker itself."""
+
+    def test_it_finds_what_is_wrong(self):
+        picture = pictures.picture(CELL)
+        label = next(label for label in picture.labels if label.text == "concat")
+        moved = [label._replace(x=label.x + 20), label._replace(x=picture.width), label]
+        texts = faults(picture.__class__(picture.width, picture.height, picture.boxes, picture.curves, tuple(moved)))
+        assert any("label 'concat' overlaps box" in text for text in texts), texts
+        assert any("label 'concat' overlaps label 'concat'" in text for text in texts), texts
+        assert any("label 'concat' sticks out" in text for text in texts), texts
+        curve = picture.curves[0]
+        across = curve._replace(points=(curve.points[0], *[curve.points[0]._replace(x=picture.width)] * 3))
+        texts = faults(picture.__class__(picture.width, picture.height, picture.boxes, (across,), picture.labels))
+        assert any("a curve runs through" in text for text in texts), texts
+
+
+class PictureTest(parameterized.TestCase):
+    @parameterized.parameters(*BY_HAND)
+    def test_nothing_overlaps(self, name):
+        assert not faults(pictures.picture(BY_HAND[name], title=name))
+
+    @parameterized.parameters(*published.PUBLISHED)
+    def test_nothing_overlaps_in_what_is_published(self, name):
+        assert not faults(pictures.picture(published.PUBLISHED[name].genotype, title=name))
+
+    @parameterized.parameters(*range(24))
+    def test_nothing_overlaps_at_random(self, seed):
+        assert not faults(pictures.picture(random_genotype(seed), title="a title that is a good deal longer"))
+
+    @parameterized.parameters(*(name for name in BY_HAND if not name.startswith("chain")), *range(24))
+    def test_every_edge_is_drawn_and_no_other(self, case):
+        genotype = BY_HAND[case] if isinstance(case, str) else random_genotype(case)
+        for graph in graphs.graphs(genotype):
+            picture = panels.panel(graph)
+            pills = [box for box in picture.boxes if not box.is_behind and box.radius < box.height / 2]
+            wanted, drawn = [], []
+            for vertex in graph.vertices:
+                wanted += [(read, len(op.reads), op.text) for op in vertex.operations for read in op.reads]
+            for curve in picture.curves:
+                if curve.is_arrow:
+                    end = curve.points[-1]
+                    (pill,) = (
+                        box for box in pills if box.x == pytest.approx(end.x) and box.y < end.y < box.y + box.height
+                    )
+                    inside = [label for label in picture.labels if is_within(label.bounds, corners(pill))]
+                    drawn.append((curve.group, inside[-1].text))
+            assert sorted(drawn) == sorted((read, text) for read, _, text in wanted)
+
+    def test_a_cell_that_serves_as_both_is_drawn_once(self):
+        assert len(graphs.graphs(BY_HAND["same_cells"])) == 1
+        assert len(graphs.graphs(BY_HAND["two_cells"])) == 2
+
+    @parameterized.parameters(
+        (genotypes.GraphGenotype(("input", "a", "output"), ((1, 0),)), "from 1 to 0"),
+        (genotypes.EdgeGenotype(2, ((0, 2, "a"),)), "from 0 to 2"),
+        ("naonet_a", "a str"),
+    )
+    def test_what_cannot_be_drawn(self, genotype, message):
+        with pytest.raises(ValueError, match=message):
+            drawing.svg(genotype)
+
+
+class SvgTest(parameterized.TestCase):
+    @parameterized.parameters(*BY_HAND)
+    def test_it_holds_the_picture(self, name):
+        picture = pictures.picture(BY_HAND[name], title=name)
+        root = ElementTree.fromstring(drawing.svg(BY_HAND[name], title=name))
+        assert float(root.get("width")) == pytest.approx(picture.width, abs=0.01)
+        assert float(root.get("height")) == pytest.approx(picture.height, abs=0.01)
+        assert len(root.findall(f"{SVG}rect")) == len(picture.boxes) + 1  # the background
+        assert ["".join(text.itertext()) for text in root.findall(f"{SVG}text")] == [
+            label.text + label.subscript for label in picture.labels
+        ]
+        assert len(root.findall(f"{SVG}polygon")) == sum(curve.is_arrow for curve in picture.curves)
+
+    @parameterized.parameters(
+        "<script>", "a & b", '"><g/>', "]]>", "it's", "\x00\x08\x1b", "\ud800", "\ufffe", "\U0001f600"
+    )
+    def test_any_name_is_escaped(self, name):
+        genotype = genotypes.GraphGenotype(("input", name, "output"), ((0, 1), (1, 2)))
+        text = drawing.svg(genotype, title=name)
+        text.encode("utf-8")
+        root = ElementTree.fromstring(text)
+        assert {element.tag for element in root.iter()} <= {
+            SVG + tag for tag in ("svg", "title", "rect", "path", "polygon", "text", "tspan")
+        }
+        assert lettering.clean(name) in [element.text for element in root.findall(f"{SVG}text")]
+        assert not faults(pictures.picture(genotype, title=name))
+
+    def test_it_needs_nothing_else(self):
+        text = drawing.svg(BY_HAND["two_cells"])
+        assert text.count("http") == 1, "only the name space"
+        assert all(word not in text for word in ("href", "url(", "@import", "<style", "<script"))
+
+    def test_it_is_the_same_in_every_process(self):
+        program = (
+            "from common import drawing; from common.genotypes import genotype as g; import hashlib;"
+            "names = ['tanh', 'relu', 'sigmoid', 'identity', 'x'];"
+            "nodes = tuple(g.RecurrentNode(names[i % 5], i * i % (i + 1) // 2) for i in range(9));"
+            "text = drawing.svg(g.RecurrentGenotype(nodes, tuple(range(1, 10))));"
+            "print(hashlib.sha256(text.encode()).hexdigest())"
+        )
+        printed = set()
+        for seed in ("1", "2", "3"):
+            environment = {**os.environ, "PYTHONHASHSEED": seed}
+            run = subprocess.run(
+                [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+            )
+            printed.add(run.stdout)
+        assert len(printed) == 1
