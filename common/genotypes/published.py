@@ -31,6 +31,6 @@ def get(name_or_path: str) -> Genotype:
             return json_text.from_text(path.read_text(encoding="utf-8"))
         except ValueError as error:  # also text that is no UTF-8
             raise ValueError(f"{path}: {error}") from error
-    near = difflib.get_close_matches(name_or_path.lower(), PUBLISHED, n=3)
+    near = difflib.get_close_matches(name_or_path.lower(), PUBLISHED, n=3, cutoff=0.7)
     hint = f"did you mean {' or '.join(near)}?" if near else f"published are {', '.join(PUBLISHED)}"
     raise ValueError(f"no published architecture and no file {name_or_path!r}; {hint}")

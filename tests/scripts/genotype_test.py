@@ -1,0 +1,160 @@
+"""`launch.genotype` end to end: what it prints and writes, and what it says of bad input."""
+
+import contextlib
+import io
+import pathlib
+import sys
+import tempfile
+import unittest.mock
+
+import pytest
+from absl.testing import parameterized
+
+from common.genotypes import formats, json_text, published
+from launch import genotype
+
+NAO_WS = published.PUBLISHED["nao_ws"].text
+
+
+class GenotypeCommandTest(parameterized.TestCase):
+    def setUp(self):
+        super().setUp()
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+
+    def run_command(self, *arguments, code=0):
+        """Runs the command and returns (standard output, standard error)."""
+        output, errors = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+            got = genotype.main(arguments)
+        assert got == code, errors.getvalue()
+        return output.getvalue(), errors.getvalue()
+
+    def test_list(self):
+        output, _ = self.run_command("--list")
+        lines = output.splitlines()
+        for name in published.PUBLISHED:
+            assert any(line.split("│")[1].strip() == name for line in lines if line.count("│") > 2)
+        assert "cifar10: test error 1.93 %" in output
+        output, _ = self.run_command("--list_formats")
+        for name in formats.FORMATS:
+            assert name in output
+
+    def test_show_is_what_is_done_by_default(self):
+        output, _ = self.run_command("--genotype=nao_ptb")
+        assert output == self.run_command("--genotype=nao_ptb", "--show")[0]
+        assert "  11 = identity(1)\n" in output
+        assert "ptb: test perplexity 56.02 (850 units, 27.30 million parameters); github.com/renqianluo/NAO" in output
+        assert f"\nnao_rnn:\n{published.PUBLISHED['nao_ptb'].text}\n" in output
+        assert f"\njson:\n{json_text.to_text(published.get('nao_ptb'))}" in output
+        assert "nao_small" not in output
+
+    def test_document(self):
+        path = self.folder / "architectures.md"
+        output, _ = self.run_command(f"--document={path}")
+        assert output == f"wrote {path}\n"
+        text = path.read_text(encoding="utf-8")
+        for name in published.PUBLISHED:
+            assert f"architectures/{name}.svg" in text
+            assert (self.folder / "architectures" / f"{name}.svg").exists()
+
+    @parameterized.parameters("lanet", "seminasnet", "darts_rnn", "lanas_oneshot_1", "amoebanet_b_nao")
+    def test_show_others(self, name):
+        output, _ = self.run_command(f"--genotype={name}")
+        assert output.startswith(f"{name}: arXiv:")
+        for text in formats.written(published.get(name)).values():
+            assert text.rstrip() in output
+
+    def test_convert(self):
+        output, _ = self.run_command("--genotype=nao_ws", "--convert_to=nao_small")
+        assert output == f"{NAO_WS}\n"
+        output, _ = self.run_command("--genotype=nao_ws_ptb", "--convert_to=nao_rnn")
+        assert output == "0 1 1 1 2 3 1 3 4 1 4 1 4 1 7 1 8 3 1 0 4 1\n"
+        output, _ = self.run_command(f"--text={NAO_WS}", "--from_format=nao_small", "--convert_to=nao_small_tokens")
+        assert output.startswith("1 8 1 11 3 9 2 10 ")
+        with unittest.mock.patch.object(sys, "stdin", io.StringIO(output)):
+            output, _ = self.run_command("--text=-", "--from_format=nao_small_tokens", "--convert_to=nao_small")
+        assert output == f"{NAO_WS}\n"
+
+    def test_a_found_architecture_through_a_file(self):
+        path = self.folder / "found.json"
+        output, _ = self.run_command("--text=3 3 0 3 0 1", "--from_format=nasbench201_row", f"--output={path}")
+        assert output == f"wrote {path}\n"
+        output, _ = self.run_command(f"--genotype={path}", "--convert_to=nasbench201")
+        assert output == "|nor_conv_3x3~0|+|nor_conv_3x3~0|none~1|+|nor_conv_3x3~0|none~1|skip_connect~2|\n"
+        output, _ = self.run_command(f"--genotype={path}")
+        assert output.startswith("cell with an operation at each edge; 0 is its input, 3 what it puts out\n")
+
+    def test_draw(self):
+        for name in ("naonet_a", "nao_ptb", "seminasnet"):
+            svg, png = self.folder / f"{name}.svg", self.folder / f"{name}.png"
+            self.run_command(f"--genotype={name}", f"--output={svg}")
+            assert svg.read_text(encoding="utf-8").lstrip().startswith("<svg")
+            assert f"{name}</text>" in svg.read_text(encoding="utf-8")
+        self.run_command("--genotype=naonet_a", f"--output={png}")
+        assert png.read_bytes().startswith(b"\x89PNG")
+
+    def counted(self, *arguments):
+        output, _ = self.run_command("--count", *arguments)
+        lines = (line.split(": ") for line in output.splitlines())
+        return {name: int(value.replace(",", "")) if name != "network" else value for name, value in lines}
+
+    def test_count_a_small_network(self):
+        few = self.counted("--genotype=lanet", "--num_cells=3", "--width=8")
+        many = self.counted("--genotype=lanet", "--num_cells=3", "--width=8", "--num_classes=100")
+        assert (few["network"], few["cells"], few["width"], few["classes"], few["pixels"]) == ("lanas", 3, 8, 10, 32)
+        assert many["classes"] == 100
+        # The last cell puts out 4 states of 4 * 8 channels.
+        assert many["parameters"] - few["parameters"] == 90 * (4 * 4 * 8 + 1)
+        assert many["multiply-adds"] - few["multiply-adds"] == 90 * 4 * 4 * 8
+        large = self.counted("--genotype=lanet", "--num_cells=3", "--width=8", "--image_size=64")
+        assert large["parameters"] == few["parameters"]
+        assert 3.9 < large["multiply-adds"] / few["multiply-adds"] <= 4
+
+    @pytest.mark.slow
+    def test_count_published_networks(self):
+        counted = self.counted("--genotype=lanet", "--num_cells=20", "--width=36")
+        assert (counted["parameters"], counted["of the auxiliary head"]) == (3_222_982, 476_426)
+        counted = self.counted("--genotype=naonet_a")
+        assert (counted["network"], counted["parameters"]) == ("nao_pytorch_large", 11_470_150)
+
+    @parameterized.parameters(
+        ((), "give --genotype=NAME_OR_FILE, or --text and --from_format; --list shows the names"),
+        (("--count",), "give --genotype=NAME_OR_FILE"),
+        (("--genotype=lanett",), "no published architecture and no file 'lanett'; did you mean lanet?"),
+        (("--genotype=lanet", "--text=0"), "give --genotype or --text, not both"),
+        (("--text=0",), "give --from_format, the format of --text"),
+        (("--genotype=lanet", "--from_format=darts"), "--from_format is the format of --text"),
+        (("--text=0", "--from_format=nao_small"), "nao_small architecture: write 40 integers; got 1 in '0'"),
+        (("--text=0", "--from_format=tf"), "unknown format 'tf'; choose one of json, nao_small"),
+        (("--genotype=lanet", "--convert_to=nao_small"), "nao_small: the normal cell has 7 nodes; in this space 5"),
+        (("--genotype=lanet", "--output=a.gif"), "a file that ends in .svg, .png or .json; got 'a.gif'"),
+        (("--genotype=lanet", "--output=/no/such/folder/a.svg"), "cannot write /no/such/folder/a.svg: No such file"),
+        (("--genotype=nao_ptb", "--count"), "--count stacks a normal and a reduction cell; this is a recurrent cell"),
+        (("--genotype=lanet", "--count", "--network=tf"), "unknown --network=tf; choose one of darts, lanas"),
+        (("--genotype=lanet", "--count", "--width=0"), "num_cells, width and num_classes must be positive"),
+        (("--genotype=lanet", "--count", "--image_size=0"), "--image_size must be at least 1; got 0"),
+    )
+    def test_says_what_is_wrong(self, arguments, message):
+        output, errors = self.run_command(*arguments, code=1)
+        assert output == ""
+        assert errors.startswith("error: ")
+        assert errors.count("\n") == 1
+        assert message in errors
+
+    def test_positional_arguments_are_refused(self):
+        _, errors = self.run_command("lanet", code=2)
+        assert "unexpected argument 'lanet'; flags are written --name=value" in errors
+
+    def test_help(self):
+        output, _ = self.run_command("--help")
+        assert "python -m launch.genotype --genotype=naonet_a --convert_to=darts" in output
+        assert "--from_format: format of --text" in output
+
+
+def test_unwritable_formats_are_left_out():
+    texts = formats.written(published.get("seminasnet"))
+    assert set(texts) == {"json", "seminas_mobile", "seminas_mobile_row", "seminas_mobile_tokens"}
+    with pytest.raises(ValueError, match="resolution is None"):
+        formats.get("ofa_mobile").write(published.get("seminasnet"))
