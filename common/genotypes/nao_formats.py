@@ -9,6 +9,7 @@ from common.spaces import nao_cnn
 _CELLS = {"conv_dag": "normal", "reduc_dag": "reduction"}
 _INPUTS = ("node_1", "node_2")
 _LOOSE_ENDS = "loose_ends"
+_UNKNOWN = ("conv_5x5", "avg_pool_7x7")  # NAO's program cannot build these
 _KINDS = sorted(nao_cnn.KINDS, key=len, reverse=True)
 
 
@@ -94,7 +95,7 @@ def _to_nao(name):
     """The name in NAO's dictionaries, kind and kernel, such as `conv 1x3+3x1`; None where they have none."""
     kind = next((kind for kind in _KINDS if name == kind or name.startswith(f"{kind}_")), None)
     kernel = name[len(kind or "") + 1 :]
-    if kind is None or (kernel not in nao_cnn.KERNELS and name != "identity"):
+    if kind is None or name in _UNKNOWN or (kernel not in nao_cnn.KERNELS and name != "identity"):
         return None
     return f"{kind} {kernel.replace('_', '+')}".strip()
 

@@ -9,10 +9,11 @@ from collections.abc import Iterable, Sequence
 
 CONVOLUTIONAL = (
     *("identity", "skip_connect", "zero", "none"),
-    *("conv_1x1", "conv_3x3", "conv_1x3_3x1", "conv_1x7_7x1", "conv_7x1_1x7"),
+    *("conv_1x1", "conv_3x3", "conv_5x5", "conv_1x3_3x1", "conv_1x7_7x1", "conv_7x1_1x7"),
     *("sep_conv_3x3", "sep_conv_5x5", "sep_conv_7x7"),
-    *("dil_sep_conv_3x3", "dil_sep_conv_5x5", "dil_sep_conv_7x7", "dil_conv_3x3", "dil_conv_5x5"),
-    *("avg_pool_2x2", "avg_pool_3x3", "avg_pool_5x5"),
+    *("dil_sep_conv_3x3", "dil_sep_conv_5x5", "dil_sep_conv_7x7"),
+    *("dil_conv_3x3", "dil_conv_5x5", "dil_conv_7x7"),
+    *("avg_pool_2x2", "avg_pool_3x3", "avg_pool_5x5", "avg_pool_7x7"),
     *("max_pool_2x2", "max_pool_3x3", "max_pool_5x5", "max_pool_7x7", "min_pool_2x2"),
 )
 ACTIVATIONS = ("tanh", "relu", "sigmoid", "identity")
@@ -28,6 +29,7 @@ _SAME = (
     ("conv_1x7_7x1", "conv_7x1_1x7"),
     ("dil_sep_conv_3x3", "dil_conv_3x3"),
     ("dil_sep_conv_5x5", "dil_conv_5x5"),
+    ("dil_sep_conv_7x7", "dil_conv_7x7"),
 )
 _OTHER = {name: other for pair in _SAME for name, other in (pair, pair[::-1])}
 

@@ -5,8 +5,9 @@ import json
 import pytest
 from absl.testing import parameterized
 
-from common.genotypes import formats, published
+from common.genotypes import formats, operations, published
 from common.genotypes.genotype import Branch
+from common.networks import operations as built
 
 TEXTS = {name: made.text for name, made in published.PUBLISHED.items()}
 DARTS, RNN, JSON = TEXTS["darts_v2"], TEXTS["darts_rnn"], TEXTS["naonet_tf"]
@@ -78,6 +79,9 @@ class TextTest(parameterized.TestCase):
                 formats.get(name).write(published.get("nao_ptb"))
         with pytest.raises(ValueError, match="holds a RecurrentGenotype; got a CellGenotype"):
             formats.get("darts_rnn").write(published.get("lanet"))
+
+    def test_networks_have_every_operation(self):
+        assert set(operations.CONVOLUTIONAL) == set(built.OPERATIONS)
 
     def test_unknown_format(self):
         with pytest.raises(ValueError, match="unknown format 'tf'; choose one of json, nao_small"):

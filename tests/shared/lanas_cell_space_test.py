@@ -165,3 +165,7 @@ class LanasCellTest(parameterized.TestCase):
         assert np.sum(np.all(canonical == rows, axis=1)) == 92
         assert len(np.unique(canonical, axis=0)) == 5402, "no network was trained twice"
         assert rows[np.argmax(accuracy)].tolist() == self.lanet.tolist()
+        ids = np.asarray(lanas_cell.ordinal_features(rows), float)
+        design = np.column_stack([ids, np.ones(len(rows))])
+        residual = accuracy - design @ np.linalg.lstsq(design, accuracy.astype(float), rcond=None)[0]
+        assert 1 - residual.var() / accuracy.var() == pytest.approx(0.164, abs=5e-4)
