@@ -28,7 +28,7 @@ def layout() -> cells.Layout:
 
 
 def ordinal_features(archs: chex.Array) -> chex.Array:
-    """Returns float32[B, 28], the ids themselves, which is what the released program fits; order means nothing in them."""
+    """Returns float32[B, 28], the ids as numbers, which the released program fits though their order means nothing."""
     return archs.astype(jnp.float32)
 
 
