@@ -11,9 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from common.networks import initializers, styles
-
-DIMENSIONS = ("NHWC", "HWIO", "NHWC")
+from common.networks import depthwise, initializers, styles
 
 
 def window_padding(size: int, stride: int, kernel: int, *, dilation: int = 1, padding: str) -> tuple[int, int]:
@@ -36,7 +34,7 @@ class Convolution(nn.Module):
       features: channels that it puts out; of a depthwise convolution as many as it reads.
       kernel: height and width.
       style: see `styles.Style`.
-      strides: vertical and horizontal.
+      strides: vertical and horizontal; of a depthwise convolution they are equal.
       dilation: pixels from one weight to the next.
       is_depthwise: whether each channel is convolved on its own.
       is_standardized: whether weights are standardized: of each output mean 0 and deviation 1 (LaNet).
@@ -65,14 +63,18 @@ class Convolution(nn.Module):
             for size, stride, kernel in zip(images.shape[1:3], self.strides, self.kernel)
         ]
         dtype = styles.DTYPES[self.style.dtype]
+        images, weights = images.astype(dtype), weights.astype(dtype)
+        if self.is_depthwise:
+            return depthwise.convolve(
+                images, weights, stride=self.strides[0], dilation=self.dilation, paddings=tuple(padding)
+            )
         return lax.conv_general_dilated(
-            images.astype(dtype),
-            weights.astype(dtype),
+            images,
+            weights,
             self.strides,
             padding if self.is_padded else "VALID",
             rhs_dilation=(self.dilation,) * 2,
-            dimension_numbers=DIMENSIONS,
-            feature_group_count=inputs if self.is_depthwise else 1,
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
         )
 
 
