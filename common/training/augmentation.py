@@ -16,8 +16,11 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from common.training import autoaugment
+
 CUTOUTS = ("none", "centre", "corner")
 NORMALIZATIONS = ("channel", "image")
+POLICIES = ("none", *autoaugment.FORMS)
 MIXINGS = ("none", "mixup", "cutmix")
 
 
@@ -27,6 +30,11 @@ class Config:
 
     crop_padding: Annotated[int, "black pixels put around an image before it is cropped to its size; 0: no crop"] = 4
     flip: Annotated[bool, "whether half of the images are mirrored, left to right"] = True
+    autoaugment: Annotated[
+        str,
+        "AutoAugment's policy for CIFAR-10 as released with a paper: none, lanet (magnitudes uniform in bins, warps by "
+        "splines), nao (fixed magnitudes, Pillow's warps)",
+    ] = "none"
     cutout: Annotated[
         str,
         "a square set to 0 after normalisation: none, centre (uniform centre, clipped on all sides: PyTorch), "
@@ -43,7 +51,12 @@ class Config:
 
     def __post_init__(self):
         """Refuses what makes no sense."""
-        for name, allowed in (("cutout", CUTOUTS), ("normalization", NORMALIZATIONS), ("mixing", MIXINGS)):
+        for name, allowed in (
+            ("autoaugment", POLICIES),
+            ("cutout", CUTOUTS),
+            ("normalization", NORMALIZATIONS),
+            ("mixing", MIXINGS),
+        ):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} = {getattr(self, name)!r} is unknown; choose one of {', '.join(allowed)}")
         for name, least in (("crop_padding", 0), ("cutout_size", 1), ("num_mixes", 1)):
@@ -62,6 +75,8 @@ PRESETS: dict[str, Config] = {
     "standard": Config(cutout="none"),
     "naonet": Config(),
     "naonet_tensorflow": Config(cutout="corner", normalization="image"),
+    "naonet_autoaugment": Config(autoaugment="nao"),
+    "lanet": Config(autoaugment="lanet", cutout="none", mixing="cutmix", mixing_probability=0.5, num_mixes=2),
 }
 
 
@@ -82,11 +97,13 @@ def augment(
     """
     chex.assert_rank(images, 4)
     batch_size, height, width, _ = images.shape
-    crop_key, flip_key, cutout_key = jax.random.split(key, 3)
+    crop_key, flip_key, policy_key, cutout_key = jax.random.split(key, 4)
     if config.crop_padding:
         images = crop(images, draw_crops(crop_key, batch_size, config.crop_padding), config.crop_padding)
     if config.flip:
         images = flip(images, jax.random.bernoulli(flip_key, shape=(batch_size,)))
+    if config.autoaugment != "none":
+        images = autoaugment.augment(policy_key, images, form=config.autoaugment)
     values = normalize(images, mean, std, normalization=config.normalization)
     if config.cutout != "none":
         values = cut_out(values, draw_squares(cutout_key, batch_size, (height, width), config))

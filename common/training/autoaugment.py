@@ -1,0 +1,241 @@
+"""AutoAugment's policy for CIFAR-10 (arXiv:1805.09501, appendix A) as array programs.
+
+Of 25 pairs of operations, one is drawn for each image; each operation of the pair is applied or not. Two forms
+were released with the papers of this project:
+
+  lanet: magnitudes are uniform within one of 10 bins of their range, signs included; shears, translations and
+    rotations go through SciPy's cubic splines and show black outside the image.
+  nao: magnitudes are one of 10 levels, with a random sign where there is one (rotations have none); Pillow moves
+    pixels, shears by bicubic interpolation, and shows grey outside.
+
+All other operations are Pillow's. They equal it to the byte, save for autocontrast, where Pillow's rounding of
+exact ties is now and then one level lower.
+
+A batch computes no branches: what is a function of few numbers of an image (its extremes, its mean) is done to all
+images at once and selected; warps and equalisation, which are dear, are done to the images that drew them.
+"""
+
+import functools
+import math
+from collections.abc import Callable
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from common.training import coloring, warping
+
+FORMS = ("lanet", "nao")
+OPERATIONS = (
+    "nothing",
+    "shear_x",
+    "shear_y",
+    "translate_x",
+    "translate_y",
+    "rotate",
+    "equalize",
+    *coloring.OPERATIONS,
+)
+_NUMBER = {name: number for number, name in enumerate(OPERATIONS)}
+
+# (operation, probability, magnitude), twice.
+POLICY = (
+    (("invert", 0.1, 7), ("contrast", 0.2, 6)),
+    (("rotate", 0.7, 2), ("translate_x", 0.3, 9)),
+    (("sharpness", 0.8, 1), ("sharpness", 0.9, 3)),
+    (("shear_y", 0.5, 8), ("translate_y", 0.7, 9)),
+    (("autocontrast", 0.5, 8), ("equalize", 0.9, 2)),
+    (("shear_y", 0.2, 7), ("posterize", 0.3, 7)),
+    (("color", 0.4, 3), ("brightness", 0.6, 7)),
+    (("sharpness", 0.3, 9), ("brightness", 0.7, 9)),
+    (("equalize", 0.6, 5), ("equalize", 0.5, 1)),
+    (("contrast", 0.6, 7), ("sharpness", 0.6, 5)),
+    (("color", 0.7, 7), ("translate_x", 0.5, 8)),
+    (("equalize", 0.3, 7), ("autocontrast", 0.4, 8)),
+    (("translate_y", 0.4, 3), ("sharpness", 0.2, 6)),
+    (("brightness", 0.9, 6), ("color", 0.2, 8)),
+    (("solarize", 0.5, 2), ("invert", 0.0, 3)),
+    (("equalize", 0.2, 0), ("autocontrast", 0.6, 0)),
+    (("equalize", 0.2, 8), ("equalize", 0.6, 4)),
+    (("color", 0.9, 9), ("equalize", 0.6, 6)),
+    (("autocontrast", 0.8, 4), ("solarize", 0.2, 8)),
+    (("brightness", 0.1, 3), ("color", 0.7, 0)),
+    (("solarize", 0.4, 5), ("autocontrast", 0.9, 3)),
+    (("translate_y", 0.9, 9), ("translate_y", 0.7, 9)),
+    (("autocontrast", 0.9, 2), ("solarize", 0.8, 3)),
+    (("equalize", 0.8, 8), ("invert", 0.1, 3)),
+    (("translate_y", 0.7, 9), ("autocontrast", 0.9, 1)),
+)
+
+
+@chex.dataclass(frozen=True)
+class Draws:
+    """What is done to each image, first and then.
+
+    Attributes:
+      operations: int32[B, 2], places in `OPERATIONS`.
+      magnitudes: float32[B, 2], in the unit of the operation: radians, shares of the width, bits, factors ...
+    """
+
+    operations: chex.Array
+    magnitudes: chex.Array
+
+
+def augment(key: chex.PRNGKey, images: chex.Array, *, form: str) -> chex.Array:
+    """Applies the policy.
+
+    Args:
+      key: decides everything random.
+      images: uint8[B, H, W, C], of 1 or 3 channels.
+      form: one of `FORMS`.
+
+    Returns:
+      uint8[B, H, W, C].
+
+    Raises:
+      ValueError: there is no such form, or no such images.
+    """
+    if form not in FORMS:
+        raise ValueError(f"form = {form!r} is unknown; choose one of {', '.join(FORMS)}")
+    if images.shape[-1] not in (1, 3):
+        raise ValueError(f"AutoAugment is for images of 1 or 3 channels; got {images.shape[-1]}")
+    draws = draw(key, images.shape[0], form=form)
+    for at in range(2):
+        images = apply(images, draws.operations[:, at], draws.magnitudes[:, at], form=form)
+    return images
+
+
+def draw(key: chex.PRNGKey, batch_size: int, *, form: str) -> Draws:
+    """Draws what is done to each image of a batch."""
+    pair_key, coin_key, magnitude_key = jax.random.split(key, 3)
+    pairs = jax.random.randint(pair_key, (batch_size,), 0, len(POLICY))
+    numbers, probabilities, lowest, highest = (jnp.asarray(column)[pairs] for column in _columns(form))
+    is_applied = jax.random.uniform(coin_key, (batch_size, 2)) < probabilities
+    share = jax.random.uniform(magnitude_key, (batch_size, 2))
+    if form == "nao":
+        share = jnp.round(share)  # one of the two signs
+    magnitudes = lowest + share * (highest - lowest)
+    return Draws(operations=jnp.where(is_applied, numbers, 0), magnitudes=magnitudes)
+
+
+@functools.cache
+def _columns(form):
+    """Returns (operations, probabilities, lowest and highest magnitudes), each [25, 2]."""
+    numbers = np.array([[_NUMBER[name] for name, _, _ in pair] for pair in POLICY], np.int32)
+    probabilities = np.array([[probability for _, probability, _ in pair] for pair in POLICY], np.float32)
+    bounds = {"lanet": _bin, "nao": _levels}[form]
+    magnitudes = np.array([[bounds(name, at) for name, _, at in pair] for pair in POLICY], np.float32)
+    return numbers, probabilities, magnitudes[..., 0], magnitudes[..., 1]
+
+
+_SHIFT = 150 / 331  # of the size; the published ranges were made for images of 331 pixels
+
+
+def _bin(name, at):
+    """Returns the (least, greatest) magnitude of bin `at` of 10."""
+    ranges = {
+        **dict.fromkeys(("shear_x", "shear_y"), (-0.3, 0.3)),
+        **dict.fromkeys(("translate_x", "translate_y"), (-_SHIFT, _SHIFT)),
+        **dict.fromkeys(("contrast", "color", "brightness", "sharpness"), (0.1, 1.9)),
+        "rotate": (-math.radians(30), math.radians(30)),
+        "solarize": (0, 256),
+        "posterize": (4, 8),
+    }
+    edges = np.linspace(*ranges.get(name, (0, 0)), 11)
+    return edges[at], edges[at + 1]
+
+
+def _levels(name, at):
+    """Returns the two magnitudes that level `at` of 10 means, which differ in their sign if at all."""
+    share = at / 9
+    if name in ("contrast", "color", "brightness", "sharpness"):
+        return 1 - 0.9 * share, 1 + 0.9 * share
+    if name in ("shear_x", "shear_y", "translate_x", "translate_y"):
+        most = 0.3 if name.startswith("shear") else _SHIFT
+        return -most * share, most * share
+    level = {"rotate": math.radians(30) * share, "solarize": 256 * (1 - share), "posterize": round(8 - 4 * share)}
+    return (level.get(name, 0),) * 2
+
+
+def apply(images: chex.Array, operations: chex.Array, magnitudes: chex.Array, *, form: str) -> chex.Array:
+    """Applies one operation to each image.
+
+    Args:
+      images: uint8[B, H, W, C].
+      operations: int32[B], places in `OPERATIONS`.
+      magnitudes: float32[B].
+      form: one of `FORMS`.
+
+    Returns:
+      uint8[B, H, W, C].
+    """
+    is_warp = (operations >= _NUMBER["shear_x"]) & (operations <= _NUMBER["rotate"])
+    warp = functools.partial(_warp, form=form)
+    images = on_some(warp, images, (operations, magnitudes), is_warp)
+    images = on_some(coloring.equalize, images, (), operations == _NUMBER["equalize"])
+    return coloring.change(images, operations - _NUMBER[coloring.OPERATIONS[0]], magnitudes)
+
+
+def on_some(
+    function: Callable, images: chex.Array, arguments: tuple[chex.Array, ...], is_chosen: chex.Array
+) -> chex.Array:
+    """Applies a function of a batch to the chosen images alone, an eighth of the batch at a time.
+
+    Args:
+      function: (images, *arguments) -> images, each row for itself.
+      images: [B, ...].
+      arguments: arrays [B, ...].
+      is_chosen: bool[B].
+
+    Returns:
+      [B, ...]: the images that were not chosen are as they were.
+    """
+    batch_size = images.shape[0]
+    size = max(1, batch_size // 8)
+    num_chosen = jnp.sum(is_chosen)
+    # The chosen ones first; what is beyond the batch is read as the last image and never written.
+    order = jnp.pad(jnp.argsort(~is_chosen), (0, size), constant_values=batch_size)
+
+    def go_on(state):
+        return state[0] < num_chosen
+
+    def advance(state):
+        start, images = state
+        at = jax.lax.dynamic_slice(order, (start,), (size,))
+        part = function(*(values.at[at].get(mode="clip") for values in (images, *arguments)))
+        is_due = start + jnp.arange(size) < num_chosen
+        return start + size, images.at[jnp.where(is_due, at, batch_size)].set(part, mode="drop")
+
+    return jax.lax.while_loop(go_on, advance, (jnp.int32(0), images))[1]
+
+
+def _warp(images, operations, magnitudes, *, form):
+    """Moves the pixels of each image."""
+    size = images.shape[1:3]
+    one, zero = jnp.ones_like(magnitudes), jnp.zeros_like(magnitudes)
+
+    def of(name, value, otherwise):
+        return jnp.where(operations == _NUMBER[name], value, otherwise)
+
+    # Where a pixel comes from: matrix (rows, columns) and shift. LaNet's two shears are along the other axis.
+    is_lanet = form == "lanet"
+    down, right = ("shear_x", "shear_y") if is_lanet else ("shear_y", "shear_x")
+    angle = magnitudes if is_lanet else -magnitudes
+    cosine, sine = of("rotate", jnp.cos(angle), one), of("rotate", jnp.sin(angle), zero)
+    matrix = jnp.stack(
+        [
+            jnp.stack([cosine, of(down, magnitudes, -sine)], axis=1),
+            jnp.stack([of(right, magnitudes, sine), cosine], axis=1),
+        ],
+        axis=1,
+    )
+    shift = jnp.stack(
+        [of("translate_y", magnitudes * size[0], zero), of("translate_x", magnitudes * size[1], zero)], axis=1
+    )
+    if is_lanet:
+        centre = jnp.array(size, jnp.float32) / 2 + 0.5
+        return warping.spline(images, matrix, shift, jnp.broadcast_to(centre[None], shift.shape))
+    is_shear = (operations == _NUMBER["shear_x"]) | (operations == _NUMBER["shear_y"])
+    centre = jnp.where(is_shear[:, None], -0.5, (jnp.array(size, jnp.float32)[None] - 1) / 2)
+    return warping.pillow(images, matrix, shift, centre, is_smooth=is_shear, fill=128)
