@@ -15,6 +15,8 @@ from jax import lax
 Paddings = tuple[tuple[int, int], tuple[int, int]]
 
 
+# Compiled on its own, so that convolutions of one shape, of which a network has many, are traced once.
+@functools.partial(jax.jit, static_argnames=("stride", "dilation", "paddings"))
 def convolve(images: chex.Array, weights: chex.Array, *, stride: int, dilation: int, paddings: Paddings) -> chex.Array:
     """Returns float[B, H', W', C], each channel convolved with its own kernel.
 
