@@ -19,7 +19,7 @@ NAMES = (
     ("x_train", "y_train", "x_test", "y_test"),
     ("train_images", "train_labels", "test_images", "test_labels"),
 )
-_BROKEN = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
+_BROKEN = (OSError, ValueError, TypeError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
 
 
 def load_mnist(data_dir: str | os.PathLike | None = None) -> records.Dataset:
@@ -53,7 +53,7 @@ def load_file(path: str | os.PathLike, *, name: str | None = None, num_classes: 
     if not path.is_file():
         raise ValueError(f"no file at {path}; want an {SUFFIX} file with the arrays {', '.join(NAMES[0])}")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             present = set(file.files)
             names = next((names for names in NAMES if present.issuperset(names)), None)
             arrays = [file[key] for key in names] if names else []

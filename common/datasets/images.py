@@ -3,15 +3,15 @@
 Such a dataset fits into memory whole, as uint8 arrays; ImageNet is read as a stream (`common.datasets.streams`).
 """
 
+import functools
 import os
 import pathlib
 from collections.abc import Callable
 
-import chex
 import jax
 import numpy as np
 
-from common.datasets import arrays, digits, records
+from common.datasets import arrays, digits, prepared, records, tfds_format
 
 Split = records.Split
 Dataset = records.Dataset
@@ -19,6 +19,9 @@ Dataset = records.Dataset
 DATASETS: dict[str, Callable[[str | os.PathLike | None], Dataset]] = {
     "digits": digits.load,
     "mnist": arrays.load_mnist,
+    "cifar10": functools.partial(prepared.load, "cifar10"),
+    "cifar100": functools.partial(prepared.load, "cifar100"),
+    "imagenet": prepared.load_imagenet,
 }
 
 
@@ -26,8 +29,8 @@ def load(name: str, data_dir: str | os.PathLike | None = None) -> Dataset:
     """Returns a dataset.
 
     Args:
-      name: a key of `DATASETS`, or an npz file (see `common.datasets.arrays`), taken from `data_dir` where it is
-        given and the file is there.
+      name: a key of `DATASETS`; or of a dataset that was prepared in `data_dir` from a file of the user's own; or an
+        npz file (see `common.datasets.arrays`), taken from `data_dir` where it is given and the file is there.
       data_dir: the folder of prepared datasets; `digits` needs none.
 
     Raises:
@@ -36,13 +39,15 @@ def load(name: str, data_dir: str | os.PathLike | None = None) -> Dataset:
     if name.endswith(arrays.SUFFIX):
         inside = pathlib.Path(data_dir or ".", name)
         return arrays.load_file(inside if inside.is_file() else name)
+    if name not in DATASETS and name and data_dir and tfds_format.folder_of(name, data_dir):
+        return prepared.load(name, data_dir)
     if name not in DATASETS:
         names = ", ".join(sorted(DATASETS))
         raise ValueError(f"unknown dataset {name!r}; choose one of {names}, or give a file FILE{arrays.SUFFIX}")
     return DATASETS[name](data_dir)
 
 
-def hold_out(split: Split, count: int, *, key: chex.PRNGKey) -> tuple[Split, Split]:
+def hold_out(split: Split, count: int, *, key: jax.Array) -> tuple[Split, Split]:
     """Sets some images aside, drawn uniformly without replacement.
 
     Args:

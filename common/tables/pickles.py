@@ -10,6 +10,7 @@ import pathlib
 import pickle
 import types as python_types
 import zipfile
+from typing import BinaryIO
 
 import numpy as np
 
@@ -57,6 +58,25 @@ def read(path: pathlib.Path) -> object:
         raise ValueError(f"cannot read {path}: {error}") from error
 
 
+def load_arrays(file: BinaryIO) -> dict[str, object]:
+    """Returns the dictionary of an open pickle, its NumPy arrays as such, read with the same care as by `read`.
+
+    Text that Python 2 wrote comes back as text, its bytes as one character each.
+
+    Raises:
+      ValueError: if the pickle is broken, is no dictionary, or names anything that it has no business to name.
+    """
+    try:
+        found = _ArrayUnpickler(file, encoding="latin1").load()
+    except _BROKEN as error:
+        raise ValueError(f"a broken pickle: {error}") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"a pickle of a {type(found).__name__}; want a dictionary")
+    names = (name.decode("latin1") if isinstance(name, bytes) else str(name) for name in found)
+    values = (value.values if isinstance(value, _KeptArray) else value for value in found.values())
+    return dict(zip(names, values, strict=True))
+
+
 def _load(file):
     first = _Unpickler(file).load()
     if first != _TORCH_MAGIC:
@@ -88,6 +108,26 @@ class _Unpickler(pickle.Unpickler):
 
     def persistent_load(self, pid):
         raise pickle.UnpicklingError("it holds network weights; take the file without weights instead")
+
+
+class _ArrayUnpickler(_Unpickler):
+    """Keeps arrays instead of making nested lists of them."""
+
+    def find_class(self, module, name):
+        found = super().find_class(module, name)
+        return {_make_array: _make_kept_array, _make_filled_array: _make_filled_kept_array}.get(found, found)
+
+
+class _KeptArray:
+    """An array, once its state is known."""
+
+    values = None
+
+    def __setstate__(self, state):
+        _, shape, dtype, is_fortran, contents = state
+        if isinstance(contents, str):
+            contents = contents.encode("latin1")
+        self.values = np.frombuffer(contents, dtype.value()).reshape(shape, order="F" if is_fortran else "C")
 
 
 class _Dtype:
@@ -122,6 +162,16 @@ def _make_dtype(type_code, *_):
 
 def _make_array(*_):
     return _Array()
+
+
+def _make_kept_array(*_):
+    return _KeptArray()
+
+
+def _make_filled_kept_array(contents, dtype, shape, order, *_):
+    made = _KeptArray()
+    made.values = np.frombuffer(contents, dtype.value()).reshape(shape, order=order)
+    return made
 
 
 def _make_filled_array(contents, dtype, shape, order, *_):

@@ -1,0 +1,199 @@
+"""Datasets on disk in the format of TensorFlow Datasets, in array_record files, without TensorFlow.
+
+They are what `tfds build --file_format=array_record` makes, and `tfds.data_source` reads them; whichever machine
+made them. The images of an example are stored as PNG or JPEG.
+"""
+
+import contextlib
+import io
+import json
+import os
+import pathlib
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+import PIL.Image
+
+from common.datasets import archives, records
+
+_CHUNK = 512  # examples read at once
+
+
+def folder_of(name: str, data_dir: str | os.PathLike) -> pathlib.Path | None:
+    """Returns the folder of the newest version of a dataset in `data_dir`; None where there is none."""
+    found = [path.parent for path in pathlib.Path(data_dir, name).glob("*/dataset_info.json")]
+    return max(found, key=lambda path: [int(part) for part in path.name.split(".") if part.isdigit()], default=None)
+
+
+def open_split(folder: pathlib.Path, split: str) -> Sequence[dict]:
+    """Returns the examples of a split: a sequence of dictionaries, images as encoded bytes.
+
+    Args:
+      folder: of one version of a dataset, see `folder_of`.
+      split: its name.
+
+    Raises:
+      ValueError: if the dataset is damaged, in another file format, or has no such split.
+    """
+    import tensorflow_datasets as tfds
+
+    file_format = _info(folder).get("fileFormat")
+    if file_format != "array_record":
+        raise ValueError(
+            f"{folder} holds {file_format} files; want array_record (tfds build --file_format=array_record)"
+        )
+    with _refusing_damage(folder, split):
+        builder = tfds.builder_from_directory(folder)
+        if split not in builder.info.splits:
+            raise ValueError(f"{folder} has no split {split}; it has {', '.join(builder.info.splits)}")
+        for name in builder.info.splits[split].filenames:
+            if not (folder / name).is_file():
+                raise ValueError(f"{folder} is not whole: {name} is missing")
+        return builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
+
+
+def num_classes(folder: pathlib.Path) -> int:
+    """Returns how many classes the labels of a dataset have."""
+    try:
+        features = json.loads((folder / "features.json").read_text())["featuresDict"]["features"]
+        return int(features["label"]["classLabel"]["numClasses"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{folder / 'features.json'} does not describe images with a label: {error!r}") from error
+
+
+def read_split(folder: pathlib.Path, split: str, decode: Callable[[bytes], np.ndarray] | None = None) -> records.Split:
+    """Returns a split as arrays; its images are of one size once `decode` made uint8[H, W, C] of their bytes.
+
+    Raises:
+      ValueError: if the dataset is damaged or has no such split.
+    """
+    source = open_split(folder, split)
+    decode = decode or decode_image
+    images, labels = [], []
+    with _refusing_damage(folder, split):
+        for start in range(0, len(source), _CHUNK):
+            for example in source.__getitems__(range(start, min(start + _CHUNK, len(source)))):
+                images.append(decode(example["image"]))
+                labels.append(example["label"])
+    shapes = {image.shape for image in images}
+    if len(shapes) != 1:
+        raise ValueError(f"images of {split} of {folder} have {len(shapes)} sizes; want one")
+    return records.check(np.stack(images), np.array(labels), source=f"{split} of {folder}")
+
+
+def decode_image(contents: bytes) -> np.ndarray:
+    """Returns uint8[H, W, C] of an encoded image."""
+    image = np.asarray(PIL.Image.open(io.BytesIO(contents)))
+    return image[..., None] if image.ndim == 2 else image
+
+
+def write(
+    name: str,
+    version: str,
+    published: archives.Published,
+    data_dir: pathlib.Path,
+    *,
+    report: Callable[[str, int, int], None] = lambda split, done, total: None,
+) -> pathlib.Path:
+    """Writes a dataset; the same one gives the same files.
+
+    Args:
+      name: as TensorFlow Datasets calls it.
+      version: the same.
+      published: the examples, which keep their order.
+      data_dir: the folder of all datasets.
+      report: is called with a split, how many of its examples are written, and how many there are.
+
+    Returns:
+      The folder NAME/VERSION in `data_dir`. It appears once it is whole.
+
+    Raises:
+      ValueError: if it is there already, or cannot be written.
+    """
+    target = data_dir / name / version
+    if target.exists():
+        raise ValueError(f"{target} is there already; remove it to prepare {name} anew")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = pathlib.Path(tempfile.mkdtemp(dir=data_dir, prefix=f".{name}-"))
+    except OSError as error:
+        raise ValueError(f"cannot write to {data_dir}: {error.strerror}") from error
+    try:
+        _build(name, version, published, temporary, report)
+        os.rename(temporary / name / version, target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            target.parent.rmdir()  # if nothing came of it
+    return target
+
+
+def _build(name, version, published, folder, report):
+    import tensorflow_datasets as tfds
+
+    features = {
+        _name_feature(name): tfds.features.Text(),
+        "image": tfds.features.Image(shape=published.image_shape, encoding_format=published.encoding),
+    }
+    for label, classes in published.classes.items():
+        kind = {"num_classes": classes} if isinstance(classes, int) else {"names": classes}
+        features[label] = tfds.features.ClassLabel(**kind)
+
+    with tfds.core.registered.skip_registration():
+
+        class Builder(tfds.core.GeneratorBasedBuilder):
+            """Hands over the examples as they come."""
+
+            VERSION = tfds.core.Version(version)
+            pkg_dir_path = folder  # where it would look for descriptions and checksums; there are none
+            code_path = None
+
+            def _info(self):
+                return tfds.core.DatasetInfo(
+                    builder=self,
+                    description=f"{name}, from the files as published",
+                    features=tfds.features.FeaturesDict(features),
+                    supervised_keys=("image", "label"),
+                    disable_shuffling=True,
+                )
+
+            def _split_generators(self, _):
+                return {split: _numbered(name, split, part, report) for split, part in published.parts.items()}
+
+            def _generate_examples(self):
+                """Is not called."""
+
+    Builder.name = name
+    builder = Builder(data_dir=folder, file_format="array_record")
+    config = tfds.download.DownloadConfig(compute_stats=tfds.download.ComputeStatsMode.SKIP)
+    tfds.disable_progress_bar()
+    with contextlib.redirect_stdout(io.StringIO()):
+        builder.download_and_prepare(download_config=config)
+
+
+def _numbered(name, split, part, report) -> Iterable[tuple[int, dict]]:
+    for number, (image, labels, image_name) in enumerate(part.examples):
+        yield number, {_name_feature(name): image_name, "image": image, **labels}
+        report(split, number + 1, part.num_examples)
+
+
+def _name_feature(name):
+    return "file_name" if name == "imagenet2012" else "id"
+
+
+@contextlib.contextmanager
+def _refusing_damage(folder, split):
+    """Turns what a damaged dataset raises into a `ValueError`."""
+    try:
+        yield
+    except (OSError, RuntimeError, KeyError, TypeError) as error:
+        raise ValueError(f"cannot read split {split} of {folder}, is it damaged? {error}") from error
+
+
+def _info(folder):
+    try:
+        return json.loads((folder / "dataset_info.json").read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"cannot read {folder / 'dataset_info.json'}, is it damaged? {error}") from error

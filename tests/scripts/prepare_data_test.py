@@ -1,0 +1,368 @@
+import contextlib
+import io
+import json
+import pathlib
+import pickle
+import subprocess
+import sys
+import tarfile
+import tempfile
+from typing import ClassVar
+
+import numpy as np
+import PIL.Image
+import pytest
+from absl.testing import parameterized
+
+from common.datasets import images, prepared, tfds_format
+from launch import prepare_data
+
+ROOT = pathlib.Path(__file__).parents[2]
+NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+COUNTS = {"train": 5 * 7, "test": 9}
+
+
+class Python2Pickler(pickle._Pickler):
+    """Writes bytes as Python 2 wrote its strings, in which the archives were published."""
+
+    dispatch: ClassVar = dict(pickle._Pickler.dispatch)
+
+    def save_bytes(self, value):
+        self.write(b"T" + len(value).to_bytes(4, "little") + value)
+        self.memoize(value)
+
+    dispatch[bytes] = save_bytes
+
+
+def dumps(value):
+    file = io.BytesIO()
+    Python2Pickler(file, 2).dump(value)
+    return file.getvalue()
+
+
+def made_up(dataset):
+    """Returns {split: (uint8[N, 32, 32, 3], labels by name)}."""
+    rng = np.random.default_rng(3)
+    found = {}
+    for split, count in COUNTS.items():
+        labels = {"label": rng.integers(0, 10 if dataset == "cifar10" else 100, count)}
+        if dataset == "cifar100":
+            labels["coarse_label"] = labels["label"] // 5
+        found[split] = rng.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8), labels
+    return found
+
+
+def files_of(dataset, kind):
+    """Returns the files of an archive as published: {name: contents}."""
+    data, files = made_up(dataset), {}
+    for split, (pixels, labels) in data.items():
+        rows = pixels.transpose(0, 3, 1, 2).reshape(len(pixels), -1)
+        batches = 5 if (dataset, split) == ("cifar10", "train") else 1
+        for number, part in enumerate(np.split(np.arange(len(rows)), batches), start=1):
+            name = {"cifar100": split, "cifar10": f"data_batch_{number}" if batches > 1 else "test_batch"}[dataset]
+            parts = {key: values[part] for key, values in labels.items()}
+            if kind == "binary":
+                order = ("label",) if dataset == "cifar10" else ("coarse_label", "label")
+                columns = np.stack([parts[key] for key in order], axis=1).astype(np.uint8)
+                files[f"{name}.bin"] = np.concatenate([columns, rows[part]], axis=1).tobytes()
+            else:
+                keys = {
+                    "label": b"labels" if dataset == "cifar10" else b"fine_labels",
+                    "coarse_label": b"coarse_labels",
+                }
+                entry = {keys[key]: values.tolist() for key, values in parts.items()}
+                files[name] = dumps({b"data": rows[part], b"batch_label": b"made up", **entry})
+    if dataset == "cifar10":
+        text = "\n".join(NAMES) + "\n\n"
+        more = ("batches.meta", dumps({b"label_names": [name.encode() for name in NAMES]}))
+        files |= dict([more if kind == "python" else ("batches.meta.txt", text.encode())])
+    return files
+
+
+def write_archive(path, files):
+    with tarfile.open(path, "w:gz") as archive:
+        for name, contents in files.items():
+            member = tarfile.TarInfo(f"cifar-batches/{name}")
+            member.size = len(contents)
+            archive.addfile(member, io.BytesIO(contents))
+    return path
+
+
+def contents_of(folder):
+    return {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
+
+
+class PrepareTest(parameterized.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.data_dir = self.folder / "prepared"
+
+    def prepare(self, dataset, source, data_dir=None):
+        """Returns (exit code, standard output, standard error) of the command."""
+        output, errors = io.StringIO(), io.StringIO()
+        arguments = (f"--dataset={dataset}", f"--source={source}", f"--data_dir={data_dir or self.data_dir}")
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+            code = prepare_data.main(arguments)
+        return code, output.getvalue(), errors.getvalue()
+
+    @parameterized.product(dataset=["cifar10", "cifar100"], kind=["python", "binary"])
+    def test_an_archive_comes_back_to_the_byte(self, dataset, kind):
+        source = write_archive(self.folder / "cifar.tar.gz", files_of(dataset, kind))
+        code, output, errors = self.prepare(dataset, source)
+        assert code == 0, errors
+        assert (
+            f"{dataset}: 35 images in train\n{dataset}: 9 images in test\n{self.data_dir}/{dataset}/3.0.2: " in output
+        )
+        assert errors == f"{dataset}: 44/44 images, test\n"
+        data = images.load(dataset, self.data_dir)
+        for split, (pixels, labels) in made_up(dataset).items():
+            found = getattr(data, split)
+            np.testing.assert_array_equal(found.images, pixels)
+            np.testing.assert_array_equal(found.labels, labels["label"])
+        assert data.num_classes == (10 if dataset == "cifar10" else 100)
+        if dataset == "cifar10":
+            assert data.mean == (0.49139968, 0.48215827, 0.44653124)
+            assert data.std == (0.24703233, 0.24348505, 0.26158768)
+            labels = (self.data_dir / "cifar10/3.0.2/label.labels.txt").read_text().split()
+            assert tuple(labels) == NAMES
+        else:
+            np.testing.assert_allclose(data.mean, (data.train.images / 255).mean(axis=(0, 1, 2)))
+
+    def test_the_command_without_tensorflow_and_what_the_library_reads(self):
+        """A user's way, in processes of their own in which TensorFlow cannot be imported."""
+        source = write_archive(self.folder / "cifar.tar.gz", files_of("cifar10", "python"))
+        blocked = (
+            "import sys\n"
+            "from importlib.machinery import PathFinder\n"
+            "def find_spec(name, *args, find=PathFinder.find_spec):\n"
+            "    return None if name.split('.')[0] == 'tensorflow' else find(name, *args)\n"
+            "PathFinder.find_spec = find_spec\n"
+        )
+        prepare = "from launch import prepare_data; sys.exit(prepare_data.main(sys.argv[1:]))"
+        arguments = ["--dataset=cifar10", f"--source={source}", f"--data_dir={self.data_dir}"]
+        read = (
+            "import numpy as np, tensorflow_datasets as tfds\n"
+            "from common.datasets import images\n"
+            "train = images.load('cifar10', sys.argv[1]).train\n"
+            "source = tfds.data_source('cifar10', split='train', data_dir=sys.argv[1])\n"
+            "assert len(source) == 35\n"
+            "for n, example in enumerate(source):\n"
+            "    np.testing.assert_array_equal(example['image'], train.images[n])\n"
+            "    assert example['label'] == train.labels[n]\n"
+            "    assert example['id'] == f'train_{n:05}'.encode()\n"
+            "assert 'tensorflow' not in sys.modules\n"
+        )
+        for code, given in ((prepare, arguments), (read, [str(self.data_dir)])):
+            command = [sys.executable, "-W", "error", "-c", blocked + code, *given]
+            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+            assert done.returncode == 0, done.stderr
+        np.testing.assert_array_equal(
+            images.load("cifar10", self.data_dir).train.images, made_up("cifar10")["train"][0]
+        )
+
+    def test_the_same_source_gives_the_same_files(self):
+        source = write_archive(self.folder / "cifar.tar.gz", files_of("cifar10", "binary"))
+        folders = [self.folder / "one", self.folder / "two"]
+        for folder in folders:
+            assert self.prepare("cifar10", source, folder)[0] == 0
+        one, two = (contents_of(folder / "cifar10" / "3.0.2") for folder in folders)
+        assert sorted(one) == [
+            "cifar10-test.array_record-00000-of-00001",
+            "cifar10-train.array_record-00000-of-00001",
+            "dataset_info.json",
+            "features.json",
+            "label.labels.txt",
+        ]
+        assert one == two
+
+    def test_nothing_is_overwritten(self):
+        source = write_archive(self.folder / "cifar.tar.gz", files_of("cifar10", "binary"))
+        assert self.prepare("cifar10", source)[0] == 0
+        before = contents_of(self.data_dir / "cifar10/3.0.2")
+        code, _, errors = self.prepare("cifar10", source)
+        place = self.data_dir / "cifar10/3.0.2"
+        assert (code, errors) == (1, f"error: {place} is there already; remove it to prepare cifar10 anew\n")
+        assert contents_of(place) == before
+
+    def test_an_npz_file(self):
+        rng = np.random.default_rng(0)
+        path = self.folder / "mine.npz"
+        pixels, labels = rng.integers(0, 256, (6, 9, 7), dtype=np.uint8), np.arange(6) % 3
+        np.savez(path, x_train=pixels, y_train=labels, x_test=pixels[:2], y_test=labels[:2], num_classes=4)
+        assert self.prepare("mine", path)[0] == 0
+        data = images.load("mine", self.data_dir)
+        assert (data.name, data.num_classes) == ("mine", 4)
+        np.testing.assert_array_equal(data.train.images[..., 0], pixels)
+        np.testing.assert_array_equal(data.test.labels, labels[:2])
+
+    def test_a_failure_leaves_nothing_behind(self):
+        for split in ("train", "val"):
+            (self.folder / "raw" / split / "n01").mkdir(parents=True)
+            (self.folder / "raw" / split / "n01" / "a.JPEG").write_bytes(b"no image")
+        code, _, errors = self.prepare("imagenet", self.folder / "raw")
+        assert code == 1
+        assert f"{self.folder}/raw/train/n01/a.JPEG is no image that can be read" in errors
+        assert list(self.data_dir.iterdir()) == []
+
+    @parameterized.parameters(
+        ({"dataset": None}, "give --dataset, one of cifar10, cifar100, imagenet, or a name of your own"),
+        ({"dataset": "moon"}, "unknown --dataset=moon; choose one of cifar10, cifar100, imagenet, or give an npz file"),
+        ({"dataset": "../up", "source": "x.npz"}, "--dataset must be lower-case letters, digits and _"),
+        ({"source": None}, "give --source and --data_dir: `python -m launch.prepare_data --dataset=cifar10 --source="),
+        ({"data_dir": None}, "--source=cifar-10-python.tar.gz --data_dir=DATA_DIR`"),
+        ({}, "no file at nowhere; get cifar-10-python.tar.gz or cifar-10-binary.tar.gz from"),
+        ({"dataset": "imagenet"}, "no folder nowhere/train; want nowhere/train/CLASS/.*JPEG and nowhere/val/CLASS"),
+        ({"source": "nowhere.npz"}, "no file at nowhere.npz"),
+    )
+    def test_arguments(self, changes, message):
+        arguments = {"dataset": "cifar10", "source": "nowhere", "data_dir": str(self.data_dir)} | changes
+        with pytest.raises(ValueError, match=message):
+            prepare_data.prepare(**arguments)
+        assert not self.data_dir.exists()
+
+    def test_archives_of_no_use(self):
+        files = files_of("cifar10", "python")
+        path = self.folder / "cifar.tar.gz"
+
+        def refused(message, dataset="cifar10"):
+            code, _, errors = self.prepare(dataset, path)
+            assert (code, errors.count("\n")) == (1, 1)
+            assert message in errors
+            assert not self.data_dir.exists()
+
+        path.write_bytes(b"no archive")
+        refused(f"cannot read {path}, is it damaged?")
+        whole = write_archive(path, files).read_bytes()
+        path.write_bytes(whole[: len(whole) // 2])
+        refused(f"cannot read {path}, is it damaged?")
+        write_archive(path, files)
+        refused("is no archive of cifar100 as published: it holds batches.meta, data_batch_1, ", dataset="cifar100")
+        write_archive(path, {name: contents for name, contents in files.items() if name != "test_batch"})
+        refused("is no archive of cifar10 as published")
+        write_archive(path, files | {"data_batch_2": b"\x80\x02broken"})
+        refused(f"data_batch_2 in {path} is a broken pickle")
+        write_archive(path, files | {"data_batch_2": pickle.dumps(pathlib.PurePosixPath("x"))})
+        refused("which no benchmark file needs; do not trust it")
+        write_archive(path, files | {"data_batch_2": dumps({b"data": np.zeros((2, 3072), np.uint8)})})
+        refused(f"data_batch_2 in {path} has data; want data, labels")
+        write_archive(path, files | {"test_batch": dumps({b"data": np.zeros((2, 9), np.uint8), b"labels": [1, 2]})})
+        refused(f"test_batch in {path}: want pixels uint8[N, 3072] and N labels")
+        write_archive(path, files | {"test_batch": dumps({b"data": np.zeros((2, 3072), np.uint8), b"labels": [1]})})
+        refused(f"test_batch in {path}: want pixels uint8[N, 3072] and N labels")
+        write_archive(path, files | {"test_batch": dumps({b"data": np.zeros((1, 3072), np.uint8), b"labels": [10]})})
+        refused(f"test_batch in {path}: a label is not from 0 to 9")
+        binary = files_of("cifar10", "binary")
+        write_archive(path, binary | {"data_batch_1.bin": binary["data_batch_1.bin"][:-1]})
+        refused(f"data_batch_1.bin in {path} has 21510 bytes; want a multiple of 3073")
+
+
+class DamagedTest(parameterized.TestCase):
+    """What can be wrong with a dataset that was prepared."""
+
+    def setUp(self):
+        super().setUp()
+        self.data_dir = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        path = self.data_dir / "mine.npz"
+        pixels = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), dtype=np.uint8)
+        np.savez(path, x_train=pixels, y_train=np.arange(40) % 4, x_test=pixels[:5], y_test=np.arange(5) % 4)
+        prepare_data.prepare(dataset="mine", source=str(path), data_dir=str(self.data_dir))
+        self.folder = self.data_dir / "mine" / "1.0.0"
+        self.info = self.folder / "dataset_info.json"
+        self.records = self.folder / "mine-train.array_record-00000-of-00001"
+
+    def refused(self, message):
+        with pytest.raises(ValueError, match=message):
+            images.load("mine", self.data_dir)
+
+    def test_the_newest_version_is_taken(self):
+        for version in ("0.9.0", "0.10.0"):
+            (self.data_dir / "mine" / version).mkdir()
+            (self.data_dir / "mine" / version / "dataset_info.json").write_text("{}")
+        assert prepared.find("mine", self.data_dir) == self.folder
+        assert len(images.load("mine", self.data_dir).train) == 40
+
+    def test_another_file_format(self):
+        self.info.write_text(self.info.read_text().replace("array_record", "tfrecord", 1))
+        self.refused("holds tfrecord files; want array_record")
+
+    def test_broken_descriptions(self):
+        self.info.write_text("{")
+        self.refused(f"cannot read {self.info}, is it damaged?")
+
+    def test_no_description_of_the_features(self):
+        (self.folder / "features.json").write_text(json.dumps({"featuresDict": {"features": {}}}))
+        with pytest.raises(ValueError, match="does not describe images with a label"):
+            tfds_format.num_classes(self.folder)
+
+    def test_missing_files(self):
+        self.records.unlink()
+        self.refused("is not whole: mine-train.array_record-00000-of-00001 is missing")
+
+    def test_damaged_files(self):
+        contents = self.records.read_bytes()
+        for damaged in (b"", contents[: len(contents) // 2], b"\0" * len(contents)):
+            self.records.write_bytes(damaged)
+            self.refused("cannot read split train of .*, is it damaged?")
+
+    def test_a_split_that_is_not_there(self):
+        with pytest.raises(ValueError, match="has no split validation; it has train, test"):
+            tfds_format.open_split(self.folder, "validation")
+
+
+class FolderTest(parameterized.TestCase):
+    """A folder of folders, as ImageNet is used."""
+
+    def setUp(self):
+        super().setUp()
+        self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+
+    def save(self, name, size=(40, 30)):
+        path = self.folder / "raw" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(len(name)).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+        PIL.Image.fromarray(pixels).save(path, "jpeg")
+        return path
+
+    def prepare(self):
+        data_dir = self.folder / "prepared"
+        return prepare_data.prepare(dataset="imagenet", source=str(self.folder / "raw"), data_dir=str(data_dir))
+
+    def test_files_are_kept_as_they_are(self):
+        paths = [self.save(f"train/{name}.JPEG") for name in ("n01/b", "n01/a", "n02/c")]
+        self.save("val/n02/d.jpg", size=(50, 60))
+        (self.folder / "raw/train/n01/notes.txt").write_text("not an image")
+        folder = self.prepare()
+        assert folder == self.folder / "prepared" / "imagenet2012" / "5.1.0"
+        train = tfds_format.open_split(folder, "train")
+        assert [example["label"] for example in train] == [0, 0, 1]
+        assert [example["file_name"] for example in train] == [b"a.JPEG", b"b.JPEG", b"c.JPEG"]
+        assert [example["image"] for example in train] == [path.read_bytes() for path in sorted(paths)]
+        assert (folder / "label.labels.txt").read_text().split() == ["n01", "n02"]
+        data = images.load("imagenet", self.folder / "prepared")
+        assert (data.train.images.shape, data.test.images.shape) == ((3, 224, 224, 3), (1, 224, 224, 3))
+        assert (data.num_classes, data.mean) == (2, (0.485, 0.456, 0.406))
+
+    def test_too_many_for_memory(self):
+        for split in ("train", "val"):
+            self.save(f"{split}/n01/a.jpg")
+        self.prepare()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(prepared, "_MAX_BYTES", 1000)
+            with pytest.raises(ValueError, match="has 1 images, too many to be held in memory; read them as a stream"):
+                images.load("imagenet", self.folder / "prepared")
+
+    def test_folders_of_no_use(self):
+        (self.folder / "raw/train").mkdir(parents=True)
+        with pytest.raises(ValueError, match=r"no folder .*raw/validation; want"):
+            self.prepare()
+        (self.folder / "raw/val").mkdir()
+        with pytest.raises(ValueError, match=r"no class folders in .*raw/train; want"):
+            self.prepare()
+        (self.folder / "raw/train/n01").mkdir()
+        with pytest.raises(ValueError, match=r"no images in .*raw/train/CLASS; want files ending in .jpeg, .jpg, .png"):
+            self.prepare()
+        self.save("train/n01/a.jpg")
+        self.save("val/n02/a.jpg")
+        with pytest.raises(ValueError, match=r"raw/val/n02 is of a class that .*raw/train does not have"):
+            self.prepare()

@@ -1,0 +1,237 @@
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import chex
+import jax
+import numpy as np
+import pytest
+from absl.testing import parameterized
+
+from common import datasets
+from common.datasets import digits, images, records
+from common.tables import digits_convnet
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def arrays(count=6, size=(5, 4), channels=3, classes=3):
+    rng = np.random.default_rng(0)
+    shape = (count, *size, channels) if channels else (count, *size)
+    return rng.integers(0, 256, shape, dtype=np.uint8), np.arange(count) % classes
+
+
+class DigitsTest(chex.TestCase):
+    def test_the_images_and_their_split(self):
+        data = images.load("digits")
+        assert (data.train.images.shape, data.test.images.shape) == ((1090, 8, 8, 1), (707, 8, 8, 1))
+        assert (data.train.images.dtype, data.train.labels.dtype) == (np.uint8, np.int32)
+        assert (data.name, data.num_classes, int(data.train.images.max())) == ("digits", 10, 240)
+        levels, labels = digits.read()
+        whole = np.concatenate([data.train.images, data.test.images])[..., 0]
+        order = digits.shuffled()
+        np.testing.assert_array_equal(whole, levels[order] * 15)
+        np.testing.assert_array_equal(np.concatenate([data.train.labels, data.test.labels]), labels[order])
+
+    def test_the_test_images_are_those_of_the_table(self):
+        _, _, table_test = digits_convnet.load_data(digits_convnet.Settings())
+        test = images.load("digits").test
+        np.testing.assert_array_equal(np.argmax(table_test.labels, axis=0), test.labels)
+        pixels = np.moveaxis(np.asarray(table_test.pixels), -1, 0)
+        assert np.corrcoef(pixels.ravel(), test.images[..., 0].ravel())[0, 1] > 0.999999
+
+    def test_other_images_are_refused(self):
+        from sklearn import datasets as sklearn_datasets
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sklearn_datasets, "load_digits", lambda return_X_y: (np.zeros((1797, 64)), np.zeros(1797)))
+            with pytest.raises(ValueError, match=r"load_digits gave other images: SHA-256 \w{64}, expected 87ff"):
+                images.load("digits")
+
+
+class HoldOutTest(chex.TestCase):
+    def setUp(self):
+        super().setUp()
+        pixels, _ = arrays(10)
+        self.split = records.Split(images=pixels, labels=np.arange(10, dtype=np.int32))
+
+    def test_parts_are_disjoint_complete_and_in_order(self):
+        rest, held_out = images.hold_out(self.split, 3, key=jax.random.key(0))
+        assert (len(rest), len(held_out)) == (7, 3)
+        np.testing.assert_array_equal(np.sort(np.concatenate([rest.labels, held_out.labels])), np.arange(10))
+        for part in (rest, held_out):
+            np.testing.assert_array_equal(part.labels, np.sort(part.labels))
+            np.testing.assert_array_equal(part.images, self.split.images[part.labels])
+
+    def test_the_key_decides(self):
+        drawn = [tuple(images.hold_out(self.split, 3, key=jax.random.key(seed))[1].labels) for seed in range(200)]
+        assert drawn[0] == tuple(images.hold_out(self.split, 3, key=jax.random.key(0))[1].labels)
+        counts = np.bincount(np.ravel(drawn), minlength=10)
+        assert np.abs(counts - 60).max() < 5 * np.sqrt(60 * 0.7)
+
+    def test_none(self):
+        rest, held_out = images.hold_out(self.split, 0, key=jax.random.key(0))
+        np.testing.assert_array_equal(rest.images, self.split.images)
+        assert held_out.images.shape == (0, 5, 4, 3)
+
+    def test_too_many(self):
+        for count in (-1, 10):
+            with pytest.raises(ValueError, match=f"cannot hold out {count} of 10 images; want 0 to 9"):
+                images.hold_out(self.split, count, key=jax.random.key(0))
+
+
+class RecordsTest(parameterized.TestCase):
+    def test_statistics_are_those_of_numpy(self):
+        pixels, _ = arrays(50)
+        mean, std = records.measure(pixels)
+        np.testing.assert_allclose(mean, (pixels / 255).mean(axis=(0, 1, 2)), rtol=1e-12)
+        np.testing.assert_allclose(std, (pixels / 255).std(axis=(0, 1, 2)), rtol=1e-12)
+
+    def test_a_channel_of_one_value_can_be_divided_by_its_deviation(self):
+        assert records.measure(np.full((2, 3, 3, 1), 51, np.uint8)) == ((0.2,), (1.0,))
+
+    def test_grey_images_get_an_axis_and_columns_of_labels_lose_one(self):
+        pixels, labels = arrays(channels=None)
+        split = records.check(pixels, labels[:, None].astype(np.uint8), source="x")
+        assert (split.images.shape, split.labels.shape, split.labels.dtype) == ((6, 5, 4, 1), (6,), np.int32)
+
+    @parameterized.parameters(
+        (lambda x, y: (x.astype(np.float32), y), "x: images are float32; want uint8"),
+        (lambda x, y: (x.astype(np.int64), y), "x: images are int64; want uint8"),
+        (lambda x, y: (x[0, 0], y), r"x: images have shape \(4, 3\); want \[N, height, width, channels\]"),
+        (lambda x, y: (x[:0], y[:0]), r"x: images have shape \(0, 5, 4, 3\); want .*, all above 0"),
+        (lambda x, y: (x, y.astype(np.float32)), r"x: labels are float32 of shape \(6,\); want integers \[N\]"),
+        (lambda x, y: (x, np.eye(6, dtype=np.int32)), r"x: labels are int32 of shape \(6, 6\)"),
+        (lambda x, y: (x, y[:-1]), "x: 6 images but 5 labels"),
+        (lambda x, y: (x, y - 1), "x: label -1 of image 0; labels are classes, from 0 up"),
+        (lambda x, y: (x, y + 2**40), "x: label 1099511627776 of image 0"),
+    )
+    def test_arrays_of_no_use(self, change, message):
+        with pytest.raises(ValueError, match=message):
+            records.check(*change(*arrays()), source="x")
+
+    def test_labels_out_of_range(self):
+        with pytest.raises(ValueError, match=r"label 2 of image 2 in test of x: there are 2 classes, .* from 0 to 1"):
+            records.make("n", arrays(classes=2), arrays(classes=3), source="x", num_classes=2)
+
+    def test_splits_of_two_sizes(self):
+        with pytest.raises(ValueError, match=r"x: images of train are \(5, 4, 3\) and of test \(4, 4, 3\)"):
+            records.make("n", arrays(), arrays(size=(4, 4)), source="x")
+
+
+class ArrayFileTest(parameterized.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+
+    def save(self, name="mine.npz", **changes):
+        x_train, y_train = arrays(6, channels=None)
+        x_test, y_test = arrays(4, channels=None)
+        values = {"x_train": x_train, "y_train": y_train, "x_test": x_test, "y_test": y_test} | changes
+        path = self.folder / name
+        path.parent.mkdir(exist_ok=True)
+        np.savez(path, **{key: value for key, value in values.items() if value is not None})
+        return path
+
+    def test_a_file_of_ones_own(self):
+        path = self.save()
+        for data in (
+            images.load(str(path)),
+            images.load("mine.npz", self.folder),
+            datasets.load("mine.npz", self.folder),
+        ):
+            assert (data.name, data.num_classes, data.train.images.shape) == ("mine", 3, (6, 5, 4, 1))
+            np.testing.assert_array_equal(data.test.images[..., 0], np.load(path)["x_test"])
+
+    def test_other_names_and_a_number_of_classes(self):
+        pixels, labels = arrays()
+        path = self.folder / "mine.npz"
+        names = {"train_images": pixels, "train_labels": labels, "test_images": pixels, "test_labels": labels}
+        np.savez(path, num_classes=7, **names)
+        assert images.load(str(path)).num_classes == 7
+        np.savez(path, num_classes=2, **names)
+        with pytest.raises(ValueError, match="label 2 of image 2 in train"):
+            images.load(str(path))
+        np.savez(path, num_classes=0.5, **names)
+        with pytest.raises(ValueError, match=r"num_classes of .*; want one integer above 0"):
+            images.load(str(path))
+
+    @parameterized.parameters("mnist.npz", "mnist/mnist.npz")
+    def test_mnist_is_found(self, name):
+        self.save(name)
+        data = images.load("mnist", self.folder)
+        assert (data.name, data.num_classes) == ("mnist", 10)
+
+    def test_mnist_is_not_there(self):
+        with pytest.raises(ValueError, match=r"mnist does not ship with the package: get mnist.npz .* --data_dir"):
+            images.load("mnist")
+        with pytest.raises(ValueError, match=f"looked for {self.folder}/mnist.npz, {self.folder}/mnist/mnist.npz; get"):
+            images.load("mnist", self.folder)
+
+    def test_no_such_file(self):
+        with pytest.raises(ValueError, match=r"no file at nowhere.npz; want an .npz file with the arrays x_train, "):
+            images.load("nowhere.npz", self.folder)
+
+    def test_damaged_files(self):
+        path = self.save()
+        contents = path.read_bytes()
+        for damaged in (b"", b"not a file of arrays", contents[:200], contents[: len(contents) // 2]):
+            path.write_bytes(damaged)
+            with pytest.raises(ValueError, match=f"cannot read {path}, is it damaged"):
+                images.load(str(path))
+        with path.open("wb") as file:
+            np.save(file, np.arange(3))
+        with pytest.raises(ValueError, match=f"cannot read {path}, is it damaged"):
+            images.load(str(path))
+        flipped = bytearray(contents)
+        flipped[200] ^= 255  # inside the first array: the checksum of the archive does not hold
+        path.write_bytes(flipped)
+        with pytest.raises(ValueError, match=f"cannot read {path}, is it damaged"):
+            images.load(str(path))
+
+    def test_objects_are_not_unpickled(self):
+        path = self.save(y_train=np.array([{}] * 6, dtype=object))
+        with pytest.raises(ValueError, match=f"cannot read {path}"):
+            images.load(str(path))
+
+    def test_missing_arrays(self):
+        path = self.save(y_test=None)
+        with pytest.raises(
+            ValueError, match=f"{path} has the arrays x_test, x_train, y_train; want x_train, y_train, "
+        ):
+            images.load(str(path))
+
+
+class RegistryTest(parameterized.TestCase):
+    @parameterized.parameters("moon", "", "CIFAR10")
+    def test_unknown_names(self, name):
+        with pytest.raises(
+            ValueError, match=f"unknown dataset '{name}'; choose one of cifar10, cifar100, digits, imagenet"
+        ):
+            images.load(name, "/nowhere")
+
+    @parameterized.parameters(
+        ("cifar10", "cifar10/3.0.2", "cifar-10-python.tar.gz"),
+        ("cifar100", "cifar100/3.0.2", "cifar-100-python.tar.gz"),
+        ("imagenet", "imagenet2012/5.1.0", "FOLDER_OF_TRAIN_AND_VAL"),
+    )
+    def test_a_dataset_that_is_not_prepared(self, name, place, source):
+        command = f"`python -m launch.prepare_data --dataset={name} --source={source} --data_dir="
+        with pytest.raises(ValueError, match=f"{name} does not ship with the package: .*{command}DATA_DIR`"):
+            images.load(name)
+        with pytest.raises(ValueError, match=f"no folder /nowhere to find dataset {name} in; .*{command}/nowhere`"):
+            images.load(name, "/nowhere")
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        with pytest.raises(ValueError, match=f"no dataset {name} at {folder}/{place}; .*{command}{folder}`"):
+            images.load(name, folder)
+
+    def test_importing_is_silent_and_leaves_heavy_packages_alone(self):
+        code = (
+            "import sys, common.datasets\n"
+            "heavy = {'tensorflow', 'tensorflow_datasets', 'sklearn', 'grain', 'array_record'} & set(sys.modules)\n"
+            "assert not heavy, heavy"
+        )
+        command = [sys.executable, "-W", "error", "-c", code]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
