@@ -1,0 +1,197 @@
+"""The recurrent cell of NAO over a sequence, quick to differentiate (arXiv:1808.07233).
+
+With h the output of the step before, x the input and m a mask that stands for all of the sequence,
+
+  [c, a] = x W_x + (h m) W_h,   s_0 = h + sigmoid(c) (tanh(a) - h)
+  [c, a] = (s_p m) W_i,         s_i = s_p + sigmoid(c) (f(a) - s_p),   p = p(i) < i, f = f(i)
+
+and the output is a mean of states. Which state a node reads and its activation are either known when the
+program is made (then nodes that read one state share one matrix product) or data (then one program serves all
+cells).
+
+A plain scan, differentiated, adds to the gradient of all weights at every step. Here each step of the way back
+only finds the gradients before the activations, and those of the weights are one product each over all steps.
+Likewise the inputs are multiplied before the loop, and the slopes of the nodes are kept on the way forward.
+What stays in the loops is what must: the products with states.
+"""
+
+import functools
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from common.spaces import nao_rnn
+
+TANH, RELU, IDENTITY, SIGMOID = range(4)  # in the order of the space
+ACTIVATIONS = nao_rnn.ACTIVATIONS
+
+
+class Wiring(NamedTuple):
+    """How the nodes of a cell are joined.
+
+    Attributes:
+      states: of node 1, 2, ... the state it reads: K integers, or int32[K] as data.
+      activations: of node 1, 2, ... the number of its activation in `ACTIVATIONS`: likewise.
+      output: the states whose mean is put out; state 0 is the first, state i node i.
+    """
+
+    states: tuple[int, ...] | chex.Array
+    activations: tuple[int, ...] | chex.Array
+    output: tuple[int, ...]
+
+
+def read(
+    wiring: Wiring, projected: chex.Array, first: chex.Array, nodes: chex.Array, mask: chex.Array, hidden: chex.Array
+) -> chex.Array:
+    """Runs a cell of K nodes over sequences. Its derivative is exact; the mask has none.
+
+    Args:
+      wiring: how its nodes are joined.
+      projected: float32[T, B, 2H], x W_x.
+      first: float32[H, 2H], W_h.
+      nodes: float32[K, H, 2H], W_1 to W_K.
+      mask: float32[B, H], m.
+      hidden: float32[B, H], the output before the first step.
+
+    Returns:
+      float32[T, B, H], the outputs.
+    """
+    chex.assert_shape(projected, (None, *hidden.shape[:1], 2 * hidden.shape[1]))
+    if isinstance(wiring.states, tuple):
+        return _read(wiring, None, projected, first, nodes, mask, hidden)
+    data = (wiring.states, wiring.activations)
+    return _read(wiring._replace(states=(), activations=()), data, projected, first, nodes, mask, hidden)
+
+
+class _Group(NamedTuple):
+    """Nodes, counted from 1, that read one state, and their activations."""
+
+    state: int | chex.Array
+    nodes: tuple[int, ...]
+    activations: tuple[int | chex.Array, ...]
+
+
+def _groups(wiring, data):
+    """Returns groups in an order in which each state is there before it is read."""
+    if data is not None:
+        states, activations = data
+        return [_Group(states[i], (i + 1,), (activations[i],)) for i in range(states.shape[0])]
+    groups = []
+    for state in sorted(set(wiring.states)):
+        members = tuple(i + 1 for i, read in enumerate(wiring.states) if read == state)
+        groups.append(_Group(state, members, tuple(wiring.activations[i - 1] for i in members)))
+    return groups
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _read(wiring, data, projected, first, nodes, mask, hidden):
+    """As `read`; `data` is (states, activations), or None where the wiring has them."""
+    return _run(wiring, data, projected, first, nodes, mask, hidden, is_trained=False)[0]
+
+
+def _forward(wiring, data, projected, first, nodes, mask, hidden):
+    return _run(wiring, data, projected, first, nodes, mask, hidden, is_trained=True)
+
+
+def _run(wiring, data, projected, first, nodes, mask, hidden, *, is_trained):
+    """Returns (outputs, what the way back needs, if there is one)."""
+    groups = _groups(wiring, data)
+    fused = [_fuse(nodes, group) for group in groups]
+
+    def step(hidden, gates):
+        reads = [hidden * mask]
+        state, slopes = _node(hidden, gates + reads[0] @ first, TANH)
+        states = jnp.zeros((len(nodes) + 1, *hidden.shape)).at[0].set(state)
+        all_slopes = [slopes]
+        for group, weights in zip(groups, fused, strict=True):
+            before = states[group.state]
+            reads.append(before * mask)
+            gates = jnp.split(reads[-1] @ weights, len(group.nodes), axis=-1)
+            for at, part, activation in zip(group.nodes, gates, group.activations, strict=True):
+                state, slopes = _node(before, part, activation)
+                states = states.at[at].set(state)
+                all_slopes.append(slopes)
+        output = sum(states[at] for at in wiring.output) / len(wiring.output)
+        return output, (output, (reads, all_slopes) if is_trained else None)
+
+    _, (outputs, kept) = jax.lax.scan(step, hidden, projected)
+    return outputs, (data, first, fused, mask, kept)
+
+
+def _backward(wiring, residuals, d_outputs):
+    data, first, fused, mask, (reads, slopes) = residuals
+    groups = _groups(wiring, data)
+    num_states = 1 + sum(len(group.nodes) for group in groups)
+    share = jnp.zeros(num_states).at[jnp.array(wiring.output)].set(1.0 / len(wiring.output))
+    transposed_first, transposed = first.T, [weights.T for weights in fused]
+
+    def step(d_hidden, at):
+        d_output, (first_slopes, *slopes) = at
+        d_states = share[:, None, None] * (d_output + d_hidden)[None]
+        d_gates, left = [], list(slopes)
+        for group, weights in zip(reversed(groups), reversed(transposed), strict=True):
+            own, left = left[len(left) - len(group.nodes) :], left[: len(left) - len(group.nodes)]
+            parts = [_node_back(d_states[i], s) for i, s in zip(group.nodes, own, strict=True)]
+            d_gates.append(jnp.concatenate([d for d, _ in parts], axis=-1))
+            d_before = sum(kept for _, kept in parts) + (d_gates[-1] @ weights) * mask
+            d_states = d_states.at[group.state].add(d_before)
+        d_first, kept = _node_back(d_states[0], first_slopes)
+        return kept + (d_first @ transposed_first) * mask, (d_first, d_gates[::-1])
+
+    d_hidden, (d_projected, d_gates) = jax.lax.scan(step, jnp.zeros_like(mask), (d_outputs, slopes), reverse=True)
+    d_first = _weight_gradient(reads[0], d_projected)
+    d_nodes = [None] * (num_states - 1)
+    for group, inputs, gates in zip(groups, reads[1:], d_gates, strict=True):
+        parts = jnp.split(_weight_gradient(inputs, gates), len(group.nodes), axis=-1)
+        for at, part in zip(group.nodes, parts, strict=True):
+            d_nodes[at - 1] = part
+    return None, d_projected, d_first, jnp.stack(d_nodes), None, d_hidden
+
+
+def _fuse(nodes, group):
+    """Returns float32[H, G], the weights of a group side by side."""
+    return jnp.concatenate([nodes[at - 1] for at in group.nodes], axis=-1)
+
+
+def _node(before, gates, activation):
+    """Returns (s_i, the slopes: of s_i by s_p outside its product, by c, by a), each float32[B, H]."""
+    gate, value = jnp.split(gates, 2, axis=-1)
+    gate, (value, slope) = jax.nn.sigmoid(gate), _activate(value, activation)
+    change = value - before
+    return before + gate * change, (1.0 - gate, change * gate * (1.0 - gate), gate * slope)
+
+
+def _node_back(d_state, slopes):
+    """Returns (gradient by [c, a], gradient by s_p outside its product)."""
+    kept, by_gate, by_value = slopes
+    return jnp.concatenate([d_state * by_gate, d_state * by_value], axis=-1), d_state * kept
+
+
+def _activate(x, activation):
+    """Returns (f(x), f'(x)). A sigmoid is (1 + tanh(x / 2)) / 2, so that as data one tanh serves both."""
+    if isinstance(activation, int):
+        if activation == RELU:
+            return jnp.maximum(x, 0.0), (x > 0).astype(x.dtype)
+        if activation == IDENTITY:
+            return x, jnp.ones_like(x)
+        value = jnp.tanh(x) if activation == TANH else jax.nn.sigmoid(x)
+        return value, 1.0 - value**2 if activation == TANH else value * (1.0 - value)
+    is_tanh = activation == TANH
+    bent = jnp.tanh(x * jnp.where(is_tanh, 1.0, 0.5))
+    curved = jnp.where(is_tanh, bent, 0.5 + 0.5 * bent)
+    curved_slope = (1.0 - bent**2) * jnp.where(is_tanh, 1.0, 0.25)
+    is_linear = (activation == IDENTITY) | ((activation == RELU) & (x > 0))
+    is_curved = is_tanh | (activation == SIGMOID)
+    straight = jnp.where(is_linear, x, 0.0)
+    return jnp.where(is_curved, curved, straight), jnp.where(is_curved, curved_slope, is_linear.astype(x.dtype))
+
+
+def _weight_gradient(inputs, d_outputs):
+    """Returns float32[H, G] of float32[T, B, H] and [T, B, G]: one product; quicker with a factor transposed first."""
+    transposed = jax.lax.optimization_barrier(d_outputs.reshape(-1, d_outputs.shape[-1]).T)
+    return jnp.dot(transposed, inputs.reshape(-1, inputs.shape[-1])).T
+
+
+_read.defvjp(_forward, _backward)
