@@ -46,7 +46,7 @@ class Schedule:
 class Optimizer:
     """Stochastic gradient descent with momentum."""
 
-    schedule: Schedule = dataclasses.field(default_factory=Schedule)
+    schedule: Annotated[Schedule, "the learning rate"] = dataclasses.field(default_factory=Schedule)
     momentum: Annotated[float, "share of the last step's direction that is kept"] = 0.9
     nesterov: Annotated[bool, "Nesterov's momentum"] = False
     clip_norm: Annotated[float, "largest norm of the gradient of all parameters together; 0: no limit"] = 5.0
@@ -90,8 +90,8 @@ class Config:
     last_batch: Annotated[
         str, f"what becomes of an epoch's last batch if it is a smaller one: {', '.join(LAST_BATCHES)}"
     ] = "drop"
-    optimizer: Optimizer = dataclasses.field(default_factory=Optimizer)
-    loss: Loss = dataclasses.field(default_factory=Loss)
+    optimizer: Annotated[Optimizer, "how weights are updated"] = dataclasses.field(default_factory=Optimizer)
+    loss: Annotated[Loss, "what is minimised"] = dataclasses.field(default_factory=Loss)
     progress_epochs: Annotated[int, "length of the drop-path ramp; 0: num_epochs"] = 0
     progress_unit: Annotated[str, f"when the drop-path ramp goes on, every: {', '.join(UNITS)}"] = "step"
     average_decay: Annotated[float, "of the moving average of all weights and statistics; 0: none is kept"] = 0.0

@@ -21,6 +21,8 @@ from common.training import losses, optimizers, schedules
 from common.training import state as states
 
 TOP = 5
+# For what is compiled for seconds and runs once, in milliseconds.
+_QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 
 
 class Inputs(NamedTuple):
@@ -180,7 +182,8 @@ def init_variables(network: Any, key: chex.PRNGKey, image_shape: tuple[int, ...]
         # As in training: otherwise there would be no auxiliary head.
         return network.init(rngs, jnp.zeros((2, *image_shape)), train=True, progress=jnp.float32(0.0))
 
-    return jax.jit(init)(key)
+    # Options are for programs of their own, not for parts of what the caller compiles.
+    return init(key) if isinstance(key, jax.core.Tracer) else jax.jit(init, compiler_options=_QUICK)(key)
 
 
 def is_right(logits: chex.Array, labels: chex.Array) -> tuple[chex.Array, chex.Array]:

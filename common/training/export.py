@@ -1,0 +1,153 @@
+"""Trained networks as safetensors files: weights and statistics, with all that is needed to use them.
+
+  from common.training import export
+
+  model = export.load("model.safetensors")
+  scores = model.logits(images)  # uint8[B, H, W, C] -> float32[B, K]
+  classes = scores.argmax(axis=1)
+
+The weights have the names of the Linen module, with dots; the file's metadata hold one JSON text, `about`.
+"""
+
+import json
+import os
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import chex
+import flax.traverse_util
+import jax
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from common.training import augmentation, models
+from common.training import step as step_lib
+
+FORMAT = 1
+
+
+class Model(NamedTuple):
+    """A trained network.
+
+    Attributes:
+      logits: uint8[B, H, W, C] -> float32[B, K], compiled.
+      network: the Linen module.
+      variables: its collections.
+      about: what `save` was told, and the network's genotype and settings.
+    """
+
+    logits: Callable[[chex.Array], chex.Array]
+    network: Any
+    variables: Any
+    about: dict[str, Any]
+
+
+class Images(NamedTuple):
+    """What images a network takes, and how they are normalised.
+
+    Attributes:
+      shape: (H, W, C).
+      mean: of each channel, of pixels / 255.
+      std: the standard deviation, of the same.
+      normalization: see `augmentation.Config`.
+    """
+
+    shape: tuple[int, int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    normalization: str = "channel"
+
+
+def save(
+    path: str | os.PathLike, network: Any, variables: Any, images: Images, *, about: Mapping[str, Any] | None = None
+) -> None:
+    """Writes a file, whole or not at all.
+
+    Args:
+      path: such as `model.safetensors`.
+      network: see `models.network`.
+      variables: its collections: those last trained, or their averages.
+      images: what it takes.
+      about: more to know of it, of JSON types: dataset, accuracy and the like.
+
+    Raises:
+      ValueError: there is no such folder.
+    """
+    path = pathlib.Path(path)
+    if not path.parent.is_dir():
+        raise ValueError(f"cannot write {path}: there is no folder {path.parent}")
+    text = json.dumps(
+        {"format": FORMAT, **(about or {}), **models.to_dict(network), "images": images._asdict()}, allow_nan=False
+    )
+    arrays = {name: np.asarray(value) for name, value in _flat(variables).items()}
+    partial = path.with_name(f".{path.name}.partial")
+    safetensors.numpy.save_file(arrays, partial, metadata={"about": text})
+    partial.replace(path)
+
+
+def load(path: str | os.PathLike) -> Model:
+    """Returns the network of a file that `save` wrote.
+
+    Raises:
+      ValueError: there is no such file, it is damaged, or of something else.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}")
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"{path} is no safetensors file, or damaged: {error}") from error
+    about, network, images = _read(path, metadata)
+    shapes = jax.eval_shape(lambda key: step_lib.init_variables(network, key, images.shape), jax.random.key(0))
+    _check(path, arrays, _flat(shapes))
+    variables = flax.traverse_util.unflatten_dict({tuple(name.split(".")): arrays[name] for name in arrays})
+
+    @jax.jit
+    def logits(variables, values):
+        values = augmentation.normalize(values, images.mean, images.std, normalization=images.normalization)
+        return network.apply(variables, values, train=False).main
+
+    def checked(values):
+        if values.dtype != np.uint8 or values.ndim != 4 or tuple(values.shape[1:]) != images.shape:
+            wanted = ", ".join(map(str, images.shape))
+            raise ValueError(f"images must be uint8[B, {wanted}]; got {values.dtype}{list(values.shape)}")
+        return logits(variables, values)
+
+    return Model(logits=checked, network=network, variables=variables, about=about)
+
+
+def _read(path, metadata):
+    """Returns (about, network, images) from the metadata of a file."""
+    if "about" not in metadata:
+        raise ValueError(
+            f"{path} holds arrays, but does not say of what network; it is none that launch.train exported"
+        )
+    try:
+        about = json.loads(metadata["about"])
+        if about["format"] != FORMAT:
+            raise ValueError(f"format {about['format']}; this version reads {FORMAT}")
+        settings = about["images"]
+        images = Images(*(tuple(settings[name]) for name in ("shape", "mean", "std")), settings["normalization"])
+        return about, models.from_dict(about), images
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} does not say of what network it is: {error}") from error
+
+
+def _check(path, arrays, shapes):
+    """Raises a `ValueError` unless the arrays of a file are those of its network."""
+    for name in sorted(arrays.keys() | shapes.keys()):
+        found, wanted = (
+            f"{part[name].dtype}{list(part[name].shape)}" if name in part else "absent" for part in (arrays, shapes)
+        )
+        if found != wanted:
+            raise ValueError(f"{path} does not fit its own network: {name} is {found}, wanted is {wanted}")
+
+
+def _flat(variables):
+    """Returns name -> array, such as `params.stem.conv.kernel`."""
+    return flax.traverse_util.flatten_dict(dict(variables), sep=".")

@@ -1,0 +1,103 @@
+"""Networks by their genotype and settings, as records of JSON types and back."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from common.genotypes import description, genotype, json_text
+from common.networks import child
+from common.training import augmentation
+from common.training import step as step_lib
+
+
+class Family(NamedTuple):
+    """A kind of network.
+
+    Attributes:
+      genotype: the type of its genotypes.
+      config: the dataclass of its settings.
+      network: (genotype, config) -> Linen module with these as attributes.
+    """
+
+    genotype: type
+    config: type
+    network: type
+
+
+# By the kind of genotype, as in its JSON text.
+FAMILIES: dict[str, Family] = {"cell": Family(genotype.CellGenotype, child.Config, child.Network)}
+
+
+def network(architecture: genotype.Genotype, config: Any) -> Any:
+    """Returns the network of a genotype.
+
+    Raises:
+      ValueError: no network that classifies images is made of such a genotype with such settings.
+    """
+    for family in FAMILIES.values():
+        if isinstance(architecture, family.genotype):
+            if not isinstance(config, family.config):
+                raise ValueError(f"the settings are not those of a network of cells: {config!r}")
+            return family.network(architecture, config)
+    raise ValueError(
+        f"the genotype is a {description.kind(architecture)}, of which no classifier of images is made here; "
+        f"give a genotype of the kind {' or '.join(FAMILIES)}"
+    )
+
+
+def to_dict(made: Any) -> dict[str, Any]:
+    """Returns a network's genotype and settings as JSON types; undone by `from_dict`."""
+    return {"genotype": json_text.to_dict(made.genotype), "network": dataclasses.asdict(made.config)}
+
+
+def from_dict(record: Mapping[str, Any]) -> Any:
+    """Returns the network that `to_dict` told of.
+
+    Raises:
+      ValueError: this is no such record, or of a version that knew other settings.
+    """
+    try:
+        kind, settings = record["genotype"]["kind"], record["network"]
+        made = from_fields(FAMILIES[kind].config, settings)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"not a network's genotype and settings, or of another version: {error!r}") from error
+    return network(json_text.from_dict(record["genotype"]), made)
+
+
+def inputs(config: augmentation.Config, *, mean: tuple[float, ...], std: tuple[float, ...]) -> step_lib.Inputs:
+    """Returns how images become inputs of a network.
+
+    Args:
+      config: how training images are changed.
+      mean: of each channel, of pixels / 255.
+      std: the standard deviation, of the same.
+    """
+
+    def augment(key, images):
+        return augmentation.augment(key, images, config, mean, std)
+
+    def normalize(images):
+        return augmentation.normalize(images, mean, std, normalization=config.normalization)
+
+    def mix(key, images, targets):
+        return augmentation.mix(key, images, targets, config)
+
+    return step_lib.Inputs(augment=augment, normalize=normalize, mix=None if config.mixing == "none" else mix)
+
+
+def from_fields(kind: type, values: Mapping[str, Any]) -> Any:
+    """Returns a dataclass of type `kind`, with the dataclasses in its fields: undoes `dataclasses.asdict` and JSON.
+
+    Raises:
+      ValueError: a field is missing, unknown or refused.
+    """
+    names = {field.name for field in dataclasses.fields(kind)}
+    if differing := sorted(names ^ set(values)):
+        raise ValueError(f"settings of another version: {', '.join(differing)} missing or unknown")
+    made = {}
+    for field in dataclasses.fields(kind):
+        value, of = values[field.name], getattr(field.type, "__origin__", field.type)  # without its help text
+        if dataclasses.is_dataclass(of):
+            value = from_fields(of, value)
+        made[field.name] = tuple(value) if isinstance(value, list) else value
+    return kind(**made)

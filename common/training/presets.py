@@ -1,0 +1,118 @@
+"""Settings of whole training runs by name: ours, and the published ones of NAO and LaNAS.
+
+Sources: the released programs of NAO (arXiv:1808.07233), of its balanced variant (arXiv:1909.10815) and of LaNAS
+(arXiv:1906.06832). Widths and depths are part of a preset, the architecture is not.
+"""
+
+import dataclasses
+from typing import NamedTuple
+
+from common.networks import child
+from common.training import augmentation
+from common.training import config as configs
+
+
+class Preset(NamedTuple):
+    """Settings of a training run.
+
+    Attributes:
+      network: how a genotype is stacked.
+      training: how the network is trained.
+      augmentation: how its images are changed.
+    """
+
+    network: child.Config
+    training: configs.Config
+    augmentation: augmentation.Config
+
+
+def _training(*, rate: float, decay: float = 5e-4, **fields) -> configs.Config:
+    """Returns settings of one cosine to 0 and L2 in the gradient."""
+    schedule = configs.Schedule(learning_rate=rate)
+    return configs.Config(optimizer=configs.Optimizer(schedule=schedule, weight_decay=decay), **fields)
+
+
+def _optimizer(training: configs.Config, **fields) -> configs.Config:
+    return dataclasses.replace(training, optimizer=dataclasses.replace(training.optimizer, **fields))
+
+
+_NETWORKS, _AUGMENTATIONS = child.PRESETS, augmentation.PRESETS
+
+_NAONET_TF = _optimizer(_training(rate=0.024), decay="half_square")
+_NAO_WS_TF = configs.Config(
+    num_epochs=630,
+    batch_size=144,
+    optimizer=configs.Optimizer(
+        schedule=configs.Schedule(schedule="cosine_restarts", learning_rate=0.05, final_learning_rate=1e-4),
+        nesterov=True,
+        clip_norm=0.0,  # of 5, but a defect left it without effect
+        weight_decay=2e-4,
+        decay="square",
+    ),
+)
+_NAO_IMAGENET = configs.Config(
+    num_epochs=250,
+    batch_size=512,
+    last_batch="keep",
+    optimizer=configs.Optimizer(
+        schedule=configs.Schedule(schedule="step", learning_rate=0.4, decay_epochs=1, decay_factor=0.97),
+        weight_decay=3e-5,
+    ),
+    loss=configs.Loss(label_smoothing=0.1),
+)
+_LANET = configs.Config(num_epochs=1500, batch_size=32, last_batch="keep", progress_unit="epoch", average_decay=0.9999)
+
+PRESETS: dict[str, Preset] = {
+    # Ours, for the small digits that come with the package: two minutes on two processor cores.
+    "digits": Preset(
+        dataclasses.replace(_NETWORKS["lanas"], num_cells=3, width=8, auxiliary=False, drop_path_keep=1.0),
+        _training(rate=0.1, num_epochs=30, batch_size=64),
+        _AUGMENTATIONS["digits"],
+    ),
+    "naonet_tf": Preset(_NETWORKS["nao_tf"], _NAONET_TF, _AUGMENTATIONS["naonet_tensorflow"]),
+    "nao_proxy_tf": Preset(
+        _NETWORKS["nao_tf_proxy"],
+        dataclasses.replace(
+            _optimizer(_NAONET_TF, schedule=configs.Schedule(learning_rate=0.024, period_epochs=100)), num_epochs=25
+        ),
+        dataclasses.replace(_AUGMENTATIONS["naonet_tensorflow"], cutout="none"),
+    ),
+    "nao_ws_tf": Preset(_NETWORKS["nao_ws_tf"], _NAO_WS_TF, _AUGMENTATIONS["standard"]),
+    "naonet_a_36": Preset(
+        _NETWORKS["nao_pytorch_large"], _training(rate=0.025, decay=3e-4, last_batch="keep"), _AUGMENTATIONS["naonet"]
+    ),
+    "naonet_a_128": Preset(
+        dataclasses.replace(_NETWORKS["nao_pytorch_large"], width=128, drop_path_keep=0.7),
+        _training(rate=0.025, last_batch="keep"),
+        _AUGMENTATIONS["naonet"],
+    ),
+    "naonet_b_36": Preset(
+        _NETWORKS["nao_pytorch"], _training(rate=0.025, decay=3e-4, last_batch="keep"), _AUGMENTATIONS["naonet"]
+    ),
+    "naonet_v2_36": Preset(
+        _NETWORKS["nao_pytorch"], _training(rate=0.025, last_batch="keep"), _AUGMENTATIONS["naonet"]
+    ),
+    "naonet_a_imagenet": Preset(_NETWORKS["nao_pytorch_large_imagenet"], _NAO_IMAGENET, _AUGMENTATIONS["none"]),
+    "naonet_v2_imagenet": Preset(_NETWORKS["nao_pytorch_imagenet"], _NAO_IMAGENET, _AUGMENTATIONS["none"]),
+    "naonet_v2_36_autoaugment": Preset(
+        _NETWORKS["nao_pytorch"], _training(rate=0.025, last_batch="keep"), _AUGMENTATIONS["naonet_autoaugment"]
+    ),
+    "lanet": Preset(_NETWORKS["lanas"], _LANET, _AUGMENTATIONS["lanet"]),
+    # What the clients of LaNAS's distributed search train, 101 epochs of 600.
+    "lanas_proxy": Preset(
+        _NETWORKS["lanas_proxy"],
+        dataclasses.replace(
+            _optimizer(_LANET, schedule=configs.Schedule(period_epochs=600)),
+            num_epochs=101,
+            batch_size=200,
+            progress_epochs=600,
+            average_decay=0.0,
+        ),
+        _AUGMENTATIONS["naonet"],
+    ),
+    "lanas_oneshot_retrain": Preset(
+        _NETWORKS["lanas_oneshot_retrain"],
+        dataclasses.replace(_LANET, num_epochs=600, batch_size=64, average_decay=0.0),
+        _AUGMENTATIONS["naonet"],
+    ),
+}

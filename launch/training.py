@@ -1,0 +1,322 @@
+"""A training run, from its settings to the files of its folder: what `launch.train` does.
+
+A run is described by one record of JSON types, `about`, from which everything is built, at the start as well as when
+a checkpoint is evaluated later.
+
+  config.json   metrics.jsonl (a line a chunk of steps)   result.json
+  checkpoints/ (see `common.training.checkpoints`)   events/ (for TensorBoard)
+"""
+
+import contextlib
+import dataclasses
+import json
+import pathlib
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import rich.console
+import rich.table
+import rich.text
+from absl import flags
+
+from common import locks, run_dir
+from common.datasets import images
+from common.genotypes import published
+from common.networks import counting
+from common.training import augmentation as augmentations
+from common.training import checkpoints, export, loop, models, sharding
+from common.training import config as configs
+from common.training import state as states
+from common.training import step as step_lib
+from launch import compilation, training_log
+
+CHECKPOINTS = ("latest", "best")
+_CHECKPOINTS, _LOCK = "checkpoints", "lock"
+
+
+class Run(NamedTuple):
+    """What a training run is made of.
+
+    Attributes:
+      about: the record it was made from.
+      network: a Linen module.
+      config: how it is trained.
+      steps: its steps.
+      images: what it takes.
+      parts: "train", "test" and, where images are held out, "validation" -> the images, in memory.
+      keys: of its randomness.
+    """
+
+    about: Mapping[str, Any]
+    network: Any
+    config: configs.Config
+    steps: step_lib.Steps
+    images: export.Images
+    parts: dict[str, images.Split]
+    keys: states.Keys
+
+    @property
+    def watched(self) -> str:
+        """The part that is evaluated while training goes on, and by which the best checkpoint is chosen."""
+        return "validation" if "validation" in self.parts else "test"
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of an epoch."""
+        return configs.steps_per_epoch(self.config, len(self.parts["train"].labels))
+
+    @property
+    def num_steps(self) -> int:
+        """Steps of the whole training."""
+        return self.config.num_epochs * self.steps_per_epoch
+
+    def template(self, split: jax.sharding.NamedSharding | None = None) -> states.State:
+        """Returns the shapes of a state, on every device if batches are split."""
+        shapes = jax.eval_shape(lambda key: self.steps.init(key, self.images.shape), self.keys.init)
+        if split is None:
+            return shapes
+        everywhere = jax.sharding.NamedSharding(split.mesh, jax.sharding.PartitionSpec())
+        return jax.tree.map(lambda one: jax.ShapeDtypeStruct(one.shape, one.dtype, sharding=everywhere), shapes)
+
+
+def build(about: Mapping[str, Any], data_dir: str | None) -> Run:
+    """Returns the run that a record describes.
+
+    Raises:
+      ValueError: it cannot be: unknown settings, no such dataset, images too small for the network and the like.
+    """
+    dataset = images.load(about["dataset"], data_dir)
+    parts = {"train": dataset.train, "test": dataset.test}
+    if about["held_out"]:
+        # The same images whatever the seed, so that runs can be compared.
+        parts["train"], parts["validation"] = images.hold_out(dataset.train, about["held_out"], key=jax.random.key(0))
+    config = models.from_fields(configs.Config, about["training"])
+    augmentation = models.from_fields(augmentations.Config, about["augmentation"])
+    network = models.from_dict(about)
+    steps = step_lib.steps(
+        network,
+        config,
+        models.inputs(augmentation, mean=dataset.mean, std=dataset.std),
+        num_classes=dataset.num_classes,
+        num_images=len(parts["train"].labels),
+    )
+    taken = export.Images(dataset.train.images.shape[1:], dataset.mean, dataset.std, augmentation.normalization)
+    made = Run(about, network, config, steps, taken, parts, states.keys(jax.random.key(about["seed"])))
+    made.template()  # refuses what does not fit together
+    return made
+
+
+def train(
+    values: flags.FlagValues,
+    *,
+    network: Any,
+    given: Mapping[str, Any],
+    config: configs.Config,
+    augmentation: augmentations.Config,
+) -> None:
+    """Trains, goes on with an earlier start of the same run, writes the files of the run and says what came out.
+
+    Args:
+      values: the flags.
+      network: settings of the network, before what is in `given`.
+      given: settings of the network on the command line.
+      config: how it is trained.
+      augmentation: how its images are changed.
+
+    Raises:
+      ValueError: the flags do not suit each other, the folder is of another run, or training diverged.
+    """
+    sharding.connect(values.coordinator, num_processes=values.num_processes, process_id=values.process_id)
+    compilation.enable_cache(values.compilation_cache_dir)
+    num_classes = images.load(values.dataset, values.data_dir).num_classes
+    settings = dataclasses.replace(network, num_classes=num_classes, **given)
+    about = {
+        **models.to_dict(models.network(published.get(values.genotype), settings)),
+        "training": dataclasses.asdict(config),
+        "augmentation": dataclasses.asdict(augmentation),
+        "dataset": values.dataset,
+        "held_out": values.held_out,
+        "seed": values.seed,
+    }
+    run = build(json.loads(json.dumps(about)), values.data_dir)
+    split = _split(values, run)
+    folder = run_dir.create(values.workdir, command="train", benchmark=pathlib.Path(values.dataset).stem)
+    with contextlib.ExitStack() as stack:
+        log = None
+        if jax.process_index() == 0:  # of several processes one writes; checkpoints they write together
+            print(f"workdir: {folder}", flush=True)
+            stack.enter_context(locks.hold(folder / _LOCK, what=str(folder)))
+        saved = stack.enter_context(checkpoints.Checkpoints(folder / _CHECKPOINTS, run.about))
+        state = saved.latest(run.template(split))
+        if jax.process_index() == 0:
+            config_json = {"command": "train", "flags": values.flag_values_dict(), **run.about, **run_dir.environment()}
+            run_dir.write_json(folder / run_dir.CONFIG, config_json)
+            start = 0 if state is None else int(state.step)
+            log = stack.enter_context(training_log.TrainingLog(folder, total=run.num_steps, start=start))
+        _train(values, run, state, saved, split=split, log=log)
+        result = _result(values, run, saved, split=split)
+    if log is not None:
+        result |= {"seconds": round(log.seconds, 3), "images_per_second": log.images_per_second}
+        run_dir.write_json(folder / run_dir.RESULT, result)
+        _print_result(result, values.genotype)
+        print(f"workdir: {folder}", flush=True)
+
+
+def evaluate(values: flags.FlagValues) -> None:
+    """Evaluates a checkpoint of a folder on the test images (and those held out), and exports it if asked to.
+
+    Raises:
+      ValueError: there is no such checkpoint, or its dataset is not there.
+    """
+    if not values.workdir:
+        raise ValueError("--evaluate needs --workdir, the folder of a training run")
+    compilation.enable_cache(values.compilation_cache_dir)
+    folder = pathlib.Path(values.workdir)
+    run = build(checkpoints.read_about(folder / _CHECKPOINTS), values.data_dir)
+    with checkpoints.Checkpoints(folder / _CHECKPOINTS, run.about) as saved:
+        scored = _scored(values, run, saved, values.checkpoint)
+    if values.export:
+        _export(values.export, run, scored)
+    table = rich.table.Table(title=f"{values.checkpoint} checkpoint, step {scored.step}")
+    for name in ("images", "top-1", "top-5", "loss"):
+        table.add_column(name)
+    for part, score in scored.scores.items():
+        table.add_row(part, _percent(score["top1"]), _percent(score["top5"]), f"{score['loss']:.4f}")
+    rich.console.Console().print(table)
+
+
+def _train(values, run, state, saved, *, split, log):
+    """Trains from a state (None: from the start) to the end; the last state is a checkpoint then."""
+    if state is None:
+        state = run.steps.init(run.keys.init, run.images.shape)
+    if int(state.step) == run.num_steps:
+        return
+    state, keys = _placed((state, run.keys), split)
+    data = {name: _placed(_data(run.parts[name]), split) for name in ("train", run.watched)}
+    score = loop.evaluator(run.steps, batch_size=values.evaluation_batch_size, sharding=split)
+    chunks = loop.train(run.steps, state, keys, data["train"], run.config, most=values.steps_per_chunk, sharding=split)
+    last_saved = time.monotonic()
+    try:
+        for current, chunk in chunks:
+            epoch, within = divmod(chunk.step, run.steps_per_epoch)
+            scores = None
+            if chunk.step == run.num_steps or (not within and epoch % values.evaluate_every == 0):
+                scores = score(states.averaged(current), data[run.watched])
+            if log is not None:
+                log.add(chunk, epoch=chunk.step / run.steps_per_epoch, part=run.watched, scores=scores)
+            if scores or time.monotonic() - last_saved >= values.checkpoint_seconds:
+                saved.save(current, score=scores and scores["top1"])
+                last_saved = time.monotonic()
+    except loop.DivergedError as error:
+        saved.wait()
+        kept = f"; the checkpoint of step {saved.steps()[-1]} is kept" if saved.steps() else ""
+        raise ValueError(f"{error}{kept}") from error
+    saved.wait()
+
+
+class _Scored(NamedTuple):
+    """A checkpoint and how good it is."""
+
+    step: int
+    variables: Any
+    scores: dict[str, dict[str, float]]  # "validation" (where images are held out) and "test"
+
+
+def _scored(values, run, saved, which, *, split=None):
+    """Returns the latest or the best checkpoint, evaluated."""
+    template = run.template(split)
+    state = saved.latest(template) if which == "latest" else saved.best(template)
+    if state is None:
+        raise ValueError("there is no checkpoint yet")
+    score = loop.evaluator(run.steps, batch_size=values.evaluation_batch_size, sharding=split)
+    variables = states.averaged(state)
+    scores = {
+        part: score(variables, _placed(_data(run.parts[part]), split))
+        for part in ("validation", "test")
+        if part in run.parts
+    }
+    return _Scored(int(state.step), variables, scores)
+
+
+def _result(values, run, saved, *, split):
+    """Returns what result.json says, and exports the network if asked to."""
+    scored = {which: _scored(values, run, saved, which, split=split) for which in CHECKPOINTS}
+    if values.export and jax.process_index() == 0:
+        _export(values.export, run, scored[values.checkpoint])
+    num_params, num_auxiliary = counting.num_params(run.network, run.images.shape)
+    return {
+        "protocol": run.watched,
+        "dataset": run.about["dataset"],
+        "seed": run.about["seed"],
+        "genotype": values.genotype,
+        "parameters": num_params,
+        "auxiliary_parameters": num_auxiliary,
+        "multiply_adds": counting.num_multiply_adds(run.network, run.images.shape),
+        "epochs": run.config.num_epochs,
+        **{which: {"step": one.step, **one.scores} for which, one in scored.items()},
+    }
+
+
+def _export(path, run, scored):
+    about = {
+        "dataset": run.about["dataset"],
+        "seed": run.about["seed"],
+        "step": scored.step,
+        "is_averaged": run.config.average_decay > 0,
+        "scores": scored.scores,
+    }
+    export.save(path, run.network, scored.variables, run.images, about=about)
+    print(f"exported: {path}", flush=True)
+
+
+def _split(values, run):
+    """Returns how batches are split over devices: None with one device.
+
+    Raises:
+      ValueError: there are not so many devices, or a batch cannot be split evenly.
+    """
+    devices = jax.devices()
+    if not 0 <= values.num_devices <= len(devices):
+        raise ValueError(f"--num_devices must be from 0 to {len(devices)}, all there are; got {values.num_devices}")
+    if values.num_devices == 1 or len(devices) == 1:
+        return None
+    mesh = sharding.mesh(devices[: values.num_devices or len(devices)])
+    sharding.check_batch(run.config.batch_size, mesh)
+    sharding.check_batch(values.evaluation_batch_size, mesh, name="evaluation_batch_size")
+    if run.config.last_batch == "keep":
+        sharding.check_batch(len(run.parts["train"].labels) % run.config.batch_size, mesh, name="the last batch")
+    return sharding.batches(mesh)
+
+
+def _data(part):
+    return loop.Data(images=part.images, labels=part.labels)
+
+
+def _placed(tree, split):
+    """Returns a tree of arrays on the device, or on all of them."""
+    return jax.device_put(tree) if split is None else sharding.replicate(tree, split.mesh)
+
+
+def _percent(fraction):
+    return f"{100 * fraction:.2f} %"
+
+
+def _print_result(result, genotype):
+    table = rich.table.Table(title=f"{genotype} on {result['dataset']}", show_header=False)
+    last, best = result["latest"], result["best"]
+    rows = {
+        "test top-1": _percent(last["test"]["top1"]),
+        "test top-5": _percent(last["test"]["top5"]),
+        f"best on {result['protocol']}": f"{_percent(best[result['protocol']]['top1'])} at step {best['step']}",
+        "parameters": f"{result['parameters']:,}",
+        "multiply-adds": f"{result['multiply_adds']:,} an image",
+        "seconds": f"{result['seconds']:.1f}, compiling included",
+        "images a second": f"{result['images_per_second']:,.0f}",
+    }
+    if "validation" in last:
+        rows["test top-1 of the best"] = _percent(best["test"]["top1"])
+    for name, text in rows.items():
+        table.add_row(name, rich.text.Text(text))
+    rich.console.Console().print(table)
