@@ -131,6 +131,9 @@ def train(
     sharding.connect(values.coordinator, num_processes=values.num_processes, process_id=values.process_id)
     compilation.enable_cache(values.compilation_cache_dir)
     num_classes = images.load(values.dataset, values.data_dir).num_classes
+    for name in given:
+        if not hasattr(network, name):
+            raise ValueError(f"--{name} is not a setting of the networks of --preset={values.preset}; leave it out")
     settings = dataclasses.replace(network, num_classes=num_classes, **given)
     about = {
         **models.to_dict(models.network(published.get(values.genotype), settings)),

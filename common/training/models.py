@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from common.genotypes import description, genotype, json_text
-from common.networks import child
+from common.networks import child, mobile
 from common.training import augmentation
 from common.training import step as step_lib
 
@@ -25,7 +25,10 @@ class Family(NamedTuple):
 
 
 # By the kind of genotype, as in its JSON text.
-FAMILIES: dict[str, Family] = {"cell": Family(genotype.CellGenotype, child.Config, child.Network)}
+FAMILIES: dict[str, Family] = {
+    "cell": Family(genotype.CellGenotype, child.Config, child.Network),
+    "chain": Family(genotype.ChainGenotype, mobile.Config, mobile.Network),
+}
 
 
 def network(architecture: genotype.Genotype, config: Any) -> Any:
@@ -37,7 +40,10 @@ def network(architecture: genotype.Genotype, config: Any) -> Any:
     for family in FAMILIES.values():
         if isinstance(architecture, family.genotype):
             if not isinstance(config, family.config):
-                raise ValueError(f"the settings are not those of a network of cells: {config!r}")
+                raise ValueError(
+                    f"the genotype is a {description.kind(architecture)}, and the settings are for another kind of "
+                    f"network ({type(config).__module__}); choose another preset"
+                )
             return family.network(architecture, config)
     raise ValueError(
         f"the genotype is a {description.kind(architecture)}, of which no classifier of images is made here; "

@@ -1,13 +1,13 @@
 """Settings of whole training runs by name: ours, and the published ones of NAO and LaNAS.
 
-Sources: the released programs of NAO (arXiv:1808.07233), of its balanced variant (arXiv:1909.10815) and of LaNAS
-(arXiv:1906.06832). Widths and depths are part of a preset, the architecture is not.
+Sources: the released programs of NAO (arXiv:1808.07233), of its balanced variant (arXiv:1909.10815), of SemiNAS
+(arXiv:2002.10389) and of LaNAS (arXiv:1906.06832). Widths and depths are part of a preset, the architecture is not.
 """
 
 import dataclasses
 from typing import NamedTuple
 
-from common.networks import child
+from common.networks import child, mobile
 from common.training import augmentation
 from common.training import config as configs
 
@@ -16,12 +16,12 @@ class Preset(NamedTuple):
     """Settings of a training run.
 
     Attributes:
-      network: how a genotype is stacked.
+      network: how a genotype becomes a network.
       training: how the network is trained.
       augmentation: how its images are changed.
     """
 
-    network: child.Config
+    network: child.Config | mobile.Config
     training: configs.Config
     augmentation: augmentation.Config
 
@@ -60,6 +60,19 @@ _NAO_IMAGENET = configs.Config(
     ),
     loss=configs.Loss(label_smoothing=0.1),
 )
+_SEMINASNET = configs.Config(
+    num_epochs=300,
+    batch_size=256,
+    last_batch="keep",
+    optimizer=configs.Optimizer(
+        schedule=configs.Schedule(learning_rate=0.05, schedule_unit="step"),
+        nesterov=True,
+        clip_norm=0.0,
+        weight_decay=4e-5,
+        decay_batch_norm=False,
+    ),
+    loss=configs.Loss(label_smoothing=0.1),
+)
 _LANET = configs.Config(num_epochs=1500, batch_size=32, last_batch="keep", progress_unit="epoch", average_decay=0.9999)
 
 PRESETS: dict[str, Preset] = {
@@ -94,6 +107,7 @@ PRESETS: dict[str, Preset] = {
     ),
     "naonet_a_imagenet": Preset(_NETWORKS["nao_pytorch_large_imagenet"], _NAO_IMAGENET, _AUGMENTATIONS["none"]),
     "naonet_v2_imagenet": Preset(_NETWORKS["nao_pytorch_imagenet"], _NAO_IMAGENET, _AUGMENTATIONS["none"]),
+    "seminasnet": Preset(mobile.Config(), _SEMINASNET, _AUGMENTATIONS["none"]),
     "naonet_v2_36_autoaugment": Preset(
         _NETWORKS["nao_pytorch"], _training(rate=0.025, last_batch="keep"), _AUGMENTATIONS["naonet_autoaugment"]
     ),

@@ -1,0 +1,152 @@
+"""launch.train from end to end, on digits with a tiny network: files, resuming after a kill, refusals."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from absl.testing import parameterized
+
+from common.datasets import images
+from common.genotypes import genotype, json_text
+from common.training import event_files, export
+from launch import train
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+_CELL = genotype.Cell(nodes=((genotype.Branch("conv_1x1", 0), genotype.Branch("identity", 1)),), output=(2,))
+TINY = genotype.CellGenotype(normal=_CELL, reduction=_CELL)
+SMALL = ("--width=4", "--num_epochs=3", "--batch_size=64", "--compilation_cache_dir=", "--seed=5")
+
+
+class TrainTest(parameterized.TestCase):
+    @pytest.fixture(autouse=True)
+    def _folder(self, tmp_path, capsys):
+        self.folder, self.capsys = tmp_path, capsys
+        self.genotype = tmp_path / "tiny.json"
+        self.genotype.write_text(json_text.to_text(TINY))
+
+    def run_main(self, *flags):
+        """Returns (exit code, standard output, standard error)."""
+        code = train.main([*SMALL, f"--genotype={self.genotype}", *flags])
+        told = self.capsys.readouterr()
+        return code, told.out, told.err
+
+    def command(self, workdir, *flags):
+        return [
+            *(sys.executable, "-m", "launch.train", *SMALL),
+            *(f"--genotype={self.genotype}", f"--workdir={workdir}", "--steps_per_chunk=4", "--checkpoint_seconds=0"),
+            *flags,
+        ]
+
+    @pytest.mark.slow
+    def test_a_run_from_start_to_export(self):
+        workdir, file = self.folder / "run", self.folder / "model.safetensors"
+        code, output, errors = self.run_main(
+            f"--workdir={workdir}", f"--export={file}", "--held_out=90", "--average_decay=0.9", "--evaluate_every=2"
+        )
+        assert code == 0, errors
+        result = json.loads((workdir / "result.json").read_text())
+        assert result["protocol"] == "validation"
+        assert result["latest"]["step"] == 45  # 1,000 images are 15 batches of 64
+        assert set(result["latest"]) == {"step", "validation", "test"}
+        assert "test top-1" in output
+        lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+        assert [line["step"] for line in lines] == [15, 30, 45]
+        assert ["validation" in line for line in lines] == [False, True, True]
+        assert lines[-1]["validation"] == result["latest"]["validation"]
+        scalars = {(one.step, one.name): one.value for one in event_files.read(workdir / "events")}
+        np.testing.assert_allclose(scalars[45, "train/loss"], lines[-1]["loss"], rtol=1e-6)
+        assert json.loads((workdir / "config.json").read_text())["training"]["average_decay"] == 0.9
+
+        model, data = export.load(file), images.load("digits")
+        top1 = np.mean(np.argmax(model.logits(data.test.images), axis=1) == data.test.labels)
+        np.testing.assert_allclose(top1, result["latest"]["test"]["top1"], atol=1e-6)
+        assert model.about["is_averaged"]
+
+        code, output, errors = self.run_main("--evaluate", f"--workdir={workdir}", "--checkpoint=best")
+        assert code == 0, errors
+        assert f"{100 * result['best']['test']['top1']:.2f} %" in output
+
+        code, _, errors = self.run_main(f"--workdir={workdir}", "--learning_rate=0.3", "--held_out=90")
+        assert code == 1
+        assert "optimizer.schedule.learning_rate was 0.1 and is now 0.3" in errors
+
+    @pytest.mark.slow
+    def test_a_run_that_is_killed_goes_on_to_the_same_weights(self):
+        whole, killed = self.folder / "whole", self.folder / "killed"
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        flags = [f"--export={self.folder / 'whole.safetensors'}"]
+        subprocess.run(self.command(whole, *flags), check=True, env=environment, capture_output=True)
+        process = subprocess.Popen(
+            self.command(killed), env=environment, start_new_session=True, stderr=subprocess.PIPE
+        )
+        deadline = time.monotonic() + 300
+        metrics = killed / "metrics.jsonl"
+        while process.poll() is None and time.monotonic() < deadline:
+            if metrics.exists() and metrics.read_text().count("\n") >= 6:  # past the first epoch, in mid-epoch
+                process.send_signal(signal.SIGKILL)
+            time.sleep(0.005)
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+        reached = len(metrics.read_text().splitlines())
+        assert reached < 15, "the run was over before it was killed"
+        flags = [f"--export={self.folder / 'killed.safetensors'}"]
+        again = subprocess.run(
+            self.command(killed, *flags), check=True, env=environment, capture_output=True, text=True
+        )
+        assert "going on from step " in again.stdout
+        step = int(again.stdout.split("going on from step ")[1].split()[0])
+        assert step % 17 != 0, "the checkpoint should be one of mid-epoch"
+        arrays = [safetensors.numpy.load_file(self.folder / f"{name}.safetensors") for name in ("whole", "killed")]
+        for name, array in arrays[0].items():
+            np.testing.assert_array_equal(arrays[1][name], array, err_msg=name)
+        lines = [[json.loads(line) for line in (path / "metrics.jsonl").open()] for path in (whole, killed)]
+        assert [(line["step"], line["loss"]) for line in lines[0]] == [
+            (line["step"], line["loss"]) for line in lines[1]
+        ]
+
+    @pytest.mark.slow
+    def test_a_run_that_diverges_keeps_its_last_good_checkpoint(self):
+        workdir = self.folder / "run"
+        flags = ("--learning_rate=1e18", "--clip_norm=0", "--steps_per_chunk=1", "--checkpoint_seconds=0")
+        code, _, errors = self.run_main(f"--workdir={workdir}", *flags)
+        assert code == 1
+        assert "training diverged: step" in errors
+        assert "try a smaller learning_rate" in errors
+        kept = [path.name for path in (workdir / "checkpoints").iterdir() if path.is_dir()]
+        assert f"the checkpoint of step {int(max(kept))} is kept" in errors
+
+    @parameterized.parameters(
+        (("--genotype=nao_ptb",), "of which no classifier of images is made here"),
+        (("--genotype=seminasnet",), "choose another preset"),
+        (("--genotype=lanett",), "did you mean lanet"),
+        (("--preset=best",), "unknown --preset=best; choose one of digits"),
+        (("--dataset=cifar11",), "unknown dataset 'cifar11'"),
+        (("--schedule=linear",), "schedule = 'linear' is unknown; choose one of constant, cosine"),
+        (("--batch_size=2000",), "more than the 1090 training images"),
+        (("--held_out=1090",), "cannot hold out 1090 of 1090 images"),
+        (("--evaluate_every=0",), "--evaluate_every must be at least 1; got 0"),
+        (("--evaluate",), "--evaluate needs --workdir"),
+        (("--auxiliary",), "auxiliary"),
+        (("--num_devices=9",), "--num_devices must be from 0 to"),
+        (("--checkpoint=first",), "unknown --checkpoint=first; choose one of best, latest"),
+    )
+    def test_refused(self, flags, message):
+        workdir = self.folder / "run"
+        code, _, errors = (
+            self.run_main(f"--workdir={workdir}", *flags) if flags != ("--evaluate",) else self.run_main(*flags)
+        )
+        assert code == 1, errors
+        assert message in errors
+        assert not workdir.exists()
+
+    def test_nothing_to_evaluate(self):
+        code, _, errors = self.run_main("--evaluate", f"--workdir={self.folder}")
+        assert code == 1
+        assert "has no checkpoints" in errors

@@ -1,0 +1,174 @@
+"""Event files are read back; exported networks compute what was trained; presets are the published numbers."""
+
+import dataclasses
+import json
+import pickle
+
+import jax
+import numpy as np
+import pytest
+import safetensors.numpy
+from absl.testing import parameterized
+
+from common.genotypes import genotype, published
+from common.networks import child, mobile, styles
+from common.tables import tfrecord
+from common.training import augmentation, event_files, export, models, presets
+from common.training import config as configs
+from common.training import step as step_lib
+
+_CELL = genotype.Cell(
+    nodes=((genotype.Branch("conv_1x1", 0), genotype.Branch("identity", 1)),),
+    output=(2,),
+)
+GENOTYPE = genotype.CellGenotype(normal=_CELL, reduction=_CELL)
+CONFIG = child.Config(num_cells=3, width=4, num_classes=5, style=styles.NAO_PYTORCH, auxiliary=False)
+IMAGES = export.Images((8, 8, 2), (0.25, 0.5), (0.5, 0.25))
+
+
+class FolderTest(parameterized.TestCase):
+    @pytest.fixture(autouse=True)
+    def _folder(self, tmp_path):
+        self.folder = tmp_path
+
+
+class EventFileTest(FolderTest):
+    def test_read_back(self):
+        with event_files.EventFile(self.folder / "events") as file:
+            file.write(10, {"train/loss": 0.5, "train/top1": 0.25})
+            file.write(20, {"train/loss": 0.125})
+        assert list(event_files.read(self.folder / "events")) == [
+            (10, "train/loss", 0.5),
+            (10, "train/top1", 0.25),
+            (20, "train/loss", 0.125),
+        ]
+
+    def test_a_second_start_says_which_steps_it_does_again(self):
+        with event_files.EventFile(self.folder, start=10):
+            pass
+        (path,) = self.folder.glob("events.out.tfevents.*")
+        events = [event_files.event_pb2.Event.FromString(record) for record in tfrecord.read(path)]
+        started = [event.step for event in events if event.session_log.status == event.session_log.START]
+        assert started == [11]
+
+    def test_a_damaged_file(self):
+        with event_files.EventFile(self.folder) as file:
+            file.write(1, {"loss": 1.0})
+        (path,) = self.folder.glob("events.out.tfevents.*")
+        content = bytearray(path.read_bytes())
+        content[-6] ^= 1
+        path.write_bytes(content)
+        with self.assertRaisesRegex(ValueError, "checksum"):
+            list(event_files.read(self.folder))
+
+
+class ExportTest(FolderTest):
+    def _save(self, config=CONFIG):
+        network = models.network(GENOTYPE, config)
+        variables = step_lib.init_variables(network, jax.random.key(0), IMAGES.shape)
+        variables = jax.tree.map(lambda leaf: leaf + 0.01, variables)
+        path = self.folder / "model.safetensors"
+        export.save(path, network, variables, IMAGES, about={"dataset": "made up"})
+        return path, network, variables
+
+    @parameterized.parameters(True, False)
+    def test_five_lines_give_the_logits(self, is_standardized):
+        style = dataclasses.replace(styles.NAO_PYTORCH, is_standardized=is_standardized)
+        path, network, variables = self._save(dataclasses.replace(CONFIG, style=style))
+        images = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 2)).astype(np.uint8)
+
+        model = export.load(path)
+        scores = model.logits(images)
+
+        values = augmentation.normalize(images, IMAGES.mean, IMAGES.std)
+        np.testing.assert_allclose(scores, network.apply(variables, values, train=False).main, rtol=1e-4, atol=1e-5)
+        assert model.network == network
+        assert model.about["dataset"] == "made up"
+        assert scores.shape == (3, 5)
+
+    def test_it_is_plain_safetensors(self):
+        path, _, variables = self._save()
+        arrays = safetensors.numpy.load_file(path)
+        stem = arrays["params.stem.convolution.kernel"]
+        np.testing.assert_array_equal(stem, variables["params"]["stem"]["convolution"]["kernel"])
+        with pytest.raises(pickle.UnpicklingError):
+            pickle.loads(path.read_bytes())
+
+    def test_images_that_do_not_fit(self):
+        path, *_ = self._save()
+        with self.assertRaisesRegex(ValueError, r"images must be uint8\[B, 8, 8, 2\]; got float32\[1, 8, 8, 2\]"):
+            export.load(path).logits(np.zeros((1, 8, 8, 2), np.float32))
+
+    def test_files_that_are_refused(self):
+        path, network, variables = self._save()
+        with self.assertRaisesRegex(ValueError, "there is no file"):
+            export.load(self.folder / "nothing")
+        with self.assertRaisesRegex(ValueError, "there is no folder"):
+            export.save(self.folder / "no" / "x", network, variables, IMAGES)
+        torn = self.folder / "torn"
+        torn.write_bytes(path.read_bytes()[:-10])
+        with self.assertRaisesRegex(ValueError, "no safetensors file, or damaged"):
+            export.load(torn)
+        arrays = safetensors.numpy.load_file(path)
+        bare = self.folder / "bare"
+        safetensors.numpy.save_file(arrays, bare)
+        with self.assertRaisesRegex(ValueError, "does not say of what network"):
+            export.load(bare)
+
+    def test_arrays_of_another_network(self):
+        path, network, _ = self._save()
+        wide = models.network(GENOTYPE, dataclasses.replace(CONFIG, width=6))
+        variables = step_lib.init_variables(wide, jax.random.key(0), IMAGES.shape)
+        export.save(path, network, variables, IMAGES)
+        with self.assertRaisesRegex(
+            ValueError, r"does not fit its own network: .* is float32\[.*\], wanted is float32"
+        ):
+            export.load(path)
+
+
+class ModelsTest(parameterized.TestCase):
+    @parameterized.parameters(*presets.PRESETS)
+    def test_every_preset_survives_json(self, name):
+        preset = presets.PRESETS[name]
+        architecture = published.get("seminasnet") if isinstance(preset.network, mobile.Config) else GENOTYPE
+        network = models.network(architecture, preset.network)
+        assert models.from_dict(json.loads(json.dumps(models.to_dict(network)))) == network
+        for part, kind in ((preset.training, configs.Config), (preset.augmentation, augmentation.Config)):
+            assert models.from_fields(kind, json.loads(json.dumps(dataclasses.asdict(part)))) == part
+
+    def test_a_genotype_of_another_space(self):
+        with self.assertRaisesRegex(ValueError, "of which no classifier of images is made here; give a genotype of"):
+            models.network(published.get("nao_ptb"), CONFIG)
+        with self.assertRaisesRegex(ValueError, "settings are for another kind of network"):
+            models.network(published.get("seminasnet"), CONFIG)
+
+    def test_settings_of_another_version(self):
+        record = json.loads(json.dumps(models.to_dict(models.network(GENOTYPE, CONFIG))))
+        del record["network"]["width"]
+        with self.assertRaisesRegex(ValueError, "settings of another version: width missing or unknown"):
+            models.from_dict(record)
+        with self.assertRaisesRegex(ValueError, "not a network's genotype and settings"):
+            models.from_dict({"genotype": {}})
+
+
+class PresetsTest(parameterized.TestCase):
+    @parameterized.parameters(
+        ("naonet_tf", 128, 600, 128, 0.024, 5e-4, 0.6, 0.7),
+        ("nao_ws_tf", 36, 630, 144, 0.05, 2e-4, 0.8, 0.6),
+        ("naonet_a_36", 36, 600, 128, 0.025, 3e-4, 0.6, 0.8),
+        ("naonet_b_36", 36, 600, 128, 0.025, 3e-4, 0.6, 0.8),
+        ("naonet_a_128", 128, 600, 128, 0.025, 5e-4, 0.6, 0.7),
+        ("naonet_v2_36", 36, 600, 128, 0.025, 5e-4, 0.6, 0.8),
+        ("nao_proxy_tf", 32, 25, 128, 0.024, 5e-4, 1.0, 0.7),
+        ("lanet", 128, 1500, 32, 0.025, 3e-4, 1.0, 0.8),
+        ("lanas_proxy", 32, 101, 200, 0.025, 3e-4, 1.0, 0.8),
+        ("lanas_oneshot_retrain", 36, 600, 64, 0.025, 3e-4, 1.0, 0.8),
+    )
+    def test_published_numbers(self, name, width, epochs, batch, rate, decay, dropout, drop_path):
+        network, training, _ = presets.PRESETS[name]
+        optimizer = training.optimizer
+        assert (network.width, training.num_epochs, training.batch_size) == (width, epochs, batch)
+        assert (optimizer.schedule.learning_rate, optimizer.weight_decay) == (rate, decay)
+        assert (network.dropout_keep, network.drop_path_keep) == (dropout, drop_path)
+        assert training.loss.auxiliary_weight == 0.4
+        assert optimizer.momentum == 0.9
