@@ -51,12 +51,8 @@ class Config:
 
     def __post_init__(self):
         """Refuses what makes no sense."""
-        for name, allowed in (
-            ("autoaugment", POLICIES),
-            ("cutout", CUTOUTS),
-            ("normalization", NORMALIZATIONS),
-            ("mixing", MIXINGS),
-        ):
+        choices = {"autoaugment": POLICIES, "cutout": CUTOUTS, "normalization": NORMALIZATIONS, "mixing": MIXINGS}
+        for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} = {getattr(self, name)!r} is unknown; choose one of {', '.join(allowed)}")
         for name, least in (("crop_padding", 0), ("cutout_size", 1), ("num_mixes", 1)):

@@ -1,4 +1,7 @@
+import contextlib
+import io
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -12,6 +15,7 @@ from absl.testing import parameterized
 from common import datasets
 from common.datasets import digits, images, records
 from common.tables import digits_convnet
+from common.training import augmentation
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -235,3 +239,18 @@ class RegistryTest(parameterized.TestCase):
         command = [sys.executable, "-W", "error", "-c", code]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+class DocumentTest(parameterized.TestCase):
+    def test_the_program_of_the_page_on_data_runs_as_printed(self):
+        page = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+        (program,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+        output = io.StringIO()
+        with contextlib.redirect_stdout(output):
+            exec(compile(program, "docs/data.md", "exec"), {"__name__": "page"})
+        assert output.getvalue() == "(32, 8, 8, 1) float32 (100,)\n"
+
+    def test_the_page_lists_every_preset_and_dataset(self):
+        page = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+        for name in (*augmentation.PRESETS, *images.DATASETS):
+            assert f"`{name}`" in page

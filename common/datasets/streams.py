@@ -1,0 +1,201 @@
+"""ImageNet as a stream: images are decoded, cropped and recoloured on the host while the device trains.
+
+The changes are those of the published code (torchvision's RandomResizedCrop, RandomHorizontalFlip and ColorJitter on
+Pillow images); batches stay uint8 and are normalised on the device. Everything random follows from the seed and the
+place of an example in the stream, not from threads or hosts, and the state of an iterator is a few numbers:
+`get_state` and `set_state` go on exactly where it was.
+"""
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from typing import Annotated
+
+import numpy as np
+
+from common.datasets import jitter, prepared, tfds_format
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """What becomes of an image. The defaults are those of NAONet on ImageNet."""
+
+    image_size: Annotated[int, "side of the images that the network sees"] = 224
+    resized: Annotated[int, "length of an image's shorter side in tests, before its centre is cut out"] = 256
+    min_area: Annotated[float, "smallest share of the image that a random crop has"] = 0.08
+    brightness: Annotated[float, "brightness changes by a factor within 1 +- this"] = 0.4
+    contrast: Annotated[float, "contrast changes by a factor within 1 +- this"] = 0.4
+    saturation: Annotated[float, "saturation changes by a factor within 1 +- this"] = 0.4
+    hue: Annotated[float, "hue turns by a share of the circle within +- this"] = 0.2
+    num_threads: Annotated[int, "threads that decode images"] = 16
+    num_processes: Annotated[int, "processes that decode images, each with these threads; 0: only this one"] = 0
+    prefetch: Annotated[int, "images decoded ahead"] = 512
+
+    def __post_init__(self):
+        """Refuses what makes no sense."""
+        for name in ("image_size", "resized", "num_threads", "prefetch"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}")
+        if self.resized < self.image_size:
+            raise ValueError(f"resized must be at least image_size = {self.image_size}; got {self.resized}")
+        if not 0 < self.min_area <= 1:
+            raise ValueError(f"min_area must be above 0 and at most 1; got {self.min_area}")
+        for name, most in (("brightness", 1), ("contrast", 1), ("saturation", 1), ("hue", 0.5)):
+            if not 0 <= getattr(self, name) <= most:
+                raise ValueError(f"{name} must be from 0 to {most}; got {getattr(self, name)}")
+        if self.num_processes < 0:
+            raise ValueError(f"num_processes must be at least 0; got {self.num_processes}")
+
+
+PRESETS: dict[str, Config] = {"naonet": Config(), "seminasnet": Config(hue=0.1)}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Source:
+    """A dataset on disk that is read as a stream.
+
+    Attributes:
+      train: its examples: dictionaries with "image" (encoded bytes) and "label".
+      test: the same.
+      num_classes: K.
+      mean: of each channel, of pixels / 255, as published.
+      std: the same.
+    """
+
+    train: Sequence[dict]
+    test: Sequence[dict]
+    num_classes: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+def open_source(data_dir: str | os.PathLike | None, name: str = "imagenet") -> Source:
+    """Opens a prepared dataset (see `launch.prepare_data`); no image is read yet.
+
+    Raises:
+      ValueError: if it is not there, or not sound.
+    """
+    folder = prepared.find(name, data_dir)
+    train, test = (tfds_format.open_split(folder, split) for split in ("train", prepared.source_of(name).test))
+    mean, std = prepared.source_of(name).statistics or prepared.IMAGENET_STATISTICS
+    return Source(train=train, test=test, num_classes=tfds_format.num_classes(folder), mean=mean, std=std)
+
+
+def train_batches(
+    examples: Sequence[dict],
+    config: Config,
+    *,
+    batch_size: int,
+    seed: int,
+    shard: tuple[int, int] = (0, 1),
+    num_epochs: int | None = None,
+):
+    """Streams training batches, in another order in each epoch.
+
+    Args:
+      examples: `Source.train`.
+      config: what becomes of an image.
+      batch_size: images of a batch of this host.
+      seed: decides the order and every random change.
+      shard: (this host, number of hosts): hosts share out each epoch's images; a rest is left out.
+      num_epochs: passes over the examples; None: without end.
+
+    Returns:
+      A `grain.IterDataset` of {"images": uint8[B, S, S, 3], "labels": int32[B]}. Its iterators have `get_state` and
+      `set_state`.
+
+    Raises:
+      ValueError: if the shard or the sizes make no sense.
+    """
+    import grain
+
+    _check(examples, batch_size, shard)
+    index, count = shard
+    per_host = len(examples) // count
+    if per_host < batch_size:
+        raise ValueError(f"batch_size = {batch_size} is more than the {per_host} training images of a host")
+    dataset = grain.MapDataset.source(_Examples(examples)).seed(seed).shuffle()
+    dataset = dataset[index : per_host * count : count].repeat(num_epochs)
+    dataset = dataset.random_map(_TrainTransform(config)).batch(batch_size, drop_remainder=True, batch_fn=_stack)
+    return _read(dataset, config, batch_size)
+
+
+def evaluation_batches(examples: Sequence[dict], config: Config, *, batch_size: int, shard: tuple[int, int] = (0, 1)):
+    """Streams the test set once, in order; the last batch may be a smaller one.
+
+    Arguments and result are those of `train_batches`; with several hosts each has every `shard[1]`-th image.
+    """
+    import grain
+
+    _check(examples, batch_size, shard)
+    dataset = grain.MapDataset.source(_Examples(examples))[shard[0] :: shard[1]]
+    return _read(dataset.map(_TestTransform(config)).batch(batch_size, batch_fn=_stack), config, batch_size)
+
+
+def _check(examples, batch_size, shard):
+    index, count = shard
+    if not 0 <= index < count:
+        raise ValueError(f"shard must be (host, number of hosts), the host from 0; got {shard}")
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1; got {batch_size}")
+    if len(examples) < count:
+        raise ValueError(f"{len(examples)} images are too few for {count} hosts")
+
+
+def _read(dataset, config, batch_size):
+    import grain
+
+    ahead = max(1, config.prefetch // batch_size)
+    dataset = dataset.to_iter_dataset(grain.ReadOptions(num_threads=config.num_threads, prefetch_buffer_size=ahead))
+    if config.num_processes:
+        dataset = dataset.mp_prefetch(grain.MultiprocessingOptions(num_workers=config.num_processes))
+    return dataset
+
+
+def _stack(examples):
+    return {
+        "images": np.stack([example["image"] for example in examples]),
+        "labels": np.array([example["label"] for example in examples], np.int32),
+    }
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Examples:
+    """A source for grain, which wants no more than these two."""
+
+    examples: Sequence[dict]
+
+    def __len__(self):
+        return len(self.examples)
+
+    def __getitem__(self, index):
+        return self.examples[int(index)]
+
+
+@dataclasses.dataclass(frozen=True)
+class _TrainTransform:
+    """Decodes and changes an image."""
+
+    config: Config
+
+    def __call__(self, example, rng):
+        image = jitter.decode(example["image"])
+        image = jitter.resized_crop(
+            image, jitter.draw_crop(rng, image.size, self.config.min_area), self.config.image_size
+        )
+        image = jitter.flip(image) if rng.random() < 0.5 else image
+        return {
+            "image": np.asarray(jitter.recolor(image, jitter.draw_colors(rng, self.config))),
+            "label": example["label"],
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class _TestTransform:
+    """Decodes an image and cuts its centre out."""
+
+    config: Config
+
+    def __call__(self, example):
+        image = prepared.decode_centre(example["image"], self.config.image_size, self.config.resized)
+        return {"image": image, "label": example["label"]}
