@@ -93,7 +93,7 @@ class Cell(nn.Module):
             for at, branch in enumerate(branches):
                 output = self._branch(f"node_{node}_branch_{at}", branch, states, train)
                 if scales is not None and not self._is_exempt(branch):
-                    output *= scales[number, :, None, None, None].astype(output.dtype)
+                    output = output * scales[number, :, None, None, None].astype(output.dtype)
                 sums.append(output)
                 number += 1
             states.append(sum(sums[1:], start=sums[0]))

@@ -1,0 +1,201 @@
+"""Child networks: how they are stacked, and that they train."""
+
+import dataclasses
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from absl.testing import parameterized
+
+from common.genotypes import published
+from common.genotypes.genotype import Branch, Cell, CellGenotype
+from common.networks import child, counting, heads, styles
+
+NODES = (
+    (Branch("sep_conv_3x3", 0), Branch("skip_connect", 1)),
+    (Branch("max_pool_3x3", 1), Branch("conv_1x1", 2)),
+)
+GENOTYPE = CellGenotype(normal=Cell(NODES, (3,)), reduction=Cell(NODES, (2, 3)))
+CONFIG = child.Config(num_cells=3, width=4, auxiliary=False, drop_path_keep=0.5, dropout_keep=0.5)
+DIGITS = (2, 8, 8, 1)
+
+
+def images(shape=DIGITS, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def init(network, shape=DIGITS):
+    return jax.jit(lambda key: network.init(key, jnp.zeros(shape), train=False))(jax.random.key(0))
+
+
+def train(network, variables, given, *, seed=1, progress=1.0):
+    keys = jax.random.split(jax.random.key(seed))
+    rngs = {"dropout": keys[0], "drop_path": keys[1]}
+    return network.apply(variables, given, train=True, progress=progress, mutable=["batch_stats"], rngs=rngs)
+
+
+class StackTest(parameterized.TestCase):
+    @parameterized.parameters(
+        (child.num_cells(6), (6, 13)),
+        (child.num_cells(3), (3, 7)),
+        (24, (8, 16)),
+        (8, (2, 5)),
+        (5, (1, 3)),
+        (3, (1, 2)),
+    )
+    def test_reductions(self, num_cells, wanted):
+        self.assertEqual(child.Config(num_cells=num_cells).reductions, wanted)
+
+    @parameterized.parameters(("nao_pytorch", 13), ("nao_tf", 14), ("nao_ws_tf", 12), ("lanas", 16), ("darts", 13))
+    def test_auxiliary_cell(self, preset, wanted):
+        self.assertEqual(child.PRESETS[preset].auxiliary_cell, wanted)
+
+    @parameterized.parameters(*child.PRESETS)
+    def test_presets(self, preset):
+        """Each one with few cells: logits of both heads, float32 parameters, no auxiliary logits in evaluation."""
+        config = dataclasses.replace(child.PRESETS[preset], num_cells=3, width=4)
+        network = child.Network(GENOTYPE, config)
+        side = 224 if config.stem == "imagenet" else 32
+        given = jax.ShapeDtypeStruct((2, side, side, 3), jnp.float32)
+        variables = jax.eval_shape(lambda given: network.init(jax.random.key(0), given, train=False), given)
+        self.assertEqual({leaf.dtype for leaf in jax.tree.leaves(variables)}, {jnp.dtype("float32")})
+        trained, _ = jax.eval_shape(lambda *args: train(network, *args), variables, given)
+        evaluated = jax.eval_shape(lambda *args: network.apply(*args, train=False), variables, given)
+        self.assertIsNone(evaluated.auxiliary)
+        self.assertEqual(evaluated.main, jax.ShapeDtypeStruct((2, config.num_classes), jnp.float32))
+        self.assertEqual(trained.main, evaluated.main)
+        self.assertEqual(trained.auxiliary, evaluated.main if config.auxiliary else None)
+
+    @parameterized.parameters(
+        *(name for name, made in published.PUBLISHED.items() if isinstance(made.genotype, CellGenotype))
+    )
+    def test_published_cells(self, name):
+        made = published.PUBLISHED[name].genotype
+        for preset in ("nao_tf", "lanas"):
+            config = dataclasses.replace(child.PRESETS[preset], num_cells=4, width=4, auxiliary=False)
+            self.assertGreater(counting.num_params(child.Network(made, config), (8, 8, 1))[0], 0)
+
+    def test_sizes_of_the_stem_for_imagenet(self):
+        stem = heads.ImagenetStem(6, styles.NAO_PYTORCH)
+        given = jax.ShapeDtypeStruct((1, 224, 224, 3), jnp.float32)
+        states, _ = jax.eval_shape(lambda x: stem.init_with_output(jax.random.key(0), x, False), given)
+        self.assertEqual([state.shape for state in states], [(1, 56, 56, 6), (1, 28, 28, 6)])
+
+    @parameterized.parameters((3, False, 8), (2, False, 7), (3, True, 8), (3, False, 11))
+    def test_auxiliary_head(self, stride, is_padded, side):
+        head = heads.Auxiliary(7, styles.NAO_PYTORCH, stride=stride, is_padded=is_padded)
+        given = jax.ShapeDtypeStruct((2, side, side, 5), jnp.float32)
+        output, variables = jax.eval_shape(lambda x: head.init_with_output(jax.random.key(0), x, False), given)
+        self.assertEqual(output.shape, (2, 7))
+        shapes = {name: part["kernel"].shape for name, part in variables["params"].items() if "kernel" in part}
+        wanted = {"convolution_0": (1, 1, 5, 128), "convolution_1": (2, 2, 128, 768), "linear": (768, 7)}
+        self.assertEqual(shapes, wanted)
+
+
+class RefusalTest(parameterized.TestCase):
+    def test_images_too_small_for_the_auxiliary_head(self):
+        network = child.Network(GENOTYPE, dataclasses.replace(CONFIG, auxiliary=True))
+        with self.assertRaisesRegex(
+            ValueError, "at least 8 pixels where it branches off, got 2x2; set auxiliary=False"
+        ):
+            jax.eval_shape(lambda: network.init(jax.random.key(0), jnp.zeros(DIGITS), train=False))
+
+    @parameterized.parameters(
+        ({"num_cells": 0}, "must be positive; got 0, 36 and 10"),
+        ({"drop_path_keep": 0.0}, r"drop_path_keep must be in \(0, 1\]; got 0.0"),
+        ({"dropout_keep": 1.5}, r"dropout_keep must be in \(0, 1\]; got 1.5"),
+        ({"stem": "mnist"}, "stem must be one of cifar, imagenet; got 'mnist'"),
+        ({"auxiliary_place": "end"}, "auxiliary_place must be one of reduction, after_reduction; got 'end'"),
+        ({"dtype": "float16"}, "dtype must be one of float32, bfloat16; got 'float16'"),
+    )
+    def test_bad_settings(self, fields, message):
+        with self.assertRaisesRegex(ValueError, message):
+            child.Config(**fields)
+
+
+class TrainingTest(parameterized.TestCase):
+    def test_evaluation_uses_running_statistics(self):
+        network = child.Network(GENOTYPE, CONFIG)
+        variables = init(network)
+        evaluate = jax.jit(lambda given: network.apply(variables, given, train=False).main)
+        both = evaluate(images())
+        np.testing.assert_allclose(evaluate(images()[:1]), both[:1], rtol=1e-4, atol=1e-4)
+
+    def test_training_moves_statistics_and_drops(self):
+        network = child.Network(GENOTYPE, CONFIG)
+        variables, given = init(network), images((4, 8, 8, 1))
+        run = jax.jit(lambda seed, progress: train(network, variables, given, seed=seed, progress=progress))
+        (first, new), (again, _), (other, _) = run(1, 1.0), run(1, 1.0), run(2, 1.0)
+        chex.assert_trees_all_equal(first, again)
+        self.assertFalse(np.allclose(first.main, other.main))
+        chex.assert_trees_all_equal_shapes_and_dtypes(new["batch_stats"], variables["batch_stats"])
+        for old, moved in zip(*map(jax.tree.leaves, (variables["batch_stats"], new["batch_stats"])), strict=True):
+            self.assertFalse(np.array_equal(old, moved))
+
+    def test_nothing_is_dropped_at_the_start(self):
+        network = child.Network(GENOTYPE, dataclasses.replace(CONFIG, dropout_keep=1.0))
+        variables, given = init(network), images((4, 8, 8, 1))
+        run = jax.jit(lambda seed, progress: train(network, variables, given, seed=seed, progress=progress)[0].main)
+        kept = child.Network(GENOTYPE, dataclasses.replace(CONFIG, dropout_keep=1.0, drop_path_keep=1.0))
+        wanted, _ = kept.apply(variables, given, train=True, mutable=["batch_stats"])  # needs no random streams
+        np.testing.assert_allclose(run(1, 0.0), wanted.main, rtol=1e-3, atol=1e-4)
+        self.assertFalse(np.allclose(run(1, 1.0), wanted.main, atol=1e-2))
+
+    def test_gradients_are_finite_and_reach_every_parameter(self):
+        self._check_gradients()
+
+    @pytest.mark.slow
+    @parameterized.parameters({"dtype": "bfloat16"}, {"style": styles.NAO_TF}, {"style": styles.LANAS_ONESHOT})
+    def test_gradients_of_variants(self, **fields):
+        self._check_gradients(**fields)
+
+    def _check_gradients(self, **fields):
+        config = dataclasses.replace(CONFIG, auxiliary=True, drop_path_keep=0.9, **fields)
+        network = child.Network(GENOTYPE, dataclasses.replace(config, width=2))
+        shape = (2, 32, 32, 3)
+        variables, given = init(network, shape), images(shape)
+
+        @jax.jit
+        def gradients(params):
+            def loss(params):
+                found, _ = train(network, {**variables, "params": params}, given)
+                # Not the sum of squares: linear in the logits, no logit is left out.
+                weights = jnp.arange(1.0, 11.0)[None]
+                return jnp.sum(weights * jax.nn.log_softmax(found.main)) + jnp.sum(weights * found.auxiliary)
+
+            return jax.grad(loss)(params)
+
+        found = gradients(variables["params"])
+        chex.assert_tree_all_finite(found)
+        chex.assert_trees_all_equal_shapes_and_dtypes(found, variables["params"])
+        for path, leaf in jax.tree_util.tree_leaves_with_path(found):
+            self.assertGreater(float(jnp.abs(leaf).max()), 0.0, jax.tree_util.keystr(path))
+
+    @pytest.mark.slow
+    def test_remat_changes_nothing(self):
+        networks = [child.Network(GENOTYPE, dataclasses.replace(CONFIG, remat=remat)) for remat in (False, True)]
+        variables, given = init(networks[0]), images()
+
+        def gradients(network):
+            def loss(params):
+                found, new = train(network, {**variables, "params": params}, given)
+                return jnp.sum(found.main**2), new
+
+            return jax.jit(jax.grad(loss, has_aux=True))(variables["params"])
+
+        found, wanted = gradients(networks[1]), gradients(networks[0])
+        chex.assert_trees_all_close(found, wanted, rtol=1e-3, atol=1e-4)
+
+    def test_half_precision(self):
+        single = child.Network(GENOTYPE, CONFIG)
+        half = child.Network(GENOTYPE, dataclasses.replace(CONFIG, dtype="bfloat16"))
+        variables = init(single)
+        outputs = [
+            jax.jit(lambda given, network=network: network.apply(variables, given, train=False))(images()).main
+            for network in (single, half)
+        ]
+        self.assertEqual([output.dtype for output in outputs], [jnp.float32] * 2)
+        scale = float(jnp.abs(outputs[0]).max())
+        np.testing.assert_allclose(outputs[1], outputs[0], atol=0.05 * scale)

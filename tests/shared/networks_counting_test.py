@@ -1,0 +1,123 @@
+"""Parameters and multiply-adds, equal to those of the released networks."""
+
+import dataclasses
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import pytest
+from absl.testing import parameterized
+
+from common.genotypes import genotype, published
+from common.networks import child, counting, mobile
+
+IMAGENET = (224, 224, 3)
+
+
+def network(name, preset, **fields):
+    return child.Network(published.get(name), dataclasses.replace(child.PRESETS[preset], **fields))
+
+
+class NumParamsTest(parameterized.TestCase):
+    @parameterized.parameters(
+        ("naonet_a", "nao_pytorch_large", {}, 11_470_150, 476_426),
+        ("naonet_b", "nao_pytorch", {}, 2_921_302, 457_994),
+        ("naonet_v2", "nao_pytorch", {}, 4_387_654, 476_426),
+        # TensorFlow's network has a second pointwise convolution of state 1: "2.5M". No bias in linear layers.
+        ("nao_ws", "nao_ws_tf", {}, 2_466_252, 476_416),
+        # LaNet is published as 3.2M and 38.7M (20 cells), 44.1M (24).
+        ("lanet", "lanas_proxy", {}, 2_568_810, 468_234),
+        ("lanet", "lanas", {}, 44_591_498, 664_842),
+        ("darts_v2", "darts", {}, 3_349_342, 476_426),
+    )
+    def test_cifar(self, name, preset, fields, params, auxiliary):
+        self.assertEqual(counting.num_params(network(name, preset, **fields), (32, 32, 3)), (params, auxiliary))
+
+    @pytest.mark.slow
+    @parameterized.parameters(
+        ("naonet_a", "nao_pytorch_large", {"num_classes": 100}, 11_509_120, 545_636),
+        ("naonet_a", "nao_pytorch_large", {"width": 64}, 36_186_058, 533_770),
+        ("naonet_a", "nao_pytorch_large", {"width": 128}, 144_576_394, 664_842),
+        ("naonet_a", "nao_pytorch_large", {"width": 128, "num_classes": 100}, 144_714_724, 734_052),
+        ("naonet_a", "nao_pytorch_large", {"width": 32, "num_cells": child.num_cells(3)}, 4_922_602, 468_234),
+        ("naonet_b", "nao_pytorch", {"num_cells": child.num_cells(5)}, 2_492_902, 457_994),
+        ("nao_ws", "nao_pytorch", {}, 2_708_038, 476_426),
+        ("nao_ws", "nao_pytorch", {"num_cells": child.num_cells(5)}, 2_301_310, 476_426),
+        ("lanet", "lanas", {"width": 36, "num_cells": 20}, 3_222_982, 476_426),
+        ("lanet", "lanas", {"width": 36}, 3_714_886, 476_426),
+        ("lanet", "lanas", {"width": 44, "num_cells": 20}, 4_753_374, 492_810),
+        ("lanet", "lanas", {"num_cells": 20}, 38_697_354, 664_842),
+    )
+    def test_cifar_at_other_sizes(self, name, preset, fields, params, auxiliary):
+        self.assertEqual(counting.num_params(network(name, preset, **fields), (32, 32, 3)), (params, auxiliary))
+
+    @parameterized.parameters(
+        ("naonet_a", "nao_pytorch_large_imagenet", 11_353_831, 1_250_024),
+        ("naonet_v2", "nao_pytorch_imagenet", 7_026_850, 1_270_504),
+    )
+    def test_imagenet(self, name, preset, params, auxiliary):
+        self.assertEqual(counting.num_params(network(name, preset), IMAGENET), (params, auxiliary))
+
+    def test_published_counts_are_those_of_the_networks(self):
+        claimed = {claim.params for made in published.PUBLISHED.values() for claim in made.claims}
+        self.assertContainsSubset([11_470_150, 144_576_394, 11_353_831], claimed)
+
+    def test_without_auxiliary_head(self):
+        made = network("naonet_b", "nao_pytorch", num_cells=5, auxiliary=False)
+        self.assertEqual(counting.num_params(made, (8, 8, 1))[1], 0)
+
+    def test_affine_norms_alone_are_missing_in_the_retrained_oneshot_network(self):
+        shapes = {
+            is_affine: counting.num_params(
+                network(
+                    "lanas_oneshot_1",
+                    "lanas_oneshot_retrain",
+                    num_cells=3,
+                    style=dataclasses.replace(child.PRESETS["lanas_oneshot_retrain"].style, is_affine=is_affine),
+                ),
+                (32, 32, 3),
+            )[0]
+            for is_affine in (True, False)
+        }
+        self.assertGreater(shapes[True], shapes[False])
+
+    def test_seminasnet(self):
+        made = mobile.Network(published.get("seminasnet"), mobile.PRESETS["seminas"])
+        self.assertEqual(counting.num_params(made, IMAGENET), (6_319_360, 0))
+        self.assertEqual(counting.num_multiply_adds(made, IMAGENET), 598_952_544)  # published as 599M
+
+    def test_largest_network_of_once_for_all(self):
+        made = mobile.Network(genotype.ChainGenotype((("mb6_k7",) * 4,) * 5), mobile.PRESETS["once_for_all"])
+        self.assertEqual(counting.num_params(made, IMAGENET), (7_664_760, 0))
+        self.assertEqual(counting.num_multiply_adds(made, IMAGENET), 566_170_656)
+
+
+class Inner(nn.Module):
+    """Multiply-adds that can be counted by hand, in every construct that a program may have."""
+
+    @nn.compact
+    def __call__(self, images, *, train, progress=0.0):
+        del train, progress
+        kernel = self.param("kernel", nn.initializers.ones, (3, 3, 2, 4))
+        images = jax.lax.conv_general_dilated(
+            images, kernel, (2, 2), ((1, 1), (1, 1)), dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )  # 4 * 4 * 4 * 18
+        square = self.param("square", nn.initializers.ones, (4, 4))
+        rows = images.reshape(1, -1, 4)
+        rows, _ = jax.lax.scan(lambda rows, _: (jax.jit(jnp.dot)(rows, square), None), rows, None, length=3)  # 3 * 256
+        rows = jax.checkpoint(lambda rows: rows @ square)(rows)  # 256
+        return jax.lax.cond(rows.sum() > 0, lambda rows: rows @ square, lambda rows: rows, rows)  # 256
+
+
+class NumMultiplyAddsTest(parameterized.TestCase):
+    def test_by_hand(self):
+        self.assertEqual(counting.num_multiply_adds(Inner(), (8, 8, 2)), 4 * 4 * 4 * 18 + 5 * 16 * 16)
+
+    def test_darts(self):
+        self.assertEqual(counting.num_multiply_adds(network("darts_v2", "darts"), (32, 32, 3)), 528_359_040)
+
+    def test_without_dropping_or_remat_or_auxiliary_head_it_is_the_same(self):
+        shape, found = (32, 32, 3), set()
+        for fields in ({}, {"remat": True}, {"auxiliary": False}, {"drop_path_keep": 1.0}, {"dtype": "bfloat16"}):
+            found.add(counting.num_multiply_adds(network("lanet", "lanas_proxy", num_cells=3, **fields), shape))
+        self.assertLen(found, 1)
