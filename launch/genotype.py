@@ -11,7 +11,6 @@ An architecture is named by --genotype, or written in --text, and then shown unl
 What a search found is a row: give it as --text, with --from_format=SPACE_row, such as nasbench201_row.
 """
 
-import dataclasses
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -23,20 +22,12 @@ from absl import flags
 
 from common import drawing
 from common.genotypes import description, formats, json_text, page, published
-from common.genotypes.genotype import CellGenotype, Genotype
+from common.genotypes.genotype import Genotype
+from launch import counting
 from launch import flags as launch_flags
 
 _STANDARD_INPUT = "-"
 _TASKS = ("show", "convert_to", "output", "count")
-# The network that is counted where none is named, by the space that holds the cells.
-_NETWORKS = {
-    "nao_small": "nao_pytorch",
-    "nao_middle": "nao_pytorch",
-    "nao_large": "nao_pytorch_large",
-    "lanas_cell": "lanas",
-    "lanas_oneshot": "lanas_oneshot_retrain",
-}
-_OTHER_NETWORK = "darts"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -59,12 +50,17 @@ def define(values: flags.FlagValues) -> None:
     define("show", False, "show it, and its text in every format that can hold it", flags.DEFINE_bool)
     define("convert_to", None, "print its text in this format, see --list_formats")
     define("output", None, "file to write: a drawing (.svg, .png) or its JSON (.json)")
-    define("count", False, "count the parameters and multiply-adds of a network of its cells", flags.DEFINE_bool)
-    define("network", None, "with --count, the published network that stacks the cells; by default that of their space")
+    define("count", False, "count the parameters and multiply-adds of its network", flags.DEFINE_bool)
+    define("network", None, "with --count, a published network; by default that of the space that holds it")
     define("num_cells", None, "with --count, cells in all, if not those of the network", flags.DEFINE_integer)
     define("width", None, "with --count, channels of the first cell, if not those of the network", flags.DEFINE_integer)
     define("num_classes", None, "with --count, classes, if not those of the network", flags.DEFINE_integer)
-    define("image_size", None, "with --count, pixels; by default 32, of ImageNet's networks 224", flags.DEFINE_integer)
+    define(
+        "image_size",
+        None,
+        "with --count, pixels; by default its own, else 32 or of ImageNet's 224",
+        flags.DEFINE_integer,
+    )
 
 
 def run(values: flags.FlagValues) -> None:
@@ -119,70 +115,6 @@ def write(genotype: Genotype, output: str, *, title: str | None = None) -> None:
         raise ValueError(f"cannot write {path}: {error.strerror}") from error
 
 
-def counts(
-    genotype: Genotype,
-    *,
-    network: str | None = None,
-    num_cells: int | None = None,
-    width: int | None = None,
-    num_classes: int | None = None,
-    image_size: int | None = None,
-) -> dict[str, str | int]:
-    """Counts a network that stacks the cells of a genotype.
-
-    Args:
-      genotype: normal and reduction cell.
-      network: a key of `common.networks.child.PRESETS`; by default the one of the space that holds the cells.
-      num_cells: cells in all; this and the following by default those of the network.
-      width: channels of the first cell.
-      num_classes: classes.
-      image_size: height and width of the images; by default 32, of ImageNet's networks 224.
-
-    Returns:
-      What was counted: the network and its settings, its parameters without and of its auxiliary head, and
-      the multiply-adds of one image.
-
-    Raises:
-      ValueError: the genotype has no cells to stack, the network is unknown or cannot be built.
-    """
-    from common.networks import child, counting  # flax, which takes a second to import
-
-    if not isinstance(genotype, CellGenotype):
-        raise ValueError(f"--count stacks a normal and a reduction cell; this is a {description.kind(genotype)}")
-    name = network or _network_of(genotype)
-    launch_flags.one_of("network", name, child.PRESETS)
-    given = {"num_cells": num_cells, "width": width, "num_classes": num_classes}
-    config = dataclasses.replace(
-        child.PRESETS[name], **{key: value for key, value in given.items() if value is not None}
-    )
-    size = image_size if image_size is not None else 224 if config.stem == "imagenet" else 32
-    if size < 1:
-        raise ValueError(f"--image_size must be at least 1; got {size}")
-    made, shape = child.Network(genotype, config), (size, size, 3)
-    params, auxiliary = counting.num_params(made, shape)
-    return {
-        "network": name,
-        "cells": config.num_cells,
-        "width": config.width,
-        "classes": config.num_classes,
-        "pixels": size,
-        "parameters": params,
-        "of the auxiliary head": auxiliary,
-        "multiply-adds": counting.num_multiply_adds(made, shape),
-    }
-
-
-def _network_of(genotype):
-    """The network of the space that holds the cells."""
-    for space, network in _NETWORKS.items():
-        try:
-            formats.get(f"{space}_row").write(genotype)
-        except ValueError:  # not of this space
-            continue
-        return network
-    return _OTHER_NETWORK
-
-
 def _read(values: flags.FlagValues) -> Genotype:
     if values.text is None:
         if values.from_format is not None:
@@ -235,7 +167,7 @@ def _print_formats() -> None:
 
 def _print_counts(genotype: Genotype, values: flags.FlagValues) -> None:
     names = ("network", "num_cells", "width", "num_classes", "image_size")
-    for name, value in counts(genotype, **{name: getattr(values, name) for name in names}).items():
+    for name, value in counting.counts(genotype, **{name: getattr(values, name) for name in names}).items():
         print(f"{name}: {value:,}" if isinstance(value, int) else f"{name}: {value}")
 
 

@@ -116,6 +116,9 @@ class GenotypeCommandTest(parameterized.TestCase):
     def test_count_published_networks(self):
         counted = self.counted("--genotype=lanet", "--num_cells=20", "--width=36")
         assert (counted["parameters"], counted["of the auxiliary head"]) == (3_222_982, 476_426)
+        counted = self.counted("--genotype=seminasnet")
+        assert (counted["network"], counted["parameters"]) == ("seminas", 6_319_360)
+        assert round(counted["multiply-adds"] / 1e6, 2) == 598.95
         counted = self.counted("--genotype=naonet_a")
         assert (counted["network"], counted["parameters"]) == ("nao_pytorch_large", 11_470_150)
 
@@ -131,8 +134,12 @@ class GenotypeCommandTest(parameterized.TestCase):
         (("--genotype=lanet", "--convert_to=nao_small"), "nao_small: the normal cell has 7 nodes; in this space 5"),
         (("--genotype=lanet", "--output=a.gif"), "a file that ends in .svg, .png or .json; got 'a.gif'"),
         (("--genotype=lanet", "--output=/no/such/folder/a.svg"), "cannot write /no/such/folder/a.svg: No such file"),
-        (("--genotype=nao_ptb", "--count"), "--count stacks a normal and a reduction cell; this is a recurrent cell"),
+        (
+            ("--genotype=nao_ptb", "--count"),
+            "--count is of networks of cells and of chains",
+        ),
         (("--genotype=lanet", "--count", "--network=tf"), "unknown --network=tf; choose one of darts, lanas"),
+        (("--genotype=seminasnet", "--count", "--width=8"), "--num_cells and --width are of networks of cells"),
         (("--genotype=lanet", "--count", "--width=0"), "num_cells, width and num_classes must be positive"),
         (("--genotype=lanet", "--count", "--image_size=0"), "--image_size must be at least 1; got 0"),
     )
