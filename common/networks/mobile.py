@@ -3,7 +3,8 @@
 A stem, a first block without expansion, stages of blocks `mbE_kK` (expansion E, kernel K), and a head. The
 first block of a stage changes the width and the size of the images; others add their input to their output.
 Blocks that a genotype leaves out are not there. Squeeze-and-excitation and hard swish, by stage, are those of
-MobileNetV3 (arXiv:1905.02244), which Once-for-all builds on; SemiNAS has neither.
+MobileNetV3 (arXiv:1905.02244), which Once-for-all builds on; SemiNAS has neither. The resolution of a genotype
+is for whoever makes the images: a chain takes any size.
 """
 
 import dataclasses

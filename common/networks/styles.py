@@ -37,7 +37,8 @@ class Style:
       calibration: how the two inputs of a cell get its width, see `common.networks.cells.Calibration`.
       drop_path_exempt: which branches are never dropped: "none", "identity" (by name), or "pass_through" (identity
         at stride 1).
-      dtype: of activations, a key of `DTYPES`; parameters and running statistics are float32 whatever it is.
+      dtype: of activations, a key of `DTYPES`; parameters and running statistics are float32 whatever it is. Whole
+        networks set it from their own configuration.
     """
 
     padding: Literal["symmetric", "same"] = "symmetric"
@@ -81,9 +82,7 @@ NAO_TF = Style(
     calibration="nao_tf",
     drop_path_exempt="identity",
 )
-NAO_WS_TF = dataclasses.replace(
-    NAO_TF, strided_identity="reduction", initializer="tf_he", calibration="nao_ws_tf", drop_path_exempt="identity"
-)
+NAO_WS_TF = dataclasses.replace(NAO_TF, strided_identity="reduction", initializer="tf_he", calibration="nao_ws_tf")
 DARTS = Style(
     pads_2x2_with_zeros=False,
     strided_identity="relu_reduction",
