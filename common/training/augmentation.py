@@ -204,7 +204,7 @@ def mix(key: chex.PRNGKey, images: chex.Array, targets: chex.Array, config: Conf
         partner_key, coin_key, share_key, box_key = jax.random.split(mix_key, 4)
         partners = jax.random.permutation(partner_key, images.shape[0])
         is_mixed = jax.random.bernoulli(coin_key, config.mixing_probability, (images.shape[0],))
-        shares = jax.random.beta(share_key, config.mixing_beta, config.mixing_beta, (images.shape[0],))
+        shares = draw_shares(share_key, images.shape[0], config.mixing_beta)
         if config.mixing == "mixup":
             shares = jnp.where(is_mixed, shares, 1.0)
             mixed = blend(mixed, images[partners], shares)
@@ -216,6 +216,13 @@ def mix(key: chex.PRNGKey, images: chex.Array, targets: chex.Array, config: Conf
     return mixed, mixed_targets
 
 
+def draw_shares(key: chex.PRNGKey, batch_size: int, beta: float) -> chex.Array:
+    """Returns float32[B] of Beta(beta, beta), which is uniform for 1 and then drawn with far less work."""
+    if beta == 1:
+        return jax.random.uniform(key, (batch_size,))
+    return jax.random.beta(key, beta, beta, (batch_size,))
+
+
 def blend(values: chex.Array, others: chex.Array, shares: chex.Array) -> chex.Array:
     """Returns shares * values + (1 - shares) * others, with a share (float32[B]) for each row of the batch."""
     shares = shares.reshape(-1, *[1] * (values.ndim - 1))
@@ -223,13 +230,10 @@ def blend(values: chex.Array, others: chex.Array, shares: chex.Array) -> chex.Ar
 
 
 def draw_boxes(key: chex.PRNGKey, shares: chex.Array, image_size: tuple[int, int]) -> chex.Array:
-    """Returns boxes that leave about `shares` (float32[B]) of an image uncovered, with a uniform centre.
+    """Returns boxes, as `draw_squares` does, that leave about `shares` (float32[B]) of an image uncovered.
 
-    Their sides are those of the image times sqrt(1 - share), rounded down to even numbers of pixels. They may
-    reach beyond the image, so that less is covered.
-
-    Returns:
-      int32[B, 2, 2]: first and last + 1 of the (rows, columns).
+    Their sides are those of the image times sqrt(1 - share), rounded down to even numbers of pixels; their centres
+    are uniform, so they may reach beyond the image and cover less.
     """
     size = jnp.array(image_size)[None]
     centres = jax.random.randint(key, (shares.shape[0], 2), 0, size)
@@ -238,11 +242,7 @@ def draw_boxes(key: chex.PRNGKey, shares: chex.Array, image_size: tuple[int, int
 
 
 def paste(images: chex.Array, others: chex.Array, boxes: chex.Array) -> tuple[chex.Array, chex.Array]:
-    """Puts what `others` (float32[B, H, W, C]) show inside `boxes` (int32[B, 2, 2]) over the images.
-
-    Returns:
-      (images, float32[B]: the share of the pixels that each image kept).
-    """
+    """Returns (images with what `others` show inside `boxes` over them, float32[B]: share of pixels each kept)."""
     is_pasted = is_inside(boxes, images.shape[1:3])
     shares = jnp.mean(~is_pasted, axis=(1, 2), dtype=jnp.float32)
     return jnp.where(is_pasted[..., None], others, images), shares

@@ -101,9 +101,11 @@ def augment(key: chex.PRNGKey, images: chex.Array, *, form: str) -> chex.Array:
     if images.shape[-1] not in (1, 3):
         raise ValueError(f"AutoAugment is for images of 1 or 3 channels; got {images.shape[-1]}")
     draws = draw(key, images.shape[0], form=form)
-    for at in range(2):
-        images = apply(images, draws.operations[:, at], draws.magnitudes[:, at], form=form)
-    return images
+
+    def step(images, drawn):
+        return apply(images, *drawn, form=form), None
+
+    return jax.lax.scan(step, images, (draws.operations.T, draws.magnitudes.T))[0]
 
 
 def draw(key: chex.PRNGKey, batch_size: int, *, form: str) -> Draws:
