@@ -19,6 +19,7 @@ def splits() -> dict[str, list[str]]:
     paragraphs = _paragraphs()
     counts = collections.Counter(word for words in paragraphs for word in words)
     lines = [" ".join(word if counts[word] > 1 else "<unk>" for word in words) for words in paragraphs]
+    lines = list(dict.fromkeys(lines))  # some became alike
     period = [name for name, share in _PARTS for _ in range(share)]
     return {name: [line for at, line in enumerate(lines) if period[at % len(period)] == name] for name, _ in _PARTS}
 

@@ -1,0 +1,130 @@
+"""Corpora: numbers of words, what comes with Python, what is refused, and the published counts."""
+
+import gzip
+import os
+import pathlib
+import tempfile
+
+import chex
+import numpy as np
+import pytest
+from absl.testing import parameterized
+
+from common.datasets import text, topics
+
+DATA = os.environ.get("NAS_DATA_DIR")
+
+
+class TextTest(chex.TestCase):
+    def setUp(self):
+        super().setUp()
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+
+    def write(self, **splits):
+        for split, content in {"train": "a b\nc\n", "valid": "b <unk>\n", "test": "a\n", **splits}.items():
+            path = self.folder / f"{split}.txt"
+            path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+    def load(self, **arguments):
+        return text.load("text", self.folder, **arguments)
+
+    def test_numbers(self):
+        self.write(train=" a b  a\n\nc\n", valid="b d\n", test="e")
+        corpus = self.load()
+        assert corpus.vocabulary == ("a", "b", "<eos>", "c", "d", "e")
+        np.testing.assert_array_equal(corpus.train, [0, 1, 0, 2, 2, 3, 2])
+        np.testing.assert_array_equal(corpus.valid, [1, 4, 2])
+        np.testing.assert_array_equal(corpus.test, [5, 2])
+
+    def test_the_vocabulary_of_training_alone(self):
+        self.write(train="a <unk>\n", valid="b a\n")
+        corpus = self.load(vocabulary="train")
+        assert corpus.vocabulary == ("a", "<unk>", "<eos>")
+        np.testing.assert_array_equal(corpus.valid, [1, 0, 2])
+        self.write(train="a\n", valid="b a x\n")
+        with self.assertRaisesRegex(ValueError, "2 words are not in the vocabulary, such as 'b', 'x', and it has no"):
+            self.load(vocabulary="train")
+
+    @parameterized.parameters("ptb.{}.txt", "{}.txt.gz", "ptb/{}.txt", "penn/ptb.{}.txt.gz")
+    def test_names_of_files(self, name):
+        for split in text.SPLITS:
+            path = self.folder / name.format(split)
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(gzip.compress(b"a b\n") if path.suffix == ".gz" else b"a b\n")
+        assert text.load("ptb", self.folder).vocabulary == ("a", "b", "<eos>")
+
+    def test_only_a_new_line_ends_a_line(self):
+        self.write(train="a\u2028b \x0c c\n")
+        assert self.load().train.size == 4
+
+    @parameterized.parameters(
+        ({"train": ""}, "train.txt holds no words"),
+        ({"valid": " \n\n"}, "valid.txt holds no words"),
+        ({"test": b"caf\xe9\n"}, "test.txt is not UTF-8 at byte 3; write it anew"),
+    )
+    def test_bad_files(self, splits, message):
+        self.write(**splits)
+        with self.assertRaisesRegex(ValueError, message):
+            self.load()
+
+    def test_what_is_missing_or_unknown(self):
+        self.write()
+        (self.folder / "valid.txt").unlink()
+        with self.assertRaisesRegex(
+            ValueError, "no valid split of corpus text; looked in .* for valid.txt, valid.txt.gz"
+        ):
+            self.load()
+        with self.assertRaisesRegex(ValueError, "needs the folder of its files"):
+            text.load("ptb")
+        with self.assertRaisesRegex(ValueError, "unknown corpus 'pbt'; choose one of topics, ptb"):
+            text.load("pbt")
+        with self.assertRaisesRegex(ValueError, "unknown vocabulary 'some'"):
+            self.load(vocabulary="some")
+        (self.folder / "valid.txt.gz").write_bytes(b"no gzip")
+        with self.assertRaisesRegex(ValueError, "valid.txt.gz is damaged"):
+            self.load()
+
+    def test_batchify(self):
+        # 11 words in 3 pieces of 3, two are left out; columns are read side by side.
+        got = text.batchify(np.arange(11), 3)
+        np.testing.assert_array_equal(got, [[0, 3, 6], [1, 4, 7], [2, 5, 8]])
+        with self.assertRaisesRegex(ValueError, "batch_size = 6 leaves less than 2 of 11 words"):
+            text.batchify(np.arange(11), 6)
+        with self.assertRaisesRegex(ValueError, "batch_size must be at least 1; got 0"):
+            text.batchify(np.arange(11), 0)
+
+    def test_unigram_perplexity(self):
+        # Of 5 training words: a twice, b once, <eos> twice; one more each of 3: 3/8, 2/8, 3/8.
+        corpus = text.Corpus("x", ("a", "b", "<eos>"), *map(np.array, ([0, 0, 2, 1, 2], [0, 1], [2])))
+        assert text.unigram_perplexity(corpus) == pytest.approx((8 / 3 * 4) ** 0.5)
+        assert text.unigram_perplexity(corpus, "test") == pytest.approx(8 / 3)
+
+
+class TopicsTest(chex.TestCase):
+    def test_tokens(self):
+        got = topics.tokenize('The "assert" of __debug__ isn\'t 3.14, x2')
+        assert got == ["the", '"', "assert", '"', "of", "__debug__", "isn't", "N", ".", "N", ",", "x", "N"]
+
+    def test_corpus(self):
+        corpus = text.load("topics")
+        assert 20_000 < len(corpus.train) < 200_000
+        assert 1_000 < len(corpus.vocabulary) < 10_000
+        for split in (corpus.valid, corpus.test):
+            assert 0.04 < len(split) / len(corpus.train) < 0.25
+        lines = topics.splits()
+        assert not set(lines["train"]) & {*lines["valid"], *lines["test"]}
+        assert "<unk>" in corpus.vocabulary
+
+
+@pytest.mark.skipif(not DATA, reason="set NAS_DATA_DIR to the folder of the published corpora")
+class PublishedTest(chex.TestCase):
+    def test_penn_treebank(self):
+        corpus = text.load("ptb", DATA)
+        assert len(corpus.vocabulary) == 10_000
+        assert [len(split) for split in corpus[2:]] == [929_589, 73_760, 82_430]
+        assert text.unigram_perplexity(corpus) == pytest.approx(684.73, abs=0.01)
+        np.testing.assert_array_equal(
+            text.encode(corpus.vocabulary[:3], {"aer": 7, "banknote": 8, "berlitz": 9}), [7, 8, 9]
+        )
