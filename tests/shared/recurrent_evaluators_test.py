@@ -1,0 +1,164 @@
+"""Fitness of recurrent cells: perplexity as a fraction, on shared weights, and by training each alone."""
+
+import dataclasses
+import functools
+import math
+import pathlib
+import tempfile
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from absl.testing import parameterized
+
+from common import search, spaces, types
+from common.baselines import random_search
+from common.datasets import text
+from common.evaluators import perplexity, recurrent_supernet, recurrent_training
+from common.executors import measuring
+from common.networks import recurrent
+from common.training import language
+from common.training import language_config as configs
+
+SPACE = spaces.get("nao_rnn")
+WORDS = [f"w{at}" for at in range(7)]
+CONFIG = configs.Config(
+    width=4,
+    num_epochs=2,
+    batch_size=4,
+    valid_batch_size=2,
+    test_batch_size=2,
+    chunks=configs.Chunks(bptt=6, bptt_min=2, bptt_max=6, short_share=0.0, bptt_deviation=0.0),
+    dropout=recurrent.Dropout(0.1, 0.0, 0.1, 0.0, 0.0),
+    optimizer=configs.Optimizer(learning_rate=1.0, clip_norm=1.0, patience=0),
+)
+
+
+def write_corpus(folder):
+    """Words that go round."""
+    for split, num in (("train", 240), ("valid", 100), ("test", 100)):
+        step = 2 if split == "test" else 1
+        lines = [" ".join(WORDS[step * (at + line) % 7] for at in range(10)) for line in range(num // 10)]
+        pathlib.Path(folder, f"{split}.txt").write_text("\n".join(lines))
+
+
+@functools.cache
+def corpus():
+    with tempfile.TemporaryDirectory() as folder:
+        write_corpus(folder)
+        return text.load("text", folder)
+
+
+@functools.cache
+def shared():
+    """(learner, parameters that tell architectures apart)."""
+    learner = recurrent_supernet.learner(corpus(), CONFIG)
+    state = language.create(learner, language.keys(jax.random.key(0)))
+    return learner, jax.tree.map(lambda p: 5 * p, state.params)
+
+
+class PerplexityTest(chex.TestCase):
+    @parameterized.parameters(
+        (0.0, 100, 1.0), (math.log(10), 100, 0.5), (math.log(100), 100, 0.0), (math.log(101), 100, 0.0), (-1e-9, 9, 1.0)
+    )
+    def test_by_hand(self, loss, size, expected):
+        assert perplexity.fitness(loss, size) == pytest.approx(expected)
+
+    def test_it_tells_the_perplexity(self):
+        assert perplexity.fitness(math.log(56.0), 10_000) == pytest.approx(0.563, abs=5e-4)
+        assert perplexity.perplexity(perplexity.fitness(math.log(56.0), 10_000), 10_000) == pytest.approx(56.0)
+        assert math.isnan(perplexity.fitness(math.nan, 10))
+
+
+class SupernetTest(chex.TestCase):
+    def test_fitness_is_that_of_the_validation_text_and_test_of_the_test_text(self):
+        learner, params = shared()
+        evaluator = recurrent_supernet.evaluator(corpus(), learner, params)
+        archs = SPACE.sample(jax.random.key(1), 3)
+        for found, evaluate in ((corpus().valid, evaluator.evaluate), (corpus().test, evaluator.test)):
+            got = evaluate(jax.random.key(0), archs)
+            rows = text.batchify(found, 2)
+            hidden = jnp.zeros((2, CONFIG.width))
+            reading = learner.network.apply({"params": params}, rows[:-1], hidden, arch=archs[1])
+            picked = np.take_along_axis(np.asarray(jax.nn.log_softmax(reading.logits)), rows[1:, :, None], axis=2)
+            expected = perplexity.fitness(-picked.mean(), len(corpus().vocabulary))
+            assert got.fitness[1] == pytest.approx(expected, abs=1e-5)
+            assert len(set(got.fitness.tolist())) == 3
+            assert got.ok.all()
+            assert not got.cost.any()
+
+    def test_one_piece(self):
+        """The released program draws a start below len / bptt: of 54 rows in all, the first nine."""
+        learner, params = shared()
+        arch = np.asarray(SPACE.sample(jax.random.key(1), 1))
+        rows = text.batchify(corpus().valid, 2)
+        assert len(rows) == 55
+        losses = []
+        for start in range(len(rows) - 6):
+            piece = rows[start : start + 7]
+            data = language.Text(jnp.pad(jnp.asarray(piece), ((0, 6), (0, 0))), 7)
+            losses.append(language.evaluate(learner, params, data, arch=arch[0]))
+        fitness = np.array([perplexity.fitness(loss, len(corpus().vocabulary)) for loss in losses])
+        for score, num_starts in (("piece", 49), ("piece_released", 9)):
+            evaluator = recurrent_supernet.evaluator(corpus(), learner, params, score=score)
+            got = [float(evaluator.evaluate(key, arch).fitness[0]) for key in jax.random.split(jax.random.key(3), 60)]
+            starts = [int(np.argmin(np.abs(fitness - value))) for value in got]
+            np.testing.assert_allclose(fitness[starts], got, atol=1e-5)
+            allowed = fitness[:num_starts]
+            assert all(np.min(np.abs(allowed - value)) < 1e-5 for value in got)
+            assert len(set(np.round(got, 5))) > min(num_starts, 20) / 2
+
+    def test_refused(self):
+        learner, params = shared()
+        with self.assertRaisesRegex(ValueError, "unknown score 'half'; choose one of all, piece, piece_released"):
+            recurrent_supernet.evaluator(corpus(), learner, params, score="half")
+        many = learner._replace(config=dataclasses.replace(CONFIG, valid_batch_size=20))
+        with self.assertRaisesRegex(ValueError, "has 5 rows, too few for a piece of 6; lower valid_batch_size"):
+            recurrent_supernet.evaluator(corpus(), many, params, score="piece")
+
+    def test_a_pool_is_drawn_from(self):
+        pool = np.asarray(SPACE.sample(jax.random.key(2), 3))
+        draw = recurrent_supernet.learner(corpus(), CONFIG, pool).draw
+        drawn = np.array([draw(key) for key in jax.random.split(jax.random.key(0), 30)])
+        np.testing.assert_array_equal(np.unique(drawn, axis=0), np.unique(pool, axis=0))
+
+    def test_it_can_be_searched(self):
+        evaluator = recurrent_supernet.evaluator(corpus(), *shared())
+        searcher = random_search.searcher(SPACE)
+        history = search.run_search(jax.random.key(0), searcher, evaluator, budget=4)
+        assert np.all(np.asarray(history.status) == types.MEASURED)
+
+
+class TrainingTest(chex.TestCase):
+    @pytest.mark.slow
+    def test_one_program_trains_all_and_a_worker_measures_the_same(self):
+        with tempfile.TemporaryDirectory() as folder:
+            write_corpus(folder)
+            evaluator = recurrent_training.evaluator("text", data_dir=folder, config=CONFIG)
+            archs = np.asarray(SPACE.sample(jax.random.key(1), 2))
+            before = language._train_pieces._cache_size()
+            got = evaluator.evaluate(jax.random.key(0), archs)
+            assert language._train_pieces._cache_size() == before + 1
+            made = measuring.make(evaluator.recipe)
+        again = made.evaluate(jax.random.key(0), archs)
+        np.testing.assert_array_equal(got.fitness, again.fitness)
+        assert got.ok.all()
+        assert 0 < got.fitness[0] != got.fitness[1] > 0
+        assert np.all(got.cost > 0)
+        assert np.isfinite(evaluator.test(jax.random.key(0), archs[:1]).fitness).all()
+
+    @pytest.mark.slow
+    def test_what_diverges_is_not_ok(self):
+        with tempfile.TemporaryDirectory() as folder:
+            write_corpus(folder)
+            config = dataclasses.replace(CONFIG, optimizer=configs.Optimizer(learning_rate=1e38, clip_norm=1e38))
+            evaluator = recurrent_training.evaluator("text", data_dir=folder, config=config)
+        got = evaluator.evaluate(jax.random.key(0), np.asarray(SPACE.sample(jax.random.key(1), 1)))
+        assert not got.ok.any()
+
+    def test_settings_of_json(self):
+        assert configs.from_dict(dataclasses.asdict(CONFIG)) == CONFIG
+        with self.assertRaisesRegex(ValueError, "no settings of training a language model: .*'depth'"):
+            configs.from_dict({"depth": 3})
