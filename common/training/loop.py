@@ -1,4 +1,4 @@
-"""Many steps as one compiled loop, over images that lie on the device or that stream from the host.
+"""Many steps as one compiled loop, over images that lie on the device.
 
 An epoch goes through the images in an order that follows from (key, epoch). It is run in chunks: a chunk is
 one compiled `lax.scan`, after which the host looks at the metrics. A state is all that is needed to go on from
@@ -6,7 +6,6 @@ any step, in mid-epoch too, as if nothing had happened.
 """
 
 import functools
-import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +14,6 @@ from typing import Any, NamedTuple
 import chex
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from common.training import config as configs
 from common.training import state as states
@@ -134,7 +132,7 @@ def train(
     for length, size in plan(config, num_images, start=done, stop=stop, most=most):
         start = time.perf_counter()
         state, metrics = train_chunk(steps, state, keys, data, config, length=length, size=size, sharding=sharding)
-        metrics = _checked(metrics, done)
+        metrics = checked(metrics, done)
         done += length
         yield state, Chunk(done, length, length * size, metrics, time.perf_counter() - start)
 
@@ -169,72 +167,10 @@ def train_chunk(
 
     def step(state, _):
         batch = jax.lax.dynamic_slice_in_dim(rows, state.step % per_epoch * config.batch_size, size)
-        images, labels = _constrained((data.images[batch], data.labels[batch]), sharding)
+        images, labels = constrained((data.images[batch], data.labels[batch]), sharding)
         return steps.train(keys.step, state, images, labels)
 
     return jax.lax.scan(step, state, length=length)
-
-
-def train_stream(
-    steps: step_lib.Steps,
-    state: states.State,
-    keys: states.Keys,
-    batches: Iterator[tuple[np.ndarray, np.ndarray]],
-    *,
-    most: int,
-    sharding: jax.sharding.Sharding | None = None,
-) -> Iterator[tuple[states.State, Chunk]]:
-    """Trains on batches that the host makes, for images that do not fit on the device.
-
-    While the device computes a chunk, the host prepares the next one.
-
-    Args:
-      steps: see `step.steps`.
-      state: where to go on; used up, as by `train`.
-      keys: see `state.keys`.
-      batches: (images uint8[B, H, W, C], labels int32[B]), the first one that of step `state.step`; training ends
-        with them. See `host_batches`.
-      most: steps of a chunk.
-      sharding: of the batches over several devices.
-
-    Yields:
-      (state, `Chunk`).
-
-    Raises:
-      DivergedError: the loss is no longer a finite number.
-    """
-    done = int(state.step)
-    start = time.perf_counter()
-    chunks = _stacked(batches, most)
-    chunk = next(chunks, None)
-    while chunk is not None:
-        images, labels = chunk
-        state, metrics = _train_stacked(steps, state, keys.step, images, labels, sharding=sharding)
-        following = next(chunks, None)
-        metrics = _checked(metrics, done)
-        done += len(labels)
-        yield state, Chunk(done, len(labels), labels.size, metrics, time.perf_counter() - start)
-        start, chunk = time.perf_counter(), following
-
-
-def host_batches(
-    images: Any, labels: np.ndarray, keys: states.Keys, config: configs.Config, *, start: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yields the batches from step `start` to the last epoch's end, the same ones in the same order as `train`.
-
-    Args:
-      images: uint8[N, H, W, C], anything that can be indexed by int[B] rows, such as a memory-mapped array.
-      labels: int32[N].
-      keys: see `state.keys`.
-      config: of the training run.
-      start: steps done.
-    """
-    per_epoch = configs.steps_per_epoch(config, len(labels))
-    for epoch in range(start // per_epoch, config.num_epochs):
-        rows = np.asarray(order(keys.order, epoch, len(labels)))
-        for at in range(start % per_epoch if epoch == start // per_epoch else 0, per_epoch):
-            batch = rows[at * config.batch_size : (at + 1) * config.batch_size]
-            yield images[batch], labels[batch]
 
 
 def evaluator(
@@ -254,14 +190,6 @@ def evaluator(
     return evaluate
 
 
-@functools.partial(jax.jit, static_argnames=("steps", "sharding"), donate_argnames="state")
-def _train_stacked(steps, state, key, images, labels, *, sharding):
-    def step(state, batch):
-        return steps.train(key, state, *_constrained(batch, sharding))
-
-    return jax.lax.scan(step, state, (images, labels))
-
-
 @functools.partial(jax.jit, static_argnames=("steps", "batch_size", "sharding"))
 def _evaluate(steps, variables, data, *, batch_size, sharding):
     num = data.labels.shape[0]
@@ -270,7 +198,7 @@ def _evaluate(steps, variables, data, *, batch_size, sharding):
     def step(counts, batch):
         mask = batch < num
         batch = jnp.minimum(batch, num - 1)
-        images, labels, mask = _constrained((data.images[batch], data.labels[batch], mask), sharding)
+        images, labels, mask = constrained((data.images[batch], data.labels[batch], mask), sharding)
         return jax.tree.map(jnp.add, counts, steps.evaluate(variables, images, labels, mask)), None
 
     zero = jnp.int32(0)
@@ -286,20 +214,17 @@ def _length(whole: int, most: int) -> int:
     return divisor if 2 * divisor > most else most
 
 
-def _constrained(batch, sharding):
+def constrained(batch: Any, sharding: jax.sharding.Sharding | None) -> Any:
+    """Returns the arrays of a batch, split over devices where there is a sharding."""
     return batch if sharding is None else jax.lax.with_sharding_constraint(batch, sharding)
 
 
-def _stacked(batches, most):
-    """Yields (images, labels) with a leading axis of up to `most` batches of one size."""
-    for _, group in itertools.groupby(batches, key=lambda batch: len(batch[1])):
-        while chunk := list(itertools.islice(group, most)):
-            images, labels = zip(*chunk, strict=True)
-            yield np.stack(images), np.stack(labels)
+def checked(metrics: step_lib.Metrics, done: int) -> step_lib.Metrics:
+    """Returns the metrics of the steps after step `done`, on the host.
 
-
-def _checked(metrics, done):
-    """Returns the metrics on the host; raises a `DivergedError` if one is not finite."""
+    Raises:
+      DivergedError: one of them is not finite.
+    """
     metrics = jax.device_get(metrics)
     for at, values in enumerate(zip(metrics.loss, metrics.grad_norm, strict=True)):
         if not all(map(math.isfinite, values)):

@@ -13,7 +13,7 @@ from absl.testing import parameterized
 
 from common.networks import logits as logits_lib
 from common.training import config as configs
-from common.training import loop, losses
+from common.training import loop, losses, stream
 from common.training import state as states
 from common.training import step as step_lib
 
@@ -263,14 +263,14 @@ class StreamTest(parameterized.TestCase):
         copy = jax.tree.map(jnp.copy, state)
         wanted = last(loop.train(steps, copy, keys, data, config))
         images, labels = np.asarray(data.images), np.asarray(data.labels)
-        batches = loop.host_batches(images, labels, keys, config, start=start)
-        found = last(loop.train_stream(steps, state, keys, batches, most=2))
+        batches = stream.host_batches(images, labels, keys, config, start=start)
+        found = last(stream.train(steps, state, keys, batches, most=2))
         assert int(found.step) == int(wanted.step)
         chex.assert_trees_all_close(found, wanted, rtol=1e-5, atol=1e-6)
 
     def test_no_batches(self):
         steps, state, keys, _ = make(CONFIG)
-        assert list(loop.train_stream(steps, state, keys, iter(()), most=2)) == []
+        assert list(stream.train(steps, state, keys, iter(()), most=2)) == []
 
 
 class EvaluateTest(parameterized.TestCase):
