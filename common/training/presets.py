@@ -79,7 +79,7 @@ PRESETS: dict[str, Preset] = {
     # Ours, for the small digits that come with the package: two minutes on two processor cores.
     "digits": Preset(
         dataclasses.replace(_NETWORKS["lanas"], num_cells=3, width=8, auxiliary=False, drop_path_keep=1.0),
-        _training(rate=0.1, num_epochs=30, batch_size=64),
+        _training(rate=0.1, num_epochs=20, batch_size=64),
         _AUGMENTATIONS["digits"],
     ),
     "naonet_tf": Preset(_NETWORKS["nao_tf"], _NAONET_TF, _AUGMENTATIONS["naonet_tensorflow"]),

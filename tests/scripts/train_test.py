@@ -106,10 +106,19 @@ class TrainTest(parameterized.TestCase):
         arrays = [safetensors.numpy.load_file(self.folder / f"{name}.safetensors") for name in ("whole", "killed")]
         for name, array in arrays[0].items():
             np.testing.assert_array_equal(arrays[1][name], array, err_msg=name)
-        lines = [[json.loads(line) for line in (path / "metrics.jsonl").open()] for path in (whole, killed)]
+        lines = [
+            [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()] for path in (whole, killed)
+        ]
         assert [(line["step"], line["loss"]) for line in lines[0]] == [
             (line["step"], line["loss"]) for line in lines[1]
         ]
+
+    @pytest.mark.slow
+    def test_a_published_cell_learns_the_digits(self):
+        code = train.main([f"--workdir={self.folder / 'run'}", "--compilation_cache_dir="])  # all as it comes
+        assert code == 0, self.capsys.readouterr().err
+        result = json.loads((self.folder / "run" / "result.json").read_text())
+        assert result["latest"]["test"]["top1"] >= 0.98
 
     @pytest.mark.slow
     def test_a_run_that_diverges_keeps_its_last_good_checkpoint(self):
