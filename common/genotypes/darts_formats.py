@@ -14,7 +14,7 @@ from common.genotypes.genotype import (
 )
 
 # What DARTS calls an operation that has another name elsewhere.
-_PREFERRED = ("skip_connect", "none", "conv_7x1_1x7", "dil_conv_3x3", "dil_conv_5x5", "dil_conv_7x7")
+_PREFERRED = ("skip_connect", "none", "dil_conv_3x3", "dil_conv_5x5", "dil_conv_7x7")
 _FIELDS = ("normal", "normal_concat", "reduce", "reduce_concat")
 _MAX_STATES = 1000  # of a range: enough to be told that a cell has no such state
 _RECURRENT_FIELDS = ("recurrent", "concat")

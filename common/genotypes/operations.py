@@ -22,11 +22,10 @@ EDGES = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 BLOCK = re.compile(r"mb[1-9][0-9]*_k[1-9][0-9]*|identity|(narrow|wide)-(small|large)")  # of chains
 
 # NAO's PyTorch program applies a dilated separable convolution once, as DARTS does; its TensorFlow program twice.
-# The factorized convolutions have the 1x7 kernel first under both names.
+# DARTS's conv_7x1_1x7 has no norm between its two convolutions, so it is not NAO's conv_1x7_7x1.
 _SAME = (
     ("identity", "skip_connect"),
     ("zero", "none"),
-    ("conv_1x7_7x1", "conv_7x1_1x7"),
     ("dil_sep_conv_3x3", "dil_conv_3x3"),
     ("dil_sep_conv_5x5", "dil_conv_5x5"),
     ("dil_sep_conv_7x7", "dil_conv_7x7"),
