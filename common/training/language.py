@@ -127,7 +127,7 @@ def train(
     best = None if checkpoints is None else checkpoints.best(state)
     saved = time.perf_counter()
     while int(state.epoch) < learner.config.num_epochs:
-        start = time.perf_counter()
+        start, num_before = time.perf_counter(), int(state.num_words)
         for state, is_last in _read_on(learner, state, keys, data):  # noqa: B020  the state goes round
             if checkpoints is not None and not is_last and time.perf_counter() - saved > save_seconds:
                 checkpoints.save(state)
@@ -136,7 +136,7 @@ def train(
         if not (math.isfinite(loss) and math.isfinite(float(state.loss))):
             state = language_epoch.go_back(learner.config, state, best)
             continue
-        state, epoch = language_epoch.finish(learner.config, state, loss, time.perf_counter() - start)
+        state, epoch = language_epoch.finish(learner.config, state, loss, time.perf_counter() - start, num_before)
         if best is None or loss < float(best.valid_losses[int(best.epoch) - 1]):
             best = jax.tree.map(jnp.copy, state)  # `state` is used up by the next step
         if checkpoints is not None:

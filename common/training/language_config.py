@@ -60,9 +60,9 @@ class Config:
     batch_size: Annotated[int, "sequences that are read side by side"] = 64
     valid_batch_size: Annotated[int, "sequences into which the validation text is cut"] = 10
     test_batch_size: Annotated[int, "sequences into which the test text is cut"] = 1
-    chunks: Chunks = dataclasses.field(default_factory=Chunks)
-    dropout: Dropout = dataclasses.field(default_factory=Dropout)
-    optimizer: Optimizer = dataclasses.field(default_factory=Optimizer)
+    chunks: Annotated[Chunks, "pieces of text"] = dataclasses.field(default_factory=Chunks)
+    dropout: Annotated[Dropout, "what is dropped"] = dataclasses.field(default_factory=Dropout)
+    optimizer: Annotated[Optimizer, "how it descends"] = dataclasses.field(default_factory=Optimizer)
     max_rollbacks: Annotated[int, "how often training goes back to its best state when the loss is no number"] = 10
 
     def __post_init__(self):

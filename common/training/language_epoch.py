@@ -21,7 +21,8 @@ class Epoch(NamedTuple):
       num_words: read in this epoch.
       is_averaging: whether steps are averaged from now on.
       num_rollbacks: how often training went back so far.
-      seconds: it took, validation included; those since the start of the process only.
+      seconds: it took, validation included; of an epoch that was interrupted, those since.
+      words_per_second: read in this time.
     """
 
     epoch: int
@@ -31,20 +32,24 @@ class Epoch(NamedTuple):
     is_averaging: bool
     num_rollbacks: int
     seconds: float
+    words_per_second: float
 
 
 class DivergedError(ValueError):
     """The loss is not a number, and going back is no more help."""
 
 
-def finish(config: configs.Config, state: steps.State, loss: float, seconds: float) -> tuple[steps.State, Epoch]:
+def finish(
+    config: configs.Config, state: steps.State, loss: float, seconds: float, num_before: int
+) -> tuple[steps.State, Epoch]:
     """Returns (the state before the next epoch, what this one came to).
 
     Args:
       config: of the training.
       state: after the last piece.
       loss: of the validation text.
-      seconds: that the epoch took.
+      seconds: that the epoch took, or its rest.
+      num_before: words of it that were read before these seconds.
     """
     epoch = int(state.epoch)
     is_averaging = bool(state.is_averaging) or begins_averaging(
@@ -58,6 +63,7 @@ def finish(config: configs.Config, state: steps.State, loss: float, seconds: flo
         is_averaging=is_averaging,
         num_rollbacks=int(state.num_rollbacks),
         seconds=seconds,
+        words_per_second=(int(state.num_words) - num_before) / seconds,
     )
     state = state.replace(
         epoch=jnp.int32(epoch + 1),

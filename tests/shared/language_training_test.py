@@ -207,7 +207,7 @@ class LoopTest(chex.TestCase):
                 assert saved.score(saved.best_step()) == -min(epoch.valid_loss for _, epoch in whole)
         for (state, epoch), (expected, expected_epoch) in zip(rest, whole[2:], strict=True):
             chex.assert_trees_all_equal(state, expected)
-            assert epoch._replace(seconds=0) == expected_epoch._replace(seconds=0)
+            assert epoch[:-2] == expected_epoch[:-2]  # but for times
 
     def test_within_an_epoch_too(self):
         learner, keys = make_learner(), language.keys(jax.random.key(1))
