@@ -6,6 +6,8 @@ python -m launch.train --workdir=runs/naonet_v2 --evaluate --checkpoint=best --e
 
 Started again on its workdir, training goes on where it was, to the bit. Defaults of the settings are those of
 --preset, and the help shows those of --preset=digits.
+
+A recurrent cell (--genotype=nao_ptb) is trained by launch.train_language, which has flags of its own.
 """
 
 import os
@@ -16,7 +18,7 @@ from absl import flags
 
 from common.training import presets
 from launch import flags as launch_flags
-from launch import training
+from launch import train_language, training
 
 _NETWORK = {
     "num_cells": (flags.DEFINE_integer, "cells in all, the two reductions among them"),
@@ -31,6 +33,9 @@ _NETWORK = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
+    argv = sys.argv[1:] if argv is None else argv
+    if train_language.is_asked_for(argv):
+        return train_language.main(argv)
     return launch_flags.run_main("train", __doc__, define, run, argv)
 
 
