@@ -132,7 +132,6 @@ class TrainTest(parameterized.TestCase):
         assert f"the checkpoint of step {int(max(kept))} is kept" in errors
 
     @parameterized.parameters(
-        (("--genotype=nao_ptb",), "of which no classifier of images is made here"),
         (("--genotype=seminasnet",), "choose another preset"),
         (("--genotype=lanett",), "did you mean lanet"),
         (("--preset=best",), "unknown --preset=best; choose one of digits"),
