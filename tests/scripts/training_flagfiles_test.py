@@ -1,0 +1,76 @@
+"""The flagfiles of published trainings are commands that launch.train takes, of networks with the published size."""
+
+import dataclasses
+import functools
+import pathlib
+import re
+
+import pytest
+from absl import flags
+from absl.testing import parameterized
+
+from common.genotypes import published
+from common.networks import counting
+from common.training import models, presets
+from launch import flags as launch_flags
+from launch import train
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PATHS = sorted(
+    path
+    for path in (ROOT / "launch" / "flagfiles").glob("train_*.cfg")
+    if not path.name.startswith("train_language_")  # of launch.train_language
+)
+CLASSES = {"cifar10": 10, "cifar100": 100, "imagenet": 1000}
+# Of these the published count is that of another program, or there is none; docs/training.md says more.
+OTHERS = ("lanas_oneshot", "nao_proxy", "naonet_tf_cifar10", "naonet_tf_cifar100", "nao_ws", "lanas_proxy", "lanet_36")
+
+
+@functools.cache
+def parsed(path):
+    values = flags.FlagValues()
+    train.define(values)
+    values(["train", f"--flagfile={path}"])
+    return values
+
+
+def network(values):
+    given = {name: values[name].value for name in train._NETWORK if values[name].value is not None}
+    config = dataclasses.replace(presets.PRESETS[values.preset].network, num_classes=CLASSES[values.dataset], **given)
+    return models.network(published.get(values.genotype), config)
+
+
+def counts(path):
+    """Returns (parameters, of the auxiliary head) as the head of a flagfile has them."""
+    found = re.search(r"# Parameters: ([\d,]+)(?:, and ([\d,]+) of the auxiliary head)?\.\n", path.read_text())
+    return tuple(int((number or "0").replace(",", "")) for number in found.groups())
+
+
+class FlagfilesTest(parameterized.TestCase):
+    def test_there_is_one_of_every_published_preset(self):
+        used = {parsed(path).preset for path in PATHS}
+        assert used == set(presets.PRESETS) - {"digits"}
+
+    @parameterized.parameters(*PATHS)
+    def test_it_is_the_command_in_its_head(self, path):
+        lines = path.read_text().splitlines()
+        command = f"#   python -m launch.train --flagfile=launch/flagfiles/{path.name} --data_dir=FOLDER"
+        assert command in lines
+        assert any(line.startswith("# Published: ") for line in lines)
+        values = parsed(path)
+        launch_flags.config_of(values, presets.PRESETS[values.preset].training)
+        network(values)
+
+    @parameterized.parameters(*PATHS)
+    def test_its_count_is_published(self, path):
+        name = path.stem.removeprefix("train_")
+        claimed = [claim.params for claim in published.PUBLISHED[parsed(path).genotype].claims]
+        if name not in OTHERS:
+            assert counts(path)[0] in claimed or round(counts(path)[0], -3) in claimed
+
+    @parameterized.parameters(*PATHS)
+    @pytest.mark.slow
+    def test_its_count_is_that_of_the_network(self, path):
+        values = parsed(path)
+        size = 224 if values.dataset == "imagenet" else 32
+        assert counting.num_params(network(values), (size, size, 3)) == counts(path)
