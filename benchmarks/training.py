@@ -1,0 +1,232 @@
+"""Images per second of a child network, beside the same network written plainly in PyTorch.
+
+A training step is forward, backward, clipping and SGD; "forward" is evaluation with running statistics. Images are
+random and on the device, without augmentation. The reference (`benchmarks.training_torch`, channels last, not
+compiled) has the same weights in a test. On a GPU both compute in bfloat16, by torch.autocast there.
+
+    python -m benchmarks.training --network=naonet_a_36 --batch_size=128
+    python -m benchmarks.training --network=lanet_36 --batch_size=96
+    python -m benchmarks.training --network=naonet_a_36 --num_cells=5 --width=8 --batch_size=32 --repeats=3
+"""
+
+import dataclasses
+import os
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import torch
+from absl import app, flags
+from torch import nn
+from torch.nn import functional
+
+from benchmarks import training_torch
+from common.genotypes import published
+from common.networks import child, counting
+from common.training import augmentation, models, presets
+from common.training import config as configs
+from common.training import state as states
+from common.training import step as step_lib
+
+NETWORKS = {
+    "naonet_a_36": ("naonet_a", presets.PRESETS["naonet_a_36"].network),
+    "lanet_36": ("lanet", dataclasses.replace(presets.PRESETS["lanet"].network, num_cells=20, width=36)),
+}
+SIZE, PROGRESS = 32, 0.5
+AUXILIARY_WEIGHT, CLIP_NORM = 0.4, 5.0
+_MEAN, _STD = (0.5,) * 3, (0.25,) * 3
+_CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
+_WIDTHS = (10, 22, 22, 8, 11, 18)
+
+
+class Side(NamedTuple):
+    """A network as one of the two has it.
+
+    Attributes:
+      run: "forward" and "training" -> does it once, to its end.
+      compile_seconds: of each.
+      peak_bytes: () -> the most memory in use so far, as the device says, or None where it does not.
+    """
+
+    run: dict[str, Callable[[], None]]
+    compile_seconds: dict[str, float]
+    peak_bytes: dict[str, Callable[[], float | None]]
+
+
+def _define_flags():
+    flags.DEFINE_enum("network", "naonet_a_36", list(NETWORKS), "which network")
+    flags.DEFINE_integer("num_cells", None, "cells in all; by default as published", lower_bound=3)
+    flags.DEFINE_integer("width", None, "channels of the first cell; by default as published", lower_bound=1)
+    flags.DEFINE_integer("batch_size", 128, "images a step", lower_bound=1)
+    flags.DEFINE_integer("repeats", 10, "repetitions of each side, in turns", lower_bound=1)
+    flags.DEFINE_integer("num_threads", os.cpu_count(), "threads of the reference on CPU", lower_bound=1)
+    flags.DEFINE_enum("clock", "wall", list(_CLOCKS), "'processor' sums over threads, and suits a busy machine")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Measures both sides in turns and prints a table."""
+    del argv
+    args = flags.FLAGS
+    torch.set_num_threads(args.num_threads)
+    genotype, config = network(args.network, num_cells=args.num_cells, width=args.width)
+    on_gpu = jax.default_backend() == "gpu"
+    config = dataclasses.replace(config, dtype="bfloat16" if on_gpu else "float32")
+    num_params, _ = counting.num_params(child.Network(genotype, config), (SIZE, SIZE, 3))
+    print(
+        f"{args.network}: {config.num_cells} cells, width {config.width}, {num_params:,} parameters, batch "
+        f"{args.batch_size}, {config.dtype}; {jax.devices()[0].device_kind}, {os.cpu_count()} CPUs, load "
+        f"{os.getloadavg()[0]:.1f}; jax {jax.__version__}, torch {torch.__version__}"
+    )
+    print(f"images a second of {args.clock} time, median of {args.repeats} (best)")
+    _print_row(("what", "ours", "reference", "ratio", "compile s", "peak MiB (ref.)"))
+    ours = our_side(genotype, config, batch_size=args.batch_size)
+    reference = reference_side(genotype, config, batch_size=args.batch_size)
+    for name in ("forward", "training"):
+        times = _measure(ours.run[name], reference.run[name], args.repeats, _CLOCKS[args.clock])
+        rates = args.batch_size / times
+        _print_row(
+            (
+                name,
+                *(f"{np.median(rate):,.1f} ({rate.max():,.1f})" for rate in rates),
+                f"{np.median(rates[0]) / np.median(rates[1]):.2f}",
+                f"{ours.compile_seconds[name]:.1f}",
+                f"{_mebibytes(ours.peak_bytes[name]())} ({_mebibytes(reference.peak_bytes[name]())})",
+            )
+        )
+    print(f"load {os.getloadavg()[0]:.1f}")
+
+
+def network(name: str, *, num_cells: int | None = None, width: int | None = None) -> tuple[Any, child.Config]:
+    """Returns (genotype, settings) of a network of `NETWORKS`, at another size if asked to."""
+    genotype, config = NETWORKS[name]
+    given = {"num_cells": num_cells, "width": width}
+    return published.get(genotype), dataclasses.replace(config, **{k: v for k, v in given.items() if v is not None})
+
+
+def our_side(genotype: Any, config: child.Config, *, batch_size: int) -> Side:
+    """Returns ours, compiled."""
+    made = models.network(genotype, config)
+    training = configs.Config(num_epochs=2, batch_size=batch_size)
+    inputs = models.inputs(augmentation.PRESETS["none"], mean=_MEAN, std=_STD)
+    steps = step_lib.steps(made, training, inputs, num_classes=config.num_classes, num_images=batch_size)
+    images, labels = map(jax.device_put, _batch(batch_size))
+    keys = states.keys(jax.random.key(0))
+    state = steps.init(keys.init, (SIZE, SIZE, 3))
+    # The step in the middle of training: branches are dropped.
+    state = dataclasses.replace(state, step=jax.numpy.int32(1))
+    variables = jax.device_put(jax.tree.map(np.asarray, states.variables(state)))
+
+    def forward(variables, images):
+        return made.apply(variables, inputs.normalize(images), train=False).main
+
+    compiled, seconds = {}, {}
+    for name, function, arguments in (
+        ("forward", jax.jit(forward), (variables, images)),
+        ("training", jax.jit(steps.train, donate_argnums=1), (keys.step, state, images, labels)),
+    ):
+        start = time.perf_counter()
+        compiled[name] = function.lower(*arguments).compile()
+        seconds[name] = time.perf_counter() - start
+    current = state
+
+    def train():
+        nonlocal current
+        current, metrics = compiled["training"](keys.step, current, images, labels)
+        jax.block_until_ready(metrics)
+
+    run = {"forward": lambda: jax.block_until_ready(compiled["forward"](variables, images)), "training": train}
+    return Side(run, seconds, {name: lambda made=made: _planned(made) for name, made in compiled.items()})
+
+
+def reference_side(genotype: Any, config: child.Config, *, batch_size: int) -> Side:
+    """Returns the reference."""
+    device = torch.device("cuda" if torch.cuda.is_available() and jax.default_backend() == "gpu" else "cpu")
+    dtype = torch.bfloat16 if device.type == "cuda" else None
+    made = training_torch.Network(genotype, config).to(device, memory_format=torch.channels_last)
+    optimizer = torch.optim.SGD(made.parameters(), lr=0.025, momentum=0.9, weight_decay=3e-4)
+    images, labels = _batch(batch_size)
+    pixels = (torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255 - 0.5) / 0.25
+    pixels = pixels.to(device).contiguous(memory_format=torch.channels_last)
+    labels = torch.from_numpy(labels).long().to(device)
+
+    def synchronize():
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+
+    def forward():
+        made.eval()
+        with torch.no_grad(), torch.autocast(device.type, dtype, enabled=dtype is not None):
+            made(pixels)
+        synchronize()
+
+    def train():
+        made.train()
+        torch_step(made, optimizer, pixels, labels, progress=PROGRESS, dtype=dtype)
+        synchronize()
+
+    def peak():
+        return torch.cuda.max_memory_allocated() if device.type == "cuda" else None
+
+    return Side({"forward": forward, "training": train}, {}, {"forward": peak, "training": peak})
+
+
+def torch_step(
+    made: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    *,
+    progress: float,
+    dtype: torch.dtype | None = None,
+) -> None:
+    """Takes one step of the reference; `dtype` is that of autocast, None for none."""
+    with torch.autocast(images.device.type, dtype, enabled=dtype is not None):
+        logits, auxiliary = made(images, progress)
+    loss = functional.cross_entropy(logits.float(), labels)
+    if auxiliary is not None:
+        loss = loss + AUXILIARY_WEIGHT * functional.cross_entropy(auxiliary.float(), labels)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    nn.utils.clip_grad_norm_(made.parameters(), CLIP_NORM)
+    optimizer.step()
+
+
+def _batch(batch_size):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (batch_size, SIZE, SIZE, 3), dtype=np.uint8)
+    return images, rng.integers(0, 10, batch_size, dtype=np.int32)
+
+
+def _planned(compiled):
+    """The memory that a compiled program asks for: arguments, results, and what lies between."""
+    plan = compiled.memory_analysis()
+    if plan is None:
+        return None
+    return plan.argument_size_in_bytes + plan.output_size_in_bytes + plan.temp_size_in_bytes - plan.alias_size_in_bytes
+
+
+def _measure(ours, reference, repeats, clock):
+    """Returns float[2, repeats], seconds of both in turns, after one to warm up."""
+
+    def seconds(run):
+        start = clock()
+        run()
+        return clock() - start
+
+    ours(), reference()
+    return np.array([[seconds(ours), seconds(reference)] for _ in range(repeats)]).T
+
+
+def _mebibytes(count):
+    return "-" if count is None else f"{count / 2**20:,.0f}"
+
+
+def _print_row(cells):
+    print("".join(str(cell).rjust(width) for cell, width in zip(cells, _WIDTHS, strict=True)), flush=True)
+
+
+if __name__ == "__main__":
+    _define_flags()
+    app.run(main)
