@@ -1,12 +1,16 @@
 """The journal of a search: every event, on disk before it is acted on.
 
-A text file of one JSON object a line. The first line says what the search is; a `proposed` line holds the
-rows of one round, a `measured` line one result. A process that is killed while it writes leaves at most a
-torn last line, which the next start drops: what it would have said was not acted on.
+A text file of one JSON object a line. The first line says what the search is; an `earlier` line, if there is
+one, holds what was measured before the search, a `proposed` line the rows of one round, a `measured` line one
+result. The order of the lines is the order in which things became known, so a replay can follow it. A process
+that is killed while it writes leaves at most a torn last line, which the next start drops: what it would have
+said was not acted on.
 
   {"format": 1, "header": {"space": "nasbench201", "seed": 0, ...}}
+  {"event": "earlier", "archs": [[0, 1, 1, 4, 2, 2], ...], "fitness": [0.87, ...], "cost": [...], "seconds": 0.0}
   {"event": "proposed", "round": 0, "archs": [[0, 3, 1, 4, 2, 2], ...], "seconds": 0.51}
   {"event": "measured", "at": 0, "fitness": 0.9142, "cost": 1380.2, "ok": true, "seconds": 0.52}
+  {"event": "measured", "at": 1, "fitness": null, "cost": 0.0, "ok": false, "reason": "...", "seconds": 0.60}
 """
 
 import contextlib
@@ -15,23 +19,26 @@ import math
 import os
 import pathlib
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from absl import logging
 
-from common import types
+from common import locks, measurements, types
 
 FORMAT = 1
+LOCK_SUFFIX = ".lock"
+_BEGINNING = b'{"'  # of every line
 
 
 class Result(NamedTuple):
-    """One measurement: fitness (NaN unless `ok`), cost in seconds, and when it came, in seconds."""
+    """One measurement: fitness (NaN unless `ok`), cost in seconds, why it failed, and when it came, in seconds."""
 
     fitness: float
     cost: float
     ok: bool
+    reason: str
     seconds: float
 
 
@@ -39,17 +46,22 @@ class Journal:
     """What was proposed and measured so far, in memory and, where it has a file, on disk.
 
     Attributes:
+      earlier: what was measured before the search, the first rows of its history; None until it is said.
       proposed: round -> int32[count, L].
-      measured: index in the history -> `Result`.
+      num_known: round -> how many results had come when it was proposed.
+      measured: index in the history -> `Result`, in the order in which they came.
     """
 
     def __init__(self, file: BinaryIO | None = None, events: Iterable[Mapping[str, Any]] = ()):
         """Takes up the `events` that `file` holds after its first line; later ones are appended to it."""
+        self.earlier: measurements.Measurements | None = None
         self.proposed: dict[int, np.ndarray] = {}
+        self.num_known: dict[int, int] = {}
         self.measured: dict[int, Result] = {}
         self._file = file
         self._num_rows = 0
         self._seconds = 0.0
+        self._resources = contextlib.ExitStack()
         for number, event in enumerate(events, start=2):
             try:
                 self._apply(event)
@@ -61,10 +73,27 @@ class Journal:
         """Records int32[count, L] `archs`, the proposal of a round."""
         self._write([{"event": "proposed", "round": round_, "archs": np.asarray(archs).tolist()}])
 
-    def write_measured(self, at: np.ndarray, evaluation: types.Evaluation) -> None:
-        """Records the results of the rows int[B] `at` of the history."""
-        rows = zip(at, *map(np.asarray, (evaluation.fitness, evaluation.cost, evaluation.ok)), strict=True)
-        self._write([_measured_event(*row) for row in rows])
+    def write_measured(self, outcomes: Sequence[types.Outcome]) -> None:
+        """Records results, of rows that were proposed."""
+        self._write([_measured_event(outcome) for outcome in outcomes])
+
+    def agree_on_earlier(self, earlier: measurements.Measurements | None) -> measurements.Measurements | None:
+        """Returns what was measured before the search: as recorded, or `earlier`, which it records then.
+
+        Raises:
+          ValueError: the search began with other measurements, or with none.
+        """
+        if earlier is None or not len(earlier.archs):
+            return self.earlier
+        if self.earlier is None and not self.proposed:
+            self._write([{"event": "earlier", **_earlier_fields(earlier)}])
+        if self.earlier is None or _earlier_fields(self.earlier) != _earlier_fields(earlier):
+            began = "none" if self.earlier is None else f"{len(self.earlier.archs)}, of which some differ"
+            raise ValueError(
+                f"the journal is of a search that began with other earlier measurements ({began}) than the "
+                f"{len(earlier.archs)} given: go on without naming any, or start in a fresh folder"
+            )
+        return self.earlier
 
     def agree(self, round_: int, archs: np.ndarray) -> np.ndarray:
         """Returns what was proposed in a round: as recorded, or int32[count, L] `archs`, which it records then.
@@ -75,6 +104,11 @@ class Journal:
         if round_ not in self.proposed:
             self.write_proposed(round_, archs)
         recorded = self.proposed[round_]
+        if recorded.shape[1] != archs.shape[1]:
+            raise ValueError(
+                f"the journal is of architectures of {recorded.shape[1]} decisions, not {archs.shape[1]}; start in a "
+                "fresh folder"
+            )
         if recorded.shape != archs.shape:
             raise ValueError(
                 f"the journal is of a search with {len(recorded)} architectures a round; got count = {len(archs)}: "
@@ -85,21 +119,9 @@ class Journal:
             logging.warning("Round %d would be proposed differently now; the search goes on from the journal.", round_)
         return recorded
 
-    def missing(self, rows: np.ndarray) -> np.ndarray:
-        """Returns those of int[B] `rows` of the history that have no result."""
-        return np.array([at for at in rows.tolist() if at not in self.measured], int)
-
-    def evaluation(self, rows: np.ndarray) -> types.Evaluation:
-        """Returns the results of int[B] `rows` of the history, all of which have one."""
-        fitness, cost, ok, _ = zip(*(self.measured[at] for at in rows.tolist()), strict=True)
-        return types.Evaluation(
-            fitness=np.array(fitness, np.float32), cost=np.array(cost, np.float32), ok=np.array(ok, bool)
-        )
-
     def close(self) -> None:
-        """Closes the file."""
-        if self._file is not None:
-            self._file.close()
+        """Closes the file and lets other processes have it."""
+        self._resources.close()
 
     def __enter__(self):
         return self
@@ -118,29 +140,51 @@ class Journal:
     def _apply(self, event):
         """Takes up one event, as written; a `ValueError` says what is wrong with it."""
         try:
+            seconds = _number(event["seconds"], "seconds")
             if event["event"] == "proposed":
                 self._apply_proposed(event)
             elif event["event"] == "measured":
-                self._apply_measured(event)
+                self._apply_measured(event, seconds)
+            elif event["event"] == "earlier":
+                self._apply_earlier(event)
             else:
                 raise ValueError(f"unknown event {event['event']!r}")
-            self._seconds = max(self._seconds, float(event["seconds"]))
+            self._seconds = max(self._seconds, seconds)
         except (KeyError, TypeError, OverflowError) as error:
             raise ValueError(f"not an event: {error!r}") from error
 
     def _apply_proposed(self, event):
-        archs = np.array(event["archs"], np.int32)
-        if event["round"] != len(self.proposed) or archs.ndim != 2:
-            raise ValueError(f"round {event['round']} of shape {archs.shape} cannot follow {len(self.proposed)} rounds")
-        self.proposed[event["round"]] = archs
+        archs = measurements.rows_of(event["archs"])
+        if event["round"] != len(self.proposed):
+            raise ValueError(f"round {event['round']} cannot follow {len(self.proposed)} rounds")
+        self.num_known[len(self.proposed)] = len(self.measured)
+        self.proposed[len(self.proposed)] = archs
         self._num_rows += len(archs)
 
-    def _apply_measured(self, event):
-        at = int(event["at"])
-        if at in self.measured or not 0 <= at < self._num_rows:
+    def _apply_measured(self, event, seconds):
+        at, first = event["at"], 0 if self.earlier is None else len(self.earlier.archs)
+        if type(at) is not int or at in self.measured or not first <= at < self._num_rows:
             raise ValueError(f"row {at} of {self._num_rows} is measured twice or was not proposed")
-        fitness, cost = (math.nan if event[name] is None else float(event[name]) for name in ("fitness", "cost"))
-        self.measured[at] = Result(fitness, cost, bool(event["ok"]), float(event["seconds"]))
+        fitness, cost = (
+            math.nan if event[name] is None else _number(event[name], name) for name in ("fitness", "cost")
+        )
+        ok, reason = event["ok"], event.get("reason", "")
+        if not isinstance(ok, bool) or not isinstance(reason, str) or ok != math.isfinite(fitness):
+            raise ValueError(f"ok is {ok!r}, reason {reason!r}, fitness {event['fitness']!r}")
+        self.measured[at] = Result(fitness, cost, ok, reason, seconds)
+
+    def _apply_earlier(self, event):
+        if self.proposed or self.earlier is not None:
+            raise ValueError("earlier measurements stand before all others, and once")
+        archs = measurements.rows_of(event["archs"])
+        fitness, cost = (
+            np.array([math.nan if value is None else _number(value, name) for value in event[name]], np.float32)
+            for name in ("fitness", "cost")
+        )
+        if not len(archs) == len(fitness) == len(cost):
+            raise ValueError(f"{len(archs)} architectures, {len(fitness)} values of fitness and {len(cost)} of cost")
+        self.earlier = measurements.Measurements(archs=archs, fitness=fitness, cost=cost)
+        self._num_rows = len(archs)
 
 
 def in_memory() -> Journal:
@@ -149,7 +193,7 @@ def in_memory() -> Journal:
 
 
 def open_journal(path: str | os.PathLike, header: Mapping[str, Any]) -> Journal:
-    """Opens the journal at `path`, or starts it there.
+    """Opens the journal at `path`, or starts it there. Until it is closed no other process can.
 
     Args:
       path: the file; its folder must exist.
@@ -157,48 +201,85 @@ def open_journal(path: str | os.PathLike, header: Mapping[str, Any]) -> Journal:
         header can go on with the journal.
 
     Raises:
-      ValueError: the journal is of another search, of another format, or damaged.
+      ValueError: the journal is of another search, of another format, damaged, or in use.
+      OSError: the folder cannot be written, or its disk is full.
     """
     path = pathlib.Path(path)
     first = {"format": FORMAT, "header": json.loads(json.dumps(dict(header)))}
-    lines, size = _read(path)
-    if lines:
-        _check_first(path, lines[0], first)
     with contextlib.ExitStack() as stack:
-        file = stack.enter_context(path.open("ab"))
-        file.truncate(size)
+        stack.enter_context(locks.hold(f"{path}{LOCK_SUFFIX}", what=f"{path.parent}"))
+        lines, size = _read(path)
+        if lines:
+            _check_first(path, lines[0], first)
+        # Unbuffered: what could not be written is not tried again when the file is closed.
+        file = stack.enter_context(path.open("ab", buffering=0))
         journal = Journal(file, lines[1:])
+        file.truncate(size)
         if not lines:
             _append(file, [first])
-        stack.pop_all()
+            _sync_folder(path.parent)
+        journal._resources = stack.pop_all()
     return journal
 
 
-def _measured_event(at, fitness, cost, ok):
-    ok = bool(ok) and math.isfinite(fitness)
-    cost = float(cost) if math.isfinite(cost) else None
-    return {"event": "measured", "at": int(at), "fitness": float(fitness) if ok else None, "cost": cost, "ok": ok}
+def _measured_event(outcome):
+    ok = bool(outcome.ok) and math.isfinite(outcome.fitness)
+    cost = float(outcome.cost) if math.isfinite(outcome.cost) else None
+    event = {"event": "measured", "at": int(outcome.at), "fitness": float(outcome.fitness) if ok else None}
+    reason = {"reason": outcome.reason} if outcome.reason else {}
+    return {**event, "cost": cost, "ok": ok, **reason}
+
+
+def _earlier_fields(earlier):
+    def finite(values):
+        return [value if math.isfinite(value) else None for value in values.tolist()]
+
+    return {"archs": earlier.archs.tolist(), "fitness": finite(earlier.fitness), "cost": finite(earlier.cost)}
+
+
+def _number(value, name):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{name} is {value!r}, not a number")
+    return float(value)
 
 
 def _append(file, lines):
-    """Writes JSON lines and waits until they are on disk."""
-    file.write(b"".join(json.dumps(line, allow_nan=False).encode() + b"\n" for line in lines))
-    file.flush()
-    os.fsync(file.fileno())
+    """Writes JSON lines and waits until they are on disk. What cannot be written whole is taken back."""
+    data = memoryview(b"".join(json.dumps(line, allow_nan=False).encode() + b"\n" for line in lines))
+    size = os.fstat(file.fileno()).st_size
+    try:
+        while data:
+            data = data[file.write(data) :]
+        os.fsync(file.fileno())
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            file.truncate(size)
+        raise OSError(error.errno, error.strerror, file.name) from error
+
+
+def _sync_folder(path):
+    """Waits until the folder's new entry is on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _read(path):
     """Returns (parsed lines, bytes they take); a torn last line is left out."""
     data = path.read_bytes() if path.exists() else b""
-    *whole, _ = data.split(b"\n")
+    *whole, torn = data.split(b"\n")
+    if not whole and torn.strip(b"\0") and torn[: len(_BEGINNING)] != _BEGINNING[: len(torn)]:
+        raise ValueError(f"{path} is not a journal; start in a fresh folder")
     lines = []
     for number, line in enumerate(whole, start=1):
         try:
             parsed = json.loads(line)
             if not isinstance(parsed, dict):
                 raise ValueError("not a JSON object")
-        except ValueError as error:
-            if number == len(whole):
+        except (ValueError, RecursionError) as error:
+            if number == len(whole) > 1:
                 return lines, sum(len(line) + 1 for line in whole[:-1])
             raise ValueError(_damage(path, number, error)) from error
         lines.append(parsed)
@@ -210,7 +291,11 @@ def _check_first(path, got, wanted):
     if got == wanted:
         return
     if not isinstance(got.get("header"), dict) or got.get("format") != FORMAT:
-        raise ValueError(f"{path} is not a journal of format {FORMAT}; start in a fresh folder")
+        said = f"one of format {got['format']!r}" if "format" in got else "something else"
+        raise ValueError(
+            f"{path} is not a journal of format {FORMAT}, which this version reads, but {said}; start in a fresh "
+            "folder, or go on with the version that wrote it"
+        )
     names = sorted(got["header"].keys() | wanted["header"].keys())
     differing = [name for name in names if got["header"].get(name) != wanted["header"].get(name)]
     differences = "; ".join(

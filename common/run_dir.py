@@ -67,6 +67,12 @@ def write_json(path: str | os.PathLike, value: Mapping[str, Any]) -> None:
         file.write(text.encode())
 
 
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Writes a text file."""
+    with _replaced(path) as file:
+        file.write(text.encode())
+
+
 def write_history(path: str | os.PathLike, history: history_lib.History, **more: np.ndarray | float | str) -> None:
     """Writes what a search measured (or several, with a leading axis of seeds), without its empty rows.
 

@@ -4,9 +4,9 @@
 search as one compiled program, for evaluators that can be traced; `search_seeds` runs it for many keys.
 For the same key on the same table all three give the same history.
 
-The key of a round is `fold_in(key, round)`, split into one for the proposal and one for the measurements;
-the key of the j-th measurement of a round is folded from the latter. So a search that goes on after a kill
-needs no saved key, and no measurement depends on those that happen to run beside it.
+The key of a proposal is folded from the search's key and the round, that of a measurement from the search's
+key and the architecture. So a search that goes on after a kill needs no saved key, and no measurement depends
+on those that happen to run beside it, on when it runs, or where.
 """
 
 import functools
@@ -19,13 +19,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from common import executors, types
 from common import history as history_lib
+from common import host_loop, measurements, types
 from common import journal as journal_lib
-from common.executors import inline
+from common.executors import inline, measuring
 
-# Folded into the key of a search in place of a round, for `Searcher.init` and for test fitness in reports.
-_INIT_ROUND, TEST_ROUND = 2**31 - 1, 2**31 - 2
+MODES = ("synchronous", "asynchronous")
+TEST_ROUND = 2**31 - 2  # folded into the key of a search in place of a round, for test fitness in reports
 
 
 class Seconds(NamedTuple):
@@ -119,9 +119,11 @@ def run_search(
     *,
     budget: int,
     count: int | None = None,
-    executor: executors.Measure = inline.measure,
+    mode: str = "synchronous",
+    executor: types.Executor | None = None,
     journal: journal_lib.Journal | None = None,
-    on_round: Callable[[int, history_lib.History, float, dict[str, chex.Array]], None] | None = None,
+    earlier: measurements.Measurements | None = None,
+    on_round: host_loop.OnRound | None = None,
 ) -> history_lib.History:
     """Runs a search on the host, for any evaluator.
 
@@ -129,42 +131,47 @@ def run_search(
     an earlier start, the search proposes again (which rebuilds the searcher's state), takes results from
     the journal, and measures only what it does not hold. A larger budget than before extends the search.
 
+    In synchronous mode a round is proposed once all before it are measured, and the history does not depend
+    on the executor. In asynchronous mode it is proposed as soon as a worker has nothing to do, on the
+    results that have come by then; so the history depends on their order, which the journal holds.
+
     Args:
       key: decides everything random in the search.
       searcher: what proposes.
       evaluator: what measures.
       budget: measurements, at least 1.
       count: architectures a round, by default `searcher.count`.
-      executor: how to measure, see `common.executors`.
+      mode: one of `MODES`.
+      executor: where to measure, see `common.executors`; by default here.
       journal: where events go, by default into memory.
-      on_round: called after each round with (round, history, seconds since the search began, those of
-        earlier starts included, what `searcher.diagnostics` tells).
+      earlier: measurements to begin with: the first rows of the history, which count nothing of the budget.
+        A journal that has them needs not be told again.
+      on_round: called with (round, history, seconds since the search began, those of earlier starts
+        included, what `searcher.diagnostics` tells): before the next round is proposed, and in the end.
 
     Raises:
-      ValueError: the numbers do not suit each other, or the journal is of a search with another `count`.
+      ValueError: the numbers do not suit each other, the journal is of a search with another `count` or
+        other earlier measurements, or no worker can make the evaluator.
+      OSError: the journal cannot be written.
     """
-    sizes = _sizes(searcher, evaluator, budget=budget, count=count)
+    if mode not in MODES:
+        raise ValueError(f"unknown mode {mode!r}; choose one of {', '.join(MODES)}")
     journal = journal_lib.in_memory() if journal is None else journal
-    init, propose, evaluate = _functions(searcher, evaluator)
-    evaluator = evaluator._replace(evaluate=evaluate)
-    diagnose = _on_device(searcher.diagnostics)
-    history = history_lib.empty(budget, len(evaluator.space.num_choices))
-    state = _init(init, jax.random.fold_in(key, _INIT_ROUND), history)
-    for round_, first in enumerate(range(0, budget, sizes["count"])):
-        propose_key, evaluate_key = jax.random.split(jax.random.fold_in(key, round_))
-        archs, state = _propose(propose, propose_key, state, history, count=sizes["count"])
-        archs = journal.agree(round_, np.asarray(archs))
-        rows = np.arange(first, min(first + sizes["count"], budget))
-        missing = journal.missing(rows)
-        if missing.size:
-            keys = _row_keys(evaluate_key, count=sizes["count"])[missing - first]
-            for at, evaluation in executor(evaluator, keys, archs[missing - first]):
-                journal.write_measured(missing[np.asarray(at)], evaluation)
-        history = _append(history, archs[: len(rows)], journal.evaluation(rows))
-        if on_round is not None:
-            seconds = max(journal.measured[at].seconds for at in rows)
-            on_round(round_, history, seconds, _diagnose(diagnose, state, history))
-    return history
+    earlier = journal.agree_on_earlier(earlier)
+    num_earlier = 0 if earlier is None else len(earlier.archs)
+    sizes = _sizes(searcher, evaluator, budget=budget, count=count, num_earlier=num_earlier)
+    init, propose, _ = _functions(searcher, evaluator)
+    return host_loop.run(
+        key,
+        host_loop.Functions(init, propose, measuring.on_device(searcher.diagnostics)),
+        executor or inline.make(evaluator),
+        journal,
+        space=evaluator.space,
+        budget=budget,
+        count=sizes["count"],
+        is_asynchronous=mode == "asynchronous",
+        on_round=on_round,
+    )
 
 
 def proposer(searcher: types.Searcher, *, count: int | None = None) -> Callable[..., tuple[chex.Array, chex.ArrayTree]]:
@@ -174,16 +181,23 @@ def proposer(searcher: types.Searcher, *, count: int | None = None) -> Callable[
       searcher: what proposes.
       count: architectures a round, by default `searcher.count`.
     """
-    propose = _on_device(searcher.propose)
-    return functools.partial(_propose, propose, count=searcher.count if count is None else count)
+    propose = measuring.on_device(searcher.propose)
+    return functools.partial(host_loop.propose, propose, count=searcher.count if count is None else count)
 
 
-def check(searcher: types.Searcher, evaluator: types.Evaluator, *, budget: int, count: int | None = None) -> None:
+def check(
+    searcher: types.Searcher,
+    evaluator: types.Evaluator,
+    *,
+    budget: int,
+    count: int | None = None,
+    num_earlier: int = 0,
+) -> None:
     """Raises a `ValueError` if a search with these arguments cannot run. Compiles nothing."""
-    _sizes(searcher, evaluator, budget=budget, count=count)
+    _sizes(searcher, evaluator, budget=budget, count=count, num_earlier=num_earlier)
 
 
-def _sizes(searcher, evaluator, *, budget, count, is_traced=False):
+def _sizes(searcher, evaluator, *, budget, count, num_earlier=0, is_traced=False):
     """The static arguments of a search, checked."""
     if is_traced and not evaluator.is_traceable:
         raise ValueError(f"{evaluator.name} cannot be measured in a compiled program; search it with `run_search`")
@@ -191,31 +205,30 @@ def _sizes(searcher, evaluator, *, budget, count, is_traced=False):
     if budget < 1:
         raise ValueError(f"budget must be at least 1 measurement; got {budget}")
     limit = evaluator.space.size if evaluator.num_archs is None else evaluator.num_archs
+    limit -= num_earlier
+    more = f" beside the {num_earlier} measured earlier" if num_earlier else ""
     if not 1 <= count <= limit:
         raise ValueError(f"count must be from 1 to {limit} architectures a round; got {count}")
     if budget > limit:
-        raise ValueError(f"budget must be at most {limit}, all that {evaluator.name} can measure; got {budget}")
+        raise ValueError(f"budget must be at most {limit}, all that {evaluator.name} can measure{more}; got {budget}")
     num_rounds = -(-budget // count)
     if num_rounds * count > limit:
         raise ValueError(
             f"a budget of {budget} takes {num_rounds} rounds of {count} different architectures, but "
-            f"{evaluator.name} has only {limit}; lower the budget to {limit // count * count} or change count"
+            f"{evaluator.name} has only {limit}{more}; lower the budget to {limit // count * count} or change count"
         )
     num_decisions = len(evaluator.space.num_choices)
     # The searcher's own checks of the capacity are in its `init`.
-    jax.eval_shape(lambda key: searcher.init(key, history_lib.empty(budget, num_decisions)), jax.random.key(0))
+    jax.eval_shape(
+        lambda key: searcher.init(key, history_lib.empty(num_earlier + budget, num_decisions)), jax.random.key(0)
+    )
     return {"num_decisions": num_decisions, "budget": budget, "count": count}
 
 
 def _functions(searcher, evaluator):
     """What a search calls, as partials with their arrays on the device: arguments of the compiled program."""
-    evaluate = _on_device(evaluator.evaluate) if evaluator.is_traceable else evaluator.evaluate
-    return _on_device(searcher.init), _on_device(searcher.propose), evaluate
-
-
-def _on_device(function):
-    partial = function if isinstance(function, jax.tree_util.Partial) else jax.tree_util.Partial(function)
-    return jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf, partial)
+    evaluate = measuring.on_device(evaluator.evaluate) if evaluator.is_traceable else evaluator.evaluate
+    return measuring.on_device(searcher.init), measuring.on_device(searcher.propose), evaluate
 
 
 @functools.partial(jax.jit, static_argnames=("num_decisions", "budget", "count"))
@@ -228,14 +241,12 @@ def _scan(key, functions, *, num_decisions, budget, count):
 
     def one_round(carry, round_):
         state, history = carry
-        propose_key, evaluate_key = jax.random.split(jax.random.fold_in(key, round_))
-        archs, state = propose(propose_key, state, history, count=count)
-        keys = _row_keys(evaluate_key, count=count)
-        evaluation = inline.measure_rows(evaluate, keys, archs)
+        archs, state = propose(host_loop.propose_key(key, round_), state, history, count=count)
+        evaluation = measuring.measure_rows(evaluate, host_loop.candidate_keys(key, archs), archs)
         return (state, history_lib.append(history, archs, evaluation)), None
 
     history = history_lib.empty(budget, num_decisions)
-    state = init(jax.random.fold_in(key, _INIT_ROUND), history)
+    state = init(jax.random.fold_in(key, host_loop.INIT_ROUND), history)
     (_, history), _ = jax.lax.scan(one_round, (state, history), jnp.arange(-(-budget // count)))
     return history
 
@@ -243,26 +254,3 @@ def _scan(key, functions, *, num_decisions, budget, count):
 @functools.partial(jax.jit, static_argnames=("num_decisions", "budget", "count"))
 def _scan_seeds(keys, functions, **sizes):
     return jax.vmap(lambda key: _scan(key, functions, **sizes))(keys)
-
-
-@functools.partial(jax.jit, static_argnames="count")
-def _row_keys(key, *, count):
-    return jax.vmap(lambda at: jax.random.fold_in(key, at))(jnp.arange(count))
-
-
-@jax.jit
-def _init(init, key, history):
-    return init(key, history)
-
-
-@functools.partial(jax.jit, static_argnames="count")
-def _propose(propose, key, state, history, *, count):
-    return propose(key, state, history, count=count)
-
-
-@jax.jit
-def _diagnose(diagnose, state, history):
-    return diagnose(state, history)
-
-
-_append = jax.jit(history_lib.append)

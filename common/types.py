@@ -16,7 +16,7 @@ drivers hand these arrays to compiled code as arguments. Captured as constants t
 the program, which is slow to compile and held twice in memory.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import chex
@@ -89,6 +89,18 @@ class SearchSpace(NamedTuple):
     describe: Callable[[np.ndarray], str]
 
 
+class Recipe(NamedTuple):
+    """How another process makes an evaluator again. Functions that hold arrays do not travel; this does.
+
+    Attributes:
+      factory: the dotted path of a function, importable there: "common.evaluators.benchmark.evaluator".
+      settings: its keyword arguments, of JSON types.
+    """
+
+    factory: str
+    settings: Mapping[str, Any]
+
+
 class Evaluator(NamedTuple):
     """A source of fitness.
 
@@ -101,6 +113,7 @@ class Evaluator(NamedTuple):
       optimum: the best fitness that `evaluate` can give, where known, else None.
       num_archs: how many distinct architectures it can measure, where limited, else None.
       is_traceable: whether `evaluate` and `test` can live inside `jit`.
+      recipe: how a worker in another process makes it; None where none can.
     """
 
     name: str
@@ -111,6 +124,56 @@ class Evaluator(NamedTuple):
     optimum: float | None
     num_archs: int | None
     is_traceable: bool
+    recipe: Recipe | None = None
+
+
+class Candidate(NamedTuple):
+    """One architecture to measure: plain data, so that it travels.
+
+    Attributes:
+      at: its row in the history.
+      arch: the L decisions.
+      key: the words of its key, and `impl` the name of their generator. They follow from the key of the
+        search and the architecture, so what a measurement gives does not depend on where or when it runs.
+    """
+
+    at: int
+    arch: tuple[int, ...]
+    key: tuple[int, ...]
+    impl: str
+
+
+class Outcome(NamedTuple):
+    """What measuring one candidate gave.
+
+    Attributes:
+      at: the candidate's row in the history.
+      fitness: a fraction in [0, 1]; meaningless unless `ok`.
+      cost: seconds of training.
+      ok: False where the candidate is infeasible.
+      reason: why it is infeasible, one line; else empty.
+    """
+
+    at: int
+    fitness: float
+    cost: float
+    ok: bool
+    reason: str = ""
+
+
+class Executor(NamedTuple):
+    """Where measurements run.
+
+    Attributes:
+      num_workers: how many measurements can run at a time.
+      submit: list of `Candidate`s -> None; they wait for a free worker in the order given.
+      collect: () -> list of `Outcome`s, at least one, as soon as there is one; empty only if nothing is
+        open. Every candidate comes back once, whatever became of it.
+    """
+
+    num_workers: int
+    submit: Callable[[Sequence[Candidate]], None]
+    collect: Callable[[], list[Outcome]]
 
 
 def no_diagnostics(state: Any, history: Any) -> dict[str, chex.Array]:

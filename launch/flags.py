@@ -4,6 +4,7 @@ Every command has flag values of its own, so any two of them can be used in one 
 """
 
 import dataclasses
+import errno
 import os
 import sys
 import textwrap
@@ -15,7 +16,8 @@ from typing import Any, TypeVar
 
 from absl import flags
 
-from common import executors, tables
+from common import executors, measurements, search, tables
+from common.executors import config as executor_config
 
 Config = TypeVar("Config")
 
@@ -31,8 +33,9 @@ def run_main(
 ) -> int:
     """Runs a command from its flags to its exit code.
 
-    What a user can put right is a `ValueError` or a `FileNotFoundError`, and becomes one line on standard
-    error. Any other exception is a fault of the program and keeps its traceback.
+    What a user can put right is a `ValueError`, and becomes one line on standard
+    error; so does what the system refuses (a full disk, a folder that cannot be written), an `OSError`. Any other
+    exception is a fault of the program and keeps its traceback.
 
     Args:
       command: its name, for its help.
@@ -45,6 +48,7 @@ def run_main(
       0: done; 1: it cannot be done; 2: the command line makes no sense; 130: interrupted.
     """
     values = flags.FlagValues()
+    flags.FLAGS.mark_as_parsed()  # libraries with flags of their own, such as grain's, find them at their defaults
     define(values)
     flags.DEFINE_bool("traceback", False, "print the traceback of an error too", flag_values=values)
     flags.DEFINE_bool("help", False, "print this", short_name="h", flag_values=values)
@@ -59,10 +63,10 @@ def run_main(
         return 0
     try:
         run(values)
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError) as error:
         if values.traceback:
             traceback.print_exc()
-        return _fail(_one_line(error), code=1)
+        return _fail(_system_message(error) if isinstance(error, OSError) else _one_line(error), code=1)
     except KeyboardInterrupt:
         return _fail("interrupted; start it again with the --workdir printed above to go on", code=130)
     return 0
@@ -85,9 +89,16 @@ def define_common(values: flags.FlagValues, *, budget: int) -> None:
 
 
 def define_executor(values: flags.FlagValues) -> None:
-    """Defines the flag of commands that measure on the host."""
-    names = ", ".join(executors.EXECUTORS)
-    flags.DEFINE_string("executor", "inline", f"where measurements run: {names}", flag_values=values)
+    """Defines the flags of commands that measure on the host."""
+
+    def define(name, default, text):
+        flags.DEFINE_string(name, default, text, flag_values=values)
+
+    define("executor", "inline", f"where measurements run: {', '.join(executors.EXECUTORS)}")
+    define_config(values, executor_config.Config())
+    define("mode", "synchronous", "synchronous: a round waits for all before it; asynchronous: no worker ever waits")
+    define("warm_start", None, "file of earlier measurements to begin with (.jsonl or .csv), beside the budget")
+    define("export", None, "file to write all measurements to in the end (.jsonl or .csv)")
 
 
 def check_common(values: flags.FlagValues) -> None:
@@ -99,6 +110,10 @@ def check_common(values: flags.FlagValues) -> None:
     tables.get(values.benchmark)
     if "executor" in values:
         one_of("executor", values.executor, executors.EXECUTORS)
+        one_of("mode", values.mode, search.MODES)
+        config_of(values, executor_config.Config())
+        if values.export:
+            measurements.check_name(values.export)
 
 
 def one_of(flag: str, name: str, allowed: typing.Iterable[str]) -> None:
@@ -172,6 +187,15 @@ def _help(command, description, values):
 
 def _one_line(error):
     return " ".join(str(error).split())
+
+
+def _system_message(error):
+    """What the system refused, and of which file."""
+    where = f"{error.filename}: " if error.filename else ""
+    advice = ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        advice = "; make room and start it again with the same --workdir to go on"
+    return _one_line(f"{where}{error.strerror or error}{advice}")
 
 
 def _fail(message, *, code):

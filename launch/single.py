@@ -1,8 +1,10 @@
 """One search on a benchmark, from the flags to the files of the run: what `launch.lanas` and its like share."""
 
+import collections
 import contextlib
 import dataclasses
 import json
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -13,12 +15,14 @@ import rich.table
 import rich.text
 from absl import flags
 
-from common import executors, run_dir, search, types
+from common import executors, measurements, run_dir, search, types
 from common import journal as journal_lib
+from common.executors import config as executor_config
 from launch import compilation, problem, progress
 from launch import flags as launch_flags
 
 BUDGET = 100
+_FAILURES_SHOWN = 3
 
 
 def define(values: flags.FlagValues) -> None:
@@ -45,13 +49,19 @@ def run(
       make_searcher: space -> searcher.
 
     Raises:
-      ValueError: the flags do not suit each other, or the folder is of another search.
+      ValueError: the flags do not suit each other, the folder is of another search or in use, or a file of
+        earlier measurements is not sound.
+      OSError: the folder cannot be written.
     """
     launch_flags.check_common(values)
+    if values.executor == "process":
+        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # workers need the memory
     compilation.enable_cache(values.compilation_cache_dir)
     evaluator = problem.evaluator(values)
     searcher = make_searcher(evaluator.space)
-    search.check(searcher, evaluator, budget=values.budget)
+    earlier = measurements.read(values.warm_start, evaluator.space) if values.warm_start else None
+    num_earlier = 0 if earlier is None else len(earlier.archs)
+    search.check(searcher, evaluator, budget=values.budget, num_earlier=num_earlier)
     header = {
         "benchmark": evaluator.name,
         "space": evaluator.space.name,
@@ -60,47 +70,70 @@ def run(
         "algorithm": algorithm,
         "config": dataclasses.asdict(config),
     }
-    folder = run_dir.create(values.workdir, command=algorithm, benchmark=values.benchmark)
-    print(f"workdir: {folder}", flush=True)
-    key = jax.random.key(values.seed)
-    with journal_lib.open_journal(folder / run_dir.JOURNAL, header) as journal:
+    with contextlib.ExitStack() as stack:
+        settings = launch_flags.config_of(values, executor_config.Config())
+        executor = stack.enter_context(executors.EXECUTORS[values.executor](evaluator, settings))
+        folder = run_dir.create(values.workdir, command=algorithm, benchmark=values.benchmark)
+        print(f"workdir: {folder}", flush=True)
+        journal = stack.enter_context(journal_lib.open_journal(folder / run_dir.JOURNAL, header))
+        journal.agree_on_earlier(earlier)
         config = {"command": command, "flags": values.flag_values_dict(), **header, **run_dir.environment()}
         run_dir.write_json(folder / run_dir.CONFIG, config)
-        history, seconds, told = _search(values, key, searcher, evaluator, journal=journal, folder=folder)
-    run_dir.write_history(folder / run_dir.HISTORY, history)
-    result = run_dir.result(
-        history, evaluator, key=jax.random.fold_in(key, search.TEST_ROUND), seed=values.seed, seconds=seconds
-    )
-    if told:
-        result["diagnostics"] = told
-    run_dir.write_json(folder / run_dir.RESULT, result)
+        history, seconds, told = _search(values, searcher, evaluator, executor, journal=journal, folder=folder)
+        result = _write_results(values, evaluator, history, journal=journal, folder=folder, seconds=seconds, told=told)
     _print_result(result, searcher.name, evaluator.optimum)
     print(f"workdir: {folder}", flush=True)
 
 
-def _search(values, key, searcher, evaluator, *, journal, folder):
+def _search(values, searcher, evaluator, executor, *, journal, folder):
     """Returns (history, seconds of search over all starts, diagnostics of the last round)."""
     last, told = 0.0, {}
+    num_earlier = 0 if journal.earlier is None else len(journal.earlier.archs)
     with contextlib.ExitStack() as stack:
         # Written anew: a search that goes on passes through its earlier rounds again.
         metrics = stack.enter_context((folder / run_dir.METRICS).open("w"))
         live = stack.enter_context(progress.Progress(searcher.name, total=values.budget, unit="queries"))
-        measure = stack.enter_context(executors.EXECUTORS[values.executor]())
 
         def on_round(round_, history, seconds, diagnostics):
             nonlocal last, told
             last = max(last, seconds)
             told = {name: _plain(value) for name, value in diagnostics.items()}
-            line = {**_round_metrics(round_, history, last), **told}
+            line = {**_round_metrics(round_, history, last, num_earlier), **told}
             metrics.write(json.dumps(line) + "\n")
             metrics.flush()
             best = line["best_fitness"]
             live.update(line["queries"], "nothing measured yet" if best is None else f"best {100 * best:.2f} %")
 
         history = search.run_search(
-            key, searcher, evaluator, budget=values.budget, executor=measure, journal=journal, on_round=on_round
+            jax.random.key(values.seed),
+            searcher,
+            evaluator,
+            budget=values.budget,
+            mode=values.mode,
+            executor=executor,
+            journal=journal,
+            on_round=on_round,
         )
     return history, last, told
+
+
+def _write_results(values, evaluator, history, *, journal, folder, seconds, told):
+    """Writes what was found, and returns it."""
+    run_dir.write_history(folder / run_dir.HISTORY, history)
+    if values.export:
+        measurements.write(values.export, history)
+    key = jax.random.fold_in(jax.random.key(values.seed), search.TEST_ROUND)
+    result = run_dir.result(history, evaluator, key=key, seed=values.seed, seconds=seconds)
+    if journal.earlier is not None:
+        result["earlier"] = len(journal.earlier.archs)
+        result["queries"] -= result["earlier"]
+    reasons = collections.Counter(one.reason for one in journal.measured.values() if one.reason)
+    if reasons:
+        result["failures"] = dict(reasons.most_common())
+    if told:
+        result["diagnostics"] = told
+    run_dir.write_json(folder / run_dir.RESULT, result)
+    return result
 
 
 def _plain(value):
@@ -111,13 +144,14 @@ def _plain(value):
     return float(value) if np.isfinite(value) else None
 
 
-def _round_metrics(round_, history, seconds):
+def _round_metrics(round_, history, seconds, num_earlier):
     """One line of metrics.jsonl."""
     status = np.asarray(history.status)
+    num_done = np.sum((status == types.MEASURED) | (status == types.INFEASIBLE))
     measured = np.asarray(history.fitness)[status == types.MEASURED]
     return {
         "round": round_,
-        "queries": int(history.size),
+        "queries": int(num_done) - num_earlier,
         "infeasible": int(np.sum(status == types.INFEASIBLE)),
         "best_fitness": float(measured.max()) if measured.size else None,
         "seconds": round(seconds, 3),
@@ -133,6 +167,9 @@ def _print_result(result, algorithm, optimum):
         "queries": f"{result['queries']} ({result['infeasible']} infeasible)",
         "seconds": f"{result['seconds']:.1f}, compiling included",
     }
+    if "failures" in result:
+        shown = list(result["failures"].items())[:_FAILURES_SHOWN]
+        rows["infeasible"] = "\n".join(f"{count} x {reason}" for reason, count in shown)
     best = result["best"]
     if best is None:
         rows["best"] = "nothing could be measured"

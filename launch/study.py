@@ -17,7 +17,7 @@ import rich.table
 from absl import flags
 
 from common import history as history_lib
-from common import run_dir, search
+from common import locks, run_dir, search
 from common import study as studies
 from launch import algorithms, compilation, problem, progress
 from launch import flags as launch_flags
@@ -48,6 +48,14 @@ def run(values: flags.FlagValues) -> None:
         search.check(searcher, evaluator, budget=values.budget)
     folder = run_dir.create(values.workdir, command="study", benchmark=values.benchmark)
     print(f"workdir: {folder}", flush=True)
+    with locks.hold(folder / "study.lock", what=str(folder)):
+        report = _study(values, evaluator, searchers, folder)
+    _print_report(report)
+    print(f"workdir: {folder}", flush=True)
+
+
+def _study(values, evaluator, searchers, folder):
+    """Runs all of it and returns what study.json says."""
     identity = {
         "benchmark": evaluator.name,
         "protocol": evaluator.protocol,
@@ -76,8 +84,7 @@ def run(values: flags.FlagValues) -> None:
         )
         report["peak_memory_mib"] = _peak_memory_mib()
         run_dir.write_json(folder / run_dir.STUDY, report)
-    _print_report(report)
-    print(f"workdir: {folder}", flush=True)
+    return report
 
 
 def _check(values):

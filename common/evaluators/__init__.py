@@ -3,9 +3,10 @@
 from collections.abc import Callable
 
 from common import types
-from common.evaluators import synthetic, tabular
+from common.evaluators import benchmark, synthetic, tabular
 
 EVALUATORS: dict[str, Callable[..., types.Evaluator]] = {
+    "benchmark": benchmark.evaluator,
     "synthetic": synthetic.evaluator,
     "tabular": tabular.evaluator,
 }

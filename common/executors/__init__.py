@@ -1,17 +1,20 @@
-"""Where measurements run. An executor is a context manager that gives a function `measure`.
+"""Where measurements run, by name. A new executor is one file and one line in `EXECUTORS`.
 
-`measure(evaluator, keys, archs)` takes key[B] and int32[B, L] and yields (int[b] rows, `types.Evaluation`
-of these rows) as measurements finish, in any order, until each of the B rows was yielded once.
+`EXECUTORS[name](evaluator, config)` is a context manager that gives a `types.Executor`; its workers, if it has
+any, end with it.
 """
 
-from collections.abc import Callable, Iterator
-
-import chex
-import numpy as np
+import contextlib
+from collections.abc import Callable
 
 from common import types
-from common.executors import inline
+from common.executors import config as config_lib
+from common.executors import inline, process, ray
 
-Measure = Callable[[types.Evaluator, chex.Array, np.ndarray], Iterator[tuple[np.ndarray, types.Evaluation]]]
-
-EXECUTORS = {"inline": inline.executor}
+EXECUTORS: dict[
+    str, Callable[[types.Evaluator, config_lib.Config], contextlib.AbstractContextManager[types.Executor]]
+] = {
+    "inline": inline.executor,
+    "process": process.executor,
+    "ray": ray.executor,
+}

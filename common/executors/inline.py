@@ -1,54 +1,46 @@
 """Measures in the process of the search, one thing after the other."""
 
+import collections
 import contextlib
-from collections.abc import Callable, Iterator
-
-import chex
-import jax
-import numpy as np
+from collections.abc import Iterator
 
 from common import types
+from common.executors import config as config_lib
+from common.executors import measuring
 
 
 @contextlib.contextmanager
-def executor():
-    """Gives `measure`; nothing to start and nothing to stop."""
-    yield measure
+def executor(evaluator: types.Evaluator, config: config_lib.Config) -> Iterator[types.Executor]:
+    """Gives the executor; nothing to start and nothing to stop.
 
-
-def measure(
-    evaluator: types.Evaluator, keys: chex.Array, archs: np.ndarray
-) -> Iterator[tuple[np.ndarray, types.Evaluation]]:
-    """Measures int32[B, L] `archs` with one key each.
-
-    A traceable evaluator measures the batch in one compiled call. Any other takes one architecture at a
-    time, so that a search that is killed loses the measurement under way and no more.
-
-    Yields:
-      (int[b], Evaluation of b rows): which of the B rows were measured, and what it gave.
+    Raises:
+      ValueError: a time-out is asked for, which takes another process to enforce.
     """
-    if evaluator.is_traceable:
-        yield np.arange(len(archs)), jax.device_get(_measure_rows(_as_partial(evaluator.evaluate), keys, archs))
-        return
-    for at in range(len(archs)):
-        yield np.array([at]), evaluator.evaluate(keys[at], archs[at : at + 1])
+    if config.candidate_timeout is not None:
+        raise ValueError("executor inline cannot stop a measurement; choose process or ray for candidate_timeout")
+    yield make(evaluator, num_workers=config.num_workers or 1)
 
 
-def measure_rows(
-    evaluate: Callable[[chex.PRNGKey, chex.Array], types.Evaluation], keys: chex.Array, archs: chex.Array
-) -> types.Evaluation:
-    """Evaluates each row of int32[B, L] `archs` with the key of its own, traceably.
+def make(evaluator: types.Evaluator, *, num_workers: int = 1) -> types.Executor:
+    """Returns the executor.
 
-    What a row gives depends on its key alone, not on which rows it is measured with: a search gives the
-    same history whether its architectures are measured one by one, all at once, or some of them again
-    after a kill.
+    A traceable evaluator measures all that waits in one compiled call. Any other takes one architecture at
+    a time, so that a search that is killed loses the measurement under way and no more. More than one
+    worker changes nothing but how far an asynchronous search runs ahead.
     """
-    evaluation = jax.vmap(lambda key, arch: evaluate(key, arch[None]))(keys, archs)
-    return jax.tree.map(lambda values: values[:, 0], evaluation)
+    waiting: collections.deque[types.Candidate] = collections.deque()
+    evaluate = measuring.on_device(evaluator.evaluate) if evaluator.is_traceable else evaluator.evaluate
 
+    def collect():
+        if not waiting:
+            return []
+        if not evaluator.is_traceable:
+            # It leaves the queue once it is measured: an interrupt in between leaves it open.
+            outcome = measuring.measure_on_host(evaluate, waiting[0])
+            waiting.popleft()
+            return [outcome]
+        candidates = list(waiting)
+        waiting.clear()
+        return measuring.measure_traced(evaluate, candidates)
 
-_measure_rows = jax.jit(measure_rows)
-
-
-def _as_partial(function):
-    return function if isinstance(function, jax.tree_util.Partial) else jax.tree_util.Partial(function)
+    return types.Executor(num_workers=num_workers, submit=waiting.extend, collect=collect)

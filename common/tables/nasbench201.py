@@ -14,6 +14,8 @@ import csv
 import gzip
 import pathlib
 import re
+import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -99,9 +101,9 @@ def _table(path, archs, metrics, notes):
 
 def _npz(path):
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             return dict(file)
-    except (ValueError, OSError, EOFError, KeyError) as error:
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
         raise ValueError(f"cannot read {path}: {error}") from error
 
 
@@ -124,7 +126,7 @@ def _csv(path) -> dict[str, np.ndarray]:
             stack: np.array([[float(text or "nan") for text in columns[name]] for name in parts]).T
             for stack, parts in stacks.items()
         }
-    except (ValueError, OSError, EOFError, KeyError) as error:
+    except (ValueError, OSError, EOFError, KeyError, csv.Error, zlib.error) as error:
         raise ValueError(f"cannot read {path} as the columns of nasbench201.csv.gz: {error}") from error
 
 

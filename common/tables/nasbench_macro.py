@@ -33,7 +33,7 @@ def read(path: str | pathlib.Path) -> table.Table:
             "million_parameters": np.array([entry["params"] for entry in entries.values()], np.float64) / 1e6,
             "million_flops": np.array([entry["flops"] for entry in entries.values()], np.float64) / 1e6,
         }
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise ValueError(f"{path} is not nas-bench-macro_cifar10.json as published: {error!r}") from error
     info = table.Info(
         benchmark="nasbench_macro",

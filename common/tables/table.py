@@ -69,6 +69,8 @@ def from_rows(info: Info, archs: np.ndarray, metrics: Mapping[str, np.ndarray]) 
       ValueError: see `check`.
     """
     archs = np.asarray(archs)
+    if archs.ndim != 2 or not len(archs):
+        raise ValueError(f"a table holds at least one architecture; got an array of shape {archs.shape}")
     num_choices = max(spaces.get(info.space).num_choices)
     order = rows.lexicographic_order(archs)
     columns = {}

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import errno
 import functools
 import io
 import json
@@ -19,7 +20,7 @@ import pytest
 from absl.testing import parameterized
 
 import nao_jax.presets
-from common import run_dir, spaces
+from common import locks, run_dir, spaces
 from common.spaces import factory
 from common.tables import table
 from launch import algorithms, baselines, compilation, lanas, nao, progress, study
@@ -72,6 +73,9 @@ class CommandTest(chex.TestCase):
 
 
 class SearchCommandTest(CommandTest):
+    ON_THE_HOST = ("--executor", "--mode", "--num_workers", "--candidate_timeout", "--max_retries", "--export")
+    ON_THE_HOST = (*ON_THE_HOST, "--warm_start")
+
     def assert_run_is_whole(self, budget, seed=0):
         """The files of the run agree with each other and with the table."""
         history, _ = run_dir.read_history(self.workdir / run_dir.HISTORY)
@@ -190,6 +194,50 @@ class SearchCommandTest(CommandTest):
             assert len(errors.splitlines()) == 1
         assert {path.name: path.read_bytes() for path in self.workdir.iterdir()} == before
 
+    def test_a_folder_in_use_is_refused(self):
+        self.run_command(baselines.main, "--budget=4")
+        before = {path.name: path.read_bytes() for path in self.workdir.iterdir()}
+        for main, lock in ((baselines.main, "journal.jsonl.lock"), (study.main, "study.lock")):
+            with locks.hold(self.workdir / lock, what="it"):
+                _, errors = self.run_command(main, "--budget=12", code=1)
+            assert f"{self.workdir} is in use by pid {os.getpid()} on " in errors
+            assert len(errors.splitlines()) == 1
+        after = {path.name: path.read_bytes() for path in self.workdir.iterdir() if path.name != "study.lock"}
+        assert after == before
+
+    def test_modes_and_earlier_measurements(self):
+        first = self.folder / "first.csv"
+        self.run_command(baselines.main, "--budget=9", f"--export={first}")
+        self.assert_run_is_whole(9)
+        self.workdir = self.folder / "second"
+        warm = ("--budget=6", "--seed=1", "--mode=asynchronous", "--num_workers=3", f"--warm_start={first}")
+        self.run_command(baselines.main, *warm)
+        history, _ = run_dir.read_history(self.workdir / run_dir.HISTORY)
+        assert history.archs.shape == (15, 8)
+        earlier, _ = run_dir.read_history(self.folder / "run" / run_dir.HISTORY)
+        np.testing.assert_array_equal(history.fitness[:9], earlier.fitness)
+        result = self.read(run_dir.RESULT)
+        assert (result["queries"], result["earlier"]) == (6, 9)
+        lines = [json.loads(line) for line in (self.workdir / run_dir.METRICS).read_text().splitlines()]
+        assert lines[-1]["queries"] == 6
+        first.unlink()  # the journal has them
+        self.run_command(baselines.main, *warm[:-1])
+        again, _ = run_dir.read_history(self.workdir / run_dir.HISTORY)
+        np.testing.assert_array_equal(again.archs, history.archs)
+
+    def test_what_the_system_refuses_is_one_line(self):
+        _, errors = self.run_command(baselines.main, "--budget=2", "--export=/nowhere/a.csv", code=1)
+        assert errors.splitlines()[-1].startswith("error: /nowhere/")
+        assert errors.splitlines()[-1].endswith(": No such file or directory")
+        full = OSError(errno.ENOSPC, "No space left on device", "journal.jsonl")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("common.journal._append", lambda *_: (_ for _ in ()).throw(full))
+            _, errors = self.run_command(baselines.main, "--budget=3", code=1)
+        advice = "make room and start it again with the same --workdir to go on"
+        assert errors.splitlines()[-1] == f"error: journal.jsonl: No space left on device; {advice}"
+        self.run_command(baselines.main, "--budget=3")
+        self.assert_run_is_whole(3)
+
     def test_test_protocol_sees_test_fitness(self):
         self.run_command(baselines.main, "--budget=5", "--protocol=test")
         history, _ = run_dir.read_history(self.workdir / run_dir.HISTORY)
@@ -212,7 +260,14 @@ class SearchCommandTest(CommandTest):
         (["--benchmark=imagenet"], 1, "unknown benchmark 'imagenet'; choose one of digits_convnet, nasbench101"),
         (["--dataset=mnist"], 1, "unknown dataset 'mnist' of nasbench_macro; choose one of cifar10"),
         (["--protocol=train"], 1, "unknown protocol 'train'; choose one of validation, test"),
-        (["--executor=cloud"], 1, "unknown --executor=cloud; choose one of inline"),
+        (["--executor=cloud"], 1, "unknown --executor=cloud; choose one of inline, process, ray"),
+        (["--mode=both"], 1, "unknown --mode=both; choose one of asynchronous, synchronous"),
+        (["--num_workers=0"], 1, "num_workers must be at least 1; got 0"),
+        (["--candidate_timeout=-1"], 1, "candidate_timeout must be a positive number of seconds; got -1.0"),
+        (["--candidate_timeout=9"], 1, "executor inline cannot stop a measurement; choose process or ray"),
+        (["--max_retries=-1"], 1, "max_retries must be at least 0; got -1"),
+        (["--export=a.txt"], 1, "a.txt: the name of a file of measurements ends in .jsonl or .csv"),
+        (["--warm_start=/nowhere.csv"], 1, "no file of measurements at /nowhere.csv"),
         (["--data_dir=/nowhere"], 1, "no file of benchmark nasbench_macro; looked for /nowhere/nasbench_macro.table"),
         (["--workdir=/dev/null"], 1, "workdir /dev/null is not a folder that can be made"),
         (["--compilation_cache_dir=/dev/null"], 1, "compilation cache /dev/null cannot be written"),
@@ -223,7 +278,7 @@ class SearchCommandTest(CommandTest):
     )
     def test_bad_common_flags(self, arguments, code, message):
         for main in (baselines.main, lanas.main, nao.main, study.main):
-            if main is study.main and "--executor=cloud" in arguments:
+            if main is study.main and arguments[0].split("=")[0] in self.ON_THE_HOST:
                 continue  # no flag of a study: all of it is compiled
             output, errors = self.run_command(main, *arguments, code=code)
             assert output == ""

@@ -2,7 +2,10 @@
 
 import json
 import math
+import os
 import pathlib
+import subprocess
+import sys
 import tempfile
 
 import chex
@@ -10,16 +13,14 @@ import numpy as np
 import pytest
 
 from common import journal as journal_lib
-from common import types
+from common import locks, measurements, types
 
 HEADER = {"space": "toy", "seed": 3, "config": {"count": 2}}
 ROUNDS = (np.array([[0, 1], [2, 0]], np.int32), np.array([[1, 1], [2, 2]], np.int32))
 
 
-def evaluation(fitness, cost=1.5, ok=True):
-    return types.Evaluation(
-        fitness=np.array([fitness], np.float32), cost=np.array([cost], np.float32), ok=np.array([ok])
-    )
+def outcome(at, fitness, cost=1.5, ok=True, reason=""):
+    return [types.Outcome(at=at, fitness=fitness, cost=cost, ok=ok, reason=reason)]
 
 
 class JournalTest(chex.TestCase):
@@ -32,10 +33,10 @@ class JournalTest(chex.TestCase):
     def write(self):
         with journal_lib.open_journal(self.path, HEADER) as journal:
             journal.write_proposed(0, ROUNDS[0])
-            journal.write_measured(np.array([1]), evaluation(1 / 3))
-            journal.write_measured(np.array([0]), evaluation(math.nan, cost=math.inf))
+            journal.write_measured(outcome(1, 1 / 3))
+            journal.write_measured(outcome(0, math.nan, cost=math.inf))
             journal.write_proposed(1, ROUNDS[1])
-            journal.write_measured(np.array([2]), evaluation(0.5, ok=False))
+            journal.write_measured(outcome(2, 0.5, ok=False, reason="diverged"))
         return self.path.read_bytes().splitlines(keepends=True)
 
     def test_what_is_written_is_read_again(self):
@@ -44,11 +45,13 @@ class JournalTest(chex.TestCase):
         with journal_lib.open_journal(self.path, HEADER) as journal:
             for round_, archs in enumerate(ROUNDS):
                 np.testing.assert_array_equal(journal.proposed[round_], archs)
-            got = journal.evaluation(np.array([0, 1, 2]))
-            np.testing.assert_array_equal(got.fitness, np.array([np.nan, 1 / 3, np.nan], np.float32))
-            np.testing.assert_array_equal(got.cost, np.array([np.nan, 1.5, 1.5], np.float32))
-            np.testing.assert_array_equal(got.ok, [False, True, False])
-            np.testing.assert_array_equal(journal.missing(np.arange(4)), [3])
+            assert list(journal.measured) == [1, 0, 2]
+            assert journal.num_known == {0: 0, 1: 2}
+            fitness, cost, ok, reason, _ = zip(*(journal.measured[at] for at in range(3)))
+            np.testing.assert_array_equal(fitness, [np.nan, 1 / 3, np.nan])
+            np.testing.assert_array_equal(cost, [np.nan, 1.5, 1.5])
+            assert ok == (False, True, False)
+            assert reason == ("", "", "diverged")
         assert self.path.read_bytes().splitlines(keepends=True) == lines
 
     def test_lines_are_on_disk_as_soon_as_they_are_written(self):
@@ -57,7 +60,7 @@ class JournalTest(chex.TestCase):
         assert len(self.path.read_bytes().splitlines()) == 1
         journal.write_proposed(0, ROUNDS[0])
         assert json.loads(self.path.read_bytes().splitlines()[1])["archs"] == [[0, 1], [2, 0]]
-        journal.write_measured(np.array([1]), evaluation(0.25))
+        journal.write_measured(outcome(1, 0.25))
         assert json.loads(self.path.read_bytes().splitlines()[2])["fitness"] == 0.25
 
     def test_torn_at_every_byte(self):
@@ -75,7 +78,7 @@ class JournalTest(chex.TestCase):
         lines = self.write()
         self.path.write_bytes(b"".join(lines)[:-9])
         with journal_lib.open_journal(self.path, HEADER) as journal:
-            journal.write_measured(np.array([2]), evaluation(0.75))
+            journal.write_measured(outcome(2, 0.75))
         with journal_lib.open_journal(self.path, HEADER) as journal:
             assert journal.measured[2].fitness == 0.75
 
@@ -84,7 +87,7 @@ class JournalTest(chex.TestCase):
         lines[-1] = lines[-1].replace(b'"seconds": 0', b'"seconds": 500')
         self.path.write_bytes(b"".join(lines))
         with journal_lib.open_journal(self.path, HEADER) as journal:
-            journal.write_measured(np.array([3]), evaluation(0.75))
+            journal.write_measured(outcome(3, 0.75))
             assert 500 <= journal.measured[3].seconds < 600
 
     def test_damaged_line_is_named(self):
@@ -97,7 +100,24 @@ class JournalTest(chex.TestCase):
             (3, b'{"event": "measured", "at": 9, "fitness": 0, "cost": 0, "ok": true, "seconds": 0}\n'),
             (4, lines[2]),  # row 1 twice
             (2, lines[4]),  # round 1 first
+            (3, b'{"event": "measured", "at": 1, "fitness": 0.5, "cost": 0, "ok": "yes", "seconds": 0}\n'),
+            (3, b'{"event": "measured", "at": 1, "fitness": null, "cost": 0, "ok": true, "seconds": 0}\n'),
+            (3, b'{"event": "measured", "at": 1.0, "fitness": 0.5, "cost": 0, "ok": true, "seconds": 0}\n'),
+            (3, b'{"event": "measured", "at": 1, "fitness": "0.5", "cost": 0, "ok": true, "seconds": 0}\n'),
+            (3, b'{"event": "measured", "at": 1, "fitness": 0.5, "cost": 0, "ok": true, "seconds": NaN}\n'),
+            (
+                3,
+                b'{"event": "measured", "at": 1, "fitness": 1'
+                + 400 * b"0"
+                + b', "cost": 0, "ok": true, "seconds": 0}\n',
+            ),
+            (3, 100_000 * b"[" + b"\n"),
+            (2, b'{"event": "proposed", "round": 0, "archs": [["0", 1], [1, 2]], "seconds": 0}\n'),
+            (2, b'{"event": "proposed", "round": 0, "archs": [[0, 1.5], [1, 2]], "seconds": 0}\n'),
+            (2, b'{"event": "proposed", "round": 0, "archs": [], "seconds": 0}\n'),
             (5, b'{"event": "started", "seconds": 0}\n'),
+            (5, b'{"event": "earlier", "archs": [[1, 2]], "fitness": [1], "cost": [1], "seconds": 0}\n'),
+            (2, b'{"event": "earlier", "archs": [[1, 2]], "fitness": [1], "cost": [], "seconds": 0}\n'),
             (5, b'{"event": "proposed", "round": 1, "archs": [[1], [1, 2]], "seconds": 0}\n'),
         ):
             changed = list(lines)
@@ -118,9 +138,120 @@ class JournalTest(chex.TestCase):
             with pytest.raises(ValueError, match=f"is of another search: {message}; start in a fresh folder"):
                 journal_lib.open_journal(self.path, {**HEADER, **other})
         self.path.write_bytes(lines[0].replace(b'"format": 1', b'"format": 2') + b"".join(lines[1:]))
-        with pytest.raises(ValueError, match="not a journal of format 1"):
+        with pytest.raises(
+            ValueError, match="not a journal of format 1, which this version reads, but one of format 2"
+        ):
             journal_lib.open_journal(self.path, HEADER)
 
     def test_header_may_hold_tuples(self):
         for _ in range(2):
             journal_lib.open_journal(self.path, {"sizes": (1, 2)}).close()
+
+    def test_earlier_measurements(self):
+        earlier = measurements.Measurements(
+            np.array([[5, 5], [6, 6]], np.int32), np.array([0.1, np.nan], np.float32), np.array([np.nan, 3], np.float32)
+        )
+        for _ in range(2):
+            with journal_lib.open_journal(self.path, HEADER) as journal:
+                got = journal.agree_on_earlier(earlier)
+                for field, values in zip(got, earlier):
+                    np.testing.assert_array_equal(field, values)
+                    assert field.dtype == values.dtype
+        with journal_lib.open_journal(self.path, HEADER) as journal:
+            journal.write_proposed(0, ROUNDS[0])
+            with pytest.raises(ValueError, match="row 1 of 4 is measured twice or was not proposed"):
+                journal.write_measured(outcome(1, 0.5))  # measured earlier
+        self.path.write_bytes(b"".join(self.path.read_bytes().splitlines(keepends=True)[:3]))
+        with journal_lib.open_journal(self.path, HEADER) as journal:
+            journal.write_measured(outcome(3, 0.5))
+        with journal_lib.open_journal(self.path, HEADER) as journal:
+            assert list(journal.measured) == [3]
+
+
+class LockTest(chex.TestCase):
+    def setUp(self):
+        super().setUp()
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.path = pathlib.Path(folder.name, "journal.jsonl")
+
+    def test_the_second_is_refused_and_told_by_whom(self):
+        with journal_lib.open_journal(self.path, HEADER) as journal:
+            journal.write_proposed(0, ROUNDS[0])
+            before = self.path.read_bytes()
+            self.path.write_bytes(before + b'{"eve')  # as if the holder were writing
+            with pytest.raises(ValueError, match=rf"{self.path.parent} is in use by pid {os.getpid()} on .*; wait for"):
+                journal_lib.open_journal(self.path, HEADER)
+            assert self.path.read_bytes() == before + b'{"eve'
+        journal_lib.open_journal(self.path, HEADER).close()
+
+    def test_whoever_is_refused_lets_go(self):
+        journal_lib.open_journal(self.path, HEADER).close()
+        for _ in range(2):
+            with pytest.raises(ValueError, match="is of another search"):
+                journal_lib.open_journal(self.path, {})
+        journal_lib.open_journal(self.path, HEADER).close()
+
+    def test_another_process_holds_it_until_it_is_killed(self):
+        program = (
+            "import sys; from common import locks\n"
+            "with locks.hold(sys.argv[1], what='it'):\n    print('held', flush=True); sys.stdin.read()"
+        )
+        lock = f"{self.path}{journal_lib.LOCK_SUFFIX}"
+        root = pathlib.Path(__file__).parents[2]
+        with subprocess.Popen(
+            [sys.executable, "-c", program, lock], cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as holder:
+            assert holder.stdout.readline() == b"held\n"
+            with pytest.raises(ValueError, match=f"in use by pid {holder.pid} on "):
+                journal_lib.open_journal(self.path, HEADER)
+            holder.kill()
+        with locks.hold(lock, what="it"):
+            assert f"pid {os.getpid()} on " in pathlib.Path(lock).read_text()
+
+
+class FullDiskTest(chex.TestCase):
+    """What the system refuses becomes an error that names the file; what was there can be gone on with."""
+
+    def setUp(self):
+        super().setUp()
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.path = pathlib.Path(folder.name, "journal.jsonl")
+
+    def limited(self, limit):
+        """Runs a program that may write files of `limit` bytes at most, and fills a journal until it cannot."""
+        program = f"""
+import resource, sys
+import numpy as np
+from common import journal as journal_lib
+resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
+try:
+    with journal_lib.open_journal({str(self.path)!r}, {HEADER!r}) as journal:
+        for round_ in range(len(journal.proposed), 1000):
+            journal.write_proposed(round_, np.arange(20).reshape(4, 5))
+except OSError as error:
+    print(error.filename, error.strerror, len(journal.proposed) if "journal" in dir() else "none")
+"""
+        root = pathlib.Path(__file__).parents[2]
+        done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True)
+        return done.stdout.split()
+
+    def test_nothing_half_written_is_left(self):
+        for limit in (5, 400, 777):
+            self.path.unlink(missing_ok=True)
+            name, *reason, num_proposed = self.limited(limit)
+            assert (name, reason) == (str(self.path), ["File", "too", "large"])
+            data = self.path.read_bytes()
+            assert not data or data.endswith(b"\n")
+            with journal_lib.open_journal(self.path, HEADER) as journal:
+                if num_proposed != "none":
+                    assert len(journal.proposed) == int(num_proposed)
+                journal.write_proposed(len(journal.proposed), ROUNDS[0])
+
+    def test_a_device_that_is_full(self):
+        with (
+            open("/dev/full", "ab", buffering=0) as file,
+            pytest.raises(OSError, match="No space left on device: '/dev/full'"),
+        ):
+            journal_lib._append(file, [HEADER])

@@ -1,0 +1,42 @@
+"""Fitness by look-up in a benchmark named, wherever its file is: the tabular evaluator that workers can make too."""
+
+import os
+import pathlib
+
+from common import tables, types
+from common.evaluators import tabular
+
+
+def evaluator(
+    benchmark: str,
+    *,
+    dataset: str | None = None,
+    protocol: str = "validation",
+    data_dir: str | os.PathLike | None = None,
+) -> types.Evaluator:
+    """Returns the evaluator of one dataset of a benchmark.
+
+    Args:
+      benchmark: a key of `common.tables.BENCHMARKS`.
+      dataset: one of its datasets, by default the one it names.
+      protocol: see `tabular.evaluator`.
+      data_dir: see `tables.load_benchmark`.
+
+    Raises:
+      ValueError: one of them is unknown, the file is missing or damaged, or it holds only a part of its
+        space, which cannot be searched.
+    """
+    dataset = dataset or tables.get(benchmark).dataset
+    made = tabular.evaluator(tables.load_benchmark(benchmark, data_dir), dataset=dataset, protocol=protocol)
+    if made.num_archs < made.space.size:
+        raise ValueError(
+            f"{benchmark} holds {made.num_archs} of the {made.space.size} architectures of {made.space.name}; "
+            "a search would propose others: choose a benchmark that holds all of its space"
+        )
+    settings = {
+        "benchmark": benchmark,
+        "dataset": dataset,
+        "protocol": protocol,
+        "data_dir": None if data_dir is None else str(pathlib.Path(data_dir).absolute()),
+    }
+    return made._replace(recipe=types.Recipe(f"{__name__}.evaluator", settings))

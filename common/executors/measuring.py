@@ -1,0 +1,117 @@
+"""Measuring candidates in this process: what every executor, or its workers, call in the end."""
+
+import functools
+import importlib
+from collections.abc import Callable, Sequence
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from common import types
+
+_MAX_REASON = 500  # characters
+
+
+def make(recipe: types.Recipe) -> types.Evaluator:
+    """Returns the evaluator of a recipe.
+
+    Raises:
+      ValueError: the factory cannot be imported; else what the factory raises.
+    """
+    module, _, name = recipe.factory.rpartition(".")
+    try:
+        factory = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"the evaluator's factory {recipe.factory} cannot be imported: {error}") from error
+    return factory(**recipe.settings)
+
+
+def recipe_of(evaluator: types.Evaluator) -> types.Recipe:
+    """Returns the recipe of an evaluator; a `ValueError` if it has none."""
+    if evaluator.recipe is None:
+        raise ValueError(
+            f"{evaluator.name} has no recipe, from which workers could make it; give it one or use executor inline"
+        )
+    return evaluator.recipe
+
+
+def on_device(function: Callable) -> jax.tree_util.Partial:
+    """Returns `function` as a partial with its arrays on the device: an argument of compiled programs."""
+    partial = function if isinstance(function, jax.tree_util.Partial) else jax.tree_util.Partial(function)
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf, partial)
+
+
+def measure_rows(
+    evaluate: Callable[[chex.PRNGKey, chex.Array], types.Evaluation], keys: chex.Array, archs: chex.Array
+) -> types.Evaluation:
+    """Evaluates each row of int32[B, L] `archs` with the key of its own, traceably.
+
+    What a row gives depends on its key alone, not on which rows it is measured with: a search gives the
+    same history whether its architectures are measured one by one, all at once, or some of them again
+    after a kill.
+    """
+    evaluation = jax.vmap(lambda key, arch: evaluate(key, arch[None]))(keys, archs)
+    return jax.tree.map(lambda values: values[:, 0], evaluation)
+
+
+def measure_traced(evaluate: jax.tree_util.Partial, candidates: Sequence[types.Candidate]) -> list[types.Outcome]:
+    """Measures candidates in one compiled call, of one of few shapes: their number is rounded up to a power of two."""
+    num_rows = 1 << (len(candidates) - 1).bit_length()
+    filled = [*candidates, *[candidates[-1]] * (num_rows - len(candidates))]
+    archs = np.array([candidate.arch for candidate in filled], np.int32)
+    evaluation = jax.device_get(_measure_rows(evaluate, _keys(filled), archs))
+    rows = zip(candidates, evaluation.fitness.tolist(), evaluation.cost.tolist(), evaluation.ok.tolist())
+    return [_outcome(candidate.at, *values) for candidate, *values in rows]
+
+
+def measure_on_host(evaluate: Callable, candidate: types.Candidate) -> types.Outcome:
+    """Measures one candidate. Whatever it raises makes it infeasible and is the reason told."""
+    try:
+        evaluation = evaluate(_keys([candidate])[0], np.array([candidate.arch], np.int32))
+        values = [np.asarray(value).reshape(1)[0].item() for value in evaluation.to_tuple()]
+    except Exception as error:
+        return failed(candidate.at, _reason(error))
+    return _outcome(candidate.at, *values)
+
+
+def measurer(evaluator: types.Evaluator) -> Callable[[types.Candidate], types.Outcome]:
+    """Returns candidate -> outcome, for a worker."""
+    if not evaluator.is_traceable:
+        return functools.partial(measure_on_host, evaluator.evaluate)
+    evaluate = on_device(evaluator.evaluate)
+    return lambda candidate: measure_traced(evaluate, [candidate])[0]
+
+
+def failed(at: int, reason: str) -> types.Outcome:
+    """Returns the outcome of a candidate that could not be measured."""
+    return types.Outcome(at=at, fitness=float("nan"), cost=0.0, ok=False, reason=reason[:_MAX_REASON])
+
+
+def one_line(error: BaseException) -> str:
+    """Returns the type and the message of an error."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def _outcome(at, fitness, cost, ok):
+    reason = ""
+    if not ok:
+        reason = "diverged or invalid, says the evaluator"
+    elif not np.isfinite(fitness):
+        reason = f"diverged: its fitness is {fitness}"
+    return types.Outcome(at=at, fitness=fitness, cost=cost, ok=not reason, reason=reason)
+
+
+def _reason(error):
+    text = one_line(error)
+    is_full = isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text
+    return f"out of memory: {text}" if is_full else text
+
+
+def _keys(candidates):
+    words = np.array([candidate.key for candidate in candidates], np.uint32)
+    return jax.random.wrap_key_data(words, impl=candidates[0].impl)
+
+
+_measure_rows = jax.jit(measure_rows)

@@ -1,0 +1,193 @@
+"""A pool of workers: what the executors with workers of their own share.
+
+Candidates go to free workers in order. A worker that is lost is replaced and its candidate tried again, up
+to `max_retries` times; one that exceeds the time-out is stopped, and its candidate is infeasible. The clock
+of a candidate starts when a worker that is ready takes it. How workers are started, talked to and stopped
+is a `Backend`.
+"""
+
+import collections
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from absl import logging
+
+from common import types
+from common.executors import config as config_lib
+from common.executors import measuring
+
+_SECONDS_BETWEEN_WARNINGS = 60.0
+
+
+class Ready(NamedTuple):
+    """The worker has made its evaluator."""
+
+
+class Broken(NamedTuple):
+    """The worker cannot make its evaluator, and no other will."""
+
+    reason: str
+
+
+class Lost(NamedTuple):
+    """The worker is gone."""
+
+    reason: str
+
+
+Event = Ready | Broken | Lost | types.Outcome
+
+
+class Backend(NamedTuple):
+    """How to deal with workers. A handle stands for one of them.
+
+    Attributes:
+      start: slot -> handle, without waiting for the worker to be ready.
+      send: (handle, candidate) -> None; a worker that is gone is told of by `wait`.
+      wait: (handles, seconds or None) -> [(handle, event)]; returns as soon as there is an event.
+      stop: (handle, is_idle) -> None; a worker that is idle may end in its own time.
+    """
+
+    start: Callable[[int], Any]
+    send: Callable[[Any, types.Candidate], None]
+    wait: Callable[[list[Any], float | None], list[tuple[Any, Event]]]
+    stop: Callable[[Any, bool], None]
+
+
+@contextlib.contextmanager
+def executor(
+    backend: Backend, config: config_lib.Config, *, num_workers: int, clock: Callable[[], float] = time.monotonic
+) -> Iterator[types.Executor]:
+    """Gives an executor with up to `num_workers` workers, started as they are needed, and stops them in the end."""
+    pool = _Pool(backend, config, num_workers, clock)
+    try:
+        yield types.Executor(num_workers=num_workers, submit=pool.submit, collect=pool.collect)
+    finally:
+        pool.stop()
+
+
+class _Worker:
+    """A worker, and what it is at."""
+
+    def __init__(self, handle):
+        self.handle = handle
+        self.is_ready = False
+        self.candidate: types.Candidate | None = None
+        self.deadline: float | None = None
+        self.num_measured = 0
+
+
+class _Pool:
+    def __init__(self, backend, config, num_workers, clock):
+        self._backend, self._config, self._clock = backend, config, clock
+        self._slots: list[_Worker | None] = [None] * num_workers
+        self._waiting: collections.deque[types.Candidate] = collections.deque()
+        self._num_losses: collections.Counter[int] = collections.Counter()  # of the worker, by candidate
+        self._num_failed_starts = 0  # since a worker was last ready
+        self._next_warning = clock() + _SECONDS_BETWEEN_WARNINGS
+
+    def submit(self, candidates):
+        self._waiting.extend(candidates)
+        self._hand_out()
+
+    def collect(self):
+        while self._waiting or any(worker and worker.candidate for worker in self._slots):
+            self._hand_out()
+            outcomes = self._expire()
+            if outcomes:
+                return outcomes
+            workers = [worker for worker in self._slots if worker is not None]
+            seconds = self._seconds_left(workers)
+            for handle, event in self._backend.wait([worker.handle for worker in workers], seconds):
+                slot = next(at for at, worker in enumerate(self._slots) if worker and worker.handle is handle)
+                outcomes += self._take(slot, event)
+            if outcomes:
+                self._hand_out()
+                return outcomes
+        return []
+
+    def stop(self):
+        for slot, worker in enumerate(self._slots):
+            if worker is not None:
+                self._stop(slot)
+
+    def _hand_out(self):
+        """Gives waiting candidates to workers that are ready, and starts as many workers as the rest can use."""
+        for worker in self._slots:
+            if self._waiting and worker and worker.is_ready and worker.candidate is None:
+                candidate = self._waiting.popleft()
+                worker.candidate = candidate
+                if self._config.candidate_timeout is not None:
+                    worker.deadline = self._clock() + self._config.candidate_timeout
+                self._backend.send(worker.handle, candidate)
+        num_starting = sum(worker is not None and not worker.is_ready for worker in self._slots)
+        free = [slot for slot, worker in enumerate(self._slots) if worker is None]
+        for slot in free[: max(0, len(self._waiting) - num_starting)]:
+            self._slots[slot] = _Worker(self._backend.start(slot))
+
+    def _take(self, slot, event):
+        """Takes up what a worker tells; returns the outcomes that follow."""
+        worker = self._slots[slot]
+        if isinstance(event, Ready):
+            worker.is_ready, self._num_failed_starts = True, 0
+            return []
+        if isinstance(event, Broken):
+            raise ValueError(f"a worker cannot make the evaluator: {event.reason}")
+        if isinstance(event, Lost):
+            return self._lose(slot, event.reason)
+        worker.candidate, worker.deadline = None, None
+        worker.num_measured += 1
+        if worker.num_measured == self._config.recycle_after:
+            self._stop(slot)
+        return [event]
+
+    def _lose(self, slot, reason):
+        worker = self._slots[slot]
+        self._stop(slot)
+        if not worker.is_ready:
+            self._num_failed_starts += 1
+            if self._num_failed_starts > self._config.max_retries + len(self._slots):
+                raise ValueError(f"no worker gets as far as to measure: {reason}")
+            logging.warning("A worker was lost before it was ready (%s); starting another.", reason)
+            return []
+        if worker.candidate is None:
+            logging.warning("An idle worker was lost (%s).", reason)
+            return []
+        at = worker.candidate.at
+        self._num_losses[at] += 1
+        times = self._num_losses[at]
+        if times > self._config.max_retries:
+            reason = reason if times == 1 else f"{reason}; tried {times} times"
+            logging.warning("The measurement of row %d failed: %s.", at, reason)
+            return [measuring.failed(at, reason)]
+        logging.warning("The measurement of row %d is tried again: %s.", at, reason)
+        self._waiting.appendleft(worker.candidate)
+        return []
+
+    def _expire(self):
+        """Stops the workers whose time is over; returns the outcomes of their candidates."""
+        now, outcomes = self._clock(), []
+        for slot, worker in enumerate(self._slots):
+            if worker and worker.deadline is not None and worker.deadline <= now:
+                seconds = f"{self._config.candidate_timeout:g}"
+                logging.warning("The measurement of row %d was stopped after %s s.", worker.candidate.at, seconds)
+                outcomes.append(measuring.failed(worker.candidate.at, f"timed out after {seconds} s"))
+                self._stop(slot)
+        return outcomes
+
+    def _seconds_left(self, workers):
+        """How long to wait for an event at most; None for ever."""
+        now = self._clock()
+        limits = [worker.deadline for worker in workers if worker.deadline is not None]
+        if not any(worker.is_ready for worker in workers):
+            if now >= self._next_warning:
+                logging.warning("%d workers are starting and none is ready yet.", len(workers))
+                self._next_warning = now + _SECONDS_BETWEEN_WARNINGS
+            limits.append(self._next_warning)
+        return max(0.0, min(limits) - now) if limits else None
+
+    def _stop(self, slot):
+        worker, self._slots[slot] = self._slots[slot], None
+        self._backend.stop(worker.handle, worker.is_ready and worker.candidate is None)

@@ -1,0 +1,115 @@
+"""Measures in the actors of a Ray cluster, one for each of its GPUs, or CPUs where it has none.
+
+Actors are Ray's own (not Tune's). Every node needs this package and the evaluator's data at the same paths. An actor
+that is lost, alone or with its node, is replaced wherever there is room, and its candidate tried again.
+"""
+
+import contextlib
+import os
+import warnings
+from collections.abc import Iterator
+
+from common import types
+from common.executors import config as config_lib
+from common.executors import measuring, pool
+
+
+@contextlib.contextmanager
+def executor(evaluator: types.Evaluator, config: config_lib.Config) -> Iterator[types.Executor]:
+    """Gives the executor. A cluster that runs already, or that the caller is connected to, is left running.
+
+    Raises:
+      ValueError: Ray is not installed, there is no cluster, or the evaluator has no recipe; while it
+        measures: a worker cannot make the evaluator.
+    """
+    recipe = measuring.recipe_of(evaluator)
+    with _connected(config.ray_address) as ray:
+        resources = ray.cluster_resources()
+        gpus = int(resources.get("GPU", 0))
+        num_workers = config.num_workers or gpus or max(1, int(resources.get("CPU", 1)))
+        remote = ray.remote(_Measurer).options(num_cpus=1, num_gpus=1 if gpus else 0, max_restarts=0)
+
+        def start(slot):
+            del slot
+            return _Actor(remote.remote(recipe))
+
+        backend = pool.Backend(
+            start=start,
+            send=lambda actor, candidate: actor.send(candidate),
+            wait=lambda actors, seconds: _wait(ray, actors, seconds),
+            stop=lambda actor, is_idle: ray.kill(actor.handle),
+        )
+        with pool.executor(backend, config, num_workers=num_workers) as made:
+            yield made
+
+
+@contextlib.contextmanager
+def _connected(address):
+    """Gives the module `ray`, connected to a cluster."""
+    try:
+        import ray
+    except ImportError as error:
+        raise ValueError("executor ray needs Ray: pip install 'nao-lanas-jax[ray]'") from error
+    if ray.is_initialized():
+        yield ray
+        return
+    try:
+        more = {"include_dashboard": False} if address == "local" else {}
+        with warnings.catch_warnings():
+            # Ray forks to start its own programs, which touch nothing of JAX's before they are others.
+            warnings.filterwarnings("ignore", "os.fork", RuntimeWarning)
+            ray.init(address=address, log_to_driver=False, logging_level="error", **more)
+    except (ConnectionError, ValueError, OSError) as error:
+        raise ValueError(
+            f"no Ray cluster at ray_address={address} ({measuring.one_line(error)}); start one with `ray start "
+            "--head`, or choose ray_address=local"
+        ) from error
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+class _Actor:
+    """An actor, and its answer to come: whether it is ready, then one of each candidate."""
+
+    def __init__(self, handle):
+        self.handle = handle
+        self.answer = handle.start.remote()
+
+    def send(self, candidate):
+        self.answer = self.handle.measure.remote(candidate)
+
+
+def _wait(ray, actors, seconds):
+    by_answer = {actor.answer: actor for actor in actors if actor.answer is not None}
+    answered, _ = ray.wait(list(by_answer), num_returns=1, timeout=seconds)
+    # One call more, for all that have answered meanwhile.
+    answered, _ = ray.wait(list(by_answer), num_returns=len(by_answer), timeout=0) if answered else ([], [])
+    events = []
+    for answer in answered:
+        actor = by_answer[answer]
+        actor.answer = None
+        try:
+            events.append((actor, ray.get(answer)))
+        except ray.exceptions.RayError as error:
+            events.append((actor, pool.Lost(measuring.one_line(error).partition(" class_name:")[0])))
+    return events
+
+
+class _Measurer:
+    """The actor. Its evaluator is made in `start`, whose failure can be told."""
+
+    def __init__(self, recipe):
+        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+        self._recipe = recipe
+
+    def start(self):
+        try:
+            self._measure = measuring.measurer(measuring.make(self._recipe))
+        except Exception as error:
+            return pool.Broken(measuring.one_line(error))
+        return pool.Ready()
+
+    def measure(self, candidate):
+        return self._measure(candidate)

@@ -1,0 +1,352 @@
+"""Searches whose results come late, in any order; earlier measurements; and what a resumed search makes of them."""
+
+import functools
+import pathlib
+import random
+import tempfile
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from absl.testing import parameterized
+
+import lanas_jax.search
+from common import baselines, host_loop, measurements, search, types
+from common import history as history_lib
+from common import journal as journal_lib
+from common.evaluators import benchmark
+from common.executors import inline
+from tests.shared import troubled_evaluator as troubled
+
+SPACE = troubled.SPACE
+HEADER = {"space": "toy"}
+
+
+def fitness_of(archs):
+    """A fitness for all that is not NaN: in one of five architectures."""
+    index = troubled.index(archs)
+    return np.where(index % 5 == 0, np.nan, (index * 31 % 81) / 128).astype(np.float32)
+
+
+class Shuffled:
+    """An executor whose workers finish in an order drawn at random, and which notes what it is asked.
+
+    Attributes:
+      submitted: rows in the order in which they came.
+      at_collect: each time that it was waited for, how many were open, and how many had come.
+    """
+
+    def __init__(self, num_workers, *, seed=0, max_group=1, is_fifo=False):
+        self.num_workers, self.max_group, self.is_fifo = num_workers, max_group, is_fifo
+        self.random = random.Random(seed)
+        self.open, self.submitted, self.at_collect = [], [], []
+
+    def executor(self):
+        return types.Executor(num_workers=self.num_workers, submit=self.submit, collect=self.collect)
+
+    def submit(self, candidates):
+        self.open += candidates
+        self.submitted += [candidate.at for candidate in candidates]
+
+    def collect(self):
+        self.at_collect.append((len(self.open), len(self.submitted)))
+        outcomes = []
+        for _ in range(self.random.randint(1, self.max_group)):
+            at_work = min(self.num_workers, len(self.open))
+            if at_work:
+                candidate = self.open.pop(0 if self.is_fifo else self.random.randrange(at_work))
+                value = float(fitness_of(candidate.arch))
+                ok = bool(np.isfinite(value))
+                outcomes.append(types.Outcome(candidate.at, value, 1.0, ok, "" if ok else "diverged"))
+        return outcomes
+
+
+@functools.cache
+def learner(count: int) -> types.Searcher:
+    """Proposes new rows far from the best so far; the state counts rounds and pending rows seen."""
+
+    def init(pool, key, history):
+        del pool, history
+        return {"bias": jax.random.uniform(key, (81,)), "pending": jnp.zeros((), jnp.int32)}
+
+    def propose(pool, key, state, history, *, count):
+        best, _ = history_lib.best(history)
+        scores = jnp.sum(pool != history.archs[best][None], axis=1) + state["bias"] + jax.random.uniform(key, (81,))
+        is_known = jnp.any(jnp.all(pool[:, None] == history.archs[None], axis=2), axis=1)
+        num_pending = jnp.sum(history.status == types.PENDING)
+        scores = scores + 0.01 * num_pending * jnp.arange(81) % 3
+        _, at = jax.lax.top_k(jnp.where(is_known, -jnp.inf, scores), count)
+        return pool[at], {**state, "pending": state["pending"] + num_pending}
+
+    pool = np.array(SPACE.enumerate())
+    return types.Searcher(
+        name="learner",
+        count=count,
+        init=jax.tree_util.Partial(init, pool),
+        propose=jax.tree_util.Partial(propose, pool),
+        diagnostics=lambda state, history: {"pending": state["pending"]},
+    )
+
+
+def run(shuffled, *, budget=30, count=4, mode="asynchronous", journal=None, seed=3, **more):
+    return search.run_search(
+        jax.random.key(seed),
+        learner(count),
+        troubled.evaluator(),
+        budget=budget,
+        mode=mode,
+        executor=shuffled.executor(),
+        journal=journal,
+        **more,
+    )
+
+
+def assert_same(got, wanted):
+    for field in ("archs", "fitness", "cost", "status", "size"):
+        np.testing.assert_array_equal(np.asarray(got[field]), np.asarray(wanted[field]), err_msg=field)
+
+
+def assert_sound(history, budget):
+    """Every architecture once, each with what it is worth."""
+    archs = np.asarray(history.archs)
+    assert archs.shape == (budget, 4)
+    assert len(np.unique(archs, axis=0)) == budget
+    np.testing.assert_array_equal(history.fitness, fitness_of(archs))
+    expected = np.where(troubled.index(archs) % 5 == 0, types.INFEASIBLE, types.MEASURED)
+    np.testing.assert_array_equal(history.status, expected)
+
+
+class ModesTest(parameterized.TestCase):
+    @parameterized.product(num_workers=[1, 3, 8, 40], count=[1, 4], max_group=[1, 5])
+    def test_asynchronous(self, num_workers, count, max_group):
+        shuffled = Shuffled(num_workers, max_group=max_group)
+        history = run(shuffled, count=count)
+        assert_sound(history, 30)
+        assert sorted(shuffled.submitted) == list(range(30))
+        assert max(num_open for num_open, _ in shuffled.at_collect) <= num_workers + count - 1
+        # As long as there is something to propose, no worker is idle.
+        assert all(num_open >= num_workers for num_open, num_submitted in shuffled.at_collect if num_submitted < 30)
+
+    @parameterized.parameters(1, 3, 8)
+    def test_synchronous_does_not_depend_on_workers_or_order(self, num_workers):
+        wanted = run(Shuffled(1, is_fifo=True), mode="synchronous")
+        assert_sound(wanted, 30)
+        for seed in range(3):
+            shuffled = Shuffled(num_workers, seed=seed, max_group=3)
+            assert_same(run(shuffled, mode="synchronous"), wanted)
+            assert max(shuffled.at_collect)[0] <= 4
+
+    def test_asynchronous_with_one_worker_is_synchronous(self):
+        assert_same(run(Shuffled(1)), run(Shuffled(1, seed=1), mode="synchronous"))
+
+    def test_the_order_of_results_matters_to_an_asynchronous_search(self):
+        first, second = (run(Shuffled(6, seed=seed)) for seed in range(2))
+        assert np.any(np.asarray(first.archs) != np.asarray(second.archs))
+
+    def test_the_searcher_sees_what_is_pending(self):
+        told = []
+        run(Shuffled(6), on_round=lambda *args: told.append(args))
+        assert [round_ for round_, *_ in told] == list(range(8))
+        done = [int(np.sum(np.asarray(history.status) > types.PENDING)) for _, history, _, _ in told]
+        assert done == sorted(done)
+        assert done[-1] == 30
+        assert int(told[-1][3]["pending"]) > 10
+        seconds = [seconds for _, _, seconds, _ in told]
+        assert seconds == sorted(seconds)
+
+    def test_unknown_mode(self):
+        with pytest.raises(ValueError, match="unknown mode 'fast'; choose one of synchronous, asynchronous"):
+            run(Shuffled(1), mode="fast")
+
+    def test_candidates_carry_keys_of_their_architectures(self):
+        seen = {}
+
+        def spy(candidates, submit):
+            seen.update({candidate.arch: candidate for candidate in candidates})
+            submit(candidates)
+
+        for mode, workers in (("synchronous", 2), ("asynchronous", 5)):
+            executor = Shuffled(workers).executor()
+            watched = executor._replace(submit=functools.partial(spy, submit=executor.submit))
+            search.run_search(
+                jax.random.key(3), learner(4), troubled.evaluator(), budget=30, mode=mode, executor=watched
+            )
+            keys = host_loop.candidate_keys(jax.random.key(3), np.array(list(seen), np.int32))
+            np.testing.assert_array_equal(jax.random.key_data(keys), [candidate.key for candidate in seen.values()])
+            assert {candidate.impl for candidate in seen.values()} == {str(jax.random.key_impl(keys))}
+            assert len({candidate.key for candidate in seen.values()}) == len(seen)
+
+
+class OnDiskTest(parameterized.TestCase):
+    def setUp(self):
+        super().setUp()
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.path = pathlib.Path(folder.name, "journal.jsonl")
+
+    def go_on(self, shuffled, **more):
+        with journal_lib.open_journal(self.path, HEADER) as journal:
+            return run(shuffled, journal=journal, **more)
+
+
+class JournalFollowedTest(OnDiskTest):
+    def test_a_whole_journal_is_followed_and_nothing_measured(self):
+        wanted = self.go_on(Shuffled(6, seed=4))
+        before = self.path.read_bytes()
+        again = Shuffled(2, seed=9)
+        assert_same(self.go_on(again), wanted)
+        assert_same(self.go_on(again, mode="synchronous"), wanted)
+        assert again.submitted == []
+        assert self.path.read_bytes() == before
+
+    @parameterized.parameters(1, 3, 7)
+    def test_cut_after_every_line(self, num_workers):
+        wanted = self.go_on(Shuffled(num_workers, is_fifo=True))
+        lines = self.path.read_bytes().splitlines(keepends=True)
+        assert len(lines) == 1 + 8 + 30
+        for kept in range(len(lines) + 1):
+            self.path.write_bytes(b"".join(lines[:kept]) + b'{"event": "mea')
+            shuffled = Shuffled(num_workers, is_fifo=True)
+            assert_same(self.go_on(shuffled), wanted)
+            num_measured = sum(b'"measured"' in line for line in lines[:kept])
+            assert len(shuffled.submitted) == 30 - num_measured, "what is in the journal is not measured again"
+            assert len(self.path.read_bytes().splitlines()) == len(lines)
+
+    def test_cut_anywhere_in_any_order_nothing_is_lost_or_measured_twice(self):
+        self.go_on(Shuffled(6, seed=4, max_group=3))
+        lines = self.path.read_bytes().splitlines(keepends=True)
+        for kept in range(len(lines)):
+            self.path.write_bytes(b"".join(lines[:kept]))
+            assert_sound(self.go_on(Shuffled(5, seed=kept)), 30)
+            assert self.path.read_bytes().startswith(b"".join(lines[:kept]))
+
+    def test_modes_may_change_on_the_way(self):
+        self.go_on(Shuffled(6, seed=4), budget=16)
+        assert_sound(self.go_on(Shuffled(6, seed=5), budget=31, mode="synchronous"), 31)
+        assert_sound(self.go_on(Shuffled(6, seed=5), budget=45), 45)
+        assert_sound(self.go_on(Shuffled(6, seed=5), budget=20), 20)
+
+    def test_reasons_are_in_the_journal(self):
+        self.go_on(Shuffled(6))
+        with journal_lib.open_journal(self.path, HEADER) as journal:
+            assert {one.reason for one in journal.measured.values()} == {"", "diverged"}
+
+    def test_rows_that_are_not_of_the_space_are_refused(self):
+        self.go_on(Shuffled(1, is_fifo=True), budget=4, count=1)
+        lines = self.path.read_bytes().splitlines(keepends=True)
+        start = lines[1].index(b"[[")
+        lines[1] = lines[1][:start] + b"[[0, 1, 2, 3" + lines[1][lines[1].index(b"]]") :]
+        self.path.write_bytes(b"".join(lines))
+        with (
+            self.assertLogs("absl", "WARNING"),
+            pytest.raises(ValueError, match="round 0 of the journal holds rows that are no architectures of toy"),
+        ):
+            self.go_on(Shuffled(1), budget=4, count=1)
+        lines[1] = lines[1].replace(b", 3]]", b"]]")
+        self.path.write_bytes(b"".join(lines))
+        with pytest.raises(ValueError, match="the journal is of architectures of 3 decisions, not 4"):
+            self.go_on(Shuffled(1), budget=4, count=1)
+
+
+def some(first, last):
+    archs = np.array(SPACE.enumerate()[first:last])
+    return measurements.Measurements(
+        archs=archs, fitness=fitness_of(archs), cost=np.where(archs[:, 3] == 0, np.nan, 2.0).astype(np.float32)
+    )
+
+
+class EarlierTest(OnDiskTest):
+    def test_earlier_measurements_begin_the_history_and_cost_nothing(self):
+        earlier = some(20, 31)
+        for mode in search.MODES:
+            shuffled = Shuffled(3)
+            history = run(shuffled, mode=mode, earlier=earlier)
+            np.testing.assert_array_equal(history.archs[:11], earlier.archs)
+            np.testing.assert_array_equal(history.cost[:11], earlier.cost)
+            assert_sound(history, 41)
+            assert sorted(shuffled.submitted) == list(range(11, 41))
+
+    def test_they_matter_from_the_first_round(self):
+        first = run(Shuffled(1), earlier=some(20, 31), budget=4).archs[11:]
+        assert np.any(np.asarray(first) != np.asarray(run(Shuffled(1), budget=4).archs[:4]))
+
+    def test_the_journal_keeps_them(self):
+        earlier = some(20, 31)
+        wanted = self.go_on(Shuffled(3, is_fifo=True), earlier=earlier)
+        lines = self.path.read_bytes().splitlines(keepends=True)
+        for kept in (2, 3, 9, 20, len(lines)):
+            for again in (earlier, None):
+                self.path.write_bytes(b"".join(lines[:kept]))
+                assert_same(self.go_on(Shuffled(3, is_fifo=True), earlier=again), wanted)
+        for other, began in ((some(20, 30), "11, of which some differ"), (some(21, 32), "11, of which some differ")):
+            with pytest.raises(ValueError, match=f"began with other earlier measurements .{began}. than the"):
+                self.go_on(Shuffled(3), earlier=other)
+
+    def test_a_search_that_began_without_goes_on_without(self):
+        self.go_on(Shuffled(3), budget=8)
+        with pytest.raises(ValueError, match=r"other earlier measurements \(none\) than the 11 given"):
+            self.go_on(Shuffled(3), budget=8, earlier=some(20, 31))
+
+    def test_there_must_be_enough_others(self):
+        with pytest.raises(ValueError, match="budget must be at most 70, all that troubled can measure beside the 11"):
+            run(Shuffled(3), earlier=some(20, 31), budget=71)
+        assert_sound(run(Shuffled(3), earlier=some(20, 31), budget=68), 79)
+
+
+@functools.cache
+def _digits():
+    return benchmark.evaluator("digits_convnet")
+
+
+@functools.cache
+def _made(name):
+    return {**baselines.BASELINES, "lanas": lanas_jax.search.searcher}[name](_digits().space)
+
+
+class SearchersTest(parameterized.TestCase):
+    """Searchers of the project, with results that come late and in any order."""
+
+    def test_random_search(self):
+        self.check("random", num_workers=7, has_earlier=False)
+
+    @parameterized.product(name=[*baselines.BASELINES, "lanas"], has_earlier=[False, True])
+    @pytest.mark.slow
+    def test_every_architecture_once(self, name, has_earlier):
+        for num_workers in (3, 25):
+            self.check(name, num_workers=num_workers, has_earlier=has_earlier)
+
+    def check(self, name, *, num_workers, has_earlier, seed=0):
+        evaluator = _digits()
+        waiting = inline.make(evaluator)
+        order = random.Random(seed)
+        came: list[types.Outcome] = []
+
+        def collect():
+            came.extend(waiting.collect())
+            return [came.pop(order.randrange(min(num_workers, len(came))))]
+
+        earlier = None
+        if has_earlier:
+            archs = np.array(evaluator.space.enumerate()[40:80])
+            earlier = measurements.Measurements(
+                archs, np.linspace(0.3, 0.6, 40, dtype=np.float32), np.ones(40, np.float32)
+            )
+        history = search.run_search(
+            jax.random.key(seed),
+            _made(name),
+            evaluator,
+            budget=50,
+            count=5,
+            mode="asynchronous",
+            executor=types.Executor(num_workers, waiting.submit, collect),
+            earlier=earlier,
+        )
+        size = 90 if has_earlier else 50
+        assert len(np.unique(history.archs, axis=0)) == size
+        assert np.all(history.status == types.MEASURED)
+        assert np.all(evaluator.space.is_valid(history.archs))
+        chex.assert_trees_all_equal(
+            history.fitness[size - 50 :], evaluator.evaluate(jax.random.key(0), history.archs[size - 50 :]).fitness
+        )

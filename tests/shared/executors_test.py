@@ -1,0 +1,344 @@
+"""The executors: what every one of them promises, and what workers of their own must stand."""
+
+import collections
+import contextlib
+import functools
+import os
+import pathlib
+import signal
+import tempfile
+import threading
+import time
+import warnings
+
+import jax
+import numpy as np
+import pytest
+from absl.testing import parameterized
+
+from common import baselines, executors, host_loop, search, types
+from common import history as history_lib
+from common import journal as journal_lib
+from common.evaluators import benchmark
+from common.executors import config as configs
+from common.executors import inline, measuring, process
+from tests.shared import troubled_evaluator as troubled
+
+KEY = 5
+
+
+@functools.cache
+def shuffler(count=4) -> types.Searcher:
+    """Proposes new rows in an order that depends on the fitness so far."""
+
+    def propose(pool, key, state, history, *, count):
+        best, _ = history_lib.best(history)
+        scores = jax.random.uniform(key, pool.shape[:1]) + (pool != history.archs[best][None]).sum(axis=1)
+        is_known = (pool[:, None] == history.archs[None]).all(axis=2).any(axis=1)
+        return pool[jax.lax.top_k(-jax.numpy.where(is_known, np.inf, scores), count)[1]], state
+
+    pool = np.array(troubled.SPACE.enumerate())
+    return types.Searcher(
+        name="shuffler", count=count, init=lambda key, history: (), propose=jax.tree_util.Partial(propose, pool)
+    )
+
+
+def run(name, evaluator, *, budget=24, mode="synchronous", journal=None, **config):
+    with executors.EXECUTORS[name](evaluator, configs.Config(**config)) as executor:
+        return search.run_search(
+            jax.random.key(KEY), shuffler(), evaluator, budget=budget, mode=mode, executor=executor, journal=journal
+        )
+
+
+def assert_same(got, wanted):
+    for field in ("archs", "fitness", "cost", "status", "size"):
+        np.testing.assert_array_equal(np.asarray(got[field]), np.asarray(wanted[field]), err_msg=field)
+
+
+def expected_fitness(archs) -> np.ndarray:
+    """What the evaluator without troubles gives of each row, wherever, whenever and by whomever measured."""
+    evaluate = troubled.evaluator().evaluate
+    archs = np.asarray(archs)
+    keys = host_loop.candidate_keys(jax.random.key(KEY), archs)
+    return np.array([evaluate(key, arch[None]).fitness[0] for key, arch in zip(keys, archs)])
+
+
+class ExecutorTest(parameterized.TestCase):
+    def setUp(self):
+        super().setUp()
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.log = str(pathlib.Path(folder.name, "log"))
+
+    def num_tries(self):
+        return collections.Counter(int(line.split()[0]) for line in pathlib.Path(self.log).read_text().splitlines())
+
+
+class InlineTest(ExecutorTest):
+    def test_troubles_are_recorded_with_their_reasons_and_the_search_goes_on(self):
+        evaluator = troubled.evaluator(log=self.log, raises=(3, 40), diverges=(17,), fills_memory=(60,))
+        journal = journal_lib.in_memory()
+        history = run("inline", evaluator, budget=80, journal=journal)
+        index = troubled.index(history.archs)
+        reasons = {index[at]: one.reason for at, one in journal.measured.items() if not one.ok}
+        expected = {
+            3: "RuntimeError: no network of index 3",
+            40: "RuntimeError: no network of index 40",
+            17: "diverged: its fitness is nan",
+            60: "out of memory: RuntimeError: RESOURCE_EXHAUSTED: Out of memory while trying to allocate 99 bytes.",
+        }
+        assert reasons == {at: reason for at, reason in expected.items() if at in index}
+        assert len(reasons) >= 3
+        is_infeasible = np.asarray(history.status) == types.INFEASIBLE
+        np.testing.assert_array_equal(is_infeasible, np.isin(index, list(reasons)))
+        np.testing.assert_array_equal(
+            np.asarray(history.fitness)[~is_infeasible], expected_fitness(history.archs)[~is_infeasible]
+        )
+        assert set(self.num_tries().values()) == {1}
+
+    def test_a_measurement_does_not_depend_on_mode_round_or_order(self):
+        for mode, num_workers in (("synchronous", 1), ("asynchronous", 3)):
+            history = run("inline", troubled.evaluator(), mode=mode, num_workers=num_workers)
+            np.testing.assert_array_equal(history.fitness, expected_fitness(history.archs))
+
+    def test_a_time_out_needs_another_process(self):
+        with pytest.raises(ValueError, match="choose process or ray for candidate_timeout"):
+            run("inline", troubled.evaluator(), candidate_timeout=1.0)
+
+    def test_traced_in_any_number_gives_the_same(self):
+        evaluator = benchmark.evaluator("digits_convnet")
+        archs = evaluator.space.enumerate()[:11].tolist()
+        candidates = [
+            types.Candidate(at=at, arch=tuple(arch), key=(0, at), impl="threefry2x32") for at, arch in enumerate(archs)
+        ]
+        together, apart = inline.make(evaluator), inline.make(evaluator)
+        together.submit(candidates)
+        outcomes = []
+        for candidate in candidates:
+            apart.submit([candidate])
+            outcomes += apart.collect()
+        assert together.collect() == outcomes
+        assert [one.at for one in outcomes] == list(range(11))
+        assert together.collect() == []
+
+
+class RecipeTest(ExecutorTest):
+    def test_a_benchmark_is_made_again_from_its_recipe(self):
+        made = benchmark.evaluator("digits_convnet", protocol="test")
+        again = measuring.make(made.recipe)
+        assert again.recipe == made.recipe
+        assert (again.name, again.protocol, again.optimum) == (made.name, made.protocol, made.optimum)
+        assert benchmark.evaluator("digits_convnet", data_dir="here").recipe.settings["data_dir"] == os.path.abspath(
+            "here"
+        )
+
+    def test_without_a_recipe_there_are_no_workers(self):
+        for name in ("process", "ray"):
+            if name == "ray":
+                pytest.importorskip("ray", reason="needs the extra [ray]")
+            with pytest.raises(ValueError, match="troubled has no recipe, from which workers could make it"):
+                run(name, troubled.evaluator()._replace(recipe=None))
+
+    @parameterized.parameters("nowhere.evaluator", "common.evaluators.benchmark.nothing", "evaluator")
+    def test_a_factory_that_is_not_there(self, path):
+        with pytest.raises(ValueError, match=f"factory {path} cannot be imported"):
+            measuring.make(types.Recipe(path, {}))
+
+
+class EnvironmentTest(parameterized.TestCase):
+    """What a worker sees, on machines made up."""
+
+    class Gpu:
+        platform = "gpu"
+
+        def __init__(self, number, version="CUDA 12"):
+            self.local_hardware_id = number
+            self.client = type("Client", (), {"platform_version": version})()
+
+    def setUp(self):
+        super().setUp()
+        patch = pytest.MonkeyPatch()
+        self.addCleanup(patch.undo)
+        patch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        self.patch = patch
+
+    def test_one_gpu_a_worker(self):
+        gpus = [self.Gpu(0), self.Gpu(1)]
+        seen = [process.environment(slot, num_workers=2, devices=gpus) for slot in range(2)]
+        assert [one["CUDA_VISIBLE_DEVICES"] for one in seen] == ["0", "1"]
+        assert {one["XLA_PYTHON_CLIENT_PREALLOCATE"] for one in seen} == {"false"}
+        assert {one["XLA_PYTHON_CLIENT_MEM_FRACTION"] for one in seen} == {"0.900"}
+
+    def test_workers_share_gpus_where_there_are_more(self):
+        gpus = [self.Gpu(0), self.Gpu(1)]
+        seen = [process.environment(slot, num_workers=3, devices=gpus) for slot in range(3)]
+        assert [one["CUDA_VISIBLE_DEVICES"] for one in seen] == ["0", "1", "0"]
+        assert {one["XLA_PYTHON_CLIENT_MEM_FRACTION"] for one in seen} == {"0.450"}
+
+    def test_of_the_gpus_that_this_process_may_see(self):
+        self.patch.setenv("CUDA_VISIBLE_DEVICES", "5, 7")
+        seen = [process.environment(at, num_workers=2, devices=[self.Gpu(0), self.Gpu(1)]) for at in range(2)]
+        assert [one["CUDA_VISIBLE_DEVICES"] for one in seen] == ["5", "7"]
+        rocm = process.environment(0, num_workers=1, devices=[self.Gpu(3, "ROCm 6")])
+        assert rocm["ROCR_VISIBLE_DEVICES"] == "3"
+        assert "CUDA_VISIBLE_DEVICES" not in rocm
+
+    def test_cpu_workers_see_what_this_process_sees(self):
+        assert not any("VISIBLE" in name for name in process.environment(0, num_workers=4, devices=jax.local_devices()))
+
+
+@pytest.mark.slow
+class ProcessTest(ExecutorTest):
+    def test_the_same_history_with_one_worker_three_and_none(self):
+        wanted = run("inline", troubled.evaluator(raises=(3, 40), diverges=(17,)))
+        for num_workers in (1, 3):
+            assert_same(
+                run("process", troubled.evaluator(raises=(3, 40), diverges=(17,)), num_workers=num_workers), wanted
+            )
+
+    def test_a_traced_evaluator_gives_the_same(self):
+        evaluator = benchmark.evaluator("digits_convnet")
+        searcher = baselines.BASELINES["regularized_evolution"](
+            evaluator.space, count=4, population_size=5, sample_size=2
+        )
+        histories = []
+        for name in ("inline", "process"):
+            with executors.EXECUTORS[name](evaluator, configs.Config(num_workers=2)) as executor:
+                histories.append(
+                    search.run_search(jax.random.key(0), searcher, evaluator, budget=20, executor=executor)
+                )
+        assert_same(*histories)
+
+    def test_killed_hanging_and_raising_candidates(self):
+        troubles = {"kills_once": (5, 7, 30), "kills": (11, 50), "raises": (20,), "hangs": (61,)}
+        every = [row for rows in troubles.values() for row in rows]
+        evaluator = troubled.evaluator(log=self.log, **troubles)
+        journal = journal_lib.in_memory()
+        history = run(
+            "process", evaluator, budget=80, journal=journal, num_workers=2, candidate_timeout=5.0, max_retries=1
+        )
+        index = troubled.index(history.archs)
+        assert len(np.unique(index)) == 80
+        reasons = {index[at]: one.reason for at, one in journal.measured.items() if not one.ok}
+        killed = "the worker was ended by SIGKILL (the system does that when memory runs out); tried 2 times"
+        expected = {11: killed, 50: killed, 20: "RuntimeError: no network of index 20", 61: "timed out after 5 s"}
+        assert reasons == {at: reason for at, reason in expected.items() if at in index}
+        tries = self.num_tries()
+        assert {row: count for row, count in tries.items() if count > 1} == {
+            row: 2 for row in (5, 7, 30, 11, 50) if row in index
+        }
+        assert set(every) - set(index) <= {int(set(range(81)).difference(index).pop())}
+
+    def test_a_worker_killed_from_outside(self):
+        def kill_one():
+            while not os.path.exists(self.log) or len(pathlib.Path(self.log).read_text().splitlines()) < 6:
+                time.sleep(0.01)
+            os.kill(int(pathlib.Path(self.log).read_text().split()[1]), signal.SIGKILL)
+
+        thread = threading.Thread(target=kill_one)
+        thread.start()
+        history = run("process", troubled.evaluator(log=self.log, seconds=0.1), num_workers=2)
+        thread.join()
+        assert_same(history, run("inline", troubled.evaluator()))
+        assert sum(self.num_tries().values()) <= 25
+
+    def test_asynchronous_goes_by_the_journal_when_started_again(self):
+        path = pathlib.Path(self.log + ".jsonl")
+
+        def go_on():
+            with journal_lib.open_journal(path, {}) as journal:
+                return run(
+                    "process",
+                    troubled.evaluator(log=self.log, seconds=0.02),
+                    mode="asynchronous",
+                    num_workers=2,
+                    journal=journal,
+                )
+
+        history = go_on()
+        np.testing.assert_array_equal(history.fitness, expected_fitness(history.archs))
+        assert_same(go_on(), history)
+        assert set(self.num_tries().values()) == {1}
+        lines = path.read_bytes().splitlines(keepends=True)
+        path.write_bytes(b"".join(lines[: len(lines) // 2]))
+        again = go_on()
+        assert len(np.unique(troubled.index(again.archs))) == 24
+        np.testing.assert_array_equal(again.fitness, expected_fitness(again.archs))
+
+    def test_recycled_workers(self):
+        history = run("process", troubled.evaluator(log=self.log), budget=8, num_workers=1, recycle_after=4)
+        processes = [line.split()[1] for line in pathlib.Path(self.log).read_text().splitlines()]
+        assert [len(set(processes[:4])), len(set(processes[4:])), len(set(processes))] == [1, 1, 2]
+        np.testing.assert_array_equal(history.fitness, expected_fitness(history.archs))
+
+    def test_a_worker_that_cannot_make_the_evaluator_ends_the_search(self):
+        broken = troubled.evaluator()._replace(
+            recipe=types.Recipe("tests.shared.troubled_evaluator.cannot_be_made", {"path": "/nowhere"})
+        )
+        with pytest.raises(ValueError, match="cannot make the evaluator: ValueError: no data at /nowhere"):
+            run("process", broken, num_workers=1)
+
+
+@pytest.mark.slow
+class RayTest(ExecutorTest):
+    """On a cluster of two nodes on this machine."""
+
+    def setUp(self):
+        super().setUp()
+        self.ray = pytest.importorskip("ray", reason="needs the extra [ray]")
+        from ray import cluster_utils
+
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(_calm())
+            self.cluster = cluster_utils.Cluster(
+                initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 80_000_000}
+            )
+            self.addCleanup(self.cluster.shutdown)
+            self.second = self.cluster.add_node(num_cpus=1, object_store_memory=80_000_000)
+            self.ray.init(address=self.cluster.address, log_to_driver=False, logging_level="error")
+        self.addCleanup(self.ray.shutdown)
+
+    def test_a_node_lost_and_a_worker_killed_in_the_middle(self):
+        wanted = run("inline", troubled.evaluator(), budget=40)
+
+        def disturb():
+            while not os.path.exists(self.log) or len(pathlib.Path(self.log).read_text().splitlines()) < 10:
+                time.sleep(0.02)
+            with _calm():
+                self.cluster.remove_node(self.second, allow_graceful=False)
+
+        thread = threading.Thread(target=disturb)
+        thread.start()
+        evaluator = troubled.evaluator(
+            log=self.log, seconds=0.2, kills_once=troubled.index(wanted.archs)[30:31].tolist()
+        )
+        with _calm():
+            history = run("ray", evaluator, budget=40, max_retries=3)
+        thread.join()
+        assert_same(history, wanted)
+        tries = self.num_tries()
+        assert set(tries) == set(troubled.index(wanted.archs).tolist())
+        assert sum(tries.values()) <= 42
+
+    def test_troubles(self):
+        troubles = {"kills": (11, 50), "raises": (20,), "hangs": (61,), "diverges": (33,)}
+        evaluator = troubled.evaluator(log=self.log, **troubles)
+        journal = journal_lib.in_memory()
+        with _calm():
+            history = run("ray", evaluator, budget=80, journal=journal, candidate_timeout=5.0, max_retries=1)
+        index = troubled.index(history.archs)
+        assert len(np.unique(index)) == 80
+        reasons = {int(index[at]): one.reason for at, one in journal.measured.items() if not one.ok}
+        assert set(reasons) == {11, 50, 20, 61, 33} & set(index.tolist())
+        for at, reason in {20: "RuntimeError: no network", 61: "timed out after 5 s", 33: "diverged"}.items():
+            assert at not in reasons or reasons[at].startswith(reason)
+        for at in {11, 50} & set(reasons):
+            assert reasons[at].endswith("tried 2 times")
+
+
+@contextlib.contextmanager
+def _calm():
+    """Ray forks and leaves files open, of which the tests' strict settings would make errors."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,209 @@
+"""The pool of workers, on workers made up: what a test's script says of each candidate happens."""
+
+import collections
+import contextlib
+
+import pytest
+from absl.testing import parameterized
+
+from common import types
+from common.executors import config as configs
+from common.executors import pool
+
+
+def candidates(*rows):
+    return [types.Candidate(at=at, arch=(at,), key=(0, at), impl="threefry2x32") for at in rows]
+
+
+def done(at):
+    return types.Outcome(at=at, fitness=0.5, cost=1.0, ok=True)
+
+
+class Workers:
+    """A backend whose clock moves only while it waits.
+
+    Attributes:
+      script: row -> what comes of it at each try: (seconds, event); by default it is measured in a second.
+      starts: (seconds, event) of each start; by default ready in a second.
+      log: (time, what) for tests to look at.
+    """
+
+    def __init__(self, script=None, starts=()):
+        self.script = {row: collections.deque(tries) for row, tries in (script or {}).items()}
+        self.starts = collections.deque(starts)
+        self.now, self.log, self.coming = 0.0, [], {}
+        self.num_started = 0
+
+    def backend(self):
+        return pool.Backend(start=self.start, send=self.send, wait=self.wait, stop=self.stop)
+
+    def start(self, slot):
+        handle = f"{slot}.{self.num_started}"
+        self.num_started += 1
+        seconds, event = self.starts.popleft() if self.starts else (1.0, pool.Ready())
+        self.coming[handle] = (self.now + seconds, event)
+        return handle
+
+    def send(self, handle, candidate):
+        assert handle not in self.coming, "one thing at a time"
+        tries = self.script.get(candidate.at)
+        seconds, event = tries.popleft() if tries else (1.0, done(candidate.at))
+        self.coming[handle] = (self.now + seconds, event)
+        self.log.append((self.now, handle, candidate.at))
+
+    def wait(self, handles, seconds):
+        assert handles
+        times = [self.coming[handle][0] for handle in handles if handle in self.coming]
+        until = min(times, default=float("inf"))
+        limit = float("inf") if seconds is None else self.now + seconds
+        assert min(until, limit) < 1e6, "this would hang"
+        self.now = max(self.now, min(until, limit))
+        arrived = [handle for handle in handles if self.coming.get(handle, (float("inf"),))[0] <= self.now]
+        return [(handle, self.coming.pop(handle)[1]) for handle in arrived]
+
+    def stop(self, handle, is_idle):
+        self.coming.pop(handle, None)
+        self.log.append((self.now, handle, "ended" if is_idle else "killed"))
+
+
+@contextlib.contextmanager
+def running(workers, *, num_workers=2, **config):
+    made = pool.executor(
+        workers.backend(), configs.Config(**config), num_workers=num_workers, clock=lambda: workers.now
+    )
+    with made as executor:
+        yield executor
+
+
+def collect_all(executor, count):
+    outcomes = []
+    while len(outcomes) < count:
+        came = executor.collect()
+        assert came
+        outcomes += came
+    assert executor.collect() == []
+    return outcomes
+
+
+class PoolTest(parameterized.TestCase):
+    def test_in_order_and_side_by_side(self):
+        workers = Workers({0: [(5.0, done(0))]})
+        with running(workers) as executor:
+            executor.submit(candidates(0, 1, 2, 3))
+            outcomes = collect_all(executor, 4)
+        assert [one.at for one in outcomes] == [1, 2, 3, 0]
+        assert [(time, row) for time, _, row in workers.log[:4]] == [(1.0, 0), (1.0, 1), (2.0, 2), (3.0, 3)]
+        assert workers.num_started == 2
+        assert [what for _, _, what in workers.log[4:]] == ["ended", "ended"]
+
+    def test_no_more_workers_than_there_is_to_do(self):
+        workers = Workers()
+        with running(workers, num_workers=8) as executor:
+            assert executor.collect() == []
+            assert workers.num_started == 0
+            executor.submit(candidates(0, 1))
+            assert workers.num_started == 2
+            collect_all(executor, 2)
+            executor.submit(candidates(2, 3))
+            collect_all(executor, 2)
+        assert workers.num_started == 2
+
+    def test_a_lost_worker_is_replaced_and_its_candidate_comes_next(self):
+        workers = Workers({0: [(1.0, pool.Lost("SIGKILL"))]})
+        with running(workers, num_workers=1) as executor:
+            executor.submit(candidates(0, 1))
+            outcomes = collect_all(executor, 2)
+        assert outcomes == [done(0), done(1)]
+        assert workers.num_started == 2
+
+    @parameterized.parameters((0, "gone"), (2, "gone; tried 3 times"))
+    def test_retries_are_bounded(self, max_retries, reason):
+        workers = Workers({0: [(1.0, pool.Lost("gone"))] * 9})
+        with running(workers, max_retries=max_retries) as executor:
+            executor.submit(candidates(0, 1))
+            outcomes = {one.at: one for one in collect_all(executor, 2)}
+        assert outcomes[1].ok
+        assert (outcomes[0].ok, outcomes[0].reason) == (False, reason)
+        assert sum(row == 0 for _, _, row in workers.log) == max_retries + 1
+
+    def test_time_out(self):
+        workers = Workers({0: [(99.0, done(0))], 1: [(2.5, done(1))]}, starts=[(50.0, pool.Ready())])
+        with running(workers, num_workers=1, candidate_timeout=3.0) as executor:
+            executor.submit(candidates(0, 1, 2))
+            outcomes = collect_all(executor, 3)
+        assert [(one.at, one.ok, one.reason) for one in outcomes] == [
+            (0, False, "timed out after 3 s"),
+            (1, True, ""),
+            (2, True, ""),
+        ]
+        # The clock starts when the worker is ready (at 50), and the next worker needs a second.
+        assert [entry for entry in workers.log if entry[2] in (0, 1, "killed")] == [
+            (50.0, "0.0", 0),
+            (53.0, "0.0", "killed"),
+            (54.0, "0.1", 1),
+        ]
+
+    def test_a_straggler_holds_up_nobody(self):
+        workers = Workers({0: [(1000.0, done(0))]})
+        with running(workers) as executor:
+            executor.submit(candidates(*range(20)))
+            outcomes = collect_all(executor, 20)
+        assert [one.at for one in outcomes] == [*range(1, 20), 0]
+
+    def test_recycled(self):
+        workers = Workers()
+        with running(workers, num_workers=1, recycle_after=2) as executor:
+            executor.submit(candidates(*range(5)))
+            collect_all(executor, 5)
+        handles = [handle for _, handle, row in workers.log if isinstance(row, int)]
+        assert handles == ["0.0", "0.0", "0.1", "0.1", "0.2"]
+
+    def test_starts_that_fail(self):
+        lost = (1.0, pool.Lost("gone"))
+        workers = Workers(starts=[lost, lost])
+        with running(workers, num_workers=1) as executor:
+            executor.submit(candidates(0))
+            assert collect_all(executor, 1) == [done(0)]
+        workers = Workers(starts=[lost] * 99)
+        with running(workers) as executor:
+            executor.submit(candidates(0))
+            with pytest.raises(ValueError, match="no worker gets as far as to measure: gone"):
+                executor.collect()
+        assert workers.num_started < 10
+        workers = Workers(starts=[(1.0, pool.Broken("no data at /nowhere"))])
+        with running(workers) as executor:
+            executor.submit(candidates(0))
+            with pytest.raises(ValueError, match="a worker cannot make the evaluator: no data at /nowhere"):
+                executor.collect()
+        assert not workers.coming, "all workers are stopped"
+
+    def test_a_slow_start_is_told_of(self):
+        workers = Workers(starts=[(150.0, pool.Ready())])
+        with running(workers, num_workers=1) as executor, self.assertLogs("absl", "WARNING") as logs:
+            executor.submit(candidates(0))
+            collect_all(executor, 1)
+        assert logs.output == ["WARNING:absl:1 workers are starting and none is ready yet."] * 2
+
+    def test_an_idle_worker_that_is_lost_costs_no_try(self):
+        workers = Workers()
+        with running(workers, max_retries=0) as executor:
+            executor.submit(candidates(0, 1))
+            collect_all(executor, 2)
+            executor.submit(candidates(2))  # goes to the first
+            workers.coming["1.1"] = (workers.now + 0.5, pool.Lost("gone"))
+            assert collect_all(executor, 1) == [done(2)]
+
+
+class ConfigTest(parameterized.TestCase):
+    @parameterized.parameters(
+        ({"num_workers": 0}, "num_workers must be at least 1; got 0"),
+        ({"recycle_after": 0}, "recycle_after must be at least 1; got 0"),
+        ({"max_retries": -1}, "max_retries must be at least 0; got -1"),
+        ({"candidate_timeout": 0.0}, "candidate_timeout must be a positive number of seconds; got 0.0"),
+        ({"candidate_timeout": float("nan")}, "candidate_timeout must be a positive number"),
+        ({"candidate_timeout": float("inf")}, "candidate_timeout must be a positive number"),
+        ({"ray_address": ""}, "ray_address is empty"),
+    )
+    def test_bad(self, settings, message):
+        with pytest.raises(ValueError, match=message):
+            configs.Config(**settings)
