@@ -37,10 +37,10 @@ CONFIG = configs.Config(
 
 
 def write_corpus(folder):
-    """Words that go round."""
+    """Words of which some come more often than others."""
     for split, num in (("train", 240), ("valid", 100), ("test", 100)):
         step = 2 if split == "test" else 1
-        lines = [" ".join(WORDS[step * (at + line) % 7] for at in range(10)) for line in range(num // 10)]
+        lines = [" ".join(WORDS[(step * at * at + line % 3) % 7] for at in range(10)) for line in range(num // 10)]
         pathlib.Path(folder, f"{split}.txt").write_text("\n".join(lines))
 
 
@@ -53,10 +53,11 @@ def corpus():
 
 @functools.cache
 def shared():
-    """(learner, parameters that tell architectures apart)."""
+    """(learner, parameters that tell architectures apart and know how frequent words are)."""
     learner = recurrent_supernet.learner(corpus(), CONFIG)
     state = language.create(learner, language.keys(jax.random.key(0)))
-    return learner, jax.tree.map(lambda p: 5 * p, state.params)
+    counts = np.bincount(corpus().train, minlength=len(corpus().vocabulary))
+    return learner, {**jax.tree.map(lambda p: 5 * p, state.params), "bias": jnp.log(counts + 1.0)}
 
 
 class PerplexityTest(chex.TestCase):
