@@ -1,4 +1,4 @@
-"""The persistent compilation cache: what one command compiled, the next one only loads."""
+"""What commands tell JAX before it starts: where compiled programs are kept, and how many devices a processor is."""
 
 import os
 import pathlib
@@ -38,6 +38,18 @@ def enable_cache(directory: str | None) -> None:
     jax.config.update("jax_compilation_cache_dir", str(path))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", _MIN_COMPILE_SECONDS)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def use_all_cores() -> None:
+    """Makes every processor core a device, for programs that run many searches side by side.
+
+    To be called before JAX is used. Does nothing where the user says how many there are, by `JAX_NUM_CPU_DEVICES`
+    or by `XLA_FLAGS`.
+    """
+    is_said = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
+    if jax.config.jax_num_cpu_devices < 1 and not is_said:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        jax.config.update("jax_num_cpu_devices", cores)
 
 
 def _is_writable(path):

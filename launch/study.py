@@ -209,4 +209,5 @@ def _shown(checkpoints):
 
 
 if __name__ == "__main__":
+    compilation.use_all_cores()
     sys.exit(main())

@@ -156,6 +156,7 @@ class DriversTest(chex.TestCase):
         lowered = search._scan_seeds.lower(
             jax.random.split(jax.random.key(0), 2),
             search._functions(climber(4), evaluator()),
+            mesh=search._mesh(1),
             num_decisions=4,
             budget=8,
             count=4,
