@@ -6,6 +6,7 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from absl.testing import parameterized
 
 from nao_jax import config as configs
@@ -114,6 +115,7 @@ class DecodingTest(chex.TestCase, parameterized.TestCase):
             if width == 1:
                 np.testing.assert_array_equal(tokens[row, 0], greedy[row])
 
+    @pytest.mark.slow
     def test_members_of_a_vmap_are_like_each_alone(self):
         model, params, latent = self.make("residual", batch=6)
         alone = decoding.greedy(model, params, latent, self.legal)

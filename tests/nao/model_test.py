@@ -4,6 +4,7 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from absl.testing import parameterized
 
 from nao_jax import config as configs
@@ -136,6 +137,7 @@ class ModelTest(chex.TestCase, parameterized.TestCase):
         is_squashed = model.config.has_sigmoid and np.all((prediction > 0) & (prediction < 1))
         assert is_squashed == model.config.has_sigmoid
 
+    @pytest.mark.slow
     def test_members_of_a_vmap_are_like_each_alone(self):
         model = make()
         pairs = [init(model, seed=seed) for seed in range(3)]

@@ -4,6 +4,7 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from absl.testing import parameterized
 
 from nao_jax import recurrent
@@ -93,6 +94,7 @@ class RecurrentTest(chex.TestCase, parameterized.TestCase):
         ahead, behind = (loss(*(x + sign * 1e-2 * d for x, d in zip(args, direction))) for sign in (1, -1))
         np.testing.assert_allclose(slope, (ahead - behind) / 2e-2, rtol=1e-2)
 
+    @pytest.mark.slow
     def test_members_of_a_vmap_are_like_each_alone(self):
         args = arguments(4)
         gradient = jax.grad(weighted(ours), argnums=(0, 1, 2, 3, 4))

@@ -229,6 +229,7 @@ class LearnTest(chex.TestCase):
         twice = run(once, jax.random.key(2), filled("plain"), is_first=False)
         assert self.count_of(twice) == (6, 6)
 
+    @pytest.mark.slow
     def test_a_cold_fit_forgets(self):
         run, start, other = learner(False, False)
         found, again = (run(one, jax.random.key(1), filled("plain"), is_first=False) for one in (start, other))

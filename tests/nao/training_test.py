@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 from absl.testing import parameterized
 
 from nao_jax import config as configs
@@ -330,6 +331,7 @@ class FitTest(chex.TestCase):
         chex.assert_trees_all_equal(first, again)
         assert any(np.any(one != two) for one, two in zip(jax.tree.leaves(first), jax.tree.leaves(other)))
 
+    @pytest.mark.slow
     def test_networks_side_by_side_are_like_each_alone(self):
         params = [network(seed)[1] for seed in range(3)]
         made, state = examples(), jax.jit(training.optimizer(self.SETTINGS).init)(params[0])

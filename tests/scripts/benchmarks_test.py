@@ -38,6 +38,7 @@ class LanasStepTest(parameterized.TestCase):
         np.testing.assert_array_equal(leaves, [2, 1])
         np.testing.assert_array_equal(pool_leaves, [1, 1, 2])  # 0 lies on the threshold: good
 
+    @pytest.mark.slow
     def test_nodes_with_too_few_members_go_by_their_parents_model(self):
         problem = lanas_step.make_problem(separated(40), 6, seed=2)
         config = configs.Config(height=5, ridge=1.0)

@@ -371,6 +371,7 @@ class StudyCommandTest(CommandTest):
             assert name in output
         assert errors.splitlines()[-1].startswith("regularized_evolution: 3/3 searches")
 
+    @pytest.mark.slow
     def test_a_seed_of_a_study_is_a_search_with_that_seed(self):
         self.run_study("--num_seeds=2", "--seed=1")
         histories, _ = run_dir.read_history(self.workdir / "history_regularized_evolution.npz")

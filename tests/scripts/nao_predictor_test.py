@@ -5,6 +5,7 @@ import pathlib
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 import threadpoolctl
 from absl.testing import parameterized
 
@@ -27,6 +28,7 @@ def data_dir():
     return pathlib.Path(os.environ.get("NAS_DATA_DIR", default))
 
 
+@pytest.mark.slow
 class NaoPredictorTest(parameterized.TestCase):
     def test_trained_cells_are_predicted_better_than_by_chance(self):
         if not (data_dir() / nao_predictor.TRACE).exists():
@@ -59,6 +61,7 @@ class NaoPredictorTest(parameterized.TestCase):
         with self.assertRaisesRegex(ValueError, "distributed_trace.npz: give --data_dir, or set NAS_DATA_DIR"):
             nao_predictor.read_trace(folder)
 
+    @pytest.mark.slow
     def test_each_draw_is_another_one(self):
         evaluator = synthetic.evaluator(spaces.get("nasbench201"))
         config = dataclasses.replace(nao_predictor.RECONSTRUCTION, model=SMALL, fit_first=2)
