@@ -103,11 +103,16 @@ def define_executor(values: flags.FlagValues) -> None:
 
 def check_common(values: flags.FlagValues) -> None:
     """Raises a `ValueError` for the first common flag that is out of range."""
+    check_search(values)
+    tables.get(values.benchmark)
+
+
+def check_search(values: flags.FlagValues) -> None:
+    """Raises a `ValueError` for the first flag out of range of those that every search has, whatever is searched."""
     if not 0 <= values.seed <= MAX_SEED:
         raise ValueError(f"--seed must be from 0 to {MAX_SEED}; got {values.seed}")
     if values.budget < 1:
         raise ValueError(f"--budget must be at least 1 measurement; got {values.budget}")
-    tables.get(values.benchmark)
     if "executor" in values:
         one_of("executor", values.executor, executors.EXECUTORS)
         one_of("mode", values.mode, search.MODES)

@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import pathlib
 from collections.abc import Callable
 from typing import Any
 
@@ -54,10 +55,45 @@ def run(
       OSError: the folder cannot be written.
     """
     launch_flags.check_common(values)
+    prepare(values)
+    search_with(
+        values,
+        problem.evaluator(values),
+        command=command,
+        algorithm=algorithm,
+        config=config,
+        make_searcher=make_searcher,
+    )
+
+
+def prepare(values: flags.FlagValues) -> None:
+    """Does what must be done before anything is on the device."""
     if values.executor == "process":
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # workers need the memory
     compilation.enable_cache(values.compilation_cache_dir)
-    evaluator = problem.evaluator(values)
+
+
+def search_with(
+    values: flags.FlagValues,
+    evaluator: types.Evaluator,
+    *,
+    command: str,
+    algorithm: str,
+    config: Any,
+    make_searcher: Callable[[types.SearchSpace], types.Searcher],
+    folder: pathlib.Path | None = None,
+) -> dict[str, Any]:
+    """Searches with an evaluator that the caller made, and returns what result.json says; else as `run`.
+
+    Args:
+      values: the flags, checked.
+      evaluator: what measures.
+      command: the name of the command.
+      algorithm: the name of the algorithm.
+      config: its settings, a dataclass, and those of the measurements if the evaluator's name does not tell.
+      make_searcher: space -> searcher.
+      folder: of the run, where the caller made it.
+    """
     searcher = make_searcher(evaluator.space)
     earlier = measurements.read(values.warm_start, evaluator.space) if values.warm_start else None
     num_earlier = 0 if earlier is None else len(earlier.archs)
@@ -73,8 +109,9 @@ def run(
     with contextlib.ExitStack() as stack:
         settings = launch_flags.config_of(values, executor_config.Config())
         executor = stack.enter_context(executors.EXECUTORS[values.executor](evaluator, settings))
-        folder = run_dir.create(values.workdir, command=algorithm, benchmark=values.benchmark)
-        print(f"workdir: {folder}", flush=True)
+        if folder is None:
+            folder = run_dir.create(values.workdir, command=algorithm, benchmark=values.benchmark)
+            print(f"workdir: {folder}", flush=True)
         journal = stack.enter_context(journal_lib.open_journal(folder / run_dir.JOURNAL, header))
         journal.agree_on_earlier(earlier)
         config = {"command": command, "flags": values.flag_values_dict(), **header, **run_dir.environment()}
@@ -83,6 +120,7 @@ def run(
         result = _write_results(values, evaluator, history, journal=journal, folder=folder, seconds=seconds, told=told)
     _print_result(result, searcher.name, evaluator.optimum)
     print(f"workdir: {folder}", flush=True)
+    return result
 
 
 def _search(values, searcher, evaluator, executor, *, journal, folder):

@@ -1,0 +1,153 @@
+"""Searches a recurrent cell for language models, with any algorithm of `launch.study`.
+
+python -m launch.search_recurrent
+python -m launch.search_recurrent --algorithm=lanas --budget=100
+python -m launch.search_recurrent --measure=training --budget=20
+python -m launch.search_recurrent --flagfile=launch/flagfiles/nao_ws_ptb.cfg --data_dir=data
+
+Cells are measured on shared weights, which are trained first (--measure=supernet), or each is trained by itself
+(--measure=training). The best one is written to best.json, for launch.train_language --genotype=.../best.json.
+Started again on its workdir, it goes on where it was.
+"""
+
+import dataclasses
+import functools
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+from absl import flags
+
+import lanas_jax.config
+import lanas_jax.search
+from common import run_dir
+from common.datasets import text
+from common.evaluators import perplexity, recurrent_supernet, recurrent_training
+from common.genotypes import conversion, json_text
+from common.training import checkpoints, language
+from common.training import language_config as configs
+from common.training import language_presets as presets
+from launch import algorithms, single, train_language
+from launch import flags as launch_flags
+
+BEST, SUPERNET = "best.json", "supernet"
+MEASURES = {"supernet": "topics_supernet", "training": "topics_search"}  # and their default settings
+BUDGET = 60
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit code."""
+    return launch_flags.run_main("search_recurrent", __doc__, define, run, argv)
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What a search is, beside its algorithm, for the record of the run."""
+
+    measure: str
+    corpus: str
+    vocabulary: str
+    score: str
+    training: configs.Config
+
+
+def define(values: flags.FlagValues) -> None:
+    """Defines the flags."""
+
+    def define(name, default, text, of=flags.DEFINE_string):
+        of(name, default, text, flag_values=values)
+
+    scores = "; ".join(f"{name}: {what}" for name, what in recurrent_supernet.SCORES.items())
+    define("algorithm", "nao", f"one of {', '.join(algorithms.ALGORITHMS)}")
+    define("measure", "supernet", f"how cells are measured: {', '.join(MEASURES)}")
+    define("score", "all", f"on shared weights, what of the validation text is looked at; {scores}")
+    train_language.define_corpus(values)
+    define("preset", None, f"of training, settings to start from: {', '.join(presets.PRESETS)}; by default topics_...")
+    define("budget", BUDGET, "cells to measure", flags.DEFINE_integer)
+    define("seed", 0, "decides everything random", flags.DEFINE_integer)
+    define("workdir", None, "folder of the run, to start or to go on with; by default a fresh one under runs/")
+    define("checkpoint_seconds", 300.0, "least seconds between checkpoints within an epoch", flags.DEFINE_float)
+    define("compilation_cache_dir", None, "where compiled programs are kept; empty: nowhere")
+    launch_flags.define_executor(values)
+    launch_flags.define_config(values, presets.PRESETS[MEASURES["supernet"]])
+
+
+def run(values: flags.FlagValues) -> None:
+    """Trains shared weights where they are needed, searches, and writes the files of the run."""
+    launch_flags.one_of("algorithm", values.algorithm, algorithms.ALGORITHMS)
+    launch_flags.one_of("measure", values.measure, MEASURES)
+    launch_flags.one_of("score", values.score, recurrent_supernet.SCORES)
+    preset = values.preset or MEASURES[values.measure]
+    launch_flags.one_of("preset", preset, presets.PRESETS)
+    launch_flags.check_search(values)
+    if values.measure == "supernet" and values.executor != "inline":
+        raise ValueError("shared weights are in this process; measure with --executor=inline")
+    single.prepare(values)
+    config = launch_flags.config_of(values, presets.PRESETS[preset])
+    settings = Settings(values.measure, values.corpus, values.vocabulary, values.score, config)
+    corpus = text.load(values.corpus, values.data_dir, vocabulary=values.vocabulary)
+    folder = run_dir.create(values.workdir, command="search_recurrent", benchmark=values.corpus)
+    print(f"workdir: {folder}", flush=True)
+    if values.measure == "supernet":
+        evaluator = _on_shared_weights(values, corpus, config, folder)
+    else:
+        evaluator = recurrent_training.evaluator(
+            values.corpus, data_dir=values.data_dir, vocabulary=values.vocabulary, config=config
+        )
+    result = single.search_with(
+        values,
+        evaluator,
+        folder=folder,
+        command="search_recurrent",
+        algorithm=values.algorithm,
+        config=settings,
+        make_searcher=_make_searcher(values.algorithm),
+    )
+    if result["best"] is not None:
+        _tell_best(folder, result["best"], len(corpus.vocabulary))
+
+
+def _make_searcher(algorithm):
+    """Returns space -> searcher. LaNAS finds candidates by a walk, as this space is too large to list."""
+    if algorithm not in lanas_jax.config.PRESETS:
+        return algorithms.ALGORITHMS[algorithm]
+    config = dataclasses.replace(lanas_jax.config.PRESETS[algorithm], sampler="walk")
+    return functools.partial(lanas_jax.search.searcher, config=config, name=algorithm)
+
+
+def _on_shared_weights(values, corpus, config, folder):
+    """Returns the evaluator on shared weights, trained or taken from where they were trained."""
+    learner = recurrent_supernet.learner(corpus, config)
+    about = {
+        "network": "recurrent_supernet",
+        "corpus": values.corpus,
+        "vocabulary_size": len(corpus.vocabulary),
+        "config": dataclasses.asdict(config),
+        "seed": values.seed,
+    }
+    with checkpoints.Checkpoints(folder / SUPERNET, about) as saved:
+        state = train_language.train(
+            learner,
+            corpus,
+            folder,
+            saved,
+            seed=values.seed,
+            save_seconds=values.checkpoint_seconds,
+            metrics=f"{SUPERNET}.jsonl",
+            is_best=False,
+            name="shared weights",
+        )
+    return recurrent_supernet.evaluator(corpus, learner, language.evaluated(state), score=values.score)
+
+
+def _tell_best(folder, best, vocabulary_size):
+    """Writes the best cell as a genotype, and says its perplexities."""
+    genotype = conversion.from_arch("nao_rnn", np.array(best["arch"], np.int32))
+    run_dir.write_text(folder / BEST, json_text.to_text(genotype))
+    told = {name: best[name] for name in ("fitness", "test") if best[name] is not None}
+    numbers = ", ".join(f"{name} {perplexity.perplexity(value, vocabulary_size):.2f}" for name, value in told.items())
+    print(f"perplexity: {numbers.replace('fitness', 'validation')}; the cell is in {folder / BEST}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,142 @@
+"""The commands for recurrent cells end to end, on a few lines of made-up text."""
+
+import contextlib
+import io
+import json
+import math
+import pathlib
+import tempfile
+
+import chex
+import numpy as np
+import pytest
+from absl.testing import parameterized
+
+from common import run_dir, spaces
+from common.genotypes import conversion, published
+from launch import search_recurrent, train, train_language
+
+SMALL = (
+    *("--width=4", "--batch_size=4", "--valid_batch_size=2", "--test_batch_size=2", "--corpus=text"),
+    *("--bptt=6", "--bptt_min=2", "--bptt_max=6", "--bptt_deviation=0", "--learning_rate=2", "--clip_norm=1"),
+    "--compilation_cache_dir=",
+)
+
+
+class CommandTest(chex.TestCase):
+    def setUp(self):
+        super().setUp()
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        for split, num in (("train", 24), ("valid", 10), ("test", 8)):
+            lines = [" ".join(f"w{(at + line) % 7}" for at in range(10)) for line in range(num)]
+            (self.folder / f"{split}.txt").write_text("\n".join(lines))
+
+    def run_command(self, main, workdir, *arguments, code=0):
+        output, errors = io.StringIO(), io.StringIO()
+        self.workdir = self.folder / workdir
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+            got = main([*SMALL, f"--data_dir={self.folder}", f"--workdir={self.workdir}", *arguments])
+        assert got == code, errors.getvalue()
+        return output.getvalue(), errors.getvalue()
+
+    def read(self, name):
+        return json.loads((self.workdir / name).read_text())
+
+    def lines(self, name):
+        return [json.loads(line) for line in (self.workdir / name).read_text().splitlines()]
+
+
+class TrainTest(CommandTest):
+    def test_files_and_a_second_start(self):
+        output, errors = self.run_command(train_language.main, "run", "--num_epochs=3", "--genotype=nao_ws_ptb")
+        result, lines = self.read(run_dir.RESULT), self.lines(run_dir.METRICS)
+        assert [line["epoch"] for line in lines] == [1, 2, 3]
+        best = result["best"]
+        assert best["valid_loss"] == pytest.approx(min(line["valid_loss"] for line in lines))
+        assert best["test_perplexity"] == pytest.approx(math.exp(best["test_loss"]))
+        assert lines[best["epoch"] - 1]["valid_perplexity"] == pytest.approx(best["valid_perplexity"], rel=1e-6)
+        assert result["parameters"] == 8 * 4 + 8 + 8 * 8 + 11 * 4 * 8
+        assert result["unigram_perplexity"]["valid"] == pytest.approx(8, abs=0.2)
+        assert "nao_ws_ptb on text" in output
+        assert "epochs: 3/3 epochs, validation perplexity" in errors
+        assert self.read(run_dir.CONFIG)["config"]["chunks"]["bptt"] == 6
+        self.run_command(train_language.main, "run", "--num_epochs=3", "--genotype=nao_ws_ptb")
+        assert self.read(run_dir.RESULT) == result
+        assert self.lines(run_dir.METRICS) == lines
+        _, errors = self.run_command(
+            train_language.main, "run", "--num_epochs=3", "--genotype=nao_ws_ptb", "--seed=1", code=1
+        )
+        assert "seed was 0 and is now 1" in errors
+
+    @parameterized.parameters(
+        ("--genotype=naonet_a", "naonet_a is no recurrent cell; train it with launch.train"),
+        ("--genotype=nao_pbt", "did you mean nao_ptb"),
+        ("--preset=big", "unknown --preset=big"),
+        ("--corpus=pbt", "unknown corpus 'pbt'"),
+        ("--batch_size=200", "batch_size = 200 leaves less than 2 of 264 words"),
+        ("--dropout_hidden=1", "dropout_hidden must be at least 0 and below 1"),
+        ("--seed=-1", "--seed must be from 0"),
+    )
+    def test_refused(self, flag, message):
+        _, errors = self.run_command(train_language.main, "run", flag, code=1)
+        assert message in errors
+        assert len(errors.splitlines()) == 1
+
+    def test_what_it_is_asked_for(self):
+        (self.folder / "a.cfg").write_text("# a cell\n--genotype=nao_ptb\n")
+        for argv, expected in (
+            (["--genotype=nao_ptb"], True),
+            (["--genotype", "nao_ws_ptb", "--seed=1"], True),
+            (["-genotype=naonet_a", f"--flagfile={self.folder / 'a.cfg'}"], True),
+            ([f"--flagfile={self.folder / 'a.cfg'}", "--genotype=naonet_a"], False),
+            (["--genotypes=nao_ptb"], False),
+            (["--genotype=unknown"], False),
+            (["--flagfile=/nowhere.cfg"], False),
+            ([], False),
+        ):
+            assert train_language.is_asked_for(argv) is expected, argv
+
+    def test_launch_train_hands_over(self):
+        _, errors = self.run_command(train.main, "run", "--genotype=nao_ptb", "--preset=digits", code=1)
+        assert "unknown --preset=digits; choose one of nao_ptb" in errors
+
+
+class SearchTest(CommandTest):
+    @pytest.mark.slow
+    def test_on_shared_weights(self):
+        flags = ("--num_epochs=2", "--budget=6", "--algorithm=random", "--score=piece")
+        output, _ = self.run_command(search_recurrent.main, "run", *flags)
+        result, lines = self.read(run_dir.RESULT), self.lines("supernet.jsonl")
+        assert [line["epoch"] for line in lines] == [1, 2]
+        assert (result["benchmark"], result["dataset"], result["queries"]) == ("recurrent_supernet", "text", 6)
+        history, _ = run_dir.read_history(self.workdir / run_dir.HISTORY)
+        assert len(np.unique(history.archs, axis=0)) == 6
+        genotype = published.get(str(self.workdir / "best.json"))
+        assert conversion.to_arch(genotype, "nao_rnn").tolist() == result["best"]["arch"]
+        assert 0 <= result["best"]["test"] < 1
+        assert "perplexity: validation " in output
+        self.run_command(search_recurrent.main, "run", *flags)
+        assert self.read(run_dir.RESULT)["best"] == result["best"]
+        assert self.lines("supernet.jsonl") == lines
+
+    @pytest.mark.slow
+    def test_by_training_each_alone(self):
+        self.run_command(
+            search_recurrent.main, "run", "--measure=training", "--num_epochs=1", "--budget=3", "--algorithm=random"
+        )
+        history, _ = run_dir.read_history(self.workdir / run_dir.HISTORY)
+        assert np.all(history.cost > 0)
+        assert bool(spaces.get("nao_rnn").is_valid(history.archs).all())
+
+    @parameterized.parameters(
+        ("--measure=both", "unknown --measure=both"),
+        ("--score=none", "unknown --score=none"),
+        ("--algorithm=none", "unknown --algorithm=none"),
+        ("--executor=process", "measure with --executor=inline"),
+        ("--budget=0", "--budget must be at least 1"),
+    )
+    def test_refused(self, flag, message):
+        _, errors = self.run_command(search_recurrent.main, "run", flag, code=1)
+        assert message in errors
