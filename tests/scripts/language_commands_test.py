@@ -16,6 +16,7 @@ from common import run_dir, spaces
 from common.genotypes import conversion, published
 from launch import search_recurrent, train, train_language
 
+ROOT = pathlib.Path(__file__).parents[2]
 SMALL = (
     *("--width=4", "--batch_size=4", "--valid_batch_size=2", "--test_batch_size=2", "--corpus=text"),
     *("--bptt=6", "--bptt_min=2", "--bptt_max=6", "--bptt_deviation=0", "--learning_rate=2", "--clip_norm=1"),
@@ -140,3 +141,23 @@ class SearchTest(CommandTest):
     def test_refused(self, flag, message):
         _, errors = self.run_command(search_recurrent.main, "run", flag, code=1)
         assert message in errors
+
+
+class FlagfileTest(parameterized.TestCase):
+    """A flagfile is what its first lines say: a command that its flags suit."""
+
+    @parameterized.parameters(
+        ("train_language_nao_ptb", train_language.main),
+        ("train_language_nao_wikitext2", train_language.main),
+        ("train_language_ptb_small", train_language.main),
+        ("search_recurrent_nao_ws", search_recurrent.main),
+    )
+    def test_flagfiles(self, name, main):
+        path = ROOT / "launch" / "flagfiles" / f"{name}.cfg"
+        command = main.__module__
+        assert f"#   python -m {command} --flagfile=launch/flagfiles/{name}.cfg --data_dir=FOLDER" in path.read_text()
+        errors = io.StringIO()
+        with contextlib.redirect_stderr(errors):
+            code = main([f"--flagfile={path}", "--corpus=nowhere", "--compilation_cache_dir="])
+        assert code == 1
+        assert "unknown corpus 'nowhere'" in errors.getvalue()

@@ -415,9 +415,11 @@ class FlagfileTest(parameterized.TestCase):
             lines = path.read_text().splitlines()
             commands = [line for line in lines if line.startswith("#") and f"flagfiles/{path.name}" in line]
             assert len(commands) == 1, path
-            main = {"lanas": lanas.main, "nao": nao.main, "baselines": baselines.main}[
-                commands[0].split("launch.")[1].split()[0]
-            ]
+            name = commands[0].split("launch.")[1].split()[0]
+            main = {"lanas": lanas.main, "nao": nao.main, "baselines": baselines.main}.get(name)
+            if main is None:  # of a command without a benchmark, which has tests of its own
+                assert name in ("train", "train_language", "search_recurrent"), path
+                continue
             errors = io.StringIO()
             with contextlib.redirect_stderr(errors):
                 code = main([f"--flagfile={path}", "--benchmark=nowhere", "--compilation_cache_dir="])
