@@ -12,7 +12,7 @@ from absl import flags
 
 from common import baselines
 from launch import flags as launch_flags
-from launch import single
+from launch import proxy, single
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,6 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def define(values: flags.FlagValues) -> None:
     """Defines the flags."""
     single.define(values)
+    proxy.define(values)
     names = ", ".join(baselines.BASELINES)
     flags.DEFINE_string("algorithm", "random", f"one of {names}", flag_values=values)
     for name, config in baselines.CONFIGS.items():

@@ -1,9 +1,11 @@
 """One search with LaNAS (arXiv:1906.06832) on a benchmark.
 
 python -m launch.lanas
+python -m launch.lanas --evaluator=training --space=lanas_cell --budget=6
 python -m launch.lanas --benchmark=nasbench201 --data_dir=data --budget=300 --preset=lanas_paper
 """
 
+import dataclasses
 import functools
 import sys
 from collections.abc import Sequence
@@ -13,7 +15,7 @@ from absl import flags
 import lanas_jax.config
 import lanas_jax.search
 from launch import flags as launch_flags
-from launch import single
+from launch import proxy, single
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def define(values: flags.FlagValues) -> None:
     """Defines the flags."""
     single.define(values)
+    proxy.define(values)
     presets = ", ".join(lanas_jax.config.PRESETS)
     flags.DEFINE_string("preset", "lanas", f"settings to start from: {presets}", flag_values=values)
     launch_flags.define_config(values, lanas_jax.config.Config())
@@ -33,6 +36,8 @@ def run(values: flags.FlagValues) -> None:
     """Searches."""
     launch_flags.one_of("preset", values.preset, lanas_jax.config.PRESETS)
     config = launch_flags.config_of(values, lanas_jax.config.PRESETS[values.preset])
+    if proxy.is_asked_for(values) and values["sampler"].using_default_value:
+        config = dataclasses.replace(config, sampler="walk")  # spaces of networks are too large to be listed
     lanas_jax.config.validate(config)
     make_searcher = functools.partial(lanas_jax.search.searcher, config=config, name=values.preset)
     single.run(values, command="lanas", algorithm=values.preset, config=config, make_searcher=make_searcher)

@@ -13,7 +13,7 @@ from absl import flags
 import nao_jax.presets
 import nao_jax.search
 from launch import flags as launch_flags
-from launch import single
+from launch import proxy, single
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,6 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def define(values: flags.FlagValues) -> None:
     """Defines the flags."""
     single.define(values)
+    proxy.define(values)
     presets = ", ".join(nao_jax.presets.PRESETS)
     flags.DEFINE_string("preset", "nao", f"settings to start from: {presets}", flag_values=values)
     launch_flags.define_config(values, nao_jax.presets.Config())

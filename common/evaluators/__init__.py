@@ -1,12 +1,22 @@
 """Sources of fitness by name. A new one is one file and one line in `EVALUATORS`."""
 
 from collections.abc import Callable
+from typing import Any
 
 from common import types
 from common.evaluators import benchmark, synthetic, tabular
+
+
+def _training(*args: Any, **settings: Any) -> types.Evaluator:
+    """See `training.evaluator`."""
+    from common.evaluators import training  # flax, which takes a second to import
+
+    return training.evaluator(*args, **settings)
+
 
 EVALUATORS: dict[str, Callable[..., types.Evaluator]] = {
     "benchmark": benchmark.evaluator,
     "synthetic": synthetic.evaluator,
     "tabular": tabular.evaluator,
+    "training": _training,
 }

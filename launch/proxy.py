@@ -1,0 +1,71 @@
+"""The flags of searches that train each architecture for its fitness, and the evaluator that they name."""
+
+import dataclasses
+import pathlib
+import types as python_types
+import typing
+
+from absl import flags
+
+from common import types
+from common.evaluators import training_config
+from launch import flags as launch_flags
+
+EVALUATORS = ("benchmark", "training")
+_PREFIX = "proxy_"
+_DEFINE = {str: flags.DEFINE_string, int: flags.DEFINE_integer, float: flags.DEFINE_float}
+
+
+def define(values: flags.FlagValues) -> None:
+    """Defines the flags."""
+    text = "where fitness comes from: benchmark (--benchmark), or training (--space, --dataset and --proxy_...)"
+    flags.DEFINE_string("evaluator", "benchmark", text, flag_values=values)
+    text = "of evaluator training: the space that is searched, such as nao_small or lanas_cell"
+    flags.DEFINE_string("space", None, text, flag_values=values)
+    hints = typing.get_type_hints(training_config.Config, include_extras=True)
+    for field in dataclasses.fields(training_config.Config):
+        kind, text = typing.get_args(hints[field.name])[:2]
+        if isinstance(kind, python_types.UnionType):
+            kind = next(option for option in typing.get_args(kind) if option is not type(None))
+        _DEFINE[kind](_PREFIX + field.name, field.default, f"of evaluator training: {text}", flag_values=values)
+
+
+def is_asked_for(values: flags.FlagValues) -> bool:
+    """Returns whether architectures are to be trained.
+
+    Raises:
+      ValueError: there is no such source of fitness, or flags are given that are not of it.
+    """
+    if "evaluator" not in values:
+        return False
+    launch_flags.one_of("evaluator", values.evaluator, EVALUATORS)
+    is_training = values.evaluator == "training"
+    others = (
+        [flag for flag in values if flag == "space" or flag.startswith(_PREFIX)] if not is_training else ["benchmark"]
+    )
+    for flag in others:
+        if not values[flag].using_default_value:
+            raise ValueError(f"--{flag} is not of --evaluator={values.evaluator}; leave it out")
+    return is_training
+
+
+def evaluator(values: flags.FlagValues) -> types.Evaluator:
+    """Returns the evaluator that trains.
+
+    Raises:
+      ValueError: a flag makes no sense, or the dataset cannot be loaded.
+    """
+    from common.evaluators import training  # flax, which takes a second to import
+
+    if not values.space:
+        raise ValueError(f"--evaluator=training needs --space, one of {', '.join(training.NETWORKS)}")
+    settings = {field.name: values[_PREFIX + field.name].value for field in dataclasses.fields(training_config.Config)}
+    dataset = values.dataset or "digits"
+    return training.evaluator(
+        values.space, dataset=dataset, data_dir=values.data_dir, protocol=values.protocol, **settings
+    )
+
+
+def name(values: flags.FlagValues) -> str:
+    """Returns what a run is called after: the benchmark, or the dataset that is trained on."""
+    return pathlib.Path(values.dataset or "digits").stem if is_asked_for(values) else values.benchmark
