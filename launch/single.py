@@ -19,7 +19,7 @@ from absl import flags
 from common import executors, measurements, run_dir, search, types
 from common import journal as journal_lib
 from common.executors import config as executor_config
-from launch import compilation, problem, progress
+from launch import compilation, problem, progress, proxy
 from launch import flags as launch_flags
 
 BUDGET = 100
@@ -110,7 +110,7 @@ def search_with(
         settings = launch_flags.config_of(values, executor_config.Config())
         executor = stack.enter_context(executors.EXECUTORS[values.executor](evaluator, settings))
         if folder is None:
-            folder = run_dir.create(values.workdir, command=algorithm, benchmark=values.benchmark)
+            folder = run_dir.create(values.workdir, command=algorithm, benchmark=proxy.name(values))
             print(f"workdir: {folder}", flush=True)
         journal = stack.enter_context(journal_lib.open_journal(folder / run_dir.JOURNAL, header))
         journal.agree_on_earlier(earlier)
