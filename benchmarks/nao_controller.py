@@ -3,9 +3,10 @@
 The networks and settings are those of NAO on NAS-Bench-101 in SemiNAS's experiments, the architectures are
 made up. The reference is the same written plainly in PyTorch: `torch.nn.LSTM`, the same losses, dropout,
 clipping, Adam and weight decay. A test gives both the same parameters and compares what they compute.
-The two take turns. Several seeds at once are one program (`jax.vmap`), their time is given per seed.
+The two take turns. Several seeds at once are one program, which shares them among the processor's cores as a
+study does (`common.search.search_seeds`); their time is given per seed.
 
-    python -m benchmarks.nao_controller --num_seeds=1 --num_seeds=8
+    python -m benchmarks.nao_controller
 """
 
 import dataclasses
@@ -54,11 +55,16 @@ class Times(NamedTuple):
 
 
 def _define_flags():
-    flags.DEFINE_multi_integer("num_seeds", [1, 8], "seeds trained at once; repeat for several", lower_bound=1)
+    flags.DEFINE_multi_integer("num_seeds", [1, 8, 32], "seeds trained at once; repeat for several", lower_bound=1)
     flags.DEFINE_integer("num_archs", 1100, "architectures of an epoch", lower_bound=1)
     flags.DEFINE_integer("batch_size", 100, "architectures of a minibatch, and of an ascent step", lower_bound=1)
     flags.DEFINE_integer("repeats", 15, "repetitions of each side, in turns", lower_bound=1)
-    flags.DEFINE_integer("num_threads", os.cpu_count(), "threads of the reference", lower_bound=1)
+    flags.DEFINE_integer(
+        "num_threads",
+        os.cpu_count(),
+        "of the reference, and cores that our seeds share",
+        lower_bound=1,
+    )
     flags.DEFINE_enum("clock", "wall", list(CLOCKS), "'processor' sums over threads, and suits a busy machine")
 
 
@@ -67,6 +73,7 @@ def main(argv: Sequence[str]) -> None:
     del argv
     args = flags.FLAGS
     torch.set_num_threads(args.num_threads)
+    jax.config.update("jax_num_cpu_devices", args.num_threads)
     print(
         f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}; jax {jax.__version__}, {jax.default_backend()}; ",
         end="",
@@ -111,8 +118,8 @@ def measure_epoch(
     config = dataclasses.replace(CONFIG, batch_size=batch_size)
     model, params, keys = make_model(), *first(num_seeds)
     state = jax.vmap(training.optimizer(config).init)(params)
-    data = jax.tree.map(lambda array: jnp.broadcast_to(array, (num_seeds, *array.shape)), examples(problem))
-    epoch = jax.vmap(functools.partial(train_epoch, model, config=config))
+    data = examples(problem)
+    epoch = side_by_side(functools.partial(train_epoch, model, config=config), num_seeds, num_shared=1)
     compiled, compile_seconds = _compile(epoch, params, state, keys, data)
     reference = nao_torch.Model(CONFIG.model, VOCABULARY_SIZE)
     optimizer = torch.optim.Adam(reference.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
@@ -133,7 +140,7 @@ def measure_ascent(
     """Times one step of the climb of a batch of architectures, from encoding to decoding."""
     model, params, _ = make_model(), *first(num_seeds)
     tokens, legal = problem.tokens[:batch_size], legal_tokens()
-    climb = jax.vmap(functools.partial(encode_and_climb, model), in_axes=(0, None, None))
+    climb = side_by_side(functools.partial(encode_and_climb, model), num_seeds, num_shared=2)
     compiled, compile_seconds = _compile(climb, params, tokens, legal)
     reference = nao_torch.Model(CONFIG.model, VOCABULARY_SIZE).eval()
     torch_tokens, torch_legal = torch.from_numpy(tokens).long(), torch.from_numpy(legal)
@@ -145,6 +152,26 @@ def measure_ascent(
         clock=clock,
         compile_seconds=compile_seconds,
     )
+
+
+def side_by_side(function: Callable, num_seeds: int, *, num_shared: int) -> Callable:
+    """Returns `function` for several seeds, shared among as many devices as divide their number.
+
+    Its last `num_shared` arguments are those of all seeds, the others have a leading axis of seeds.
+    """
+    devices = jax.local_devices()
+    while num_seeds % len(devices):
+        devices.pop()
+    mesh = jax.make_mesh((len(devices),), ("seeds",), (jax.sharding.AxisType.Auto,), devices=devices)
+    by_seed, whole = jax.sharding.PartitionSpec("seeds"), jax.sharding.PartitionSpec()
+
+    def run(*args):
+        own = len(args) - num_shared
+        part = jax.vmap(function, in_axes=(0,) * own + (None,) * num_shared)
+        specs = (by_seed,) * own + (whole,) * num_shared
+        return jax.shard_map(part, mesh=mesh, in_specs=specs, out_specs=by_seed, check_vma=False)(*args)
+
+    return run
 
 
 def make_model() -> models.Model:
