@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
+from common.datasets import streams
 from common.training import presets
 from launch import flags as launch_flags
 from launch import train_language, training
@@ -49,6 +50,8 @@ def define(values: flags.FlagValues) -> None:
     define("dataset", "digits", "digits, mnist, or an npz file of images and labels")
     define("data_dir", os.environ.get("NAS_DATA_DIR"), "folder of the datasets; else $NAS_DATA_DIR")
     define("preset", "digits", f"settings to start from: {', '.join(presets.PRESETS)}")
+    define("stream", None, f"read the images while training goes on, changed as for: {', '.join(streams.PRESETS)}")
+    define("image_size", 0, "side of the images of a stream; 0: as in --stream", flags.DEFINE_integer)
     define("seed", 0, "decides everything random", flags.DEFINE_integer)
     define("held_out", 0, "training images to hold out; the best checkpoint is the best on them", flags.DEFINE_integer)
     define("workdir", None, "folder of the run, to start or to go on with; by default a fresh one under runs/")

@@ -26,7 +26,7 @@ from common.training import augmentation as augmentations
 from common.training import checkpoints, export, loop, models, sharding
 from common.training import config as configs
 from common.training import state as states
-from launch import compilation, training_log, training_run
+from launch import compilation, training_log, training_run, training_stream
 
 CHECKPOINTS = ("latest", "best")
 _CHECKPOINTS, _LOCK = "checkpoints", "lock"
@@ -54,7 +54,12 @@ def train(
     """
     sharding.connect(values.coordinator, num_processes=values.num_processes, process_id=values.process_id)
     compilation.enable_cache(values.compilation_cache_dir)
-    num_classes = images.load(values.dataset, values.data_dir).num_classes
+    about = {"dataset": values.dataset, "held_out": values.held_out, "seed": values.seed}
+    if values.stream:
+        about["stream"] = dataclasses.asdict(training_stream.config(values.stream, image_size=values.image_size))
+        num_classes = training_run.open_stream(about, values.data_dir)[0].num_classes
+    else:
+        num_classes = images.load(values.dataset, values.data_dir).num_classes
     for name in given:
         if not hasattr(network, name):
             raise ValueError(f"--{name} is not a setting of the networks of --preset={values.preset}; leave it out")
@@ -63,9 +68,7 @@ def train(
         **models.to_dict(models.network(published.get(values.genotype), settings)),
         "training": dataclasses.asdict(config),
         "augmentation": dataclasses.asdict(augmentation),
-        "dataset": values.dataset,
-        "held_out": values.held_out,
-        "seed": values.seed,
+        **about,
     }
     run = training_run.build(json.loads(json.dumps(about)), values.data_dir)
     split = _split(values, run)
@@ -123,16 +126,19 @@ def _train(values, run, state, saved, *, split, log):
     if int(state.step) == run.num_steps:
         return
     state, keys = _placed((state, run.keys), split)
-    data = {name: _placed(_data(run.parts[name]), split) for name in ("train", run.watched)}
-    score = loop.evaluator(run.steps, batch_size=values.evaluation_batch_size, sharding=split)
-    chunks = loop.train(run.steps, state, keys, data["train"], run.config, most=values.steps_per_chunk, sharding=split)
+    score = _scorer(values, run, [run.watched], split)
+    if run.stream:
+        chunks = training_stream.train(run, state, keys, most=values.steps_per_chunk, sharding=split)
+    else:
+        data = _placed(_data(run.parts["train"]), split)
+        chunks = loop.train(run.steps, state, keys, data, run.config, most=values.steps_per_chunk, sharding=split)
     last_saved = time.monotonic()
     try:
         for current, chunk in chunks:
             epoch, within = divmod(chunk.step, run.steps_per_epoch)
             scores = None
             if chunk.step == run.num_steps or (not within and epoch % values.evaluate_every == 0):
-                scores = score(states.averaged(current), data[run.watched])
+                scores = score(states.averaged(current))[run.watched]
             if log is not None:
                 log.add(chunk, epoch=chunk.step / run.steps_per_epoch, part=run.watched, scores=scores)
             if scores or time.monotonic() - last_saved >= values.checkpoint_seconds:
@@ -159,14 +165,19 @@ def _scored(values, run, saved, which, *, split=None):
     state = saved.latest(template) if which == "latest" else saved.best(template)
     if state is None:
         raise ValueError("there is no checkpoint yet")
-    score = loop.evaluator(run.steps, batch_size=values.evaluation_batch_size, sharding=split)
+    parts = [part for part in ("validation", "test") if part in run.parts] or ["test"]
     variables = states.averaged(state)
-    scores = {
-        part: score(variables, _placed(_data(run.parts[part]), split))
-        for part in ("validation", "test")
-        if part in run.parts
-    }
-    return _Scored(int(state.step), variables, scores)
+    return _Scored(int(state.step), variables, _scorer(values, run, parts, split)(variables))
+
+
+def _scorer(values, run, parts, split):
+    """Returns variables -> the scores of each of the parts."""
+    if run.stream:
+        streamed = training_stream.evaluator(run, batch_size=values.evaluation_batch_size)
+        return lambda variables: {"test": streamed(variables)}
+    score = loop.evaluator(run.steps, batch_size=values.evaluation_batch_size, sharding=split)
+    data = {part: _placed(_data(run.parts[part]), split) for part in parts}
+    return lambda variables: {part: score(variables, data[part]) for part in parts}
 
 
 def _result(values, run, saved, *, split):
@@ -214,7 +225,7 @@ def _split(values, run):
     mesh = sharding.mesh(devices[: values.num_devices or len(devices)])
     sharding.check_batch(run.config.batch_size, mesh)
     sharding.check_batch(values.evaluation_batch_size, mesh, name="evaluation_batch_size")
-    if run.config.last_batch == "keep":
+    if run.config.last_batch == "keep" and not run.stream:
         sharding.check_batch(len(run.parts["train"].labels) % run.config.batch_size, mesh, name="the last batch")
     return sharding.batches(mesh)
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from common.datasets import images
+from common.datasets import images, streams
 from common.training import augmentation as augmentations
 from common.training import config as configs
 from common.training import export, models
@@ -28,6 +28,7 @@ class Run(NamedTuple):
       images: what it takes.
       parts: "train", "test" and, where images are held out, "validation" -> the images, in memory.
       keys: of its randomness.
+      stream: what is read instead where images do not fit into memory, and what becomes of them; else None.
     """
 
     about: Mapping[str, Any]
@@ -37,6 +38,12 @@ class Run(NamedTuple):
     images: export.Images
     parts: dict[str, images.Split]
     keys: states.Keys
+    stream: tuple[streams.Source, streams.Config] | None = None
+
+    @property
+    def num_images(self) -> int:
+        """Images of the training set."""
+        return len(self.stream[0].train) if self.stream else len(self.parts["train"].labels)
 
     @property
     def watched(self) -> str:
@@ -46,7 +53,7 @@ class Run(NamedTuple):
     @property
     def steps_per_epoch(self) -> int:
         """Steps of an epoch."""
-        return configs.steps_per_epoch(self.config, len(self.parts["train"].labels))
+        return configs.steps_per_epoch(self.config, self.num_images)
 
     @property
     def num_steps(self) -> int:
@@ -68,11 +75,20 @@ def build(about: Mapping[str, Any], data_dir: str | None) -> Run:
     Raises:
       ValueError: it cannot be: unknown settings, no such dataset, images too small for the network and the like.
     """
-    dataset = images.load(about["dataset"], data_dir)
-    parts = {"train": dataset.train, "test": dataset.test}
-    if about["held_out"]:
-        # The same images whatever the seed, so that runs can be compared.
-        parts["train"], parts["validation"] = images.hold_out(dataset.train, about["held_out"], key=jax.random.key(0))
+    stream, parts = None, {}
+    if "stream" in about:
+        if about["held_out"]:
+            raise ValueError("no images can be held out of a stream; leave --held_out out")
+        dataset, changes = open_stream(about, data_dir)
+        stream, shape, num_images = (dataset, changes), (changes.image_size, changes.image_size, 3), len(dataset.train)
+    else:
+        dataset = images.load(about["dataset"], data_dir)
+        parts = {"train": dataset.train, "test": dataset.test}
+        if about["held_out"]:  # the same images whatever the seed, so that runs can be compared
+            parts["train"], parts["validation"] = images.hold_out(
+                dataset.train, about["held_out"], key=jax.random.key(0)
+            )
+        shape, num_images = dataset.train.images.shape[1:], len(parts["train"].labels)
     config = models.from_fields(configs.Config, about["training"])
     augmentation = models.from_fields(augmentations.Config, about["augmentation"])
     network = models.from_dict(about)
@@ -81,9 +97,14 @@ def build(about: Mapping[str, Any], data_dir: str | None) -> Run:
         config,
         models.inputs(augmentation, mean=dataset.mean, std=dataset.std),
         num_classes=dataset.num_classes,
-        num_images=len(parts["train"].labels),
+        num_images=num_images,
     )
-    taken = export.Images(dataset.train.images.shape[1:], dataset.mean, dataset.std, augmentation.normalization)
-    made = Run(about, network, config, steps, taken, parts, states.keys(jax.random.key(about["seed"])))
+    taken = export.Images(shape, dataset.mean, dataset.std, augmentation.normalization)
+    made = Run(about, network, config, steps, taken, parts, states.keys(jax.random.key(about["seed"])), stream)
     made.template()  # refuses what does not fit together
     return made
+
+
+def open_stream(about: Mapping[str, Any], data_dir: str | None) -> tuple[streams.Source, streams.Config]:
+    """Returns what a run streams, and what becomes of the images."""
+    return streams.open_source(data_dir, about["dataset"]), models.from_fields(streams.Config, about["stream"])

@@ -1,0 +1,86 @@
+"""launch.train on images that stream: a small folder in ImageNet's layout, gone on with in mid-epoch."""
+
+import contextlib
+import io
+import json
+import pathlib
+import tempfile
+
+import numpy as np
+import PIL.Image
+import safetensors.numpy
+from absl.testing import parameterized
+
+from common.genotypes import genotype, json_text
+from launch import prepare_data, train, training_stream
+
+_CELL = genotype.Cell(nodes=((genotype.Branch("identity", 0), genotype.Branch("identity", 1)),), output=(2,))
+_NUM_IMAGES, _NUM_CLASSES = 10, 2
+
+
+class StreamedTrainingTest(parameterized.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.folder = pathlib.Path(cls.enterClassContext(tempfile.TemporaryDirectory()))
+        rng = np.random.default_rng(0)
+        for split in ("train", "val"):
+            for number in range(_NUM_IMAGES):
+                folder = cls.folder / "raw" / split / f"n{number % _NUM_CLASSES}"
+                folder.mkdir(parents=True, exist_ok=True)
+                pixels = rng.integers(0, 256, (24, 20, 3), dtype=np.uint8)
+                PIL.Image.fromarray(pixels).save(folder / f"{number}.JPEG")
+        prepare_data.prepare(dataset="imagenet", source=str(cls.folder / "raw"), data_dir=str(cls.folder / "data"))
+        cell = genotype.CellGenotype(normal=_CELL, reduction=_CELL)
+        (cls.folder / "tiny.json").write_text(json_text.to_text(cell))
+
+    def run_main(self, *flags):
+        """Returns (exit code, standard error)."""
+        errors = io.StringIO()
+        always = ("--dataset=imagenet", "--stream=naonet", "--image_size=16", "--width=4", "--num_cells=3")
+        always += ("--batch_size=4", "--num_epochs=3", "--compilation_cache_dir=")
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(errors):
+            code = train.main(
+                [*always, f"--data_dir={self.folder / 'data'}", f"--genotype={self.folder / 'tiny.json'}", *flags]
+            )
+        return code, errors.getvalue()
+
+    def test_a_run_goes_on_to_the_same_weights(self):
+        arrays = []
+        for name in ("whole", "stopped"):
+            flags = (f"--workdir={self.folder / name}", "--steps_per_chunk=1", "--checkpoint_seconds=0")
+            if name == "stopped":
+                self._stopped(*flags)
+            file = self.folder / f"{name}.safetensors"
+            code, errors = self.run_main(*flags, f"--export={file}")
+            assert code == 0, errors
+            arrays.append(safetensors.numpy.load_file(file))
+        for name, array in arrays[0].items():
+            np.testing.assert_array_equal(arrays[1][name], array, err_msg=name)
+        result = json.loads((self.folder / "stopped" / "result.json").read_text())
+        assert result["latest"]["step"] == 6  # 10 images are 2 whole batches of 4
+        assert set(result["latest"]["test"]) == {"loss", "top1", "top5"}
+
+    def _stopped(self, *flags):
+        """Trains three of six steps."""
+        original = training_stream.train
+
+        def some(*arguments, **settings):
+            for number, (state, chunk) in enumerate(original(*arguments, **settings)):
+                if number == 3:
+                    raise KeyboardInterrupt
+                yield state, chunk
+
+        training_stream.train = some
+        self.addCleanup(setattr, training_stream, "train", original)
+        code, _ = self.run_main(*flags)
+        training_stream.train = original
+        assert code == 130
+
+    def test_refused(self):
+        code, errors = self.run_main("--held_out=2", f"--workdir={self.folder / 'no'}")
+        assert code == 1
+        assert "no images can be held out of a stream" in errors
+        code, errors = self.run_main("--stream=other")
+        assert code == 1
+        assert "unknown --stream=other; choose one of naonet, seminasnet" in errors
