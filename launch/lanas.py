@@ -1,7 +1,7 @@
 """One search with LaNAS (arXiv:1906.06832) on a benchmark.
 
 python -m launch.lanas
-python -m launch.lanas --evaluator=training --space=lanas_cell --budget=6
+python -m launch.lanas --evaluator=training --space=lanas_cell --budget=6 --height=2 --num_initial=4
 python -m launch.lanas --benchmark=nasbench201 --data_dir=data --budget=300 --preset=lanas_paper
 """
 

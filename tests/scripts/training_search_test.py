@@ -31,7 +31,7 @@ class TrainingSearchTest(parameterized.TestCase):
     @pytest.mark.slow
     def test_a_search_that_goes_on(self):
         workdir = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()), "run")
-        flags = (*TINY, "--num_initial=2", f"--workdir={workdir}")
+        flags = (*TINY, "--num_initial=2", "--height=2", f"--workdir={workdir}")
         code, _, errors = self.run_main(lanas.main, *flags, "--budget=2")
         assert code == 0, errors
         journal = (workdir / "journal.jsonl").read_text().splitlines()
