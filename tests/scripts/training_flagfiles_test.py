@@ -16,6 +16,7 @@ from launch import flags as launch_flags
 from launch import train
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "training.md"
 PATHS = sorted(
     path
     for path in (ROOT / "launch" / "flagfiles").glob("train_*.cfg")
@@ -67,6 +68,11 @@ class FlagfilesTest(parameterized.TestCase):
         claimed = [claim.params for claim in published.PUBLISHED[parsed(path).genotype].claims]
         if name not in OTHERS:
             assert counts(path)[0] in claimed or round(counts(path)[0], -3) in claimed
+
+    def test_the_page_has_the_same_counts(self):
+        rows = re.findall(r"^\| `(train_\w+)` \| [^|]+ \| ([\d,]+) \| ([\d,]+) \|", PAGE.read_text(), re.MULTILINE)
+        found = {name: tuple(int(number.replace(",", "")) for number in numbers) for name, *numbers in rows}
+        assert found == {path.stem: counts(path) for path in PATHS}
 
     @parameterized.parameters(*PATHS)
     @pytest.mark.slow
