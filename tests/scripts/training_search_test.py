@@ -40,7 +40,8 @@ class TrainingSearchTest(parameterized.TestCase):
         assert (workdir / "journal.jsonl").read_text().splitlines()[: len(journal)] == journal
         result = json.loads((workdir / "result.json").read_text())
         assert result["queries"] == 3
-        assert result["benchmark"] == "training/digits/preset=short,width=2,num_epochs=1,num_images=64"
+        config = json.loads((workdir / "config.json").read_text())
+        assert config["benchmark"] == "training/digits/preset=short,width=2,num_epochs=1,num_images=64"
         code, _, errors = self.run_main(lanas.main, *flags, "--budget=3", "--proxy_width=3")
         assert code == 1
         assert "another search" in errors
