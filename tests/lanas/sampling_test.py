@@ -5,6 +5,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from absl.testing import parameterized
 
 from common import spaces
@@ -108,6 +109,7 @@ class SampleLeafTest(parameterized.TestCase):
         assert 64 <= candidates.tried <= 4 * 64
         assert len(accepted) <= candidates.accepted <= candidates.tried
 
+    @pytest.mark.slow
     def test_acceptance_rate_of_reject_is_the_share_of_the_region(self):
         space = SPACES["nasbench201"]
         candidates, tree, _ = _sample("nasbench201", "reject", num_candidates=4096)

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from absl.testing import parameterized
 
-from common import baselines, fresh, spaces, types
+from common import baselines, fresh, host_loop, spaces, types
 from common import history as histories
 from common import search as drivers
 from common.evaluators import synthetic
+from common.executors import measuring
 from common.spaces import factory
 from nao_jax import config as configs
 from nao_jax import decoding, diagnostics, learning, presets, search
@@ -80,7 +81,7 @@ def setting():
 def rounds(seed=0):
     """[(state after proposing, history with the results)] of a search of six rounds."""
     searcher, told = made(), []
-    with mock.patch.object(drivers, "_diagnose", lambda diagnose, state, history: {"state": state}):
+    with mock.patch.object(host_loop, "diagnose", lambda diagnose, state, history: {"state": state}):
         drivers.run_search(
             jax.random.key(seed),
             searcher,
@@ -107,7 +108,7 @@ def filled(kind, num_rows=12):
 
 
 def started(seed, history):
-    return drivers._init(drivers._on_device(made().init), jax.random.key(seed), history)
+    return host_loop.init(measuring.on_device(made().init), jax.random.key(seed), history)
 
 
 def proposed(history, seed=0):
@@ -297,7 +298,7 @@ class LearnTest(chex.TestCase):
 
 class DiagnosticsTest(chex.TestCase):
     def test_names_and_when_they_are_told(self):
-        told = [jax.device_get(drivers._diagnose(made().diagnostics, *each)) for each in rounds()]
+        told = [jax.device_get(host_loop.diagnose(made().diagnostics, *each)) for each in rounds()]
         for at in (0, 1):
             assert all(np.all(np.isnan(value)) for value in told[at].values()), "nothing is fitted yet"
         for at in (2, 3, 4, 5):
@@ -314,7 +315,7 @@ class DiagnosticsTest(chex.TestCase):
 
     def test_held_out_figures_by_numpy(self):
         for state, history in rounds()[2:]:
-            told = drivers._diagnose(made().diagnostics, state, history)
+            told = host_loop.diagnose(made().diagnostics, state, history)
             size, fitted = int(history.size), int(state.fitted_size)
             predictions = np.asarray(
                 jax.jit(functools.partial(learning.predict, setting()))(state.networks, jnp.maximum(history.archs, 0))
@@ -354,7 +355,7 @@ class DiagnosticsTest(chex.TestCase):
 
     def test_reconstruction_of_real_networks(self):
         state, history = rounds()[-1]
-        told = drivers._diagnose(made().diagnostics, state, history)
+        told = host_loop.diagnose(made().diagnostics, state, history)
         pool = fresh.pool_of(SPACE)
         archs = learning.draw(jax.random.key(0), SPACE, pool, 64)
         latents = jax.jit(functools.partial(learning.encode, setting()))(state.networks, archs)

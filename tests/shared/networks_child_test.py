@@ -146,8 +146,8 @@ class TrainingTest(parameterized.TestCase):
     def test_gradients_are_finite_and_reach_every_parameter(self):
         self._check_gradients()
 
-    @pytest.mark.slow
     @parameterized.parameters({"dtype": "bfloat16"}, {"style": styles.NAO_TF}, {"style": styles.LANAS_ONESHOT})
+    @pytest.mark.slow
     def test_gradients_of_variants(self, **fields):
         self._check_gradients(**fields)
 

@@ -33,7 +33,6 @@ class NumParamsTest(parameterized.TestCase):
     def test_cifar(self, name, preset, fields, params, auxiliary):
         self.assertEqual(counting.num_params(network(name, preset, **fields), (32, 32, 3)), (params, auxiliary))
 
-    @pytest.mark.slow
     @parameterized.parameters(
         ("naonet_a", "nao_pytorch_large", {"num_classes": 100}, 11_509_120, 545_636),
         ("naonet_a", "nao_pytorch_large", {"width": 64}, 36_186_058, 533_770),
@@ -48,6 +47,7 @@ class NumParamsTest(parameterized.TestCase):
         ("lanet", "lanas", {"width": 44, "num_cells": 20}, 4_753_374, 492_810),
         ("lanet", "lanas", {"num_cells": 20}, 38_697_354, 664_842),
     )
+    @pytest.mark.slow
     def test_cifar_at_other_sizes(self, name, preset, fields, params, auxiliary):
         self.assertEqual(counting.num_params(network(name, preset, **fields), (32, 32, 3)), (params, auxiliary))
 
