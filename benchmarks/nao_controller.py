@@ -3,8 +3,8 @@
 The networks and settings are those of NAO on NAS-Bench-101 in SemiNAS's experiments, the architectures are
 made up. The reference is the same written plainly in PyTorch: `torch.nn.LSTM`, the same losses, dropout,
 clipping, Adam and weight decay. A test gives both the same parameters and compares what they compute.
-The two take turns. Several seeds at once are one program, which shares them among the processor's cores as a
-study does (`common.search.search_seeds`); their time is given per seed.
+The two take turns. Several seeds are one program, in which each processor core takes one after the other, as
+`launch.study --seeds_at_once=CORES` does; their time is given per seed.
 
     python -m benchmarks.nao_controller
 """
@@ -165,10 +165,12 @@ def side_by_side(function: Callable, num_seeds: int, *, num_shared: int) -> Call
     mesh = jax.make_mesh((len(devices),), ("seeds",), (jax.sharding.AxisType.Auto,), devices=devices)
     by_seed, whole = jax.sharding.PartitionSpec("seeds"), jax.sharding.PartitionSpec()
 
+    def part(*args):
+        own, shared = args[: len(args) - num_shared], args[len(args) - num_shared :]
+        return jax.lax.map(lambda own: function(*own, *shared), own)
+
     def run(*args):
-        own = len(args) - num_shared
-        part = jax.vmap(function, in_axes=(0,) * own + (None,) * num_shared)
-        specs = (by_seed,) * own + (whole,) * num_shared
+        specs = (by_seed,) * (len(args) - num_shared) + (whole,) * num_shared
         return jax.shard_map(part, mesh=mesh, in_specs=specs, out_specs=by_seed, check_vma=False)(*args)
 
     return run
