@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 from absl.testing import parameterized
 
-from benchmarks import training
 from common.networks import child, counting
 
 torch = pytest.importorskip("torch", reason="the reference of the benchmark needs PyTorch")
 
-from benchmarks import training_torch  # noqa: E402
+from benchmarks import training, training_torch  # noqa: E402
 
 
 class ReferenceTest(parameterized.TestCase):

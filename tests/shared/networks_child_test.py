@@ -134,6 +134,7 @@ class TrainingTest(parameterized.TestCase):
         for old, moved in zip(*map(jax.tree.leaves, (variables["batch_stats"], new["batch_stats"])), strict=True):
             self.assertFalse(np.array_equal(old, moved))
 
+    @pytest.mark.slow
     def test_nothing_is_dropped_at_the_start(self):
         network = child.Network(GENOTYPE, dataclasses.replace(CONFIG, dropout_keep=1.0))
         variables, given = init(network), images((4, 8, 8, 1))

@@ -6,6 +6,7 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from absl.testing import parameterized
 
 from common.genotypes.genotype import ChainGenotype
@@ -79,6 +80,7 @@ class NetworkTest(parameterized.TestCase):
         style = mobile.PRESETS["seminas"].style
         self.assertEqual((style.epsilon, style.momentum), (1e-3, 0.9))
 
+    @pytest.mark.slow
     def test_training(self):
         network = mobile.Network(CHAIN, CONFIG)
         images = jax.random.normal(jax.random.key(0), (2, 16, 16, 3))
