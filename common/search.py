@@ -73,7 +73,7 @@ def search_seeds(
     """Runs `scan_search` for each of S keys, in equal chunks, the searches of one side by side. Compiles once.
 
     The devices of this process share the searches of a chunk evenly. Processor cores count as devices where
-    JAX is told so (`jax_num_cpu_devices`), which is twice as fast on two cores: a search keeps one busy.
+    JAX is told so (`jax_num_cpu_devices`); LaNAS' searches then take half the time on two cores.
 
     Args:
       keys: key[S].
