@@ -1,10 +1,8 @@
 """The journal of a search: every event, on disk before it is acted on.
 
-A text file of one JSON object a line. The first line says what the search is; an `earlier` line, if there is
-one, holds what was measured before the search, a `proposed` line the rows of one round, a `measured` line one
-result. The order of the lines is the order in which things became known, so a replay can follow it. A process
-that is killed while it writes leaves at most a torn last line, which the next start drops: what it would have
-said was not acted on.
+A file of `json_lines`. The first line says what the search is; an `earlier` line, if there is one, holds what was
+measured before the search, a `proposed` line the rows of one round, a `measured` line one result. The order of the
+lines is the order in which things became known, so a replay can follow it.
 
   {"format": 1, "header": {"space": "nasbench201", "seed": 0, ...}}
   {"event": "earlier", "archs": [[0, 1, 1, 4, 2, 2], ...], "fitness": [0.87, ...], "cost": [...], "seconds": 0.0}
@@ -14,10 +12,8 @@ said was not acted on.
 """
 
 import contextlib
-import json
 import math
 import os
-import pathlib
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, BinaryIO, NamedTuple
@@ -25,11 +21,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from absl import logging
 
-from common import locks, measurements, types
-
-FORMAT = 1
-LOCK_SUFFIX = ".lock"
-_BEGINNING = b'{"'  # of every line
+from common import json_lines, measurements, types
 
 
 class Result(NamedTuple):
@@ -62,11 +54,7 @@ class Journal:
         self._num_rows = 0
         self._seconds = 0.0
         self._resources = contextlib.ExitStack()
-        for number, event in enumerate(events, start=2):
-            try:
-                self._apply(event)
-            except ValueError as error:
-                raise ValueError(_damage(file.name, number, error)) from error
+        json_lines.take_each(file, events, self._apply)
         self._start = time.monotonic() - self._seconds
 
     def write_proposed(self, round_: int, archs: np.ndarray) -> None:
@@ -133,25 +121,22 @@ class Journal:
         seconds = round(time.monotonic() - self._start, 3)
         events = [{**event, "seconds": seconds} for event in events]
         if self._file is not None:
-            _append(self._file, events)
+            json_lines.append(self._file, events)
         for event in events:
             self._apply(event)
 
     def _apply(self, event):
-        """Takes up one event, as written; a `ValueError` says what is wrong with it."""
-        try:
-            seconds = _number(event["seconds"], "seconds")
-            if event["event"] == "proposed":
-                self._apply_proposed(event)
-            elif event["event"] == "measured":
-                self._apply_measured(event, seconds)
-            elif event["event"] == "earlier":
-                self._apply_earlier(event)
-            else:
-                raise ValueError(f"unknown event {event['event']!r}")
-            self._seconds = max(self._seconds, seconds)
-        except (KeyError, TypeError, OverflowError) as error:
-            raise ValueError(f"not an event: {error!r}") from error
+        """Takes up one event, as written; an error says what is wrong with it."""
+        seconds = _number(event["seconds"], "seconds")
+        if event["event"] == "proposed":
+            self._apply_proposed(event)
+        elif event["event"] == "measured":
+            self._apply_measured(event, seconds)
+        elif event["event"] == "earlier":
+            self._apply_earlier(event)
+        else:
+            raise ValueError(f"unknown event {event['event']!r}")
+        self._seconds = max(self._seconds, seconds)
 
     def _apply_proposed(self, event):
         archs = measurements.rows_of(event["archs"])
@@ -204,20 +189,8 @@ def open_journal(path: str | os.PathLike, header: Mapping[str, Any]) -> Journal:
       ValueError: the journal is of another search, of another format, damaged, or in use.
       OSError: the folder cannot be written, or its disk is full.
     """
-    path = pathlib.Path(path)
-    first = {"format": FORMAT, "header": json.loads(json.dumps(dict(header)))}
     with contextlib.ExitStack() as stack:
-        stack.enter_context(locks.hold(f"{path}{LOCK_SUFFIX}", what=f"{path.parent}"))
-        lines, size = _read(path)
-        if lines:
-            _check_first(path, lines[0], first)
-        # Unbuffered: what could not be written is not tried again when the file is closed.
-        file = stack.enter_context(path.open("ab", buffering=0))
-        journal = Journal(file, lines[1:])
-        file.truncate(size)
-        if not lines:
-            _append(file, [first])
-            _sync_folder(path.parent)
+        journal = stack.enter_context(json_lines.opened(path, header, Journal))
         journal._resources = stack.pop_all()
     return journal
 
@@ -241,68 +214,3 @@ def _number(value, name):
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ValueError(f"{name} is {value!r}, not a number")
     return float(value)
-
-
-def _append(file, lines):
-    """Writes JSON lines and waits until they are on disk. What cannot be written whole is taken back."""
-    data = memoryview(b"".join(json.dumps(line, allow_nan=False).encode() + b"\n" for line in lines))
-    size = os.fstat(file.fileno()).st_size
-    try:
-        while data:
-            data = data[file.write(data) :]
-        os.fsync(file.fileno())
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            file.truncate(size)
-        raise OSError(error.errno, error.strerror, file.name) from error
-
-
-def _sync_folder(path):
-    """Waits until the folder's new entry is on disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _read(path):
-    """Returns (parsed lines, bytes they take); a torn last line is left out."""
-    data = path.read_bytes() if path.exists() else b""
-    *whole, torn = data.split(b"\n")
-    if not whole and torn.strip(b"\0") and torn[: len(_BEGINNING)] != _BEGINNING[: len(torn)]:
-        raise ValueError(f"{path} is not a journal; start in a fresh folder")
-    lines = []
-    for number, line in enumerate(whole, start=1):
-        try:
-            parsed = json.loads(line)
-            if not isinstance(parsed, dict):
-                raise ValueError("not a JSON object")
-        except (ValueError, RecursionError) as error:
-            if number == len(whole) > 1:
-                return lines, sum(len(line) + 1 for line in whole[:-1])
-            raise ValueError(_damage(path, number, error)) from error
-        lines.append(parsed)
-    return lines, sum(len(line) + 1 for line in whole)
-
-
-def _check_first(path, got, wanted):
-    """Raises a `ValueError` unless the first line `got` is the one this search would write."""
-    if got == wanted:
-        return
-    if not isinstance(got.get("header"), dict) or got.get("format") != FORMAT:
-        said = f"one of format {got['format']!r}" if "format" in got else "something else"
-        raise ValueError(
-            f"{path} is not a journal of format {FORMAT}, which this version reads, but {said}; start in a fresh "
-            "folder, or go on with the version that wrote it"
-        )
-    names = sorted(got["header"].keys() | wanted["header"].keys())
-    differing = [name for name in names if got["header"].get(name) != wanted["header"].get(name)]
-    differences = "; ".join(
-        f"{name} was {got['header'].get(name)!r} and is now {wanted['header'].get(name)!r}" for name in differing
-    )
-    raise ValueError(f"{path} is of another search: {differences}; start in a fresh folder or with the old settings")
-
-
-def _damage(path, number, error):
-    return f"line {number} of {path} is damaged ({error}); restore the file or start in a fresh folder"

@@ -231,7 +231,7 @@ class SearchCommandTest(CommandTest):
         assert errors.splitlines()[-1].endswith(": No such file or directory")
         full = OSError(errno.ENOSPC, "No space left on device", "journal.jsonl")
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("common.journal._append", lambda *_: (_ for _ in ()).throw(full))
+            patch.setattr("common.json_lines.append", lambda *_: (_ for _ in ()).throw(full))
             _, errors = self.run_command(baselines.main, "--budget=3", code=1)
         advice = "make room and start it again with the same --workdir to go on"
         assert errors.splitlines()[-1] == f"error: journal.jsonl: No space left on device; {advice}"

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from common import journal as journal_lib
-from common import locks, measurements, types
+from common import json_lines, locks, measurements, types
 
 HEADER = {"space": "toy", "seed": 3, "config": {"count": 2}}
 ROUNDS = (np.array([[0, 1], [2, 0]], np.int32), np.array([[1, 1], [2, 2]], np.int32))
@@ -197,7 +197,7 @@ class LockTest(chex.TestCase):
             "import sys; from common import locks\n"
             "with locks.hold(sys.argv[1], what='it'):\n    print('held', flush=True); sys.stdin.read()"
         )
-        lock = f"{self.path}{journal_lib.LOCK_SUFFIX}"
+        lock = f"{self.path}{json_lines.LOCK_SUFFIX}"
         root = pathlib.Path(__file__).parents[2]
         with subprocess.Popen(
             [sys.executable, "-c", program, lock], cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -254,4 +254,4 @@ except OSError as error:
             open("/dev/full", "ab", buffering=0) as file,
             pytest.raises(OSError, match="No space left on device: '/dev/full'"),
         ):
-            journal_lib._append(file, [HEADER])
+            json_lines.append(file, [HEADER])

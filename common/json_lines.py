@@ -1,0 +1,137 @@
+"""Files of one JSON object a line, each on disk before it is acted on, which one process has at a time.
+
+The first line says what the file is of: {"format": 1, "header": {"space": "nasbench201", "seed": 0, ...}}. A process
+that is killed while it writes leaves at most a torn last line, which the next start drops: what it would have said
+was not acted on.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, BinaryIO, TypeVar
+
+from common import locks
+
+FORMAT = 1
+LOCK_SUFFIX = ".lock"
+_BEGINNING = b'{"'  # of every line
+T = TypeVar("T")
+
+
+@contextlib.contextmanager
+def opened(
+    path: str | os.PathLike,
+    header: Mapping[str, Any],
+    take: Callable[[BinaryIO, list[dict[str, Any]]], T],
+    *,
+    what: str = "search",
+) -> Iterator[T]:
+    """Opens the file at `path`, or starts it there; until the end of the `with` no other process can.
+
+    Args:
+      path: the file; its folder must exist.
+      header: what it is of, of JSON types; only the same header can go on with it.
+      take: (file, its lines after the first) -> what is given. A `ValueError` of it leaves the file as it is.
+      what: it is of, for the message.
+
+    Raises:
+      ValueError: the file is of something else, of another format, damaged, or in use.
+      OSError: the folder cannot be written, or its disk is full.
+    """
+    path = pathlib.Path(path)
+    first = {"format": FORMAT, "header": json.loads(json.dumps(dict(header)))}
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(locks.hold(f"{path}{LOCK_SUFFIX}", what=f"{path.parent}"))
+        lines, size = _read(path)
+        if lines:
+            _check_first(path, lines[0], first, what)
+        # Unbuffered: what could not be written is not tried again when the file is closed.
+        file = stack.enter_context(path.open("ab", buffering=0))
+        taken = take(file, lines[1:])
+        file.truncate(size)
+        if not lines:
+            append(file, [first])
+            _sync_folder(path.parent)
+        yield taken
+
+
+def take_each(file: BinaryIO, events: Iterable[Mapping[str, Any]], take: Callable[[Mapping[str, Any]], None]) -> None:
+    """Calls `take` with each of the lines after the first.
+
+    Raises:
+      ValueError: it could do nothing with one, which is named.
+    """
+    for number, event in enumerate(events, start=2):
+        try:
+            take(event)
+        except ValueError as error:
+            raise ValueError(_damage(file.name, number, error)) from error
+        except (KeyError, TypeError, OverflowError) as error:
+            raise ValueError(_damage(file.name, number, f"not an event: {error!r}")) from error
+
+
+def append(file: BinaryIO, lines: Sequence[Mapping[str, Any]]) -> None:
+    """Writes lines and waits until they are on disk. What cannot be written whole is taken back."""
+    data = memoryview(b"".join(json.dumps(line, allow_nan=False).encode() + b"\n" for line in lines))
+    size = os.fstat(file.fileno()).st_size
+    try:
+        while data:
+            data = data[file.write(data) :]
+        os.fsync(file.fileno())
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            file.truncate(size)
+        raise OSError(error.errno, error.strerror, file.name) from error
+
+
+def _sync_folder(path):
+    """Waits until the folder's new entry is on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _read(path):
+    """Returns (parsed lines, bytes they take); a torn last line is left out."""
+    data = path.read_bytes() if path.exists() else b""
+    *whole, torn = data.split(b"\n")
+    if not whole and torn.strip(b"\0") and torn[: len(_BEGINNING)] != _BEGINNING[: len(torn)]:
+        raise ValueError(f"{path} is not a journal; start in a fresh folder")
+    lines = []
+    for number, line in enumerate(whole, start=1):
+        try:
+            parsed = json.loads(line)
+            if not isinstance(parsed, dict):
+                raise ValueError("not a JSON object")
+        except (ValueError, RecursionError) as error:
+            if number == len(whole) > 1:
+                return lines, sum(len(line) + 1 for line in whole[:-1])
+            raise ValueError(_damage(path, number, error)) from error
+        lines.append(parsed)
+    return lines, sum(len(line) + 1 for line in whole)
+
+
+def _check_first(path, got, wanted, what):
+    """Raises a `ValueError` unless the first line `got` is the one that would be written now."""
+    if got == wanted:
+        return
+    if not isinstance(got.get("header"), dict) or got.get("format") != FORMAT:
+        said = f"one of format {got['format']!r}" if "format" in got else "something else"
+        raise ValueError(
+            f"{path} is not a journal of format {FORMAT}, which this version reads, but {said}; start in a fresh "
+            "folder, or go on with the version that wrote it"
+        )
+    names = sorted(got["header"].keys() | wanted["header"].keys())
+    differing = [name for name in names if got["header"].get(name) != wanted["header"].get(name)]
+    differences = "; ".join(
+        f"{name} was {got['header'].get(name)!r} and is now {wanted['header'].get(name)!r}" for name in differing
+    )
+    raise ValueError(f"{path} is of another {what}: {differences}; start in a fresh folder or with the old settings")
+
+
+def _damage(path, number, error):
+    return f"line {number} of {path} is damaged ({error}); restore the file or start in a fresh folder"
