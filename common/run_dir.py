@@ -24,6 +24,8 @@ from common import types
 
 CONFIG, JOURNAL, HISTORY = "config.json", "journal.jsonl", "history.npz"
 METRICS, RESULT, STUDY = "metrics.jsonl", "result.json", "study.json"
+CURVES = "curves_{}.npz"  # of a study, by algorithm: arrays of seeds times queries
+EVENTS = "events"  # the folder of event files, for TensorBoard
 _PACKAGES = ("jax", "jaxlib", "numpy", "flax", "optax")
 
 
@@ -87,6 +89,12 @@ def write_history(path: str | os.PathLike, history: history_lib.History, **more:
     rows = {name: np.take(values, range(size), axis=batch) for name, values in rows.items()}
     with _replaced(path) as file:
         np.savez_compressed(file, **rows, **more)
+
+
+def write_arrays(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> None:
+    """Writes arrays by name, as an npz file."""
+    with _replaced(path) as file:
+        np.savez_compressed(file, **arrays)
 
 
 def read_history(path: str | os.PathLike) -> tuple[history_lib.History, dict[str, np.ndarray]]:

@@ -32,8 +32,8 @@ class Progress:
         if self._live is not None:
             self._live.stop()
 
-    def update(self, done: int, note: str) -> None:
-        """Says that `done` are done, and `note`."""
+    def update(self, done: int, note: str, *, seconds_left: float | None = None) -> None:
+        """Says that `done` are done, `note`, and how long the rest takes: as told, or at the pace so far."""
         if self._live is not None:
             self._live.update(self._task, completed=done, note=note)
             return
@@ -41,15 +41,16 @@ class Progress:
         self._first = self._first or (now, done)
         if now >= self._next_line or done == self._total:
             self._next_line = now + _SECONDS_BETWEEN_LINES
-            line = f"{self._title}: {done}/{self._total} {self._unit}, {note}{self._left(now, done)}"
+            line = f"{self._title}: {done}/{self._total} {self._unit}, {note}{self._left(now, done, seconds_left)}"
             print(line, file=sys.stderr, flush=True)
 
-    def _left(self, now, done):
+    def _left(self, now, done, seconds):
         """The time left. The first update is where the clock starts: before it lie compiling and replay."""
         start, before = self._first
-        if done in (before, self._total):
+        if done == self._total or (seconds is None and done == before):
             return ""
-        seconds = (now - start) / (done - before) * (self._total - done)
+        if seconds is None:
+            seconds = (now - start) / (done - before) * (self._total - done)
         return f", {datetime.timedelta(seconds=round(seconds))} left"
 
 

@@ -1,4 +1,4 @@
-"""Many seeds of several algorithms on a benchmark: statistics, and tables of them.
+"""Many seeds of several algorithms on a benchmark: statistics, and tables of them. `launch.report` draws them.
 
 python -m launch.study --algorithms=lanas,regularized_evolution,random --num_seeds=100 --budget=300
 """
@@ -19,6 +19,7 @@ from absl import flags
 from common import history as history_lib
 from common import locks, run_dir, search
 from common import study as studies
+from common.statistics import summary
 from launch import algorithms, compilation, problem, progress
 from launch import flags as launch_flags
 
@@ -36,6 +37,8 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_list("algorithms", default, f"some of {names}, with their default settings", flag_values=values)
     flags.DEFINE_integer("num_seeds", 20, "searches of each algorithm", flag_values=values)
     flags.DEFINE_integer("seeds_at_once", 16, "searches side by side; memory grows with it", flag_values=values)
+    text = "values of fitness in %, to which queries and training are counted; by default the optimum, where known"
+    flags.DEFINE_list("targets", [], text, flag_values=values)
 
 
 def run(values: flags.FlagValues) -> None:
@@ -77,12 +80,16 @@ def _study(values, evaluator, searchers, folder):
         "seed": values.seed,
         "optimum": evaluator.optimum,
         "algorithms": {},
+        "comparisons": [],
     }
+    targets, curves = _targets(values, evaluator.optimum), {}
     for name, searcher in searchers.items():
-        report["algorithms"][name] = _run_algorithm(
-            values, searcher, evaluator, paths[name], {**identity, "algorithm": name}
-        )
+        told, curves[name] = _run_algorithm(values, searcher, evaluator, paths[name], {**identity, "algorithm": name})
+        after = studies.checkpoints(values.budget)
+        report["algorithms"][name] = told | summary.of_algorithm(curves[name], after=after, targets=targets)
+        report["comparisons"] = summary.comparisons(curves, targets=targets)
         report["peak_memory_mib"] = _peak_memory_mib()
+        run_dir.write_arrays(folder / run_dir.CURVES.format(name), curves[name]._asdict())
         run_dir.write_json(folder / run_dir.STUDY, report)
     return report
 
@@ -99,10 +106,22 @@ def _check(values):
         raise ValueError(f"--algorithms is empty; choose some of {', '.join(sorted(algorithms.ALGORITHMS))}")
     for name in values.algorithms:
         launch_flags.one_of("algorithms", name, algorithms.ALGORITHMS)
+    _targets(values, None)
+
+
+def _targets(values, optimum):
+    """The targets as fractions, the largest first."""
+    try:
+        targets = sorted({float(target) / 100 for target in values.targets}, reverse=True)
+    except ValueError as error:
+        raise ValueError(f"--targets must be numbers, in %; got {','.join(values.targets)}") from error
+    if not all(0 < target <= 1 for target in targets):
+        raise ValueError(f"--targets must lie above 0 and be at most 100, in %; got {','.join(values.targets)}")
+    return targets if targets or optimum is None else [optimum]
 
 
 def _run_algorithm(values, searcher, evaluator, path, identity):
-    """Runs the seeds that the file `path` does not hold yet and returns what study.json says of them all."""
+    """Runs the seeds that the file `path` does not hold yet; returns (what study.json says of them all, curves)."""
     histories, seconds = _stored(path, identity)
     num_done = 0 if histories is None else len(histories.status)
     seeds = range(values.seed, values.seed + values.num_seeds)
@@ -111,13 +130,16 @@ def _run_algorithm(values, searcher, evaluator, path, identity):
 
     def on_chunk(done, latest, latest_seconds):
         nonlocal seconds
+        run_before = seconds.run
         parts.append(latest)
         seconds = search.Seconds(*(np.add(before, latest_seconds).tolist()))
         more = {"study": json.dumps(identity), **seconds._asdict()}
         run_dir.write_history(path, _concatenate(parts), **more)
-        live.update(num_done + done, f"{seconds.run / (num_done + done):.3g} s each")
+        left = (seconds.run - run_before) / len(latest.status) * (values.num_seeds - num_done - done)
+        live.update(num_done + done, f"{seconds.run / (num_done + done):.3g} s each", seconds_left=left)
 
-    with progress.Progress(searcher.name, total=values.num_seeds, unit="searches") as live:
+    place = f"{searcher.name} ({values.algorithms.index(identity['algorithm']) + 1} of {len(values.algorithms)})"
+    with progress.Progress(place, total=values.num_seeds, unit="searches") as live:
         if num_done < values.num_seeds:
             at_once, budget = values.seeds_at_once, values.budget
             search.search_seeds(
@@ -127,11 +149,12 @@ def _run_algorithm(values, searcher, evaluator, path, identity):
     seconds_per_search = seconds.run / len(histories.status)
     histories = jax.tree.map(lambda rows: rows[: values.num_seeds], histories)
     test_fitness = studies.test_fitness(_keys(seeds), evaluator, histories.archs)
-    return {
+    told = {
         **studies.statistics(histories, optimum=evaluator.optimum, test_fitness=test_fitness),
         "seconds_per_search": seconds_per_search,
         "compile_seconds": seconds.compile,
     }
+    return told, summary.curves(histories, test_fitness)
 
 
 def _keys(seeds):

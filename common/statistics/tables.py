@@ -1,0 +1,45 @@
+"""Tables as text: Markdown for pages, LaTeX for papers."""
+
+from collections.abc import Sequence
+
+_MARKDOWN = str.maketrans({character: f"\\{character}" for character in "\\`*_|<>[]#"})
+_LATEX = str.maketrans(
+    {character: f"\\{character}" for character in "&%$#_{}"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}"}
+    | {">": r"\textgreater{}", "±": r"$\pm$", "\N{EN DASH}": "--", "∞": r"$\infty$"}
+)
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Returns a table in Markdown, its first column to the left and the others to the right.
+
+    Raises:
+      ValueError: a row is not as long as the header.
+    """
+    _check(header, rows)
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    texts = [[cell if line is lines[1] else _one_line(cell).translate(_MARKDOWN) for cell in line] for line in lines]
+    return "".join(f"| {' | '.join(line)} |\n" for line in texts)
+
+
+def latex(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    r"""Returns a `tabular` with the rules of the package booktabs, its first column to the left.
+
+    Raises:
+      ValueError: a row is not as long as the header.
+    """
+    _check(header, rows)
+    lines = [" & ".join(_one_line(cell).translate(_LATEX) for cell in line) + r" \\" for line in (header, *rows)]
+    columns = "l" + "r" * (len(header) - 1)
+    body = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"]
+    return "\n".join([*body, r"\end{tabular}", ""])
+
+
+def _one_line(cell):
+    return " ".join(str(cell).split())
+
+
+def _check(header, rows):
+    for row in rows:
+        if len(row) != len(header):
+            raise ValueError(f"a row has {len(row)} cells, the header {len(header)}: {list(row)}")

@@ -1,0 +1,211 @@
+"""Statistics over seeds: by hand, against SciPy's own functions, and their properties."""
+
+import math
+
+import chex
+import hypothesis
+import numpy as np
+import pytest
+from absl.testing import parameterized
+from hypothesis import strategies
+from scipy import stats
+
+from common import history as history_lib
+from common import types
+from common.statistics import comparison, intervals, reaching, summary, tables
+
+INF, NAN = math.inf, math.nan
+
+
+class IntervalsTest(chex.TestCase):
+    def test_mean_of_two_seeds_by_hand(self):
+        """Resampled means are 0, 1/2 and 1, with 1/4, 1/2 and 1/4: 95 % of them take all, 40 % are one point."""
+        assert intervals.mean(np.array([0.0, 1.0])) == (0.5, 0.0, 1.0)
+        assert intervals.mean(np.array([0.0, 1.0]), level=0.4) == (0.5, 0.5, 0.5)
+
+    def test_mean_is_near_what_the_normal_law_says(self):
+        values = np.random.default_rng(0).normal(size=400)
+        error = values.std() / 20
+        band = intervals.mean(values)
+        assert band.center == pytest.approx(values.mean())
+        assert (band.high - band.low) / 2 == pytest.approx(1.96 * error, rel=0.1)
+
+    def test_interquartile_mean_by_hand(self):
+        """Of 8 values the two smallest and the two largest go."""
+        values = np.array([100.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, -100.0])
+        assert intervals.interquartile_mean(values).center == (2 + 3 + 4 + 5) / 4
+        assert intervals.interquartile_mean(values[:4], values[4:]).center == (2 + 3 + 4 + 5) / 4
+
+    def test_tasks_are_resampled_by_themselves(self):
+        """Each task's values are equal, so no resample differs."""
+        tasks = np.full(4, 1.0), np.full(4, 3.0)
+        assert intervals.interquartile_mean(*tasks) == (2.0, 2.0, 2.0)
+        assert intervals.interquartile_mean(np.concatenate(tasks)).low < 2
+
+    def test_median_and_quartiles_by_hand(self):
+        assert intervals.median(np.array([4.0, 1.0, 2.0, 8.0, 16.0])) == (4.0, 2.0, 8.0)
+        assert intervals.median(np.array([1.0, 2.0, INF])) == (2.0, 1.5, INF)
+        assert intervals.median(np.array([INF, INF])) == (INF, INF, INF)
+
+    @hypothesis.settings(max_examples=30, deadline=None)
+    @hypothesis.given(strategies.lists(strategies.floats(-1e6, 1e6), min_size=1, max_size=9))
+    def test_median_is_numpys(self, values):
+        np.testing.assert_allclose(
+            intervals.median(np.array(values)), np.quantile(values, [0.5, 0.25, 0.75]), rtol=1e-12
+        )
+
+    def test_curves(self):
+        curves = np.array([[-INF, 1.0, 3.0], [0.0, 1.0, 5.0]])
+        for band in (intervals.mean(curves), intervals.interquartile_mean(curves)):
+            np.testing.assert_array_equal(band, [[NAN, 1, 4], [NAN, 1, 3], [NAN, 1, 5]])
+        assert intervals.mean(np.array([7.0])) == (7.0, 7.0, 7.0)
+
+    def test_bad_input(self):
+        for function in (intervals.mean, intervals.interquartile_mean, intervals.median):
+            with pytest.raises(ValueError, match="at least one seed"):
+                function(np.zeros((0, 3)))
+        with pytest.raises(ValueError, match="level is 1"):
+            intervals.mean(np.zeros(3), level=1)
+        with pytest.raises(ValueError, match="at least one task"):
+            intervals.interquartile_mean()
+
+
+class ComparisonTest(chex.TestCase):
+    def test_improvement_by_hand(self):
+        """Of 2 x 3 pairs: 3 > 1 and 2, 3 = 3; 1 = 1, 1 < 2 and 3."""
+        assert comparison.improvement(np.array([3.0, 1.0]), np.array([1.0, 2.0, 3.0])).center == (2 + 0.5 + 0.5) / 6
+        assert comparison.improvement(np.array([2.0, INF]), np.array([0.0, 1.0])) == (1.0, 1.0, 1.0)
+
+    def test_improvement_is_the_u_of_mann_and_whitney(self):
+        generator = np.random.default_rng(1)
+        first, second = generator.integers(0, 6, 20).astype(float), generator.integers(1, 7, 30).astype(float)
+        u = stats.mannwhitneyu(first, second).statistic
+        band = comparison.improvement(first, second)
+        assert band.center == pytest.approx(u / 600)
+        assert band.low < band.center < band.high
+
+    def test_holm_by_hand(self):
+        assert comparison.holm([0.04, 0.01, 0.03, 0.005]) == pytest.approx([0.06, 0.03, 0.06, 0.02])
+        assert comparison.holm([0.9, 0.6]) == [1.0, 1.0]
+        assert comparison.holm([]) == []
+
+    def test_tests_by_hand(self):
+        """Three against three, all larger: 2 of the 20 orders are as extreme. Five pairs, all larger: 2 of 32 signs."""
+        (one,) = comparison.compare({"a": np.array([4.0, 5.0, 6.0]), "b": np.array([1.0, 2.0, 3.0])})
+        assert (one.first, one.second, one.p_value) == ("a", "b", pytest.approx(0.1))
+        assert one.improvement == (1.0, 1.0, 1.0)
+        paired = {"a": np.array([2.0, 4, 6, 8, 10]), "b": np.array([1.0, 2, 3, 4, 5])}
+        assert comparison.compare(paired, test="wilcoxon")[0].p_value == pytest.approx(2 / 32)
+
+    def test_smaller_is_better_and_never_is_worst(self):
+        queries = {
+            "never": np.array([INF, INF, INF]),
+            "fast": np.array([5.0, 6.0, 7.0]),
+            "slow": np.array([8.0, 9.0, INF]),
+        }
+        told = {(one.first, one.second): one for one in comparison.compare(queries, is_larger_better=False)}
+        assert list(told) == [("never", "fast"), ("never", "slow"), ("fast", "slow")]
+        assert told["never", "fast"].improvement.center == 0
+        assert told["never", "slow"].improvement.center == 0.5 / 3
+        assert told["fast", "slow"].improvement.center == 1
+        assert all(one.adjusted >= one.p_value for one in told.values())
+
+    @parameterized.parameters(*comparison.TESTS)
+    def test_equal_algorithms_do_not_differ(self, test):
+        (one,) = comparison.compare({"a": np.ones(6), "b": np.ones(6)}, test=test)
+        assert (one.p_value, one.adjusted, one.improvement) == (1.0, 1.0, (0.5, 0.5, 0.5))
+
+    @parameterized.parameters(
+        ({"a": np.zeros(0), "b": np.ones(2)}, "mann_whitney", "a needs one number a seed"),
+        ({"a": np.array([NAN]), "b": np.ones(1)}, "mann_whitney", "or NaN"),
+        ({"a": np.ones(3), "b": np.ones(2)}, "wilcoxon", "in pairs; got 3 and 2"),
+        ({"a": np.ones(2), "b": np.array([1.0, INF])}, "wilcoxon", "finite"),
+        ({"a": np.ones(2)}, "t", "unknown test 't'"),
+    )
+    def test_bad_input(self, samples, test, message):
+        with pytest.raises(ValueError, match=message):
+            comparison.compare(samples, test=test)
+
+
+class ReachingTest(chex.TestCase):
+    BEST = np.array([[0.5, 0.75, 0.75], [0.25, 0.5, 0.5], [-INF, -INF, 0.75]])
+    COST = np.array([[1.0, 2.0, 4.0], [1.0, 1.0, 1.0], [8.0, 8.0, 8.0]])
+
+    def test_by_hand(self):
+        np.testing.assert_array_equal(reaching.queries_to(self.BEST, 0.75), [2, INF, 3])
+        np.testing.assert_array_equal(reaching.seconds_to(self.BEST, self.COST, 0.75), [3, INF, 24])
+        np.testing.assert_array_equal(reaching.queries_to(self.BEST, 0.75 + 5e-7), [2, INF, 3])
+        np.testing.assert_array_equal(reaching.queries_to(self.BEST, 0.75 + 5e-6), [INF, INF, INF])
+
+
+class SummaryTest(chex.TestCase):
+    def histories(self, fitness, status=None):
+        fitness = np.array(fitness, np.float32)
+        status = np.full(fitness.shape, types.MEASURED) if status is None else np.array(status)
+        return history_lib.History(
+            archs=np.zeros((*fitness.shape, 1), np.int32),
+            fitness=fitness,
+            cost=np.full(fitness.shape, 2, np.float32),
+            status=status,
+            size=np.full(len(fitness), fitness.shape[1], np.int32),
+        )
+
+    def test_curves_by_hand(self):
+        histories = self.histories([[0.5, 0.25, 0.75], [NAN, 0.5, 0.5]], [[2, 2, 2], [3, 2, 2]])
+        got = summary.curves(histories, np.array([[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]], np.float32))
+        np.testing.assert_array_equal(got.best_fitness, [[0.5, 0.5, 0.75], [-INF, 0.5, 0.5]])
+        np.testing.assert_array_equal(got.test_of_best, np.array([[0.1, 0.1, 0.3], [NAN, 0.5, 0.5]], np.float32))
+        np.testing.assert_array_equal(got.seconds, [[2, 4, 6], [2, 4, 6]])
+
+    def test_of_algorithm_by_hand(self):
+        curves = summary.curves(self.histories([[0.5, 0.75], [0.25, 0.5]]), np.zeros((2, 2), np.float32))
+        got = summary.of_algorithm(curves, after=(1, 2), targets=(0.75, 0.5))
+        assert got["intervals"]["best_fitness"]["2"]["mean"] == [0.625, 0.5, 0.75]
+        assert got["intervals"]["best_fitness"]["1"]["median"] == [0.375, 0.3125, 0.4375]
+        assert got["intervals"]["test_of_best"]["1"]["interquartile_mean"] == [0, 0, 0]
+        assert got["targets"] == [
+            {"target": 0.75, "found": 0.5, "queries": [INF, INF, INF], "seconds": [INF, INF, INF]},
+            {"target": 0.5, "found": 1.0, "queries": [1.5, 1.25, 1.75], "seconds": [3.0, 2.5, 3.5]},
+        ]
+
+    def test_comparisons(self):
+        good, bad = (
+            summary.curves(self.histories(values), np.zeros((2, 2), np.float32))
+            for values in ([[0.5, 0.75], [0.75, 0.75]], [[0.5, 0.5], [0.25, 0.5]])
+        )
+        final, queries = summary.comparisons({"good": good, "bad": bad}, targets=(0.75,))
+        assert (final["of"], final["first"], final["second"], final["improvement"]) == (
+            "best_fitness",
+            "good",
+            "bad",
+            [1, 1, 1],
+        )
+        assert (queries["of"], queries["target"], queries["improvement"]) == ("queries", 0.75, [1, 1, 1])
+        assert 0 < queries["p_value"] <= queries["adjusted"] <= 1
+
+
+class TablesTest(chex.TestCase):
+    HEADER = ("a_b", "mean ± se")
+    ROWS = (("x|y", "1 %"), ("<b>\n&\\", "2"))
+
+    def test_markdown(self):
+        assert tables.markdown(self.HEADER, self.ROWS) == (
+            "| a\\_b | mean ± se |\n| --- | ---: |\n| x\\|y | 1 % |\n| \\<b\\> &\\\\ | 2 |\n"
+        )
+
+    def test_latex(self):
+        assert tables.latex(self.HEADER, self.ROWS).splitlines() == [
+            "\\begin{tabular}{lr}",
+            "\\toprule",
+            "a\\_b & mean $\\pm$ se \\\\",
+            "\\midrule",
+            "x|y & 1 \\% \\\\",
+            "\\textless{}b\\textgreater{} \\&\\textbackslash{} & 2 \\\\",
+            "\\bottomrule",
+            "\\end{tabular}",
+        ]
+
+    @parameterized.parameters(tables.markdown, tables.latex)
+    def test_rows_are_as_long_as_the_header(self, table):
+        with pytest.raises(ValueError, match="a row has 1 cells, the header 2"):
+            table(self.HEADER, [("x",)])
