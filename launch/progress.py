@@ -44,7 +44,7 @@ class Progress:
             line = f"{self._title}: {done}/{self._total} {self._unit}, {note}{self._left(now, done, seconds_left)}"
             print(line, file=sys.stderr, flush=True)
 
-    def _left(self, now, done, seconds):
+    def _left(self, now, done, seconds=None):
         """The time left. The first update is where the clock starts: before it lie compiling and replay."""
         start, before = self._first
         if done == self._total or (seconds is None and done == before):

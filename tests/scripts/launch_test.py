@@ -309,6 +309,8 @@ class SearchCommandTest(CommandTest):
         (study.main, ["--algorithms="], "--algorithms is empty; choose some of lanas"),
         (study.main, ["--num_seeds=0"], "--num_seeds must be at least 1; got 0"),
         (study.main, ["--seeds_at_once=0"], "--seeds_at_once must be at least 1; got 0"),
+        (study.main, ["--targets=90,x"], "--targets must be numbers, in %; got 90,x"),
+        (study.main, ["--targets=0"], "--targets must lie above 0 and be at most 100, in %; got 0"),
         (study.main, ["--seed=4294967295", "--num_seeds=2"], "--seed plus --num_seeds must be at most 4294967296"),
         (study.main, ["--budget=5"], "budget is 5, below num_initial, 10"),
     )
@@ -369,7 +371,21 @@ class StudyCommandTest(CommandTest):
             assert said["seconds_per_search"] > 0
             assert said["compile_seconds"] > 0
             assert name in output
-        assert errors.splitlines()[-1].startswith("regularized_evolution: 3/3 searches")
+            (target,) = said["targets"]
+            assert (target["target"], target["found"]) == (
+                pytest.approx((SIZE - 1) / 8192),
+                pytest.approx(found.mean()),
+            )
+            middle = said["intervals"]["best_fitness"]["60"]
+            assert middle["mean"][0] == pytest.approx(said["best_fitness"]["60"])
+            assert middle["mean"][1] <= middle["mean"][0] <= middle["mean"][2]
+            with np.load(self.workdir / run_dir.CURVES.format(name)) as curves:
+                np.testing.assert_array_equal(curves["best_fitness"], best)
+                np.testing.assert_allclose(curves["test_of_best"], 1 - best)
+                np.testing.assert_array_equal(curves["seconds"][0], np.arange(1, 61) * 2)
+        compared = [(one["of"], one["first"], one["second"]) for one in report["comparisons"]]
+        assert compared == [(of, "random", "regularized_evolution") for of in ("best_fitness", "queries")]
+        assert errors.splitlines()[-1].startswith("regularized_evolution (2 of 2): 3/3 searches")
 
     @pytest.mark.slow
     def test_a_seed_of_a_study_is_a_search_with_that_seed(self):
@@ -441,6 +457,7 @@ class ProgressTest(parameterized.TestCase):
         assert live._left(100.0, 10) == ""
         assert live._left(105.0, 20) == ", 0:00:05 left"
         assert live._left(110.0, 30) == ""
+        assert live._left(100.0, 10, seconds=61.0) == ", 0:01:01 left"
 
 
 class CompilationTest(CommandTest):
