@@ -24,6 +24,8 @@ DATASETS: dict[str, Callable[[str | os.PathLike | None], Dataset]] = {
     "imagenet": prepared.load_imagenet,
 }
 
+_MOST_HELD_OUT = 5000  # as the papers hold out of CIFAR-10's 50,000
+
 
 def load(name: str, data_dir: str | os.PathLike | None = None) -> Dataset:
     """Returns a dataset.
@@ -45,6 +47,30 @@ def load(name: str, data_dir: str | os.PathLike | None = None) -> Dataset:
         names = ", ".join(sorted(DATASETS))
         raise ValueError(f"unknown dataset {name!r}; choose one of {names}, or give a file FILE{arrays.SUFFIX}")
     return DATASETS[name](data_dir)
+
+
+def parts(dataset: Dataset, *, held_out: int | None = None, num_images: int | None = None) -> dict[str, Split]:
+    """Returns the images of a search: "train", "validation" and "test", the same whatever its seed.
+
+    Args:
+      dataset: of which the training images are split.
+      held_out: images for validation; by default a third, at most 5,000.
+      num_images: images to train on; by default all others.
+
+    Raises:
+      ValueError: there are not so many images.
+    """
+    held_out = min(_MOST_HELD_OUT, len(dataset.train.labels) // 3) if held_out is None else held_out
+    if held_out < 1:
+        raise ValueError(f"held_out must be at least 1 image; got {held_out}")
+    split_key, rest_key = jax.random.split(jax.random.key(0))
+    train, validation = hold_out(dataset.train, held_out, key=split_key)
+    if num_images is not None:
+        rest = len(train.labels) - num_images
+        if num_images < 1 or rest < 0:
+            raise ValueError(f"num_images must be from 1 to {len(train.labels)}; got {num_images}")
+        train, _ = hold_out(train, rest, key=rest_key)
+    return {"train": train, "validation": validation, "test": dataset.test}
 
 
 def hold_out(split: Split, count: int, *, key: jax.Array) -> tuple[Split, Split]:

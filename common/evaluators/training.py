@@ -39,7 +39,6 @@ NETWORKS: dict[str, child.Config | mobile.Config] = {  # of the spaces that have
     "seminas_mobile": mobile.PRESETS["seminas"],
     "ofa_mobile": mobile.PRESETS["once_for_all"],
 }
-_MOST_HELD_OUT = 5000  # as the papers hold out of CIFAR-10's 50,000
 _EVALUATED_AT_ONCE = 256
 # Of short trainings, which compile for longer than they run.
 _QUICK = {"xla_backend_optimization_level": 1}
@@ -173,21 +172,12 @@ def _steps(problem, arch):
 
 def _problem(space, dataset, config):
     preset = _preset(space, dataset, config)
-    held_out = min(_MOST_HELD_OUT, len(dataset.train.labels) // 3) if config.held_out is None else config.held_out
-    if held_out < 1:
-        raise ValueError(f"held_out must be at least 1 image; got {held_out}")
-    split_key, rest_key = jax.random.split(jax.random.key(0))  # whatever the seed, so that searches can be compared
-    train, validation = images.hold_out(dataset.train, held_out, key=split_key)
-    if config.num_images is not None:
-        rest = len(train.labels) - config.num_images
-        if config.num_images < 1 or rest < 0:
-            raise ValueError(f"num_images must be from 1 to {len(train.labels)}; got {config.num_images}")
-        train, _ = images.hold_out(train, rest, key=rest_key)
+    parts = images.parts(dataset, held_out=config.held_out, num_images=config.num_images)
     return _Problem(
         space,
         preset,
         models.inputs(preset.augmentation, mean=dataset.mean, std=dataset.std),
-        {"train": train, "validation": validation, "test": dataset.test},
+        parts,
         dataset.num_classes,
         _QUICK if config.preset == training_config.SHORT else None,
     )

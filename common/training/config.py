@@ -93,6 +93,7 @@ class Config:
     optimizer: Annotated[Optimizer, "how weights are updated"] = dataclasses.field(default_factory=Optimizer)
     loss: Annotated[Loss, "what is minimised"] = dataclasses.field(default_factory=Loss)
     progress_epochs: Annotated[int, "length of the drop-path ramp; 0: num_epochs"] = 0
+    progress_restarts: Annotated[bool, "whether the ramp begins anew every progress_epochs"] = False
     progress_unit: Annotated[str, f"when the drop-path ramp goes on, every: {', '.join(UNITS)}"] = "step"
     average_decay: Annotated[float, "of the moving average of all weights and statistics; 0: none is kept"] = 0.0
 

@@ -19,6 +19,8 @@ from common.training import config as configs
 from common.training import state as states
 from common.training import step as step_lib
 
+DRAW = 2**31 - 1  # folded into the key of the steps in place of one: the key of the architectures
+
 
 @chex.dataclass(frozen=True)
 class Data:
@@ -106,6 +108,7 @@ def train(
     stop: int | None = None,
     most: int = 0,
     sharding: jax.sharding.Sharding | None = None,
+    draw: jax.tree_util.Partial | None = None,
 ) -> Iterator[tuple[states.State, Chunk]]:
     """Trains from the step of `state`, and yields after every chunk.
 
@@ -118,6 +121,8 @@ def train(
       stop: steps to have done at the end; by default, those of all epochs.
       most: the longest chunk, in steps; 0: an epoch.
       sharding: of the batches over several devices, see `sharding.py`.
+      draw: (key, step) -> int32[L], the architecture of a step, where the network takes one; see
+        `supernet_draws.py`. Its arrays are arguments of the compiled loop: others of their shape compile nothing.
 
     Yields:
       (state, `Chunk`).
@@ -131,7 +136,9 @@ def train(
     done = int(state.step)
     for length, size in plan(config, num_images, start=done, stop=stop, most=most):
         start = time.perf_counter()
-        state, metrics = train_chunk(steps, state, keys, data, config, length=length, size=size, sharding=sharding)
+        state, metrics = train_chunk(
+            steps, state, keys, data, config, draw, length=length, size=size, sharding=sharding
+        )
         metrics = checked(metrics, done)
         done += length
         yield state, Chunk(done, length, length * size, metrics, time.perf_counter() - start)
@@ -144,6 +151,7 @@ def train_chunk(
     keys: states.Keys,
     data: Data,
     config: configs.Config,
+    draw: jax.tree_util.Partial | None = None,
     *,
     length: int,
     size: int,
@@ -157,6 +165,7 @@ def train_chunk(
       keys: see `state.keys`.
       data: the training set, on the device.
       config: of the training run.
+      draw: of architectures, see `train`.
       length: how many steps.
       size: images a step: config.batch_size, or less for the smaller batch at the end of an epoch.
       sharding: of the batches over several devices.
@@ -168,7 +177,10 @@ def train_chunk(
     def step(state, _):
         batch = jax.lax.dynamic_slice_in_dim(rows, state.step % per_epoch * config.batch_size, size)
         images, labels = constrained((data.images[batch], data.labels[batch]), sharding)
-        return steps.train(keys.step, state, images, labels)
+        if draw is None:
+            return steps.train(keys.step, state, images, labels)
+        arch = draw(jax.random.fold_in(keys.step, DRAW), state.step)
+        return steps.train(keys.step, state, images, labels, arch)
 
     return jax.lax.scan(step, state, length=length)
 

@@ -45,6 +45,8 @@ def progress(config: configs.Config, *, steps_per_epoch: int) -> optax.Schedule:
 
     def fraction(step):
         step = jnp.asarray(step, jnp.int32)
+        if config.progress_restarts:
+            step %= num_steps
         return jnp.minimum(1.0, (step - step % unit) / num_steps).astype(jnp.float32)
 
     return fraction

@@ -5,7 +5,8 @@ A network is a Linen module (or anything with its `init` and `apply`) that is ca
   images float32[B, H, W, C], train=bool, progress=float32[] in [0, 1]  ->  Logits
 
 with the collections "params" and "batch_stats" and, while it trains, the random streams "dropout" and
-"drop_path". `progress` is the fraction of training done, on which the drop-path ramp depends.
+"drop_path". `progress` is the fraction of training done, on which the drop-path ramp depends. Shared weights
+(`common.networks.supernet`) take an architecture too, `arch` int32[L].
 """
 
 from collections.abc import Callable
@@ -80,17 +81,25 @@ class Steps(NamedTuple):
 
     Attributes:
       init: (key, image_shape (H, W, C)) -> State.
-      train: (key, state, images uint8[B, H, W, C], labels int32[B]) -> (State, Metrics). The randomness of
-        a step follows from the key and `state.step`.
-      evaluate: (variables, images, labels, mask bool[B]) -> Counts over the images in the mask.
+      train: (key, state, images uint8[B, H, W, C], labels int32[B], arch=None) -> (State, Metrics). The randomness
+        of a step follows from the key and `state.step`.
+      evaluate: (variables, images, labels, mask bool[B], arch=None) -> Counts over the images in the mask.
     """
 
     init: Callable[[chex.PRNGKey, tuple[int, ...]], states.State]
-    train: Callable[[chex.PRNGKey, states.State, chex.Array, chex.Array], tuple[states.State, Metrics]]
-    evaluate: Callable[[Any, chex.Array, chex.Array, chex.Array], Counts]
+    train: Callable[..., tuple[states.State, Metrics]]
+    evaluate: Callable[..., Counts]
 
 
-def steps(network: Any, config: configs.Config, inputs: Inputs, *, num_classes: int, num_images: int) -> Steps:
+def steps(
+    network: Any,
+    config: configs.Config,
+    inputs: Inputs,
+    *,
+    num_classes: int,
+    num_images: int,
+    arch: chex.Array | None = None,
+) -> Steps:
     """Returns the steps of training a network.
 
     Args:
@@ -99,6 +108,7 @@ def steps(network: Any, config: configs.Config, inputs: Inputs, *, num_classes: 
       inputs: how images become its inputs.
       num_classes: K.
       num_images: of the training set, from which the length of an epoch follows.
+      arch: int32[L], any one, for a network that takes architectures; its first weights do not depend on it.
 
     Raises:
       ValueError: there is not one whole batch of images.
@@ -114,11 +124,11 @@ def steps(network: Any, config: configs.Config, inputs: Inputs, *, num_classes: 
         return optimizers.sgd(config.optimizer, learning_rate, is_decayed), is_decayed
 
     def init(key, image_shape):
-        variables = init_variables(network, key, image_shape)
+        variables = init_variables(network, key, image_shape, arch)
         update, _ = optimizer(variables["params"], variables.get("batch_stats", {}))
         return states.create(variables, update, has_average=config.average_decay > 0.0)
 
-    def train(key, state, images, labels):
+    def train(key, state, images, labels, arch=None):
         augment_key, mix_key, dropout_key, drop_path_key = jax.random.split(jax.random.fold_in(key, state.step), 4)
         images = inputs.augment(augment_key, images)
         targets = jax.nn.one_hot(labels, num_classes)
@@ -134,6 +144,7 @@ def steps(network: Any, config: configs.Config, inputs: Inputs, *, num_classes: 
                 progress=progress(state.step),
                 mutable=["batch_stats"],
                 rngs={"dropout": dropout_key, "drop_path": drop_path_key},
+                **_given(arch),
             )
             value = losses.classification(logits, targets, config.loss)
             value += losses.penalty(params, is_decayed, config.optimizer)
@@ -160,8 +171,8 @@ def steps(network: Any, config: configs.Config, inputs: Inputs, *, num_classes: 
         )
         return state, metrics
 
-    def evaluate(variables, images, labels, mask):
-        logits = network.apply(variables, inputs.normalize(images), train=False).main
+    def evaluate(variables, images, labels, mask, arch=None):
+        logits = network.apply(variables, inputs.normalize(images), train=False, **_given(arch)).main
         top1, top5 = is_right(logits, labels)
         loss = losses.cross_entropy(logits, jax.nn.one_hot(labels, num_classes))
         return Counts(
@@ -174,13 +185,16 @@ def steps(network: Any, config: configs.Config, inputs: Inputs, *, num_classes: 
     return Steps(init=init, train=train, evaluate=evaluate)
 
 
-def init_variables(network: Any, key: chex.PRNGKey, image_shape: tuple[int, ...]) -> Any:
+def init_variables(
+    network: Any, key: chex.PRNGKey, image_shape: tuple[int, ...], arch: chex.Array | None = None
+) -> Any:
     """Returns the first weights and statistics of a network, its auxiliary head's among them."""
 
     def init(key):
         rngs = dict(zip(("params", "dropout", "drop_path"), jax.random.split(key, 3), strict=True))
         # As in training: otherwise there would be no auxiliary head.
-        return network.init(rngs, jnp.zeros((2, *image_shape)), train=True, progress=jnp.float32(0.0))
+        images = jnp.zeros((2, *image_shape))
+        return network.init(rngs, images, train=True, progress=jnp.float32(0.0), **_given(arch))
 
     # Options are for programs of their own, not for parts of what the caller compiles.
     return init(key) if isinstance(key, jax.core.Tracer) else jax.jit(init, compiler_options=_QUICK)(key)
@@ -191,3 +205,7 @@ def is_right(logits: chex.Array, labels: chex.Array) -> tuple[chex.Array, chex.A
     _, best = jax.lax.top_k(logits, min(TOP, logits.shape[-1]))
     found = best == labels[:, None]
     return found[:, 0], jnp.any(found, axis=-1)
+
+
+def _given(arch):
+    return {} if arch is None else {"arch": arch}

@@ -110,6 +110,11 @@ class ProgressTest(chex.TestCase):
         )
         np.testing.assert_allclose(ramp(303), 101 / 600)
 
+    def test_a_ramp_that_begins_anew(self):
+        config = configs.Config(num_epochs=6, progress_epochs=2, progress_restarts=True)
+        ramp = schedules.progress(config, steps_per_epoch=5)
+        np.testing.assert_allclose([ramp(step) for step in (0, 5, 9, 10, 15, 20)], [0, 0.5, 0.9, 0, 0.5, 0])
+
 
 class ConfigTest(chex.TestCase):
     @parameterized.parameters(

@@ -1,0 +1,160 @@
+"""Which architecture a step of training on shared weights takes.
+
+A draw is a partial, (key, step) -> arch int32[L], called in the compiled step with the key of the run: what is drawn
+follows from the key and the step, so a run that goes on draws what it would have drawn. Its arrays are arguments of
+the program, so another pool of the same size compiles nothing.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Annotated
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from common import spaces, types
+from common.genotypes import cell_rows
+from common.spaces import factory
+
+SAMPLINGS = {
+    "uniform": "all alike",
+    "num_params": "in proportion to the parameters that an architecture has alone, which needs a pool (NAO-V2)",
+    "fair": "every operation equally often, from the whole space",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """How the architecture of a step is drawn."""
+
+    sampling: Annotated[
+        str, f"how a step's architecture is drawn; {'; '.join(f'{name}: {text}' for name, text in SAMPLINGS.items())}"
+    ] = "uniform"
+    pool_size: Annotated[int, "random architectures that are trained on, unless a search has a pool; 0: all"] = 0
+
+    def __post_init__(self):
+        """Refuses what makes no sense."""
+        if self.sampling not in SAMPLINGS:
+            raise ValueError(f"sampling = {self.sampling!r} is unknown; choose one of {', '.join(SAMPLINGS)}")
+        if self.pool_size < 0:
+            raise ValueError(f"pool_size must be at least 0; got {self.pool_size}")
+        if self.sampling == "num_params" and not self.pool_size:
+            raise ValueError("sampling = 'num_params' draws from a pool: set pool_size, for example to 1000")
+        if self.sampling == "fair" and self.pool_size:
+            raise ValueError(f"sampling = 'fair' draws from the whole space: set pool_size to 0; got {self.pool_size}")
+
+
+def make(
+    sampling: str,
+    space: types.SearchSpace,
+    pool: np.ndarray | None = None,
+    *,
+    num_params: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> jax.tree_util.Partial:
+    """Returns the draw.
+
+    Args:
+      sampling: one of `SAMPLINGS`.
+      space: of the architectures.
+      pool: int32[P, L] to draw from; None: the space.
+      num_params: int32[P, L] -> int64[P]; of sampling "num_params".
+
+    Raises:
+      ValueError: the pool is empty, holds what is no architecture of the space, or is missing.
+    """
+    if pool is not None:
+        pool = np.asarray(pool, np.int32)
+        if not len(pool):
+            raise ValueError("the pool of architectures is empty; give at least one")
+        factory.check_rows(pool, space)
+    if sampling == "fair":
+        if pool is not None:
+            raise ValueError("sampling 'fair' draws from the whole space, not from a pool; choose another")
+        return fair(space.name)
+    if sampling == "num_params":
+        if pool is None:
+            raise ValueError("sampling 'num_params' draws from a pool; give one")
+        return in_proportion(pool, num_params(pool))
+    return from_space(space.name) if pool is None else from_pool(pool)
+
+
+@functools.cache  # equal draws of one program
+def from_space(name: str) -> jax.tree_util.Partial:
+    """Returns the draw of `sample` of a space, which every architecture of it can come from."""
+    sample = spaces.get(name).sample
+
+    def draw(key, step):
+        return sample(jax.random.fold_in(key, step), 1)[0]
+
+    return jax.tree_util.Partial(draw)
+
+
+def from_pool(archs: np.ndarray) -> jax.tree_util.Partial:
+    """Returns the draw among int32[P, L], all alike."""
+    return jax.tree_util.Partial(_from_pool, jnp.asarray(archs, jnp.int32))
+
+
+def in_proportion(archs: np.ndarray, weights: np.ndarray) -> jax.tree_util.Partial:
+    """Returns the draw among int32[P, L] in proportion to `weights`, number[P].
+
+    NAO's TensorFlow program gives its sampler the weights where it wants their logarithms; this does what NAO-V2
+    describes.
+
+    Raises:
+      ValueError: there is not one positive finite weight for each.
+    """
+    weights = np.asarray(weights, np.float64)
+    if weights.shape != (len(archs),) or not np.all(np.isfinite(weights) & (weights > 0)):
+        raise ValueError(f"weights must be {len(archs)} positive numbers, one for each architecture of the pool")
+    return jax.tree_util.Partial(
+        _in_proportion, jnp.asarray(archs, jnp.int32), jnp.asarray(np.log(weights / weights.sum()), jnp.float32)
+    )
+
+
+@functools.cache
+def fair(name: str) -> jax.tree_util.Partial:
+    """Returns the draw that uses every operation equally often (the idea of FairNAS, arXiv:1907.01845).
+
+    Steps come in groups of as many as there are operations. For each branch of each node a group has an order of
+    the operations of its own, and its n-th step takes the n-th of it: so in a group each branch has each operation
+    once. Inputs are drawn evenly at every step. FairNAS adds up the gradients of a group; here each is a step.
+
+    Raises:
+      ValueError: the space is not one of cells.
+    """
+    if name not in cell_rows.LAYOUTS:
+        raise ValueError(f"sampling 'fair' is of spaces of cells, {', '.join(cell_rows.LAYOUTS)}; got {name!r}")
+    space, layout = spaces.get(name), cell_rows.LAYOUTS[name]
+    columns, num_operations = layout.columns[..., 1].reshape(-1), len(layout.operations)
+    num_choices = np.array(space.num_choices)
+
+    def draw(key, step):
+        orders_key, inputs_key = (jax.random.fold_in(key, part) for part in (0, 1))
+        group_key = jax.random.fold_in(orders_key, step // num_operations)
+        orders = jnp.tile(jnp.arange(num_operations, dtype=jnp.int32), (len(columns), 1))
+        orders = jax.random.permutation(group_key, orders, axis=1, independent=True)
+        operations = orders[:, step % num_operations]
+
+        def draw_inputs(key):
+            return jax.random.randint(key, num_choices.shape, 0, num_choices).at[columns].set(operations)
+
+        def again(carry):
+            key, subkey = jax.random.split(carry[0])
+            return key, draw_inputs(subkey)
+
+        first = again((jax.random.fold_in(inputs_key, step), None))
+        _, arch = jax.lax.while_loop(lambda carry: ~space.is_valid(carry[1][None])[0], again, first)
+        return space.canonicalize(arch[None])[0]
+
+    return jax.tree_util.Partial(draw)
+
+
+def _from_pool(archs: chex.Array, key, step):
+    return archs[jax.random.randint(jax.random.fold_in(key, step), (), 0, archs.shape[0])]
+
+
+def _in_proportion(archs: chex.Array, logits: chex.Array, key, step):
+    return archs[jax.random.categorical(jax.random.fold_in(key, step), logits)]
