@@ -195,6 +195,15 @@ def open_journal(path: str | os.PathLike, header: Mapping[str, Any]) -> Journal:
     return journal
 
 
+def read(path: str | os.PathLike) -> Journal:
+    """Returns what the journal at `path` holds, without a hold on the file, which a search may be writing.
+
+    Raises:
+      ValueError: it is no journal of this format, or damaged.
+    """
+    return json_lines.read(path, Journal)
+
+
 def _measured_event(outcome):
     ok = bool(outcome.ok) and math.isfinite(outcome.fitness)
     cost = float(outcome.cost) if math.isfinite(outcome.cost) else None

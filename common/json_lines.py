@@ -57,6 +57,20 @@ def opened(
         yield taken
 
 
+def read(path: str | os.PathLike, take: Callable[[BinaryIO, list[dict[str, Any]]], T]) -> T:
+    """Returns what `take` gives, as in `opened`, without a hold on the file, which another process may be writing.
+
+    Raises:
+      ValueError: the file is of another format, or damaged.
+    """
+    path = pathlib.Path(path)
+    lines, _ = _read(path)
+    if not lines or lines[0].get("format") != FORMAT or not isinstance(lines[0].get("header"), dict):
+        raise ValueError(f"{path} is not a journal of format {FORMAT}, which this version reads")
+    with path.open("rb") as file:
+        return take(file, lines[1:])
+
+
 def take_each(file: BinaryIO, events: Iterable[Mapping[str, Any]], take: Callable[[Mapping[str, Any]], None]) -> None:
     """Calls `take` with each of the lines after the first.
 
