@@ -23,6 +23,16 @@ Config = TypeVar("Config")
 
 MAX_SEED = 2**32 - 1  # beyond, keys would repeat
 
+_NETWORK = {
+    "num_cells": (flags.DEFINE_integer, "cells in all, the two reductions among them"),
+    "width": (flags.DEFINE_integer, "channels of an operation in the first cell"),
+    "drop_path_keep": (flags.DEFINE_float, "probability at the end of training to keep a branch; 1 drops none"),
+    "dropout_keep": (flags.DEFINE_float, "probability to keep a feature before the classifier"),
+    "auxiliary": (flags.DEFINE_bool, "whether there is an auxiliary head"),
+    "dtype": (flags.DEFINE_string, "of activations: float32 or bfloat16"),
+    "remat": (flags.DEFINE_bool, "whether activations are computed twice, which takes less memory"),
+}
+
 
 def run_main(
     command: str,
@@ -99,6 +109,17 @@ def define_executor(values: flags.FlagValues) -> None:
     define("mode", "synchronous", "synchronous: a round waits for all before it; asynchronous: no worker ever waits")
     define("warm_start", None, "file of earlier measurements to begin with (.jsonl or .csv), beside the budget")
     define("export", None, "file to write all measurements to in the end (.jsonl or .csv)")
+
+
+def define_network(values: flags.FlagValues) -> None:
+    """Defines the flags of networks that are trained on images."""
+    for name, (define, text) in _NETWORK.items():
+        define(name, None, f"{text}; by default as in --preset", flag_values=values)
+
+
+def network_of(values: flags.FlagValues) -> dict[str, Any]:
+    """Returns the settings of the network that were given on the command line."""
+    return {name: values[name].value for name in _NETWORK if values[name].value is not None}
 
 
 def check_common(values: flags.FlagValues) -> None:

@@ -21,16 +21,6 @@ from common.training import presets
 from launch import flags as launch_flags
 from launch import train_language, training
 
-_NETWORK = {
-    "num_cells": (flags.DEFINE_integer, "cells in all, the two reductions among them"),
-    "width": (flags.DEFINE_integer, "channels of an operation in the first cell"),
-    "drop_path_keep": (flags.DEFINE_float, "probability at the end of training to keep a branch; 1 drops none"),
-    "dropout_keep": (flags.DEFINE_float, "probability to keep a feature before the classifier"),
-    "auxiliary": (flags.DEFINE_bool, "whether there is an auxiliary head"),
-    "dtype": (flags.DEFINE_string, "of activations: float32 or bfloat16"),
-    "remat": (flags.DEFINE_bool, "whether activations are computed twice, which takes less memory"),
-}
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
@@ -69,8 +59,7 @@ def define(values: flags.FlagValues) -> None:
     )
     define("process_id", None, "with several hosts: which of them this is", flags.DEFINE_integer)
     define("compilation_cache_dir", None, "where compiled programs are kept; empty: nowhere")
-    for name, (of, text) in _NETWORK.items():
-        define(name, None, f"{text}; by default as in --preset", of)
+    launch_flags.define_network(values)
     launch_flags.define_config(values, presets.PRESETS["digits"].training)
     launch_flags.define_config(values, presets.PRESETS["digits"].augmentation)
 
@@ -88,11 +77,10 @@ def run(values: flags.FlagValues) -> None:
         training.evaluate(values)
         return
     preset = presets.PRESETS[values.preset]
-    given = {name: values[name].value for name in _NETWORK if values[name].value is not None}
     training.train(
         values,
         network=preset.network,
-        given=given,
+        given=launch_flags.network_of(values),
         config=launch_flags.config_of(values, preset.training),
         augmentation=launch_flags.config_of(values, preset.augmentation),
     )

@@ -36,7 +36,7 @@ def parsed(path):
 
 
 def network(values):
-    given = {name: values[name].value for name in train._NETWORK if values[name].value is not None}
+    given = launch_flags.network_of(values)
     config = dataclasses.replace(presets.PRESETS[values.preset].network, num_classes=CLASSES[values.dataset], **given)
     return models.network(published.get(values.genotype), config)
 
