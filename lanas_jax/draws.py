@@ -4,6 +4,7 @@ Each draw descends by the upper confidence bound, takes a row of the leaf, and c
 so that the next draw of the round sees it (arXiv:1906.06832, Algorithm 1).
 """
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -43,6 +44,14 @@ class Pool:
     features: chex.Array
 
 
+def setting(space: types.SearchSpace, config: configs.Config) -> Setting:
+    """Returns the setting of a search on `space`."""
+    features = space.features
+    if config.features == "one_hot":
+        features = functools.partial(factory.one_hot, num_choices=space.num_choices)
+    return Setting(space=space, config=config, features=features)
+
+
 def list_pool(setting: Setting, pool: np.ndarray | None) -> Pool:
     """Returns the `Pool`; an empty one if the sampler needs none."""
     space, length = setting.space, len(setting.space.num_choices)
@@ -65,7 +74,7 @@ def list_pool(setting: Setting, pool: np.ndarray | None) -> Pool:
     return Pool(archs=jnp.asarray(pool, jnp.int32), features=jnp.asarray(features))
 
 
-def _exploration(config, values, is_measured):
+def exploration_of(config, values, is_measured):
     """Returns c in the unit of the values: relative to the best so far, or fixed."""
     if config.exploration_scale == "fixed":
         return jnp.float32(config.exploration)
@@ -90,7 +99,7 @@ def from_pool(setting, pool, key, state, history, measured, *, count):
     """
     config = setting.config
     features, values, is_measured = measured
-    exploration = _exploration(config, values, is_measured)
+    exploration = exploration_of(config, values, is_measured)
     is_free = _is_free(pool, history)
 
     def draw(carry, draw_key):
@@ -124,7 +133,7 @@ def from_leaf(setting, pool, key, state, history, measured, *, count):
     del pool
     config = setting.config
     features, values, is_measured = measured
-    exploration = _exploration(config, values, is_measured)
+    exploration = exploration_of(config, values, is_measured)
 
     def draw(carry, draw_key):
         state, drawn, index = carry

@@ -13,7 +13,6 @@ import numpy as np
 
 from common import history as histories
 from common import targets, types
-from common.spaces import factory
 from lanas_jax import adam, draws, partition, selection
 from lanas_jax import config as configs
 from lanas_jax import tree as trees
@@ -69,15 +68,12 @@ def searcher(
     """
     config = config or configs.Config()
     configs.validate(config)
-    to_features = space.features
-    if config.features == "one_hot":
-        to_features = functools.partial(factory.one_hot, num_choices=space.num_choices)
-    setting = draws.Setting(space=space, config=config, features=to_features)
+    setting = draws.setting(space, config)
     listed = draws.list_pool(setting, pool)
     return types.Searcher(
         name=name,
         count=config.count,
-        init=jax.tree_util.Partial(functools.partial(_init, setting), listed),
+        init=jax.tree_util.Partial(functools.partial(start, setting), listed),
         propose=jax.tree_util.Partial(functools.partial(_propose, setting), listed),
     )
 
@@ -87,7 +83,8 @@ def acceptance_rate(state: State) -> chex.Array:
     return jnp.where(state.tried > 0, state.accepted / jnp.maximum(state.tried, 1.0), 1.0)
 
 
-def _init(setting, pool, key, history):
+def start(setting, pool, key, history):
+    """Returns the `State` before the first round; a `ValueError` where the history is too small for the settings."""
     config = setting.config
     capacity = history.status.shape[0]
     if config.num_initial > capacity:
@@ -125,7 +122,7 @@ def _propose(setting, pool, key, state, history, *, count):
     is_due = (history.size >= config.num_initial) & ((state.fitted_size == 0) | (since_fit >= config.num_select))
     state = jax.lax.cond(
         is_due,
-        lambda state: _learn(setting, pool, state, history, features, values),
+        lambda state: learn(setting, pool, state, history, features, values),
         lambda state: _tell(state, is_measured, values),
         state,
     )
@@ -139,8 +136,20 @@ def _propose(setting, pool, key, state, history, *, count):
     )
 
 
-def _learn(setting, pool, state, history, features, values):
-    """The learning phase: fits the tree to all of the history and routes the pool."""
+def learn(setting, pool, state, history, features, values):
+    """The learning phase: fits the tree to all of the history and routes the pool.
+
+    Args:
+      setting: the static part, a `draws.Setting`.
+      pool: a `draws.Pool`.
+      state: a `State`.
+      history: everything proposed so far.
+      features: float32[N, F] of its rows, 0 of empty ones.
+      values: float32[N], the targets.
+
+    Returns:
+      The state, with statistics of the routed rows alone.
+    """
     config = setting.config
     is_measured = histories.is_measured(history)
     if config.regressor == "adam":

@@ -1,0 +1,100 @@
+"""The partition as it was before the last round of a search, fitted again from the history: for pictures."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from common import history as histories
+from common import targets, types
+from common.report import records
+from lanas_jax import config as configs
+from lanas_jax import draws, search, selection
+from lanas_jax import tree as trees
+
+
+def snapshot(
+    space: types.SearchSpace, config: configs.Config, history: histories.History, *, seed: int = 0
+) -> records.Partition | None:
+    """Returns the tree fitted to all rows before the last `num_select`, and the leaves that these were taken from.
+
+    With the ridge regressor this is the tree that the last rows were drawn by, where rounds and fits were not
+    asynchronous; adam's depends on all fits before it, of which there is one here, of `adam_steps_first` steps.
+
+    Args:
+      space: the space.
+      config: the settings of the search.
+      history: of a search, in the order proposed.
+      seed: for the initial weights of the adam regressor.
+
+    Returns:
+      A `records.Partition`; None where so few were measured that nothing was ever fitted.
+    """
+    configs.validate(config)
+    num_rows = int(np.sum(np.asarray(history.status) != types.EMPTY))
+    num_before = num_rows - config.num_select
+    if num_before < config.num_initial or not np.any(np.asarray(history.status)[:num_before] == types.MEASURED):
+        return None
+    before = histories.History(
+        archs=jnp.asarray(history.archs[:num_before], jnp.int32),
+        fitness=jnp.asarray(history.fitness[:num_before], jnp.float32),
+        cost=jnp.asarray(history.cost[:num_before], jnp.float32),
+        status=jnp.asarray(history.status[:num_before], jnp.int32),
+        size=jnp.int32(num_before),
+    )
+    last = jnp.asarray(history.archs[num_before:num_rows], jnp.int32)
+    setting = draws.setting(space, config)
+
+    @jax.jit
+    def fit(key, before, last):
+        features = setting.features(before.archs)
+        is_measured = histories.is_measured(before)
+        values = targets.targets(before.fitness, is_measured, target=config.target)
+        none = draws.Pool(archs=before.archs[:0], features=features[:0])
+        state = search.learn(setting, none, search.start(setting, none, key, before), before, features, values)
+        scale = draws.exploration_of(config, values, is_measured)
+        return state.tree, state.leaves, trees.route(state.tree, setting.features(last)), scale
+
+    tree, leaves, selected, exploration = fit(jax.random.key(seed), before, last)
+    bound = _bounds(tree, exploration, config)
+    is_measured = np.asarray(before.status) == types.MEASURED
+    return _partition(np.asarray(leaves)[is_measured], np.asarray(before.fitness)[is_measured], bound, selected)
+
+
+def _bounds(tree, exploration, config):
+    """Returns float[M], the upper confidence bound of each node; of the root its mean."""
+    nodes = jnp.arange(tree.visits.shape[0])
+    parents = jnp.maximum((nodes - 1) // 2, 0)
+    value = trees.means(tree)
+    bound = selection.upper_confidence_bound(
+        value, tree.visits, tree.visits[parents], exploration=exploration, ucb=config.ucb
+    )
+    return np.asarray(jnp.where(nodes == 0, value, bound))
+
+
+def _partition(leaf, fitness, bound, selected):
+    num_nodes = len(bound)
+    inner = num_nodes // 2
+    members = [[] for _ in range(num_nodes)]
+    for node, value in zip(leaf.tolist(), fitness.tolist(), strict=True):
+        members[node].append(value)
+    for node in range(inner - 1, -1, -1):
+        members[node] = members[2 * node + 1] + members[2 * node + 2]
+    values = [np.array(each) for each in members]
+    mean = np.array([each.mean() if len(each) else np.nan for each in values])
+    return records.Partition(
+        count=np.array([float(len(each)) for each in values]),
+        mean=mean,
+        bound=bound,
+        quality=np.array([_share_in_order(values[2 * at + 1], values[2 * at + 2]) for at in range(inner)]),
+        gap=mean[1 : 2 * inner : 2] - mean[2 : 2 * inner + 1 : 2],
+        leaf=leaf,
+        fitness=fitness,
+        selected=np.asarray(selected),
+    )
+
+
+def _share_in_order(good, bad):
+    """How often a value of the first is the larger one, ties half; NaN where one is empty."""
+    if not len(good) or not len(bad):
+        return np.nan
+    return float(np.mean(0.5 + 0.5 * np.sign(good[:, None] - bad[None, :])))
