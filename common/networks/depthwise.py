@@ -1,15 +1,17 @@
 """Depthwise convolution, as fast as each platform has it.
 
-XLA has grouped convolutions, which suit GPU and TPU. On CPU it runs them, and their derivatives by the
-images, one product at a time: there a loop over the weights of the kernel, each of which multiplies the moved
-images of a whole batch, takes a third of the time or less.
+XLA has grouped convolutions, which suit GPU and TPU. On CPU it runs them, and their derivatives by the images, one
+product at a time: there a sum of moved images, one for each weight of the kernel, takes a tenth of the time, as it is
+one pass over the batch. Derivatives by the weights are a loop over them: as many sums side by side are slower.
 """
 
 import functools
+import itertools
 
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 Paddings = tuple[tuple[int, int], tuple[int, int]]
@@ -52,7 +54,7 @@ def grouped(images: chex.Array, weights: chex.Array, *, stride: int, dilation: i
 def by_weights(
     images: chex.Array, weights: chex.Array, *, stride: int, dilation: int, paddings: Paddings
 ) -> chex.Array:
-    """`convolve` as a loop over the weights of the kernel."""
+    """`convolve` as a sum over the weights of the kernel."""
     return _by_weights(stride, dilation, paddings, images, weights)
 
 
@@ -68,12 +70,7 @@ def _forward(stride, dilation, paddings, images, weights):
 def _backward(stride, dilation, paddings, kept, gradients):
     images, weights = kept
     padded = _pad(images, paddings)
-
-    def sum_of_products(at):
-        seen = _seen(padded, gradients.shape, at, weights.shape[1], stride, dilation)
-        return jnp.sum(seen * gradients, axis=(0, 1, 2), dtype=jnp.float32)
-
-    of_weights = lax.map(sum_of_products, jnp.arange(weights.shape[0] * weights.shape[1]))
+    of_weights = _of_weights(padded, gradients, weights.shape[:2], stride, dilation)
     # What each pixel gave: gradients as far apart as the windows were, convolved with the kernel turned around.
     extents = [(side - 1) * dilation for side in weights.shape[:2]]
     spread = _spread(gradients, [(extent, extent, stride - 1) for extent in extents])
@@ -90,22 +87,26 @@ def _correlate(padded, weights, stride, dilation):
     """Returns float[B, H', W', C] of images that are padded already."""
     batch, *sides, channels = padded.shape
     sides = [(side - (size - 1) * dilation - 1) // stride + 1 for side, size in zip(sides, weights.shape)]
-    outputs = (batch, *sides, channels)
-    flat = weights.reshape(-1, channels)
+    padded = lax.optimization_barrier(padded)  # else it would be padded again for each weight
+    sums = 0.0
+    for row, column in itertools.product(*map(range, weights.shape[:2])):
+        start = (0, row * dilation, column * dilation, 0)
+        stop = [first + (side - 1) * stride + 1 for first, side in zip(start[1:3], sides)]
+        seen = lax.slice(padded, start, (batch, *stop, channels), (1, stride, stride, 1))
+        sums += (seen * weights[row, column][None, None]).astype(jnp.float32)
+    return sums.astype(padded.dtype)
 
-    def add(at, sums):
-        weight = lax.dynamic_slice_in_dim(flat, at, 1)[None, None]
-        return sums + (_seen(padded, outputs, at, weights.shape[1], stride, dilation) * weight).astype(jnp.float32)
 
-    return lax.fori_loop(0, flat.shape[0], add, jnp.zeros(outputs, jnp.float32)).astype(padded.dtype)
+def _of_weights(padded, gradients, sizes, stride, dilation):
+    """Returns float32[height * width, C], for each weight the sum of what it saw times the gradients."""
+    batch, *sides, channels = gradients.shape
+    rows, columns = ((side - 1) * stride + 1 for side in sides)
 
+    def sum_of_products(start):
+        seen = lax.dynamic_slice(padded, (0, start[0], start[1], 0), (batch, rows, columns, channels))
+        return jnp.sum(seen[:, ::stride, ::stride] * gradients, axis=(0, 1, 2), dtype=jnp.float32)
 
-def _seen(padded, outputs, at, width, stride, dilation):
-    """Returns what weight `at` of a kernel of `width` columns is multiplied with, of the shape `outputs`."""
-    start = (0, at // width * dilation, at % width * dilation, 0)
-    rows, columns = ((side - 1) * stride + 1 for side in outputs[1:3])
-    seen = lax.dynamic_slice(padded, start, (outputs[0], rows, columns, outputs[3]))
-    return seen[:, ::stride, ::stride]
+    return lax.map(sum_of_products, np.array(list(itertools.product(*map(range, sizes)))) * dilation)
 
 
 def _pad(images, paddings):

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from common.networks import depthwise, initializers, styles
+from common.networks import depthwise, initializers, max_pooling, styles
 
 
 def window_padding(size: int, stride: int, kernel: int, *, dilation: int = 1, padding: str) -> tuple[int, int]:
@@ -189,10 +189,7 @@ class Linear(nn.Module):
 
 def max_pool(images: chex.Array, size: int, stride: int, paddings: list[tuple[int, int]]) -> chex.Array:
     """Returns the largest value of each window of `size` x `size`; what is padded counts for nothing."""
-    lowest = np.array(-np.inf, images.dtype)  # a constant: of a traced value reduce_window has no derivative
-    return lax.reduce_window(
-        images, lowest, lax.max, (1, size, size, 1), (1, stride, stride, 1), ((0, 0), *paddings, (0, 0))
-    )
+    return max_pooling.pool(images, size=size, stride=stride, paddings=tuple(paddings))
 
 
 def average_pool(
