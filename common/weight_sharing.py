@@ -1,0 +1,234 @@
+"""Search on shared weights that are trained in between: the outer loop of NAO-WS (arXiv:1808.07233, section 3.3).
+
+A pool of architectures trains one network that holds them all. After a block of training all of the pool are scored
+on its weights, a searcher proposes new architectures, and the pool is renewed. Scores of an earlier block were taken
+on other weights, so they are forgotten: the searcher sees a history whose measured rows are those of the pool, with
+their newest scores. Rows that left the pool stay in it as infeasible ones, so that they are not proposed again; the
+released programs forget them.
+
+What is trained and what proposes are arguments. Every pool and its scores are on disk before they are acted on, one
+line each, and a search that is started again goes on in the block where it was:
+
+  {"event": "pool", "block": 0, "archs": [[0, 1, 1, 4, 2, 2], ...]}
+  {"event": "scored", "block": 0, "scores": [0.41, null, ...]}
+"""
+
+import contextlib
+import dataclasses
+import functools
+import os
+import pathlib
+from collections.abc import Callable
+from typing import Annotated, Any, NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import logging
+
+from common import fresh, host_loop, json_lines, pools, search, types
+from common.executors import measuring
+
+POOLS = "pools.jsonl"
+KEEPS = ("replace", "accumulate")
+TRAINS_ON = ("pool", "newest")
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """How a pool is trained on and renewed. How long a block is, is a matter of what is trained."""
+
+    num_initial: Annotated[int, "architectures of the first pool, drawn at random"] = 1000
+    num_blocks: Annotated[int, "blocks of training, with a renewal of the pool between two"] = 5
+    num_new: Annotated[int, "architectures that the searcher proposes at a renewal"] = 500
+    num_random: Annotated[int, "architectures that are drawn at random at a renewal"] = 50
+    keeps: Annotated[
+        str, f"what of the pool is kept, its best such that its size stays, or all: {', '.join(KEEPS)}"
+    ] = "replace"
+    trains_on: Annotated[str, f"all of the pool, or what came last: {', '.join(TRAINS_ON)}"] = "pool"
+    restarts: Annotated[bool, "whether the training's own schedule, as of its learning rate, begins anew"] = False
+
+    def __post_init__(self):
+        """Refuses what makes no sense."""
+        fresh.check_at_least_one(num_initial=self.num_initial, num_blocks=self.num_blocks, num_new=self.num_new)
+        if self.num_random < 0:
+            raise ValueError(f"num_random = {self.num_random}; choose 0 or more")
+        for name, allowed in (("keeps", KEEPS), ("trains_on", TRAINS_ON)):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"unknown {name} {getattr(self, name)!r}; choose one of {', '.join(allowed)}")
+        if self.keeps == "replace" and self.num_newest >= self.num_initial:
+            raise ValueError(
+                f"num_new + num_random = {self.num_newest} would replace all of a pool of {self.num_initial}; choose "
+                f"{self.num_initial - 1} or less, a larger num_initial, or keeps = accumulate"
+            )
+
+    @property
+    def num_newest(self) -> int:
+        """Architectures that come at a renewal."""
+        return self.num_new + self.num_random
+
+    @property
+    def num_archs(self) -> int:
+        """Architectures that are ever in the pool."""
+        return self.num_initial + (self.num_blocks - 1) * self.num_newest
+
+
+SCHEDULES: dict[str, Schedule] = {
+    "nao_ws": Schedule(),
+    "nao_ws_rnn": Schedule(num_new=300),
+    # As re-implemented by its authors, and their second version ("balanced" NAO).
+    "nao_v1": Schedule(num_initial=600, num_new=300, num_random=0),
+    "nao_v2": Schedule(num_blocks=4, num_new=300, num_random=0, keeps="accumulate", trains_on="newest", restarts=True),
+}
+
+
+class SharedWeights(NamedTuple):
+    """What is trained, as functions of its state.
+
+    Attributes:
+      train: (key, state, archs int32[P, L], block) -> the state at the end of a block of training on `archs`. The
+        state that it gets is that of the end of the block before, or one from within the block, as its own
+        checkpoint holds it; it is used up.
+      score: (key, state, archs int32[P, L]) -> float32[P], fitness in [0, 1], not finite where there is none.
+    """
+
+    train: Callable[[chex.PRNGKey, Any, np.ndarray, int], Any]
+    score: Callable[[chex.PRNGKey, Any, np.ndarray], np.ndarray]
+
+
+class Round(NamedTuple):
+    """A block of training.
+
+    Attributes:
+      block: its number.
+      archs: int32[P, L], the pool: what was kept, best first, and what came last.
+      scores: float32[P], after the block.
+    """
+
+    block: int
+    archs: np.ndarray
+    scores: np.ndarray
+
+
+class Result(NamedTuple):
+    """What a search came to.
+
+    Attributes:
+      archs: int32[P, L], the last pool, best first.
+      scores: float32[P], theirs, of the last weights.
+      state: of the shared weights.
+      rounds: of every block.
+    """
+
+    archs: np.ndarray
+    scores: np.ndarray
+    state: Any
+    rounds: tuple[Round, ...]
+
+
+def run(
+    key: chex.PRNGKey,
+    space: types.SearchSpace,
+    searcher: types.Searcher,
+    shared: SharedWeights,
+    state: Any,
+    schedule: Schedule,
+    folder: str | os.PathLike | None = None,
+    *,
+    report: Callable[[Round], None] | None = None,
+) -> Result:
+    """Trains, scores, proposes and renews the pool, block after block; goes on where an earlier start was.
+
+    Blocks that the folder holds are not trained again, but proposals are made again, which rebuilds the searcher's
+    state.
+
+    Args:
+      key: decides everything random, with the block.
+      space: what is searched.
+      searcher: proposes. Its settings should be such that it learns at every renewal.
+      shared: what is trained.
+      state: of the shared weights, in the beginning or from their own latest checkpoint.
+      schedule: of the pool.
+      folder: of the run, which exists; None: nothing is written.
+      report: called after every block, of earlier starts too.
+
+    Raises:
+      ValueError: the space is too small for the schedule, the folder is of another search or damaged, or scores
+        are no fractions, or none is finite.
+      OSError: the folder cannot be written.
+    """
+    if schedule.num_archs > space.size:
+        raise ValueError(
+            f"the schedule takes {schedule.num_archs} architectures, of which {space.name} has {space.size}; lower "
+            "num_initial, num_new, num_random or num_blocks"
+        )
+    header = {
+        "space": space.name,
+        "searcher": searcher.name,
+        "key": np.asarray(jax.random.key_data(key)).tolist(),
+        **dataclasses.asdict(schedule),
+    }
+    with contextlib.ExitStack() as stack:
+        record = pools.Record()
+        if folder is not None:
+            record = stack.enter_context(json_lines.opened(pathlib.Path(folder) / POOLS, header, pools.Record))
+        return _run(key, space, searcher, shared, state, schedule, record, report or (lambda _: None))
+
+
+def _run(key, space, searcher, shared, state, schedule, record, report):
+    pool, rounds = pools.Pool(space, schedule.num_archs), []
+    init_key = jax.random.fold_in(key, host_loop.INIT_ROUND)
+    searching = host_loop.init(measuring.on_device(searcher.init), init_key, pool.history())
+    propose = search.proposer(searcher, count=schedule.num_new)
+    # Without its arrays a space can be a static argument: one program serves every search on it.
+    draw = functools.partial(_draw, space._replace(legal_tokens=None, symmetries=()), fresh.pool_of(space))
+    proposed = np.zeros((0, len(space.num_choices)), np.int32)
+    for block in range(schedule.num_blocks):
+        propose_key, draw_key, train_key, score_key = jax.random.split(jax.random.fold_in(key, block), 4)
+        count = schedule.num_newest if block else schedule.num_initial
+        history = pool.history()
+        if block:
+            proposed, searching = propose(propose_key, searching, history)
+            if schedule.keeps == "replace":
+                pool.keep(schedule.num_initial - count)
+        new = np.asarray(draw(draw_key, history, proposed, count=count))
+        pool.add(_agree(record, block, pool.archs, new))
+        if block == len(record.scores):
+            chosen = pool.archs if schedule.trains_on == "pool" else pool.archs[-count:]
+            state = shared.train(train_key, state, chosen, block)
+            scores = np.asarray(shared.score(score_key, state, pool.archs), np.float32)
+            pools.check_scores(scores, len(pool.archs))
+            record.write_scores(scores)
+        pool.scores = record.scores[block]
+        rounds.append(Round(block, pool.archs, pool.scores))
+        report(rounds[-1])
+    best = pool.best(len(pool.scores))
+    return Result(pool.archs[best], pool.scores[best], state, tuple(rounds))
+
+
+@functools.partial(jax.jit, static_argnames=("space", "count"))
+def _draw(space, listed, key, history, proposed, *, count):
+    """Returns int32[count, L]: what was proposed, and random architectures that are new."""
+    known = fresh.know(listed, fresh.empty_index(listed, history), history, count=history.status.shape[0])
+    missing = count - proposed.shape[0]
+    return fresh.complete(
+        key, space, known, jnp.pad(proposed, ((0, missing), (0, 0))), jnp.arange(count) < proposed.shape[0]
+    )
+
+
+def _agree(record, block, kept, new):
+    """Returns the new rows of a block's pool: as recorded, or `new`, which is recorded then beside what is kept."""
+    pool = np.concatenate([kept, new])
+    if block == len(record.pools):
+        record.write_pool(pool)
+    recorded = record.pools[block]
+    if recorded.shape != pool.shape or np.any(recorded[: len(kept)] != kept):
+        raise ValueError(
+            f"the pool of block {block} in {POOLS} is not what the scores before it leave; restore the file, or start "
+            "in a fresh folder"
+        )
+    if np.any(recorded != pool):
+        # Other hardware or another version rounds differently. What was scored stays scored.
+        logging.warning("Block %d would be begun differently now; the search goes on from the file.", block)
+    return recorded[len(kept) :]
