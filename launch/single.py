@@ -114,7 +114,8 @@ def search_with(
             print(f"workdir: {folder}", flush=True)
         journal = stack.enter_context(journal_lib.open_journal(folder / run_dir.JOURNAL, header))
         journal.agree_on_earlier(earlier)
-        config = {"command": command, "flags": values.flag_values_dict(), **header, **run_dir.environment()}
+        config = {"command": command, "flags": values.flag_values_dict(), **header, "optimum": evaluator.optimum}
+        config |= run_dir.environment()
         run_dir.write_json(folder / run_dir.CONFIG, config)
         history, seconds, told = _search(values, searcher, evaluator, executor, journal=journal, folder=folder)
         result = _write_results(values, evaluator, history, journal=journal, folder=folder, seconds=seconds, told=told)
@@ -125,11 +126,16 @@ def search_with(
 
 def _search(values, searcher, evaluator, executor, *, journal, folder):
     """Returns (history, seconds of search over all starts, diagnostics of the last round)."""
+    from common.training import event_files  # tensorboardX, which takes a second to import where PyTorch is there
+
     last, told = 0.0, {}
+    for path in (folder / run_dir.EVENTS).glob("events.out.tfevents.*"):
+        path.unlink()
     num_earlier = 0 if journal.earlier is None else len(journal.earlier.archs)
     with contextlib.ExitStack() as stack:
         # Written anew: a search that goes on passes through its earlier rounds again.
         metrics = stack.enter_context((folder / run_dir.METRICS).open("w"))
+        events = stack.enter_context(event_files.EventFile(folder / run_dir.EVENTS))
         live = stack.enter_context(progress.Progress(searcher.name, total=values.budget, unit="queries"))
 
         def on_round(round_, history, seconds, diagnostics):
@@ -139,6 +145,7 @@ def _search(values, searcher, evaluator, executor, *, journal, folder):
             line = {**_round_metrics(round_, history, last, num_earlier), **told}
             metrics.write(json.dumps(line) + "\n")
             metrics.flush()
+            events.write(line["queries"], _scalars(line, told))
             best = line["best_fitness"]
             live.update(line["queries"], "nothing measured yet" if best is None else f"best {100 * best:.2f} %")
 
@@ -172,6 +179,13 @@ def _write_results(values, evaluator, history, *, journal, folder, seconds, told
         result["diagnostics"] = told
     run_dir.write_json(folder / run_dir.RESULT, result)
     return result
+
+
+def _scalars(line, told):
+    """What TensorBoard shows of a round: numbers, of which there is one."""
+    searched = {f"search/{name}": line[name] for name in ("best_fitness", "infeasible", "seconds")}
+    scalars = searched | {f"rounds/{name}": value for name, value in told.items()}
+    return {name: value for name, value in scalars.items() if isinstance(value, int | float)}
 
 
 def _plain(value):

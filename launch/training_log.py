@@ -9,8 +9,6 @@ from common import run_dir
 from common.training import event_files, loop
 from launch import progress
 
-EVENTS = "events"
-
 
 class TrainingLog:
     """Takes down chunks of steps. Use it in a `with` statement."""
@@ -31,7 +29,7 @@ class TrainingLog:
         self._seconds = 0.0
         self._live = progress.Progress("training", total=total, unit="steps")
         self._start = start
-        self._events = folder / EVENTS
+        self._events = folder / run_dir.EVENTS
         self._scores = ""
 
     @property

@@ -1,0 +1,152 @@
+"""What all pictures share: matplotlib without its global state, colours, and SVG that a page can hold.
+
+Lines and letters take their colours from the page, so that pictures follow it into the dark; tips show when a pointer
+rests on a mark. Nothing in a text is markup: neither matplotlib's nor SVG's.
+"""
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+from xml.etree import ElementTree
+
+import matplotlib
+from matplotlib import axes, figure
+from matplotlib.backends import backend_agg, backend_svg
+
+from common.drawing import lettering, palette
+
+INK, FAINT, GRID, PAPER = palette.INK, palette.FAINT_INK, palette.FRAME_LINE, "#fdfdfe"
+# Okabe and Ito's, those dark enough for lines; with the dashes no two series depend on colour alone.
+SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f")
+DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)), (0, (9, 2)), (0, (3, 3)), "-")
+COLORMAP = "cividis"  # made to look alike to all eyes
+FORMATS = ("svg", "png", "pdf")
+STYLE = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 10.0,
+    "text.parse_math": False,
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "axes.facecolor": "none",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "text.color": INK,
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "legend.frameon": False,
+    "legend.fontsize": 9.0,
+    "lines.linewidth": 1.8,
+    "svg.fonttype": "none",
+}
+styled = matplotlib.rc_context(STYLE)  # decorates the functions that draw
+_VARIABLES = {INK: "--ink", FAINT: "--faint", GRID: "--grid", PAPER: "--paper"}
+_SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
+_DOTS_PER_INCH = 200
+
+
+class Picture(NamedTuple):
+    """A figure and what is said of it.
+
+    Attributes:
+      name: of its file, without a suffix; different for all pictures of a page.
+      title: what it shows, a few words.
+      caption: how it is read, and how it was made.
+      figure: matplotlib's.
+      tips: gid of an artist -> a text for each of its marks, in their order.
+    """
+
+    name: str
+    title: str
+    caption: str
+    figure: figure.Figure
+    tips: Mapping[str, Sequence[str]] = {}
+
+
+def new(width: float = 5.6, height: float = 3.4, **subplots) -> tuple[figure.Figure, axes.Axes]:
+    """Returns an empty figure of a size in inches and its axes (several where `subplots` says so)."""
+    made = figure.Figure((width, height), layout="constrained", facecolor="none")
+    backend_agg.FigureCanvasAgg(made)
+    return made, made.subplots(**subplots)
+
+
+def series(at: int) -> dict[str, object]:
+    """Returns the style of the line of series number `at`."""
+    return {"color": SERIES[at % len(SERIES)], "linestyle": DASHES[at % len(DASHES)]}
+
+
+def words(text: str) -> str:
+    """Returns a text as a picture shows it: one line without control characters, not too long."""
+    text = lettering.clean(" ".join(str(text).split()))
+    return text if len(text) <= lettering.MAX_LETTERS else text[: lettering.MAX_LETTERS - 1] + "…"
+
+
+def write(picture: Picture, path: str) -> None:
+    """Writes a picture as a file whose suffix is one of `FORMATS`."""
+    if str(path).endswith(".svg"):
+        text = svg(picture)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        return
+    with matplotlib.rc_context(STYLE):
+        picture.figure.savefig(path, dpi=_DOTS_PER_INCH, facecolor="white")
+
+
+def svg(picture: Picture) -> str:
+    """Returns an SVG element, the same for equal pictures, without anything that is loaded from elsewhere."""
+    buffer = io.BytesIO()
+    with matplotlib.rc_context({**STYLE, "svg.hashsalt": picture.name}):
+        silent = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        backend_svg.FigureCanvasSVG(picture.figure).print_svg(buffer, metadata=silent)
+    ElementTree.register_namespace("", _SVG)
+    ElementTree.register_namespace("xlink", _XLINK)
+    root = ElementTree.fromstring(buffer.getvalue())
+    for parent in list(root.iter()):
+        for child in list(parent):
+            if child.tag == f"{{{_SVG}}}metadata":
+                parent.remove(child)
+    _add_tips(root, picture.tips)
+    _rename(root, picture.name)
+    root.set("role", "img")
+    title = ElementTree.Element(f"{{{_SVG}}}title")
+    title.text = lettering.clean(picture.title)
+    root.insert(0, title)
+    text = ElementTree.tostring(root, encoding="unicode")
+    for color, variable in _VARIABLES.items():
+        text = text.replace(color, f"var({variable}, {color})")
+    return text
+
+
+def _add_tips(root, tips):
+    """Puts a title into each mark of the artists that have tips."""
+    by_id = {element.get("id"): element for element in root.iter()}
+    for gid, texts in tips.items():
+        hidden = {inner for element in by_id[gid].iter(f"{{{_SVG}}}defs") for inner in element.iter()}
+        drawn = (f"{{{_SVG}}}use", f"{{{_SVG}}}path")  # marks of many sizes are paths of their own
+        marks = [element for element in by_id[gid].iter() if element.tag in drawn and element not in hidden]
+        if len(marks) != len(texts):
+            raise ValueError(f"{gid} has {len(marks)} marks and {len(texts)} tips")
+        for mark, text in zip(marks, texts, strict=True):
+            title = ElementTree.SubElement(mark, f"{{{_SVG}}}title")
+            title.text = lettering.clean(text)
+
+
+def _rename(root, name):
+    """Gives what is referred to names that no other picture of a page has, and drops all other names."""
+    links = {element.get(f"{{{_XLINK}}}href", "")[1:] for element in root.iter()}
+    clips = {element.get("clip-path", "")[5:-1] for element in root.iter()}
+    for element in root.iter():
+        for attribute, value in list(element.attrib.items()):
+            if attribute == "id":
+                if value in links | clips:
+                    element.set("id", f"{name}-{value}")
+                else:
+                    del element.attrib["id"]
+            elif attribute == f"{{{_XLINK}}}href":
+                element.set(attribute, f"#{name}-{value[1:]}")
+            elif attribute == "clip-path":
+                element.set(attribute, f"url(#{name}-{value[5:-1]})")

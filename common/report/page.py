@@ -1,0 +1,135 @@
+"""One self-contained HTML page: no network, no other file, readable on a phone, in the light and in the dark.
+
+All texts are escaped here; only what pictures and drawings return is taken for markup. The page forbids itself to
+load anything.
+"""
+
+import html
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from common.drawing import lettering
+from common.report import canvas
+
+
+class Section(NamedTuple):
+    """A heading and what stands under it, HTML made by the functions of this file."""
+
+    title: str
+    body: str
+
+
+def document(title: str, subtitle: str, sections: Iterable[Section]) -> str:
+    """Returns the page, an HTML document."""
+    sections = [section for section in sections if section.body]
+    parts = [f"<section>\n<h2>{escape(one.title)}</h2>\n{one.body}\n</section>" for one in sections]
+    return (
+        "<!DOCTYPE html>\n"
+        f'<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{escape(title)}</title>\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        f"<style>{_STYLE}</style>\n</head>\n<body>\n"
+        f'<header>\n<h1>{escape(title)}</h1>\n<p class="sub">{escape(subtitle)}</p>\n</header>\n<main>\n'
+        + "\n".join(parts)
+        + f'\n</main>\n<div id="tip" role="status"></div>\n<script>{_SCRIPT}</script>\n</body>\n</html>\n'
+    )
+
+
+def escape(text: object) -> str:
+    """Returns a text as HTML shows it, on one line."""
+    return html.escape(lettering.clean(" ".join(str(text).split())))
+
+
+def pictures(made: Iterable[canvas.Picture | None]) -> str:
+    """Returns pictures beside each other where there is room, with titles and captions; what is None is left out."""
+    return grid(figure(one.title, canvas.svg(one), one.caption) for one in made if one is not None)
+
+
+def figure(title: str, svg: str, caption: str = "") -> str:
+    """Returns an SVG element with a title above it and a caption below."""
+    said = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
+    return f"<figure>\n<h3>{escape(title)}</h3>\n{svg.strip()}\n{said}</figure>"
+
+
+def grid(figures: Iterable[str]) -> str:
+    """Returns figures beside each other where there is room."""
+    found = list(figures)
+    return '<div class="grid">\n' + "\n".join(found) + "\n</div>" if found else ""
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Returns a table that scrolls by itself where it is too wide; numbers belong into columns after the first."""
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
+    body = "\n".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return (
+        f'<div class="scroll"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table></div>'
+        if rows
+        else ""
+    )
+
+
+def facts(pairs: Iterable[tuple[str, object]]) -> str:
+    """Returns names and what they stand for."""
+    return "<dl>\n" + "\n".join(f"<dt>{escape(a)}</dt><dd>{escape(b)}</dd>" for a, b in pairs) + "\n</dl>"
+
+
+def folded(title: str, body: str) -> str:
+    """Returns what is shown only when asked for."""
+    return f"<details><summary>{escape(title)}</summary>\n{body}\n</details>" if body else ""
+
+
+def listing(text: str) -> str:
+    """Returns a text of several lines as it is."""
+    return f"<pre>{html.escape(chr(10).join(map(lettering.clean, text.splitlines())))}</pre>"
+
+
+def paragraph(text: str) -> str:
+    """Returns a paragraph."""
+    return f"<p>{escape(text)}</p>"
+
+
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+_STYLE = """
+:root { color-scheme: light dark; --ink: #16191d; --faint: #4a525c; --grid: #cfd4da; --paper: #ffffff; --card: #f6f7f9;
+  --yes: #00674b; --no: #a34700; }
+@media (prefers-color-scheme: dark) { :root { --ink: #eceff3; --faint: #b4bcc6; --grid: #454c55; --paper: #14171b;
+  --card: #1d2126; --yes: #3fd0a4; --no: #ffa366; } }
+* { box-sizing: border-box; }
+body { margin: 0 auto; max-width: 76rem; padding: 1rem; background: var(--paper); color: var(--ink);
+  font: 1rem/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; overflow-wrap: anywhere; }
+h1 { font-size: 1.5rem; line-height: 1.25; margin: 0.5rem 0 0; } h2 { font-size: 1.2rem; margin: 2rem 0 0.5rem; }
+h3 { font-size: 1rem; margin: 0 0 0.4rem; } .sub { color: var(--faint); margin: 0.2rem 0 0; }
+.grid { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 27rem), 1fr)); }
+figure { margin: 0; padding: 0.8rem; background: var(--card); border: 1px solid var(--grid); border-radius: 0.5rem;
+  min-width: 0; max-width: 44rem; }
+figure > svg { display: block; width: 100%; height: auto; max-height: 34rem; }
+figcaption { color: var(--faint); font-size: 0.875rem; margin-top: 0.5rem; }
+.scroll { overflow-x: auto; margin: 0.5rem 0; } table { border-collapse: collapse; font-size: 0.9rem; }
+th, td { padding: 0.3rem 0.7rem; border-bottom: 1px solid var(--grid); text-align: right; overflow-wrap: normal;
+  font-variant-numeric: tabular-nums; vertical-align: top; }
+th { color: var(--faint); font-weight: 600; } th:first-child, td:first-child { text-align: left; padding-left: 0; }
+dl { display: grid; grid-template-columns: minmax(7rem, max-content) 1fr; gap: 0.25rem 1rem; margin: 0.5rem 0; }
+dt { color: var(--faint); } dd { margin: 0; }
+ul.check { list-style: none; padding: 0; margin: 0; }
+ul.check li { padding: 0.4rem 0 0.4rem 1.8rem; position: relative; }
+ul.check li::before { position: absolute; left: 0; font-weight: 700; }
+ul.check .yes::before { content: "\\2713"; color: var(--yes); }
+ul.check .no::before { content: "?"; color: var(--no); }
+details { margin: 0.6rem 0; } summary { cursor: pointer; padding: 0.3rem 0; }
+pre { overflow-x: auto; background: var(--card); border: 1px solid var(--grid); border-radius: 0.4rem; padding: 0.7rem;
+  font-size: 0.8rem; overflow-wrap: normal; }
+.note { border-left: 4px solid var(--no); padding: 0.3rem 0.8rem; background: var(--card); }
+#tip { position: fixed; left: 0.8rem; right: 0.8rem; bottom: 0.8rem; margin: 0 auto; max-width: 40rem;
+  padding: 0.5rem 0.8rem;
+  border-radius: 0.4rem; background: var(--ink); color: var(--paper); display: none; }
+@media print { #tip { display: none; } figure { break-inside: avoid; } }
+"""
+# Where there is no pointer to rest on a mark, a tap on it shows its tip.
+_SCRIPT = """
+document.addEventListener("click", (event) => {
+  const mark = event.target.closest("use, path"), tip = document.getElementById("tip");
+  const title = mark && mark.querySelector("title");
+  tip.textContent = title ? title.textContent : "";
+  tip.style.display = title ? "block" : "none";
+});
+"""

@@ -1,0 +1,101 @@
+"""Pictures of a tree that splits a space: LaNAS' partition."""
+
+import numpy as np
+
+from common.report import canvas, records
+
+_SIZES = (60.0, 420.0)  # of the circles of the least and the most visited node, in square points
+
+
+@canvas.styled
+def tree(partition: records.Partition) -> canvas.Picture:
+    """Returns the tree: a circle a node, good children to the left, the paths of the last selections."""
+    num_nodes = len(partition.count)
+    height = num_nodes.bit_length()
+    depth = np.array([int(node + 1).bit_length() - 1 for node in range(num_nodes)])
+    x = (np.arange(num_nodes) - (2**depth - 1) + 0.5) / 2**depth
+    figure, axes = canvas.new(5.6, 0.9 + 0.72 * height)
+    taken = _visits(partition.selected, num_nodes)
+    for node in range(1, num_nodes):
+        parent = (node - 1) // 2
+        style = {"color": canvas.SERIES[1], "lw": 1.2 + min(taken[node], 5)} if taken[node] else {"color": canvas.FAINT}
+        axes.plot(x[[parent, node]], -depth[[parent, node]], zorder=1, **{"lw": 0.8, **style})
+    size = _SIZES[0] + (_SIZES[1] - _SIZES[0]) * np.sqrt(partition.count / max(partition.count.max(), 1))
+    size *= min(1.0, 16 / (num_nodes // 2 + 1))
+    mean = 100 * partition.mean
+    is_known = np.isfinite(mean)
+    color = np.where(is_known, mean, np.nanmin(mean) if np.any(is_known) else 0)
+    dots = axes.scatter(x, -depth, s=size, c=color, cmap=canvas.COLORMAP, ec=canvas.INK, lw=0.8, zorder=2)
+    dots.set_gid("nodes")
+    figure.colorbar(dots, label="mean fitness (%)", shrink=0.8)
+    axes.set(xticks=[], yticks=-np.arange(height), yticklabels=[f"level {at}" for at in range(height)], xlim=(0, 1))
+    axes.set_ylim(-height + 0.3, 0.5)
+    if height <= 4:
+        for node in range(num_nodes):
+            label = f"{partition.count[node]:.0f}"
+            offset = {"xytext": (0, -14), "textcoords": "offset points", "ha": "center", "va": "top"}
+            axes.annotate(label, (x[node], -depth[node]), fontsize=8, color=canvas.FAINT, **offset)
+    axes.grid(False)
+    axes.spines[:].set_visible(False)
+    caption = (
+        "Circles: nodes, the good child of a split to the left; their size (and number) says how many measured "
+        "architectures they hold, their colour the mean fitness of these. Thick lines: where the last selections "
+        "went. The tree is fitted again to all that was measured before the last round."
+    )
+    tips = [describe(partition, node) for node in range(num_nodes)]
+    return canvas.Picture("partition_tree", "LaNAS: the partition", caption, figure, {"nodes": tips})
+
+
+@canvas.styled
+def leaves(partition: records.Partition) -> canvas.Picture:
+    """Returns the fitness of the measured architectures of each leaf, from the best leaf (left) to the worst."""
+    inner = len(partition.quality)
+    numbers = np.arange(inner, len(partition.count))
+    figure, axes = canvas.new()
+    spread = ((np.arange(len(partition.leaf)) * 0.618034) % 1 - 0.5) * 0.6  # apart, but the same each time
+    percent = 100 * partition.fitness
+    shown = partition.leaf - inner + spread
+    axes.scatter(shown, percent, s=9, color=canvas.SERIES[0], lw=0, alpha=0.7).set_gid("members")
+    for at, node in enumerate(numbers):
+        members = percent[partition.leaf == node]
+        if len(members):
+            axes.hlines(np.median(members), at - 0.4, at + 0.4, color=canvas.SERIES[1], lw=2.2)
+    picked = np.unique(partition.selected) - inner
+    low = np.quantile(percent, 0.05) if len(percent) else 0.0
+    high = percent.max() if len(percent) else 1.0
+    margin = 0.08 * max(high - low, 0.5)
+    axes.set_ylim(low - 2 * margin, high + margin)
+    axes.scatter(picked, np.full(len(picked), low - margin), marker="^", color=canvas.SERIES[1], s=36, clip_on=False)
+    step = max(1, len(numbers) // 16)
+    axes.set_xticks(np.arange(0, len(numbers), step), [str(node) for node in numbers[::step]])
+    axes.set(xlabel="leaf (node number), the best side of all splits to the left", ylabel="fitness (%)")
+    caption = (
+        "Dots: measured architectures, in the leaf that the fitted splits put them in; bars: medians; triangles: "
+        "leaves of the last selections. A good partition falls from left to right. The worst twentieth may lie below."
+    )
+    tips = [f"leaf {node}: {value:.2f} %" for node, value in zip(partition.leaf, percent)]
+    return canvas.Picture("partition_leaves", "LaNAS: what the leaves hold", caption, figure, {"members": tips})
+
+
+def describe(partition: records.Partition, node: int) -> str:
+    """Returns a node's figures as text."""
+    text = f"node {node}: {partition.count[node]:.0f} measured"
+    if np.isfinite(partition.mean[node]):
+        text += f", mean {100 * partition.mean[node]:.2f} %"
+    if np.isfinite(partition.bound[node]):
+        text += f", UCB {partition.bound[node]:.2f}"
+    if node < len(partition.quality) and np.isfinite(partition.quality[node]):
+        text += f"; good before bad in {100 * partition.quality[node]:.0f} % of pairs"
+        text += f", {100 * partition.gap[node]:+.2f} points"
+    return text
+
+
+def _visits(leaves_taken, num_nodes):
+    """How many of the selections went through each node."""
+    taken = np.zeros(num_nodes, int)
+    for leaf in leaves_taken:
+        node = int(leaf)
+        while node > 0:
+            taken[node] += 1
+            node = (node - 1) // 2
+    return taken

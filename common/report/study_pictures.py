@@ -1,0 +1,118 @@
+"""Pictures of a study: curves with bands, targets reached, and comparisons."""
+
+import numpy as np
+from matplotlib import ticker
+
+from common.report import canvas, files, search_pictures
+from common.statistics import intervals, reaching
+
+_NUM_PLACES = 120  # of a curve at which its band is computed
+STATISTICS = {
+    "mean": (intervals.mean, "mean over {} seeds; bands: 95 % intervals of the bootstrap"),
+    "median": (intervals.median, "median over {} seeds; bands: quartiles, between which half of the seeds lie"),
+    "interquartile_mean": (intervals.interquartile_mean, "mean of the middle half of {} seeds; bands: 95 % intervals"),
+}
+
+
+@canvas.styled
+def curves(study: files.Study, *, of: str = "best_fitness", statistic: str = "mean") -> canvas.Picture | None:
+    """Returns how the searches went: `of` "best_fitness" or "test_of_best", against queries; None if unknown."""
+    function, text = STATISTICS[statistic]
+    figure, axes = canvas.new(5.6, 3.8)
+    bands = {}
+    for at, (name, algorithm) in enumerate(study.curves.items()):
+        values = 100 * getattr(algorithm, of).astype(np.float64)
+        places = _places(values.shape[1])
+        band = function(values[:, places])
+        if not np.any(np.isfinite(band.center)):
+            continue
+        bands[name] = band
+        axes.plot(places + 1, band.center, **canvas.series(at), label=canvas.words(name))
+        axes.fill_between(
+            places + 1, band.low, band.high, color=canvas.SERIES[at % len(canvas.SERIES)], alpha=0.18, lw=0
+        )
+    if not bands:
+        return None
+    _frame(axes, bands)
+    protocol = study.report["protocol"]
+    what = f"best {protocol} fitness so far" if of == "best_fitness" else f"test fitness of the best by {protocol}"
+    if of == "best_fitness" and study.report.get("optimum") is not None:
+        axes.axhline(100 * study.report["optimum"], color=canvas.FAINT, lw=1, ls=canvas.DASHES[2])
+    axes.set(xlabel="queries (architectures measured)", ylabel=f"{what} (%)", xscale="log")
+    axes.xaxis.set_major_formatter(ticker.ScalarFormatter())
+    figure.legend(loc="outside upper left", ncols=2)
+    caption = f"Lines: {text.format(study.report['num_seeds'])}. The upper dotted line is the benchmark's optimum."
+    if of != "best_fitness" or study.report.get("optimum") is None:
+        caption = f"Lines: {text.format(study.report['num_seeds'])}."
+    return canvas.Picture(
+        f"{of}_{statistic}", f"{what[0].upper()}{what[1:]}, {statistic.replace('_', ' ')}", caption, figure
+    )
+
+
+@canvas.styled
+def reached(study: files.Study, target: float, *, by: str = "queries") -> canvas.Picture | None:
+    """Returns the share of seeds that reached a fitness, against queries or "seconds" of training; None if unknown."""
+    figure, axes = canvas.new(5.6, 3.8)
+    spent = {}
+    for name, algorithm in study.curves.items():
+        cost = np.diff(algorithm.seconds, prepend=0.0, axis=1)
+        if by == "queries":
+            spent[name] = reaching.queries_to(algorithm.best_fitness, target), algorithm.seconds.shape[1]
+        else:
+            seconds = reaching.seconds_to(algorithm.best_fitness, cost, target)
+            spent[name] = seconds, float(np.min(algorithm.seconds[:, -1]))
+    if not spent or max(limit for _, limit in spent.values()) <= 0:
+        return None
+    divisor, unit = (1, "queries") if by == "queries" else search_pictures.time_unit(max(x for _, x in spent.values()))
+    for at, (name, (values, limit)) in enumerate(spent.items()):
+        found = np.sort(values[np.isfinite(values) & (values <= limit)]) / divisor
+        x = np.concatenate([[0], found, [limit / divisor]])
+        y = np.concatenate([np.arange(len(found) + 1), [len(found)]]) / len(values)
+        axes.step(x, 100 * y, where="post", **canvas.series(at), label=canvas.words(name))
+    label = "queries (architectures measured)" if by == "queries" else f"training time ({unit})"
+    axes.set(xlabel=label, ylabel="searches that reached it (%)", ylim=(-3, 103))
+    figure.legend(loc="outside upper left", ncols=2)
+    title = f"Searches that reached {100 * target:.2f} %, by {'queries' if by == 'queries' else 'training time'}"
+    caption = "Share of seeds that had found an architecture of this fitness. Higher and further left is better."
+    return canvas.Picture(f"reached_{by}_{target:.6f}".replace(".", "_"), title, caption, figure)
+
+
+@canvas.styled
+def improvements(study: files.Study) -> canvas.Picture | None:
+    """Returns the probabilities of improvement of all pairs; None where there is but one algorithm."""
+    compared = study.report.get("comparisons") or []
+    targets = [one["target"] for one in compared if one["of"] == "queries"]
+    shown = [one for one in compared if (one["of"] == "queries" and one["target"] == max(targets)) or not targets]
+    if not shown:
+        return None
+    figure, axes = canvas.new(5.6, 1.1 + 0.27 * len(shown))
+    labels, tips = [], []
+    for at, one in enumerate(reversed(shown)):
+        center, low, high = (100 * value for value in one["improvement"])
+        axes.plot([low, high], [at, at], color=canvas.SERIES[0], lw=3, alpha=0.5, solid_capstyle="butt")
+        labels.append(f"{canvas.words(one['first'])} / {canvas.words(one['second'])}")
+        tips.append(f"{labels[-1]}: {center:.0f} % ({low:.0f} to {high:.0f}), p {one['adjusted']:.2g} after Holm")
+    centers = [100 * one["improvement"][0] for one in reversed(shown)]
+    axes.scatter(centers, range(len(shown)), s=24, color=canvas.SERIES[0], zorder=3).set_gid("pairs")
+    axes.axvline(50, color=canvas.SERIES[1], lw=1, ls=canvas.DASHES[1])
+    axes.set_yticks(range(len(shown)), labels, fontsize=8)
+    axes.set(xlabel="the first does better in so many pairs of seeds (%)", xlim=(-3, 103))
+    by = f"queries to {100 * max(targets):.2f} %" if targets else "best fitness in the end"
+    caption = (
+        f"By {by}: how often a search of the first algorithm does better than one of the second, ties half; bars: 95 % "
+        "intervals of the bootstrap. At 50 % (dashed) neither is better."
+    )
+    return canvas.Picture("improvements", "Probability of improvement", caption, figure, {"pairs": tips})
+
+
+def _places(num_queries):
+    """Columns of a curve, denser at its start."""
+    return np.unique(np.geomspace(1, num_queries, _NUM_PLACES).astype(int)) - 1
+
+
+def _frame(axes, bands):
+    """Begins where all have measured ten or so: the first queries would press the rest into a line."""
+    top = max(np.nanmax(band.center) for band in bands.values())
+    start = min(np.nanquantile(band.center, 0.25) for band in bands.values())
+    if np.isfinite(start) and start < top:
+        axes.set_ylim(start - 0.1 * (top - start), top + 0.1 * (top - start))
