@@ -5,6 +5,7 @@ python -m launch.baselines --algorithm=local_search --benchmark=nasbench201 --da
 """
 
 import dataclasses
+import functools
 import sys
 from collections.abc import Sequence
 
@@ -12,7 +13,7 @@ from absl import flags
 
 from common import baselines
 from launch import flags as launch_flags
-from launch import proxy, single
+from launch import proxy, shared_weights, single
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,6 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def define(values: flags.FlagValues) -> None:
     """Defines the flags."""
     single.define(values)
+    shared_weights.define(values)
     proxy.define(values)
     names = ", ".join(baselines.BASELINES)
     flags.DEFINE_string("algorithm", "random", f"one of {names}", flag_values=values)
@@ -37,7 +39,9 @@ def run(values: flags.FlagValues) -> None:
     config = launch_flags.config_of(values, baselines.CONFIGS[name]())
     _refuse_others(values, config)
     settings = dataclasses.asdict(config)
-    single.run(
+    is_shared = shared_weights.is_asked_for(values)
+    search = functools.partial(shared_weights.run, space="lanas_oneshot") if is_shared else single.run
+    search(
         values,
         command="baselines",
         algorithm=name,

@@ -2,6 +2,7 @@
 
 python -m launch.lanas
 python -m launch.lanas --evaluator=training --space=lanas_cell --budget=6 --height=2 --num_initial=4
+python -m launch.lanas --evaluator=supernet --space=lanas_oneshot --budget=300 --rerank=3
 python -m launch.lanas --benchmark=nasbench201 --data_dir=data --budget=300 --preset=lanas_paper
 """
 
@@ -15,7 +16,7 @@ from absl import flags
 import lanas_jax.config
 import lanas_jax.search
 from launch import flags as launch_flags
-from launch import proxy, single
+from launch import proxy, shared_weights, single
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def define(values: flags.FlagValues) -> None:
     """Defines the flags."""
     single.define(values)
+    shared_weights.define(values)
     proxy.define(values)
     presets = ", ".join(lanas_jax.config.PRESETS)
     flags.DEFINE_string("preset", "lanas", f"settings to start from: {presets}", flag_values=values)
@@ -36,11 +38,13 @@ def run(values: flags.FlagValues) -> None:
     """Searches."""
     launch_flags.one_of("preset", values.preset, lanas_jax.config.PRESETS)
     config = launch_flags.config_of(values, lanas_jax.config.PRESETS[values.preset])
-    if proxy.is_asked_for(values) and values["sampler"].using_default_value:
+    is_shared = shared_weights.is_asked_for(values)
+    if (is_shared or proxy.is_asked_for(values)) and values["sampler"].using_default_value:
         config = dataclasses.replace(config, sampler="walk")  # spaces of networks are too large to be listed
     lanas_jax.config.validate(config)
     make_searcher = functools.partial(lanas_jax.search.searcher, config=config, name=values.preset)
-    single.run(values, command="lanas", algorithm=values.preset, config=config, make_searcher=make_searcher)
+    search = functools.partial(shared_weights.run, space="lanas_oneshot") if is_shared else single.run
+    search(values, command="lanas", algorithm=values.preset, config=config, make_searcher=make_searcher)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,11 @@
 
 python -m launch.nao
 python -m launch.nao --benchmark=nasbench201 --data_dir=data --budget=300 --preset=seminas
+python -m launch.nao --evaluator=supernet --rerank=3
+python -m launch.nao --evaluator=supernet --schedule=nao_ws --num_initial=100 --num_new=40 --num_random=10
 """
 
+import dataclasses
 import functools
 import sys
 from collections.abc import Sequence
@@ -13,7 +16,7 @@ from absl import flags
 import nao_jax.presets
 import nao_jax.search
 from launch import flags as launch_flags
-from launch import proxy, single
+from launch import proxy, shared_weights, single
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def define(values: flags.FlagValues) -> None:
     """Defines the flags."""
     single.define(values)
+    shared_weights.define(values, has_schedules=True)
     proxy.define(values)
     presets = ", ".join(nao_jax.presets.PRESETS)
     flags.DEFINE_string("preset", "nao", f"settings to start from: {presets}", flag_values=values)
@@ -34,9 +38,27 @@ def run(values: flags.FlagValues) -> None:
     """Searches."""
     launch_flags.one_of("preset", values.preset, nao_jax.presets.PRESETS)
     config = launch_flags.config_of(values, nao_jax.presets.PRESETS[values.preset])
+    search = single.run
+    if shared_weights.is_asked_for(values):
+        search = functools.partial(shared_weights.run, space="nao_small")
+        if values.schedule:
+            config, search = _with_schedule(values, config)
+        elif values.num_blocks is not None:
+            raise ValueError("--num_blocks is of --schedule; give one, or leave it out")
     nao_jax.presets.validate(config)
     make_searcher = functools.partial(nao_jax.search.searcher, config=config, name=values.preset)
-    single.run(values, command="nao", algorithm=values.preset, config=config, make_searcher=make_searcher)
+    search(values, command="nao", algorithm=values.preset, config=config, make_searcher=make_searcher)
+
+
+def _with_schedule(values, config):
+    """Returns (settings with which NAO learns whenever the pool is renewed, the search)."""
+    from launch import pool_search  # flax, which takes a second to import
+
+    schedule = pool_search.schedule(values)
+    config = dataclasses.replace(
+        config, num_initial=schedule.num_initial, num_new=schedule.num_new, count=schedule.num_new, num_random=0
+    )
+    return config, functools.partial(pool_search.run, space="nao_small", schedule=schedule)
 
 
 if __name__ == "__main__":

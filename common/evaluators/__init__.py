@@ -14,8 +14,16 @@ def _training(*args: Any, **settings: Any) -> types.Evaluator:
     return training.evaluator(*args, **settings)
 
 
+def _supernet(*args: Any, **settings: Any) -> types.Evaluator:
+    """See `supernet.evaluator`."""
+    from common.evaluators import supernet
+
+    return supernet.evaluator(*args, **settings)
+
+
 EVALUATORS: dict[str, Callable[..., types.Evaluator]] = {
     "benchmark": benchmark.evaluator,
+    "supernet": _supernet,
     "synthetic": synthetic.evaluator,
     "tabular": tabular.evaluator,
     "training": _training,

@@ -49,7 +49,7 @@ class TrainingSearchTest(parameterized.TestCase):
     @parameterized.parameters(
         (("--evaluator=training",), "--evaluator=training needs --space, one of nao_small"),
         (("--evaluator=training", "--space=nasbench201"), "has no network to train; choose one of nao_small"),
-        (("--evaluator=guess",), "unknown --evaluator=guess; choose one of benchmark, training"),
+        (("--evaluator=guess",), "unknown --evaluator=guess; choose one of benchmark, supernet, training"),
         (("--space=nao_small",), "--space is not of --evaluator=benchmark; leave it out"),
         (("--proxy_width=3",), "--proxy_width is not of --evaluator=benchmark; leave it out"),
         ((*TINY, "--benchmark=nasbench201"), "--benchmark is not of --evaluator=training; leave it out"),
