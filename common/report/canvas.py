@@ -19,7 +19,8 @@ INK, FAINT, GRID, PAPER = palette.INK, palette.FAINT_INK, palette.FRAME_LINE, "#
 # Okabe and Ito's, those dark enough for lines; with the dashes no two series depend on colour alone.
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f")
 DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)), (0, (9, 2)), (0, (3, 3)), "-")
-COLORMAP = "cividis"  # made to look alike to all eyes
+# Made to look alike to all eyes; of few colours, as matplotlib makes a raster of a scale of many.
+COLORMAP = matplotlib.colormaps["cividis"].resampled(40)
 FORMATS = ("svg", "png", "pdf")
 STYLE = {
     "font.family": "sans-serif",
@@ -72,6 +73,12 @@ def new(width: float = 5.6, height: float = 3.4, **subplots) -> tuple[figure.Fig
     made = figure.Figure((width, height), layout="constrained", facecolor="none")
     backend_agg.FigureCanvasAgg(made)
     return made, made.subplots(**subplots)
+
+
+def scale(marks, label: str, **style) -> None:
+    """Puts the scale of the colours of `marks` beside their axes."""
+    bar = marks.figure.colorbar(marks, label=label, **style)
+    bar.solids.set_edgecolor("face")  # no gaps between the colours
 
 
 def series(at: int) -> dict[str, object]:

@@ -16,7 +16,7 @@ def latent_map(latents: records.LatentMap) -> canvas.Picture:
         *latents.points.T, c=np.maximum(percent, low), cmap=canvas.COLORMAP, s=22, ec=canvas.INK, lw=0.4, zorder=2
     )
     dots.set_gid("latents")
-    figure.colorbar(dots, label="fitness (%)", extend="min")
+    canvas.scale(dots, "fitness (%)", extend="min")
     for at, path in enumerate(latents.paths):
         label = {"label": "climb, by step size"} if at == 0 else {}
         axes.plot(*path.T, color=canvas.SERIES[1], lw=1.3, marker=".", ms=4, zorder=3, **label)

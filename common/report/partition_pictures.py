@@ -27,13 +27,13 @@ def tree(partition: records.Partition) -> canvas.Picture:
     color = np.where(is_known, mean, np.nanmin(mean) if np.any(is_known) else 0)
     dots = axes.scatter(x, -depth, s=size, c=color, cmap=canvas.COLORMAP, ec=canvas.INK, lw=0.8, zorder=2)
     dots.set_gid("nodes")
-    figure.colorbar(dots, label="mean fitness (%)", shrink=0.8)
+    canvas.scale(dots, "mean fitness (%)", shrink=0.8)
     axes.set(xticks=[], yticks=-np.arange(height), yticklabels=[f"level {at}" for at in range(height)], xlim=(0, 1))
-    axes.set_ylim(-height + 0.3, 0.5)
+    axes.set_ylim(-height + 0.5, 0.5)
     if height <= 4:
         for node in range(num_nodes):
             label = f"{partition.count[node]:.0f}"
-            offset = {"xytext": (0, -14), "textcoords": "offset points", "ha": "center", "va": "top"}
+            offset = {"xytext": (10, 2), "textcoords": "offset points", "ha": "left", "va": "bottom"}
             axes.annotate(label, (x[node], -depth[node]), fontsize=8, color=canvas.FAINT, **offset)
     axes.grid(False)
     axes.spines[:].set_visible(False)

@@ -119,7 +119,7 @@ def _best(run):
         arch = history.archs[at]
         text = f"{100 * history.fitness[at]:.2f} %, query {at + 1 - run.num_earlier}"
         if rank <= _NUM_DRAWN:
-            svg = drawing.svg(conversion.from_arch(name, arch), title=f"architecture {rank}")
+            svg = drawing.svg(conversion.from_arch(name, arch))
             drawn.append(page.figure(f"No. {rank}: {text}", svg))
         rows.append((rank, text.split(",")[0], at + 1 - run.num_earlier, space.describe(arch)))
     header = ("rank", f"{run.config['protocol']} fitness", "query", "architecture")
@@ -166,7 +166,7 @@ def _items(run):
         protocol=config["protocol"],
         budget=f"{run.budget} architectures"
         + (f", beside {run.num_earlier} measured earlier" if run.num_earlier else ""),
-        seeds=f"{config['seed']}: one, which says nothing of spread; python -m launch.study runs many",
+        seeds=f"{config['seed']} alone, which says nothing of spread; python -m launch.study runs many",
         has_spread=False,
         baselines="none in this run; python -m launch.study runs algorithms side by side",
         has_baselines=False,

@@ -27,7 +27,7 @@ def best_by_time(run: files.Run) -> canvas.Picture | None:
         return None
     divisor, unit = time_unit(seconds[-1])
     caption = (
-        "As above, against the time that training takes, one architecture after another: what a search without the "
+        "The same against the time that training takes, one architecture after another: what a search without the "
         "table would have cost on one device."
     )
     label = f"training time of what was measured ({unit})"
@@ -72,7 +72,7 @@ def gains(run: files.Run) -> canvas.Picture | None:
     figure, axes = canvas.new()
     dots = axes.scatter(predicted, 100 * realised, c=queries, cmap=canvas.COLORMAP, s=18, lw=0.4, ec=canvas.INK)
     dots.set_gid("gains")
-    figure.colorbar(dots, label="queries when measured")
+    canvas.scale(dots, "queries when measured")
     axes.axhline(0, color=canvas.FAINT, lw=1)
     axes.axvline(0, color=canvas.FAINT, lw=1)
     axes.set(xlabel="predicted gain (unit of the target)", ylabel="measured gain (points)")

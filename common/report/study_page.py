@@ -3,6 +3,8 @@
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from common.report import canvas, checklist, files, page, search_pictures, study_pictures
 from common.statistics import tables
 
@@ -12,8 +14,9 @@ def pictures(study: files.Study) -> list[canvas.Picture]:
     made = [
         study_pictures.curves(study, of="best_fitness", statistic="mean"),
         study_pictures.curves(study, of="best_fitness", statistic="median"),
-        study_pictures.curves(study, of="test_of_best", statistic="mean"),
     ]
+    if study.report["protocol"] != "test":
+        made.append(study_pictures.curves(study, of="test_of_best", statistic="mean"))
     for target in targets(study):
         made += [study_pictures.reached(study, target, by=by) for by in ("queries", "seconds")]
     made.append(study_pictures.improvements(study))
@@ -42,7 +45,10 @@ def document(study: files.Study, made: Sequence[canvas.Picture]) -> str:
     if len(study.curves) < len(report["algorithms"]):
         note += page.paragraph("Curves of an older version are missing; launch.study with this --workdir writes them.")
     found = tables_of(study)
-    shown = "".join(page.paragraph(name) + page.table(header, rows) for name, header, rows in found)
+    *first, last = [page.paragraph(name) + page.table(header, rows) for name, header, rows in found]
+    if report.get("comparisons"):
+        last = page.folded("Comparisons of all pairs", last)
+    shown = "".join([*first, last])
     sections = [
         page.Section("What came of it", note + shown),
         page.Section("Pictures", page.pictures(made)),
@@ -82,16 +88,19 @@ def tables_of(study: files.Study) -> list[tuple[str, list[str], list[list[str]]]
         "intervals of the bootstrap, of the median the quartiles."
     )
     found.append((name, header, rows))
+    has_time = any(np.any(algorithm.seconds[:, -1] > 0) for algorithm in study.curves.values())
     for at, target in enumerate(targets(study)):
         rows = []
+        divisor, unit = _unit(report, at)
         for algorithm, said in report["algorithms"].items():
             told = said["targets"][at]
-            divisor, unit = _unit(report, at)
-            queries = _spread(told["queries"], 1, ".1f")
-            rows.append([algorithm, f"{100 * told['found']:.0f}", queries, _spread(told["seconds"], divisor, ".3g")])
+            spreads = [_spread(told["queries"], 1, ".1f"), _spread(told["seconds"], divisor, ".3g")]
+            rows.append([algorithm, f"{100 * told['found']:.0f}", *spreads])
         header = ["algorithm", "seeds that reached it (%)", "queries: median", f"training time: median ({unit})"]
-        name = f"To {100 * target:.2f} %; in brackets the quartiles, > {last} where a search never got there."
-        found.append((name, header, [[cell.replace("never", f"> {last}") for cell in row] for row in rows]))
+        if not has_time:
+            header, rows = header[:-1], [row[:-1] for row in rows]
+        name = f"To {100 * target:.2f} %; in brackets the quartiles; never: not within {last} queries."
+        found.append((name, header, rows))
     rows = [_compared(one) for one in report.get("comparisons", ())]
     if rows:
         header = ["first", "second", "by", "first better (%)", "p", "p after Holm"]

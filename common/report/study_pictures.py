@@ -39,7 +39,7 @@ def curves(study: files.Study, *, of: str = "best_fitness", statistic: str = "me
     if of == "best_fitness" and study.report.get("optimum") is not None:
         axes.axhline(100 * study.report["optimum"], color=canvas.FAINT, lw=1, ls=canvas.DASHES[2])
     axes.set(xlabel="queries (architectures measured)", ylabel=f"{what} (%)", xscale="log")
-    axes.xaxis.set_major_formatter(ticker.ScalarFormatter())
+    axes.xaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
     figure.legend(loc="outside upper left", ncols=2)
     caption = f"Lines: {text.format(study.report['num_seeds'])}. The upper dotted line is the benchmark's optimum."
     if of != "best_fitness" or study.report.get("optimum") is None:

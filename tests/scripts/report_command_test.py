@@ -1,0 +1,116 @@
+"""launch.report end to end, on the run of a search, and what it says of bad input."""
+
+import contextlib
+import dataclasses
+import functools
+import io
+import json
+import pathlib
+import shutil
+import tempfile
+
+import chex
+import pytest
+
+import nao_jax.presets
+from common import run_dir
+from common.training import event_files
+from launch import lanas, report
+
+BUDGET = 24
+
+
+@functools.cache
+def searched():
+    """The folder of a small search on the table that ships with the package; it lives as long as the tests do."""
+    folder = tempfile.TemporaryDirectory()
+    workdir = pathlib.Path(folder.name) / "run"
+    flags = (f"--workdir={workdir}", f"--budget={BUDGET}", "--height=3", "--compilation_cache_dir=")
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+        assert lanas.main(flags) == 0, output.getvalue()
+    return folder, workdir
+
+
+class ReportTest(chex.TestCase):
+    def setUp(self):
+        super().setUp()
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        self.workdir = self.folder / "run"
+
+    def run_report(self, *arguments, code=0):
+        output, errors = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+            got = report.main([f"--workdir={self.workdir}", "--compilation_cache_dir=", *arguments])
+        assert got == code, errors.getvalue()
+        return output.getvalue(), errors.getvalue()
+
+    def test_a_run(self):
+        shutil.copytree(searched()[1], self.workdir)
+        output, _ = self.run_report(f"--pictures={self.folder / 'pictures'}", "--format=png")
+        assert output == f"{self.workdir / 'report.html'}: 4 pictures of run\n"
+        text = (self.workdir / "report.html").read_text()
+        result = json.loads((self.workdir / run_dir.RESULT).read_text())
+        assert f"<dd>{100 * result['best']['fitness']:.2f} %</dd>" in text
+        assert f"<dd>{BUDGET} of {BUDGET}</dd>" in text
+        assert "Table of 7 nodes" in text
+        names = ["best_by_queries", "best_by_time", "partition_leaves", "partition_tree"]
+        assert sorted(path.name for path in (self.folder / "pictures").iterdir()) == [f"{name}.png" for name in names]
+
+    def test_an_unfinished_run(self):
+        shutil.copytree(searched()[1], self.workdir)
+        journal = self.workdir / run_dir.JOURNAL
+        journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:10]) + b'{"ev')
+        (self.workdir / run_dir.RESULT).unlink()
+        output, _ = self.run_report(f"--output={self.folder / 'page.html'}")
+        assert output == f"{self.folder / 'page.html'}: 2 pictures of run, which is unfinished\n"
+        text = (self.folder / "page.html").read_text()
+        assert "This search is unfinished" in text
+        assert "Too little is measured yet to fit the model again." in text
+
+    def test_settings_of_another_version(self):
+        shutil.copytree(searched()[1], self.workdir)
+        config = json.loads((self.workdir / run_dir.CONFIG).read_text())
+        config["config"]["altitude"] = 3
+        run_dir.write_json(self.workdir / run_dir.CONFIG, config)
+        self.run_report()
+        text = (self.workdir / "report.html").read_text()
+        assert "The model could not be fitted again: this version has no settings altitude" in text
+
+    def test_bad_input(self):
+        for arguments, message in (
+            (["--format=gif"], "unknown --format=gif; choose one of pdf, png, svg"),
+            (["--workdir="], "give --workdir"),
+            ([], "run is not a folder; give --workdir"),
+        ):
+            _, errors = self.run_report(*arguments, code=1)
+            assert message in errors
+            assert len(errors.splitlines()) == 1
+        self.workdir.mkdir()
+        (self.workdir / "notes.txt").write_text("mine")
+        _, errors = self.run_report(code=1)
+        assert "it is not the folder of a search or a study; it holds notes.txt" in errors
+        assert [path.name for path in self.workdir.iterdir()] == ["notes.txt"]
+        shutil.rmtree(self.workdir)
+        shutil.copytree(searched()[1], self.workdir)
+        _, errors = self.run_report(f"--output={self.folder / 'nowhere' / 'page.html'}", code=1)
+        assert "its folder is not there" in errors
+
+    def test_event_files_say_what_metrics_say(self):
+        _, workdir = searched()
+        lines = [json.loads(line) for line in (workdir / run_dir.METRICS).read_text().splitlines()]
+        told = {(one.step, one.name): one.value for one in event_files.read(workdir / run_dir.EVENTS)}
+        wanted = {(line["queries"], f"search/{name}"): line[name] for line in lines for name in _TOLD}
+        assert told == pytest.approx(wanted, rel=1e-6)
+
+
+_TOLD = ("best_fitness", "infeasible", "seconds")
+
+
+class ConfigTest(chex.TestCase):
+    def test_records_become_configurations_again(self):
+        for preset in nao_jax.presets.PRESETS.values():
+            record = json.loads(json.dumps(dataclasses.asdict(preset)))
+            assert report._config(nao_jax.presets.Config, record) == preset

@@ -1,0 +1,390 @@
+"""Reports: files read, pictures, and pages that are whole, load nothing and take no name for markup."""
+
+import functools
+import html.parser
+import json
+import pathlib
+import tempfile
+from xml.etree import ElementTree
+
+import chex
+import numpy as np
+import pytest
+from absl.testing import parameterized
+
+from common import journal as journals
+from common import run_dir, spaces, types
+from common.report import (
+    canvas,
+    checklist,
+    files,
+    latent_pictures,
+    page,
+    partition_pictures,
+    records,
+    run_page,
+    study_page,
+)
+from common.statistics import summary
+
+NAN = np.nan
+HOSTILE = "<script>alert(1)</script>\"'&<img src=x onerror=alert(2)>$\\frac{1}{0}$\x00\n]]>"
+ENVIRONMENT = {"device": {"platform": "cpu", "kind": "cpu", "count": 1}, "versions": {"python": "3.11", "jax": "0.10"}}
+ARCHS = spaces.get("convnet").enumerate()[:4].tolist()
+
+
+class Parser(html.parser.HTMLParser):
+    """Takes down tags, attributes and text; a tag that is closed wrongly is an error."""
+
+    VOID = ("meta", "path", "use", "rect", "polygon", "circle", "ellipse", "line", "image", "br")
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.tags, self.attributes, self.text = [], [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, *pair) for pair in attrs]
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag != "meta":
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def parse(text):
+    parser = Parser()
+    parser.feed(text)
+    parser.close()
+    assert parser.open == []
+    return parser
+
+
+def assert_self_contained(text):
+    """Nothing is loaded, all that is referred to is there, once, and only our own script runs."""
+    parser = parse(text)
+    assert parser.tags.count("script") == 1
+    assert not {"link", "img", "image", "iframe", "object", "embed", "base"} & set(parser.tags)
+    for _, name, value in parser.attributes:
+        assert not name.startswith("on"), (name, value)
+        assert name not in ("src", "srcset", "data", "action"), (name, value)
+        if name in ("href", "xlink:href"):
+            assert value.startswith("#"), value
+        assert name.startswith("xmlns") or "http" not in (value or ""), (name, value)
+    assert "@import" not in text
+    assert "default-src 'none'" in text
+    ids = [value for _, name, value in parser.attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+    links = {value[1:] for _, name, value in parser.attributes if name == "xlink:href"}
+    links |= {value[5:-1] for _, name, value in parser.attributes if name == "clip-path"}
+    assert links <= set(ids)
+    return parser
+
+
+class FolderTest(chex.TestCase):
+    def setUp(self):
+        super().setUp()
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name) / "run"
+        self.folder.mkdir()
+
+    def write_run(self, *, num_measured=4, budget=4, name="lanas", **more):
+        """The files of a search of two rounds; the third architecture failed."""
+        header = {
+            "benchmark": f"toy/{name}",
+            "space": "convnet",
+            "protocol": "validation",
+            "seed": 3,
+            "algorithm": name,
+        }
+        flags = {"budget": budget, "seed": 3, "note": name, "workdir": "/secret", "help": False}
+        config = {"command": "lanas", "flags": flags, **header, "config": {"height": 2, "note": name}, "optimum": 0.75}
+        run_dir.write_json(self.folder / run_dir.CONFIG, config | ENVIRONMENT | more)
+        outcomes = [
+            types.Outcome(0, 0.25, 30.0, True),
+            types.Outcome(1, 0.5, 30.0, True),
+            types.Outcome(2, NAN, 0.0, False, name),
+            types.Outcome(3, 0.75, 90.0, True),
+        ]
+        with journals.open_journal(self.folder / run_dir.JOURNAL, header) as journal:
+            for round_ in range(2):
+                journal.write_proposed(round_, np.array(ARCHS[2 * round_ : 2 * round_ + 2]))
+                journal.write_measured(outcomes[2 * round_ : min(2 * round_ + 2, num_measured)])
+        lines = [
+            {"round": 0, "queries": 2, "pairwise_accuracy": None},
+            {"round": 1, "queries": 4, "pairwise_accuracy": 0.5},
+        ]
+        text = "".join(json.dumps(line) + "\n" for line in lines) + '{"round": 2, "que'
+        (self.folder / run_dir.METRICS).write_text(text)
+        best = {"arch": ARCHS[3], "description": name, "fitness": 0.75, "test": 0.625}
+        if num_measured == 4:
+            result = {"seconds": 1.5, "best": best, "failures": {name: 1}}
+            run_dir.write_json(self.folder / run_dir.RESULT, result)
+
+    def write_study(self, names=("good", "bad"), missing=()):
+        generator = np.random.default_rng(0)
+        report = {"benchmark": "toy", "dataset": "small", "protocol": "validation", "budget": 12, "num_seeds": 6}
+        report |= {"seed": 0, "optimum": 1.0, "algorithms": {}}
+        curves = {}
+        for at, name in enumerate(names):
+            best = np.maximum.accumulate(generator.uniform(0, 1 - 0.3 * at, (6, 12)), axis=1)
+            best[: 3 - at, 6:] = 1.0
+            seconds = np.tile(np.arange(1.0, 13) * 600, (6, 1))
+            curves[name] = summary.Curves(best_fitness=best, test_of_best=best - 0.1, seconds=seconds)
+            told = {"seconds_per_search": 0.5, "compile_seconds": 2.0, "test_of_best": {"12": 0.5}}
+            report["algorithms"][name] = told | summary.of_algorithm(curves[name], after=(12,), targets=(1.0,))
+            run_dir.write_arrays(self.folder / run_dir.CURVES.format(f"{at}"), curves[name]._asdict())
+        report["comparisons"] = summary.comparisons(curves, targets=(1.0,))
+        config = {"command": "study", "flags": {"algorithms": [*names, *missing], "budget": 12}} | ENVIRONMENT
+        run_dir.write_json(self.folder / run_dir.CONFIG, config)
+        run_dir.write_json(self.folder / run_dir.STUDY, report)
+        return files.read(self.folder)._replace(curves=curves)
+
+
+class FilesTest(FolderTest):
+    def test_a_finished_run_by_hand(self):
+        self.write_run()
+        run = files.read(self.folder)
+        assert (run.name, run.is_finished, run.budget, run.num_earlier) == ("run", True, 4, 0)
+        np.testing.assert_array_equal(run.history.archs, ARCHS)
+        np.testing.assert_array_equal(run.history.fitness, np.array([0.25, 0.5, NAN, 0.75], np.float32))
+        np.testing.assert_array_equal(run.history.cost, [30, 30, 0, 90])
+        measured, infeasible = types.MEASURED, types.INFEASIBLE
+        np.testing.assert_array_equal(run.history.status, [measured, measured, infeasible, measured])
+        assert [line["queries"] for line in run.rounds] == [2, 4]
+        assert run.result["seconds"] == 1.5
+
+    def test_an_unfinished_run(self):
+        self.write_run(num_measured=3)
+        run = files.read(self.folder)
+        assert not run.is_finished
+        assert run.history.status[3] == types.PENDING
+        text = run_page.document(run, run_page.pictures(run))
+        assert "This search is unfinished" in text
+        assert "3 of 4" in text
+
+    def test_a_run_that_is_to_go_on_is_unfinished(self):
+        self.write_run(budget=6)
+        assert not files.read(self.folder).is_finished
+
+    def test_a_smaller_budget_leaves_the_rest_out(self):
+        self.write_run(budget=2)
+        assert len(files.read(self.folder).history.status) == 2
+
+    def test_earlier_measurements_count_nothing_of_the_budget(self):
+        self.write_run()
+        text = (self.folder / run_dir.JOURNAL).read_text().splitlines(keepends=True)
+        earlier = {
+            "event": "earlier",
+            "archs": spaces.get("convnet").enumerate()[9:10].tolist(),
+            "fitness": [0.5],
+            "cost": [None],
+            "seconds": 0.0,
+        }
+        text[1:] = [json.dumps(earlier) + "\n", *(line.replace('"at": 3', '"at": 4') for line in text[1:-1]), text[-1]]
+        text = [
+            line.replace('"at": 2', '"at": 3').replace('"at": 1,', '"at": 2,').replace('"at": 0', '"at": 1')
+            for line in text[:-1]
+        ]
+        (self.folder / run_dir.JOURNAL).write_text("".join(text))
+        run = files.read(self.folder)
+        assert (run.num_earlier, len(run.history.status), run.is_finished) == (1, 5, False)
+        np.testing.assert_array_equal(run.history.fitness[:3], np.array([0.5, 0.25, 0.5], np.float32))
+
+    def test_folders_of_nothing(self):
+        with pytest.raises(ValueError, match="nowhere is not a folder"):
+            files.read(self.folder / "nowhere")
+        with pytest.raises(ValueError, match=r"has no config.json.*it holds nothing"):
+            files.read(self.folder)
+        (self.folder / "photo.jpg").write_text("")
+        with pytest.raises(ValueError, match=r"it holds photo\.jpg"):
+            files.read(self.folder)
+
+    @parameterized.parameters(
+        ({"command": "train", "flags": {}}, "is of launch.train; reports are of searches and studies"),
+        ({"command": "study", "flags": {}}, "none of its algorithms is done yet"),
+    )
+    def test_folders_of_something_else(self, config, message):
+        run_dir.write_json(self.folder / run_dir.CONFIG, config)
+        with pytest.raises(ValueError, match=message):
+            files.read(self.folder)
+
+    def test_damaged_files(self):
+        self.write_run()
+        (self.folder / run_dir.RESULT).write_text("{")
+        with pytest.raises(ValueError, match=r"result\.json is damaged"):
+            files.read(self.folder)
+        (self.folder / run_dir.RESULT).write_text("[]")
+        with pytest.raises(ValueError, match="no JSON object"):
+            files.read(self.folder)
+        (self.folder / run_dir.RESULT).unlink()
+        (self.folder / run_dir.JOURNAL).write_text('{"a": 1}\n')
+        with pytest.raises(ValueError, match="not a journal of format 1"):
+            files.read(self.folder)
+        (self.folder / run_dir.JOURNAL).unlink()
+        with pytest.raises(ValueError, match="measured nothing yet"):
+            files.read(self.folder)
+
+    def test_a_search_that_is_running_can_be_read(self):
+        self.write_run(num_measured=3)
+        header = json.loads((self.folder / run_dir.JOURNAL).read_text().splitlines()[0])["header"]
+        with journals.open_journal(self.folder / run_dir.JOURNAL, header):
+            assert len(files.read(self.folder).history.status) == 4
+
+
+class PageTest(FolderTest):
+    def test_a_run(self):
+        self.write_run()
+        run = files.read(self.folder)
+        made = run_page.pictures(run, partition=partition(), latents=latents())
+        names = ["best_by_queries", "best_by_time", "predictor_by_round", "partition_tree", "partition_leaves"]
+        assert [one.name for one in made] == [*names, "latent_map", "predictions"]
+        text = run_page.document(run, made, partition=partition(), notes=["a note"])
+        parser = assert_self_contained(text)
+        assert parser.tags.count("svg") == len(made) + 2  # and two architectures
+        words = " ".join("".join(parser.text).split())
+        for said in (
+            "75.00 %",
+            "62.50 %",
+            "0.00 points",
+            "2.5 minutes",
+            "python 3.11",
+            "a note",
+            "not known to the program",
+        ):
+            assert said in words
+        assert "secret" not in text
+
+    def test_a_study(self):
+        study = self.write_study()
+        made = study_page.pictures(study)
+        assert [one.name for one in made] == [
+            "best_fitness_mean",
+            "best_fitness_median",
+            "test_of_best_mean",
+            "reached_queries_1_000000",
+            "reached_seconds_1_000000",
+            "improvements",
+        ]
+        text = study_page.document(study, made)
+        assert_self_contained(text)
+        assert "random search is missing" in text
+        assert "unfinished" not in text
+        (_, header, rows) = study_page.tables_of(study)[1]
+        assert header[3] == "training time: median (minutes)"
+        assert rows[0][:2] == ["good", "50"]
+        assert rows[1][2].startswith("never")
+
+    def test_an_unfinished_study(self):
+        study = self.write_study(missing=("later<b>",))
+        text = study_page.document(study, study_page.pictures(study))
+        assert "This study is unfinished" in text
+        assert "later&lt;b&gt; still to come" in text
+
+    def test_names_are_no_markup(self):
+        self.write_run(name=HOSTILE)
+        run = files.read(self.folder)._replace(name=HOSTILE)
+        made = run_page.pictures(run, partition=partition(), latents=latents())
+        parser = assert_self_contained(run_page.document(run, made, notes=[HOSTILE]))
+        assert not {"b", "frac"} & set(parser.tags)
+        assert "<script>alert(1)</script>" in "".join(parser.text)  # as text
+        study = self.write_study(names=(HOSTILE, "$x$", "</svg>"))._replace(name=HOSTILE)
+        assert_self_contained(study_page.document(study, study_page.pictures(study)))
+
+    def test_nothing_measured(self):
+        self.write_run(num_measured=0)
+        run = files.read(self.folder)
+        assert run_page.pictures(run) == []
+        assert_self_contained(run_page.document(run, []))
+
+    def test_flagfile(self):
+        config = {"command": "lanas", "flags": {"budget": 4, "dataset": None, "workdir": "w", "algorithms": ["a", "b"]}}
+        config["flags"]["evil"] = "a\n--budget=9"
+        assert checklist.flagfile(config).splitlines()[1:] == ["--budget=4", "--algorithms=a,b", "--evil=a --budget=9"]
+
+    def test_tables_scroll_and_are_escaped(self):
+        text = page.table(("a", "b"), [("<i>", 1)])
+        assert "&lt;i&gt;" in text
+        assert page.table(("a",), []) == ""
+
+
+@functools.cache
+def partition():
+    """Height 2: two at the good leaf, one at the bad one."""
+    return records.Partition(
+        count=np.array([3.0, 2.0, 1.0]),
+        mean=np.array([0.5, 0.625, 0.25]),
+        bound=np.array([0.5, np.inf, 0.75]),
+        quality=np.array([1.0]),
+        gap=np.array([0.375]),
+        leaf=np.array([2, 1, 1]),
+        fitness=np.array([0.25, 0.5, 0.75]),
+        selected=np.array([1, 1]),
+    )
+
+
+@functools.cache
+def latents():
+    return records.LatentMap(
+        points=np.array([[0.0, 1], [1, 0], [0, 0], [1, 1]]),
+        fitness=np.array([0.25, 0.5, 0.75, 0.5]),
+        is_learned=np.array([True, True, False, False]),
+        predicted=np.array([0.0, 1.0, 2.0, 1.5]),
+        explained=np.array([0.75, 0.25]),
+        paths=np.array([[[0.0, 0], [0.5, 0.5], [1, 1]]]),
+        decoded=np.array([[[0.0, 0.25], [NAN, NAN]]]),
+        texts=[[HOSTILE, "invalid"]],
+    )
+
+
+class CanvasTest(parameterized.TestCase):
+    def tips(self, picture):
+        root = ElementTree.fromstring(canvas.svg(picture))
+        marks = [element for element in root.iter() if element.tag.endswith(("use", "path"))]
+        return [child.text for mark in marks for child in mark if child.tag.endswith("title")]
+
+    def test_tips_stand_at_their_marks(self):
+        tips = self.tips(partition_pictures.tree(partition()))
+        assert tips[0] == "node 0: 3 measured, mean 50.00 %, UCB 0.50; good before bad in 100 % of pairs, +37.50 points"
+        assert tips[1:] == ["node 1: 2 measured, mean 62.50 %", "node 2: 1 measured, mean 25.00 %, UCB 0.75"]
+        assert len(self.tips(latent_pictures.latent_map(latents()))) == 5
+
+    def test_equal_pictures_are_equal_texts(self):
+        first, second = (canvas.svg(partition_pictures.leaves(partition())) for _ in range(2))
+        assert first == second
+        assert "<metadata" not in first
+        assert "var(--ink, #16191d)" in first
+
+    def test_wrong_number_of_tips(self):
+        picture = partition_pictures.tree(partition())
+        with pytest.raises(ValueError, match="nodes has 3 marks and 1 tips"):
+            canvas.svg(picture._replace(tips={"nodes": ["one"]}))
+
+    @parameterized.parameters(("svg", b"<svg"), ("png", b"\x89PNG"), ("pdf", b"%PDF"))
+    def test_files(self, suffix, start):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / f"a.{suffix}"
+            canvas.write(partition_pictures.tree(partition()), path)
+            assert path.read_bytes().startswith(start)
+
+    def test_agreement_by_hand(self):
+        """Of three pairs two are in the same order."""
+        picture = latent_pictures.agreement(np.array([0.1, 0.2, 0.3]), np.array([0.5, 0.7, 0.6]))
+        assert picture.caption == "3 architectures. Kendall's tau 0.33, Spearman's rho 0.50."
+        assert self.tips(picture)[0] == "architecture 0: 10.00 %, alone 50.00 %"
+        for scores, accuracies in ((np.zeros(1), np.zeros(1)), (np.zeros(2), np.zeros(3))):
+            with pytest.raises(ValueError, match="of the same architectures, at least 2"):
+                latent_pictures.agreement(scores, accuracies)
+
+    def test_long_names_are_cut(self):
+        assert canvas.words("a\x00b\n c") == "a\ufffdb c"
+        assert len(canvas.words("x" * 99)) == 40
