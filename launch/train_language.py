@@ -18,6 +18,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+import chex
 import jax
 import rich.console
 import rich.table
@@ -112,9 +113,8 @@ def run(values: flags.FlagValues) -> None:
         flat = {"command": "train_language", "flags": values.flag_values_dict(), **about, **run_dir.environment()}
         with checkpoints.Checkpoints(folder / _CHECKPOINTS, about) as saved:
             run_dir.write_json(folder / run_dir.CONFIG, flat)
-            best = train(
-                learner, corpus, folder, saved, seed=values.seed, save_seconds=values.checkpoint_seconds, name="epochs"
-            )
+            key = jax.random.key(values.seed)
+            best = train(learner, corpus, folder, saved, key=key, save_seconds=values.checkpoint_seconds, name="epochs")
             result = _result(learner, corpus, folder, best, values)
         run_dir.write_json(folder / run_dir.RESULT, result)
     _print_result(result)
@@ -127,11 +127,12 @@ def train(
     folder: pathlib.Path,
     saved: checkpoints.Checkpoints,
     *,
-    seed: int,
+    key: chex.PRNGKey,
     save_seconds: float,
     metrics: str = run_dir.METRICS,
     is_best: bool = True,
     name: str = "epochs",
+    num_epochs: int | None = None,
 ) -> Any:
     """Trains to the last epoch, from the last checkpoint on, with a line of `metrics` for every epoch.
 
@@ -140,17 +141,18 @@ def train(
       corpus: on what.
       folder: of the run.
       saved: its checkpoints.
-      seed: decides everything random.
+      key: decides everything random.
       save_seconds: time between two checkpoints within an epoch.
       metrics: name of the file.
       is_best: whether to return the best state, by validation loss, or the last.
       name: of what is trained, for the progress line.
+      num_epochs: how many there are in the end; by default all of the settings.
 
     Returns:
       The state.
     """
     config = learner.config
-    keys = language.keys(jax.random.key(seed))
+    keys = language.keys(key)
     data = language.prepare(corpus.train, config.batch_size, config)
     valid = language.prepare(corpus.valid, config.valid_batch_size, config)
     template = jax.eval_shape(lambda keys: language.create(learner, keys), keys)
@@ -158,7 +160,9 @@ def train(
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(_kept(folder / metrics, int(state.epoch)))
         live = stack.enter_context(progress.Progress(name, total=config.num_epochs, unit="epochs"))
-        trained = language.train(learner, state, keys, data, valid, checkpoints=saved, save_seconds=save_seconds)
+        trained = language.train(
+            learner, state, keys, data, valid, checkpoints=saved, save_seconds=save_seconds, num_epochs=num_epochs
+        )
         for last, epoch in trained:
             state = last
             line = {

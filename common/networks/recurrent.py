@@ -29,6 +29,7 @@ class Dropout:
     dropout_cell_input: Annotated[float, "share of the cell's inputs that are dropped"] = 0.75
     dropout_input: Annotated[float, "share of the looked-up values that are dropped, before those"] = 0.2
     dropout_word: Annotated[float, "share of the words of the vocabulary whose looked-up values are dropped"] = 0.0
+    dropout_node: Annotated[float, "share of the nodes of the cell whose weights do not learn from a step"] = 0.0
 
     def __post_init__(self):
         """Refuses what is no share."""
@@ -104,6 +105,8 @@ class LanguageModel(nn.Module):
         first = self.param("first", init_weights, (2 * self.width, 2 * self.width))
         wiring, nodes = self.cell(arch)
         mask = masks(self.make_rng("dropout") if train else None, self.dropout, hidden.shape, self.vocabulary_size)
+        if train and self.dropout.dropout_node:
+            nodes = _frozen(self.make_rng("dropout"), self.dropout.dropout_node, nodes)
         inputs = table[words] * mask.word[words] * (mask.input * mask.cell_input)[None]
         projected = inputs @ first[: self.width]
         raw = highway.read(wiring, projected, first[self.width :], nodes, mask.hidden, hidden)
@@ -204,6 +207,12 @@ def masks(key: chex.PRNGKey | None, shares: Dropout, shape: tuple[int, int], voc
         share = getattr(shares, f"dropout_{name}")
         drawn[name] = _mask(own, share, (vocabulary_size, 1) if name == "word" else shape)
     return Masks(**drawn)
+
+
+def _frozen(key, share, nodes):
+    """The weights float32[K, H, 2H] as they are, of which those of some nodes have no gradient."""
+    learns = jax.random.bernoulli(key, 1.0 - share, (nodes.shape[0], 1, 1))
+    return jnp.where(learns, nodes, jax.lax.stop_gradient(nodes))
 
 
 def init_weights(key: chex.PRNGKey, shape: tuple[int, ...], dtype=jnp.float32) -> chex.Array:

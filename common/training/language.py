@@ -105,8 +105,9 @@ def train(
     *,
     checkpoints: checkpoints_lib.Checkpoints | None = None,
     save_seconds: float = 300.0,
+    num_epochs: int | None = None,
 ) -> Iterator[tuple[steps.State, language_epoch.Epoch]]:
-    """Trains from where `state` is to the last epoch, and yields after every epoch.
+    """Trains from where `state` is on, and yields after every epoch.
 
     Args:
       learner: what is trained, and how.
@@ -117,6 +118,7 @@ def train(
       checkpoints: where the state goes after every epoch, and within long ones; with the best one of an earlier
         start.
       save_seconds: time between two checkpoints within an epoch.
+      num_epochs: how many there are in the end; by default all of the settings.
 
     Yields:
       (state, what the epoch came to).
@@ -126,7 +128,7 @@ def train(
     """
     best = None if checkpoints is None else checkpoints.best(state)
     saved = time.perf_counter()
-    while int(state.epoch) < learner.config.num_epochs:
+    while int(state.epoch) < (learner.config.num_epochs if num_epochs is None else num_epochs):
         start, num_before = time.perf_counter(), int(state.num_words)
         for state, is_last in _read_on(learner, state, keys, data):  # noqa: B020  the state goes round
             if checkpoints is not None and not is_last and time.perf_counter() - saved > save_seconds:

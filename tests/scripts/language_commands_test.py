@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from absl.testing import parameterized
 
-from common import run_dir, spaces
+from common import run_dir, spaces, weight_sharing
 from common.genotypes import conversion, published
-from launch import search_recurrent, train, train_language
+from launch import recurrent_finalists, search_recurrent, train, train_language
 
 ROOT = pathlib.Path(__file__).parents[2]
 SMALL = (
@@ -122,6 +122,34 @@ class SearchTest(CommandTest):
         assert self.read(run_dir.RESULT)["best"] == result["best"]
         assert self.lines("supernet.jsonl") == lines
 
+    @parameterized.parameters("nao", "lanas", "regularized_evolution")
+    @pytest.mark.slow
+    def test_a_pool_that_is_renewed(self, algorithm):
+        flags = ("--schedule=nao_ws_rnn", "--num_initial=6", "--num_new=2", "--num_random=1", "--num_blocks=2")
+        flags += ("--num_epochs=4", "--rerank=2", "--rerank_num_epochs=1", f"--algorithm={algorithm}")
+        output, _ = self.run_command(search_recurrent.main, "run", *flags)
+        result, lines = self.read(run_dir.RESULT), self.lines("supernet.jsonl")
+        assert [line["epoch"] for line in lines] == [1, 2, 3, 4]
+        pools = self.lines(weight_sharing.POOLS)[1:]
+        assert [event["event"] for event in pools] == ["pool", "scored"] * 2
+        first, second = (event["archs"] for event in pools[::2])
+        order = np.argsort(-np.array(pools[1]["scores"]), kind="stable")
+        assert second[:3] == [first[at] for at in order[:3]]
+        last = dict(zip(map(tuple, second), pools[3]["scores"], strict=True))
+        assert result["best"]["fitness"] == max(last.values()) == last[tuple(result["best"]["arch"])]
+        assert [block["block"] for block in result["blocks"]] == [0, 1]
+        finalists = self.lines(recurrent_finalists.FINALISTS)
+        archs, fitness = finalists[1]["archs"], [event["fitness"] for event in finalists[2:]]
+        assert archs == sorted(map(list, last), key=lambda arch: -last[tuple(arch)])[:2]
+        cell = conversion.to_arch(published.get(str(self.workdir / "best.json")), "nao_rnn").tolist()
+        assert cell == archs[int(np.argmax(fitness))]
+        assert "trained alone for 1 epochs" in output
+        self.run_command(search_recurrent.main, "run", *flags)
+        assert self.read(run_dir.RESULT)["best"] == result["best"]
+        assert (self.lines(recurrent_finalists.FINALISTS), self.lines("supernet.jsonl")) == (finalists, lines)
+        _, errors = self.run_command(search_recurrent.main, "run", *flags, "--num_new=1", code=1)
+        assert "num_new was 2 and is now 1" in errors
+
     @pytest.mark.slow
     def test_by_training_each_alone(self):
         self.run_command(
@@ -137,9 +165,17 @@ class SearchTest(CommandTest):
         ("--algorithm=none", "unknown --algorithm=none"),
         ("--executor=process", "measure with --executor=inline"),
         ("--budget=0", "--budget must be at least 1"),
+        ("--schedule=none", "unknown --schedule=none"),
+        ("--num_new=3", "--num_new is of --schedule; name one of topics, nao_ws"),
+        ("--schedule=topics --budget=3", "leave --budget out"),
+        ("--schedule=topics --measure=training", "take --measure=supernet"),
+        ("--schedule=topics --num_epochs=7", "num_epochs = 7 is not a multiple of num_blocks = 4"),
+        ("--schedule=topics --num_new=40", "would replace all of a pool of 40"),
+        ("--rerank=-1", "--rerank must be at least 0; got -1"),
+        ("--rerank_num_epochs=0", "num_epochs must be at least 1"),
     )
     def test_refused(self, flag, message):
-        _, errors = self.run_command(search_recurrent.main, "run", flag, code=1)
+        _, errors = self.run_command(search_recurrent.main, "run", *flag.split(), code=1)
         assert message in errors
 
 

@@ -1,5 +1,6 @@
 """The recurrent cell against NumPy and against JAX's own derivative; language models; shared weights."""
 
+import dataclasses
 import functools
 import math
 
@@ -167,8 +168,8 @@ class CellTest(chex.TestCase):
 class MaskTest(chex.TestCase):
     def test_shares_and_scale(self):
         masks = recurrent.masks(jax.random.key(0), DROPOUT, (200, 100), 5000)
-        for name, share in dict(DROPOUT.__dict__).items():
-            mask = np.asarray(masks[name.removeprefix("dropout_")])
+        for name, mask in dict(masks).items():
+            share, mask = getattr(DROPOUT, f"dropout_{name}"), np.asarray(mask)
             np.testing.assert_allclose(np.unique(mask), [0, 1 / (1 - share)], rtol=1e-6)
             assert abs(np.mean(mask == 0) - share) < 5 * math.sqrt(share * (1 - share) / mask.size)
 
@@ -192,6 +193,39 @@ class MaskTest(chex.TestCase):
         for value in (-0.1, 1.0, float("nan")):
             with self.assertRaisesRegex(ValueError, f"{name} must be at least 0 and below 1"):
                 recurrent.Dropout(**{name: value})
+
+
+class FrozenTest(chex.TestCase):
+    def test_a_node_learns_as_ever_or_not_at_all(self):
+        """The same masks, the same outputs; the weights of a frozen node have no gradient, all others theirs."""
+        words, hidden = jnp.array([[1], [2], [3]]), jnp.ones((1, H))
+        arch = spaces.get("nao_rnn").sample(jax.random.key(4), 1)[0]
+        none = recurrent.Dropout(0.3, 0.0, 0.3, 0.0, 0.0)
+
+        @functools.partial(jax.jit, static_argnames="share")
+        def gradient(key, share):
+            dropout = dataclasses.replace(none, dropout_node=share)
+            network = recurrent_supernet.supernet(vocabulary_size=V, width=H, dropout=dropout)
+            params = network.init(jax.random.key(0), words, hidden, arch=arch)["params"]
+
+            def total(params):
+                reading = network.apply({"params": params}, words, hidden, arch=arch, train=True, rngs={"dropout": key})
+                return jnp.sum(jnp.square(reading.logits - 1))
+
+            return jax.value_and_grad(total)(params)
+
+        at, num_frozen, num = np.asarray(recurrent_supernet.block_numbers(arch)), 0, 30
+        for seed in range(num):
+            (plain, expected), (frozen, got) = (gradient(jax.random.key(seed), share) for share in (0.0, 0.25))
+            np.testing.assert_allclose(frozen, plain, rtol=1e-6)  # two programs may round differently
+            blocks, expected_blocks = (np.asarray(tree.pop("cell")["blocks"]) for tree in (got, expected))
+            chex.assert_trees_all_close(got, expected, rtol=1e-4, atol=1e-9)
+            is_frozen = np.all(blocks[at] == 0, axis=(1, 2))
+            learns = at[~is_frozen]
+            np.testing.assert_allclose(blocks[learns], expected_blocks[learns], rtol=1e-4, atol=1e-9)
+            assert np.all(np.any(expected_blocks[at] != 0, axis=(1, 2)))
+            num_frozen += is_frozen.sum()
+        assert abs(num_frozen / (11 * num) - 0.25) < 3 * math.sqrt(0.25 * 0.75 / (11 * num))
 
 
 class SizeTest(chex.TestCase):
