@@ -71,6 +71,9 @@ class CommandTest(chex.TestCase):
     def read(self, name):
         return json.loads((self.workdir / name).read_text())
 
+    def contents(self):
+        return {path: path.read_bytes() for path in self.workdir.rglob("*") if path.is_file()}
+
 
 class SearchCommandTest(CommandTest):
     ON_THE_HOST = ("--executor", "--mode", "--num_workers", "--candidate_timeout", "--max_retries", "--export")
@@ -182,7 +185,7 @@ class SearchCommandTest(CommandTest):
 
     def test_a_folder_of_another_search_is_refused_and_left_alone(self):
         self.run_command(baselines.main, "--budget=4")
-        before = {path.name: path.read_bytes() for path in self.workdir.iterdir()}
+        before = self.contents()
         for flag, message in (
             ("--seed=1", "seed was 0 and is now 1"),
             ("--algorithm=local_search", "algorithm was 'random' and is now 'local_search'"),
@@ -192,18 +195,17 @@ class SearchCommandTest(CommandTest):
             _, errors = self.run_command(baselines.main, "--budget=4", flag, code=1)
             assert message in errors
             assert len(errors.splitlines()) == 1
-        assert {path.name: path.read_bytes() for path in self.workdir.iterdir()} == before
+        assert self.contents() == before
 
     def test_a_folder_in_use_is_refused(self):
         self.run_command(baselines.main, "--budget=4")
-        before = {path.name: path.read_bytes() for path in self.workdir.iterdir()}
+        before = self.contents()
         for main, lock in ((baselines.main, "journal.jsonl.lock"), (study.main, "study.lock")):
             with locks.hold(self.workdir / lock, what="it"):
                 _, errors = self.run_command(main, "--budget=12", code=1)
             assert f"{self.workdir} is in use by pid {os.getpid()} on " in errors
             assert len(errors.splitlines()) == 1
-        after = {path.name: path.read_bytes() for path in self.workdir.iterdir() if path.name != "study.lock"}
-        assert after == before
+        assert {path: content for path, content in self.contents().items() if path.name != "study.lock"} == before
 
     def test_modes_and_earlier_measurements(self):
         first = self.folder / "first.csv"
