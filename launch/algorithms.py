@@ -1,5 +1,6 @@
 """Algorithms by name, with their default settings: what `launch.study` can compare."""
 
+import dataclasses
 import functools
 from collections.abc import Callable
 
@@ -23,3 +24,11 @@ ALGORITHMS: dict[str, Callable[[types.SearchSpace], types.Searcher]] = {
     **{name: _nao(name) for name in nao_jax.presets.PRESETS},
     **baselines.BASELINES,
 }
+
+
+def of_large_space(name: str) -> Callable[[types.SearchSpace], types.Searcher]:
+    """Returns an algorithm for spaces that cannot be listed: LaNAS finds its candidates by a walk there."""
+    if name not in lanas_jax.config.PRESETS:
+        return ALGORITHMS[name]
+    config = dataclasses.replace(lanas_jax.config.PRESETS[name], sampler="walk")
+    return functools.partial(lanas_jax.search.searcher, config=config, name=name)

@@ -111,23 +111,17 @@ def run(
     """
     from common.evaluators import supernet as scores  # flax, which takes a second to import
     from common.training import supernet
-    from launch import finalists, supernet_run
+    from launch import finalists
 
     check(values)
     single.prepare(values)
     made = None if values.supernet else training_run(values, values.space or space)
     folder = workdir(values, algorithm)
-    trained = pathlib.Path(values.supernet) if values.supernet else folder / SUPERNET
-    if made is not None:
-        draw = made.draw()
-        with supernet_run.Training(made, trained) as training:
-            training.train(draw, made.num_steps)
+    where = trained(values, made, folder)
     evaluator = scores.evaluator(
-        trained, data_dir=values.data_dir, protocol=values.protocol, **dataclasses.asdict(score_config(values))
+        where, data_dir=values.data_dir, protocol=values.protocol, **dataclasses.asdict(score_config(values))
     )
-    if values.space not in (None, evaluator.space.name):
-        raise ValueError(f"the shared weights in {trained} are of {evaluator.space.name}; got --space={values.space}")
-    about = supernet.load(trained, values.data_dir)[0].about
+    about = supernet.load(where, values.data_dir)[0].about
     result = single.search_with(
         values,
         evaluator,
@@ -141,6 +135,31 @@ def run(
         history, _ = run_dir.read_history(folder / run_dir.HISTORY)
         archs, fitness = ranked(history)
         finalists.run(values, about, folder, evaluator.space, archs, fitness)
+
+
+def trained(values: flags.FlagValues, made: Any, folder: pathlib.Path) -> pathlib.Path:
+    """Returns the folder of trained shared weights: that of --supernet, or SUPERNET in `folder`, trained here.
+
+    Args:
+      values: the flags.
+      made: of `training_run`; None with --supernet.
+      folder: of the search.
+
+    Raises:
+      ValueError: those of --supernet are not trained to the end, or of another space.
+    """
+    from common.training import supernet
+    from launch import supernet_run
+
+    if made is None:
+        space = supernet.load(values.supernet, values.data_dir)[0].space.name
+        if values.space not in (None, space):
+            raise ValueError(f"the shared weights in {values.supernet} are of {space}; got --space={values.space}")
+        return pathlib.Path(values.supernet)
+    draw = made.draw()
+    with supernet_run.Training(made, folder / SUPERNET) as training:
+        training.train(draw, made.num_steps)
+    return folder / SUPERNET
 
 
 def workdir(values: flags.FlagValues, algorithm: str) -> pathlib.Path:

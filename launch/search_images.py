@@ -1,0 +1,224 @@
+"""Networks for small images, from shared weights to a table: searched by several algorithms, and trained alone.
+
+python -m launch.search_images
+python -m launch.search_images --supernet_num_images=100 --proxy_width=4 --num_random=8
+python -m launch.search_images --space=lanas_oneshot --algorithms=lanas,regularized_evolution
+
+1. Shared weights are trained on a space of cells.     supernet/
+2. Each algorithm searches it on them.                 nao/ lanas/
+3. The best of each, and random architectures, are trained alone, all in the same way.   trained.json
+4. One table says what came out.                       summary.md
+
+Digits are easy: trained on all images, most networks are right on 98 of 100. So few images are trained on by default
+(--supernet_num_images), for shared weights and networks alone; fewer epochs (--proxy_num_epochs) or narrower networks
+(--proxy_width) make it harder still. Started again on its workdir, it goes on where it was.
+"""
+
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+import rich.console
+import rich.table
+from absl import flags
+
+from common import metrics, run_dir
+from common.evaluators import supernet as scores
+from common.evaluators import training, training_config
+from common.training import supernet
+from launch import algorithms, progress, proxy, report, shared_weights, single
+from launch import flags as launch_flags
+
+BUDGET, NUM_IMAGES, NUM_EPOCHS, NUM_RANDOM = 200, 200, 20, 6
+TRAINED, SUMMARY = "trained.json", "summary.md"
+_RANDOM = "random architectures"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit code."""
+    return launch_flags.run_main("search_images", __doc__, define, run, argv)
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What a search is, beside its algorithm, for the record of the run."""
+
+    shared_weights: dict
+
+
+def define(values: flags.FlagValues) -> None:
+    """Defines the flags."""
+
+    def define(name, default, text, of=flags.DEFINE_string):
+        of(name, default, text, flag_values=values)
+
+    launch_flags.define_common(values, budget=BUDGET)
+    launch_flags.define_executor(values)
+    shared_weights.define(values)
+    proxy.define(values)
+    flags.DEFINE_list("algorithms", ["nao", "lanas"], f"some of {', '.join(algorithms.ALGORITHMS)}", flag_values=values)
+    define("num_best", 1, "architectures of each algorithm that are trained alone", flags.DEFINE_integer)
+    define("num_random", NUM_RANDOM, "random architectures that are trained alone", flags.DEFINE_integer)
+    define("num_trainings", 1, "trainings of each architecture, from other first weights", flags.DEFINE_integer)
+    defaults = {"evaluator": proxy.SUPERNET, "supernet_num_images": NUM_IMAGES, "proxy_num_epochs": NUM_EPOCHS}
+    for name, default in defaults.items():
+        values.set_default(name, default)
+
+
+def run(values: flags.FlagValues) -> None:
+    """Trains shared weights, searches, trains what was found, and writes the files of the run."""
+    _check(values)
+    single.prepare(values)
+    made = shared_weights.training_run(values, values.space or "nao_small") if not values.supernet else None
+    folder = shared_weights.workdir(values, "search_images")
+    print("1. shared weights", flush=True)
+    trained = shared_weights.trained(values, made, folder)
+    weights, params = supernet.load(trained, values.data_dir)
+    evaluator = scores.of(weights, params, shared_weights.score_config(values))
+    found = {}
+    for name in values.algorithms:
+        print(f"2. search by {name}", flush=True)
+        found[name] = _search(values, name, evaluator, weights, folder / name)
+    drawn = np.asarray(weights.space.sample(jax.random.fold_in(jax.random.key(values.seed), 1), values.num_random))
+    found[_RANDOM] = drawn, evaluator.evaluate(jax.random.key(values.seed), drawn).fitness
+    print("3. training alone", flush=True)
+    accuracies = _train(values, weights, folder, found)
+    result = _result(values, weights, found, accuracies)
+    run_dir.write_json(folder / run_dir.RESULT, result)
+    run_dir.write_text(folder / SUMMARY, _markdown(result))
+    _print(result)
+    for name in values.algorithms:
+        report.main([f"--workdir={folder / name}", "--norefit"])
+    print(f"summary: {folder / SUMMARY}", flush=True)
+
+
+def _check(values):
+    """Refuses what makes no sense."""
+    shared_weights.is_asked_for(values)
+    shared_weights.check(values)
+    if values.rerank:
+        raise ValueError("--rerank is not of this command, which trains --num_best of each search; leave it out")
+    for name in values.algorithms:
+        launch_flags.one_of("algorithms", name, algorithms.ALGORITHMS)
+    if len(set(values.algorithms)) < len(values.algorithms):
+        raise ValueError(f"--algorithms={','.join(values.algorithms)} names one twice")
+    for name, least in (("num_best", 1), ("num_random", 1), ("num_trainings", 1)):
+        if values[name].value < least:
+            raise ValueError(f"--{name} must be at least {least}; got {values[name].value}")
+
+
+def _search(values, name, evaluator, weights, folder):
+    """Returns (int32[num_best, L], float32[num_best] on shared weights) of a search."""
+    folder.mkdir(parents=True, exist_ok=True)
+    single.search_with(
+        values,
+        evaluator,
+        command="search_images",
+        algorithm=name,
+        config=Settings(dict(weights.about)),
+        make_searcher=algorithms.of_large_space(name),
+        folder=folder,
+    )
+    history, _ = run_dir.read_history(folder / run_dir.HISTORY)
+    archs, fitness = shared_weights.ranked(history)
+    return archs[: values.num_best], fitness[: values.num_best]
+
+
+def _train(values, weights, folder, found):
+    """Returns arch -> its test accuracies when it is trained alone, NaN where that failed; each is on disk at once."""
+    settings = {
+        field.name: values[proxy.PREFIX + field.name].value for field in dataclasses.fields(training_config.Config)
+    }
+    settings |= {name: weights.about[name] for name in ("held_out", "num_images")}
+    evaluator = training.evaluator(
+        weights.space.name, dataset=weights.about["dataset"], data_dir=values.data_dir, **settings
+    )
+    path, done = folder / TRAINED, {}
+    if path.exists():
+        record = json.loads(path.read_text())
+        if record["trained_as"] != evaluator.name:
+            raise ValueError(
+                f"{path} holds trainings as {record['trained_as']}, and now it is {evaluator.name}; set --proxy_... as "
+                "before, or start in a fresh folder"
+            )
+        done = {(tuple(one["arch"]), one["training"]): one["test"] for one in record["trainings"]}
+    rows = dict.fromkeys(tuple(arch.tolist()) for archs, _ in found.values() for arch in archs)
+    todo = [(row, number) for row in rows for number in range(values.num_trainings)]
+    with progress.Progress("trained alone", total=len(todo), unit="trainings") as live:
+        for at, (row, number) in enumerate(todo, start=1):
+            if (row, number) not in done:
+                key = jax.random.fold_in(jax.random.key(values.seed), number)
+                evaluation = evaluator.test(key, np.array([row], np.int32))
+                done[row, number] = float(evaluation.fitness[0]) if evaluation.ok[0] else None
+                trainings = [{"arch": row, "training": n, "test": test} for (row, n), test in done.items()]
+                run_dir.write_json(path, {"trained_as": evaluator.name, "trainings": trainings})
+            test = done[row, number]
+            live.update(at, "infeasible" if test is None else f"accuracy {100 * test:.2f} %")
+    return {
+        row: np.array([np.nan if done[row, n] is None else done[row, n] for n in range(values.num_trainings)])
+        for row in rows
+    }
+
+
+def _result(values, weights, found, accuracies):
+    """Returns what result.json says."""
+    rows = []
+    for name, (archs, fitness) in found.items():
+        for arch, score in zip(archs, fitness.tolist(), strict=True):
+            tests = accuracies[tuple(arch.tolist())]
+            rows.append({"found_by": name, "arch": arch.tolist(), "shared_weights": score, "test": tests.tolist()})
+    score, test = (np.array([np.mean(row[name]) for row in rows]) for name in ("shared_weights", "test"))
+    return {
+        "space": weights.space.name,
+        "dataset": weights.about["dataset"],
+        "seed": values.seed,
+        "num_images": weights.about["num_images"],
+        "budget": values.budget,
+        "kendall_tau": float(metrics.kendall_tau(score, np.nan_to_num(test), where=np.isfinite(test))),
+        "networks": rows,
+    }
+
+
+def _table(result):
+    """Returns the rows of the table, as text."""
+    rows = []
+    for name in dict.fromkeys(row["found_by"] for row in result["networks"]):
+        own = [row for row in result["networks"] if row["found_by"] == name]
+        tests = np.array([np.mean(row["test"]) for row in own])
+        shared = np.array([row["shared_weights"] for row in own])
+        spread = f" (from {100 * tests.min():.2f} to {100 * tests.max():.2f})" if len(own) > 1 else ""
+        rows.append((name, str(len(own)), f"{100 * shared.mean():.2f} %", f"{100 * tests.mean():.2f} %{spread}"))
+    return ("found by", "networks", "validation on shared weights", "test, trained alone"), rows
+
+
+def _print(result):
+    names, rows = _table(result)
+    title = f"{result['space']} on {result['num_images']} images of {result['dataset']}"
+    table = rich.table.Table(title=title)
+    for name in names:
+        table.add_column(name)
+    for row in rows:
+        table.add_row(*row)
+    rich.console.Console().print(table)
+    print(f"rank correlation of both (Kendall's tau): {_tau(result)}", flush=True)
+
+
+def _markdown(result):
+    names, rows = _table(result)
+    lines = [f"# {result['space']} on {result['num_images']} images of {result['dataset']}", ""]
+    lines += [f"Seed {result['seed']}; {result['budget']} architectures measured on shared weights by each search.", ""]
+    lines += ["| " + " | ".join(row) + " |" for row in (names, ("---",) * len(names), *rows)]
+    lines += ["", f"Kendall's tau between both columns, over all networks: {_tau(result)}.", ""]
+    return "\n".join(lines)
+
+
+def _tau(result):
+    """Kendall's tau as text; there is none where all networks are equal in one of the columns."""
+    return f"{result['kendall_tau']:.2f}" if np.isfinite(result["kendall_tau"]) else "not defined"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
