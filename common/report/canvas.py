@@ -5,14 +5,16 @@ rests on a mark. Nothing in a text is markup: neither matplotlib's nor SVG's.
 """
 
 import io
+import os
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from xml.etree import ElementTree
 
 import matplotlib
 from matplotlib import axes, figure
-from matplotlib.backends import backend_agg, backend_svg
+from matplotlib.backends import backend_agg
 
+from common import run_dir
 from common.drawing import lettering, palette
 
 INK, FAINT, GRID, PAPER = palette.INK, palette.FAINT_INK, palette.FRAME_LINE, "#fdfdfe"
@@ -92,23 +94,28 @@ def words(text: str) -> str:
     return text if len(text) <= lettering.MAX_LETTERS else text[: lettering.MAX_LETTERS - 1] + "…"
 
 
-def write(picture: Picture, path: str) -> None:
-    """Writes a picture as a file whose suffix is one of `FORMATS`."""
+def write(picture: Picture, path: str | os.PathLike) -> None:
+    """Writes a picture as a file whose suffix is one of `FORMATS`, on white paper."""
     if str(path).endswith(".svg"):
-        text = svg(picture)
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
+        run_dir.write_text(path, _svg(picture, paper="white") + "\n")
         return
     with matplotlib.rc_context(STYLE):
         picture.figure.savefig(path, dpi=_DOTS_PER_INCH, facecolor="white")
 
 
 def svg(picture: Picture) -> str:
-    """Returns an SVG element, the same for equal pictures, without anything that is loaded from elsewhere."""
+    """Returns an SVG element for a page, the same for equal pictures, that loads nothing from elsewhere."""
+    text = _svg(picture, paper="none")
+    for color, variable in _VARIABLES.items():
+        text = text.replace(color, f"var({variable}, {color})")
+    return text
+
+
+def _svg(picture, *, paper):
     buffer = io.BytesIO()
     with matplotlib.rc_context({**STYLE, "svg.hashsalt": picture.name}):
         silent = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        backend_svg.FigureCanvasSVG(picture.figure).print_svg(buffer, metadata=silent)
+        picture.figure.savefig(buffer, format="svg", facecolor=paper, metadata=silent)
     ElementTree.register_namespace("", _SVG)
     ElementTree.register_namespace("xlink", _XLINK)
     root = ElementTree.fromstring(buffer.getvalue())
@@ -122,10 +129,7 @@ def svg(picture: Picture) -> str:
     title = ElementTree.Element(f"{{{_SVG}}}title")
     title.text = lettering.clean(picture.title)
     root.insert(0, title)
-    text = ElementTree.tostring(root, encoding="unicode")
-    for color, variable in _VARIABLES.items():
-        text = text.replace(color, f"var({variable}, {color})")
-    return text
+    return ElementTree.tostring(root, encoding="unicode")
 
 
 def _add_tips(root, tips):

@@ -105,9 +105,10 @@ figure { margin: 0; padding: 0.8rem; background: var(--card); border: 1px solid 
 figure > svg { display: block; width: 100%; height: auto; max-height: 34rem; }
 figcaption { color: var(--faint); font-size: 0.875rem; margin-top: 0.5rem; }
 .scroll { overflow-x: auto; margin: 0.5rem 0; } table { border-collapse: collapse; font-size: 0.9rem; }
-th, td { padding: 0.3rem 0.7rem; border-bottom: 1px solid var(--grid); text-align: right; overflow-wrap: normal;
+th, td { padding: 0.3rem 0.7rem; border-bottom: 1px solid var(--grid); text-align: right; white-space: nowrap;
   font-variant-numeric: tabular-nums; vertical-align: top; }
-th { color: var(--faint); font-weight: 600; } th:first-child, td:first-child { text-align: left; padding-left: 0; }
+th { color: var(--faint); font-weight: 600; white-space: normal; }
+th:first-child, td:first-child { text-align: left; padding-left: 0; }
 dl { display: grid; grid-template-columns: minmax(7rem, max-content) 1fr; gap: 0.25rem 1rem; margin: 0.5rem 0; }
 dt { color: var(--faint); } dd { margin: 0; }
 ul.check { list-style: none; padding: 0; margin: 0; }
