@@ -11,6 +11,7 @@ from typing import NamedTuple
 from xml.etree import ElementTree
 
 import matplotlib
+import numpy as np
 from matplotlib import axes, figure
 from matplotlib.backends import backend_agg
 
@@ -86,6 +87,11 @@ def scale(marks, label: str, **style) -> None:
 def series(at: int) -> dict[str, object]:
     """Returns the style of the line of series number `at`."""
     return {"color": SERIES[at % len(SERIES)], "linestyle": DASHES[at % len(DASHES)]}
+
+
+def some(count: int, most: int = 2000) -> np.ndarray:
+    """Returns int[at most `most`], which of `count` marks are drawn: all, or evenly spread ones."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(int)) if count else np.zeros(0, int)
 
 
 def words(text: str) -> str:

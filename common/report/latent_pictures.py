@@ -9,6 +9,7 @@ from common.report import canvas, records
 @canvas.styled
 def latent_map(latents: records.LatentMap) -> canvas.Picture:
     """Returns the measured architectures' latents on a plane, with climbs and what they decoded."""
+    latents = _thinned(latents)
     figure, axes = canvas.new(5.6, 4.2)
     percent = 100 * latents.fitness
     low = np.quantile(percent, 0.1)
@@ -47,6 +48,7 @@ def latent_map(latents: records.LatentMap) -> canvas.Picture:
 @canvas.styled
 def predictions(latents: records.LatentMap) -> canvas.Picture:
     """Returns what is predicted of each measured architecture against its fitness."""
+    everything, latents = latents, _thinned(latents)
     figure, axes = canvas.new()
     percent = 100 * latents.fitness
     tips = {}
@@ -68,7 +70,8 @@ def predictions(latents: records.LatentMap) -> canvas.Picture:
     axes.set_ylim(low - 0.08 * (high - low) - 0.05, high + 0.08 * (high - low) + 0.05)
     axes.set(xlabel="predicted (unit of the target)", ylabel="measured fitness (%)")
     figure.legend(loc="outside upper left", ncols=2)
-    said = [f"{label} {_tau(latents, where)}" for _, label, where, _ in groups]
+    parts = everything.is_learned, ~everything.is_learned
+    said = [f"{label} {_tau(everything, where)}" for (_, label, _, _), where in zip(groups, parts)]
     caption = (
         f"Kendall's tau: {'; '.join(said)}. Only the second says how good the predictor is; late in a search it is "
         "asked to order the best alone, which is harder. The worst twentieth may lie below the frame."
@@ -103,6 +106,17 @@ def agreement(scores: np.ndarray, accuracies: np.ndarray, *, names: list[str] | 
     tips = [f"{name}: {100 * x:.2f} %, alone {100 * y:.2f} %" for name, x, y in zip(names, scores, accuracies)]
     return canvas.Picture(
         "agreement", "Shared weights against training alone", caption, figure, {"architectures": tips}
+    )
+
+
+def _thinned(latents):
+    """As many of the points as are drawn."""
+    shown = canvas.some(len(latents.fitness))
+    return latents.replace(
+        points=latents.points[shown],
+        fitness=latents.fitness[shown],
+        is_learned=latents.is_learned[shown],
+        predicted=latents.predicted[shown],
     )
 
 

@@ -54,8 +54,10 @@ def leaves(partition: records.Partition) -> canvas.Picture:
     figure, axes = canvas.new()
     spread = ((np.arange(len(partition.leaf)) * 0.618034) % 1 - 0.5) * 0.6  # apart, but the same each time
     percent = 100 * partition.fitness
-    shown = partition.leaf - inner + spread
-    axes.scatter(shown, percent, s=9, color=canvas.SERIES[0], lw=0, alpha=0.7).set_gid("members")
+    dots = canvas.some(len(percent))
+    axes.scatter(
+        (partition.leaf - inner + spread)[dots], percent[dots], s=9, color=canvas.SERIES[0], lw=0, alpha=0.7
+    ).set_gid("members")
     for at, node in enumerate(numbers):
         members = percent[partition.leaf == node]
         if len(members):
@@ -73,7 +75,7 @@ def leaves(partition: records.Partition) -> canvas.Picture:
         "Dots: measured architectures, in the leaf that the fitted splits put them in; bars: medians; triangles: "
         "leaves of the last selections. A good partition falls from left to right. The worst twentieth may lie below."
     )
-    tips = [f"leaf {node}: {value:.2f} %" for node, value in zip(partition.leaf, percent)]
+    tips = [f"leaf {node}: {value:.2f} %" for node, value in zip(partition.leaf[dots], percent[dots])]
     return canvas.Picture("partition_leaves", "LaNAS: what the leaves hold", caption, figure, {"members": tips})
 
 

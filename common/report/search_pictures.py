@@ -68,6 +68,7 @@ def gains(run: files.Run) -> canvas.Picture | None:
     ]
     if not told:
         return None
+    told = [told[at] for at in canvas.some(len(told))]
     queries, predicted, realised = np.array(told).T
     figure, axes = canvas.new()
     dots = axes.scatter(predicted, 100 * realised, c=queries, cmap=canvas.COLORMAP, s=18, lw=0.4, ec=canvas.INK)
@@ -97,7 +98,11 @@ def _best(run, x, name, title, caption, label):
     is_measured = np.asarray(history.status) == types.MEASURED
     percent = 100 * np.where(is_measured, history.fitness, np.nan).astype(np.float64)
     figure, axes = canvas.new()
-    dots = axes.scatter(x[is_measured], percent[is_measured], s=9, color=canvas.SERIES[5], lw=0, alpha=0.8)
+    shown = np.flatnonzero(is_measured)
+    shown = shown[canvas.some(len(shown))]
+    if len(shown) < np.sum(is_measured):
+        caption += f" {len(shown)} of {np.sum(is_measured)} dots are shown."
+    dots = axes.scatter(x[shown], percent[shown], s=9, color=canvas.SERIES[5], lw=0, alpha=0.8)
     dots.set_gid("measured")
     best = np.fmax.accumulate(percent)
     axes.step(x, best, where="post", **canvas.series(0), label="best so far")
@@ -110,7 +115,7 @@ def _best(run, x, name, title, caption, label):
     axes.set(xlabel=label, ylabel=f"{run.config['protocol']} fitness (%)")
     axes.legend(loc="lower right")
     queries = np.arange(1, len(x) + 1) - run.num_earlier
-    tips = [f"query {at}: {value:.2f} %" for at, value in zip(queries[is_measured], percent[is_measured])]
+    tips = [f"query {at}: {value:.2f} %" for at, value in zip(queries[shown], percent[shown])]
     if run.is_finished is False:
         caption += " The search is unfinished."
     return canvas.Picture(name, title, caption, figure, {"measured": tips})

@@ -386,6 +386,12 @@ class CanvasTest(parameterized.TestCase):
             with pytest.raises(ValueError, match="of the same architectures, at least 2"):
                 latent_pictures.agreement(scores, accuracies)
 
+    def test_so_many_marks_are_drawn(self):
+        assert canvas.some(3).tolist() == [0, 1, 2]
+        assert canvas.some(0).tolist() == []
+        assert canvas.some(9, most=3).tolist() == [0, 4, 8]
+        assert len(canvas.some(100_000)) == 2000
+
     def test_long_names_are_cut(self):
         assert canvas.words("a\x00b\n c") == "a\ufffdb c"
         assert len(canvas.words("x" * 99)) == 40
