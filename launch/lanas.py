@@ -15,8 +15,8 @@ from absl import flags
 
 import lanas_jax.config
 import lanas_jax.search
+from launch import few_shot_config, proxy, shared_weights, single
 from launch import flags as launch_flags
-from launch import proxy, shared_weights, single
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,6 +28,7 @@ def define(values: flags.FlagValues) -> None:
     """Defines the flags."""
     single.define(values)
     shared_weights.define(values)
+    launch_flags.define_config(values, few_shot_config.Config())
     proxy.define(values)
     presets = ", ".join(lanas_jax.config.PRESETS)
     flags.DEFINE_string("preset", "lanas", f"settings to start from: {presets}", flag_values=values)
@@ -43,8 +44,20 @@ def run(values: flags.FlagValues) -> None:
         config = dataclasses.replace(config, sampler="walk")  # spaces of networks are too large to be listed
     lanas_jax.config.validate(config)
     make_searcher = functools.partial(lanas_jax.search.searcher, config=config, name=values.preset)
-    search = functools.partial(shared_weights.run, space="lanas_oneshot") if is_shared else single.run
+    few_shot = launch_flags.config_of(values, few_shot_config.Config())
+    search = single.run
+    if is_shared:
+        search = functools.partial(shared_weights.run, space="lanas_oneshot", refine=_refine(few_shot, config))
     search(values, command="lanas", algorithm=values.preset, config=config, make_searcher=make_searcher)
+
+
+def _refine(settings, config):
+    """Returns how shared weights become those of regions of the tree, or None where they do not."""
+    if not settings.few_shot_epochs:
+        return None
+    from launch import few_shot  # flax, which takes a second to import
+
+    return lambda values, *shared: few_shot.evaluator(values, settings, config, *shared)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ _FLAGS = {  # by the start of their names -> the evaluators that they are of
     "schedule": (SUPERNET,),
     "num_blocks": (SUPERNET,),
     "rerank": (SUPERNET,),
+    "few_shot_": (SUPERNET,),
 }
 _DEFINE = {str: flags.DEFINE_string, int: flags.DEFINE_integer, float: flags.DEFINE_float}
 

@@ -95,6 +95,7 @@ def run(
     algorithm: str,
     config: Any,
     make_searcher: Callable[[types.SearchSpace], types.Searcher],
+    refine: Callable[..., types.Evaluator] | None = None,
 ) -> None:
     """Trains shared weights where none are given, searches on them, and trains the best few for a short time.
 
@@ -105,6 +106,7 @@ def run(
       algorithm: the name of the algorithm.
       config: its settings.
       make_searcher: space -> searcher.
+      refine: (values, run, parameters, folder) -> the evaluator, where it is not that on the shared weights.
 
     Raises:
       ValueError: the flags do not suit each other, or the folder is of another search.
@@ -118,10 +120,13 @@ def run(
     made = None if values.supernet else training_run(values, values.space or space)
     folder = workdir(values, algorithm)
     where = trained(values, made, folder)
-    evaluator = scores.evaluator(
-        where, data_dir=values.data_dir, protocol=values.protocol, **dataclasses.asdict(score_config(values))
-    )
-    about = supernet.load(where, values.data_dir)[0].about
+    weights, params = supernet.load(where, values.data_dir)
+    about = weights.about
+    if refine is not None:
+        evaluator = refine(values, weights, params, folder)
+    else:
+        settings = dataclasses.asdict(score_config(values))
+        evaluator = scores.evaluator(where, data_dir=values.data_dir, protocol=values.protocol, **settings)
     result = single.search_with(
         values,
         evaluator,

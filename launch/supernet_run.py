@@ -39,15 +39,16 @@ class Training:
       state: as of the latest checkpoint, then as last trained.
     """
 
-    def __init__(self, run: supernet.Run, folder: pathlib.Path, pace: Pace | None = None):
+    def __init__(self, run: supernet.Run, folder: pathlib.Path, pace: Pace | None = None, *, first: Any | None = None):
         """Names what is trained, and where.
 
         Args:
           run: what is trained.
           folder: of the training, made if it is not there.
           pace: how often something is looked at or saved.
+          first: parameters to begin with; None: random ones.
         """
-        self._run, self._folder, self._pace = run, folder, pace or Pace()
+        self._run, self._folder, self._pace, self._first = run, folder, pace or Pace(), first
         self.state: states.State | None = None
 
     @property
@@ -119,7 +120,7 @@ class Training:
             )
             self.state = self._saved.latest(self._run.template())
             if self.state is None:
-                self.state = self._run.init()
+                self.state = self._run.init(self._first)
             start, total = int(self.state.step), self._run.num_steps
             if start:
                 print(f"shared weights: going on from step {start} of {total}", flush=True)

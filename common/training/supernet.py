@@ -70,9 +70,11 @@ class Run(NamedTuple):
         """Steps of the whole training."""
         return self.config.num_epochs * self.steps_per_epoch
 
-    def init(self) -> states.State:
-        """Returns the state before the first step."""
-        return self.steps.init(self.keys.init, self.images.shape)
+    def init(self, params: Any | None = None) -> states.State:
+        """Returns the state before the first step, with the parameters given or random ones."""
+        state = self.steps.init(self.keys.init, self.images.shape)
+        # Copies: the loop uses a state up.
+        return state if params is None else state.replace(params=jax.tree.map(jnp.copy, params))
 
     def template(self) -> states.State:
         """Returns the shapes of a state."""
