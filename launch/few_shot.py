@@ -73,7 +73,9 @@ def evaluator(
     def measure(name, key, archs):
         regions = np.asarray(_route(weights.space, fitted, archs))
         found = {leaf: getattr(one, name)(key, archs) for leaf, one in made.items() if np.any(regions == leaf)}
-        return jax.tree.map(lambda *parts: np.choose(np.searchsorted(list(found), regions), parts), *found.values())
+        at = np.searchsorted(list(found), regions)
+        chosen = (np.choose(at, [one[field] for one in found.values()]) for field in ("fitness", "cost", "ok"))
+        return types.Evaluation(**dict(zip(("fitness", "cost", "ok"), chosen, strict=True)))
 
     return shared._replace(
         name=f"{shared.name},{len(made)}_regions",

@@ -20,7 +20,7 @@ from common.training import step as step_lib
 from common.training import supernet as training
 
 PROTOCOLS = ("validation", "test")
-_AT_ONCE = 50  # architectures a call of the program
+_AT_ONCE = 8  # architectures a call of the program, which is compiled for one and for so many
 _MOST_SCORED = 500  # images, as the programs of NAO score
 
 
@@ -146,7 +146,7 @@ def _measure(run, params, calibration, batch_size, images, key, archs):
     places = np.arange(num_batches * -(-num // num_batches))
     mask = (places < num).reshape(num_batches, -1)
     rows = rows[:, places % num].reshape(len(archs), *mask.shape).astype(np.int32)
-    at_once = min(len(archs), _AT_ONCE)
+    at_once = 1 if len(archs) == 1 else _AT_ONCE
     right, is_finite = [], []
     for first in range(0, len(archs), at_once):
         some = np.minimum(np.arange(first, first + at_once), len(archs) - 1)  # filled up by the last
