@@ -22,7 +22,7 @@ from launch import flags as launch_flags
 from launch import progress, train_language
 
 SCHEDULES = {
-    "topics": weight_sharing.Schedule(num_initial=40, num_blocks=4, num_new=14, num_random=2),  # minutes
+    "topics": weight_sharing.Schedule(num_initial=40, num_new=14, num_random=2),  # minutes
     **weight_sharing.SCHEDULES,
 }
 SUPERNET = "supernet"
