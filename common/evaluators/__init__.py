@@ -14,6 +14,20 @@ def _training(*args: Any, **settings: Any) -> types.Evaluator:
     return training.evaluator(*args, **settings)
 
 
+def _recurrent_supernet(*args: Any, **settings: Any) -> types.Evaluator:
+    """See `recurrent_supernet.evaluator`."""
+    from common.evaluators import recurrent_supernet
+
+    return recurrent_supernet.evaluator(*args, **settings)
+
+
+def _recurrent_training(*args: Any, **settings: Any) -> types.Evaluator:
+    """See `recurrent_training.evaluator`."""
+    from common.evaluators import recurrent_training
+
+    return recurrent_training.evaluator(*args, **settings)
+
+
 def _supernet(*args: Any, **settings: Any) -> types.Evaluator:
     """See `supernet.evaluator`."""
     from common.evaluators import supernet
@@ -23,6 +37,8 @@ def _supernet(*args: Any, **settings: Any) -> types.Evaluator:
 
 EVALUATORS: dict[str, Callable[..., types.Evaluator]] = {
     "benchmark": benchmark.evaluator,
+    "recurrent_supernet": _recurrent_supernet,
+    "recurrent_training": _recurrent_training,
     "supernet": _supernet,
     "synthetic": synthetic.evaluator,
     "tabular": tabular.evaluator,

@@ -5,15 +5,23 @@ import io
 import json
 import math
 import pathlib
+import subprocess
+import sys
 import tempfile
+import time
 
 import chex
+import jax
 import numpy as np
 import pytest
 from absl.testing import parameterized
 
 from common import run_dir, spaces, weight_sharing
+from common.datasets import text
 from common.genotypes import conversion, published
+from common.networks import recurrent
+from common.training import checkpoints, language
+from common.training import language_config as configs
 from launch import recurrent_finalists, search_recurrent, train, train_language
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -70,6 +78,8 @@ class TrainTest(CommandTest):
             train_language.main, "run", "--num_epochs=3", "--genotype=nao_ws_ptb", "--seed=1", code=1
         )
         assert "seed was 0 and is now 1" in errors
+        _, errors = self.run_command(train_language.main, "run", "--num_epochs=4", "--genotype=nao_ws_ptb", code=1)
+        assert "config.num_epochs was 3 and is now 4; start in a fresh folder or with the old settings" in errors
 
     @parameterized.parameters(
         ("--genotype=naonet_a", "naonet_a is no recurrent cell; train it with launch.train"),
@@ -102,6 +112,63 @@ class TrainTest(CommandTest):
     def test_launch_train_hands_over(self):
         _, errors = self.run_command(train.main, "run", "--genotype=nao_ptb", "--preset=digits", code=1)
         assert "unknown --preset=digits; choose one of nao_ptb" in errors
+
+
+class KillTest(CommandTest):
+    """Epochs of 200 steps, in calls of 50, with a checkpoint after each."""
+
+    def start(self, workdir):
+        words = [*SMALL[:-1], f"--compilation_cache_dir={self.folder / 'cache'}", f"--data_dir={self.folder}"]
+        words += [f"--workdir={self.folder / workdir}", "--num_epochs=3", "--checkpoint_seconds=0", "--bptt_max=6"]
+        words += ["--short_share=0", "--dropout_hidden=0.3"]
+        return subprocess.Popen(
+            [sys.executable, "-m", "launch.train_language", *words],
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+
+    def finish(self, workdir):
+        process = self.start(workdir)
+        errors = process.communicate(timeout=300)[1]
+        assert process.returncode == 0, errors.decode()
+
+    def steps(self, workdir):
+        return [
+            int(path.name) for path in (self.folder / workdir / "checkpoints").glob("[0-9]*") if path.name.isdigit()
+        ]
+
+    def last_state(self, workdir):
+        folder = self.folder / workdir / "checkpoints"
+        with checkpoints.Checkpoints(folder, checkpoints.read_about(folder)) as saved:
+            corpus = text.load("text", self.folder)
+            config = configs.from_dict(checkpoints.read_about(folder)["config"])
+            network = recurrent.language_model(
+                published.get("nao_ptb"), vocabulary_size=len(corpus.vocabulary), width=4, dropout=config.dropout
+            )
+            learner, keys = language.Learner(network, config, language.no_arch()), language.keys(jax.random.key(0))
+            return saved.latest(jax.eval_shape(lambda keys: language.create(learner, keys), keys))
+
+    @pytest.mark.slow
+    def test_killed_within_an_epoch_and_gone_on_with(self):
+        lines = [" ".join(f"w{(at * at + line) % 7}" for at in range(10)) for line in range(437)]
+        (self.folder / "train.txt").write_text("\n".join(lines))
+        self.finish("whole")
+        process = self.start("killed")
+        while max(self.steps("killed"), default=0) < 250:
+            assert process.poll() is None, process.communicate()[1].decode()
+            time.sleep(0.002)
+        process.kill()
+        process.communicate()
+        killed = self.last_state("killed")
+        assert int(killed.step) < 600
+        assert int(killed.at) > 0
+        self.finish("killed")
+        states = [self.last_state(name) for name in ("whole", "killed")]
+        assert [int(state.step) for state in states] == [600, 600]
+        chex.assert_trees_all_equal(*states)
+        whole, again = (json.loads((self.folder / name / run_dir.RESULT).read_text()) for name in ("whole", "killed"))
+        assert whole["best"] == again["best"]
 
 
 class SearchTest(CommandTest):
@@ -169,7 +236,7 @@ class SearchTest(CommandTest):
         ("--num_new=3", "--num_new is of --schedule; name one of topics, nao_ws"),
         ("--schedule=topics --budget=3", "leave --budget out"),
         ("--schedule=topics --measure=training", "take --measure=supernet"),
-        ("--schedule=topics --num_epochs=7", "num_epochs = 7 is not a multiple of num_blocks = 4"),
+        ("--schedule=topics --num_epochs=7", "num_epochs = 7 is not a multiple of num_blocks = 5"),
         ("--schedule=topics --num_new=40", "would replace all of a pool of 40"),
         ("--rerank=-1", "--rerank must be at least 0; got -1"),
         ("--rerank_num_epochs=0", "num_epochs must be at least 1"),

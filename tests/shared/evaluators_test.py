@@ -192,3 +192,7 @@ class RegistryTest(parameterized.TestCase):
     def test_factories(self):
         assert evaluators.EVALUATORS["tabular"](make_table()).name == "digits_convnet/digits"
         assert evaluators.EVALUATORS["synthetic"](spaces.get("convnet"), seed=3).name == "synthetic/convnet/3"
+        with self.assertRaisesRegex(ValueError, "unknown corpus 'nowhere'"):
+            evaluators.EVALUATORS["recurrent_training"]("nowhere")
+        with self.assertRaisesRegex(ValueError, "unknown score 'half'"):
+            evaluators.EVALUATORS["recurrent_supernet"](None, None, None, score="half")
