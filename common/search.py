@@ -10,29 +10,19 @@ on those that happen to run beside it, on when it runs, or where.
 """
 
 import functools
-import time
 from collections.abc import Callable
-from typing import NamedTuple
 
 import chex
 import jax
-import jax.numpy as jnp
-import numpy as np
 
 from common import history as history_lib
-from common import host_loop, measurements, types
+from common import host_loop, measurements, scan_loop, types
 from common import journal as journal_lib
 from common.executors import inline, measuring
 
 MODES = ("synchronous", "asynchronous")
 TEST_ROUND = 2**31 - 2  # folded into the key of a search in place of a round, for test fitness in reports
-
-
-class Seconds(NamedTuple):
-    """Wall-clock seconds of `search_seeds`: tracing and compiling, and then running all seeds."""
-
-    compile: float
-    run: float
+Seconds = scan_loop.Seconds
 
 
 def scan_search(
@@ -57,7 +47,7 @@ def scan_search(
       ValueError: the evaluator is not traceable, or the numbers do not suit each other.
     """
     sizes = _sizes(searcher, evaluator, budget=budget, count=count, is_traced=True)
-    return _scan(key, _functions(searcher, evaluator), **sizes)
+    return scan_loop.scan(key, _functions(searcher, evaluator), **sizes)
 
 
 def search_seeds(
@@ -95,27 +85,7 @@ def search_seeds(
         raise ValueError(f"keys and seeds_at_once must be at least 1; got {num_seeds} keys, {seeds_at_once} at once")
     sizes = _sizes(searcher, evaluator, budget=budget, count=count, is_traced=True)
     functions = _functions(searcher, evaluator)
-    mesh = _mesh(min(num_seeds, seeds_at_once))
-    num_chunks = -(-num_seeds // seeds_at_once)
-    at_once = -(-num_seeds // (num_chunks * mesh.size)) * mesh.size
-    start = time.perf_counter()
-    # Chunks are cut from the bits of the keys: keys themselves count as used once a part of them was. The last
-    # one is filled up with repeats of the last key, so that all have one shape.
-    bits, impl = np.asarray(jax.random.key_data(keys)), jax.random.key_impl(keys)
-    starts = range(0, num_seeds, at_once)
-    chunks = [bits[np.minimum(np.arange(first, first + at_once), num_seeds - 1)] for first in starts]
-    first_keys = jax.random.wrap_key_data(chunks[0], impl=impl)
-    compiled = _scan_seeds.lower(first_keys, functions, mesh=mesh, **sizes).compile()
-    seconds = Seconds(compile=time.perf_counter() - start, run=0.0)
-    parts = []
-    for first, chunk in zip(starts, chunks, strict=True):
-        start = time.perf_counter()
-        histories = jax.device_get(compiled(jax.random.wrap_key_data(chunk, impl=impl), functions))
-        parts.append(jax.tree.map(lambda values, keep=num_seeds - first: values[:keep], histories))
-        seconds = seconds._replace(run=seconds.run + time.perf_counter() - start)
-        if on_chunk is not None:
-            on_chunk(min(first + at_once, num_seeds), parts[-1], seconds)
-    return jax.tree.map(lambda *values: np.concatenate(values), *parts), seconds
+    return scan_loop.run_seeds(keys, functions, seeds_at_once=seeds_at_once, on_chunk=on_chunk, **sizes)
 
 
 def run_search(
@@ -235,41 +205,3 @@ def _functions(searcher, evaluator):
     """What a search calls, as partials with their arrays on the device: arguments of the compiled program."""
     evaluate = measuring.on_device(evaluator.evaluate) if evaluator.is_traceable else evaluator.evaluate
     return measuring.on_device(searcher.init), measuring.on_device(searcher.propose), evaluate
-
-
-@functools.partial(jax.jit, static_argnames=("num_decisions", "budget", "count"))
-def _scan(key, functions, *, num_decisions, budget, count):
-    """The round and the size of the history do not depend on the key, so under `vmap` they have no batch axis.
-
-    A searcher's `lax.cond` on them then stays a branch, of which one side runs.
-    """
-    init, propose, evaluate = functions
-
-    def one_round(carry, round_):
-        state, history = carry
-        archs, state = propose(host_loop.propose_key(key, round_), state, history, count=count)
-        evaluation = measuring.measure_rows(evaluate, host_loop.candidate_keys(key, archs), archs)
-        return (state, history_lib.append(history, archs, evaluation)), None
-
-    history = history_lib.empty(budget, num_decisions)
-    state = init(jax.random.fold_in(key, host_loop.INIT_ROUND), history)
-    (_, history), _ = jax.lax.scan(one_round, (state, history), jnp.arange(-(-budget // count)))
-    return history
-
-
-@functools.partial(jax.jit, static_argnames=("mesh", "num_decisions", "budget", "count"))
-def _scan_seeds(keys, functions, *, mesh, **sizes):
-    """Each device runs its part of the searches, which have nothing to tell each other."""
-
-    def part(keys, functions):
-        return jax.vmap(lambda key: _scan(key, functions, **sizes))(keys)
-
-    by_seed, whole = jax.sharding.PartitionSpec("seeds"), jax.sharding.PartitionSpec()
-    run = jax.shard_map(part, mesh=mesh, in_specs=(by_seed, whole), out_specs=by_seed, check_vma=False)
-    return run(keys, functions)
-
-
-def _mesh(most):
-    """The devices of this process, at most so many."""
-    devices = jax.local_devices()[:most]
-    return jax.make_mesh((len(devices),), ("seeds",), (jax.sharding.AxisType.Auto,), devices=devices)

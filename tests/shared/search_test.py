@@ -13,7 +13,7 @@ from absl.testing import parameterized
 
 from common import history as history_lib
 from common import journal as journal_lib
-from common import search, types
+from common import scan_loop, search, types
 from common.spaces import factory
 
 SPACE = factory.search_space("toy", (3,) * 4, size=81, describe=lambda arch: "".join(map(str, arch)))
@@ -153,10 +153,10 @@ class DriversTest(chex.TestCase):
         assert "cond[" in str(jaxpr)
 
     def test_arrays_are_arguments_of_the_compiled_search(self):
-        lowered = search._scan_seeds.lower(
+        lowered = scan_loop.scan_seeds.lower(
             jax.random.split(jax.random.key(0), 2),
             search._functions(climber(4), evaluator()),
-            mesh=search._mesh(1),
+            mesh=scan_loop.mesh_of(1),
             num_decisions=4,
             budget=8,
             count=4,
