@@ -69,21 +69,21 @@ def _forward(stride, dilation, paddings, images, weights):
 
 def _backward(stride, dilation, paddings, kept, gradients):
     images, weights = kept
-    padded = _pad(images, paddings)
-    of_weights = _of_weights(padded, gradients, weights.shape[:2], stride, dilation)
+    of_weights = _of_weights(_pad(images, paddings), gradients, weights.shape[:2], stride, dilation)
     # What each pixel gave: gradients as far apart as the windows were, convolved with the kernel turned around.
-    extents = [(side - 1) * dilation for side in weights.shape[:2]]
-    spread = _spread(gradients, [(extent, extent, stride - 1) for extent in extents])
-    of_padded = _correlate(spread, weights[::-1, ::-1], 1, dilation)
-    unseen = [length - given for length, given in zip(padded.shape[1:3], of_padded.shape[1:3])]
-    trim = [(-before, rest - after, 0) for (before, after), rest in zip(paddings, unseen)]
-    return _spread(of_padded, trim), of_weights.reshape(weights.shape).astype(weights.dtype)
+    around = []
+    for axis, (before, _) in enumerate(paddings):
+        extent = (weights.shape[axis] - 1) * dilation
+        length = (gradients.shape[axis + 1] - 1) * stride + 1
+        around.append((extent - before, images.shape[axis + 1] + before - length, stride - 1))
+    of_images = _correlate(_spread(gradients, around), weights, 1, dilation, is_turned=True)
+    return of_images, of_weights.reshape(weights.shape).astype(weights.dtype)
 
 
 _by_weights.defvjp(_forward, _backward)
 
 
-def _correlate(padded, weights, stride, dilation):
+def _correlate(padded, weights, stride, dilation, *, is_turned=False):
     """Returns float[B, H', W', C] of images that are padded already."""
     batch, *sides, channels = padded.shape
     sides = [(side - (size - 1) * dilation - 1) // stride + 1 for side, size in zip(sides, weights.shape)]
@@ -93,8 +93,9 @@ def _correlate(padded, weights, stride, dilation):
         start = (0, row * dilation, column * dilation, 0)
         stop = [first + (side - 1) * stride + 1 for first, side in zip(start[1:3], sides)]
         seen = lax.slice(padded, start, (batch, *stop, channels), (1, stride, stride, 1))
-        sums += (seen * weights[row, column][None, None]).astype(jnp.float32)
-    return sums.astype(padded.dtype)
+        weight = weights[-1 - row, -1 - column] if is_turned else weights[row, column]
+        sums += (seen * weight[None, None]).astype(jnp.float32)
+    return lax.optimization_barrier(sums.astype(padded.dtype))  # else each that reads it would sum it up again
 
 
 def _of_weights(padded, gradients, sizes, stride, dilation):
