@@ -34,11 +34,13 @@ class Evaluation:
       fitness: float32[B], a fraction in [0, 1], larger is better. Meaningless where `ok` is False.
       cost: float32[B], seconds of training that the measurement took (or would have taken).
       ok: bool[B], False where the training diverged, ran out of memory or the architecture is invalid.
+      reasons: B texts, on the host: why each is not ok, empty of those that are; () where nothing is told.
     """
 
     fitness: chex.Array
     cost: chex.Array
     ok: chex.Array
+    reasons: tuple[str, ...] = ()
 
 
 class SearchSpace(NamedTuple):

@@ -84,11 +84,14 @@ def evaluator(corpus: text.Corpus, trained: language.Learner, params: Any, *, sc
     )
 
 
-def evaluation(losses: list[float], vocabulary_size: int, cost: float = 0.0) -> types.Evaluation:
+def evaluation(
+    losses: list[float], vocabulary_size: int, cost: float = 0.0, reasons: tuple[str, ...] = ()
+) -> types.Evaluation:
     """Returns losses in nats a word as an evaluation; of those that are no number `ok` is False."""
     fitness = np.array([perplexity.fitness(loss, vocabulary_size) for loss in losses], np.float32)
     ok = np.isfinite(fitness)
-    return types.Evaluation(fitness=np.where(ok, fitness, 0.0), cost=np.full(len(losses), cost, np.float32), ok=ok)
+    cost = np.full(len(losses), cost, np.float32)
+    return types.Evaluation(fitness=np.where(ok, fitness, 0.0), cost=cost, ok=ok, reasons=reasons)
 
 
 @functools.partial(jax.jit, static_argnames=("network", "size"))

@@ -19,6 +19,7 @@ import numpy as np
 from common import spaces, types
 from common.datasets import text
 from common.evaluators import recurrent_supernet
+from common.executors import measuring
 from common.networks import recurrent
 from common.training import language, language_epoch
 from common.training import language_config as configs
@@ -52,7 +53,7 @@ def evaluator(
     network = recurrent.LanguageModel(size, config.width, recurrent.AnyCell(config.width), config.dropout)
 
     def train(key, arch, is_tested):
-        """Returns the best validation loss, or the test loss where that was; NaN where training diverged."""
+        """Returns (the best validation loss, or the test loss where that was; why it is NaN)."""
         learner = language.Learner(network, config, language.one_arch(arch))
         keys, best, tested = language.keys(key), math.inf, math.nan
         try:
@@ -62,16 +63,19 @@ def evaluator(
                     tested = (
                         language.evaluate(learner, language.evaluated(state), test, arch=arch) if is_tested else best
                     )
-        except language_epoch.DivergedError:
-            return math.nan
-        return tested
+        except (language_epoch.DivergedError, MemoryError, jax.errors.JaxRuntimeError) as error:
+            if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            return math.nan, measuring.reason_of(error)
+        return tested, "" if math.isfinite(tested) else f"diverged: its loss is {tested}"
 
     def measure(is_tested, key, archs):
         start = time.perf_counter()
         keys = jax.random.split(key, len(archs))
-        losses = [train(own, np.asarray(arch, np.int32), is_tested) for own, arch in zip(keys, archs, strict=True)]
+        found = [train(own, np.asarray(arch, np.int32), is_tested) for own, arch in zip(keys, archs, strict=True)]
+        losses, reasons = zip(*found, strict=True)
         cost = (time.perf_counter() - start) / len(losses)
-        return recurrent_supernet.evaluation(losses, size, cost)
+        return recurrent_supernet.evaluation(losses, size, cost, reasons)
 
     settings = {
         "corpus": corpus,

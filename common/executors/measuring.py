@@ -67,13 +67,14 @@ def measure_traced(evaluate: jax.tree_util.Partial, candidates: Sequence[types.C
 
 
 def measure_on_host(evaluate: Callable, candidate: types.Candidate) -> types.Outcome:
-    """Measures one candidate. Whatever it raises makes it infeasible and is the reason told."""
+    """Measures one candidate. Whatever it raises makes it infeasible and is the reason told, as is what it tells."""
     try:
         evaluation = evaluate(_keys([candidate])[0], np.array([candidate.arch], np.int32))
-        values = [np.asarray(value).reshape(1)[0].item() for value in evaluation.to_tuple()]
+        values = (evaluation.fitness, evaluation.cost, evaluation.ok)
+        values = [np.asarray(value).reshape(1)[0].item() for value in values]
     except Exception as error:
-        return failed(candidate.at, _reason(error))
-    return _outcome(candidate.at, *values)
+        return failed(candidate.at, reason_of(error))
+    return _outcome(candidate.at, *values, *evaluation.reasons)
 
 
 def measurer(evaluator: types.Evaluator) -> Callable[[types.Candidate], types.Outcome]:
@@ -94,19 +95,20 @@ def one_line(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 
-def _outcome(at, fitness, cost, ok):
-    reason = ""
-    if not ok:
-        reason = "diverged or invalid, says the evaluator"
-    elif not np.isfinite(fitness):
-        reason = f"diverged: its fitness is {fitness}"
-    return types.Outcome(at=at, fitness=fitness, cost=cost, ok=not reason, reason=reason)
-
-
-def _reason(error):
+def reason_of(error: BaseException) -> str:
+    """Returns why a candidate that raised `error` is infeasible, in one line."""
     text = one_line(error)
     is_full = isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text
     return f"out of memory: {text}" if is_full else text
+
+
+def _outcome(at, fitness, cost, ok, told=""):
+    reason = ""
+    if not ok:
+        reason = told[:_MAX_REASON] or "diverged or invalid, says the evaluator"
+    elif not np.isfinite(fitness):
+        reason = f"diverged: its fitness is {fitness}"
+    return types.Outcome(at=at, fitness=fitness, cost=cost, ok=not reason, reason=reason)
 
 
 def _keys(candidates):

@@ -5,6 +5,7 @@ import functools
 import math
 import pathlib
 import tempfile
+from unittest import mock
 
 import chex
 import jax
@@ -19,10 +20,10 @@ from common.datasets import text
 from common.evaluators import perplexity, recurrent_supernet, recurrent_training
 from common.executors import measuring
 from common.networks import recurrent
-from common.training import language
+from common.training import language, language_epoch
 from common.training import language_config as configs
 
-SPACE = spaces.get("nao_rnn")
+SPACE, KEYS = spaces.get("nao_rnn"), "threefry2x32"
 WORDS = [f"w{at}" for at in range(7)]
 CONFIG = configs.Config(
     width=4,
@@ -156,8 +157,29 @@ class TrainingTest(chex.TestCase):
             write_corpus(folder)
             config = dataclasses.replace(CONFIG, optimizer=configs.Optimizer(learning_rate=1e38, clip_norm=1e38))
             evaluator = recurrent_training.evaluator("text", data_dir=folder, config=config)
-        got = evaluator.evaluate(jax.random.key(0), np.asarray(SPACE.sample(jax.random.key(1), 1)))
+        archs = np.asarray(SPACE.sample(jax.random.key(1), 1))
+        got = evaluator.evaluate(jax.random.key(0), archs)
         assert not got.ok.any()
+        candidate = types.Candidate(0, tuple(archs[0].tolist()), (0, 0), KEYS)
+        assert "diverged" in measuring.measurer(evaluator)(candidate).reason
+
+    @parameterized.parameters(
+        (language_epoch.DivergedError("the loss is nan"), "DivergedError: the loss is nan"),
+        (MemoryError("no room"), "out of memory: MemoryError: no room"),
+        (jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: 9 GiB"), "out of memory: JaxRuntimeError: RESOURCE_EXHAUSTED"),
+    )
+    def test_the_reason_is_told(self, error, wanted):
+        def fail(*arguments):
+            raise error
+
+        with tempfile.TemporaryDirectory() as folder:
+            write_corpus(folder)
+            evaluator = recurrent_training.evaluator("text", data_dir=folder, config=CONFIG)
+        candidate = types.Candidate(0, tuple(np.asarray(SPACE.sample(jax.random.key(1), 1))[0].tolist()), (0, 0), KEYS)
+        with mock.patch.object(language, "create", fail):
+            outcome = measuring.measurer(evaluator)(candidate)
+        assert not outcome.ok
+        assert outcome.reason.startswith(wanted)
 
     def test_settings_of_json(self):
         assert configs.from_dict(dataclasses.asdict(CONFIG)) == CONFIG

@@ -1,0 +1,111 @@
+"""What all architectures have in common that `common.evaluators.training` trains: settings, images, their parts."""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+from common.datasets import images
+from common.evaluators import training_config
+from common.networks import child, mobile
+from common.training import augmentation as augmentations
+from common.training import config as configs
+from common.training import models, presets
+from common.training import step as step_lib
+
+NETWORKS: dict[str, child.Config | mobile.Config] = {  # of the spaces that have one
+    "nao_small": child.PRESETS["nao_pytorch"],
+    "nao_middle": child.PRESETS["nao_pytorch"],
+    "nao_large": child.PRESETS["nao_pytorch_large"],
+    "lanas_cell": child.PRESETS["lanas"],
+    "lanas_oneshot": child.PRESETS["lanas_oneshot_retrain"],
+    "seminas_mobile": mobile.PRESETS["seminas"],
+    "ofa_mobile": mobile.PRESETS["once_for_all"],
+}
+# Of short trainings, which compile for longer than they run.
+_QUICK = {"xla_backend_optimization_level": 1}
+
+
+class Problem(NamedTuple):
+    """What all architectures have in common."""
+
+    space: str
+    preset: presets.Preset
+    inputs: step_lib.Inputs
+    parts: dict[str, images.Split]  # "train", "validation" and "test"
+    num_classes: int
+    compiler_options: dict[str, Any] | None
+
+
+def problem(space: str, dataset: images.Dataset, config: training_config.Config) -> Problem:
+    """Returns what is common to all trainings of a space.
+
+    Raises:
+      ValueError: a setting makes no sense.
+    """
+    preset = _preset(space, dataset, config)
+    parts = images.parts(dataset, held_out=config.held_out, num_images=config.num_images)
+    return Problem(
+        space,
+        preset,
+        models.inputs(preset.augmentation, mean=dataset.mean, std=dataset.std),
+        parts,
+        dataset.num_classes,
+        _QUICK if config.preset == training_config.SHORT else None,
+    )
+
+
+def _preset(space, dataset, config):
+    """Returns the settings of all trainings."""
+    if config.preset != training_config.SHORT and config.preset not in presets.PRESETS:
+        raise ValueError(
+            f"unknown preset {config.preset!r}; choose one of {training_config.SHORT}, {', '.join(presets.PRESETS)}"
+        )
+    preset = _short(space, dataset) if config.preset == training_config.SHORT else presets.PRESETS[config.preset]
+    network = dataclasses.replace(preset.network, num_classes=dataset.num_classes)
+    if isinstance(network, mobile.Config):
+        if config.num_cells is not None:
+            raise ValueError(f"num_cells is of networks of cells; those of {space} are chains of blocks")
+        network = network if config.width is None else _narrow(network, config.width)
+    else:
+        network = dataclasses.replace(network, **_given(config, "num_cells", "width"))
+    optimizer = preset.training.optimizer
+    schedule = dataclasses.replace(optimizer.schedule, **_given(config, "learning_rate"))
+    training = dataclasses.replace(
+        preset.training,
+        optimizer=dataclasses.replace(optimizer, schedule=schedule),
+        last_batch="drop",
+        **_given(config, "num_epochs", "batch_size"),
+    )
+    return presets.Preset(network, training, preset.augmentation)
+
+
+def _short(space, dataset):
+    """Returns settings for images of few pixels, or of CIFAR's size, that take seconds."""
+    network = NETWORKS[space]
+    if isinstance(network, mobile.Config):
+        network = dataclasses.replace(_narrow(network, 8), dropout_keep=1.0)
+    else:
+        network = dataclasses.replace(
+            network, num_cells=3, width=8, auxiliary=False, drop_path_keep=1.0, dropout_keep=1.0
+        )
+    is_tiny = min(dataset.train.images.shape[1:3]) < 16
+    return presets.Preset(
+        network,
+        configs.Config(
+            num_epochs=3, batch_size=64, optimizer=configs.Optimizer(schedule=configs.Schedule(learning_rate=0.1))
+        ),
+        augmentations.PRESETS["digits" if is_tiny else "standard"],
+    )
+
+
+def _narrow(network, width):
+    """Returns a chain whose first stage has `width` channels, and the others in proportion."""
+    factor = width / network.widths[0]
+    sizes = {
+        name: round(factor * getattr(network, name))
+        for name in ("stem_width", "first_width", "last_width", "feature_width")
+    }
+    return dataclasses.replace(network, widths=tuple(max(1, round(factor * one)) for one in network.widths), **sizes)
+
+
+def _given(config, *names):
+    return {name: getattr(config, name) for name in names if getattr(config, name) is not None}
