@@ -12,17 +12,16 @@ import dataclasses
 import json
 import os
 import pathlib
-import zlib
 from collections.abc import Mapping
 from typing import Any
 
 import jax
-import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging
 from orbax.checkpoint import checkpoint_managers
 
 from common import run_dir
+from common.training import checkpoint_arrays
 from common.training import state as states
 
 ABOUT = "about.json"
@@ -48,7 +47,7 @@ class Checkpoints:
         self._folder = pathlib.Path(folder).absolute()
         check_about(self._folder, about)
         self._folder.mkdir(parents=True, exist_ok=True)
-        if not (self._folder / ABOUT).exists():
+        if jax.process_index() == 0 and not (self._folder / ABOUT).exists():
             run_dir.write_json(self._folder / ABOUT, {"format": FORMAT, "about": about})
         self._scores: dict[int, float | None] = {}
         self._manager = ocp.CheckpointManager(
@@ -69,14 +68,14 @@ class Checkpoints:
           state: what to write.
           score: larger is better; the checkpoint with the largest one is kept. None: this one cannot be the best.
         """
-        arrays = _arrays(state)
+        arrays = checkpoint_arrays.named(state)
         step, score = int(state.step), None if score is None else float(score)
         self._scores[step] = score
         self._manager.save(
             step,
             args=ocp.args.Composite(
                 state=ocp.args.StandardSave(arrays),
-                told=ocp.args.JsonSave({"score": score, "arrays": _shapes(arrays, checksums=True)}),
+                told=ocp.args.JsonSave({"score": score, "arrays": checkpoint_arrays.record(arrays, checksums=True)}),
             ),
         )
 
@@ -137,18 +136,22 @@ class Checkpoints:
         self._manager.close()
 
     def _read(self, step, template):
-        arrays = _arrays(template)
+        arrays = checkpoint_arrays.named(template)
         where = self._folder / f"{step:08}"
         try:
             shapes = self._told(step)["arrays"]
-            _check_shapes(where, shapes, _shapes(arrays))
-            targets = {name: _target(array) for name, array in arrays.items()}
+            if difference := checkpoint_arrays.difference(shapes, checkpoint_arrays.record(arrays)):
+                raise ForeignError(
+                    f"the checkpoint {where} is of another network: {difference}; "
+                    "build the network that was trained, or start in a fresh folder"
+                )
+            targets = checkpoint_arrays.targets(arrays)
             read = self._manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(targets))).state
         except (ForeignError, PermissionError):
             raise
         except _READ_ERRORS as error:
             raise DamagedError(f"the checkpoint {where} is damaged: {_first_line(error)}") from error
-        wrong = [name for name, told in _shapes(read, checksums=True).items() if shapes[name] != told]
+        wrong = [name for name, told in checkpoint_arrays.record(read, checksums=True).items() if shapes[name] != told]
         if wrong:
             raise DamagedError(f"the checkpoint {where} is damaged: {wrong[0]} is not what was saved")
         return jax.tree.unflatten(jax.tree.structure(template), [read[name] for name in arrays])
@@ -225,39 +228,6 @@ def _best(steps, scores):
     """Returns the step with the largest score, the first of several; None if none has one."""
     scored = [step for step in steps if scores.get(step) is not None]
     return max(scored, key=scores.get, default=None)
-
-
-def _arrays(state):
-    """Returns name -> array of a state, in the order of its leaves."""
-    leaves = jax.tree_util.tree_flatten_with_path(state)[0]
-    return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
-
-
-def _shapes(arrays, *, checksums=False):
-    """Returns name -> [shape and type as text, checksum]."""
-    return {
-        name: [f"{array.dtype}{list(array.shape)}", _checksum(array) if checksums else None]
-        for name, array in arrays.items()
-    }
-
-
-def _checksum(array):
-    return zlib.crc32(np.ascontiguousarray(np.asarray(array)).view(np.uint8).data)
-
-
-def _check_shapes(where, got, wanted):
-    """Raises a `ForeignError` unless the arrays of a checkpoint are those of the network."""
-    for name in sorted(got.keys() | wanted.keys()):
-        old, new = (shapes[name][0] if name in shapes else "absent" for shapes in (got, wanted))
-        if old != new:
-            raise ForeignError(
-                f"the checkpoint {where} is of another network: {name} is {old} there and {new} here; "
-                "build the network that was trained, or start in a fresh folder"
-            )
-
-
-def _target(array):
-    return jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=getattr(array, "sharding", None))
 
 
 def _differences(old, new, prefix=""):

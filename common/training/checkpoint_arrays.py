@@ -1,0 +1,43 @@
+"""The arrays of a state by name, and the record of their shapes and checksums that a checkpoint holds next to them."""
+
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+
+def named(state: Any) -> dict[str, Any]:
+    """Returns name -> array of a state, in the order of its leaves."""
+    leaves = jax.tree_util.tree_flatten_with_path(state)[0]
+    return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
+
+
+def record(arrays: Mapping[str, Any], *, checksums: bool = False) -> dict[str, list]:
+    """Returns name -> [shape and type as text, checksum or None]."""
+    return {
+        name: [f"{array.dtype}{list(array.shape)}", _checksum(array) if checksums else None]
+        for name, array in arrays.items()
+    }
+
+
+def difference(got: Mapping[str, list], wanted: Mapping[str, list]) -> str:
+    """Returns the first difference of shapes or types between two records, empty where there is none."""
+    for name in sorted(got.keys() | wanted.keys()):
+        old, new = (record[name][0] if name in record else "absent" for record in (got, wanted))
+        if old != new:
+            return f"{name} is {old} there and {new} here"
+    return ""
+
+
+def targets(arrays: Mapping[str, Any]) -> dict[str, jax.ShapeDtypeStruct]:
+    """Returns what is to be read in place of arrays, on their devices."""
+    return {
+        name: jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=getattr(array, "sharding", None))
+        for name, array in arrays.items()
+    }
+
+
+def _checksum(array):
+    return zlib.crc32(np.ascontiguousarray(np.asarray(array)).view(np.uint8).data)
