@@ -15,6 +15,11 @@ class Config:
     candidate_timeout: Annotated[
         float | None, "seconds after which a measurement is stopped and its architecture recorded infeasible"
     ] = None
+    copy_after: Annotated[
+        float | None,
+        "seconds after which a measurement is begun a second time by a worker that has nothing else to do (process, "
+        "ray); the first result counts",
+    ] = None
     max_retries: Annotated[int, "times a measurement is tried again whose worker died, before it counts as failed"] = 2
     recycle_after: Annotated[int | None, "measurements after which a worker is replaced by a fresh one"] = None
     ray_address: Annotated[str, "Ray cluster: auto for the running one, local for a fresh one here, or host:port"] = (
@@ -28,7 +33,9 @@ class Config:
                 raise ValueError(f"{name} must be at least 1; got {value}")
         if self.max_retries < 0:
             raise ValueError(f"max_retries must be at least 0; got {self.max_retries}")
-        if self.candidate_timeout is not None and not 0 < self.candidate_timeout < math.inf:
-            raise ValueError(f"candidate_timeout must be a positive number of seconds; got {self.candidate_timeout}")
+        for name in ("candidate_timeout", "copy_after"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise ValueError(f"{name} must be a positive number of seconds; got {value}")
         if not self.ray_address:
             raise ValueError("ray_address is empty; choose auto, local, or host:port")

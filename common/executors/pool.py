@@ -4,10 +4,14 @@ Candidates go to free workers in order. A worker that is lost is replaced and it
 to `max_retries` times; one that exceeds the time-out is stopped, and its candidate is infeasible. The clock
 of a candidate starts when a worker that is ready takes it. How workers are started, talked to and stopped
 is a `Backend`.
+
+A candidate that takes longer than `copy_after` may be measured by two workers, where one has nothing else to do.
+The first result counts, and the other worker is stopped; while one of two is at it, the other's end is no failure.
 """
 
 import collections
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -75,6 +79,7 @@ class _Worker:
         self.handle = handle
         self.is_ready = False
         self.candidate: types.Candidate | None = None
+        self.since = 0.0
         self.deadline: float | None = None
         self.num_measured = 0
 
@@ -101,8 +106,9 @@ class _Pool:
             workers = [worker for worker in self._slots if worker is not None]
             seconds = self._seconds_left(workers)
             for handle, event in self._backend.wait([worker.handle for worker in workers], seconds):
-                slot = next(at for at, worker in enumerate(self._slots) if worker and worker.handle is handle)
-                outcomes += self._take(slot, event)
+                slots = [at for at, worker in enumerate(self._slots) if worker and worker.handle is handle]
+                for slot in slots:  # none, if it was stopped for what another has just told
+                    outcomes += self._take(slot, event)
             if outcomes:
                 self._hand_out()
                 return outcomes
@@ -115,17 +121,41 @@ class _Pool:
 
     def _hand_out(self):
         """Gives waiting candidates to workers that are ready, and starts as many workers as the rest can use."""
-        for worker in self._slots:
-            if self._waiting and worker and worker.is_ready and worker.candidate is None:
-                candidate = self._waiting.popleft()
-                worker.candidate = candidate
-                if self._config.candidate_timeout is not None:
-                    worker.deadline = self._clock() + self._config.candidate_timeout
-                self._backend.send(worker.handle, candidate)
+        for worker in self._idle():
+            if self._waiting:
+                self._send(worker, self._waiting.popleft())
+            elif slow := self._slow(self._clock()):
+                logging.warning(
+                    "The measurement of row %d takes long; a second worker begins it.", slow[0].candidate.at
+                )
+                self._send(worker, slow[0].candidate)
         num_starting = sum(worker is not None and not worker.is_ready for worker in self._slots)
         free = [slot for slot, worker in enumerate(self._slots) if worker is None]
         for slot in free[: max(0, len(self._waiting) - num_starting)]:
             self._slots[slot] = _Worker(self._backend.start(slot))
+
+    def _send(self, worker, candidate):
+        worker.candidate, worker.since = candidate, self._clock()
+        if self._config.candidate_timeout is not None:
+            worker.deadline = worker.since + self._config.candidate_timeout
+        self._backend.send(worker.handle, candidate)
+
+    def _idle(self):
+        return [worker for worker in self._slots if worker and worker.is_ready and worker.candidate is None]
+
+    def _at_work_on(self, at):
+        """The slots of the workers that measure a row of the history."""
+        found = [(slot, worker.candidate) for slot, worker in enumerate(self._slots) if worker]
+        return [slot for slot, candidate in found if candidate is not None and candidate.at == at]
+
+    def _slow(self, now):
+        """The workers whose candidates may be begun a second time at `now`, the slowest first."""
+        if self._config.copy_after is None:
+            return []
+        slow = [worker for worker in self._slots if worker and worker.candidate is not None]
+        slow = [worker for worker in slow if worker.since + self._config.copy_after <= now]
+        slow = [worker for worker in slow if len(self._at_work_on(worker.candidate.at)) == 1]
+        return sorted(slow, key=lambda worker: worker.since)
 
     def _take(self, slot, event):
         """Takes up what a worker tells; returns the outcomes that follow."""
@@ -139,6 +169,8 @@ class _Pool:
             return self._lose(slot, event.reason)
         worker.candidate, worker.deadline = None, None
         worker.num_measured += 1
+        for other in self._at_work_on(event.at):
+            self._stop(other)
         if worker.num_measured == self._config.recycle_after:
             self._stop(slot)
         return [event]
@@ -156,6 +188,9 @@ class _Pool:
             logging.warning("An idle worker was lost (%s).", reason)
             return []
         at = worker.candidate.at
+        if self._at_work_on(at):
+            logging.warning("One of two workers on row %d was lost (%s).", at, reason)
+            return []
         self._num_losses[at] += 1
         times = self._num_losses[at]
         if times > self._config.max_retries:
@@ -173,14 +208,17 @@ class _Pool:
             if worker and worker.deadline is not None and worker.deadline <= now:
                 seconds = f"{self._config.candidate_timeout:g}"
                 logging.warning("The measurement of row %d was stopped after %s s.", worker.candidate.at, seconds)
-                outcomes.append(measuring.failed(worker.candidate.at, f"timed out after {seconds} s"))
                 self._stop(slot)
+                if not self._at_work_on(worker.candidate.at):
+                    outcomes.append(measuring.failed(worker.candidate.at, f"timed out after {seconds} s"))
         return outcomes
 
     def _seconds_left(self, workers):
         """How long to wait for an event at most; None for ever."""
         now = self._clock()
         limits = [worker.deadline for worker in workers if worker.deadline is not None]
+        if self._idle():
+            limits += [worker.since + self._config.copy_after for worker in self._slow(math.inf)]
         if not any(worker.is_ready for worker in workers):
             if now >= self._next_warning:
                 logging.warning("%d workers are starting and none is ready yet.", len(workers))

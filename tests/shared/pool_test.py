@@ -194,6 +194,60 @@ class PoolTest(parameterized.TestCase):
             assert collect_all(executor, 1) == [done(2)]
 
 
+class CopyTest(parameterized.TestCase):
+    """Workers are ready after a second; the first takes row 0, and what a second try of it is comes second."""
+
+    def run_two(self, *tries, copy_after=5.0, **config):
+        workers = Workers({0: list(tries)})
+        with running(workers, copy_after=copy_after, **config) as executor:
+            executor.submit(candidates(0, 1, 2))
+            outcomes = collect_all(executor, 3)
+        return workers, {one.at: one for one in outcomes}
+
+    def test_the_first_result_counts(self):
+        """Row 0 begins at 1, rows 1 and 2 are done at 3; its copy begins at 6 and is done at 8."""
+        workers, outcomes = self.run_two((99.0, done(0)), (2.0, done(0)))
+        assert outcomes == {row: done(row) for row in range(3)}
+        assert [(time, handle) for time, handle, row in workers.log if row == 0] == [(1.0, "0.0"), (6.0, "1.1")]
+        assert (8.0, "0.0", "killed") in workers.log
+        assert workers.now == 8.0
+
+    def test_the_first_worker_may_be_first_or_both_at_once(self):
+        for seconds in (6.0, 7.0):
+            workers, outcomes = self.run_two((seconds, done(0)), (2.0, done(0)))
+            assert outcomes[0] == done(0)
+            assert workers.now == seconds + 1
+            assert [what for _, _, what in workers.log[-2:]] == ["killed", "ended"]
+
+    def test_no_copy_of_a_copy_nor_where_others_wait_nor_by_default(self):
+        workers, _ = self.run_two((99.0, done(0)), (50.0, done(0)))
+        assert sum(row == 0 for _, _, row in workers.log) == 2
+        workers, _ = self.run_two((99.0, done(0)), copy_after=None)
+        assert sum(row == 0 for _, _, row in workers.log) == 1
+        assert workers.now == 100.0
+        workers = Workers({0: [(20.0, done(0))]})
+        with running(workers, copy_after=5.0) as executor:
+            executor.submit(candidates(*range(25)))
+            collect_all(executor, 25)
+        assert sum(row == 0 for _, _, row in workers.log) == 1
+
+    def test_while_one_of_two_is_at_it_the_loss_of_the_other_is_no_failure(self):
+        lost = pool.Lost("gone")
+        for first, second in (((20.0, done(0)), (2.0, lost)), ((6.0, lost), (20.0, done(0)))):
+            _, outcomes = self.run_two(first, second, max_retries=0)
+            assert outcomes[0] == done(0)
+        _, outcomes = self.run_two((6.0, lost), (2.0, lost), max_retries=0)
+        assert (outcomes[0].ok, outcomes[0].reason) == (False, "gone")
+
+    def test_time_out_of_both(self):
+        workers, outcomes = self.run_two((99.0, done(0)), (8.0, done(0)), candidate_timeout=10.0)
+        assert outcomes[0] == done(0)
+        assert (11.0, "0.0", "killed") in workers.log
+        workers, outcomes = self.run_two((99.0, done(0)), (99.0, done(0)), candidate_timeout=10.0)
+        assert outcomes[0].reason == "timed out after 10 s"
+        assert workers.now >= 16.0
+
+
 class ConfigTest(parameterized.TestCase):
     @parameterized.parameters(
         ({"num_workers": 0}, "num_workers must be at least 1; got 0"),
@@ -202,6 +256,7 @@ class ConfigTest(parameterized.TestCase):
         ({"candidate_timeout": 0.0}, "candidate_timeout must be a positive number of seconds; got 0.0"),
         ({"candidate_timeout": float("nan")}, "candidate_timeout must be a positive number"),
         ({"candidate_timeout": float("inf")}, "candidate_timeout must be a positive number"),
+        ({"copy_after": 0.0}, "copy_after must be a positive number of seconds; got 0.0"),
         ({"ray_address": ""}, "ray_address is empty"),
     )
     def test_bad(self, settings, message):
