@@ -286,7 +286,7 @@ class PageTest(FolderTest):
 
     def test_an_unfinished_study(self):
         study = self.write_study(missing=("later<b>",))
-        text = study_page.document(study, study_page.pictures(study))
+        text = study_page.document(study, [])
         assert "This study is unfinished" in text
         assert "later&lt;b&gt; still to come" in text
 
