@@ -265,6 +265,17 @@ class ProcessTest(ExecutorTest):
         assert len(np.unique(troubled.index(again.archs))) == 24
         np.testing.assert_array_equal(again.fitness, expected_fitness(again.archs))
 
+    def test_what_hangs_is_begun_by_an_idle_worker_and_measured_once(self):
+        wanted = run("inline", troubled.evaluator())
+        hangs = tuple(troubled.index(wanted.archs)[[2, 9]].tolist())
+        journal = journal_lib.in_memory()
+        evaluator = troubled.evaluator(log=self.log, hangs_once=hangs)
+        assert_same(run("process", evaluator, num_workers=2, copy_after=3.0, journal=journal), wanted)
+        tries = self.num_tries()
+        assert [tries[at] for at in hangs] == [2, 2]
+        assert max(tries.values()) == 2
+        assert sorted(journal.measured) == list(range(24))
+
     def test_recycled_workers(self):
         history = run("process", troubled.evaluator(log=self.log), budget=8, num_workers=1, recycle_after=4)
         processes = [line.split()[1] for line in pathlib.Path(self.log).read_text().splitlines()]

@@ -23,7 +23,9 @@ def index(archs) -> np.ndarray:
     return np.asarray(archs) @ _WEIGHTS
 
 
-def evaluator(*, log=None, seconds=0.0, raises=(), diverges=(), fills_memory=(), kills=(), kills_once=(), hangs=()):
+def evaluator(
+    *, log=None, seconds=0.0, raises=(), diverges=(), fills_memory=(), kills=(), kills_once=(), hangs=(), hangs_once=()
+):
     """Returns the evaluator. The names of troubles take the indices of the rows that have them.
 
     Args:
@@ -35,6 +37,7 @@ def evaluator(*, log=None, seconds=0.0, raises=(), diverges=(), fills_memory=(),
       kills: these end the worker by a signal, each time.
       kills_once: these end the worker at the first try.
       hangs: these never end.
+      hangs_once: these never end at the first try.
     """
     settings = dict(locals())
 
@@ -53,7 +56,7 @@ def evaluator(*, log=None, seconds=0.0, raises=(), diverges=(), fills_memory=(),
             raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 99 bytes.")
         if at in kills or (at in kills_once and is_first):
             os.kill(os.getpid(), signal.SIGKILL)
-        if at in hangs:
+        if at in hangs or (at in hangs_once and is_first):
             time.sleep(3600)
         noise = int(jax.random.randint(key, (), 0, 256))
         fitness = np.nan if at in diverges else at / 128 + noise / 1024
