@@ -1,6 +1,7 @@
 """Fitness by training: one tiny training for what it gives, and refusals without any."""
 
 import functools
+from unittest import mock
 
 import jax
 import numpy as np
@@ -31,6 +32,12 @@ def cheap_arch():
     return np.asarray(spaces.get("lanas_cell").canonicalize(row))
 
 
+def other_cheap_arch():
+    row = cheap_arch().copy()
+    row[:, :14] = 3 - row[:, :14]
+    return np.asarray(spaces.get("lanas_cell").canonicalize(row))
+
+
 class TrainingEvaluatorTest(parameterized.TestCase):
     def test_one_training(self):
         made = measuring.make(evaluator().recipe)  # as a worker makes it
@@ -44,31 +51,55 @@ class TrainingEvaluatorTest(parameterized.TestCase):
 
     @pytest.mark.slow
     def test_the_same_to_the_bit_alone_and_among_others(self):
-        archs, key = arch(2), jax.random.key(3)
+        archs, key = np.concatenate([cheap_arch(), other_cheap_arch()]), jax.random.key(3)
         together = evaluator().evaluate(key, archs)
-        alone = [evaluator().evaluate(key, archs[at : at + 1]).fitness[0] for at in (1, 0)]
-        np.testing.assert_array_equal(together.fitness, alone[::-1])
+        assert together.ok.all()
+        np.testing.assert_array_equal(together.fitness[1:], evaluator().evaluate(key, archs[1:]).fitness)
 
     @parameterized.parameters("nao_small", "nao_middle", "nao_large", "lanas_oneshot", "seminas_mobile", "ofa_mobile")
+    def test_every_space_has_a_network(self, space):
+        assert training.evaluator(space, width=2).space.name == space  # the network's shapes are checked there
+
+    @parameterized.parameters("nao_large", "seminas_mobile")
     @pytest.mark.slow
-    def test_every_space_is_trained(self, space):
-        settings = {name: value for name, value in TINY.items() if name != "num_cells"}
-        made = training.evaluator(space, **settings)
+    def test_a_step_of_cells_and_of_chains(self, space):
+        problem = training.evaluator(space, width=2).evaluate.args[0]
+        row, data = np.asarray(spaces.get(space).sample(jax.random.key(0), 1))[0], problem.parts["train"]
+        steps = training._steps(problem, row)
+
+        def train(key, images, labels):
+            return steps.train(key, steps.init(key, images.shape[1:]), images, labels)
+
+        state, metrics = jax.eval_shape(train, jax.random.key(0), data.images[:4], data.labels[:4])
+        assert metrics.loss.shape == state.step.shape == ()
+
+    @pytest.mark.slow
+    def test_a_cell_with_convolutions_is_trained(self):
+        made = training.evaluator("nao_small", **TINY)
         assert made.evaluate(jax.random.key(0), made.space.sample(jax.random.key(0), 1)).ok.all()
 
     @parameterized.parameters(
-        loop.DivergedError(3), MemoryError("no room"), jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
+        (loop.DivergedError(3), "DivergedError: training diverged: step 3 was the last"),
+        (MemoryError("no room"), "out of memory: MemoryError: no room"),
+        (jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: 9 GiB"), "out of memory: JaxRuntimeError: RESOURCE_EXHAUSTED"),
     )
-    def test_what_fails_is_infeasible(self, error):
+    def test_what_fails_is_infeasible_and_the_reason_told(self, error, wanted):
         def fail(*arguments):
             raise error
 
-        before, training._accuracy = training._accuracy, fail
-        self.addCleanup(setattr, training, "_accuracy", before)
-        found = evaluator().evaluate(jax.random.key(0), arch(2))
+        with mock.patch.object(training, "_accuracy", fail):
+            found = evaluator().evaluate(jax.random.key(0), arch(2))
+            candidate = types.Candidate(0, tuple(arch()[0].tolist()), (0, 0), "threefry2x32")
+            outcome = measuring.measurer(evaluator())(candidate)
         assert found.ok.tolist() == [False, False]
-        candidate = types.Candidate(0, tuple(arch()[0].tolist()), (0, 0), "threefry2x32")
-        assert not measuring.measurer(evaluator())(candidate).ok
+        assert [reason.startswith(wanted) for reason in found.reasons] == [True, True]
+        assert (outcome.ok, outcome.reason) == (False, found.reasons[0])
+
+    @pytest.mark.slow
+    def test_a_training_that_diverges(self):
+        found = evaluator(learning_rate=1e30, num_images=128).evaluate(jax.random.key(0), cheap_arch())
+        assert found.ok.tolist() == [False]
+        assert "training diverged" in found.reasons[0]
 
     def test_an_invalid_row_is_infeasible(self):
         assert not evaluator().evaluate(jax.random.key(0), arch() + 100).ok.any()
