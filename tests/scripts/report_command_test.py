@@ -15,7 +15,7 @@ import pytest
 import nao_jax.presets
 from common import run_dir
 from common.training import event_files
-from launch import lanas, report
+from launch import lanas, report, study
 
 BUDGET = 24
 
@@ -58,6 +58,25 @@ class ReportTest(chex.TestCase):
         assert "Table of 7 nodes" in text
         names = ["best_by_queries", "best_by_time", "partition_leaves", "partition_tree"]
         assert sorted(path.name for path in (self.folder / "pictures").iterdir()) == [f"{name}.png" for name in names]
+
+    @pytest.mark.slow
+    def test_a_study(self):
+        names = "random,local_search"
+        flags = (f"--algorithms={names}", "--num_seeds=3", "--budget=12", "--targets=70", "--compilation_cache_dir=")
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            assert study.main([f"--workdir={self.workdir}", *flags]) == 0
+        output, _ = self.run_report(f"--pictures={self.folder / 'pictures'}")
+        assert output == f"{self.workdir / 'report.html'}: 6 pictures of run\n"
+        text = (self.workdir / "report.html").read_text()
+        said = json.loads((self.workdir / run_dir.STUDY).read_text())["algorithms"]
+        for name in names.split(","):
+            center, low, high = (
+                f"{100 * value:.2f}" for value in said[name]["intervals"]["best_fitness"]["12"]["mean"]
+            )
+            assert f"<td>{center} [{low}, {high}]</td>" in text
+        files = sorted(path.name for path in (self.folder / "pictures").iterdir())
+        assert len(files) == 8
+        assert {"tables.md", "tables.tex", "improvements.svg", "reached_seconds_0_700000.svg"} <= set(files)
 
     def test_an_unfinished_run(self):
         shutil.copytree(searched()[1], self.workdir)
