@@ -59,13 +59,12 @@ def grid(figures: Iterable[str]) -> str:
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Returns a table that scrolls by itself where it is too wide; numbers belong into columns after the first."""
+    if not rows:
+        return ""
     head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
     body = "\n".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return (
-        f'<div class="scroll" tabindex="0"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table></div>'
-        if rows
-        else ""
-    )
+    whole = f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
+    return f'<div class="scroll" tabindex="0">{whole}</div>'
 
 
 def facts(pairs: Iterable[tuple[str, object]]) -> str:
