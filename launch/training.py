@@ -26,7 +26,7 @@ from common.training import augmentation as augmentations
 from common.training import checkpoints, export, loop, models, sharding
 from common.training import config as configs
 from common.training import state as states
-from launch import compilation, training_log, training_run, training_stream
+from launch import compilation, training_devices, training_log, training_run, training_stream
 
 CHECKPOINTS = ("latest", "best")
 _CHECKPOINTS, _LOCK = "checkpoints", "lock"
@@ -53,6 +53,8 @@ def train(
       ValueError: the flags do not suit each other, the folder is of another run, or training diverged.
     """
     sharding.connect(values.coordinator, num_processes=values.num_processes, process_id=values.process_id)
+    if jax.process_count() > 1 and not values.workdir:
+        raise ValueError("on several hosts give --workdir, a folder that all of them see")
     compilation.enable_cache(values.compilation_cache_dir)
     about = {"dataset": values.dataset, "held_out": values.held_out, "seed": values.seed}
     if values.stream:
@@ -71,7 +73,7 @@ def train(
         **about,
     }
     run = training_run.build(json.loads(json.dumps(about)), values.data_dir)
-    split = _split(values, run)
+    split = training_devices.split(values, run)
     folder = run_dir.create(values.workdir, command="train", benchmark=pathlib.Path(values.dataset).stem)
     with contextlib.ExitStack() as stack:
         log = None
@@ -125,12 +127,12 @@ def _train(values, run, state, saved, *, split, log):
         state = run.steps.init(run.keys.init, run.images.shape)
     if int(state.step) == run.num_steps:
         return
-    state, keys = _placed((state, run.keys), split)
+    state, keys = training_devices.placed((state, run.keys), split)
     score = _scorer(values, run, [run.watched], split)
     if run.stream:
         chunks = training_stream.train(run, state, keys, most=values.steps_per_chunk, sharding=split)
     else:
-        data = _placed(_data(run.parts["train"]), split)
+        data = training_devices.placed(training_devices.data(run.parts["train"]), split)
         chunks = loop.train(run.steps, state, keys, data, run.config, most=values.steps_per_chunk, sharding=split)
     last_saved = time.monotonic()
     try:
@@ -141,7 +143,7 @@ def _train(values, run, state, saved, *, split, log):
                 scores = score(states.averaged(current))[run.watched]
             if log is not None:
                 log.add(chunk, epoch=chunk.step / run.steps_per_epoch, part=run.watched, scores=scores)
-            if scores or time.monotonic() - last_saved >= values.checkpoint_seconds:
+            if scores or sharding.agreed(time.monotonic() - last_saved >= values.checkpoint_seconds):
                 saved.save(current, score=scores and scores["top1"])
                 last_saved = time.monotonic()
     except loop.DivergedError as error:
@@ -176,7 +178,7 @@ def _scorer(values, run, parts, split):
         streamed = training_stream.evaluator(run, batch_size=values.evaluation_batch_size)
         return lambda variables: {"test": streamed(variables)}
     score = loop.evaluator(run.steps, batch_size=values.evaluation_batch_size, sharding=split)
-    data = {part: _placed(_data(run.parts[part]), split) for part in parts}
+    data = {part: training_devices.placed(training_devices.data(run.parts[part]), split) for part in parts}
     return lambda variables: {part: score(variables, data[part]) for part in parts}
 
 
@@ -209,34 +211,6 @@ def _export(path, run, scored):
     }
     export.save(path, run.network, scored.variables, run.images, about=about)
     print(f"exported: {path}", flush=True)
-
-
-def _split(values, run):
-    """Returns how batches are split over devices: None with one device.
-
-    Raises:
-      ValueError: there are not so many devices, or a batch cannot be split evenly.
-    """
-    devices = jax.devices()
-    if not 0 <= values.num_devices <= len(devices):
-        raise ValueError(f"--num_devices must be from 0 to {len(devices)}, all there are; got {values.num_devices}")
-    if values.num_devices == 1 or len(devices) == 1:
-        return None
-    mesh = sharding.mesh(devices[: values.num_devices or len(devices)])
-    sharding.check_batch(run.config.batch_size, mesh)
-    sharding.check_batch(values.evaluation_batch_size, mesh, name="evaluation_batch_size")
-    if run.config.last_batch == "keep" and not run.stream:
-        sharding.check_batch(len(run.parts["train"].labels) % run.config.batch_size, mesh, name="the last batch")
-    return sharding.batches(mesh)
-
-
-def _data(part):
-    return loop.Data(images=part.images, labels=part.labels)
-
-
-def _placed(tree, split):
-    """Returns a tree of arrays on the device, or on all of them."""
-    return jax.device_put(tree) if split is None else sharding.replicate(tree, split.mesh)
 
 
 def _percent(fraction):

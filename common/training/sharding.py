@@ -13,6 +13,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 
 AXIS = "batch"
 
@@ -62,6 +63,13 @@ def connect(coordinator: str | None, *, num_processes: int | None = None, proces
     if num_processes is not None and not 0 <= process_id < num_processes:
         raise ValueError(f"process_id must be from 0 to {num_processes - 1}; got {process_id}")
     jax.distributed.initialize(coordinator, num_processes=num_processes, process_id=process_id)
+
+
+def agreed(value: bool) -> bool:
+    """Returns what the first of several processes says, for what they must do together and their clocks would not."""
+    if jax.process_count() == 1:
+        return value
+    return bool(multihost_utils.broadcast_one_to_all(np.array(value)))
 
 
 def _put(array, everywhere):

@@ -4,10 +4,13 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import sys
 import time
+from unittest import mock
 
+import jax
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -112,6 +115,45 @@ class TrainTest(parameterized.TestCase):
         assert [(line["step"], line["loss"]) for line in lines[0]] == [
             (line["step"], line["loss"]) for line in lines[1]
         ]
+
+    @pytest.mark.slow
+    def test_two_processes_train_to_what_one_does(self):
+        with socket.socket() as server:
+            server.bind(("localhost", 0))
+            coordinator = f"localhost:{server.getsockname()[1]}"
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
+
+        def start(name, workdir, *flags):
+            file = self.folder / f"{name}.safetensors"
+            command = self.command(workdir, "--num_epochs=1", f"--export={file}", *flags)
+            return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+        hosts = (f"--coordinator={coordinator}", "--num_processes=2")
+        pair = [start(f"host{at}", self.folder / "pair", *hosts, f"--process_id={at}") for at in range(2)]
+        outputs = []
+        for process in [*pair, start("alone", self.folder / "alone")]:
+            output, errors = process.communicate(timeout=300)
+            assert process.returncode == 0, errors
+            outputs.append(output)
+        assert "test top-1" in outputs[0]
+        assert "test top-1" not in outputs[1]  # the first process alone tells and writes
+        assert not (self.folder / "host1.safetensors").exists()
+        pair_lines, lines = (
+            [json.loads(line) for line in (self.folder / name / "metrics.jsonl").read_text().splitlines()]
+            for name in ("pair", "alone")
+        )
+        assert [line["step"] for line in pair_lines] == [line["step"] for line in lines] == [4, 8, 12, 16, 17]
+        # Sums in another order differ by 1e-7, which training makes larger step by step.
+        for at, tolerance in ((0, 1e-6), (1, 1e-4), (2, 2e-3)):
+            np.testing.assert_allclose(pair_lines[at]["loss"], lines[at]["loss"], rtol=tolerance)
+        results = [json.loads((self.folder / name / "result.json").read_text()) for name in ("pair", "alone")]
+        assert results[0]["latest"]["step"] == results[1]["latest"]["step"] == 17
+
+    def test_several_hosts_need_a_folder(self):
+        with mock.patch.object(jax, "process_count", return_value=2):
+            code, _, errors = self.run_main()
+        assert code == 1
+        assert "--workdir" in errors
 
     @pytest.mark.slow
     def test_a_published_cell_learns_the_digits(self):
