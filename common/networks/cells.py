@@ -67,6 +67,7 @@ class Cell(nn.Module):
       style: see `styles.Style`.
       is_reduction: whether it halves the image.
       is_first: whether it is the first of its network.
+      is_projected: whether its output is brought to its width, see `child.Config.output`.
     """
 
     genotype: genotype.Cell
@@ -74,6 +75,7 @@ class Cell(nn.Module):
     style: styles.Style
     is_reduction: bool = False
     is_first: bool = False
+    is_projected: bool = False
 
     @nn.compact
     def __call__(self, before: chex.Array, previous: chex.Array, scales: chex.Array | None, train: bool) -> chex.Array:
@@ -92,12 +94,15 @@ class Cell(nn.Module):
             sums = []
             for at, branch in enumerate(branches):
                 output = self._branch(f"node_{node}_branch_{at}", branch, states, train)
-                if scales is not None and not self._is_exempt(branch):
+                if scales is not None and not is_exempt(self.style, branch.operation, self._stride(branch)):
                     output = output * scales[number, :, None, None, None].astype(output.dtype)
                 sums.append(output)
                 number += 1
             states.append(sum(sums[1:], start=sums[0]))
-        return self._concatenate([(at, states[at]) for at in self.genotype.output], train)
+        output = self._concatenate([(at, states[at]) for at in self.genotype.output], train)
+        if self.is_projected:
+            output = layers.ReluConvolution(self.features, (1, 1), self.style, name="projection")(output, train)
+        return output
 
     def _branch(self, name, branch, states, train):
         if branch.operation not in operations.OPERATIONS:
@@ -113,12 +118,6 @@ class Cell(nn.Module):
     def _stride(self, branch):
         return 2 if self.is_reduction and branch.state < genotype.NUM_INPUTS else 1
 
-    def _is_exempt(self, branch):
-        is_identity = branch.operation in operations.IDENTITIES
-        if self.style.drop_path_exempt == "pass_through":
-            return is_identity and self._stride(branch) == 1
-        return is_identity and self.style.drop_path_exempt == "identity"
-
     def _concatenate(self, states, train):
         """Puts states side by side; an input that is larger than the smallest state, or wider, is brought to it."""
         smallest = min(state.shape[1:3] for _, state in states)
@@ -132,6 +131,14 @@ class Cell(nn.Module):
                 state = layers.Norm(self.style, name=f"norm_of_{at}")(state, train)
             found.append(state)
         return jnp.concatenate(found, axis=-1)
+
+
+def is_exempt(style: styles.Style, operation: str, stride: int) -> bool:
+    """Returns whether a branch is never dropped."""
+    is_identity = operation in operations.IDENTITIES
+    if style.drop_path_exempt == "pass_through":
+        return is_identity and stride == 1
+    return is_identity and style.drop_path_exempt == "identity"
 
 
 def num_branches(cell: genotype.Cell) -> int:

@@ -44,6 +44,8 @@ class Config:
       drop_path_keep: the probability at the end of training to keep a branch; 1 drops none.
       drop_path_by_depth: whether earlier cells keep more.
       dropout_keep: the probability to keep a feature before the classifier.
+      output: what a cell does with the states that it puts out: "concatenated" is side by side, "projected" brings
+        them to the width of the cell (ReLU, 1x1, norm), as NAO's networks with shared weights do.
       dtype: of activations, a key of `styles.DTYPES`. Logits are float32 always.
       remat: whether a cell's activations are computed again for its gradient, which takes less memory.
     """
@@ -62,6 +64,7 @@ class Config:
     drop_path_keep: float = 1.0
     drop_path_by_depth: bool = True
     dropout_keep: float = 1.0
+    output: Literal["concatenated", "projected"] = "concatenated"
     dtype: Literal["float32", "bfloat16"] = "float32"
     remat: bool = False
 
@@ -78,6 +81,7 @@ class Config:
         for name, allowed in (
             ("stem", tuple(heads.STEMS)),
             ("auxiliary_place", ("reduction", "after_reduction")),
+            ("output", ("concatenated", "projected")),
             ("dtype", tuple(styles.DTYPES)),
         ):
             if getattr(self, name) not in allowed:
@@ -121,7 +125,8 @@ class Network(nn.Module):
         is_imagenet = config.stem == "imagenet"
         stem_width = config.width if is_imagenet else config.stem_multiplier * config.width
         states = heads.STEMS[config.stem](stem_width, style, name="stem")(images, train)
-        scales = self._drop_path_scales(images.shape[0], progress) if train else None
+        num_branches = max(cells.num_branches(cell) for cell in (self.genotype.normal, self.genotype.reduction))
+        scales = drop_path_scales(self, config, progress, (num_branches, images.shape[0])) if train else None
         cell_type = nn.remat(cells.Cell, static_argnums=(4,)) if config.remat else cells.Cell
         width, auxiliary = config.width, None
         for at in range(config.num_cells):
@@ -133,11 +138,12 @@ class Network(nn.Module):
                 style,
                 is_reduction=is_reduction,
                 is_first=at == 0,
+                is_projected=config.output == "projected",
                 name=f"cell_{at}",
             )
             states = states[1], cell(*states, None if scales is None else scales[at], train)
             if at == config.auxiliary_cell and config.auxiliary and (train or self.is_initializing()):
-                auxiliary = self._auxiliary(style)(states[1], train)
+                auxiliary = auxiliary_head(config, style)(states[1], train)
         classifier = heads.Classifier(
             config.num_classes,
             style,
@@ -148,34 +154,35 @@ class Network(nn.Module):
         )
         return logits.Logits(main=classifier(states[1], train), auxiliary=auxiliary)
 
-    def _auxiliary(self, style):
-        config = self.config
-        return heads.Auxiliary(
-            config.num_classes,
-            style,
-            stride=2 if config.stem == "imagenet" else 3,
-            is_padded=config.auxiliary_is_padded,
-            has_bias=config.has_bias,
-            name="auxiliary",
-        )
 
-    def _drop_path_scales(self, batch_size, progress):
-        """Returns float32[cells, branches, B], or None where nothing is dropped."""
-        config = self.config
-        if config.drop_path_keep == 1.0:
-            return None
-        keep = cells.keep_probabilities(
-            config.num_cells,
-            config.drop_path_keep,
-            by_depth=config.drop_path_by_depth,
-            progress=jnp.asarray(progress, jnp.float32),
-        )
-        return cells.drop_path_scales(
-            self.make_rng("drop_path"),
-            keep,
-            num_branches=max(cells.num_branches(cell) for cell in (self.genotype.normal, self.genotype.reduction)),
-            batch_size=batch_size,
-        )
+def auxiliary_head(config: Config, style: styles.Style) -> heads.Auxiliary:
+    """Returns the auxiliary head of a network, for use within it."""
+    return heads.Auxiliary(
+        config.num_classes,
+        style,
+        stride=2 if config.stem == "imagenet" else 3,
+        is_padded=config.auxiliary_is_padded,
+        has_bias=config.has_bias,
+        name="auxiliary",
+    )
+
+
+def drop_path_scales(
+    module: nn.Module, config: Config, progress: chex.Numeric, shape: tuple[int, int]
+) -> chex.Array | None:
+    """Returns float32[cells, branches, B] of `shape` (branches, B), or None where nothing is dropped.
+
+    The draws are of the stream "drop_path" of `module`.
+    """
+    if config.drop_path_keep == 1.0:
+        return None
+    keep = cells.keep_probabilities(
+        config.num_cells,
+        config.drop_path_keep,
+        by_depth=config.drop_path_by_depth,
+        progress=jnp.asarray(progress, jnp.float32),
+    )
+    return cells.drop_path_scales(module.make_rng("drop_path"), keep, num_branches=shape[0], batch_size=shape[1])
 
 
 _NAO_PYTORCH = Config(drop_path_keep=0.8, dropout_keep=0.6)

@@ -104,7 +104,7 @@ def standardize(weights: chex.Array) -> chex.Array:
 
 
 class Norm(nn.Module):
-    """Batch normalization: by the batch when training, by running statistics otherwise.
+    """Batch normalization: by the batch when training, by running statistics otherwise, or as `style.statistics` says.
 
     Running variances are those of the batches, not multiplied by n / (n - 1) as PyTorch's are.
     """
@@ -115,6 +115,8 @@ class Norm(nn.Module):
     def __call__(self, images: chex.Array, train: bool) -> chex.Array:
         """Returns images of the same shape."""
         style = self.style
+        if style.statistics != "running":
+            return _BatchNorm(style, name="batch_norm")(images)
         return nn.BatchNorm(
             use_running_average=not train,
             momentum=style.momentum,
@@ -124,6 +126,33 @@ class Norm(nn.Module):
             dtype=styles.DTYPES[style.dtype],
             name="batch_norm",
         )(images)
+
+
+class _BatchNorm(nn.Module):
+    """Batch normalization without running statistics, with the parameters of Flax's; see `Style.statistics`."""
+
+    style: styles.Style
+
+    @nn.compact
+    def __call__(self, images: chex.Array) -> chex.Array:
+        """Returns images of the same shape."""
+        style, shape = self.style, images.shape[-1:]
+        values = images.astype(jnp.float32)
+        if style.statistics == "given":
+            mean, variance = (self.get_variable("batch_stats", name) for name in ("mean", "var"))
+        else:
+            mean = jnp.mean(values, axis=(0, 1, 2))
+            variance = jnp.maximum(jnp.mean(values**2, axis=(0, 1, 2)) - mean**2, 0.0)
+        if style.statistics == "collect":
+            self.put_variable("batch_stats", "mean", mean)
+            self.put_variable("batch_stats", "var", variance)
+        scale = jax.lax.rsqrt(variance + style.epsilon)
+        if style.is_affine:
+            scale *= self.param("scale", nn.initializers.ones, shape)
+        normalized = (values - mean[None, None, None]) * scale[None, None, None]
+        if style.is_affine:
+            normalized += self.param("bias", nn.initializers.zeros, shape)[None, None, None]
+        return normalized.astype(styles.DTYPES[style.dtype])
 
 
 class ReluConvolution(nn.Module):

@@ -33,6 +33,9 @@ class Style:
       normalizes_pools: whether a norm follows each pool (the supernet of LaNAS).
       epsilon: added to the variance in a norm.
       momentum: how much of the running statistics a step keeps.
+      statistics: what norms divide by: "running" is the batch's when training and its moving average otherwise, which
+        is kept in the collection "batch_stats". Networks with shared weights keep none: "batch" is the batch's
+        always, "collect" too, and puts it in "batch_stats", "given" is what "batch_stats" holds.
       initializer: of weights, see `common.networks.initializers`.
       calibration: how the two inputs of a cell get its width, see `common.networks.cells.Calibration`.
       drop_path_exempt: which branches are never dropped: "none", "identity" (by name), or "pass_through" (identity
@@ -52,6 +55,7 @@ class Style:
     normalizes_pools: bool = False
     epsilon: float = 1e-5
     momentum: float = 0.9
+    statistics: Literal["running", "batch", "collect", "given"] = "running"
     initializer: Literal["torch_he", "torch_uniform", "tf_he", "tf_fan_out"] = "torch_he"
     calibration: Literal["where_needed", "always", "nao_tf", "nao_ws_tf"] = "where_needed"
     drop_path_exempt: Literal["none", "identity", "pass_through"] = "none"

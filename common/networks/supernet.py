@@ -1,0 +1,286 @@
+"""Networks with shared weights (supernets): all networks of a space of cells in one, and an architecture is data.
+
+One program trains, and one scores, every architecture. The cells are `shared_cells.SharedCell`; stem, stacking and
+heads are those of the networks that train alone (`child`), so that `extract` can take an architecture out, which
+then computes the same.
+
+NAO (arXiv:1808.07233, arXiv:1909.10815) has weights of their own for each branch, operation and input, and projects
+the loose ends of a cell to its width. One-shot LaNAS (arXiv:1906.06832) has them for each operation and input, and
+puts out the last 4 of 5 nodes. Batch statistics normalize in training and when scoring, as published; statistics that
+were collected for an architecture can be given instead.
+"""
+
+import dataclasses
+import functools
+import math
+import operator
+from typing import Any
+
+import chex
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from common.genotypes import cell_rows, conversion
+from common.genotypes.genotype import NUM_INPUTS, CellGenotype
+from common.networks import child, heads, layers, logits, operations, shared_cells
+from common.spaces import cells as cell_spaces
+
+Config = child.Config
+SPACES = {  # and what has weights of its own in them
+    "nao_small": "branch",
+    "nao_middle": "branch",
+    "nao_large": "branch",
+    "lanas_oneshot": "edge",
+}
+STATISTICS = ("batch", "collect", "given")
+
+
+class Network(nn.Module):
+    """A network with the weights of all architectures of a space.
+
+    Attributes:
+      space: its name, one of `SPACES`.
+      config: how cells are stacked, as for a network that trains alone. `output` must be "projected" in the spaces
+        of NAO and "concatenated" in that of LaNAS.
+    """
+
+    space: str
+    config: Config
+
+    @nn.compact
+    def __call__(
+        self,
+        images: chex.Array,
+        arch: chex.Array,
+        *,
+        train: bool,
+        progress: chex.Numeric = 0.0,
+        statistics: str = "batch",
+    ) -> logits.Logits:
+        """Returns the logits of one architecture.
+
+        Args:
+          images: float32[B, H, W, C].
+          arch: int32[L], a valid row of the space.
+          train: whether branches and features are dropped (random streams "drop_path" and "dropout"), and the
+            auxiliary head gives logits.
+          progress: float32[] in [0, 1], the fraction of training done.
+          statistics: what norms divide by: "batch", the batch's; "collect", the batch's, which are put in the
+            collection "batch_stats"; "given", those in "batch_stats", which must have been collected for `arch`.
+        """
+        check(self.space, self.config)
+        config, layout = self.config, cell_rows.LAYOUTS[self.space]
+        if statistics not in STATISTICS:
+            raise ValueError(f"statistics must be one of {', '.join(STATISTICS)}; got {statistics!r}")
+        style = dataclasses.replace(config.style, dtype=config.dtype, statistics=statistics)
+        branches = cell_spaces.branches(layout, arch[None])[0]
+        stem = heads.STEMS[config.stem](stem_width(config), style, name="stem")
+        states = stem(images, train)
+        shape = (shared_cells.NUM_BRANCHES * layout.num_nodes, images.shape[0])
+        scales = child.drop_path_scales(self, config, progress, shape) if train else None
+        cell_type = nn.remat(shared_cells.SharedCell, static_argnums=(5,)) if config.remat else shared_cells.SharedCell
+        width, auxiliary = config.width, None
+        for at in range(config.num_cells):
+            is_reduction = at in config.reductions
+            width *= 2 if is_reduction else 1
+            cell = cell_type(
+                layout.operations,
+                layout.num_nodes,
+                width,
+                style,
+                sharing=SPACES[self.space],
+                output="projected" if config.output == "projected" else "last_nodes",
+                is_reduction=is_reduction,
+                is_first=at == 0,
+                name=f"cell_{at}",
+            )
+            scale = None if scales is None else scales[at]
+            states = states[1], cell(*states, branches[int(is_reduction)], scale, train)
+            if at == config.auxiliary_cell and config.auxiliary and (train or self.is_initializing()):
+                auxiliary = child.auxiliary_head(config, style)(states[1], train)
+        classifier = heads.Classifier(
+            config.num_classes,
+            style,
+            has_relu=config.has_final_relu,
+            has_bias=config.has_bias,
+            dropout_keep=config.dropout_keep,
+            name="classifier",
+        )
+        return logits.Logits(main=classifier(states[1], train), auxiliary=auxiliary)
+
+
+PRESETS: dict[str, Config] = {
+    "nao_ws_tf": dataclasses.replace(
+        child.PRESETS["nao_ws_tf"],
+        num_cells=child.num_cells(2),
+        width=20,
+        output="projected",
+        drop_path_keep=1.0,
+        dropout_keep=0.9,
+    ),
+    "nao_v1": dataclasses.replace(
+        child.PRESETS["nao_pytorch"],
+        num_cells=child.num_cells(3),
+        width=20,
+        output="projected",
+        auxiliary=False,
+        drop_path_keep=0.9,
+        dropout_keep=1.0,
+    ),
+    "lanas_oneshot": dataclasses.replace(
+        child.PRESETS["lanas_oneshot_retrain"], num_cells=8, width=48, drop_path_keep=1.0
+    ),
+}
+PRESETS["nao_v2"] = PRESETS["nao_v1"]
+
+
+def stem_width(config: Config) -> int:
+    """Returns the channels of the states that the first cell reads."""
+    return config.width if config.stem == "imagenet" else config.stem_multiplier * config.width
+
+
+def check(space: str, config: Config) -> None:
+    """Refuses networks that there are not.
+
+    Raises:
+      ValueError: the space has no shared weights, or the settings are not those of such a network.
+    """
+    if space not in SPACES:
+        raise ValueError(f"space {space!r} has no network with shared weights; choose one of {', '.join(SPACES)}")
+    output = "projected" if SPACES[space] == "branch" else "concatenated"
+    if config.output != output:
+        raise ValueError(f"output must be {output!r} for shared weights of {space}; got {config.output!r}")
+    if config.style.calibration == "nao_tf":
+        raise ValueError("calibration 'nao_tf' leaves the first input as wide as the stem; choose 'nao_ws_tf'")
+
+
+def extract(variables: Any, space: str, config: Config, arch: np.ndarray) -> tuple[child.Network, Any]:
+    """Returns the network of one architecture alone, and its variables, copied from the shared ones.
+
+    It keeps the output of cells that they have on shared weights: projected, or the last 4 nodes.
+
+    Args:
+      variables: the collections "params" and, if statistics were collected for it, "batch_stats".
+      space: see `Network`.
+      config: likewise.
+      arch: int32[L].
+
+    Raises:
+      ValueError: the space has no shared weights, or the row is no architecture of it.
+    """
+    check(space, config)
+    layout = cell_rows.LAYOUTS[space]
+    genotype = conversion.from_arch(space, arch)
+    if config.output != "projected":
+        ends = tuple(range(layout.num_nodes + NUM_INPUTS))[-shared_cells.NUM_LAST_NODES :]
+        genotype = CellGenotype(
+            *(dataclasses.replace(cell, output=ends) for cell in (genotype.normal, genotype.reduction))
+        )
+    pairs = np.asarray(cell_spaces.branches(layout, np.asarray(arch)[None]))[0]
+    found = {}
+    for collection, tree in variables.items():
+        found[collection] = {name: part for name, part in tree.items() if not name.startswith("cell_")}
+        for at in range(config.num_cells):
+            is_reduction = at in config.reductions
+            cell = _Extraction(layout, SPACES[space], is_reduction, pairs[int(is_reduction)])
+            output = (genotype.reduction if is_reduction else genotype.normal).output
+            if part := _extract_cell(cell, tree.get(f"cell_{at}", {}), output, collection):
+                found[collection][f"cell_{at}"] = part
+    return child.Network(genotype, config), found
+
+
+@dataclasses.dataclass(frozen=True)
+class _Extraction:
+    """A cell that is taken out of the shared one; `pairs` int32[N, 2, 2] are its inputs and operations."""
+
+    layout: cell_spaces.Layout
+    sharing: str
+    is_reduction: bool
+    pairs: np.ndarray
+
+
+def _extract_cell(cell, tree, output, collection):
+    """Returns what a cell's branches, projection and reductions have in one collection."""
+    found = {"calibration": tree["calibration"]} if "calibration" in tree else {}
+    groups = shared_cells.groups(cell.layout.num_nodes, is_reduction=cell.is_reduction)
+    for row, (state, operation) in enumerate(cell.pairs.reshape(-1, 2).tolist()):
+        group = next(group for group in groups if group.first <= state < group.end)
+        name = cell.layout.operations[operation]
+        if collection == "params":
+            at = shared_cells.copies(cell.layout.num_nodes, cell.sharing, group)[0][row, state]
+            shared = tree.get(f"{group.name}_{name}", {})
+        else:
+            at, shared = row, tree["branches"][group.name][name]
+        node, branch = divmod(row, shared_cells.NUM_BRANCHES)
+        if shared:
+            found[f"node_{node}_branch_{branch}"] = jax.tree.map(operator.itemgetter(at), shared)
+    for state in output:
+        if (name := f"reduction_of_{state}") in tree:
+            found[name] = tree[name]
+    if "norm" in tree:
+        found["projection"] = {"norm": tree["norm"]}
+        if collection == "params":
+            kernel = jnp.concatenate([tree["projection"][state] for state in output])[None, None]
+            found["projection"]["convolution"] = {"kernel": kernel}
+    return found
+
+
+def num_params(space: str, config: Config, archs: np.ndarray) -> np.ndarray:
+    """Returns int64[B], parameters of the network of each architecture trained alone, its auxiliary head left out.
+
+    Its cells put out what those of a genotype do, side by side; weights are as many as `counting.num_params` says.
+
+    Args:
+      space: see `Network`.
+      config: of the stacking.
+      archs: int32[B, L].
+    """
+    check(space, config)
+    layout = cell_rows.LAYOUTS[space]
+    pairs = np.asarray(cell_spaces.branches(layout, np.asarray(archs)))
+    states = np.arange(layout.num_nodes + NUM_INPUTS)
+    is_output = ~np.any(pairs[..., 0].reshape(*pairs.shape[:2], -1, 1) == states, axis=2)  # [B, C, N + 2]
+    if config.output != "projected":
+        is_output[:] = states >= NUM_INPUTS
+    width, is_larger = config.width, config.stem == "imagenet"
+    before = previous = np.full(len(pairs), stem_width(config))
+    total = np.full(len(pairs), _size(heads.STEMS[config.stem](stem_width(config), config.style), 3))
+    for at in range(config.num_cells):
+        is_reduction = at in config.reductions
+        width *= 2 if is_reduction else 1
+        total += _calibration_size(config, width, before, previous, is_larger)
+        inputs, chosen = np.moveaxis(pairs[:, int(is_reduction)].reshape(len(pairs), -1, 2), -1, 0)
+        groups = shared_cells.groups(layout.num_nodes, is_reduction=is_reduction)
+        sizes = np.array(
+            [[_operation_size(name, config, width, group.stride) for name in layout.operations] for group in groups]
+        )
+        total += np.sum(sizes[(inputs >= groups[0].end).astype(int), chosen], axis=1)
+        ends = is_output[:, int(is_reduction)]
+        if is_reduction:
+            reduction = layers.FactorizedReduction(width, config.style)
+            total += np.sum(ends[:, :NUM_INPUTS], axis=1) * _size(reduction, width)
+        before, previous, is_larger = previous, width * np.sum(ends, axis=1), is_reduction
+    return total + (previous + config.has_bias) * config.num_classes
+
+
+def _calibration_size(config, width, before, previous, is_larger):
+    """Returns how many parameters `cells.Calibration` has: a convolution and a norm for each state that needs it."""
+    kind, norm = config.style.calibration, 2 * width * config.style.is_affine
+    is_needed = [(channels != width) | (kind == "always") for channels in (before, previous)]
+    size = np.where(is_needed[0] | is_larger, before * width + norm, 0)
+    size += np.where(is_needed[1], previous * width + norm, 0)
+    return size + (width * width + norm if kind == "nao_ws_tf" else 0)
+
+
+def _operation_size(name, config, width, stride):
+    operation = operations.OPERATIONS[name](features=width, stride=stride, style=config.style)
+    return _size(operation, width)
+
+
+def _size(module, channels):
+    """Returns how many parameters a module has that reads images of so many channels."""
+    init = functools.partial(module.init, train=False)
+    shapes = jax.eval_shape(init, jax.random.key(0), jax.ShapeDtypeStruct((1, 8, 8, channels), jnp.float32))
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes.get("params", {})))
