@@ -9,13 +9,20 @@
 
 A depthwise kernel has a multiplier of 1 and C channels. PyTorch takes the multiplier for its inputs and C
 for its outputs, TensorFlow the other way around; so do these.
+
+Outside of compiled code a number of draws, rounded up, is a program of its own, so that a network's many weights
+are drawn by few programs: all of them in one would take seconds to compile.
 """
 
+import functools
+import math
 from collections.abc import Callable
 
 import jax
 import numpy as np
 
+# For what is compiled for longer than it runs.
+_QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 _SCALES = {
     "torch_he": (2.0, "fan_in", "normal"),
     "torch_uniform": (1 / 3, "fan_in", "uniform"),
@@ -28,7 +35,17 @@ def weights(name: str, *, is_depthwise: bool = False) -> Callable:
     """Returns the initializer of kernels [..., inputs, outputs], or [height, width, 1, channels] if depthwise."""
     scale, mode, distribution = _SCALES[name]
     in_axis, out_axis = (-1, -2) if is_depthwise and name.startswith("tf") else (-2, -1)
-    return jax.nn.initializers.variance_scaling(scale, mode, distribution, in_axis=in_axis, out_axis=out_axis)
+    traced = jax.nn.initializers.variance_scaling(scale, mode, distribution, in_axis=in_axis, out_axis=out_axis)
+
+    def init(key, shape, dtype=np.float32):
+        if isinstance(key, jax.core.Tracer):
+            return traced(key, shape, dtype)
+        # Of a vector of standard draws, which has a fan of 1.
+        fan = math.prod(shape) // shape[out_axis if mode == "fan_in" else in_axis]
+        drawn = np.asarray(_standard(key, distribution, 1 << (math.prod(shape) - 1).bit_length()))
+        return jax.numpy.asarray(drawn[: math.prod(shape)].reshape(shape) * np.sqrt(scale / fan), dtype)
+
+    return init
 
 
 def biases(name: str, *, fan_in: int) -> Callable:
@@ -41,3 +58,9 @@ def biases(name: str, *, fan_in: int) -> Callable:
         return jax.random.uniform(key, shape, dtype, -bound, bound)
 
     return init
+
+
+@functools.partial(jax.jit, static_argnames=("distribution", "number"), compiler_options=_QUICK)
+def _standard(key, distribution, number):
+    """Returns float32[number] of variance 1. The first ones are the same whatever the number."""
+    return jax.nn.initializers.variance_scaling(1.0, "fan_in", distribution, in_axis=(), out_axis=-1)(key, (number,))

@@ -190,14 +190,20 @@ def init_variables(
 ) -> Any:
     """Returns the first weights and statistics of a network, its auxiliary head's among them."""
 
-    def init(key):
-        rngs = dict(zip(("params", "dropout", "drop_path"), jax.random.split(key, 3), strict=True))
-        # As in training: otherwise there would be no auxiliary head.
-        images = jnp.zeros((2, *image_shape))
-        return network.init(rngs, images, train=True, progress=jnp.float32(0.0), **_given(arch))
+    def rngs(key):
+        return dict(zip(("params", "dropout", "drop_path"), jax.random.split(key, 3), strict=True))
 
-    # Options are for programs of their own, not for parts of what the caller compiles.
-    return init(key) if isinstance(key, jax.core.Tracer) else jax.jit(init, compiler_options=_QUICK)(key)
+    def init(key):
+        return network.init(rngs(key), jnp.zeros((2, *image_shape)), **settings)
+
+    # As in training: otherwise there would be no auxiliary head.
+    settings = {"train": True, "progress": jnp.float32(0.0), **_given(arch)}
+    if isinstance(key, jax.core.Tracer):  # options are for programs of their own, not for parts of the caller's
+        return init(key)
+    is_remat = getattr(getattr(network, "config", None), "remat", False)
+    if arch is None and hasattr(network, "lazy_init") and not is_remat:  # weights are drawn, nothing else is compiled
+        return network.lazy_init(rngs(key), jax.ShapeDtypeStruct((2, *image_shape), jnp.float32), **settings)
+    return jax.jit(init, compiler_options=_QUICK)(key)
 
 
 def is_right(logits: chex.Array, labels: chex.Array) -> tuple[chex.Array, chex.Array]:
