@@ -32,7 +32,8 @@ from common.training import supernet
 from launch import algorithms, progress, proxy, report, shared_weights, single
 from launch import flags as launch_flags
 
-BUDGET, NUM_IMAGES, NUM_EPOCHS, NUM_RANDOM = 200, 200, 20, 6
+BUDGET, NUM_IMAGES, NUM_RANDOM = 200, 200, 6
+SHARED_EPOCHS, NUM_EPOCHS = 240, 20  # of shared weights, and of networks alone
 TRAINED, SUMMARY = "trained.json", "summary.md"
 _RANDOM = "random architectures"
 
@@ -63,7 +64,12 @@ def define(values: flags.FlagValues) -> None:
     define("num_best", 1, "architectures of each algorithm that are trained alone", flags.DEFINE_integer)
     define("num_random", NUM_RANDOM, "random architectures that are trained alone", flags.DEFINE_integer)
     define("num_trainings", 1, "trainings of each architecture, from other first weights", flags.DEFINE_integer)
-    defaults = {"evaluator": proxy.SUPERNET, "supernet_num_images": NUM_IMAGES, "proxy_num_epochs": NUM_EPOCHS}
+    defaults = {
+        "evaluator": proxy.SUPERNET,
+        "supernet_num_images": NUM_IMAGES,
+        "supernet_num_epochs": SHARED_EPOCHS,
+        "proxy_num_epochs": NUM_EPOCHS,
+    }
     for name, default in defaults.items():
         values.set_default(name, default)
 

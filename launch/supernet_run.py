@@ -27,7 +27,7 @@ _LOCK = "lock"
 class Pace:
     """How often something is looked at or saved."""
 
-    evaluate_every: int = 5  # epochs
+    evaluate_every: int = 0  # epochs; 0: a tenth of all
     steps_per_chunk: int = 0  # 0: an epoch
     checkpoint_seconds: float = 300.0
 
@@ -70,6 +70,7 @@ class Training:
         run = self._run
         if int(self.state.step) >= stop:
             return self.state
+        every = self._pace.evaluate_every or max(1, run.config.num_epochs // 10)
         chunks = loop.train(
             run.steps,
             self.state,
@@ -85,7 +86,7 @@ class Training:
             for self.state, chunk in chunks:
                 epoch, within = divmod(chunk.step, run.steps_per_epoch)
                 is_last = chunk.step == stop
-                is_watched = is_last or (not within and epoch % self._pace.evaluate_every == 0)
+                is_watched = is_last or (not within and epoch % every == 0)
                 self._log.add(
                     chunk,
                     epoch=chunk.step / run.steps_per_epoch,

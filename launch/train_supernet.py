@@ -49,7 +49,7 @@ def define(values: flags.FlagValues) -> None:
     define("held_out", None, "training images to score on; by default a third, at most 5,000", flags.DEFINE_integer)
     define("num_images", None, "images to train on at most; by default all others", flags.DEFINE_integer)
     define("workdir", None, "folder of the run, to start or to go on with; by default a fresh one under runs/")
-    define("evaluate_every", 5, "epochs from one look at a few architectures to the next", flags.DEFINE_integer)
+    define("evaluate_every", 0, "epochs between two looks at a few architectures; 0: a tenth", flags.DEFINE_integer)
     define("steps_per_chunk", 0, "most steps between two looks at the metrics; 0: an epoch", flags.DEFINE_integer)
     define("checkpoint_seconds", 300.0, "least seconds between checkpoints", flags.DEFINE_float)
     define("compilation_cache_dir", None, "where compiled programs are kept; empty: nowhere")
@@ -65,7 +65,7 @@ def run(values: flags.FlagValues) -> None:
     launch_flags.one_of("space", values.space, supernet_presets.NETWORKS)
     if not 0 <= values.seed <= launch_flags.MAX_SEED:
         raise ValueError(f"--seed must be from 0 to {launch_flags.MAX_SEED}; got {values.seed}")
-    for name, least in (("evaluate_every", 1), ("steps_per_chunk", 0)):
+    for name, least in (("evaluate_every", 0), ("steps_per_chunk", 0)):
         if values[name].value < least:
             raise ValueError(f"--{name} must be at least {least}; got {values[name].value}")
     compilation.enable_cache(values.compilation_cache_dir)

@@ -7,7 +7,7 @@ Sources: the released programs of NAO with weight sharing in TensorFlow (arXiv:1
 import dataclasses
 from typing import NamedTuple
 
-from common.networks import supernet
+from common.networks import styles, supernet
 from common.training import augmentation, supernet_draws
 from common.training import config as configs
 
@@ -31,6 +31,7 @@ class Preset(NamedTuple):
 NETWORKS: dict[str, supernet.Config] = {  # of each space
     "nao_small": supernet.PRESETS["nao_v2"],
     "nao_middle": supernet.PRESETS["nao_v2"],
+    "nao_large": dataclasses.replace(supernet.PRESETS["nao_v2"], style=styles.NAO_PYTORCH_LARGE),
     "lanas_oneshot": supernet.PRESETS["lanas_oneshot"],
 }
 
@@ -78,8 +79,8 @@ PRESETS: dict[str, Preset] = {
         None,
         configs.Config(
             num_epochs=60,
-            batch_size=64,
-            optimizer=configs.Optimizer(schedule=configs.Schedule(learning_rate=0.1), weight_decay=3e-4),
+            batch_size=16,  # a weight is used by few steps: many small ones
+            optimizer=configs.Optimizer(schedule=configs.Schedule(learning_rate=0.05)),
         ),
         augmentation.PRESETS["digits"],
         supernet_draws.Config(),

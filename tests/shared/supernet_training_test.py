@@ -1,0 +1,262 @@
+"""Shared weights: training that is interrupted, scores by hand, published settings, and refusals. A tiny network."""
+
+import dataclasses
+import functools
+import pathlib
+import tempfile
+from unittest import mock
+
+import chex
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl.testing import parameterized
+
+from common import spaces
+from common.datasets import images
+from common.evaluators import supernet as scores
+from common.evaluators import supernet_config
+from common.executors import measuring
+from common.networks import logits as logits_lib
+from common.training import augmentation, schedules, supernet, supernet_draws, supernet_presets
+from common.training import config as configs
+from launch import supernet_run
+
+SPACE = "lanas_oneshot"
+
+
+class Tiny(nn.Module):
+    """Each decision has a row of a table; a norm, whose statistics are as `statistics` says."""
+
+    num_classes: int = 10
+
+    @nn.compact
+    def __call__(self, images, arch, *, train, progress=0.0, statistics="batch"):
+        table = self.param("table", nn.initializers.normal(1.0), (40, 6, 64))
+        chosen = jnp.sum(table[jnp.arange(40), arch], axis=0)
+        values = nn.relu(images.reshape(images.shape[0], -1) * chosen[None])
+        if statistics == "given":
+            mean = self.get_variable("batch_stats", "mean")
+        else:
+            mean = jnp.mean(values, axis=0)
+            if statistics == "collect":
+                self.variable("batch_stats", "mean", lambda: mean)
+        return logits_lib.Logits(main=nn.Dense(self.num_classes)(values - mean[None]), auxiliary=None)
+
+
+CONFIG = configs.Config(
+    num_epochs=3, batch_size=16, optimizer=configs.Optimizer(schedule=configs.Schedule(learning_rate=0.05))
+)
+ABOUT = {"kind": supernet.KIND, "space": SPACE, "dataset": "digits", "held_out": 50, "num_images": 48, "seed": 3}
+
+
+@functools.cache
+def made(**changes):
+    return supernet.make(
+        ABOUT | changes,
+        Tiny(),
+        images.load("digits"),
+        config=CONFIG,
+        augmentation=augmentation.PRESETS["none"],
+        draws=supernet_draws.Config(),
+    )
+
+
+@functools.cache
+def params():
+    return made().init().params
+
+
+def archs(count):
+    return np.asarray(spaces.get(SPACE).sample(jax.random.key(1), count))
+
+
+def by_hand(arch, rows, part="validation", **more):
+    """Returns which images of a part are classified rightly, in one batch."""
+    run = made()
+    split = run.parts[part]
+    found = Tiny().apply(
+        {"params": params(), **more.pop("collections", {})},
+        run.inputs.normalize(jnp.asarray(split.images[rows])),
+        arch,
+        train=False,
+        **more,
+    )
+    return np.argmax(found.main, axis=1) == split.labels[rows]
+
+
+class TrainingTest(chex.TestCase):
+    def test_interrupted_training_goes_on_to_the_bit(self):
+        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        run, pace = made(), supernet_run.Pace(steps_per_chunk=2)
+        draw = run.draw(archs(4))
+        with supernet_run.Training(run, folder / "at_once", pace) as training:
+            wanted = training.train(draw, run.num_steps)
+        assert run.num_steps == 9
+        for stop in (4, 9):  # the first stop is within an epoch
+            with supernet_run.Training(run, folder / "in_two", pace) as training:
+                assert int(training.state.step) == (0 if stop == 4 else 4)
+                state = training.train(draw, stop)
+        chex.assert_trees_all_equal(state, wanted)
+        lines = (folder / "in_two" / "metrics.jsonl").read_text().splitlines()
+        assert [line.split(",")[0] for line in lines] == ['{"step": ' + str(step) for step in (2, 3, 4, 5, 6, 8, 9)]
+        with self.assertRaisesRegex(ValueError, "are of another run: num_images was 48 and is now 64"):
+            supernet_run.Training(made(num_images=64), folder / "in_two").__enter__()
+        with self.subTest("a worker makes the evaluator from the folder"):
+            self.enterContext(mock.patch.object(supernet, "build", return_value=run))
+            found = measuring.make(scores.evaluator(folder / "in_two", num_images=20).recipe)
+            here = scores.of(run, state.params, supernet_config.Config(num_images=20))
+            assert found.name == here.name == "supernet/digits/subset,num_images=20,batch_size=500,batch"
+            fitness = [one.evaluate(jax.random.key(0), archs(3)).fitness for one in (found, here)]
+            np.testing.assert_array_equal(*fitness)
+
+    def test_other_settings_give_other_weights(self):
+        first = [made(seed=seed).init().params["table"] for seed in (3, 4)]
+        assert not np.array_equal(*first)
+
+
+class ScoresTest(parameterized.TestCase):
+    def order(self, num):
+        return np.asarray(jax.random.permutation(jax.random.key(0), num))
+
+    def evaluate(self, archs, key=0, **settings):
+        return scores.of(made(), params(), supernet_config.Config(**settings)).evaluate(jax.random.key(key), archs)
+
+    def test_subset_in_batches_by_hand(self):
+        # 20 images in batches of 8: three of 7, the last filled up by the first image, which counts once.
+        found = self.evaluate(archs(3), num_images=20, batch_size=8)
+        rows = self.order(50)[:20]
+        for arch, fitness in zip(archs(3), found.fitness, strict=True):
+            parts = [rows[:7], rows[7:14], np.append(rows[14:], rows[0])]
+            right = np.concatenate([by_hand(arch, part) for part in parts])[:20]
+            np.testing.assert_allclose(fitness, right.mean(), rtol=1e-6)
+        assert found.ok.all()
+        assert (found.cost > 0).all()
+
+    def test_all_by_hand(self):
+        found = self.evaluate(archs(1), method="all")
+        np.testing.assert_allclose(found.fitness, by_hand(archs(1)[0], self.order(50)).mean(), rtol=1e-6)
+        tested = scores.of(made(), params()).test(jax.random.key(0), archs(1))
+        rows = self.order(707)
+        parts = [rows[:354], np.append(rows[354:], rows[0])]
+        right = np.concatenate([by_hand(archs(1)[0], part, "test") for part in parts])[:707]
+        np.testing.assert_allclose(tested.fitness, right.mean(), rtol=1e-6)
+
+    def test_consecutive_by_hand(self):
+        found = self.evaluate(archs(4), method="consecutive", num_images=16)
+        rows = self.order(50)[:48].reshape(3, 16)
+        wanted = [by_hand(arch, rows[at % 3]).mean() for at, arch in enumerate(archs(4))]
+        np.testing.assert_allclose(found.fitness, wanted, rtol=1e-6)
+
+    def test_random_follows_from_key_and_architecture(self):
+        together = self.evaluate(archs(4), method="random", num_images=16).fitness
+        alone = [self.evaluate(archs(4)[at : at + 1], method="random", num_images=16).fitness[0] for at in range(4)]
+        np.testing.assert_array_equal(together, alone)
+        assert np.any(self.evaluate(archs(4), key=1, method="random", num_images=16).fitness != together)
+
+    def test_recalibrated_by_hand(self):
+        found = self.evaluate(archs(2), method="all", statistics="recalibrated", batch_size=12, num_calibration=3)
+        run, order = made(), np.asarray(jax.random.permutation(jax.random.key(1), 48))
+        for arch, fitness in zip(archs(2), found.fitness, strict=True):
+            means = []
+            for rows in order[:36].reshape(3, 12):
+                batch = run.inputs.normalize(jnp.asarray(run.parts["train"].images[rows]))
+                _, changed = Tiny().apply(
+                    {"params": params()}, batch, arch, train=False, statistics="collect", mutable=["batch_stats"]
+                )
+                means.append(changed["batch_stats"]["mean"])
+            collections = {"batch_stats": {"mean": np.mean(means, axis=0)}}
+            right = by_hand(arch, np.arange(50), collections=collections, statistics="given")
+            np.testing.assert_allclose(fitness, right.mean(), rtol=1e-6)
+
+    def test_what_is_no_architecture_or_no_number(self):
+        rows = archs(3).copy()
+        rows[1] = 0
+        assert self.evaluate(rows, num_images=20).ok.tolist() == [True, False, True]
+        broken = jax.tree.map(lambda values: values * np.nan, params())
+        found = scores.of(made(), broken, supernet_config.Config(num_images=20)).evaluate(jax.random.key(0), rows)
+        assert not found.ok.any()
+        assert not found.fitness.any()
+
+    @parameterized.parameters(
+        ({"num_images": 51}, "num_images = 51 is more than the 50 images there are to score"),
+        ({"statistics": "recalibrated", "batch_size": 20}, "num_calibration = 4 batches of 20 images are more than"),
+        ({"method": "best"}, "method = 'best' is unknown; choose one of subset"),
+        ({"statistics": "running"}, "statistics = 'running' is unknown"),
+        ({"batch_size": 0}, "batch_size must be at least 1"),
+        ({"method": "all", "num_images": 3}, "leave num_images out"),
+    )
+    def test_refused(self, settings, message):
+        with self.assertRaisesRegex(ValueError, message):
+            scores.of(made(), params(), supernet_config.Config(**settings))
+
+
+class FilesTest(parameterized.TestCase):
+    def test_unfinished_and_foreign_weights_are_refused(self):
+        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        with self.assertRaisesRegex(ValueError, "has no checkpoints"):
+            scores.evaluator(folder)
+        with supernet_run.Training(made(), folder):
+            pass
+        with (
+            mock.patch.object(supernet, "build", return_value=made()),
+            self.assertRaisesRegex(ValueError, "trained for 0 of 9 steps; go on with launch.train_supernet"),
+        ):
+            scores.evaluator(folder)
+        with self.assertRaisesRegex(ValueError, "are of another run: seed was 3 and is now 4"):
+            supernet_run.Training(made(seed=4), folder).__enter__()
+        with self.assertRaisesRegex(ValueError, "are not of shared weights"):
+            supernet.build(ABOUT | {"kind": "other"})
+
+    def test_a_record_makes_the_run_it_describes(self):
+        preset = supernet_presets.PRESETS["digits"]
+        network = dataclasses.replace(supernet_presets.network(preset, SPACE), width=2)
+        fields = preset._replace(network=network)._asdict()
+        about = supernet.describe(SPACE, "digits", held_out=50, num_images=64, seed=5, **fields)
+        run = supernet.build(about)
+        assert (run.network.space, run.network.config) == (SPACE, network)
+        assert (run.config, run.draws) == (preset.training, preset.draws)
+        assert (run.num_steps, len(run.parts["validation"])) == (240, 50)
+        with self.assertRaisesRegex(ValueError, "output must be 'projected' for shared weights of nao_small"):
+            supernet.build(about | {"space": "nao_small"})
+
+    @parameterized.parameters(
+        ({"num_images": 0}, "num_images must be from 1 to 1040"),
+        ({"num_images": 8}, "batch_size = 16 is more than the 8 training images"),
+        ({"held_out": 1090}, "cannot hold out 1090 of 1090 images"),
+    )
+    def test_refused(self, changes, message):
+        with self.assertRaisesRegex(ValueError, message):
+            made(**changes)
+
+
+class PresetsTest(parameterized.TestCase):
+    def rates(self, name, epochs):
+        config = supernet_presets.PRESETS[name].training
+        rate = schedules.learning_rate(config.optimizer.schedule, num_epochs=config.num_epochs, steps_per_epoch=10)
+        return [float(rate(10 * epoch)) for epoch in epochs]
+
+    def test_published_learning_rates(self):
+        np.testing.assert_allclose(self.rates("nao_ws", (0, 10, 30, 70)), np.full(4, 0.05), rtol=1e-6)  # restarts
+        np.testing.assert_allclose(self.rates("nao_ws", (5, 20, 50, 110)), np.full(4, 0.02525), rtol=1e-6)
+        np.testing.assert_allclose(self.rates("nao_v1", (0, 75)), [0.025, 0.013], rtol=1e-6)
+        np.testing.assert_allclose(self.rates("nao_v2", (0, 25, 50, 75, 150, 175)), [0.025, 0.013] * 3, rtol=1e-6)
+        np.testing.assert_allclose(self.rates("lanas_oneshot", (0, 150)), [0.025, 0.013], rtol=1e-6)
+
+    def test_nao_v2_is_a_training_in_four_blocks_that_begin_anew(self):
+        v2 = supernet_presets.PRESETS["nao_v2"].training
+        one = dataclasses.replace(supernet_presets.PRESETS["nao_v1"].training, num_epochs=200)
+        restarted = supernet.restarting(one, 4)
+        assert restarted == v2
+        ramp = schedules.progress(v2, steps_per_epoch=2)
+        np.testing.assert_allclose([ramp(step) for step in (0, 50, 100, 150)], [0, 0.5, 0, 0.5])
+        with self.assertRaisesRegex(ValueError, "num_epochs = 200 cannot be divided into 3 equal blocks"):
+            supernet.restarting(v2, 3)
+        step = dataclasses.replace(one, optimizer=configs.Optimizer(schedule=configs.Schedule(schedule="step")))
+        with self.assertRaisesRegex(ValueError, "needs a cosine; got schedule = 'step'"):
+            supernet.restarting(step, 4)
+
+    def test_a_space_without_a_network(self):
+        with self.assertRaisesRegex(ValueError, "space 'nao_rnn' has no network with shared weights; choose one of"):
+            supernet_presets.network(supernet_presets.PRESETS["digits"], "nao_rnn")
