@@ -8,6 +8,7 @@ In the folder of the run: regions.json (what the tree is fitted to), region_1/, 
 """
 
 import dataclasses
+import functools
 import json
 import pathlib
 import zlib
@@ -19,7 +20,7 @@ import numpy as np
 from absl import flags
 
 import lanas_jax.config
-from common import run_dir, targets, types
+from common import run_dir, spaces, targets, types
 from common.evaluators import supernet as scores
 from common.training import supernet
 from lanas_jax import partition, tree
@@ -71,7 +72,7 @@ def evaluator(
         made[leaf] = scores.of(run, state.params, score, protocol=values.protocol)
 
     def measure(name, key, archs):
-        regions = np.asarray(_route(weights.space, fitted, archs))
+        regions = _route(weights.space, fitted, archs)
         found = {leaf: getattr(one, name)(key, archs) for leaf, one in made.items() if np.any(regions == leaf)}
         at = np.searchsorted(list(found), regions)
         chosen = (np.choose(at, [one[field] for one in found.values()]) for field in ("fitness", "cost", "ok"))
@@ -107,8 +108,9 @@ def _fit(space, config, record):
     fitness = np.array([np.nan if one is None else one for one in record["fitness"]], np.float32)
     is_measured = jnp.isfinite(jnp.asarray(fitness))
     values = targets.targets(jnp.nan_to_num(jnp.asarray(fitness)), is_measured, target=config.target)
-    features = space.features(jnp.asarray(record["archs"], jnp.int32))
-    fitted, leaves = jax.jit(lambda *arrays: partition.fit(*arrays, config=config))(features, values, is_measured)
+    archs = jnp.asarray(record["archs"], jnp.int32)
+    fit = jax.jit(lambda archs, *arrays: partition.fit(space.features(archs), *arrays, config=config))
+    fitted, leaves = fit(archs, values, is_measured)
     counts = np.bincount(np.asarray(leaves)[np.asarray(is_measured)], minlength=2**config.height - 1)
     if not counts[2 ** (config.height - 1) - 1 :].all():
         raise ValueError(
@@ -118,7 +120,14 @@ def _fit(space, config, record):
 
 
 def _route(space, fitted, archs):
-    return jax.jit(tree.route)(fitted, space.features(jnp.asarray(archs, jnp.int32)))
+    """Returns int32[B], the leaf of each of int32[B, L]."""
+    return np.asarray(_router(space.name)(fitted, np.asarray(archs, np.int32)))
+
+
+@functools.cache
+def _router(name):
+    features = spaces.get(name).features
+    return jax.jit(lambda fitted, archs: tree.route(fitted, features(archs)))
 
 
 def _pool(space, fitted, leaf, key):
@@ -131,7 +140,7 @@ def _pool(space, fitted, leaf, key):
                 "--few_shot_height"
             )
         archs = np.asarray(space.sample(jax.random.fold_in(key, num_sampled), _SAMPLED_AT_ONCE))
-        found.append(archs[np.asarray(_route(space, fitted, archs)) == leaf])
+        found.append(archs[_route(space, fitted, archs) == leaf])
         num_sampled += len(archs)
     return np.concatenate(found)[:_POOL_SIZE]
 

@@ -1,18 +1,24 @@
 """Commands around shared weights: from the command line to the files, interrupted and resumed, and refusals."""
 
 import contextlib
+import dataclasses
 import io
 import json
 import pathlib
 import tempfile
 
+import jax
+import numpy as np
 import pytest
 from absl import flags
 from absl.testing import parameterized
 
+import lanas_jax.config
 import nao_jax.presets
+from common import spaces
+from common.spaces import factory
 from common.training import supernet, supernet_presets
-from launch import baselines, lanas, nao, pool_search, shared_weights, train_supernet
+from launch import baselines, few_shot, lanas, nao, pool_search, search_images, shared_weights, train_supernet
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -59,6 +65,10 @@ class CommandsTest(parameterized.TestCase):
         assert (folder / "search" / "best.json").exists()
         trained = json.loads((folder / "search" / "finalists.json").read_text())
         assert "num_images=64" in trained["trained_as"]  # as the shared weights were
+        flags = (*flags[:2], f"--workdir={folder / 'regions'}", *flags[3:5], "--few_shot_epochs=1")
+        code, _, errors = self.run_main(lanas.main, *flags, "--few_shot_measured=20", "--budget=4")
+        assert code == 0, errors
+        assert (folder / "regions" / "region_2" / "checkpoints").is_dir()
         code, _, errors = self.run_main(lanas.main, *flags, "--budget=12", "--space=nao_small")
         assert (code, "are of lanas_oneshot; got --space=nao_small" in errors) == (1, True), errors
 
@@ -79,6 +89,23 @@ class CommandsTest(parameterized.TestCase):
         again = json.loads((folder / "result.json").read_text())
         assert again["best"] == result["best"]
         assert (folder / "pools.jsonl").read_text() == pools
+
+    @pytest.mark.slow
+    def test_regions_are_those_of_a_tree_that_is_fitted_to_what_was_measured(self):
+        space = spaces.get("lanas_oneshot")
+        archs = np.asarray(space.sample(jax.random.key(0), 200))
+        num_convolutions = np.sum(archs[:, 1::2] >= 2, axis=1)
+        record = {"archs": archs.tolist(), "fitness": [None, *(num_convolutions[1:] / 20).tolist()]}
+        config = dataclasses.replace(lanas_jax.config.Config(), height=2)
+        fitted = few_shot._fit(space, config, record)
+        good, bad = (few_shot._pool(space, fitted, leaf, jax.random.key(1)) for leaf in (1, 2))
+        assert good.shape == bad.shape == (1000, 40)
+        factory.check_rows(np.concatenate([good, bad]), space)
+        counts = [np.sum(pool[:, 1::2] >= 2, axis=1) for pool in (good, bad)]
+        assert counts[0].min() > counts[1].mean()
+        assert counts[1].max() < counts[0].mean()
+        with self.assertRaisesRegex(ValueError, "do not fill all regions"):
+            few_shot._fit(space, config, {"archs": record["archs"][:1], "fitness": [0.5]})
 
     def test_published_searches_are_commands(self):
         paths = sorted((ROOT / "launch" / "flagfiles").glob("supernet_*.cfg"))
@@ -118,6 +145,14 @@ class CommandsTest(parameterized.TestCase):
         (lanas, (SHARED, "--score_method=best"), "method = 'best' is unknown"),
         (lanas, (SHARED, "--space=nasbench201"), "'nasbench201' has no network with shared weights"),
         (lanas, (SHARED, "--supernet_preset=best"), "unknown --supernet_preset=best"),
+        (lanas, (SHARED, "--few_shot_epochs=-1"), "few_shot_epochs must be at least 0"),
+        (lanas, (SHARED, "--few_shot_height=3"), "are of few_shot_epochs above 0; give it too"),
+        (lanas, (SHARED, "--few_shot_epochs=1", "--few_shot_height=5"), "few_shot_height must be at most 4"),
+        (lanas, ("--few_shot_epochs=1",), "--few_shot_epochs is not of --evaluator=benchmark; leave it out"),
+        (search_images, ("--algorithms=lanas,guess",), "unknown --algorithms=guess"),
+        (search_images, ("--algorithms=lanas,lanas",), "names one twice"),
+        (search_images, ("--num_best=0",), "--num_best must be at least 1"),
+        (search_images, ("--rerank=3",), "--rerank is not of this command"),
         (baselines, (SHARED, "--rerank=-1"), "--rerank must be at least 0"),
         (nao, (SHARED, "--num_blocks=2"), "--num_blocks is of --schedule"),
         (nao, (SHARED, "--schedule=nao_v3"), "unknown --schedule=nao_v3; choose one of nao_v1"),
