@@ -158,8 +158,12 @@ def _measure(run, params, calibration, batch_size, images, key, archs):
     ok = is_valid & np.concatenate(is_finite)[: len(archs)]
     fitness = (np.concatenate(right)[: len(archs)] / num).astype(np.float32)
     cost = (time.perf_counter() - start) / len(archs)
+    reasons = np.where(is_valid, "the shared weights give what is no number", "not a valid architecture")
     return types.Evaluation(
-        fitness=np.where(ok, fitness, np.float32(0.0)), cost=np.full(len(archs), cost, np.float32), ok=ok
+        fitness=np.where(ok, fitness, np.float32(0.0)),
+        cost=np.full(len(archs), cost, np.float32),
+        ok=ok,
+        reasons=tuple(np.where(ok, "", reasons).tolist()),
     )
 
 

@@ -173,7 +173,9 @@ class ScoresTest(parameterized.TestCase):
     def test_what_is_no_architecture_or_no_number(self):
         rows = archs(3).copy()
         rows[1] = 0
-        assert self.evaluate(rows, num_images=20).ok.tolist() == [True, False, True]
+        found = self.evaluate(rows, num_images=20)
+        assert found.ok.tolist() == [True, False, True]
+        assert found.reasons == ("", "not a valid architecture", "")
         broken = jax.tree.map(lambda values: values * np.nan, params())
         found = scores.of(made(), broken, supernet_config.Config(num_images=20)).evaluate(jax.random.key(0), rows)
         assert not found.ok.any()
