@@ -2,13 +2,10 @@
 
 A branch is an operation on a state, and has weights of its own for every pair of the two. All copies of an
 operation's weights lie in arrays whose first axis tells them apart, so that the weights of a cell are a gather. The
-branches of a cell are then a loop, whose body reads a state, does what a `switch` over the operations says, and adds
-it to a node:
-
-  states[node] += operation(weights[operation][copy], states[input])
-
-Only the chosen operations are computed, and a cell compiles each operation once, however many branches and
-architectures there are. In such a loop a CPU needs 1x1 convolutions that are matrix products, see `layers.pointwise`.
+branches of a cell are then a loop, see `branch_sums`, whose body reads a state, does what a switch over the operations
+says, and adds it to a node. Only the chosen operations are computed, and a cell compiles each operation once, however
+many branches and architectures there are. In such a loop a CPU needs 1x1 convolutions that are matrix products, see
+`layers.pointwise`.
 """
 
 import functools
@@ -23,7 +20,7 @@ import numpy as np
 from jax import lax
 
 from common.genotypes.genotype import NUM_INPUTS
-from common.networks import cells, initializers, layers, operations, styles
+from common.networks import branch_sums, cells, initializers, layers, operations, styles
 
 NUM_BRANCHES = 2
 NUM_LAST_NODES = 4
@@ -78,80 +75,89 @@ class SharedCell(nn.Module):
         """
         calibration = cells.Calibration(self.features, self.style, is_first=self.is_first, name="calibration")
         inputs = jnp.stack(calibration(before, previous, train))
-        nodes = self._nodes(inputs, branches.reshape(-1, 2), scales)
+        states = self._states(inputs, branches.reshape(-1, 2), scales)
         if self.output == "last_nodes":
-            return jnp.concatenate(list(nodes[-NUM_LAST_NODES:]), axis=-1)
-        return self._projected(inputs, nodes, branches, train)
+            return jnp.concatenate(list(states[-NUM_LAST_NODES:]), axis=-1)
+        return self._projected(inputs, states, branches, train)
 
-    def _nodes(self, inputs, branches, scales):
-        """Returns float[N, B, H, W, F], the nodes of the inputs float[2, B, H, W, F] or twice as high and wide."""
+    def _states(self, inputs, branches, scales):
+        """Returns float[S, B, H, W, F]: the nodes, and before them the inputs, if they are of the same size."""
         own_groups = groups(self.num_nodes, is_reduction=self.is_reduction)
-        size = (self.num_nodes, inputs.shape[1], *(-(-side // own_groups[0].stride) for side in inputs.shape[2:4]))
-        states = jnp.zeros((*size, self.features), inputs.dtype)
-        offset = NUM_INPUTS if self.is_reduction else 0  # of the states within the loop's
+        height, width = (-(-side // own_groups[0].stride) for side in inputs.shape[2:4])
+        states = jnp.zeros((self.num_nodes, inputs.shape[1], height, width, self.features), inputs.dtype)
         if not self.is_reduction:
             states = jnp.concatenate([inputs, states])
-        weights, given, shapes = self._weights(branches, inputs)
         # In a reduction cell whatever reads an input is another operation, as it is strided.
         is_later = branches[:, 0] >= own_groups[0].end
-        choices = branches[:, 1] + len(self.operations) * is_later
+        offset = NUM_INPUTS if self.is_reduction else 0
+        plan = branch_sums.Plan(
+            node=jnp.repeat(jnp.arange(self.num_nodes), NUM_BRANCHES) + NUM_INPUTS - offset,
+            at=branches[:, 0] - offset * is_later,
+            choice=branches[:, 1] + len(self.operations) * is_later,
+        )
         if scales is not None:
             exempt = [
                 cells.is_exempt(self.style, name, group.stride) for group in own_groups for name in self.operations
             ]
-            scales = jnp.where(jnp.array(exempt)[choices][:, None], 1.0, scales)
+            scales = jnp.where(jnp.array(exempt)[plan.choice][:, None], 1.0, scales)
 
-        def operate(group, name, weights, given, at, states):
-            read = states[at - offset] if group.stride == 1 else inputs[at]
-            made, found = self._operate(group, name, weights[group.name][name], given[group.name][name], read)
-            if not shapes:
-                return made, {}
-            none = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes)
-            return made, none | {group.name: none[group.name] | {name: found}}
+        def run(group, name, variables, images):
+            weights, given = (tree[group.name][name] for tree in variables)
+            return self._operate(group, name, weights, given, images)[0]
 
-        options = [functools.partial(operate, group, name) for group in own_groups for name in self.operations]
+        options = tuple(
+            branch_sums.Option(functools.partial(run, group, name), reads_inputs=group.stride > 1)
+            for group in own_groups
+            for name in self.operations
+        )
+        weights = self._weights(branches)
+        none = {group.name: {name: {} for name in self.operations} for group in own_groups}
+        is_given = self.style.statistics == "given"
+        given = self.get_variable("batch_stats", "branches") if is_given else none
+        strided = inputs if self.is_reduction else None
+        states = branch_sums.add(options, plan, states, strided, (weights, given), scales)
+        if self.style.statistics == "collect":
+            self.put_variable("batch_stats", "branches", self._collected(plan, states, inputs, weights))
+        return states
 
-        def body(states, branch):
-            node, at, choice, weights, given, scale = branch
-            made, found = lax.switch(choice, options, weights, given, at, states)
-            if scale is not None:
-                made *= scale[:, None, None, None].astype(made.dtype)
-            return states.at[node].add(made), found
-
-        own = np.repeat(np.arange(self.num_nodes, dtype=np.int32), NUM_BRANCHES) + NUM_INPUTS - offset
-        states, found = lax.scan(body, states, (own, branches[:, 0], choices, weights, given, scales))
-        if shapes:
-            self.put_variable("batch_stats", "branches", found)
-        return states[NUM_INPUTS - offset :]
-
-    def _weights(self, branches, inputs):
-        """Returns the weights of each branch, by group and operation, their statistics, and the latter's shapes.
-
-        The statistics are empty unless they are given, and the shapes unless they are collected.
-        """
-        weights, shapes, none = {}, {}, {}
+    def _weights(self, branches):
+        """Returns the weights of each branch, [2 N, ...], by group and operation."""
+        weights = {}
         for group in groups(self.num_nodes, is_reduction=self.is_reduction):
             numbers, size = copies(self.num_nodes, self.sharing, group)
             chosen = jnp.asarray(numbers)[np.arange(len(numbers)), branches[:, 0]]
-            weights[group.name], shapes[group.name], none[group.name] = {}, {}, {}
+            weights[group.name] = {}
             for name in self.operations:
-                made = self._operation(group, name)
-                init = functools.partial(_init, made, size, inputs[0, :1])
+                init = functools.partial(_init, self._operation(group, name), size, self.features)
                 shared = self._param(f"{group.name}_{name}", init)
                 weights[group.name][name] = jax.tree.map(operator.itemgetter(chosen), shared)
-                none[group.name][name] = {}
-                if self.style.statistics == "collect":
-                    one = jax.tree.map(lambda leaf: leaf[0], shared)
-                    _, found = jax.eval_shape(
-                        functools.partial(self._operate, group, name),
-                        one,
-                        {},
-                        jax.ShapeDtypeStruct(inputs.shape[1:], inputs.dtype),
-                    )
-                    shapes[group.name][name] = found
-        if self.style.statistics == "given":
-            return weights, self.get_variable("batch_stats", "branches"), {}
-        return weights, none, shapes if self.style.statistics == "collect" else {}
+        return weights
+
+    def _collected(self, plan, states, inputs, weights):
+        """Returns the statistics of each branch, [2 N, ...], by group and operation; zeros of those not chosen."""
+        pairs = [
+            (group, name)
+            for group in groups(self.num_nodes, is_reduction=self.is_reduction)
+            for name in self.operations
+        ]
+
+        def found(group, name, weights, at):
+            images = inputs[at] if group.stride > 1 else states[at]
+            return self._operate(group, name, weights[group.name][name], {}, images)[1]
+
+        def body(_, branch):
+            (_, at, choice), weights = branch
+            none = {}
+            for group, name in pairs:
+                shapes = jax.eval_shape(functools.partial(found, group, name), weights, at)
+                none.setdefault(group.name, {})[name] = jax.tree.map(jnp.zeros_like, shapes)
+
+            def collect(group, name):
+                return none | {group.name: none[group.name] | {name: found(group, name, weights, at)}}
+
+            return None, lax.switch(choice, [functools.partial(collect, *pair) for pair in pairs])
+
+        return lax.scan(body, None, (plan, weights))[1]
 
     def _param(self, name, init):
         """Returns what `self.param` does, which would follow the shapes of the first weights at every call."""
@@ -168,38 +174,33 @@ class SharedCell(nn.Module):
         made, changed = self._operation(group, name).apply(variables, images, True, mutable=["batch_stats"])
         return made, changed.get("batch_stats", {})
 
-    def _projected(self, inputs, nodes, branches, train):
-        """Returns the projected sum of the loose ends. Of the other states nothing is computed, but to collect."""
+    def _projected(self, inputs, states, branches, train):
+        """Returns the projected sum of the loose ends."""
         num_states = NUM_INPUTS + self.num_nodes
-        is_end = ~jnp.any(branches.reshape(-1, 2)[:, 0][None] == np.arange(num_states)[:, None], axis=1)
+        is_end = ~jnp.any(branches[..., 0].reshape(1, -1) == np.arange(num_states)[:, None], axis=1)
         init = initializers.weights(self.style.initializer)
-        blocks = self.param("projection", init, (num_states, self.features, self.features)).astype(nodes.dtype)
-        total = jnp.zeros_like(nodes[0])
-        for at in range(num_states):
-            if at < NUM_INPUTS and self.is_reduction:
-                reduction = layers.FactorizedReduction(self.features, self.style, parent=None)
-                init = functools.partial(_init, reduction, None, inputs[0, :1])
-                weights = self._param(f"reduction_of_{at}", init)
-                total += self._reduced(
-                    f"reduction_of_{at}", reduction, weights, is_end[at], inputs[at], blocks[at], total
-                )
-            else:
-                state = inputs[at] if at < NUM_INPUTS else nodes[at - NUM_INPUTS]
-                total += _if(is_end[at], _project, state, blocks[at], like=total)
+        blocks = self.param("projection", init, (num_states, self.features, self.features)).astype(states.dtype)
+        same = slice(num_states - len(states), None)  # those that are as large as the output
+        total = branch_sums.project(states, blocks[same], is_end[same])
+        for at in range(same.start):
+            total += self._reduced(f"reduction_of_{at}", is_end[at], inputs[at], blocks[at], total)
         return layers.Norm(self.style, name="norm")(total, train)
 
-    def _reduced(self, name, reduction, weights, is_end, state, block, like):
+    def _reduced(self, name, is_end, state, block, like):
         """Returns the projection of an input of a reduction cell, or zeros where it is no loose end."""
+        reduction = layers.FactorizedReduction(self.features, self.style, parent=None)
+        weights = self._param(name, functools.partial(_init, reduction, None, self.features))
         if self.style.statistics == "collect":
             made, changed = reduction.apply({"params": weights}, state, True, mutable=["batch_stats"])
             self.put_variable("batch_stats", name, changed["batch_stats"])
-            return jnp.where(is_end, _project(made, block), 0.0)
+            return jnp.where(is_end, branch_sums.project(made[None], block[None], jnp.ones(1, bool)), 0.0)
         given = self.get_variable("batch_stats", name) if self.style.statistics == "given" else {}
 
         def project(state, block, weights, given):
-            return _project(reduction.apply({"params": weights, "batch_stats": given}, state, True), block)
+            made = reduction.apply({"params": weights, "batch_stats": given}, state, True)
+            return branch_sums.project(made[None], block[None], jnp.ones(1, bool))
 
-        return _if(is_end, project, state, block, weights, given, like=like)
+        return lax.cond(is_end, project, lambda *_: jnp.zeros_like(like), state, block, weights, given)
 
 
 def groups(num_nodes: int, *, is_reduction: bool) -> tuple[Group, ...]:
@@ -234,19 +235,11 @@ def copies(num_nodes: int, sharing: str, group: Group) -> tuple[np.ndarray, int]
     return numbers, size
 
 
-def _init(module, size, images, key) -> Any:
+def _init(module, size, channels, key) -> Any:
     """Returns the first weights of `size` copies of a module, or without a first axis of one (None)."""
 
     def init(key):
-        return module.init(key, images, True).get("params", {})
+        images = jax.ShapeDtypeStruct((1, 4, 4, channels), jnp.float32)
+        return module.lazy_init(key, images, True).get("params", {})
 
     return init(key) if size is None else jax.vmap(init)(jax.random.split(key, size))
-
-
-def _project(state, block):
-    return layers.pointwise(jax.nn.relu(state), block)
-
-
-def _if(condition, function, *arguments, like):
-    """Returns what a function gives, or zeros like `like`."""
-    return lax.cond(condition, function, lambda *_: jnp.zeros(like.shape, like.dtype), *arguments)
