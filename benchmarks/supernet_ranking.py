@@ -1,0 +1,144 @@
+"""How well shared weights order architectures: Kendall's tau of their scores with accuracies of training alone.
+
+Random architectures are scored on shared weights, on images held out, and each is trained alone from fresh weights.
+The latter takes no compiling: a network alone is the network of all, of which every step draws the one architecture,
+see `supernet.extract`. Its accuracy is that on the test images, the mean of `--num_trainings`. Beside it stand the tau
+of the number of parameters, and that of two trainings of the same architectures with each other, above which no score
+can be expected. Intervals are of 95 %, by resampling architectures.
+
+    python -m benchmarks.supernet_ranking
+    python -m benchmarks.supernet_ranking --space=nao_small --shared_epochs=400
+"""
+
+import collections
+import dataclasses
+import json
+import os
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from absl import app, flags
+from scipy import stats
+
+from common.datasets import images
+from common.evaluators import supernet as scores
+from common.evaluators import supernet_config
+from common.networks import supernet as networks
+from common.training import loop, supernet, supernet_draws, supernet_presets
+from common.training import state as states
+from launch import compilation
+
+_NUM_RESAMPLED = 2000
+
+
+def _define_flags():
+    flags.DEFINE_enum("space", "lanas_oneshot", list(networks.SPACES), "the space")
+    flags.DEFINE_string("dataset", "digits", "see common.datasets.images.load")
+    flags.DEFINE_string("data_dir", None, "likewise")
+    flags.DEFINE_integer("num_images", None, "training images; by default all that are not held out")
+    flags.DEFINE_integer("num_cells", 3, "cells in all", lower_bound=3)
+    flags.DEFINE_integer("width", 8, "channels of the first cell", lower_bound=1)
+    flags.DEFINE_integer("shared_epochs", 200, "of shared weights", lower_bound=1)
+    flags.DEFINE_integer("alone_epochs", 8, "of each architecture alone", lower_bound=1)
+    flags.DEFINE_integer("batch_size", 16, "images a step", lower_bound=2)
+    flags.DEFINE_enum("sampling", "uniform", ["uniform", "fair"], "which architecture a step of shared weights takes")
+    flags.DEFINE_enum("statistics", "batch", list(supernet_config.STATISTICS), "of norms, when scoring")
+    flags.DEFINE_integer("num_archs", 60, "architectures", lower_bound=10)
+    flags.DEFINE_integer("num_trainings", 1, "of each alone; two tell how much chance there is in one", lower_bound=1)
+    flags.DEFINE_integer("seed", 0, "decides everything random")
+    flags.DEFINE_string("output", None, "file for the numbers, as JSON")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Trains, scores and prints."""
+    del argv
+    args = flags.FLAGS
+    compilation.enable_cache(None)
+    dataset = images.load(args.dataset, args.data_dir)
+    start = time.process_time()
+    shared = make_run(args, dataset, args.shared_epochs)
+    first = jax.jit(lambda key: shared.steps.init(key, shared.images.shape))
+    state = train(shared, first, shared.keys, shared.draw())
+    params = states.averaged(state)["params"]
+    seconds = time.process_time() - start
+    archs = np.asarray(shared.space.sample(jax.random.key(1000 + args.seed), args.num_archs), np.int32)
+    config = supernet_config.Config(method="all", statistics=args.statistics)
+    evaluation = scores.of(shared, params, config).evaluate(jax.random.key(0), archs)
+    print(
+        f"{args.space} on {args.dataset}: {shared.num_steps} steps on shared weights in {seconds:.0f} s of processor "
+        f"time, load {os.getloadavg()[0]:.1f}; scores {told(evaluation.fitness)}",
+        flush=True,
+    )
+    single = make_run(args, dataset, args.alone_epochs)
+    accuracies = np.empty((args.num_archs, args.num_trainings))
+    start = time.process_time()
+    for at, arch in enumerate(archs):
+        for number in range(args.num_trainings):
+            keys = states.keys(jax.random.fold_in(jax.random.key(2000 + number), at))
+            alone = train(single, first, keys, supernet_draws.from_pool(arch[None]))
+            found = scores.of(single, states.averaged(alone)["params"], config).test(jax.random.key(0), arch[None])
+            accuracies[at, number] = found.fitness[0]
+        if at % 10 == 9:
+            print(f"{at + 1} trained alone in {time.process_time() - start:.0f} s of processor time", flush=True)
+    mean, sizes = accuracies.mean(axis=1), shared.num_params(archs)
+    print(f"accuracy alone: {told(mean)}")
+    print(f"tau of scores on shared weights: {interval(evaluation.fitness, mean)}")
+    print(f"tau of the number of parameters: {interval(sizes, mean)}")
+    if args.num_trainings > 1:
+        print(f"tau of two trainings alone: {interval(accuracies[:, 0], accuracies[:, 1])}")
+    if args.output:
+        told_all = {"scores": evaluation.fitness.tolist(), "alone": accuracies.tolist(), "num_params": sizes.tolist()}
+        with open(args.output, "w") as file:
+            json.dump(told_all, file)
+
+
+def make_run(args: flags.FlagValues, dataset: images.Dataset, num_epochs: int) -> supernet.Run:
+    """Returns a training of so many epochs, otherwise with the settings for digits."""
+    preset = supernet_presets.PRESETS["digits"]
+    network = dataclasses.replace(
+        supernet_presets.network(preset, args.space),
+        num_cells=args.num_cells,
+        width=args.width,
+        num_classes=dataset.num_classes,
+    )
+    about = supernet.describe(
+        args.space,
+        args.dataset,
+        network=network,
+        training=dataclasses.replace(preset.training, num_epochs=num_epochs, batch_size=args.batch_size),
+        augmentation=preset.augmentation,
+        draws=supernet_draws.Config(sampling=args.sampling),
+        num_images=args.num_images,
+        seed=args.seed,
+    )
+    return supernet.build(about, args.data_dir)
+
+
+def train(run: supernet.Run, first: Any, keys: states.Keys, draw: jax.tree_util.Partial) -> states.State:
+    """Returns the state at the end of a training from the weights `first(key)`."""
+    state = first(keys.init)
+    chunks = loop.train(run.steps, state, keys, run.data("train"), run.config, draw=draw)
+    return collections.deque(chunks, maxlen=1)[0][0]
+
+
+def told(values: np.ndarray) -> str:
+    """Returns mean, deviation and range, in percent."""
+    values = 100 * np.asarray(values)
+    return f"{values.mean():.1f} % (sd {values.std(ddof=1):.1f}, from {values.min():.1f} to {values.max():.1f})"
+
+
+def interval(first: np.ndarray, second: np.ndarray) -> str:
+    """Returns Kendall's tau-b of two rows of numbers with its interval."""
+    rng = np.random.default_rng(0)
+    rows = rng.integers(0, len(first), (_NUM_RESAMPLED, len(first)))
+    taus = [stats.kendalltau(np.asarray(first)[some], np.asarray(second)[some]).statistic for some in rows]
+    low, high = np.nanpercentile(taus, (2.5, 97.5))
+    return f"{stats.kendalltau(first, second).statistic:.3f} (95 %: {low:.3f} to {high:.3f})"
+
+
+if __name__ == "__main__":
+    _define_flags()
+    app.run(main)
