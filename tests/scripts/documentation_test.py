@@ -1,0 +1,205 @@
+"""The documents keep what they say: programs run, commands take their flags, links and paths lead somewhere.
+
+Programs of a page run in order, as one, in an empty folder. A comment on the line before one says otherwise:
+`<!-- slow: why -->` and it runs with the slow tests alone, `<!-- not run: what it needs -->` and it is compiled only.
+"""
+
+import contextlib
+import importlib
+import io
+import pathlib
+import re
+import shlex
+import textwrap
+from typing import NamedTuple
+
+import pytest
+from absl.testing import parameterized
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+    for path in (
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        ROOT / "CHANGELOG.md",
+        *sorted((ROOT / "docs").glob("*.md")),
+    )
+}
+COMMANDS = sorted(path.stem for path in (ROOT / "launch").glob("*.py") if "\ndef main(" in path.read_text())
+PRINTED = {  # page: a pattern of what its programs print
+    "README.md": r"^(narrow|wide)-(small|large)( (narrow|wide)-(small|large)){0,4}\n$",
+    "docs/extending.md": r"^[a-z]+(\(\d+\)( \w+\(\d+\))*)? \d\d\.\d %\n\d\d\.\d %\n",
+    "docs/lanas.md": r"^.* at best 90\.46 %\n$",
+    "docs/nao.md": r"^.* at best 90\.46 %\n$",
+}
+FOREIGN = {"requeue"}  # flags of other programs, named by themselves
+
+
+class Program(NamedTuple):
+    """A Python block: "slow", "not run" or nothing, and its text."""
+
+    mark: str
+    text: str
+
+
+def programs(page):
+    found = re.findall(r"(?:<!-- (slow|not run): [^\n]+ -->\n)?```python\n(.*?)```", page, re.DOTALL)
+    return [Program(*one) for one in found]
+
+
+def run(name, these):
+    """Runs programs in one namespace and returns what they print."""
+    output, namespace = io.StringIO(), {"__name__": "page"}
+    with contextlib.redirect_stdout(output):
+        for number, program in enumerate(these):
+            exec(compile(program.text, f"{name}, program {number}", "exec"), namespace)
+    return output.getvalue()
+
+
+def spans(page):
+    """What stands between backticks in running text."""
+    prose = re.sub(r"```.*?```", "", page, flags=re.DOTALL)
+    return [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", prose)]
+
+
+def commands(page):
+    """Returns (package, module, arguments) of every command line: in blocks, indented, or between backticks."""
+    joined = re.sub(r"\\\n\s*", " ", page)
+    lines = re.findall(r"^(?: {4}(?: {4})?|)[^`|\n]*?(python -m (?:launch|benchmarks)\..*)$", joined, re.MULTILINE)
+    lines = [line for line in lines if "`" not in line]
+    lines += [span for span in spans(page) if re.match(r"(python -m )?(launch|benchmarks)\.\w+( --|$)", span)]
+    found = []
+    for line in lines:
+        package, module = re.search(r"(launch|benchmarks)\.(\w+)", line).groups()
+        arguments = shlex.split(line.split(f"{package}.{module}", 1)[1], comments=True)
+        found.append((package, module, tuple(arguments)))
+    return list(dict.fromkeys(found))
+
+
+def refusal(package, module, arguments):
+    """Returns why a command line makes no sense, or nothing; runs nothing."""
+    if not (ROOT / package / f"{module}.py").is_file():
+        return f"there is no {package}.{module}"
+    if package == "benchmarks":  # their flags are defined for the whole process: looked for by name
+        source = (ROOT / package / f"{module}.py").read_text(encoding="utf-8")
+        names = [argument[2:].partition("=")[0] for argument in arguments]
+        return " ".join(f"no flag --{name}" for name in names if f'"{name}"' not in source)
+    if module not in COMMANDS:
+        return "" if not arguments else f"{module} is no command"
+    said = io.StringIO()
+    with contextlib.chdir(ROOT), contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
+        code = importlib.import_module(f"launch.{module}").main([*arguments, "--help"])
+    return said.getvalue() if code else ""
+
+
+def flag_names():
+    """The names of all flags of commands and benchmarks."""
+    names = set(FOREIGN)
+    for path in (ROOT / "benchmarks").glob("*.py"):
+        names |= set(re.findall(r'DEFINE_\w+\(\s*"(\w+)"', path.read_text(encoding="utf-8")))
+    for command in COMMANDS:
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            importlib.import_module(f"launch.{command}").main(["--help"])
+        names |= set(re.findall(r"^  --(\w+):", said.getvalue(), re.MULTILINE))
+    return names
+
+
+def anchors(page):
+    headings = re.findall(r"^#+ (.*)$", page, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+def broken_links(name, page):
+    """Links to no file or heading, and paths of the repository that are not there."""
+    found = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", page):
+        path, _, anchor = target.partition("#")
+        if re.match(r"https?://", target):
+            continue
+        whole = (ROOT / name).parent / path if path else ROOT / name
+        if not whole.exists() or (anchor and anchor not in anchors(whole.read_text(encoding="utf-8"))):
+            found.append(target)
+    folders = "common|launch|nao_jax|lanas_jax|tests|benchmarks|docs"
+    for path in re.findall(rf"(?<![\w/.-])((?:{folders})/[\w/*-]+(?:\.\w+)?)", page):
+        if not list(ROOT.glob(path)):
+            found.append(path)
+    return found
+
+
+_each_page = parameterized.parameters(*PAGES)
+
+
+class DocumentationTest(parameterized.TestCase):
+    @parameterized.parameters(*(name for name, page in PAGES.items() if programs(page)))
+    def test_programs_run(self, name):
+        found = programs(PAGES[name])
+        for number, program in enumerate(found):
+            compile(program.text, f"{name}, program {number}", "exec")
+        quick = found[: next((at for at, program in enumerate(found) if program.mark), len(found))]
+        with contextlib.chdir(self.create_tempdir().full_path):
+            printed = run(name, quick)
+        if quick and name in PRINTED:
+            self.assertRegex(printed, PRINTED[name])
+
+    @parameterized.parameters(*(name for name, page in PAGES.items() if "<!-- slow: " in page))
+    @pytest.mark.slow
+    def test_slow_programs_run(self, name):
+        with contextlib.chdir(self.create_tempdir().full_path):
+            printed = run(name, [program for program in programs(PAGES[name]) if program.mark != "not run"])
+        self.assertRegex(printed, PRINTED[name])
+
+    @_each_page
+    def test_marks_stand_before_a_program(self, name):
+        marks = re.findall(r"<!-- (?:slow|not run)\b", PAGES[name])
+        assert len(marks) == sum(bool(program.mark) for program in programs(PAGES[name]))
+
+    @_each_page
+    def test_commands_take_their_flags(self, name):
+        refused = {" ".join(command[1:2] + command[2]): refusal(*command) for command in commands(PAGES[name])}
+        assert {line: reason for line, reason in refused.items() if reason} == {}
+
+    def test_flags_named_by_themselves_are_flags(self):
+        names = flag_names()
+        names |= {f"no{name}" for name in names}
+        for page, text in PAGES.items():
+            told = [span for span in spans(text) if span.startswith("--")]
+            asked = {name for span in told for name in re.findall(r"--(\w+)", span)} - {"help"}
+            assert asked <= names, (page, asked - names)
+
+    @_each_page
+    def test_links_lead_somewhere(self, name):
+        assert broken_links(name, PAGES[name]) == []
+
+    def test_every_command_is_in_the_table(self):
+        table = "\n".join(line for line in PAGES["README.md"].splitlines() if line.startswith("| `python"))
+        assert sorted(set(re.findall(r"launch\.(\w+)", table))) == COMMANDS
+
+    def test_what_is_wrong_is_found(self):
+        page = textwrap.dedent("""
+            # A page
+
+            Run `launch.study --no_such_flag=1` and `python -m launch.no_such`:
+
+                OMP=1 python -m launch.lanas --budget=20 \\
+                  --preset=lanas  # a comment
+                python -m launch.lanas --budget=many
+                python -m benchmarks.executors --num_workers=3 --num_nothing=3
+
+            See [here](nowhere.md), [there](#a-page), [and there](#another), common/types.py and `docs/no_such.md`.
+
+            <!-- not run: needs a file -->
+            ```python
+            open("a file")
+            ```
+        """)
+        refused = {command[1:]: refusal(*command) for command in commands(page)}
+        assert refused[("lanas", ("--budget=20", "--preset=lanas"))] == ""
+        assert "no_such_flag" in refused[("study", ("--no_such_flag=1",))]
+        assert "there is no" in refused[("no_such", ())]
+        assert "--budget" in refused[("lanas", ("--budget=many",))]
+        assert refused[("executors", ("--num_workers=3", "--num_nothing=3"))] == "no flag --num_nothing"
+        assert len(refused) == 5
+        assert broken_links("README.md", page) == ["nowhere.md", "#a-page", "#another", "docs/no_such.md"]
+        assert programs(page) == [Program("not run", 'open("a file")\n')]
