@@ -10,6 +10,7 @@ import io
 import pathlib
 import re
 import shlex
+import tempfile
 import textwrap
 from typing import NamedTuple
 
@@ -49,9 +50,9 @@ def programs(page):
 
 
 def run(name, these):
-    """Runs programs in one namespace and returns what they print."""
+    """Runs programs in one namespace, in an empty folder, and returns what they print."""
     output, namespace = io.StringIO(), {"__name__": "page"}
-    with contextlib.redirect_stdout(output):
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), contextlib.redirect_stdout(output):
         for number, program in enumerate(these):
             exec(compile(program.text, f"{name}, program {number}", "exec"), namespace)
     return output.getvalue()
@@ -138,16 +139,14 @@ class DocumentationTest(parameterized.TestCase):
         for number, program in enumerate(found):
             compile(program.text, f"{name}, program {number}", "exec")
         quick = found[: next((at for at, program in enumerate(found) if program.mark), len(found))]
-        with contextlib.chdir(self.create_tempdir().full_path):
-            printed = run(name, quick)
+        printed = run(name, quick)
         if quick and name in PRINTED:
             self.assertRegex(printed, PRINTED[name])
 
     @parameterized.parameters(*(name for name, page in PAGES.items() if "<!-- slow: " in page))
     @pytest.mark.slow
     def test_slow_programs_run(self, name):
-        with contextlib.chdir(self.create_tempdir().full_path):
-            printed = run(name, [program for program in programs(PAGES[name]) if program.mark != "not run"])
+        printed = run(name, [program for program in programs(PAGES[name]) if program.mark != "not run"])
         self.assertRegex(printed, PRINTED[name])
 
     @_each_page
