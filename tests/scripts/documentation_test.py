@@ -143,7 +143,7 @@ class DocumentationTest(parameterized.TestCase):
         if quick and name in PRINTED:
             self.assertRegex(printed, PRINTED[name])
 
-    @parameterized.parameters(*(name for name, page in PAGES.items() if "<!-- slow: " in page))
+    @parameterized.parameters(*(name for name, page in PAGES.items() if "\n<!-- slow: " in page))
     @pytest.mark.slow
     def test_slow_programs_run(self, name):
         printed = run(name, [program for program in programs(PAGES[name]) if program.mark != "not run"])
@@ -151,7 +151,7 @@ class DocumentationTest(parameterized.TestCase):
 
     @_each_page
     def test_marks_stand_before_a_program(self, name):
-        marks = re.findall(r"<!-- (?:slow|not run)\b", PAGES[name])
+        marks = re.findall(r"^<!-- (?:slow|not run)\b", PAGES[name], re.MULTILINE)
         assert len(marks) == sum(bool(program.mark) for program in programs(PAGES[name]))
 
     @_each_page
