@@ -57,8 +57,11 @@ _append = jax.jit(history_lib.append)
 
 
 @functools.cache
-def _program(name, space="convnet", capacity=CAPACITY):
-    """(init, propose, text of the compiled program): one program for all rounds of a search."""
+def _program(name, space, capacity):
+    """(init, propose, text of the compiled program): one program for all rounds of a search.
+
+    No argument has a default: a call that leaves it out would not be found in the cache.
+    """
     config = {**CASES, **PRODUCT}[name]
     searcher = search.searcher(SPACES[space], config, name=name)
     count = min(COUNT, config.count)
@@ -114,7 +117,7 @@ class SearchTest(parameterized.TestCase):
 
     @parameterized.named_parameters((name, name) for name in CASES)
     def test_no_lapack_in_the_compiled_step(self, name):
-        text = _program(name)[2]
+        text = _program(name, "convnet", CAPACITY)[2]
         assert not [call for call in re.findall(r'custom_call_target="([^"]*)"', text) if "lapack" in call]
         assert not re.findall(r" (cholesky|triangular-solve)\(", text)
 
