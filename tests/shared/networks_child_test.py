@@ -1,6 +1,7 @@
 """Child networks: how they are stacked, and that they train."""
 
 import dataclasses
+import functools
 
 import chex
 import jax
@@ -28,6 +29,14 @@ def images(shape=DIGITS, seed=0):
 
 def init(network, shape=DIGITS):
     return jax.jit(lambda key: network.init(key, jnp.zeros(shape), train=False))(jax.random.key(0))
+
+
+@functools.cache
+def evaluated():
+    """(variables, images -> logits) of the network of `CONFIG`, compiled once."""
+    network = child.Network(GENOTYPE, CONFIG)
+    variables = init(network)
+    return variables, jax.jit(lambda given: network.apply(variables, given, train=False).main)
 
 
 def train(network, variables, given, *, seed=1, progress=1.0):
@@ -117,15 +126,13 @@ class RefusalTest(parameterized.TestCase):
 
 class TrainingTest(parameterized.TestCase):
     def test_evaluation_uses_running_statistics(self):
-        network = child.Network(GENOTYPE, CONFIG)
-        variables = init(network)
-        evaluate = jax.jit(lambda given: network.apply(variables, given, train=False).main)
+        _, evaluate = evaluated()
         both = evaluate(images())
         np.testing.assert_allclose(evaluate(images()[:1]), both[:1], rtol=1e-4, atol=1e-4)
 
     def test_training_moves_statistics_and_drops(self):
         network = child.Network(GENOTYPE, CONFIG)
-        variables, given = init(network), images((4, 8, 8, 1))
+        variables, given = evaluated()[0], images((4, 8, 8, 1))
         run = jax.jit(lambda seed, progress: train(network, variables, given, seed=seed, progress=progress))
         (first, new), (again, _), (other, _) = run(1, 1.0), run(1, 1.0), run(2, 1.0)
         chex.assert_trees_all_equal(first, again)
@@ -190,13 +197,10 @@ class TrainingTest(parameterized.TestCase):
         chex.assert_trees_all_close(found, wanted, rtol=1e-3, atol=1e-4)
 
     def test_half_precision(self):
-        single = child.Network(GENOTYPE, CONFIG)
         half = child.Network(GENOTYPE, dataclasses.replace(CONFIG, dtype="bfloat16"))
-        variables = init(single)
-        outputs = [
-            jax.jit(lambda given, network=network: network.apply(variables, given, train=False))(images()).main
-            for network in (single, half)
-        ]
+        variables, evaluate = evaluated()
+        evaluate_half = jax.jit(lambda given: half.apply(variables, given, train=False).main)
+        outputs = [evaluate(images()), evaluate_half(images())]
         self.assertEqual([output.dtype for output in outputs], [jnp.float32] * 2)
         scale = float(jnp.abs(outputs[0]).max())
         np.testing.assert_allclose(outputs[1], outputs[0], atol=0.05 * scale)
