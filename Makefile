@@ -4,8 +4,8 @@ BIN := .venv/bin
 
 .PHONY: search test test-all lint clean
 
-search: .venv/installed  ## LaNAS on the built-in benchmark
-	$(BIN)/python -m launch.lanas
+search: .venv/installed  ## shared weights on the digits, searched by NAO and LaNAS, and what they found trained alone
+	$(BIN)/python -m launch.search_images
 
 test: .venv/installed  ## the tests, slow ones left out
 	$(BIN)/ruff check .

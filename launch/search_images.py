@@ -1,17 +1,18 @@
 """Networks for small images, from shared weights to a table: searched by several algorithms, and trained alone.
 
 python -m launch.search_images
-python -m launch.search_images --supernet_num_images=100 --proxy_width=4 --num_random=8
-python -m launch.search_images --space=lanas_oneshot --algorithms=lanas,regularized_evolution
+python -m launch.search_images --space=nao_small --budget=300 --seed=1
+python -m launch.search_images --algorithms=lanas,regularized_evolution --supernet_num_images=100
 
 1. Shared weights are trained on a space of cells.     supernet/
 2. Each algorithm searches it on them.                 nao/ lanas/
-3. The best of each, and random architectures, are trained alone, all in the same way.   trained.json
+3. The best of each, and random architectures, are trained alone from fresh weights, all in the same way, by the
+   program that trained the shared ones, so that nothing is compiled for each.   trained.json
 4. One table says what came out.                       summary.md
 
-Digits are easy: trained on all images, most networks are right on 98 of 100. So few images are trained on by default
-(--supernet_num_images), for shared weights and networks alone; fewer epochs (--proxy_num_epochs) or narrower networks
-(--proxy_width) make it harder still. Started again on its workdir, it goes on where it was.
+Digits are easy: trained to the end, most networks are right on 98 of 100, and no two differ by more than chance. So
+networks are trained alone for --proxy_num_epochs passes, few by default. Started again on its workdir, it goes on
+where it was.
 """
 
 import dataclasses
@@ -27,13 +28,14 @@ from absl import flags
 
 from common import metrics, run_dir
 from common.evaluators import supernet as scores
-from common.evaluators import training, training_config
+from common.evaluators import supernet_alone, training_config
 from common.training import supernet
 from launch import algorithms, progress, proxy, report, shared_weights, single
 from launch import flags as launch_flags
 
-BUDGET, NUM_IMAGES, NUM_RANDOM = 200, 200, 6
-SHARED_EPOCHS, NUM_EPOCHS = 240, 20  # of shared weights, and of networks alone
+SPACE = "lanas_oneshot"
+BUDGET, NUM_RANDOM, NUM_TRAININGS = 100, 20, 2
+SHARED_EPOCHS, NUM_EPOCHS = 100, 2  # of shared weights, and of networks alone
 TRAINED, SUMMARY = "trained.json", "summary.md"
 _RANDOM = "random architectures"
 
@@ -63,10 +65,14 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_list("algorithms", ["nao", "lanas"], f"some of {', '.join(algorithms.ALGORITHMS)}", flag_values=values)
     define("num_best", 1, "architectures of each algorithm that are trained alone", flags.DEFINE_integer)
     define("num_random", NUM_RANDOM, "random architectures that are trained alone", flags.DEFINE_integer)
-    define("num_trainings", 1, "trainings of each architecture, from other first weights", flags.DEFINE_integer)
+    define(
+        "num_trainings",
+        NUM_TRAININGS,
+        "trainings of each architecture, from other first weights, which are averaged",
+        flags.DEFINE_integer,
+    )
     defaults = {
         "evaluator": proxy.SUPERNET,
-        "supernet_num_images": NUM_IMAGES,
         "supernet_num_epochs": SHARED_EPOCHS,
         "proxy_num_epochs": NUM_EPOCHS,
     }
@@ -78,7 +84,7 @@ def run(values: flags.FlagValues) -> None:
     """Trains shared weights, searches, trains what was found, and writes the files of the run."""
     _check(values)
     single.prepare(values)
-    made = shared_weights.training_run(values, values.space or "nao_small") if not values.supernet else None
+    made = shared_weights.training_run(values, values.space or SPACE) if not values.supernet else None
     folder = shared_weights.workdir(values, "search_images")
     print("1. shared weights", flush=True)
     trained = shared_weights.trained(values, made, folder)
@@ -111,7 +117,13 @@ def _check(values):
         launch_flags.one_of("algorithms", name, algorithms.ALGORITHMS)
     if len(set(values.algorithms)) < len(values.algorithms):
         raise ValueError(f"--algorithms={','.join(values.algorithms)} names one twice")
-    for name, least in (("num_best", 1), ("num_random", 1), ("num_trainings", 1)):
+    for field in dataclasses.fields(training_config.Config):
+        if field.name != "num_epochs" and not values[proxy.PREFIX + field.name].using_default_value:
+            raise ValueError(
+                f"--{proxy.PREFIX}{field.name} is not of this command, which trains networks alone as shared weights; "
+                f"leave it out, or set --supernet_{field.name}"
+            )
+    for name, least in (("proxy_num_epochs", 1), ("num_best", 1), ("num_random", 1), ("num_trainings", 1)):
         if values[name].value < least:
             raise ValueError(f"--{name} must be at least {least}; got {values[name].value}")
 
@@ -135,12 +147,8 @@ def _search(values, name, evaluator, weights, folder):
 
 def _train(values, weights, folder, found):
     """Returns arch -> its test accuracies when it is trained alone, NaN where that failed; each is on disk at once."""
-    settings = {
-        field.name: values[proxy.PREFIX + field.name].value for field in dataclasses.fields(training_config.Config)
-    }
-    settings |= {name: weights.about[name] for name in ("held_out", "num_images")}
-    evaluator = training.evaluator(
-        weights.space.name, dataset=weights.about["dataset"], data_dir=values.data_dir, **settings
+    evaluator = supernet_alone.evaluator(
+        dict(weights.about), num_epochs=values.proxy_num_epochs, data_dir=values.data_dir
     )
     path, done = folder / TRAINED, {}
     if path.exists():
@@ -202,8 +210,7 @@ def _table(result):
 
 def _print(result):
     names, rows = _table(result)
-    title = f"{result['space']} on {result['num_images']} images of {result['dataset']}"
-    table = rich.table.Table(title=title)
+    table = rich.table.Table(title=_title(result))
     for name in names:
         table.add_column(name)
     for row in rows:
@@ -214,11 +221,15 @@ def _print(result):
 
 def _markdown(result):
     names, rows = _table(result)
-    lines = [f"# {result['space']} on {result['num_images']} images of {result['dataset']}", ""]
+    lines = [f"# {_title(result)}", ""]
     lines += [f"Seed {result['seed']}; {result['budget']} architectures measured on shared weights by each search.", ""]
     lines += ["| " + " | ".join(row) + " |" for row in (names, ("---",) * len(names), *rows)]
     lines += ["", f"Kendall's tau between both columns, over all networks: {_tau(result)}.", ""]
     return "\n".join(lines)
+
+
+def _title(result):
+    return f"{result['space']} on {result['num_images'] or 'all'} images of {result['dataset']}"
 
 
 def _tau(result):

@@ -35,11 +35,19 @@ def _supernet(*args: Any, **settings: Any) -> types.Evaluator:
     return supernet.evaluator(*args, **settings)
 
 
+def _supernet_alone(*args: Any, **settings: Any) -> types.Evaluator:
+    """See `supernet_alone.evaluator`."""
+    from common.evaluators import supernet_alone
+
+    return supernet_alone.evaluator(*args, **settings)
+
+
 EVALUATORS: dict[str, Callable[..., types.Evaluator]] = {
     "benchmark": benchmark.evaluator,
     "recurrent_supernet": _recurrent_supernet,
     "recurrent_training": _recurrent_training,
     "supernet": _supernet,
+    "supernet_alone": _supernet_alone,
     "synthetic": synthetic.evaluator,
     "tabular": tabular.evaluator,
     "training": _training,

@@ -1,0 +1,93 @@
+"""Fitness of architectures that are trained alone, each from weights of its own, by the program of shared weights.
+
+A network alone is what the network of all computes when every step takes the same architecture, see
+`common.networks.supernet.extract`. So one program trains every architecture of the space, and nothing is compiled for
+each, which is what a short training spends most of its time with. What is trained is the architecture as it is on
+shared weights, where cells of NAO project their output and those of one-shot LaNAS put out the last 4 nodes.
+"""
+
+import dataclasses
+import functools
+import time
+import zlib
+from typing import Any
+
+import jax
+import numpy as np
+
+from common import types
+from common.evaluators import supernet as scores
+from common.evaluators import supernet_config
+from common.training import loop, supernet, supernet_draws
+from common.training import state as states
+
+
+def evaluator(
+    about: dict[str, Any], *, num_epochs: int, data_dir: str | None = None, protocol: str = "validation"
+) -> types.Evaluator:
+    """Returns the evaluator. What it gives depends on the architecture and the key alone.
+
+    The fitness is the accuracy on all images held out, or by `test` on all test images, norms by the statistics of the
+    batch. The cost is the time taken, of the first one compiling included.
+
+    Args:
+      about: the record of shared weights, see `supernet.describe`: the space, the images and the settings.
+      num_epochs: passes over the training images.
+      data_dir: of the dataset.
+      protocol: what `evaluate` gives: "validation", or "test".
+
+    Raises:
+      ValueError: there is no such dataset, or a setting makes no sense.
+    """
+    if num_epochs < 1:
+        raise ValueError(f"num_epochs must be at least 1; got {num_epochs}")
+    about = about | {"training": about["training"] | {"num_epochs": num_epochs}}
+    run = supernet.build(about, data_dir)
+    first = jax.jit(lambda key: run.steps.init(key, run.images.shape))
+    recipe = {"about": about, "num_epochs": num_epochs, "data_dir": data_dir, "protocol": protocol}
+    return types.Evaluator(
+        name=f"alone/{about['dataset']}/num_epochs={num_epochs}",
+        space=run.space,
+        protocol=protocol,
+        evaluate=functools.partial(_measure, run, first, protocol),
+        test=functools.partial(_measure, run, first, "test"),
+        optimum=None,
+        num_archs=None,
+        is_traceable=False,
+        recipe=types.Recipe(f"{__name__}.evaluator", recipe),
+    )
+
+
+def _measure(run, first, part, key, archs):
+    found = []
+    for arch in np.asarray(archs, np.int32):
+        start = time.perf_counter()
+        one = _one(run, first, part, jax.random.fold_in(key, zlib.crc32(arch.tobytes())), arch)
+        found.append(dataclasses.replace(one, cost=np.array([time.perf_counter() - start], np.float32)))
+    return types.Evaluation(
+        fitness=np.concatenate([one.fitness for one in found]),
+        cost=np.concatenate([one.cost for one in found]),
+        ok=np.concatenate([one.ok for one in found]),
+        reasons=sum((one.reasons for one in found), ()),
+    )
+
+
+def _one(run, first, part, key, arch):
+    """Returns the `Evaluation` of one architecture."""
+    if not bool(run.space.is_valid(arch[None])[0]):
+        return _infeasible("not a valid architecture")
+    keys = states.keys(key)
+    state = first(keys.init)
+    try:
+        draw = supernet_draws.from_pool(arch[None])
+        for chunk in loop.train(run.steps, state, keys, run.data("train"), run.config, draw=draw):
+            state, _ = chunk
+    except loop.DivergedError as error:
+        return _infeasible(str(error))
+    config = supernet_config.Config(method="all")
+    return scores.of(run, states.averaged(state)["params"], config, protocol=part).evaluate(key, arch[None])
+
+
+def _infeasible(reason):
+    zero = np.zeros(1, np.float32)
+    return types.Evaluation(fitness=zero, cost=zero, ok=np.zeros(1, bool), reasons=(reason,))
