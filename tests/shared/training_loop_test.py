@@ -254,7 +254,7 @@ class TrainTest(parameterized.TestCase):
 
 
 class StreamTest(parameterized.TestCase):
-    @parameterized.product(start=[0, 3], last_batch=["drop", "keep"])
+    @parameterized.parameters((0, "drop"), (3, "keep"))
     def test_a_stream_is_the_same_training(self, start, last_batch):
         config = dataclasses.replace(CONFIG, num_epochs=2, last_batch=last_batch)
         steps, state, keys, data = make(config)
