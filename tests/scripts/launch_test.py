@@ -439,11 +439,14 @@ class FlagfileTest(parameterized.TestCase):
             if main is None:  # of a command without a benchmark, which has tests of its own
                 assert name in ("train", "train_language", "search_recurrent"), path
                 continue
+            flag, message = "--benchmark=nowhere", "unknown benchmark 'nowhere'"
+            if any(line.startswith("--evaluator=") for line in lines):  # a dataset in place of a benchmark
+                flag, message = "--data_dir=/nowhere", "no folder /nowhere to find dataset"
             errors = io.StringIO()
             with contextlib.redirect_stderr(errors):
-                code = main([f"--flagfile={path}", "--benchmark=nowhere", "--compilation_cache_dir="])
+                code = main([f"--flagfile={path}", flag, "--compilation_cache_dir="])
             assert code == 1
-            assert "unknown benchmark 'nowhere'" in errors.getvalue(), path
+            assert message in errors.getvalue(), path
 
 
 class ProgressTest(parameterized.TestCase):
