@@ -4,6 +4,8 @@ BIN := .venv/bin
 
 .PHONY: search test test-all lint clean
 
+# Memory comes in huge pages where glibc can: docs/training.md, speed.
+search: export GLIBC_TUNABLES := glibc.malloc.hugetlb=1
 search: .venv/installed  ## shared weights on the digits, searched by NAO and LaNAS, and what they found trained alone
 	$(BIN)/python -m launch.search_images
 
