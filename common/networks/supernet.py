@@ -11,8 +11,6 @@ were collected for an architecture can be given instead.
 """
 
 import dataclasses
-import functools
-import math
 import operator
 from typing import Any
 
@@ -24,7 +22,7 @@ import numpy as np
 
 from common.genotypes import cell_rows, conversion
 from common.genotypes.genotype import NUM_INPUTS, CellGenotype
-from common.networks import child, heads, layers, logits, operations, shared_cells
+from common.networks import child, heads, logits, shared_cells
 from common.spaces import cells as cell_spaces
 
 Config = child.Config
@@ -225,62 +223,3 @@ def _extract_cell(cell, tree, output, collection):
             kernel = jnp.concatenate([tree["projection"][state] for state in output])[None, None]
             found["projection"]["convolution"] = {"kernel": kernel}
     return found
-
-
-def num_params(space: str, config: Config, archs: np.ndarray) -> np.ndarray:
-    """Returns int64[B], parameters of the network of each architecture trained alone, its auxiliary head left out.
-
-    Its cells put out what those of a genotype do, side by side; weights are as many as `counting.num_params` says.
-
-    Args:
-      space: see `Network`.
-      config: of the stacking.
-      archs: int32[B, L].
-    """
-    check(space, config)
-    layout = cell_rows.LAYOUTS[space]
-    pairs = np.asarray(cell_spaces.branches(layout, np.asarray(archs)))
-    states = np.arange(layout.num_nodes + NUM_INPUTS)
-    is_output = ~np.any(pairs[..., 0].reshape(*pairs.shape[:2], -1, 1) == states, axis=2)  # [B, C, N + 2]
-    if config.output != "projected":
-        is_output[:] = states >= NUM_INPUTS
-    width, is_larger = config.width, config.stem == "imagenet"
-    before = previous = np.full(len(pairs), stem_width(config))
-    total = np.full(len(pairs), _size(heads.STEMS[config.stem](stem_width(config), config.style), 3))
-    for at in range(config.num_cells):
-        is_reduction = at in config.reductions
-        width *= 2 if is_reduction else 1
-        total += _calibration_size(config, width, before, previous, is_larger)
-        inputs, chosen = np.moveaxis(pairs[:, int(is_reduction)].reshape(len(pairs), -1, 2), -1, 0)
-        groups = shared_cells.groups(layout.num_nodes, is_reduction=is_reduction)
-        sizes = np.array(
-            [[_operation_size(name, config, width, group.stride) for name in layout.operations] for group in groups]
-        )
-        total += np.sum(sizes[(inputs >= groups[0].end).astype(int), chosen], axis=1)
-        ends = is_output[:, int(is_reduction)]
-        if is_reduction:
-            reduction = layers.FactorizedReduction(width, config.style)
-            total += np.sum(ends[:, :NUM_INPUTS], axis=1) * _size(reduction, width)
-        before, previous, is_larger = previous, width * np.sum(ends, axis=1), is_reduction
-    return total + (previous + config.has_bias) * config.num_classes
-
-
-def _calibration_size(config, width, before, previous, is_larger):
-    """Returns how many parameters `cells.Calibration` has: a convolution and a norm for each state that needs it."""
-    kind, norm = config.style.calibration, 2 * width * config.style.is_affine
-    is_needed = [(channels != width) | (kind == "always") for channels in (before, previous)]
-    size = np.where(is_needed[0] | is_larger, before * width + norm, 0)
-    size += np.where(is_needed[1], previous * width + norm, 0)
-    return size + (width * width + norm if kind == "nao_ws_tf" else 0)
-
-
-def _operation_size(name, config, width, stride):
-    operation = operations.OPERATIONS[name](features=width, stride=stride, style=config.style)
-    return _size(operation, width)
-
-
-def _size(module, channels):
-    """Returns how many parameters a module has that reads images of so many channels."""
-    init = functools.partial(module.init, train=False)
-    shapes = jax.eval_shape(init, jax.random.key(0), jax.ShapeDtypeStruct((1, 8, 8, channels), jnp.float32))
-    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes.get("params", {})))

@@ -17,7 +17,7 @@ import numpy as np
 
 from common import spaces, types
 from common.datasets import images
-from common.networks import supernet
+from common.networks import supernet, supernet_counting
 from common.training import augmentation as augmentations
 from common.training import checkpoints, export, loop, models, supernet_draws
 from common.training import config as configs
@@ -92,7 +92,7 @@ class Run(NamedTuple):
 
     def num_params(self, archs: np.ndarray) -> np.ndarray:
         """Returns int64[B], the parameters that each of int32[B, L] has alone."""
-        return supernet.num_params(self.space.name, self.network.config, np.asarray(archs, np.int32))
+        return supernet_counting.num_params(self.space.name, self.network.config, np.asarray(archs, np.int32))
 
 
 def describe(

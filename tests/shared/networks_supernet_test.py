@@ -13,7 +13,7 @@ from absl.testing import absltest, parameterized
 from common import spaces
 from common.genotypes import conversion
 from common.genotypes import genotype as genotypes
-from common.networks import branch_sums, cells, child, counting, shared_cells, styles, supernet
+from common.networks import branch_sums, cells, child, counting, shared_cells, styles, supernet, supernet_counting
 
 # For programs that are compiled for longer than they run.
 _QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
@@ -138,7 +138,7 @@ class NetworkTest(parameterized.TestCase):
             counting.num_params(child.Network(conversion.from_arch(space, arch), alone), (32, 32, 3))[0]
             for arch in some
         ]
-        self.assertEqual(supernet.num_params(space, settings, some).tolist(), expected)
+        self.assertEqual(supernet_counting.num_params(space, settings, some).tolist(), expected)
 
     @pytest.mark.slow
     def test_branches_are_dropped_and_auxiliary_logits_are_given_in_training_alone(self):
@@ -166,7 +166,7 @@ class NetworkTest(parameterized.TestCase):
     def test_other_networks_are_refused(self, space, changes, message):
         settings = dataclasses.replace(supernet.PRESETS[PRESETS.get(space, "nao_v1")], **changes)
         with self.assertRaisesRegex(ValueError, message):
-            supernet.num_params(space, settings, np.zeros((1, 40), np.int32))
+            supernet_counting.num_params(space, settings, np.zeros((1, 40), np.int32))
 
     def test_unknown_statistics_are_refused(self):
         network = supernet.Network("nao_small", config("nao_small"))
