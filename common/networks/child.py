@@ -144,15 +144,7 @@ class Network(nn.Module):
             states = states[1], cell(*states, None if scales is None else scales[at], train)
             if at == config.auxiliary_cell and config.auxiliary and (train or self.is_initializing()):
                 auxiliary = auxiliary_head(config, style)(states[1], train)
-        classifier = heads.Classifier(
-            config.num_classes,
-            style,
-            has_relu=config.has_final_relu,
-            has_bias=config.has_bias,
-            dropout_keep=config.dropout_keep,
-            name="classifier",
-        )
-        return logits.Logits(main=classifier(states[1], train), auxiliary=auxiliary)
+        return logits.Logits(main=classifier(config, style)(states[1], train), auxiliary=auxiliary)
 
 
 def auxiliary_head(config: Config, style: styles.Style) -> heads.Auxiliary:
@@ -164,6 +156,18 @@ def auxiliary_head(config: Config, style: styles.Style) -> heads.Auxiliary:
         is_padded=config.auxiliary_is_padded,
         has_bias=config.has_bias,
         name="auxiliary",
+    )
+
+
+def classifier(config: Config, style: styles.Style) -> heads.Classifier:
+    """Returns the end of a network, for use within it."""
+    return heads.Classifier(
+        config.num_classes,
+        style,
+        has_relu=config.has_final_relu,
+        has_bias=config.has_bias,
+        dropout_keep=config.dropout_keep,
+        name="classifier",
     )
 
 

@@ -98,15 +98,7 @@ class Network(nn.Module):
             states = states[1], cell(*states, branches[int(is_reduction)], scale, train)
             if at == config.auxiliary_cell and config.auxiliary and (train or self.is_initializing()):
                 auxiliary = child.auxiliary_head(config, style)(states[1], train)
-        classifier = heads.Classifier(
-            config.num_classes,
-            style,
-            has_relu=config.has_final_relu,
-            has_bias=config.has_bias,
-            dropout_keep=config.dropout_keep,
-            name="classifier",
-        )
-        return logits.Logits(main=classifier(states[1], train), auxiliary=auxiliary)
+        return logits.Logits(main=child.classifier(config, style)(states[1], train), auxiliary=auxiliary)
 
 
 PRESETS: dict[str, Config] = {
