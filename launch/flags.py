@@ -18,6 +18,7 @@ from absl import flags
 
 from common import executors, measurements, search, tables
 from common.executors import config as executor_config
+from launch import closed_pipes
 
 Config = TypeVar("Config")
 
@@ -55,8 +56,13 @@ def run_main(
       argv: the command line without the program, by default that of the process.
 
     Returns:
-      0: done; 1: it cannot be done; 2: the command line makes no sense; 130: interrupted.
+      0: done; 1: it cannot be done; 2: the command line makes no sense; 130: interrupted; 141: nobody reads its
+      output any more, as of `| head`, which is no fault of anybody.
     """
+    return closed_pipes.end_quietly(lambda: _run_main(command, description, define, run, argv))
+
+
+def _run_main(command, description, define, run, argv):
     values = flags.FlagValues()
     flags.FLAGS.mark_as_parsed()  # libraries with flags of their own, such as grain's, find them at their defaults
     define(values)
@@ -74,6 +80,8 @@ def run_main(
     try:
         run(values)
     except (ValueError, OSError) as error:
+        if isinstance(error, BrokenPipeError) and closed_pipes.close():
+            return closed_pipes.CODE
         if values.traceback:
             traceback.print_exc()
         return _fail(_system_message(error) if isinstance(error, OSError) else _one_line(error), code=1)
