@@ -1,6 +1,7 @@
 """Statistics of a study: many searches that differ in nothing but their seed."""
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import chex
@@ -14,6 +15,14 @@ from common import metrics, search, types
 def checkpoints(budget: int) -> tuple[int, ...]:
     """Returns after how many measurements a study reports: every 50, and the budget."""
     return (*range(50, budget, 50), budget)
+
+
+def shown(checkpoints: Sequence[int], *, most: int = 6) -> tuple[int, ...]:
+    """Returns at most `most` (3 or more) of the checkpoints: the first ones, the middle and the last."""
+    if len(checkpoints) <= most:
+        return tuple(checkpoints)
+    first = most - 2
+    return (*checkpoints[:first], checkpoints[max(first, len(checkpoints) // 2)], checkpoints[-1])
 
 
 def test_fitness(keys: chex.Array, evaluator: types.Evaluator, archs: chex.Array) -> np.ndarray:

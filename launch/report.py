@@ -1,7 +1,8 @@
-"""One self-contained HTML page of a run or a study, and its pictures as files.
+"""One self-contained HTML page of a run or a study, or of studies of several tasks, and its pictures as files.
 
 python -m launch.report --workdir=runs/lanas-digits_convnet-20250101-120000
 python -m launch.report --workdir=STUDY --pictures=figures --format=pdf
+python -m launch.report --workdir=STUDY_OF_CIFAR10 --workdir=STUDY_OF_CIFAR100 --output=report.html
 """
 
 import dataclasses
@@ -17,7 +18,7 @@ import lanas_jax.snapshot
 import nao_jax.latent_map
 import nao_jax.presets
 from common import run_dir, spaces
-from common.report import canvas, files, run_page, study_page
+from common.report import across_page, across_tables, canvas, files, run_page, study_page
 from launch import compilation
 from launch import flags as launch_flags
 
@@ -35,7 +36,13 @@ def define(values: flags.FlagValues) -> None:
     def define(name, default, text):
         flags.DEFINE_string(name, default, text, flag_values=values)
 
-    define("workdir", None, "folder of a search (launch.lanas, nao, baselines, search_recurrent) or of launch.study")
+    text = (
+        "folder of a search (launch.lanas, nao, baselines, search_recurrent) or of launch.study; given several times, "
+        "studies of several tasks, which are compared over all"
+    )
+    flags.DEFINE_multi_string("workdir", [], text, flag_values=values)
+    text = "number of queries after which studies of several tasks are compared; by default their budget"
+    flags.DEFINE_integer("queries", None, text, flag_values=values)
     define("output", None, f"the page to write; by default {PAGE} in the workdir")
     define(
         "pictures", None, "folder for all pictures as files of their own, and the tables of a study; by default none"
@@ -49,14 +56,24 @@ def define(values: flags.FlagValues) -> None:
 def run(values: flags.FlagValues) -> None:
     """Writes the page, and the pictures where asked for."""
     launch_flags.one_of("format", values.format, canvas.FORMATS)
-    if not values.workdir:
+    folders = [folder for folder in values.workdir if folder]
+    if not folders:
         raise ValueError("give --workdir, the folder of a run or a study")
-    output = pathlib.Path(values.output or pathlib.Path(values.workdir) / PAGE)
-    found = files.read(values.workdir)
+    if len(folders) > 1 and not values.output:
+        raise ValueError("several folders have one page together: name its file with --output")
+    output = pathlib.Path(values.output or pathlib.Path(folders[0]) / PAGE)
+    found = files.read(folders[0]) if len(folders) == 1 else files.read_together(folders)
+    if values.queries is not None and not isinstance(found, files.Studies):
+        raise ValueError("--queries is for studies of several tasks")
     if not output.parent.is_dir():
         raise ValueError(f"--output={output}: its folder is not there; make it first")
-    if isinstance(found, files.Study):
-        made = study_page.pictures(found)
+    tables = None
+    if isinstance(found, files.Studies):
+        compared = across_tables.compare(found, num_queries=values.queries)
+        made, tables = across_page.pictures(compared), across_tables.tables_of(compared)
+        text = across_page.document(compared, made, tables)
+    elif isinstance(found, files.Study):
+        made, tables = study_page.pictures(found), study_page.tables_of(found)
         text = study_page.document(found, made)
     else:
         compilation.enable_cache(values.compilation_cache_dir)
@@ -65,17 +82,16 @@ def run(values: flags.FlagValues) -> None:
         text = run_page.document(found, made, partition=models.get("partition"), notes=notes)
     run_dir.write_text(output, text)
     if values.pictures:
-        _write_pictures(pathlib.Path(values.pictures), found, made, values.format)
+        _write_pictures(pathlib.Path(values.pictures), made, tables, values.format)
     state = "" if found.is_finished else ", which is unfinished"
     print(f"{output}: {len(made)} pictures of {found.name}{state}", flush=True)
 
 
-def _write_pictures(folder, found, made, suffix):
+def _write_pictures(folder, made, tables, suffix):
     folder.mkdir(parents=True, exist_ok=True)
     for picture in made:
         canvas.write(picture, folder / f"{picture.name}.{suffix}")
-    if isinstance(found, files.Study):
-        tables = study_page.tables_of(found)
+    if tables is not None:
         run_dir.write_text(folder / "tables.md", study_page.markdown(tables))
         run_dir.write_text(folder / "tables.tex", study_page.latex(tables))
 

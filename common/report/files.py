@@ -2,7 +2,7 @@
 
 import json
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,8 +55,24 @@ class Study(NamedTuple):
     is_finished: bool
 
 
-def read(folder: str | pathlib.Path) -> Run | Study:
-    """Returns what the folder of a run or a study holds.
+class Studies(NamedTuple):
+    """Studies of several tasks.
+
+    Attributes:
+      name: of the folder, or folders.
+      studies: those of which at least one algorithm is done.
+      missing: tasks of which none is.
+      is_finished: whether all are done.
+    """
+
+    name: str
+    studies: tuple[Study, ...]
+    missing: tuple[str, ...]
+    is_finished: bool
+
+
+def read(folder: str | pathlib.Path) -> Run | Study | Studies:
+    """Returns what the folder of a run, a study or a study of several tasks holds.
 
     Raises:
       ValueError: it is not there, is empty, or of something else, or a file in it is damaged.
@@ -71,11 +87,32 @@ def read(folder: str | pathlib.Path) -> Run | Study:
             f"{folder} has no {run_dir.CONFIG}, so it is not the folder of a search or a study; it holds {found}"
         )
     command = config.get("command")
+    if command == "study" and config.get("tasks"):
+        return _studies(folder, config["tasks"])
     if command == "study":
         return _study(folder, config)
     if not {"flags", "benchmark", "space", "algorithm", "seed", "protocol"} <= config.keys():
         raise ValueError(f"{folder} is of launch.{command}; reports are of searches and studies")
     return _run(folder, config)
+
+
+def read_together(folders: Sequence[str | pathlib.Path]) -> Studies:
+    """Returns the studies that several folders hold.
+
+    Raises:
+      ValueError: as `read`; or one of them is not of a study.
+    """
+    found = [read(folder) for folder in folders]
+    for folder, one in zip(folders, found):
+        if isinstance(one, Run):
+            raise ValueError(f"{folder} is of one search; several folders must all be of studies")
+    several = [one if isinstance(one, Studies) else Studies("", (one,), (), one.is_finished) for one in found]
+    return Studies(
+        ", ".join(one.name for one in found),
+        tuple(study for one in several for study in one.studies),
+        tuple(task for one in several for task in one.missing),
+        all(one.is_finished for one in several),
+    )
 
 
 def _run(folder, config):
@@ -130,6 +167,17 @@ def _study(folder, config):
                 curves[name] = summary.Curves(**{field: arrays[field] for field in summary.Curves._fields})
     is_finished = set(config["flags"].get("algorithms", ())) <= report["algorithms"].keys()
     return Study(folder.resolve().name, config, report, curves, is_finished)
+
+
+def _studies(folder, tasks):
+    """Of the folders of `tasks`, by name; some may not have begun."""
+    begun = {task: folder / inner for task, inner in tasks.items() if (folder / inner / run_dir.STUDY).exists()}
+    if not begun:
+        raise ValueError(f"{folder} has no task of which an algorithm is done yet")
+    studies = tuple(read(inner) for inner in begun.values())
+    missing = tuple(task for task in tasks if task not in begun)
+    is_finished = not missing and all(study.is_finished for study in studies)
+    return Studies(folder.resolve().name, studies, missing, is_finished)
 
 
 def _rounds(folder):

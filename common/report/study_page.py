@@ -53,8 +53,7 @@ def document(study: files.Study, made: Sequence[canvas.Picture]) -> str:
         page.Section("What came of it", note + shown),
         page.Section("Pictures", page.pictures(made)),
         page.Section("What a paper must state", checklist.body(_items(study))),
-        page.Section("Tables to copy", page.folded("Markdown", page.listing(markdown(found)))
-                     + page.folded("LaTeX, with the package booktabs", page.listing(latex(found)))),
+        page.Section("Tables to copy", to_copy(found)),
         page.Section("Settings", page.folded("All flags, as a flagfile",
                                              page.listing(checklist.flagfile(study.config)))),
     ]  # fmt: skip
@@ -71,6 +70,21 @@ def latex(found: Sequence[tuple[str, Sequence[str], Sequence[Sequence[str]]]]) -
     return "\n".join(f"% {' '.join(name.split())}\n{tables.latex(header, rows)}" for name, header, rows in found)
 
 
+def percent(band: Sequence[float | None], form: str = ".2f") -> str:
+    """Returns a value and the ends of its interval in %; "-" where one of them is not known."""
+    if any(value is None or not math.isfinite(value) for value in band):
+        return "-"
+    center, low, high = (format(100 * value, form) for value in band)
+    return f"{center} [{low}, {high}]"
+
+
+def to_copy(found: Sequence[tuple[str, Sequence[str], Sequence[Sequence[str]]]]) -> str:
+    """Returns (name, header, rows) tables as text to copy, folded, for a page."""
+    return page.folded("Markdown", page.listing(markdown(found))) + page.folded(
+        "LaTeX, with the package booktabs", page.listing(latex(found))
+    )
+
+
 def tables_of(study: files.Study) -> list[tuple[str, list[str], list[list[str]]]]:
     """Returns the tables of a study: (name, header, rows) each, of text."""
     report, found = study.report, []
@@ -81,7 +95,7 @@ def tables_of(study: files.Study) -> list[tuple[str, list[str], list[list[str]]]
         if bands:
             best, test = bands["best_fitness"][last], bands["test_of_best"][last]
             parts = [*(best[kind] for kind in ("mean", "interquartile_mean", "median")), test["mean"]]
-            rows.append([name, *(_percent(band) for band in parts), f"{said['seconds_per_search']:.3g}"])
+            rows.append([name, *(percent(band) for band in parts), f"{said['seconds_per_search']:.3g}"])
     header = ["algorithm", "mean (%)", "interquartile mean (%)", "median (%)", "test of best, mean (%)", "s a search"]
     name = (
         f"Best {report['protocol']} fitness after {last} queries, {report['num_seeds']} seeds; in brackets 95 % "
@@ -114,22 +128,14 @@ def tables_of(study: files.Study) -> list[tuple[str, list[str], list[list[str]]]
 
 def _compared(one):
     by = "best fitness" if one["of"] == "best_fitness" else f"queries to {100 * one['target']:.2f} %"
-    center, low, high = (f"{100 * value:.0f}" for value in one["improvement"])
     return [
         one["first"],
         one["second"],
         by,
-        f"{center} [{low}, {high}]",
+        percent(one["improvement"], ".0f"),
         f"{one['p_value']:.2g}",
         f"{one['adjusted']:.2g}",
     ]
-
-
-def _percent(band):
-    if any(value is None or not math.isfinite(value) for value in band):
-        return "-"
-    center, low, high = (f"{100 * value:.2f}" for value in band)
-    return f"{center} [{low}, {high}]"
 
 
 def _spread(values, divisor, form):

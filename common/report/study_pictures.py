@@ -1,5 +1,8 @@
 """Pictures of a study: curves with bands, targets reached, and comparisons."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 from matplotlib import ticker
 
@@ -22,15 +25,12 @@ def curves(study: files.Study, *, of: str = "best_fitness", statistic: str = "me
     bands = {}
     for at, (name, algorithm) in enumerate(study.curves.items()):
         values = 100 * getattr(algorithm, of).astype(np.float64)
-        places = _places(values.shape[1])
+        places = columns(values.shape[1])
         band = function(values[:, places])
         if not np.any(np.isfinite(band.center)):
             continue
         bands[name] = band
-        axes.plot(places + 1, band.center, **canvas.series(at), label=canvas.words(name))
-        axes.fill_between(
-            places + 1, band.low, band.high, color=canvas.SERIES[at % len(canvas.SERIES)], alpha=0.18, lw=0
-        )
+        line(axes, places + 1, band, at=at, name=name)
     if not bands:
         return None
     _frame(axes, bands)
@@ -38,8 +38,8 @@ def curves(study: files.Study, *, of: str = "best_fitness", statistic: str = "me
     what = f"best {protocol} fitness so far" if of == "best_fitness" else f"test fitness of the best by {protocol}"
     if of == "best_fitness" and study.report.get("optimum") is not None:
         axes.axhline(100 * study.report["optimum"], color=canvas.FAINT, lw=1, ls=canvas.DASHES[2])
-    axes.set(xlabel="queries (architectures measured)", ylabel=f"{what} (%)", xscale="log")
-    axes.xaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
+    axes.set(ylabel=f"{what} (%)")
+    by_queries(axes)
     figure.legend(loc="outside upper left", ncols=2)
     caption = f"Lines: {text.format(study.report['num_seeds'])}. The upper dotted line is the benchmark's optimum."
     if of != "best_fitness" or study.report.get("optimum") is None:
@@ -85,29 +85,46 @@ def improvements(study: files.Study) -> canvas.Picture | None:
     shown = [one for one in compared if (one["of"] == "queries" and one["target"] == max(targets)) or not targets]
     if not shown:
         return None
-    figure, axes = canvas.new(5.6, 1.1 + 0.27 * len(shown))
+    by = f"queries to {100 * max(targets):.2f} %" if targets else "best fitness in the end"
+    return pairs(shown, f"By {by}: how often a search of the first algorithm does better than one of the second")
+
+
+@canvas.styled
+def pairs(compared: Sequence[Mapping[str, Any]], text: str) -> canvas.Picture:
+    """Returns the probabilities of improvement of pairs as dots with their intervals; `text` says of what they are."""
+    figure, axes = canvas.new(5.6, 1.1 + 0.27 * len(compared))
     labels, tips = [], []
-    for at, one in enumerate(reversed(shown)):
+    for at, one in enumerate(reversed(compared)):
         center, low, high = (100 * value for value in one["improvement"])
         axes.plot([low, high], [at, at], color=canvas.SERIES[0], lw=3, alpha=0.5, solid_capstyle="butt")
         labels.append(f"{canvas.words(one['first'])} / {canvas.words(one['second'])}")
-        tips.append(f"{labels[-1]}: {center:.0f} % ({low:.0f} to {high:.0f}), p {one['adjusted']:.2g} after Holm")
-    centers = [100 * one["improvement"][0] for one in reversed(shown)]
-    axes.scatter(centers, range(len(shown)), s=24, color=canvas.SERIES[0], zorder=3).set_gid("pairs")
+        tips.append(f"{labels[-1]}: {center:.0f} % ({low:.0f} to {high:.0f})")
+        if "adjusted" in one:
+            tips[-1] += f", p {one['adjusted']:.2g} after Holm"
+    centers = [100 * one["improvement"][0] for one in reversed(compared)]
+    axes.scatter(centers, range(len(compared)), s=24, color=canvas.SERIES[0], zorder=3).set_gid("pairs")
     axes.axvline(50, color=canvas.SERIES[1], lw=1, ls=canvas.DASHES[1])
-    axes.set_yticks(range(len(shown)), labels, fontsize=8)
+    axes.set_yticks(range(len(compared)), labels, fontsize=8)
     axes.set(xlabel="the first does better in so many pairs of seeds (%)", xlim=(-3, 103))
-    by = f"queries to {100 * max(targets):.2f} %" if targets else "best fitness in the end"
-    caption = (
-        f"By {by}: how often a search of the first algorithm does better than one of the second, ties half; bars: 95 % "
-        "intervals of the bootstrap. At 50 % (dashed) neither is better."
-    )
+    caption = f"{text}, ties half; bars: 95 % intervals of the bootstrap. At 50 % (dashed) neither is better."
     return canvas.Picture("improvements", "Probability of improvement", caption, figure, {"pairs": tips})
 
 
-def _places(num_queries):
-    """Columns of a curve, denser at its start."""
+def columns(num_queries: int) -> np.ndarray:
+    """Returns int[at most 120], the columns of a curve at which its band is computed: denser at its start."""
     return np.unique(np.geomspace(1, num_queries, _NUM_PLACES).astype(int)) - 1
+
+
+def line(axes, x: np.ndarray, band: intervals.Band, *, at: int, name: str) -> None:
+    """Draws the band of series number `at` and its center as a line."""
+    axes.plot(x, band.center, **canvas.series(at), label=canvas.words(name))
+    axes.fill_between(x, band.low, band.high, color=canvas.SERIES[at % len(canvas.SERIES)], alpha=0.18, lw=0)
+
+
+def by_queries(axes) -> None:
+    """Makes the x axis one of queries, on a logarithmic scale."""
+    axes.set(xlabel="queries (architectures measured)", xscale="log")
+    axes.xaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
 
 
 def _frame(axes, bands):

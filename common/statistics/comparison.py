@@ -1,7 +1,7 @@
 """Whether one algorithm does better than another, over seeds."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -48,12 +48,17 @@ def compare(
         raise ValueError(f"unknown test {test!r}; choose one of {', '.join(TESTS)}")
     sign = 1.0 if is_larger_better else -1.0
     signed = {name: sign * _checked(name, values) for name, values in samples.items()}
-    pairs = list(itertools.combinations(signed, 2))
+    pairs = pairs_of(signed)
     p_values = [_TESTS[test](signed[first], signed[second]) for first, second in pairs]
     return [
         Comparison(first, second, improvement(signed[first], signed[second]), p_value, adjusted)
         for (first, second), p_value, adjusted in zip(pairs, p_values, holm(p_values), strict=True)
     ]
+
+
+def pairs_of(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Returns all pairs, the first of each before the second in order."""
+    return list(itertools.combinations(names, 2))
 
 
 def improvement(first: np.ndarray, second: np.ndarray, *, level: float = intervals.LEVEL) -> intervals.Band:
@@ -67,22 +72,39 @@ def improvement(first: np.ndarray, second: np.ndarray, *, level: float = interva
       second: float[R].
       level: share of the resampled values that the interval holds.
     """
-    # Only the order matters, and ranks are finite.
-    ranks = stats.rankdata(np.concatenate([first, second]))
-    samples = ranks[: len(first)], ranks[len(first) :]
-    center = float(_share_of_pairs(*samples, axis=0))
-    if min(map(len, samples)) < 2:
-        return intervals.Band(center, center, center)
-    found = stats.bootstrap(
-        samples,
-        _share_of_pairs,
-        confidence_level=level,
-        n_resamples=_NUM_RESAMPLES,
-        batch=100,
-        method="percentile",
-        rng=np.random.default_rng(0),
-    )
-    return intervals.Band(center, *(float(end) for end in found.confidence_interval))
+    return improvement_across([first], [second], level=level)
+
+
+def improvement_across(
+    first: Sequence[np.ndarray], second: Sequence[np.ndarray], *, level: float = intervals.LEVEL
+) -> intervals.Band:
+    """Returns the mean over tasks of the probability that a value of the first is larger than one of the second.
+
+    Tasks count the same, and their values need no common scale: only the order within a task matters. The bootstrap is
+    stratified: the seeds of each algorithm on each task are resampled by themselves (arXiv:2108.13264, section 4.3).
+
+    Args:
+      first: of each task float[S], larger is better.
+      second: of the same tasks float[R].
+      level: as in `improvement`.
+
+    Raises:
+      ValueError: there is no task, or not as many of the one as of the other.
+    """
+    if not len(first) or len(first) != len(second):
+        raise ValueError(f"give values of the same tasks, at least one; got {len(first)} and {len(second)}")
+    generator = np.random.default_rng(0)
+    center, resampled = 0.0, np.zeros(_NUM_RESAMPLES)
+    for one, other in zip(first, second):
+        # Of each pair 0, 1 (a tie) or 2. Only the order matters, and ranks are finite.
+        ranks = stats.rankdata(np.concatenate([one, other]))
+        wins = 1 + np.sign(ranks[: len(one), None] - ranks[None, len(one) :])
+        center += np.mean(wins) / 2
+        # How often each seed is drawn suffices for a resample, and makes it a product of matrices.
+        counts = [_counts(generator, size) for size in wins.shape]
+        resampled += np.sum((counts[0] @ wins) * counts[1], axis=1) / (2 * wins.size)
+    low, high = np.quantile(resampled / len(first), [(1 - level) / 2, (1 + level) / 2])
+    return intervals.Band(float(center / len(first)), float(low), float(high))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -98,10 +120,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def _share_of_pairs(first, second, axis):
-    first, second = np.moveaxis(first, axis, -1), np.moveaxis(second, axis, -1)
-    difference = first[..., :, None] - second[..., None, :]
-    return np.mean(0.5 + 0.5 * np.sign(difference), axis=(-2, -1))
+def _counts(generator, size):
+    """How often each of `size` seeds is in each resample of as many: float[resamples, size]."""
+    drawn = generator.integers(size, size=(_NUM_RESAMPLES, size)) + size * np.arange(_NUM_RESAMPLES)[:, None]
+    return np.bincount(drawn.ravel(), minlength=_NUM_RESAMPLES * size).reshape(_NUM_RESAMPLES, size).astype(float)
 
 
 def _mann_whitney(first, second):

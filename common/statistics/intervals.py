@@ -18,11 +18,12 @@ class Band(NamedTuple):
     high: np.ndarray | float
 
 
-def mean(values: np.ndarray, *, level: float = LEVEL, num_resamples: int = NUM_RESAMPLES) -> Band:
+def mean(*samples: np.ndarray, level: float = LEVEL, num_resamples: int = NUM_RESAMPLES) -> Band:
     """Returns the mean over seeds with the percentile interval of its bootstrap (Efron 1979).
 
     Args:
-      values: float[S, ...], seeds first, such as curves float[S, N].
+      *samples: float[S, ...], seeds first, such as curves float[S, N]. Of several tasks it is the mean of their means,
+        and each task is resampled by itself.
       level: share of the resampled means that the interval holds.
       num_resamples: resamples of the seeds. They are always the same ones.
 
@@ -31,9 +32,9 @@ def mean(values: np.ndarray, *, level: float = LEVEL, num_resamples: int = NUM_R
       is one seed.
 
     Raises:
-      ValueError: there is no seed, or `level` is not between 0 and 1.
+      ValueError: there is no seed, or no task, or `level` is not between 0 and 1.
     """
-    return _bootstrapped((values,), _mean_of_all, level=level, num_resamples=num_resamples)
+    return _bootstrapped(samples, _mean_of_all, level=level, num_resamples=num_resamples)
 
 
 def interquartile_mean(*samples: np.ndarray, level: float = LEVEL, num_resamples: int = NUM_RESAMPLES) -> Band:
@@ -51,7 +52,7 @@ def interquartile_mean(*samples: np.ndarray, level: float = LEVEL, num_resamples
       As `mean`.
 
     Raises:
-      ValueError: as `mean`; or there is no task.
+      ValueError: as `mean`.
     """
     return _bootstrapped(samples, _trimmed_mean_of_all, level=level, num_resamples=num_resamples)
 
@@ -105,8 +106,8 @@ def _bootstrapped(samples, statistic, *, level, num_resamples):
     return Band(*(_plain(np.where(is_known, values, np.nan)) for values in (center, low, high)))
 
 
-def _mean_of_all(values, axis):
-    return np.mean(values, axis=axis)
+def _mean_of_all(*samples, axis):
+    return np.mean([np.mean(values, axis=axis) for values in samples], axis=0)
 
 
 def _trimmed_mean_of_all(*samples, axis):

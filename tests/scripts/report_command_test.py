@@ -43,7 +43,8 @@ class ReportTest(chex.TestCase):
     def run_report(self, *arguments, code=0):
         output, errors = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
-            got = report.main([f"--workdir={self.workdir}", "--compilation_cache_dir=", *arguments])
+            workdir = [] if "--workdir=" in arguments else [f"--workdir={self.workdir}"]
+            got = report.main([*workdir, "--compilation_cache_dir=", *arguments])
         assert got == code, errors.getvalue()
         return output.getvalue(), errors.getvalue()
 

@@ -1,0 +1,152 @@
+"""Algorithms on several tasks (datasets, benchmarks) at once: regrets on one scale, and what they come to.
+
+Points of accuracy mean something else on every task, so a regret is divided by the median regret of random search after
+the same number of queries on that task: 0 is the optimum, 1 is as good as random search, above 1 worse. It is the
+normalised median score of Bayesmark, which ranked the black-box optimisation challenge of NeurIPS 2020
+(arXiv:2104.10201; bayesmark.readthedocs.io, "How scoring works"), of single searches. As there, optimum and random
+search are fixed points of reference: intervals do not tell how well these are known. The worst architecture, by which
+others divide, is no measure here: it is a broken network on most tasks.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from common import metrics
+from common.statistics import comparison, intervals, reaching, summary
+
+BASELINE = "random"
+
+
+class Scaled(NamedTuple):
+    """Searches on M tasks, on one scale, over their first N queries.
+
+    Attributes:
+      tasks: their names.
+      algorithms: those that all tasks have.
+      left_out: of the others, the tasks that lack them.
+      unit: of each task float64[N], the regret that stands for 1, a fraction: the baseline's median.
+      regret: of each algorithm and task float64[S, N], the regret of the best so far over the unit; NaN or inf before
+        the first architecture was measured.
+      queries: of each algorithm and task float64[S], queries to the optimum; inf where not found within N.
+    """
+
+    tasks: tuple[str, ...]
+    algorithms: tuple[str, ...]
+    left_out: Mapping[str, tuple[str, ...]]
+    unit: tuple[np.ndarray, ...]
+    regret: Mapping[str, tuple[np.ndarray, ...]]
+    queries: Mapping[str, tuple[np.ndarray, ...]]
+
+
+def scaled(
+    curves: Mapping[str, Mapping[str, summary.Curves]],
+    optima: Mapping[str, float | None],
+    *,
+    num_queries: int,
+    baseline: str = BASELINE,
+) -> Scaled:
+    """Returns the searches of several tasks on one scale.
+
+    Args:
+      curves: task -> algorithm -> curves of at least `num_queries` queries.
+      optima: task -> its best fitness.
+      num_queries: N, after which algorithms are compared.
+      baseline: the algorithm whose median regret is the unit.
+
+    Raises:
+      ValueError: there are fewer than two tasks, or than two algorithms that all have; numbers of seeds differ; curves
+        are too short; an optimum is not known; or the baseline is missing, or found the optimum of a task in half of
+        its searches, so that its regret is no unit.
+    """
+    if len(curves) < 2:
+        raise ValueError(f"give the studies of at least two tasks; got {', '.join(curves) or 'none'}")
+    named = list(dict.fromkeys(name for task in curves.values() for name in task))
+    left_out = {name: tuple(task for task in curves if name not in curves[task]) for name in named}
+    left_out = {name: tasks for name, tasks in left_out.items() if tasks}
+    algorithms = tuple(name for name in named if name not in left_out)
+    _check(curves, optima, algorithms, left_out, num_queries, baseline)
+    regret: dict[str, list] = {name: [] for name in algorithms}
+    queries: dict[str, list] = {name: [] for name in algorithms}
+    units = []
+    for task, of_task in curves.items():
+        best = {name: np.asarray(of_task[name].best_fitness, np.float64)[:, :num_queries] for name in algorithms}
+        unit = np.asarray(intervals.median(_regret(best[baseline], optima[task])).center)
+        if not 0 < unit[-1] < np.inf:
+            raise ValueError(
+                f"{baseline} has a median regret of {unit[-1]:g} on {task} after {num_queries} queries, which is no "
+                "unit to measure others by; compare after fewer queries, or leave the task out"
+            )
+        units.append(unit)
+        for name in algorithms:
+            with np.errstate(invalid="ignore"):  # nothing measured over nothing measured
+                regret[name].append(_regret(best[name], optima[task]) / unit)
+            queries[name].append(reaching.queries_to(best[name], optima[task]))
+    return Scaled(
+        tasks=tuple(curves),
+        algorithms=algorithms,
+        left_out=left_out,
+        unit=tuple(units),
+        regret={name: tuple(tasks) for name, tasks in regret.items()},
+        queries={name: tuple(tasks) for name, tasks in queries.items()},
+    )
+
+
+def profile(*samples: np.ndarray, thresholds: np.ndarray) -> intervals.Band:
+    """Returns the shares of searches whose value is at most each threshold, the mean over tasks, with intervals.
+
+    The performance profile (run-score distribution) of arXiv:2108.13264, section 4.2, of values of which the smaller is
+    the better one.
+
+    Args:
+      *samples: of each task float[S].
+      thresholds: float[T].
+
+    Returns:
+      A `Band` of float64[T].
+    """
+    return intervals.mean(*(np.asarray(values)[:, None] <= thresholds for values in samples))
+
+
+def improvements(searches: Scaled) -> list[dict[str, Any]]:
+    """Returns of all pairs of algorithms how often the first does better, the mean over tasks.
+
+    Returns:
+      As `summary.comparisons`, without p-values: `of` "best_fitness" after N queries or "queries" to the optimum,
+      `first`, `second` and `improvement`.
+    """
+    told = []
+    final = {name: [-task[:, -1] for task in searches.regret[name]] for name in searches.algorithms}
+    queries = {name: [-task for task in searches.queries[name]] for name in searches.algorithms}
+    for of, values in (("best_fitness", final), ("queries", queries)):
+        for first, second in comparison.pairs_of(searches.algorithms):
+            band = comparison.improvement_across(values[first], values[second])
+            told.append({"of": of, "first": first, "second": second, "improvement": list(band)})
+    return told
+
+
+def _regret(best, optimum):
+    """How far below the optimum; what differs by rounding alone is none."""
+    regret = optimum - best
+    return np.where(regret <= metrics.VALUE_TOLERANCE, 0.0, regret)
+
+
+def _check(curves, optima, algorithms, left_out, num_queries, baseline):
+    if baseline not in algorithms:
+        missing = ", ".join(left_out.get(baseline, curves))
+        raise ValueError(
+            f"regrets are measured by those of {baseline}, which is missing on {missing}; run it there too"
+        )
+    if len(algorithms) < 2:
+        raise ValueError(f"{baseline} alone is on all tasks; of the others, {', '.join(left_out)} lack some")
+    unknown = [task for task in curves if optima[task] is None]
+    if unknown:
+        raise ValueError(f"the optimum of {', '.join(unknown)} is not known, so there are no regrets; leave it out")
+    shapes = {(task, name): curves[task][name].best_fitness.shape for task in curves for name in algorithms}
+    seeds = {f"{name} on {task}: {shape[0]}" for (task, name), shape in shapes.items()}
+    if len({shape[0] for shape in shapes.values()}) > 1:
+        raise ValueError(f"numbers of seeds differ, so tasks would not count the same: {', '.join(sorted(seeds))}")
+    shortest = min(shape[1] for shape in shapes.values())
+    if not 1 <= num_queries <= shortest:
+        raise ValueError(f"queries to compare after must be 1 to {shortest}, the smallest budget; got {num_queries}")
