@@ -12,10 +12,10 @@ search: .venv/installed  ## shared weights on the digits, searched by NAO and La
 test: .venv/installed  ## the tests, slow ones left out
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-all: .venv/installed  ## the slow tests too
-	$(BIN)/python -m pytest -n 2 --run-slow
+	$(BIN)/python -m pytest -n 2 --dist loadfile --run-slow
 
 lint: .venv/installed
 	$(BIN)/ruff check --fix .

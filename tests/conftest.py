@@ -1,15 +1,20 @@
 """Strict settings for every test: CPU, no silent rank promotion, no key used twice."""
 
+import gc
 import importlib.metadata
 import os
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# Tests compile much and run little: leave out the optimizer's expensive passes, and a slow generator of fusions
-# (by name only where it is known: XLA refuses to start with a flag that it does not know).
+# Tests compile much and run little: leave out the optimizer's expensive passes, a slow generator of fusions, and the
+# splitting of programs into parts (by name only where it is known: XLA refuses to start with a flag that it does not
+# know).
+_KNOWN_TO_XLA = {
+    "0.10.": " --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1",
+}
 os.environ.setdefault(
     "XLA_FLAGS",
     "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-    + (" --xla_cpu_use_fusion_emitters=false" if importlib.metadata.version("jaxlib").startswith("0.10.") else ""),
+    + _KNOWN_TO_XLA.get(importlib.metadata.version("jaxlib")[:5], ""),
 )
 
 import jax
@@ -27,6 +32,12 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         if "slow" in item.keywords:
             item.add_marker(pytest.mark.skip(reason="slow: run `make test-all`"))
+
+
+def pytest_collection_finish():
+    """Looks for garbage seldom, and not among modules: tracing makes many objects that live as long as its caches."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 def pytest_addoption(parser):
