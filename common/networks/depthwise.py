@@ -2,11 +2,12 @@
 
 XLA has grouped convolutions, which suit GPU and TPU. On CPU it runs them, and their derivatives by the images, one
 product at a time: there a sum of moved images, one for each weight of the kernel, takes a tenth of the time, as it is
-one pass over the batch. Derivatives by the weights are a loop over them: as many sums side by side are slower.
+one pass over the batch. Derivatives by the weights are loops over parts of the batch and over the weights.
 """
 
 import functools
 import itertools
+import math
 
 import chex
 import jax
@@ -15,6 +16,8 @@ import numpy as np
 from jax import lax
 
 Paddings = tuple[tuple[int, int], tuple[int, int]]
+
+_NUMBERS = 2**15  # of float32 that stay in a core's cache
 
 
 # Compiled on its own, so that convolutions of one shape, of which a network has many, are traced once.
@@ -99,15 +102,35 @@ def _correlate(padded, weights, stride, dilation, *, is_turned=False):
 
 
 def _of_weights(padded, gradients, sizes, stride, dilation):
-    """Returns float32[height * width, C], for each weight the sum of what it saw times the gradients."""
+    """Returns float32[height * width, C], for each weight the sum of what it saw times the gradients.
+
+    A few images at a time, so that the products stay in the cache; they are summed up by a product with ones, which
+    takes a fifth of the time of a sum over all axes but the last.
+    """
     batch, *sides, channels = gradients.shape
     rows, columns = ((side - 1) * stride + 1 for side in sides)
+    count = _images_at_once(batch, math.prod(gradients.shape[1:]))
+    ones = jnp.ones(count * sides[0], jnp.float32)
+    starts = np.array(list(itertools.product(*map(range, sizes)))) * dilation
 
-    def sum_of_products(start):
-        seen = lax.dynamic_slice(padded, (0, start[0], start[1], 0), (batch, rows, columns, channels))
-        return jnp.sum(seen[:, ::stride, ::stride] * gradients, axis=(0, 1, 2), dtype=jnp.float32)
+    def of_images(sums, padded_and_gradients):
+        padded, gradients = padded_and_gradients
 
-    return lax.map(sum_of_products, np.array(list(itertools.product(*map(range, sizes)))) * dilation)
+        def sum_of_products(start):
+            seen = lax.dynamic_slice(padded, (0, start[0], start[1], 0), (count, rows, columns, channels))
+            products = (seen[:, ::stride, ::stride] * gradients).astype(jnp.float32)
+            return ones @ lax.optimization_barrier(products).reshape(len(ones), -1)
+
+        return sums + lax.map(sum_of_products, starts), None
+
+    parts = tuple(array.reshape(-1, count, *array.shape[1:]) for array in (padded, gradients))
+    sums, _ = lax.scan(of_images, jnp.zeros((len(starts), sides[1] * channels), jnp.float32), parts)
+    return jnp.sum(sums.reshape(len(starts), sides[1], channels), axis=1)
+
+
+def _images_at_once(batch, size):
+    """Returns how many images of `size` numbers: a divisor of the batch, by which there are few numbers."""
+    return max(count for count in range(1, batch + 1) if batch % count == 0 and count * size <= max(_NUMBERS, size))
 
 
 def _pad(images, paddings):
