@@ -25,40 +25,41 @@ class Progress:
     def __enter__(self):
         if self._live is not None:
             self._live.start()
-            self._task = self._live.add_task(self._title, total=self._total, unit=self._unit, note="compiling")
+            fields = {"unit": self._unit, "note": "compiling", "left": ""}
+            self._task = self._live.add_task(self._title, total=self._total, **fields)
         return self
 
     def __exit__(self, *_):
         if self._live is not None:
             self._live.stop()
 
-    def update(self, done: int, note: str, *, seconds_left: float | None = None) -> None:
-        """Says that `done` are done, `note`, and how long the rest takes: as told, or at the pace so far."""
-        if self._live is not None:
-            self._live.update(self._task, completed=done, note=note)
-            return
+    def update(self, done: int, note: str, *, left: str | None = None) -> None:
+        """Says that `done` are done, `note`, and what is `left`, in words; by default the time at the pace so far."""
         now = time.monotonic()
         self._first = self._first or (now, done)
-        if now >= self._next_line or done == self._total:
+        left = self._left(now, done) if left is None else left
+        left = f", {left}" if left else ""
+        if self._live is not None:
+            self._live.update(self._task, completed=done, note=note, left=left)
+        elif now >= self._next_line or done == self._total:
             self._next_line = now + _SECONDS_BETWEEN_LINES
-            line = f"{self._title}: {done}/{self._total} {self._unit}, {note}{self._left(now, done, seconds_left)}"
-            print(line, file=sys.stderr, flush=True)
+            print(f"{self._title}: {done}/{self._total} {self._unit}, {note}{left}", file=sys.stderr, flush=True)
 
-    def _left(self, now, done, seconds=None):
+    def _left(self, now, done):
         """The time left. The first update is where the clock starts: before it lie compiling and replay."""
         start, before = self._first
-        if done == self._total or (seconds is None and done == before):
+        if done in (before, self._total):
             return ""
-        if seconds is None:
-            seconds = (now - start) / (done - before) * (self._total - done)
-        return f", {datetime.timedelta(seconds=round(seconds))} left"
+        seconds = (now - start) / (done - before) * (self._total - done)
+        return f"{datetime.timedelta(seconds=round(seconds))} left"
 
 
 def _live(console):
     return rich.progress.Progress(
         rich.progress.TextColumn("{task.description}"),
         rich.progress.BarColumn(),
-        rich.progress.TextColumn("{task.completed}/{task.total} {task.fields[unit]}, {task.fields[note]}"),
-        rich.progress.TimeRemainingColumn(),
+        rich.progress.TextColumn(
+            "{task.completed}/{task.total} {task.fields[unit]}, {task.fields[note]}{task.fields[left]}"
+        ),
         console=console,
     )

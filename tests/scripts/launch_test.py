@@ -311,6 +311,7 @@ class SearchCommandTest(CommandTest):
         (study.main, ["--algorithms="], "--algorithms is empty; choose some of lanas"),
         (study.main, ["--num_seeds=0"], "--num_seeds must be at least 1; got 0"),
         (study.main, ["--seeds_at_once=0"], "--seeds_at_once must be at least 1; got 0"),
+        (study.main, ["--tasks=a,b", "--dataset=c"], "give either --tasks or --benchmark and --dataset"),
         (study.main, ["--targets=90,x"], "--targets must be numbers, in %; got 90,x"),
         (study.main, ["--targets=0"], "--targets must lie above 0 and be at most 100, in %; got 0"),
         (study.main, ["--seed=4294967295", "--num_seeds=2"], "--seed plus --num_seeds must be at most 4294967296"),
@@ -387,7 +388,7 @@ class StudyCommandTest(CommandTest):
                 np.testing.assert_array_equal(curves["seconds"][0], np.arange(1, 61) * 2)
         compared = [(one["of"], one["first"], one["second"]) for one in report["comparisons"]]
         assert compared == [(of, "random", "regularized_evolution") for of in ("best_fitness", "queries")]
-        assert errors.splitlines()[-1].startswith("regularized_evolution (2 of 2): 3/3 searches")
+        assert errors.splitlines()[-1].startswith("study: 6/6 searches, regularized_evolution (2 of 2), ")
 
     @pytest.mark.slow
     def test_a_seed_of_a_study_is_a_search_with_that_seed(self):
@@ -461,9 +462,15 @@ class ProgressTest(parameterized.TestCase):
         live = progress.Progress("lanas", total=30, unit="queries")
         live._first = (100.0, 10)
         assert live._left(100.0, 10) == ""
-        assert live._left(105.0, 20) == ", 0:00:05 left"
+        assert live._left(105.0, 20) == "0:00:05 left"
         assert live._left(110.0, 30) == ""
-        assert live._left(100.0, 10, seconds=61.0) == ", 0:01:01 left"
+
+    def test_time_left_as_told(self):
+        errors = io.StringIO()
+        with contextlib.redirect_stderr(errors), progress.Progress("study", total=30, unit="searches") as live:
+            live._next_line = 0.0
+            live.update(10, "lanas", left="0:01:01 left")
+        assert errors.getvalue() == "study: 10/30 searches, lanas, 0:01:01 left\n"
 
 
 class CompilationTest(CommandTest):
