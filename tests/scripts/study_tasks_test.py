@@ -1,0 +1,131 @@
+"""A study of several tasks end to end, the time that it tells to be left, and the report over all of them."""
+
+import contextlib
+import functools
+import io
+import json
+import pathlib
+import tempfile
+
+import chex
+import numpy as np
+import pytest
+
+from common import run_dir, spaces
+from common.tables import table
+from launch import report, study, study_clock
+
+TASKS = "nasbench_macro/first,nasbench_macro/second"
+
+
+@functools.cache
+def made_table():
+    """Two datasets of one space, of which the second orders architectures the other way round."""
+    archs = spaces.get("nasbench_macro").enumerate()
+    noise = np.random.default_rng(0).uniform(0, 3, len(archs))
+    rank = (np.argsort(np.argsort(archs.sum(axis=1) + noise)) / 8192).astype(np.float32)
+    of = {"validation": "up", "test": "down", "cost": "time"}
+    datasets = {"first": of, "second": {**of, "validation": "down", "test": "up"}}
+    info = table.Info("nasbench_macro", "nasbench_macro", datasets, source="made up", licence="none")
+    return table.from_rows(info, archs, {"up": rank, "down": 0.75 - rank / 2, "time": np.ones(len(archs))})
+
+
+class CommandTest(chex.TestCase):
+    def setUp(self):
+        super().setUp()
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        table.save(self.folder / "nasbench_macro.table", made_table())
+        self.workdir = self.folder / "run"
+
+    def run_command(self, main, *arguments, code=0):
+        output, errors = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+            got = main([*arguments, f"--workdir={self.workdir}", "--compilation_cache_dir="])
+        assert got == code, errors.getvalue()
+        return output.getvalue(), errors.getvalue()
+
+    def run_study(self, *arguments, code=0):
+        return self.run_command(study.main, f"--data_dir={self.folder}", "--num_seeds=2", *arguments, code=code)
+
+
+class StudyOfTasksTest(CommandTest):
+    def test_each_task_has_a_folder_of_its_own(self):
+        settings = ("--algorithms=random", "--budget=12")
+        output, errors = self.run_study(f"--tasks={TASKS}", *settings)
+        assert errors.splitlines()[-1].startswith("study: 4/4 searches, random on nasbench_macro/second (2 of 2), ")
+        assert "nasbench_macro/first, 2 seeds" in output
+        assert "nasbench_macro/second, 2 seeds" in output
+        config = json.loads((self.workdir / run_dir.CONFIG).read_text())
+        folders = {"nasbench_macro/first": "nasbench_macro_first", "nasbench_macro/second": "nasbench_macro_second"}
+        assert config["tasks"] == folders
+        histories = []
+        for task, name in folders.items():
+            told = json.loads((self.workdir / name / run_dir.STUDY).read_text())
+            assert f"{told['benchmark']}/{told['dataset']}" == task
+            of_task = json.loads((self.workdir / name / run_dir.CONFIG).read_text())["flags"]
+            assert (of_task["benchmark"], of_task["dataset"], of_task["tasks"]) == (*task.split("/"), [])
+            histories.append(run_dir.read_history(self.workdir / name / "history_random.npz")[0])
+        np.testing.assert_array_equal(histories[0].archs, histories[1].archs)  # the same seeds
+        assert not np.array_equal(histories[0].fitness, histories[1].fitness)
+
+        for other in ("--tasks=nasbench_macro/first", "--benchmark=nasbench_macro"):
+            more = () if other.startswith("--tasks") else ("--dataset=first",)
+            _, errors = self.run_study(other, *more, *settings, code=1)
+            assert "is of nasbench_macro/first, nasbench_macro/second; name all of that to go on" in errors
+
+    def test_bad_tasks(self):
+        for tasks, message in (
+            ("nasbench_macro/first,nasbench_macro/first", "nasbench_macro/first, nasbench_macro/first twice"),
+            ("nasbench_macro/first,nowhere", "unknown benchmark 'nowhere'"),
+            ("nasbench_macro/first,nasbench_macro/third", "third"),
+        ):
+            _, errors = self.run_study(f"--tasks={tasks}", "--algorithms=random", code=1)
+            assert message in errors
+            assert len(errors.splitlines()) == 1
+            assert not self.workdir.exists()
+
+    @pytest.mark.slow
+    def test_report(self):
+        self.run_study(f"--tasks={TASKS}", "--algorithms=random,local_search", "--budget=12")
+        output, _ = self.run_command(report.main, f"--pictures={self.folder / 'pictures'}", "--queries=10")
+        assert output == f"{self.workdir / 'report.html'}: 4 pictures of run\n"
+        page = (self.workdir / "report.html").read_text()
+        for text in ("Study of 2 tasks", "after 10: interquartile mean", "nasbench_macro/second (12)"):
+            assert text in page
+        files = {path.name for path in (self.folder / "pictures").iterdir()}
+        pictures = {f"{name}.svg" for name in ("across_regret", "across_profile", "across_found", "improvements")}
+        assert files == pictures | {"tables.md", "tables.tex"}
+        _, errors = self.run_command(report.main, "--queries=13", code=1)
+        assert "must be 1 to 12, the smallest budget; got 13" in errors
+
+
+class ClockTest(chex.TestCase):
+    KEYS = (("a", "x"), ("b", "x"), ("a", "y"), ("b", "y"))
+
+    def test_by_hand(self):
+        clock = study_clock.Clock(dict.fromkeys(self.KEYS, 10))
+        assert clock.seconds_left() == (None, [])
+        assert clock.text() == ""
+        # 6 searches of a on x, and 10 on y with compiling; b as a: twice 10 with compiling.
+        clock.tell(("a", "x"), seconds=2.0, compile_seconds=5.0, left=6)
+        assert clock.seconds_left() == (12 + 25 + 25 + 25, ["b"])
+        assert clock.text() == "about 0:01:27 left, b not timed yet"
+        clock.tell(("a", "x"), seconds=2.0, compile_seconds=5.0, left=0)
+        clock.tell(("b", "x"), seconds=30.0, compile_seconds=100.0, left=1)
+        assert clock.seconds_left() == (30 + 25 + 400, [])
+        assert clock.text() == "0:07:35 left"
+        # a takes longer on y, which says nothing of b.
+        clock.tell(("b", "x"), seconds=30.0, compile_seconds=100.0, left=0)
+        clock.tell(("a", "y"), seconds=4.0, compile_seconds=5.0, left=5)
+        assert clock.seconds_left() == (20 + 400, [])
+        for key in self.KEYS:
+            clock.tell(key, seconds=1.0, compile_seconds=1.0, left=0)
+        assert clock.text() == ""
+
+    def test_a_study_that_goes_on_compiles_again(self):
+        clock = study_clock.Clock({("a", "x"): 3, ("b", "x"): 0})
+        clock.tell(("a", "x"), seconds=2.0, compile_seconds=5.0, left=3, begun=False)
+        clock.tell(("b", "x"), seconds=2.0, compile_seconds=5.0, left=0, begun=False)
+        assert clock.seconds_left() == (11.0, [])
