@@ -75,7 +75,8 @@ def _items(compared):
     seconds = []
     for name in searches.algorithms:
         each = [report["algorithms"][name]["seconds_per_search"] for report in reports]
-        seconds.append(f"{name} {min(each):.3g} to {max(each):.3g} s a search")
+        compiling = sum(report["algorithms"][name]["compile_seconds"] for report in reports)
+        seconds.append(f"{name} {min(each):.3g} to {max(each):.3g} s a search and {compiling:.1f} s of compiling")
     return checklist.items(
         config,
         benchmark=", ".join(searches.tasks),

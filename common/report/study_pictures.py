@@ -105,7 +105,9 @@ def pairs(compared: Sequence[Mapping[str, Any]], text: str) -> canvas.Picture:
     axes.scatter(centers, range(len(compared)), s=24, color=canvas.SERIES[0], zorder=3).set_gid("pairs")
     axes.axvline(50, color=canvas.SERIES[1], lw=1, ls=canvas.DASHES[1])
     axes.set_yticks(range(len(compared)), labels, fontsize=8)
-    axes.set(xlabel="the first does better in so many pairs of seeds (%)", xlim=(-3, 103))
+    axes.set(
+        xlabel="the first does better in so many pairs of seeds (%)", xlim=(-3, 103), ylim=(-0.6, len(compared) - 0.4)
+    )
     caption = f"{text}, ties half; bars: 95 % intervals of the bootstrap. At 50 % (dashed) neither is better."
     return canvas.Picture("improvements", "Probability of improvement", caption, figure, {"pairs": tips})
 
@@ -124,7 +126,9 @@ def line(axes, x: np.ndarray, band: intervals.Band, *, at: int, name: str) -> No
 def by_queries(axes) -> None:
     """Makes the x axis one of queries, on a logarithmic scale."""
     axes.set(xlabel="queries (architectures measured)", xscale="log")
+    axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
+    axes.xaxis.set_minor_locator(ticker.NullLocator())
 
 
 def _frame(axes, bands):
