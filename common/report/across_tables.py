@@ -65,11 +65,12 @@ def tables_of(compared: Compared) -> list[tuple[str, list[str], list[list[str]]]
         mean = intervals.mean(*(task[:, -1] for task in searches.regret[name]))
         optimum = intervals.mean(*(np.isfinite(task) for task in searches.queries[name]))
         rows.append([name, *map(_number, [*bands, mean]), study_page.percent(optimum, ".0f")])
-    header = ["algorithm", *(f"after {queries}: interquartile mean" for queries in after)]
-    header += [f"after {num_queries}: mean", "found the optimum (%)"]
+    header = ["algorithm", *(f"after {queries}" for queries in after)]
+    header += [f"mean after {num_queries}", "found the optimum (%)"]
     text = (
         f"Normalised regret (random search = 1, optimum = 0) over {len(searches.tasks)} tasks with {num_seeds} seeds "
-        "each; in brackets 95 % intervals of the bootstrap, stratified by task."
+        "each: interquartile means after so many queries, and the mean; in brackets 95 % intervals of the bootstrap, "
+        "stratified by task."
     )
     return [(text, header, rows), _by_task(searches), _comparisons(compared)]
 
