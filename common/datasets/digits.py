@@ -13,7 +13,7 @@ from common.datasets import records
 SHA256 = "87ff0c9e40dc7e2c0e34e7257799c2e3f3aec1a016363bb11cad869ec428a826"
 NUM_IMAGES = 1797
 NUM_TEST = 707
-_LEVEL = 15  # levels go from 0 to 16; times 15 they spread over most of a byte, and stay linear
+LEVEL = 15  # levels go from 0 to 16; times 15 they spread over most of a byte, and stay linear
 
 
 def load(data_dir: str | os.PathLike | None = None) -> records.Dataset:
@@ -24,7 +24,7 @@ def load(data_dir: str | os.PathLike | None = None) -> records.Dataset:
     """
     del data_dir
     levels, labels = read()
-    images = (levels * _LEVEL)[..., None]
+    images = (levels * LEVEL)[..., None]
     train, test = np.split(shuffled(), [NUM_IMAGES - NUM_TEST])
     source = "scikit-learn's load_digits"
     return records.make(

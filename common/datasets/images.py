@@ -11,13 +11,14 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from common.datasets import arrays, digits, prepared, records, tfds_format
+from common.datasets import arrays, cluttered_digits, digits, prepared, records, tfds_format
 
 Split = records.Split
 Dataset = records.Dataset
 
 DATASETS: dict[str, Callable[[str | os.PathLike | None], Dataset]] = {
     "digits": digits.load,
+    "cluttered_digits": cluttered_digits.load,
     "mnist": arrays.load_mnist,
     "cifar10": functools.partial(prepared.load, "cifar10"),
     "cifar100": functools.partial(prepared.load, "cifar100"),
@@ -74,7 +75,7 @@ def parts(dataset: Dataset, *, held_out: int | None = None, num_images: int | No
 
 
 def hold_out(split: Split, count: int, *, key: jax.Array) -> tuple[Split, Split]:
-    """Sets some images aside, drawn uniformly without replacement.
+    """Sets some images aside, drawn uniformly without replacement; with groups, one group after another.
 
     Args:
       split: images to draw from.
@@ -89,7 +90,13 @@ def hold_out(split: Split, count: int, *, key: jax.Array) -> tuple[Split, Split]
     """
     if not 0 <= count < len(split.labels):
         raise ValueError(f"cannot hold out {count} of {len(split.labels)} images; want 0 to {len(split.labels) - 1}")
-    order = np.asarray(jax.random.permutation(key, len(split.labels)))
-    parts = np.sort(order[count:]), np.sort(order[:count])
-    rest, held_out = (Split(images=split.images[part], labels=split.labels[part]) for part in parts)
+    groups = np.arange(len(split.labels)) if split.groups is None else split.groups
+    places = np.argsort(jax.random.permutation(key, int(groups.max()) + 1))
+    order = np.argsort(places[groups], kind="stable")
+    rest, held_out = (_taken(split, np.sort(part)) for part in (order[count:], order[:count]))
     return rest, held_out
+
+
+def _taken(split, part):
+    groups = None if split.groups is None else np.unique(split.groups[part], return_inverse=True)[1]
+    return Split(images=split.images[part], labels=split.labels[part], groups=groups)

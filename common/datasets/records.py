@@ -13,10 +13,12 @@ class Split:
     Attributes:
       images: uint8[N, H, W, C].
       labels: int32[N], from 0.
+      groups: int32[N], from 0: images of one group show the same thing, and are held out together; None: each its own.
     """
 
     images: np.ndarray
     labels: np.ndarray
+    groups: np.ndarray | None = None
 
     def __len__(self):
         return len(self.labels)
@@ -51,6 +53,7 @@ def make(
     source: str,
     num_classes: int | None = None,
     statistics: tuple[Sequence[float], Sequence[float]] | None = None,
+    groups: np.ndarray | None = None,
 ) -> Dataset:
     """Returns a dataset of checked arrays.
 
@@ -61,6 +64,7 @@ def make(
       source: where the arrays come from, for error messages.
       num_classes: K; by default one more than the largest label.
       statistics: (mean, std) of each channel, of pixels / 255; by default those of the training images.
+      groups: integers [N], of training images, see `Split`.
 
     Raises:
       ValueError: if a shape, a type or a label is not as said.
@@ -78,6 +82,8 @@ def make(
                 f"label {split.labels[wrong[0]]} of image {wrong[0]} in {part} of {source}: "
                 f"there are {num_classes} classes, so labels go from 0 to {num_classes - 1}"
             )
+    if groups is not None:
+        parts["train"] = dataclasses.replace(parts["train"], groups=np.asarray(groups, np.int32))
     mean, std = statistics or measure(parts["train"].images)
     return Dataset(name=name, num_classes=num_classes, mean=tuple(mean), std=tuple(std), **parts)
 

@@ -74,6 +74,17 @@ class HoldOutTest(chex.TestCase):
         counts = np.bincount(np.ravel(drawn), minlength=10)
         assert np.abs(counts - 60).max() < 5 * np.sqrt(60 * 0.7)
 
+    def test_groups_stay_together(self):
+        pixels, labels = arrays(12)
+        groups = np.tile(np.arange(6, dtype=np.int32), 2)
+        split = records.Split(images=pixels, labels=labels, groups=groups)
+        rest, held_out = images.hold_out(split, 4, key=jax.random.key(0))
+        chosen = jax.random.permutation(jax.random.key(0), 6)[:2]
+        np.testing.assert_array_equal(held_out.images, pixels[np.isin(groups, chosen)])
+        np.testing.assert_array_equal(rest.images, pixels[~np.isin(groups, chosen)])
+        np.testing.assert_array_equal(held_out.groups, [0, 1, 0, 1])
+        np.testing.assert_array_equal(rest.groups, [0, 1, 2, 3] * 2)
+
     def test_none(self):
         rest, held_out = images.hold_out(self.split, 0, key=jax.random.key(0))
         np.testing.assert_array_equal(rest.images, self.split.images)
@@ -211,7 +222,8 @@ class RegistryTest(parameterized.TestCase):
     @parameterized.parameters("moon", "", "CIFAR10")
     def test_unknown_names(self, name):
         with pytest.raises(
-            ValueError, match=f"unknown dataset '{name}'; choose one of cifar10, cifar100, digits, imagenet"
+            ValueError,
+            match=f"unknown dataset '{name}'; choose one of cifar10, cifar100, cluttered_digits, digits, imagenet",
         ):
             images.load(name, "/nowhere")
 
