@@ -15,6 +15,8 @@ from absl.testing import parameterized
 from common import journal as journals
 from common import run_dir, spaces, types
 from common.report import (
+    across_page,
+    across_tables,
     canvas,
     checklist,
     files,
@@ -130,10 +132,13 @@ class FolderTest(chex.TestCase):
             result = {"seconds": 1.5, "best": best, "failures": {name: 1}}
             run_dir.write_json(self.folder / run_dir.RESULT, result)
 
-    def write_study(self, names=("good", "bad"), missing=()):
+    def write_study(self, names=("good", "bad"), missing=(), folder=None, **more):
+        """The files of a study, of which study.json says `more`."""
+        folder = folder or self.folder
+        folder.mkdir(exist_ok=True)
         generator = np.random.default_rng(0)
         report = {"benchmark": "toy", "dataset": "small", "protocol": "validation", "budget": 12, "num_seeds": 6}
-        report |= {"seed": 0, "optimum": 1.0, "algorithms": {}}
+        report |= {"seed": 0, "optimum": 1.0, "algorithms": {}, **more}
         curves = {}
         for at, name in enumerate(names):
             best = np.maximum.accumulate(generator.uniform(0, 1 - 0.3 * at, (6, 12)), axis=1)
@@ -142,12 +147,17 @@ class FolderTest(chex.TestCase):
             curves[name] = summary.Curves(best_fitness=best, test_of_best=best - 0.1, seconds=seconds)
             told = {"seconds_per_search": 0.5, "compile_seconds": 2.0, "test_of_best": {"12": 0.5}}
             report["algorithms"][name] = told | summary.of_algorithm(curves[name], after=(12,), targets=(1.0,))
-            run_dir.write_arrays(self.folder / run_dir.CURVES.format(f"{at}"), curves[name]._asdict())
+            run_dir.write_arrays(folder / run_dir.CURVES.format(_file_name(name)), curves[name]._asdict())
         report["comparisons"] = summary.comparisons(curves, targets=(1.0,))
         config = {"command": "study", "flags": {"algorithms": [*names, *missing], "budget": 12}} | ENVIRONMENT
-        run_dir.write_json(self.folder / run_dir.CONFIG, config)
-        run_dir.write_json(self.folder / run_dir.STUDY, report)
-        return files.read(self.folder)._replace(curves=curves)
+        run_dir.write_json(folder / run_dir.CONFIG, config)
+        run_dir.write_json(folder / run_dir.STUDY, report)
+        return files.read(folder)._replace(curves=curves)
+
+
+def _file_name(name):
+    """Of an algorithm, whose name may be no name of a file here."""
+    return "".join(letter if letter.isalnum() else "_" for letter in name)[:40]
 
 
 class FilesTest(FolderTest):
@@ -289,6 +299,84 @@ class PageTest(FolderTest):
         text = study_page.document(study, [])
         assert "This study is unfinished" in text
         assert "later&lt;b&gt; still to come" in text
+
+    def write_tasks(self, *, second=(), names=("random", "good"), **more):
+        """Folders of studies of two tasks, of which the second has other `names` or says `more`."""
+        self.write_study(names, folder=self.folder / "a")
+        self.write_study(second or names, folder=self.folder / "b", **{"dataset": "large", **more})
+        return [self.folder / "a", self.folder / "b"]
+
+    def test_studies_of_two_tasks(self):
+        compared = across_tables.compare(files.read_together(self.write_tasks()), num_queries=5)
+        made, found = across_page.pictures(compared), across_tables.tables_of(compared)
+        assert [one.name for one in made] == ["across_regret", "across_profile", "across_found", "improvements"]
+        text = across_page.document(compared, made, found)
+        words = " ".join("".join(assert_self_contained(text).text).split())
+        for said in (
+            "Study of 2 tasks",
+            "toy/small, toy/large",
+            "had larger budgets",
+            "toy/small (12), toy/large (12)",
+        ):
+            assert said in words
+        (_, header, (random, _)), (_, by_task, (units, *_)), _ = found
+        assert header == ["algorithm", "after 5", "mean after 5", "found the optimum (%)"]
+        assert by_task == ["algorithm", "toy/small", "toy/large"]
+        unit = f"{100 * compared.searches.unit[0][-1]:.3g}"
+        assert units[1:] == [unit, unit]
+        # Of both tasks the same six numbers, of which the middle half is left.
+        regret = np.sort(np.tile(compared.searches.regret["random"][0][:, -1], 2))[3:9]
+        assert random[1].startswith(f"{regret.mean():.3f} [")
+        assert random[3] == "0 [0, 0]"
+
+    def test_what_is_left_out_is_told(self):
+        folders = self.write_tasks(names=("random", "good", "bad"), second=("random", "good"), seed=7)
+        config = json.loads((folders[1] / run_dir.CONFIG).read_text())
+        config["flags"]["algorithms"].append("bad")
+        run_dir.write_json(folders[1] / run_dir.CONFIG, config)
+        studies = files.read_together(folders)._replace(missing=("toy/third",), is_finished=False)
+        compared = across_tables.compare(studies, num_queries=5)
+        assert across_page.notes(compared) == [
+            "bad is left out of everything here: it is missing on toy/large.",
+            "Nothing is done yet on toy/third; start the study again to go on.",
+            "The study of toy/large is unfinished.",
+            "Searches had larger budgets than what is compared here: toy/small (12), toy/large (12).",
+            "First seeds differ: toy/small 0, toy/large 7.",
+        ]
+        assert "bad" not in across_tables.tables_of(compared)[0][2]
+
+    def test_a_folder_of_several_tasks(self):
+        self.write_tasks()
+        tasks = {"toy/small": "a", "toy/large": "b", "toy/later": "c"}
+        run_dir.write_json(self.folder / run_dir.CONFIG, {"command": "study", "flags": {}, "tasks": tasks})
+        studies = files.read(self.folder)
+        assert (studies.name, studies.missing, studies.is_finished) == ("run", ("toy/later",), False)
+        assert [study.report["dataset"] for study in studies.studies] == ["small", "large"]
+        assert files.read_together([self.folder]).missing == ("toy/later",)
+        run_dir.write_json(self.folder / run_dir.CONFIG, {"command": "study", "flags": {}, "tasks": {"toy/later": "c"}})
+        with pytest.raises(ValueError, match="no task of which an algorithm is done"):
+            files.read(self.folder)
+
+    def test_studies_that_are_not_comparable(self):
+        for more, message in (
+            (
+                {"protocol": "test"},
+                r"the protocol is not the same in all studies \(toy/small: validation, toy/large: test",
+            ),
+            ({"budget": 13}, r"the budget is not the same.*toy/large: 13.*--queries"),
+            ({"dataset": "small"}, "two of the studies are of toy/small"),
+            ({"optimum": None}, "the optimum of toy/large is not known"),
+            ({"second": ("good", "bad")}, "random, which is missing on toy/large"),
+        ):
+            studies = files.read_together(self.write_tasks(**more))
+            with pytest.raises(ValueError, match=message):
+                across_tables.compare(studies)
+        (self.folder / "b" / run_dir.CURVES.format("good")).unlink()
+        with pytest.raises(ValueError, match="b was written by an older version"):
+            across_tables.compare(files.read_together([self.folder / "a", self.folder / "b"]))
+        self.write_run()
+        with pytest.raises(ValueError, match="several folders must all be of studies"):
+            files.read_together([self.folder / "a", self.folder])
 
     def test_names_are_no_markup(self):
         self.write_run(name=HOSTILE)
