@@ -86,6 +86,12 @@ class StudyOfTasksTest(CommandTest):
             assert len(errors.splitlines()) == 1
             assert not self.workdir.exists()
 
+    def test_several_folders_need_a_place_for_the_page(self):
+        _, errors = self.run_command(report.main, f"--workdir={self.folder}", code=1)
+        assert "several folders have one page together: name its file with --output" in errors
+        _, errors = self.run_command(report.main, f"--workdir={self.folder}", "--output=page.html", code=1)
+        assert f"{self.folder} has no config.json" in errors
+
     @pytest.mark.slow
     def test_report(self):
         self.run_study(f"--tasks={TASKS}", "--algorithms=random,local_search", "--budget=12")
