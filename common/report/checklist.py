@@ -51,34 +51,78 @@ def items(
       seconds: of wall-clock time, and what of it is compiling.
       test: what is known of test fitness.
     """
-    device, versions = config.get("device", {}), config.get("versions", {})
     sees = {
         "validation": "validation fitness; test fitness is looked up after the search, of the best alone",
         "test": "test fitness, an oracle, as in the LaNAS paper: not to be compared with searches on validation",
     }
-    hardware = f"{device.get('count', '?')} x {device.get('kind', '?')} ({device.get('platform', '?')})"
     return [
         Item("Search space and benchmark", benchmark, True),
         Item("What the search sees", sees.get(protocol, protocol), True),
         Item("Budget", budget, True),
         Item("Seeds", seeds, has_spread),
         Item("Baselines under the same budget", baselines, has_baselines),
+        *_settings(),
+        Item("Test fitness of what was found", test, test != "unknown"),
+        *_environment(config, seconds),
+        Item("Files", "publish the folder of this run: journal or histories, config.json and this page", True),
+    ]
+
+
+def training_items(
+    config: Mapping[str, Any],
+    *,
+    trained: str,
+    data: str,
+    stopped: str,
+    seed: int,
+    seconds: str,
+    test: str,
+) -> list[Item]:
+    """Returns the list of a training of one network.
+
+    Args:
+      config: config.json.
+      trained: what was.
+      data: that it learnt from, and what was held out.
+      stopped: by what the network that is reported was chosen.
+      seed: of its randomness.
+      seconds: of wall-clock time.
+      test: what is known of its quality on the test data.
+    """
+    seeds = f"{seed} alone, which says nothing of spread: train with other --seed too"
+    return [
+        Item("What was trained", trained, True),
+        Item("Data", data, True),
+        Item("Which checkpoint is reported", stopped, True),
+        Item("Seeds", seeds, False),
+        *_settings(),
+        Item("Quality on the test data", test, test != "unknown"),
+        *_environment(config, seconds),
+        Item("Files", "publish the folder of this run: checkpoints, metrics.jsonl, config.json and this page", True),
+    ]
+
+
+def _settings():
+    return [
         Item("All settings", "in the flags at the end of this page", True),
         Item(
             "How the settings were chosen, and what that cost",
             "not known to the program: say on which seeds and datasets, how many searches, and that they are not these",
             False,
         ),
-        Item("Test fitness of what was found", test, test != "unknown"),
+    ]
+
+
+def _environment(config, seconds):
+    """What it ran on."""
+    device, versions = config.get("device", {}), config.get("versions", {})
+    hardware = f"{device.get('count', '?')} x {device.get('kind', '?')} ({device.get('platform', '?')})"
+    software = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return [
         Item("Hardware", hardware if device else "unknown", bool(device)),
         Item("Wall-clock time", seconds, seconds != "unknown"),
-        Item(
-            "Software",
-            ", ".join(f"{name} {version}" for name, version in versions.items()) or "unknown",
-            bool(versions),
-        ),
+        Item("Software", software or "unknown", bool(versions)),
         Item("Version of the code", "not known to the program: name the commit or release", False),
-        Item("Files", "publish the folder of this run: journal or histories, config.json and this page", True),
     ]
 
 

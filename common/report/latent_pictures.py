@@ -1,9 +1,14 @@
 """Pictures of latents and predictions: NAO's."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy import stats
 
-from common.report import canvas, records
+from common.report import canvas, records, units
+from common.statistics import ranks
+
+_MARKERS = ("o", "D", "^", "s", "v", "P", "X")  # so that no two groups depend on colour alone
 
 
 @canvas.styled
@@ -80,33 +85,57 @@ def predictions(latents: records.LatentMap) -> canvas.Picture:
 
 
 @canvas.styled
-def agreement(scores: np.ndarray, accuracies: np.ndarray, *, names: list[str] | None = None) -> canvas.Picture:
-    """Returns scores on shared weights against accuracies of stand-alone training.
+def agreement(
+    scores: np.ndarray,
+    accuracies: np.ndarray,
+    *,
+    names: Sequence[str] | None = None,
+    groups: Sequence[str] | None = None,
+    unit: units.Unit = units.PERCENT,
+) -> canvas.Picture:
+    """Returns scores on shared weights against those of stand-alone training.
 
     Args:
       scores: float[R], fractions, of architectures on a supernet's weights.
       accuracies: float[R], fractions, of the same trained by themselves.
       names: R texts for the tips.
+      groups: R texts, such as what found them; each has a mark and a colour of its own.
+      unit: in which both are shown.
 
     Raises:
       ValueError: the arrays do not go together, or hold less than two architectures.
     """
     scores, accuracies = np.asarray(scores, float), np.asarray(accuracies, float)
     names = [f"architecture {at}" for at in range(len(scores))] if names is None else names
-    if scores.shape != accuracies.shape or scores.ndim != 1 or len(scores) < 2 or len(names) != len(scores):
+    groups = [""] * len(scores) if groups is None else groups
+    lengths = {len(scores), len(names), len(groups)}
+    if scores.shape != accuracies.shape or scores.ndim != 1 or len(scores) < 2 or len(lengths) > 1:
         raise ValueError(
-            f"scores, accuracies and names must be of the same architectures, at least 2; got {scores.shape}, "
-            f"{accuracies.shape} and {len(names)} names"
+            f"scores, accuracies, names and groups must be of the same architectures, at least 2; got {scores.shape}, "
+            f"{accuracies.shape}, {len(names)} names and {len(groups)} groups"
         )
     figure, axes = canvas.new()
-    axes.scatter(100 * scores, 100 * accuracies, s=20, color=canvas.SERIES[0], lw=0).set_gid("architectures")
-    axes.set(xlabel="score on shared weights (%)", ylabel="accuracy trained alone (%)")
-    tau, rho = stats.kendalltau(scores, accuracies).statistic, stats.spearmanr(scores, accuracies).statistic
-    caption = f"{len(scores)} architectures. Kendall's tau {tau:.2f}, Spearman's rho {rho:.2f}."
-    tips = [f"{name}: {100 * x:.2f} %, alone {100 * y:.2f} %" for name, x, y in zip(names, scores, accuracies)]
-    return canvas.Picture(
-        "agreement", "Shared weights against training alone", caption, figure, {"architectures": tips}
-    )
+    kinds, tips = list(dict.fromkeys(groups)), {}
+    for at, kind in enumerate(kinds):
+        where = [place for place, group in enumerate(groups) if group == kind]
+        style = {"color": canvas.SERIES[at % len(canvas.SERIES)], "marker": _MARKERS[at % len(_MARKERS)]}
+        marks = axes.scatter(unit.of(scores[where]), unit.of(accuracies[where]), s=26, lw=0, alpha=0.85, **style)
+        marks.set_gid(f"architectures-{at}")
+        marks.set_label(canvas.words(kind))
+        tips[f"architectures-{at}"] = [
+            f"{names[one]}: {unit.text(scores[one])}, alone {unit.text(accuracies[one])}" for one in where
+        ]
+    what = "accuracy (%)" if unit is units.PERCENT else unit.label
+    axes.set(xlabel=f"on shared weights: {what}", ylabel=f"trained alone: {what}")
+    if len(kinds) > 1:
+        figure.legend(loc="outside upper left", ncols=2)
+    tau = ranks.kendall_tau(scores, accuracies)
+    said = "is not defined, as all are equal in one of them"
+    if np.isfinite(tau.center):
+        said = f"{tau.center:.2f} (95 %: {tau.low:.2f} to {tau.high:.2f}, resampling architectures)"
+        said += f", Spearman's rho {stats.spearmanr(scores, accuracies).statistic:.2f}"
+    caption = f"{len(scores)} architectures. Kendall's tau {said}."
+    return canvas.Picture("agreement", "Shared weights against training alone", caption, figure, tips)
 
 
 def _thinned(latents):

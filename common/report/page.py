@@ -5,6 +5,7 @@ load anything.
 """
 
 import html
+import urllib.parse
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -87,12 +88,25 @@ def paragraph(text: str) -> str:
     return f"<p>{escape(text)}</p>"
 
 
+def note(what: str, more: str) -> str:
+    """Returns what a reader must not overlook, HTML: what it is, and more on it."""
+    return f'<p class="note"><strong>{escape(what)}:</strong> {escape(more)}</p>\n'
+
+
+def links(found: Iterable[tuple[str, str, str]]) -> str:
+    """Returns a list of pages beside this one: (name, path of the file relative to this one, what is said of it)."""
+    items = [
+        f'<li><a href="{escape(urllib.parse.quote(path))}">{escape(a)}</a>: {escape(b)}</li>' for a, path, b in found
+    ]
+    return "<ul>\n" + "\n".join(items) + "\n</ul>" if items else ""
+
+
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 _STYLE = """
 :root { color-scheme: light dark; --ink: #16191d; --faint: #4a525c; --grid: #cfd4da; --paper: #ffffff; --card: #f6f7f9;
-  --yes: #00674b; --no: #a34700; }
+  --yes: #00674b; --no: #a34700; --link: #00548a; }
 @media (prefers-color-scheme: dark) { :root { --ink: #eceff3; --faint: #b4bcc6; --grid: #454c55; --paper: #14171b;
-  --card: #1d2126; --yes: #3fd0a4; --no: #ffa366; } }
+  --card: #1d2126; --yes: #3fd0a4; --no: #ffa366; --link: #7cc4f4; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 76rem; padding: 1rem; background: var(--paper); color: var(--ink);
   font: 1rem/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; overflow-wrap: anywhere; }
@@ -109,7 +123,7 @@ th, td { padding: 0.3rem 0.7rem; border-bottom: 1px solid var(--grid); text-alig
 th { color: var(--faint); font-weight: 600; white-space: normal; overflow-wrap: normal; min-width: 5rem; }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
 dl { display: grid; grid-template-columns: minmax(7rem, max-content) 1fr; gap: 0.25rem 1rem; margin: 0.5rem 0; }
-dt { color: var(--faint); } dd { margin: 0; }
+dt { color: var(--faint); } dd { margin: 0; } a { color: var(--link); } ul { padding-left: 1.3rem; }
 ul.check { list-style: none; padding: 0; margin: 0; }
 ul.check li { padding: 0.4rem 0 0.4rem 1.8rem; position: relative; }
 ul.check li::before { position: absolute; left: 0; font-weight: 700; }

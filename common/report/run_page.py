@@ -1,34 +1,36 @@
 """The page of one search."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from common import drawing, spaces, types
-from common.genotypes import conversion
+from common import types
 from common.report import (
     canvas,
     checklist,
-    files,
+    finalists_page,
     latent_pictures,
     page,
     partition_pictures,
     records,
+    run_files,
+    run_summary,
     search_pictures,
+    training_pictures,
 )
-
-_NUM_LISTED, _NUM_DRAWN = 10, 2
 
 
 def pictures(
-    run: files.Run, *, partition: records.Partition | None = None, latents: records.LatentMap | None = None
+    run: run_files.Run, *, partition: records.Partition | None = None, latents: records.LatentMap | None = None
 ) -> list[canvas.Picture]:
     """Returns all pictures that the files of a run, and what its algorithm's package makes of them, suffice for."""
+    shared = [] if run.shared is None else training_pictures.pictures(run.shared)
     if not np.any(run.history.status == types.MEASURED):
-        return []
+        return shared
     made = [
         search_pictures.best_by_queries(run),
         search_pictures.best_by_time(run),
+        search_pictures.pools_by_block(run),
         search_pictures.predictor_by_round(run),
         search_pictures.decoded_by_round(run),
         search_pictures.gains(run),
@@ -37,11 +39,12 @@ def pictures(
         made += [partition_pictures.tree(partition), partition_pictures.leaves(partition)]
     if latents is not None:
         made += [latent_pictures.latent_map(latents), latent_pictures.predictions(latents)]
-    return [one for one in made if one is not None]
+    made.append(finalists_page.agreement(run))
+    return [one for one in made if one is not None] + shared
 
 
 def document(
-    run: files.Run,
+    run: run_files.Run,
     made: Sequence[canvas.Picture],
     *,
     partition: records.Partition | None = None,
@@ -56,74 +59,19 @@ def document(
       notes: what could not be shown, and why.
     """
     config = run.config
-    title = f"{config['algorithm']} on {config['benchmark']}"
+    title = f"{config['algorithm']} on {'/'.join(str(config['benchmark']).split('/')[:2])}"  # the rest are settings
     state = "finished" if run.is_finished else "unfinished"
     subtitle = f"run {run.name}, seed {config['seed']}, {config['protocol']} protocol, {state}"
     sections = [
-        page.Section("What came of it", _summary(run) + "".join(map(page.paragraph, notes))),
-        page.Section("The best architectures", _best(run)),
+        page.Section("What came of it", run_summary.body(run) + "".join(map(page.paragraph, notes))),
+        page.Section("The best architectures", run_summary.best(run)),
+        page.Section("The best few, trained alone", finalists_page.table(run)),
         page.Section("Pictures", page.pictures(made)),
         page.Section("The nodes of the partition", _nodes(partition)),
         page.Section("What a paper must state", checklist.body(_items(run))),
         page.Section("Settings", _settings(config)),
     ]
     return page.document(title, subtitle, sections)
-
-
-def _summary(run):
-    history, optimum = run.history, run.config.get("optimum")
-    is_measured = history.status == types.MEASURED
-    new = slice(run.num_earlier, None)
-    num_done = int(np.sum((history.status[new] == types.MEASURED) | (history.status[new] == types.INFEASIBLE)))
-    told = [
-        ("queries", f"{num_done} of {run.budget}"),
-        ("infeasible", int(np.sum(history.status == types.INFEASIBLE))),
-    ]
-    if run.num_earlier:
-        told.append(("measured before", run.num_earlier))
-    if np.any(is_measured):
-        fitness = np.where(is_measured, history.fitness, -np.inf)
-        best = int(np.argmax(fitness))
-        told.append((f"best {run.config['protocol']} fitness", f"{100 * fitness[best]:.2f} %"))
-        told.append(("found at query", best + 1 - run.num_earlier))
-        if optimum is not None:
-            told.append(("simple regret", f"{100 * (optimum - fitness[best]):.2f} points"))
-        test = (run.result.get("best") or {}).get("test")
-        told.append(("its test fitness", "not known" if test is None else f"{100 * test:.2f} %"))
-    if run.result.get("seconds") is not None:
-        told.append(("wall-clock time", f"{run.result['seconds']:.1f} s, compiling included"))
-    cost = float(np.sum(history.cost))
-    if cost > 0:
-        divisor, unit = search_pictures.time_unit(cost)
-        told.append(("training time", f"{cost / divisor:.3g} {unit}, of all that was measured"))
-    note = ""
-    if not run.is_finished:
-        note = (
-            '<p class="note"><strong>This search is unfinished:</strong> what stands here is what its journal holds '
-            "so far. Start it again with the same --workdir to go on.</p>\n"
-        )
-    failures = [(reason, count) for reason, count in run.result.get("failures", {}).items()]
-    return note + page.facts(told) + page.folded("Why architectures failed", page.table(("reason", "times"), failures))
-
-
-def _best(run):
-    """Drawings of the best and a table of the next."""
-    history = run.history
-    order = np.argsort(-np.where(history.status == types.MEASURED, history.fitness, -np.inf), kind="stable")
-    order = [at for at in order[:_NUM_LISTED].tolist() if history.status[at] == types.MEASURED]
-    name = run.config["space"]
-    if not order or name not in spaces.SPACES:
-        return ""
-    space, drawn, rows = spaces.get(name), [], []
-    for rank, at in enumerate(order, start=1):
-        arch = history.archs[at]
-        text = f"{100 * history.fitness[at]:.2f} %, query {at + 1 - run.num_earlier}"
-        if rank <= _NUM_DRAWN:
-            svg = drawing.svg(conversion.from_arch(name, arch))
-            drawn.append(page.figure(f"No. {rank}: {text}", svg))
-        rows.append((rank, text.split(",")[0], at + 1 - run.num_earlier, space.describe(arch)))
-    header = ("rank", f"{run.config['protocol']} fitness", "query", "architecture")
-    return page.grid(drawn) + page.folded(f"The {len(rows)} best", page.table(header, rows))
 
 
 def _nodes(partition):
@@ -164,20 +112,30 @@ def _items(run):
         config,
         benchmark=f"{config['benchmark']}, space {config['space']}",
         protocol=config["protocol"],
-        budget=f"{run.budget} architectures"
+        budget=f"{run.budget} {'blocks of training' if run.blocks else 'architectures'}"
         + (f", beside {run.num_earlier} measured earlier" if run.num_earlier else ""),
         seeds=f"{config['seed']} alone, which says nothing of spread; python -m launch.study runs many",
         has_spread=False,
         baselines="none in this run; python -m launch.study runs algorithms side by side",
         has_baselines=False,
         seconds=f"{result['seconds']:.1f} s, compiling included" if "seconds" in result else "unknown",
-        test="unknown" if test is None else f"{100 * test:.2f} %, of the best by {config['protocol']} fitness alone",
+        test="unknown"
+        if test is None
+        else f"{run.unit.name} {run.unit.text(test)}, of the best by {config['protocol']} fitness alone",
     )
 
 
 def _settings(config):
-    nested = [(name, value) for name, value in config.get("config", {}).items()]
-    algorithm = page.table(("setting of the algorithm", "value"), nested)
+    algorithm = page.table(("setting of the algorithm", "value"), _flat("", config.get("config", {})))
     return page.folded("Settings of the algorithm", algorithm) + page.folded(
         "All flags, as a flagfile", page.listing(checklist.flagfile(config))
     )
+
+
+def _flat(prefix, settings):
+    """(name, value) of all settings, those within others too."""
+    pairs = []
+    for name, value in settings.items():
+        inner = isinstance(value, Mapping) and value
+        pairs += _flat(f"{prefix}{name}.", value) if inner else [(f"{prefix}{name}", value)]
+    return pairs

@@ -15,7 +15,7 @@ import pytest
 import nao_jax.presets
 from common import run_dir
 from common.training import event_files
-from launch import lanas, report, study
+from launch import lanas, refitting, report, study
 
 BUDGET = 24
 
@@ -111,7 +111,7 @@ class ReportTest(chex.TestCase):
         self.workdir.mkdir()
         (self.workdir / "notes.txt").write_text("mine")
         _, errors = self.run_report(code=1)
-        assert "it is not the folder of a search or a study; it holds notes.txt" in errors
+        assert "it is not the folder of a search, a training or a study; it holds notes.txt" in errors
         assert [path.name for path in self.workdir.iterdir()] == ["notes.txt"]
         shutil.rmtree(self.workdir)
         shutil.copytree(searched()[1], self.workdir)
@@ -133,4 +133,4 @@ class ConfigTest(chex.TestCase):
     def test_records_become_configurations_again(self):
         for preset in nao_jax.presets.PRESETS.values():
             record = json.loads(json.dumps(dataclasses.asdict(preset)))
-            assert report._config(nao_jax.presets.Config, record) == preset
+            assert refitting.config_of(nao_jax.presets.Config, record) == preset

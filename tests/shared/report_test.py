@@ -220,7 +220,10 @@ class FilesTest(FolderTest):
             files.read(self.folder)
 
     @parameterized.parameters(
-        ({"command": "train", "flags": {}}, "is of launch.train; reports are of searches and studies"),
+        (
+            {"command": "prepare_data", "flags": {}},
+            "is of launch.prepare_data; reports are of searches, trainings and studies",
+        ),
         ({"command": "study", "flags": {}}, "none of its algorithms is done yet"),
     )
     def test_folders_of_something_else(self, config, message):
@@ -468,7 +471,9 @@ class CanvasTest(parameterized.TestCase):
     def test_agreement_by_hand(self):
         """Of three pairs two are in the same order."""
         picture = latent_pictures.agreement(np.array([0.1, 0.2, 0.3]), np.array([0.5, 0.7, 0.6]))
-        assert picture.caption == "3 architectures. Kendall's tau 0.33, Spearman's rho 0.50."
+        assert picture.caption == (
+            "3 architectures. Kendall's tau 0.33 (95 %: -1.00 to 1.00, resampling architectures), Spearman's rho 0.50."
+        )
         assert self.tips(picture)[0] == "architecture 0: 10.00 %, alone 50.00 %"
         for scores, accuracies in ((np.zeros(1), np.zeros(1)), (np.zeros(2), np.zeros(3))):
             with pytest.raises(ValueError, match="of the same architectures, at least 2"):

@@ -1,0 +1,207 @@
+"""The page of searches on one set of shared weights, and of what they found, trained alone."""
+
+import os
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from common import drawing, spaces
+from common.genotypes import conversion
+from common.report import (
+    canvas,
+    checklist,
+    image_search_files,
+    latent_pictures,
+    page,
+    run_summary,
+    training_page,
+    training_pictures,
+)
+
+_RANDOM = image_search_files.RANDOM
+
+
+def pictures(found: image_search_files.ImageSearch) -> list[canvas.Picture]:
+    """Returns all pictures that the files of a folder suffice for."""
+    made = []
+    known = [one for one in found.networks if np.isfinite(one.shared) and np.isfinite(one.test)]
+    if len(known) > 1:
+        made.append(
+            latent_pictures.agreement(
+                np.array([one.shared for one in known]),
+                np.array([one.test for one in known]),
+                names=[one.found_by for one in known],
+                groups=[one.found_by for one in known],
+            )
+        )
+    if found.shared is not None:
+        made += training_pictures.pictures(found.shared)
+    return made
+
+
+def document(found: image_search_files.ImageSearch, made: Sequence[canvas.Picture], *, reports: str, name: str) -> str:
+    """Returns the page, an HTML document.
+
+    Args:
+      found: what the folder holds.
+      made: its pictures.
+      reports: path of the folder, relative to that of the page.
+      name: of the pages of the searches, in their folders.
+    """
+    agreement = [one for one in made if one.name == "agreement"]
+    curves = [one for one in made if one.name != "agreement"]
+    state = "finished" if found.is_finished else "unfinished"
+    seed = found.result.get("seed", found.config.get("seed", found.about.get("seed")))
+    sections = [
+        page.Section("What came of it", _unfinished(found) + _table(found) + _facts(found)),
+        page.Section("How well shared weights rank", page.pictures(agreement)),
+        page.Section("The best of each search", _best(found)),
+        page.Section("The searches", _links(found, reports, name)),
+        page.Section("Training of the shared weights", page.pictures(curves)),
+        page.Section("All networks that were trained alone", _networks(found)),
+        page.Section("What a paper must state", checklist.body(_items(found))),
+        page.Section(
+            "Settings", page.folded("All flags, as a flagfile", page.listing(checklist.flagfile(found.config)))
+        ),
+    ]
+    return page.document(f"Searches on {_what(found)}", f"{found.name}, seed {seed}, {state}", sections)
+
+
+def _what(found):
+    """The space and the images."""
+    result, about = found.result, found.about
+    space, dataset = (result.get(name, about.get(name)) for name in ("space", "dataset"))
+    num_images = result.get("num_images", about.get("num_images")) or "all"
+    where = pathlib.PurePath(str(dataset)).name
+    return f"shared weights of {space}, {num_images} training images of {where}"
+
+
+def _unfinished(found):
+    if found.is_finished:
+        return ""
+    if found.shared is not None and not found.shared.is_finished:
+        return training_page.unfinished(found.shared)
+    done = [f"the search by {name} {'is done' if run.is_finished else 'goes on'}" for name, run in found.runs.items()]
+    done += [f"the search by {name} is waiting ({why})" for name, why in found.waiting.items()]
+    done.append(f"{found.num_trained} trainings alone are done")
+    return page.note(
+        "This search is unfinished", f"{'; '.join(done)}. Start it again with the same --workdir to go on."
+    )
+
+
+def _groups(found):
+    """What found them -> networks."""
+    groups = {}
+    for one in found.networks:
+        groups.setdefault(one.found_by, []).append(one)
+    return groups
+
+
+def _table(found):
+    rows = []
+    for name, networks in _groups(found).items():
+        tests = np.array([one.test for one in networks])
+        ok = tests[np.isfinite(tests)]
+        spread = f" ({_percent(ok.min())} to {_percent(ok.max())})" if len(ok) > 1 else ""
+        alone = f"{_percent(ok.mean())}{spread}" if len(ok) else "-"
+        shared = np.array([one.shared for one in networks])
+        shared = shared[np.isfinite(shared)]
+        mean = _percent(shared.mean()) if len(shared) else "-"
+        rows.append((name, alone, mean, len(networks), len(tests) - len(ok)))
+    header = ("found by", "test, trained alone", "validation on shared weights", "networks", "failed")
+    if not any(row[-1] for row in rows):
+        header, rows = header[:-1], [row[:-1] for row in rows]
+    text = "Means; in brackets from the worst to the best network. Searches see validation accuracy only."
+    return page.table(header, rows) + (page.paragraph(text) if rows else "")
+
+
+def _facts(found):
+    """What was done, and how fast."""
+    told, shared = [], found.shared
+    if shared is not None and shared.lines:
+        rates = [line["images_per_second"] for line in shared.lines if "images_per_second" in line]
+        speed = f", {np.median(rates):,.0f} images a second" if rates else ""
+        seconds = shared.lines[-1].get("seconds")
+        took = f" in {seconds:.1f} s, compiling included" if isinstance(seconds, int | float) else ""
+        told.append(("shared weights", f"{shared.epoch:g} of {shared.num_epochs} epochs{took}{speed}"))
+    told.append(("trainings alone", found.num_trained))
+    return page.facts(told)
+
+
+def _best(found):
+    """A drawing of the network that is best on shared weights, of each group but the random ones."""
+    space, figures = found.result.get("space"), []
+    for name, networks in _groups(found).items():
+        if name == _RANDOM or space not in spaces.SPACES:
+            continue
+        best = max(networks, key=lambda one: one.shared if np.isfinite(one.shared) else -np.inf)
+        told = [
+            f"{_percent(value)} {where}"
+            for value, where in ((best.shared, "on shared weights"), (best.test, "trained alone"))
+            if np.isfinite(value)
+        ]
+        caption = "Validation accuracy on shared weights; test accuracy trained alone."
+        if len(networks) > 1:
+            caption += f" Of {len(networks)} networks the best by the former."
+        svg = drawing.svg(conversion.from_arch(space, best.arch))
+        figures.append(page.figure(f"{name}: {', '.join(told)}", svg, caption))
+    return page.grid(figures)
+
+
+def _links(found, reports, name):
+    rows = []
+    for algorithm, run in found.runs.items():
+        path = pathlib.PurePath(os.path.normpath(os.path.join(reports, algorithm, name))).as_posix()
+        rows.append((algorithm, path, run_summary.in_short(run)))
+    return page.links(rows)
+
+
+def _networks(found):
+    space = spaces.SPACES.get(found.result.get("space"))
+    rows = []
+    for one in found.networks:
+        each = ", ".join("failed" if np.isnan(test) else _percent(test) for test in one.tests)
+        rows.append(
+            (
+                one.found_by,
+                _percent(one.shared) if np.isfinite(one.shared) else "-",
+                _percent(one.test) if np.isfinite(one.test) else "-",
+                each,
+                space.describe(one.arch) if space is not None else " ".join(map(str, one.arch.tolist())),
+            )
+        )
+    header = ("found by", "validation on shared weights", "test, mean", "test, each training", "architecture")
+    return page.folded(f"Table of {len(rows)} networks", page.table(header, rows)) if rows else ""
+
+
+def _items(found):
+    result, groups = found.result, _groups(found)
+    spent = [run.result.get("seconds") for run in found.runs.values()]
+    if found.shared is not None and found.shared.lines:
+        spent.append(found.shared.lines[-1].get("seconds"))
+    is_known = found.is_finished and all(isinstance(value, int | float) for value in spent)
+    seconds = f"{sum(spent):.1f} s of shared weights and searches; training alone is beside" if is_known else "unknown"
+    others = [name for name in groups if name != _RANDOM]
+    drawn = len(groups.get(_RANDOM, ()))
+    baselines = f"{', '.join(others) or 'none'}, and {drawn} {_RANDOM}, which nothing chose"
+    if "random" not in groups:
+        baselines += "; random search is missing (--algorithms=...,random)"
+    budget = result.get("budget", found.config.get("flags", {}).get("budget", "?"))
+    seed = found.config.get("seed", found.about.get("seed"))
+    return checklist.items(
+        found.config,
+        benchmark=_what(found),
+        protocol=found.config.get("protocol", "validation"),
+        budget=f"{budget} architectures on shared weights for each search; {found.num_trained} trainings alone",
+        seeds=f"{seed} alone, which says nothing of spread; start it with other --seed too",
+        has_spread=False,
+        baselines=baselines,
+        has_baselines="random" in groups,
+        seconds=seconds,
+        test="in the table, of networks that were chosen by validation" if found.networks else "unknown",
+    )
+
+
+def _percent(fraction):
+    return f"{100 * fraction:.2f} %"
