@@ -138,6 +138,7 @@ def _search(values, corpus, config, folder, make_searcher):
         algorithm=values.algorithm,
         config=Settings(values.measure, values.corpus, values.vocabulary, values.score, config),
         make_searcher=make_searcher,
+        told={"vocabulary_size": len(corpus.vocabulary)},
     )
 
 

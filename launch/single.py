@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -82,6 +82,7 @@ def search_with(
     config: Any,
     make_searcher: Callable[[types.SearchSpace], types.Searcher],
     folder: pathlib.Path | None = None,
+    told: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Searches with an evaluator that the caller made, and returns what result.json says; else as `run`.
 
@@ -93,6 +94,7 @@ def search_with(
       config: its settings, a dataclass, and those of the measurements if the evaluator's name does not tell.
       make_searcher: space -> searcher.
       folder: of the run, where the caller made it.
+      told: what config.json says beside, for reports; of JSON types.
     """
     searcher = make_searcher(evaluator.space)
     earlier = measurements.read(values.warm_start, evaluator.space) if values.warm_start else None
@@ -116,9 +118,9 @@ def search_with(
         journal.agree_on_earlier(earlier)
         config = {"command": command, "flags": values.flag_values_dict(), **header, "optimum": evaluator.optimum}
         config |= run_dir.environment()
-        run_dir.write_json(folder / run_dir.CONFIG, config)
-        history, seconds, told = _search(values, searcher, evaluator, executor, journal=journal, folder=folder)
-        result = _write_results(values, evaluator, history, journal=journal, folder=folder, seconds=seconds, told=told)
+        run_dir.write_json(folder / run_dir.CONFIG, {**(told or {}), **config})
+        history, seconds, last = _search(values, searcher, evaluator, executor, journal=journal, folder=folder)
+        result = _write_results(values, evaluator, history, journal=journal, folder=folder, seconds=seconds, told=last)
     _print_result(result, searcher.name, evaluator.optimum)
     print(f"workdir: {folder}", flush=True)
     return result

@@ -2,7 +2,7 @@
 
 import math
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,18 +22,18 @@ class Network(NamedTuple):
       found_by: a search, or `RANDOM`, or another text.
       arch: int32[L].
       shared: its fitness on shared weights; NaN where it is not known.
-      tests: float[T], its test accuracy in each training, NaN where that failed.
+      accuracies: float[T], after each training alone, NaN where that failed.
     """
 
     found_by: str
     arch: np.ndarray
     shared: float
-    tests: np.ndarray
+    accuracies: np.ndarray
 
     @property
-    def test(self) -> float:
+    def accuracy(self) -> float:
         """The mean of its trainings; NaN where one failed, or there is none."""
-        return float(np.mean(self.tests)) if len(self.tests) else math.nan
+        return float(np.mean(self.accuracies)) if len(self.accuracies) else math.nan
 
 
 class ImageSearch(NamedTuple):
@@ -43,7 +43,9 @@ class ImageSearch(NamedTuple):
       name: of the folder.
       config: config.json of the first search; empty where none has begun.
       result: result.json; empty while not all is done.
-      networks: what was trained alone, in the order of the result.
+      networks: what was found and what is beside it, with test accuracies, in the order of the result.
+      candidates: the best of each search, among which it was chosen, with validation accuracies; empty in folders of
+        versions that did not choose so.
       runs: name of an algorithm -> its search, in the order asked for.
       waiting: name of an algorithm -> why its search cannot be shown yet.
       num_trained: trainings alone that are done.
@@ -55,6 +57,7 @@ class ImageSearch(NamedTuple):
     config: Mapping[str, Any]
     result: Mapping[str, Any]
     networks: tuple[Network, ...]
+    candidates: tuple[Network, ...]
     runs: Mapping[str, run_files.Run]
     waiting: Mapping[str, str]
     num_trained: int
@@ -102,7 +105,8 @@ def read(folder: pathlib.Path) -> ImageSearch:
         name=folder.resolve().name,
         config=first,
         result=told if is_finished else {},
-        networks=_networks(folder / run_dir.RESULT, told.get("networks", ())) if is_finished else (),
+        networks=_networks(folder, told, "networks", "test") if is_finished else (),
+        candidates=_networks(folder, told, "choice", "validation") if is_finished else (),
         runs=runs,
         waiting=waiting,
         num_trained=len(trainings),
@@ -121,23 +125,23 @@ def _configs(folder):
     return found
 
 
-def _networks(path: pathlib.Path, rows: Sequence[Mapping[str, Any]]) -> tuple[Network, ...]:
-    """Returns the networks of a result.json; what it says of them beside is left out."""
-    made = []
-    for at, row in enumerate(rows):
+def _networks(folder: pathlib.Path, told: Mapping[str, Any], name: str, part: str) -> tuple[Network, ...]:
+    """Returns those that a result.json lists under a name, with accuracies on a part; more that it says is left out."""
+    made, rows = [], told.get(name)
+    for at, row in enumerate(rows if isinstance(rows, list) else ()):
         try:
-            tests = [math.nan if test is None else float(test) for test in row.get("test") or ()]
-            shared = row.get("shared_weights")
+            alone, shared = row.get(part), row.get("shared_weights")
+            each = alone if isinstance(alone, list) else [] if alone is None else [alone]
             made.append(
                 Network(
                     found_by=str(row["found_by"]),
                     arch=np.array([int(choice) for choice in row["arch"]], np.int32),
                     shared=math.nan if shared is None else float(shared),
-                    tests=np.array(tests, np.float64),
+                    accuracies=np.array([math.nan if one is None else float(one) for one in each], np.float64),
                 )
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(
-                f"{path} is damaged: number {at} of its networks cannot be read ({error!r}); restore it"
+                f"{folder / run_dir.RESULT} is damaged: number {at} of {name} cannot be read ({error!r}); restore it"
             ) from error
     return tuple(made)

@@ -25,12 +25,12 @@ _RANDOM = image_search_files.RANDOM
 def pictures(found: image_search_files.ImageSearch) -> list[canvas.Picture]:
     """Returns all pictures that the files of a folder suffice for."""
     made = []
-    known = [one for one in found.networks if np.isfinite(one.shared) and np.isfinite(one.test)]
+    known = [one for one in found.networks if np.isfinite(one.shared) and np.isfinite(one.accuracy)]
     if len(known) > 1:
         made.append(
             latent_pictures.agreement(
                 np.array([one.shared for one in known]),
-                np.array([one.test for one in known]),
+                np.array([one.accuracy for one in known]),
                 names=[one.found_by for one in known],
                 groups=[one.found_by for one in known],
             )
@@ -101,7 +101,7 @@ def _groups(found):
 def _table(found):
     rows = []
     for name, networks in _groups(found).items():
-        tests = np.array([one.test for one in networks])
+        tests = np.array([one.accuracy for one in networks])
         ok = tests[np.isfinite(tests)]
         spread = f" ({_percent(ok.min())} to {_percent(ok.max())})" if len(ok) > 1 else ""
         alone = f"{_percent(ok.mean())}{spread}" if len(ok) else "-"
@@ -138,12 +138,15 @@ def _best(found):
         best = max(networks, key=lambda one: one.shared if np.isfinite(one.shared) else -np.inf)
         told = [
             f"{_percent(value)} {where}"
-            for value, where in ((best.shared, "on shared weights"), (best.test, "trained alone"))
+            for value, where in ((best.shared, "on shared weights"), (best.accuracy, "trained alone"))
             if np.isfinite(value)
         ]
         caption = "Validation accuracy on shared weights; test accuracy trained alone."
         if len(networks) > 1:
             caption += f" Of {len(networks)} networks the best by the former."
+        candidates = sum(one.found_by == name for one in found.candidates)
+        if candidates > 1:
+            caption += f" Of the {candidates} best on shared weights it was the best by validation when trained alone."
         svg = drawing.svg(conversion.from_arch(space, best.arch))
         figures.append(page.figure(f"{name}: {', '.join(told)}", svg, caption))
     return page.grid(figures)
@@ -158,21 +161,29 @@ def _links(found, reports, name):
 
 
 def _networks(found):
+    """Tables of all that were trained alone, folded."""
+    chosen = page.paragraph(
+        "The best of each search on shared weights, each trained alone; the one that is best on the images held out "
+        "then is what the search found. It was trained again, from other first weights, for the test."
+    )
+    text = page.folded(f"Tests: {len(found.networks)} networks", _listed(found, found.networks, "test"))
+    candidates = _listed(found, found.candidates, "validation")
+    return text + page.folded(f"Choice: {len(found.candidates)} networks", candidates and chosen + candidates)
+
+
+def _listed(found, networks, part):
+    """A table of networks, with accuracies on a part of the images."""
     space = spaces.SPACES.get(found.result.get("space"))
     rows = []
-    for one in found.networks:
-        each = ", ".join("failed" if np.isnan(test) else _percent(test) for test in one.tests)
-        rows.append(
-            (
-                one.found_by,
-                _percent(one.shared) if np.isfinite(one.shared) else "-",
-                _percent(one.test) if np.isfinite(one.test) else "-",
-                each,
-                space.describe(one.arch) if space is not None else " ".join(map(str, one.arch.tolist())),
-            )
-        )
-    header = ("found by", "validation on shared weights", "test, mean", "test, each training", "architecture")
-    return page.folded(f"Table of {len(rows)} networks", page.table(header, rows)) if rows else ""
+    for one in networks:
+        each = ["failed" if np.isnan(accuracy) else _percent(accuracy) for accuracy in one.accuracies]
+        told = space.describe(one.arch) if space is not None else " ".join(map(str, one.arch.tolist()))
+        mean = [_percent(value) if np.isfinite(value) else "-" for value in (one.accuracy, one.shared)]
+        rows.append((one.found_by, *mean, ", ".join(each), told))
+    header = ("found by", f"{part}, trained alone", "validation on shared weights", "each training", "architecture")
+    if all(len(one.accuracies) < 2 for one in networks):
+        header, rows = (*header[:3], header[4]), [(*row[:3], row[4]) for row in rows]
+    return page.table(header, rows)
 
 
 def _items(found):
@@ -199,7 +210,7 @@ def _items(found):
         baselines=baselines,
         has_baselines="random" in groups,
         seconds=seconds,
-        test="in the table, of networks that were chosen by validation" if found.networks else "unknown",
+        test="in the table; no network was chosen by it" if found.networks else "unknown",
     )
 
 

@@ -1,0 +1,183 @@
+"""The page of searches on one set of shared weights: a folder made by hand, whole, unfinished and damaged."""
+
+import json
+import pathlib
+import re
+import tempfile
+
+import jax
+import numpy as np
+import pytest
+from absl.testing import parameterized
+
+from common import journal as journals
+from common import run_dir, spaces, types
+from common.report import files, image_search_files, image_search_page, training_files
+
+SPACE = "lanas_oneshot"
+ABOUT = {"space": SPACE, "dataset": "digits", "num_images": 64, "seed": 3, "training": {"num_epochs": 2}}
+ARCHS = np.asarray(spaces.get(SPACE).sample(jax.random.key(0), 6)).tolist()
+SCORES = (0.25, 0.5, 0.125, 0.375)
+EPOCHS = [
+    {
+        "step": 4 * at,
+        "epoch": float(at),
+        "loss": 2.0 / at,
+        "top1": 0.25,
+        "images_per_second": 100.0 * at,
+        "seconds": 9.0,
+    }
+    | {"learning_rate": 0.1, "grad_norm": 1.0, "validation": {"top1": 0.25 * at}}
+    for at in (1, 2)
+]
+
+
+def write_lines(path, lines):
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+class ImageSearchTest(parameterized.TestCase):
+    def setUp(self):
+        super().setUp()
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        self.folder = pathlib.Path(folder) / "images"
+        self.folder.mkdir()
+
+    def write_shared(self, lines=EPOCHS):
+        checkpoints = self.folder / "supernet" / "checkpoints"
+        checkpoints.mkdir(parents=True)
+        run_dir.write_json(checkpoints / "about.json", {"format": 1, "about": ABOUT})
+        write_lines(self.folder / "supernet" / run_dir.METRICS, lines)
+
+    def write_search(self, name, num_measured=4):
+        folder = self.folder / name
+        folder.mkdir()
+        header = {"benchmark": "supernet/digits/subset", "space": SPACE, "protocol": "validation", "seed": 3}
+        header |= {"algorithm": name, "config": {"shared_weights": ABOUT}}
+        flags = {"budget": 4, "algorithms": ["nao", "lanas"], "seed": 3}
+        run_dir.write_json(folder / run_dir.CONFIG, {"command": "search_images", "flags": flags, **header})
+        with journals.open_journal(folder / run_dir.JOURNAL, header) as journal:
+            journal.write_proposed(0, np.array(ARCHS[:4]))
+            journal.write_measured([types.Outcome(at, SCORES[at], 1.0, True) for at in range(num_measured)])
+        if num_measured == 4:
+            run_dir.write_json(folder / run_dir.RESULT, {"seconds": 1.5, "best": {"test": None}})
+
+    def write_result(self, **more):
+        networks = [
+            {"found_by": "nao", "arch": ARCHS[1], "shared_weights": 0.5, "test": [0.75, 0.875], "news": {"a": 1}},
+            {"found_by": "lanas", "arch": ARCHS[3], "shared_weights": 0.375, "test": [0.625, 0.625]},
+            {"found_by": "random architectures", "arch": ARCHS[4], "shared_weights": 0.25, "test": [0.5, 0.5]},
+            {"found_by": "random architectures", "arch": ARCHS[5], "shared_weights": 0.125, "test": [0.5, None]},
+        ]
+        result = {"space": SPACE, "dataset": "digits", "seed": 3, "num_images": 64, "budget": 4, "networks": networks}
+        run_dir.write_json(self.folder / run_dir.RESULT, result | more)
+        run_dir.write_json(self.folder / "trained.json", {"trainings": [{}] * 8})
+
+    def write_all(self, **more):
+        self.write_shared()
+        for name in ("nao", "lanas"):
+            self.write_search(name)
+        self.write_result(**more)
+
+    def page(self, *, is_drawn=True):
+        """(what is read, its pictures, the text of its page)."""
+        found = files.read(self.folder)
+        made = image_search_page.pictures(found) if is_drawn else []
+        return found, made, image_search_page.document(found, made, reports=".", name="report.html")
+
+    def test_a_folder_by_hand(self):
+        self.write_all()
+        found, made, text = self.page()
+        assert isinstance(found, image_search_files.ImageSearch)
+        assert (found.name, found.is_finished, found.num_trained, list(found.runs)) == (
+            "images",
+            True,
+            8,
+            ["nao", "lanas"],
+        )
+        assert [one.accuracy for one in found.networks[:3]] == [0.8125, 0.625, 0.5]
+        assert np.isnan(found.networks[3].accuracy)
+        curves = ["loss", "accuracy", "learning_rate", "gradient_norm", "images_per_second"]
+        assert [one.name for one in made] == ["agreement", *curves]
+        # Of three pairs all are in one order, as the fourth network has no accuracy.
+        assert made[0].caption.startswith("3 architectures. Kendall's tau 1.00 (95 %: ")
+        rows = re.findall(r"<tr>(<td>.*?)</tr>", text)
+        assert rows[0] == "<td>nao</td><td>81.25 %</td><td>50.00 %</td><td>1</td><td>0</td>"
+        assert rows[2] == "<td>random architectures</td><td>50.00 %</td><td>18.75 %</td><td>2</td><td>1</td>"
+        assert "<td>random architectures</td><td>-</td><td>12.50 %</td><td>50.00 %, failed</td>" in text
+        assert re.findall(r'<a href="(.*?)">', text) == ["nao/report.html", "lanas/report.html"]
+        assert "4 of 4 queries, best validation fitness 50.00 %" in text
+        assert text.count("<svg") == len(made) + 2  # and the best of each search
+        assert "nao: 50.00 % on shared weights, 81.25 % trained alone" in text
+        assert "2 of 2 epochs in 9.0 s, compiling included, 150 images a second" in text
+        assert "12.0 s of shared weights and searches" in text  # 9 and twice 1.5
+        assert "random search is missing" in text
+        assert "unfinished" not in text
+
+    def test_what_was_chosen_among_the_best(self):
+        choice = [
+            {"found_by": "nao", "arch": ARCHS[1], "shared_weights": 0.5, "validation": 0.75},
+            {"found_by": "nao", "arch": ARCHS[0], "shared_weights": 0.25, "validation": None},
+        ]
+        self.write_all(choice=choice)
+        found, _, text = self.page(is_drawn=False)
+        assert found.candidates[0].accuracy == 0.75
+        assert "Choice: 2 networks" in text
+        assert "<td>nao</td><td>75.00 %</td><td>50.00 %</td>" in text
+        assert "Of the 2 best on shared weights it was the best by validation when trained alone." in text
+
+    def test_shared_weights_from_elsewhere(self):
+        self.write_search("nao")
+        self.write_search("lanas")
+        self.write_result()
+        found, made, text = self.page()
+        assert (found.shared, [one.name for one in made]) == (None, ["agreement"])
+        assert "Searches on shared weights of lanas_oneshot, 64 training images of digits" in text
+
+    def test_a_search_that_goes_on(self):
+        self.write_shared()
+        self.write_search("nao", num_measured=3)
+        found, made, text = self.page()
+        assert (found.is_finished, list(found.waiting)) == (False, ["lanas"])
+        said = "the search by nao goes on; the search by lanas is waiting (has not begun); 0 trainings alone are done"
+        assert f"This search is unfinished:</strong> {said}" in text
+        assert made[0].name == "loss"
+        assert "3 of 4 queries" in text
+
+    def test_a_result_of_an_earlier_start_with_another_budget_is_not_shown(self):
+        self.write_all(budget=3)
+        found, _, text = self.page(is_drawn=False)
+        assert (found.is_finished, found.result, found.networks) == (False, {}, ())
+        assert "This search is unfinished" in text
+
+    def test_shared_weights_that_are_still_trained(self):
+        self.write_shared(EPOCHS[:1])
+        found = files.read(self.folder)
+        assert isinstance(found, training_files.Training)
+        assert (found.kind, found.epoch, found.num_epochs, found.is_finished) == ("shared weights", 1.0, 2, False)
+
+    @parameterized.parameters(
+        ([3], r"result\.json is damaged: number 0 of networks"),
+        ([{"found_by": "nao"}], r"number 0 of networks cannot be read \(KeyError\('arch'\)\)"),
+        ([{"found_by": "nao", "arch": ["x"]}], "number 0 of networks cannot be read"),
+    )
+    def test_damaged(self, networks, message):
+        self.write_all(networks=networks)
+        with pytest.raises(ValueError, match=message):
+            files.read(self.folder)
+
+    def test_a_folder_of_folders_is_of_nothing(self):
+        (self.folder / "nao").mkdir()
+        run_dir.write_json(self.folder / "nao" / run_dir.CONFIG, {"command": "nao", "flags": {}})
+        with pytest.raises(ValueError, match="it holds nao"):
+            files.read(self.folder)
+
+    def test_names_are_no_markup(self):
+        self.write_all()
+        found = files.read(self.folder)
+        hostile = "<b>x</b>&"
+        found = found._replace(networks=tuple(one._replace(found_by=hostile) for one in found.networks))
+        made = image_search_page.pictures(found)[:1]
+        text = image_search_page.document(found, made, reports="..", name="a b.html")
+        assert "<b>" not in text
+        assert 'href="../nao/a%20b.html"' in text
