@@ -6,6 +6,7 @@ import time
 
 import rich.console
 import rich.progress
+import rich.table
 
 _SECONDS_BETWEEN_LINES = 5.0
 
@@ -55,11 +56,12 @@ class Progress:
 
 
 def _live(console):
+    """One line. A narrow terminal leaves out its bar first, then the end of the note."""
+    text = "{task.description}: {task.completed}/{task.total} {task.fields[unit]}{task.fields[left]}, "
     return rich.progress.Progress(
-        rich.progress.TextColumn("{task.description}"),
-        rich.progress.BarColumn(),
+        rich.progress.BarColumn(bar_width=12),
         rich.progress.TextColumn(
-            "{task.completed}/{task.total} {task.fields[unit]}, {task.fields[note]}{task.fields[left]}"
+            text + "{task.fields[note]}", table_column=rich.table.Column(no_wrap=True, overflow="ellipsis")
         ),
         console=console,
     )

@@ -64,6 +64,8 @@ def run(values: flags.FlagValues) -> None:
         reports = _study(values, evaluators, searchers, folder, folders)
     for report in reports:
         study_tables.show(report)
+    if values.tasks:
+        print(f"all tasks together: python -m launch.report --workdir={folder}")
     print(f"workdir: {folder}", flush=True)
 
 

@@ -17,6 +17,7 @@ import chex
 import jax
 import numpy as np
 import pytest
+import rich.console
 from absl.testing import parameterized
 
 import nao_jax.presets
@@ -471,6 +472,15 @@ class ProgressTest(parameterized.TestCase):
             live._next_line = 0.0
             live.update(10, "lanas", left="0:01:01 left")
         assert errors.getvalue() == "study: 10/30 searches, lanas, 0:01:01 left\n"
+
+    def test_a_narrow_terminal_shows_the_time_left(self):
+        screen = io.StringIO()
+        console = rich.console.Console(file=screen, force_terminal=True, width=60)
+        live = progress.Progress("study", total=30, unit="searches")
+        live._live = progress._live(console)
+        with live:
+            live.update(10, f"lanas {'on a task of a long name ' * 3}", left="0:01:01 left")
+        assert "study: 10/30 searches, 0:01:01 left, lanas" in screen.getvalue()
 
 
 class CompilationTest(CommandTest):
