@@ -21,13 +21,13 @@ def pictures(training: training_files.Training) -> list[canvas.Picture]:
 
 def _of_language(training):
     lines = training.lines
-    falls = [line["valid_perplexity"] for line in lines if isinstance(line.get("valid_perplexity"), int | float)]
-    is_shared = training.kind != "language model"
+    series = {"training": _series(lines, "train_perplexity"), "validation": _series(lines, "valid_perplexity")}
+    values = np.concatenate(list(series.values()))[:, 1]
     caption = (
         "Perplexity, the exponential of the mean loss a word; lower is better. Of the training text with dropout, "
         "while its words were learnt."
     )
-    if is_shared:
+    if training.kind != "language model":
         caption += " Each step trains the weights of one cell, drawn at random."
     single = (training.result.get("unigram_perplexity") or {}).get("valid")
     if single is not None:
@@ -41,10 +41,10 @@ def _of_language(training):
             "Perplexity",
             caption,
             "perplexity (lower is better)",
-            {"training": _series(lines, "train_perplexity"), "validation": _series(lines, "valid_perplexity")},
+            series,
             form="{:.2f}",
             level=single,
-            is_logarithmic=bool(falls) and max(falls) > _FAST * min(falls),
+            is_logarithmic=len(values) > 0 and values.max() > _FAST * values.min(),
         ),
         _picture(
             "words_per_second",
@@ -142,6 +142,9 @@ def _picture(name, title, caption, label, series, *, form, level=None, is_logari
         axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
     if is_logarithmic:
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
+        axes.yaxis.set_minor_formatter(ticker.NullFormatter())
     if starts_at_0:
         axes.set_ylim(bottom=0)
     if len(series) > 1:

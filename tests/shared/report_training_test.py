@@ -1,0 +1,227 @@
+"""Pages of trainings: of a network, of shared weights, of a language model; folders made by hand."""
+
+import json
+import math
+import pathlib
+import tempfile
+
+import numpy as np
+import pytest
+from absl.testing import parameterized
+
+from common import run_dir
+from common.genotypes import json_text, published
+from common.report import files, training_files, training_page, training_pictures
+
+ENVIRONMENT = {"device": {"platform": "cpu", "kind": "cpu", "count": 1}, "versions": {"python": "3.11", "jax": "0.10"}}
+
+
+def network(**flags):
+    """config.json of launch.train."""
+    genotype = json_text.to_dict(published.get("lanet"))
+    flags = {"genotype": "lanet", "workdir": "/secret", "data_dir": "/secret"} | flags
+    about = {"genotype": genotype, "dataset": "/secret/data/toy.npz", "held_out": 10, "seed": 3}
+    return {"command": "train", "flags": flags, "training": {"num_epochs": 2}, **about} | ENVIRONMENT
+
+
+def epoch(number, **more):
+    line = {"step": 4 * number, "epoch": float(number), "loss": 2.0 / number, "top1": 0.25 * number, "top5": 0.5}
+    line |= {"grad_norm": 1.5, "learning_rate": 0.1 / number, "images_per_second": 100.0 * number, "seconds": 2.0}
+    return line | more
+
+
+def scores(top1):
+    return {"loss": 0.5, "top1": top1, "top5": 1.0}
+
+
+RESULT = {
+    "protocol": "validation",
+    "epochs": 2,
+    "parameters": 1234,
+    "auxiliary_parameters": 56,
+    "multiply_adds": 7890,
+    "latest": {"step": 8, "validation": scores(0.5), "test": scores(0.625)},
+    "best": {"step": 4, "validation": scores(0.75), "test": scores(0.6875)},
+    "seconds": 12.5,
+    "images_per_second": 150.0,
+}
+CELL = json_text.to_dict(published.get("nao_ptb"))
+LANGUAGE = {"command": "train_language", "flags": {"genotype": "nao_ptb"}, "genotype": CELL, "corpus": "topics"}
+LANGUAGE |= {"vocabulary_size": 1672, "config": {"num_epochs": 2}, "seed": 0} | ENVIRONMENT
+WORDS = [
+    {
+        "epoch": at,
+        "train_loss": 1.0,
+        "valid_loss": 1.0,
+        "train_perplexity": 600.0 / at**3,
+        "valid_perplexity": 90.0 / at,
+    }
+    | {"is_averaging": at == 2, "words_per_second": 1000.0, "seconds": 1.0}
+    for at in (1, 2)
+]
+LANGUAGE_RESULT = {
+    "epochs": 2,
+    "parameters": 99,
+    "seconds": 2.0,
+    "best": {"epoch": 2, "is_averaged": True, "valid_perplexity": 45.0, "test_perplexity": 48.25},
+    "unigram_perplexity": {"valid": 228.3, "test": 289.5},
+}
+
+
+class TrainingTest(parameterized.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory())) / "toy"
+        self.folder.mkdir()
+
+    def write(self, config, lines=None, result=None, torn=""):
+        run_dir.write_json(self.folder / run_dir.CONFIG, config)
+        if lines is not None:
+            text = "".join(json.dumps(line) + "\n" for line in lines)
+            (self.folder / run_dir.METRICS).write_text(text + torn)
+        if result is not None:
+            run_dir.write_json(self.folder / run_dir.RESULT, result)
+        return files.read(self.folder)
+
+    def draw(self, found):
+        """(pictures by name, the page)."""
+        made = training_pictures.pictures(found)
+        return {one.name: one for one in made}, training_page.document(found, made)
+
+    def test_a_network_by_hand(self):
+        lines = [epoch(1, validation=scores(0.375)), epoch(2, validation=scores(0.5))]
+        found = self.write(network(), lines, RESULT)
+        assert (found.kind, found.epoch, found.num_epochs, found.is_finished) == ("network", 2.0, 2, True)
+        made, text = self.draw(found)
+        assert list(made) == ["loss", "accuracy", "learning_rate", "gradient_norm", "images_per_second"]
+        assert made["accuracy"].tips == {
+            "training": ["training, epoch 1: 25.00 %", "training, epoch 2: 50.00 %"],
+            "validation": ["validation, epoch 1: 37.50 %", "validation, epoch 2: 50.00 %"],
+        }
+        assert made["loss"].tips["validation"] == ["validation, epoch 1: 0.500", "validation, epoch 2: 0.500"]
+        assert made["learning_rate"].tips["training"][1] == "training, epoch 2: 0.05"
+        assert made["images_per_second"].tips["training"][1] == "training, epoch 2: 200 images a second"
+        for said in (
+            "<h1>lanet on toy.npz</h1>",
+            "training toy, seed 3, finished",
+            "<dt>test accuracy after the last epoch</dt><dd>62.50 %</dd>",
+            "<dt>test accuracy of the best on validation images</dt><dd>68.75 %</dd>",
+            "<dd>1,234, and 56 of the auxiliary head</dd>",
+            "<dd>7,890 an image</dd>",
+            "<dt>images a second, in training</dt><dd>150</dd>",
+            "<dd>12.5 s, compiling included</dd>",
+            "<td>the best on validation images</td><td>4</td><td>test</td><td>68.75 %</td><td>100.00 %</td>"
+            "<td>0.5000</td>",
+            "10 training images held out",
+        ):
+            assert said in text, said
+        assert text.count("<svg") == 6  # and the architecture
+        assert "secret" not in text
+        assert "unfinished" not in text
+
+    def test_the_best_on_test_images_is_called_no_fair_figure(self):
+        result = RESULT | {"protocol": "test", "best": {"step": 4, "test": scores(0.75)}}
+        result["latest"] = {"step": 8, "test": scores(0.625)}
+        text = training_page.document(self.write(network(), [epoch(1), epoch(2)], result), [])
+        assert "the best one is the best on the test images, which is no fair figure" in text
+        assert "<td>the best on test images</td><td>4</td><td>test</td><td>75.00 %</td>" in text
+        assert "test accuracy of the best" not in text
+
+    def test_an_unfinished_training_and_a_torn_line(self):
+        found = self.write(network(), [epoch(1)], torn='{"step": 8, "ep')
+        assert (found.epoch, found.is_finished) == (1.0, False)
+        made, text = self.draw(found)
+        assert len(made) == 5
+        assert "This training is unfinished:</strong> 1 of 2 epochs are done. Start it again" in text
+        assert "unknown" in text
+
+    def test_a_result_of_an_earlier_and_shorter_training_does_not_count(self):
+        found = self.write(network(), [epoch(1)], RESULT)
+        assert (found.is_finished, found.result) == (False, {})
+
+    def test_nothing_done_yet(self):
+        for lines in (None, []):
+            found = self.write(network(), lines)
+            made, text = self.draw(found)
+            assert made == {}
+            assert "no epoch is done yet" in text
+
+    def test_numbers_that_are_none_are_left_out(self):
+        found = self.write(network(), [epoch(1, loss=None), epoch(2, loss=math.nan), epoch(3)])
+        np.testing.assert_array_equal(training_pictures._series(found.lines, "loss"), [[3.0, 2.0 / 3]])
+
+    def test_an_architecture_of_another_version(self):
+        config = network() | {"genotype": {"kind": "cell", "version": 9}}
+        assert "It could not be drawn: version of a genotype is 1" in training_page.document(self.write(config), [])
+
+    def test_a_genotype_on_the_command_line(self):
+        text = training_page.document(self.write(network(genotype=' {"kind": 1}')), [])
+        assert "<h1>an architecture on toy.npz</h1>" in text
+
+    def test_shared_weights_by_hand(self):
+        config = {"command": "train_supernet", "flags": {}, "space": "nao_small", "dataset": "digits", "seed": 0}
+        config |= {"training": {"num_epochs": 2}, "held_out": None}
+        part = {"mean": 0.5, "best": 0.75, "ok": 16}
+        result = {"validation": part, "test": part, "architectures_scored": 16, "seconds": 3.0}
+        result |= {"architectures_per_second": 4.0, "images_per_second": 10.0, "parameters": 5}
+        lines = [epoch(1, validation={"top1": 0.25}), epoch(2, validation={"top1": 0.5})]
+        found = self.write(config, lines, result)
+        made, text = self.draw(found)
+        assert made["accuracy"].tips["validation"] == ["validation, epoch 1: 25.00 %", "validation, epoch 2: 50.00 %"]
+        assert list(made["loss"].tips) == ["training"]
+        assert "drawn at random" in made["accuracy"].caption
+        assert "<h1>Shared weights of nao_small on digits</h1>" in text
+        assert "<dd>50.00 % on average, 75.00 % at best</dd>" in text
+        assert "<dt>architectures scored a second</dt><dd>4.0</dd>" in text
+
+    def test_a_language_model_by_hand(self):
+        found = self.write(LANGUAGE, WORDS, LANGUAGE_RESULT)
+        made, text = self.draw(found)
+        assert list(made) == ["perplexity", "words_per_second"]
+        assert made["perplexity"].tips == {
+            "training": ["training, epoch 1: 600.00", "training, epoch 2: 75.00"],
+            "validation": ["validation, epoch 1: 90.00", "validation, epoch 2: 45.00"],
+        }
+        assert "From epoch 2 on, steps are averaged." in made["perplexity"].caption
+        axes = made["perplexity"].figure.axes[0]
+        assert (axes.get_ylabel(), axes.get_yscale()) == ("perplexity (lower is better)", "log")
+        made["perplexity"].figure.canvas.draw()
+        labels = [label.get_text() for label in axes.get_yticklabels(which="both")]
+        assert {"50", "100", "200", "500"} <= set(labels)
+        assert not any("$" in label for label in labels)
+        for said in (
+            "<h1>nao_ptb on topics</h1>",
+            "<dt>test perplexity</dt><dd>48.25 (of single words 289.50)</dd>",
+            "<dt>validation perplexity</dt><dd>45.00 (of single words 228.30)</dd>",
+            "<dd>2, the best on validation text, averaged over steps</dd>",
+            "topics, 1,672 words",
+        ):
+            assert said in text, said
+        assert "accuracy" not in text
+
+    def test_damaged(self):
+        with pytest.raises(ValueError, match=r"config\.json is damaged: it does not say for how many epochs"):
+            self.write({"command": "train", "flags": {}})
+        run_dir.write_json(self.folder / run_dir.CONFIG, network())
+        (self.folder / run_dir.RESULT).write_text("{")
+        with pytest.raises(ValueError, match=r"result\.json is damaged"):
+            files.read(self.folder)
+
+    def test_shared_weights_of_a_search(self):
+        assert training_files.read_shared(self.folder) is None
+        (self.folder / "supernet").mkdir()
+        about = {"vocabulary_size": 100, "config": {"num_epochs": 2}, "corpus": "topics"}
+        run_dir.write_json(self.folder / "supernet" / "about.json", {"format": 1, "about": about})
+        found = training_files.read_shared(self.folder)
+        assert (found.kind, found.is_language, found.epoch, found.is_finished) == (
+            "shared language model",
+            True,
+            0,
+            False,
+        )
+        (self.folder / "supernet.jsonl").write_text("".join(json.dumps(line) + "\n" for line in WORDS))
+        found = training_files.read_shared(self.folder)
+        assert (found.epoch, found.is_finished) == (2.0, True)
+        titles = [one.title for one in training_pictures.pictures(found)]
+        assert titles == ["Shared weights: perplexity", "Shared weights: speed"]
+        assert files.read(self.folder) == found  # all that the search has so far
