@@ -10,7 +10,6 @@ from scipy import stats
 from common.statistics import intervals
 
 TESTS = ("mann_whitney", "wilcoxon")
-_NUM_RESAMPLES = 1000
 
 
 class Comparison(NamedTuple):
@@ -94,7 +93,7 @@ def improvement_across(
     if not len(first) or len(first) != len(second):
         raise ValueError(f"give values of the same tasks, at least one; got {len(first)} and {len(second)}")
     generator = np.random.default_rng(0)
-    center, resampled = 0.0, np.zeros(_NUM_RESAMPLES)
+    center, resampled = 0.0, np.zeros(intervals.NUM_RESAMPLES)
     for one, other in zip(first, second):
         # Of each pair 0, 1 (a tie) or 2. Only the order matters, and ranks are finite.
         ranks = stats.rankdata(np.concatenate([one, other]))
@@ -122,8 +121,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 def _counts(generator, size):
     """How often each of `size` seeds is in each resample of as many: float[resamples, size]."""
-    drawn = generator.integers(size, size=(_NUM_RESAMPLES, size)) + size * np.arange(_NUM_RESAMPLES)[:, None]
-    return np.bincount(drawn.ravel(), minlength=_NUM_RESAMPLES * size).reshape(_NUM_RESAMPLES, size).astype(float)
+    num = intervals.NUM_RESAMPLES
+    drawn = generator.integers(size, size=(num, size)) + size * np.arange(num)[:, None]
+    return np.bincount(drawn.ravel(), minlength=num * size).reshape(num, size).astype(float)
 
 
 def _mann_whitney(first, second):
