@@ -1,0 +1,171 @@
+"""Pages of searches of recurrent cells, in perplexity; of pools that are renewed; and of finalists."""
+
+import json
+import math
+import pathlib
+import tempfile
+
+import jax
+import numpy as np
+import pytest
+from absl.testing import parameterized
+
+from common import journal as journals
+from common import json_lines, pools, run_dir, spaces, types, weight_sharing
+from common.report import canvas, files, finalists_page, run_page, search_pictures, units
+
+SPACE = "nao_rnn"
+ARCHS = np.asarray(spaces.get(SPACE).sample(jax.random.key(0), 6))
+WORDS = 10_000
+FITNESS = (0.5, 0.25, 0.75, 0.0)  # at WORDS: perplexities of 100, 1000, 10 and 10,000
+HEADER = {"space": SPACE, "protocol": "validation", "seed": 0, "algorithm": "nao"}
+
+
+class UnitsTest(parameterized.TestCase):
+    def test_percent(self):
+        np.testing.assert_array_equal(units.PERCENT.of(np.array([0.5, np.nan])), [50.0, np.nan])
+        assert units.PERCENT.text(0.12345) == "12.35 %"
+
+    def test_perplexity(self):
+        unit = units.perplexity(WORDS)
+        np.testing.assert_allclose(unit.of(np.array(FITNESS)), [100, 1000, 10, 10_000])
+        assert math.isnan(unit.of(math.nan))
+        assert unit.text(0.5) == "100.00"
+
+
+class CellsTest(parameterized.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory())) / "cells"
+        self.folder.mkdir()
+
+    def write_search(self, **more):
+        header = {"benchmark": "recurrent_training/topics", "config": {"measure": "training"}, **HEADER}
+        told = {"command": "search_recurrent", "flags": {"budget": 4}, "optimum": None, **header}
+        run_dir.write_json(self.folder / run_dir.CONFIG, told | more)
+        with journals.open_journal(self.folder / run_dir.JOURNAL, header) as journal:
+            journal.write_proposed(0, ARCHS[:4])
+            journal.write_measured([types.Outcome(at, value, 60.0, True) for at, value in enumerate(FITNESS)])
+        run_dir.write_json(self.folder / run_dir.RESULT, {"seconds": 1.0, "best": {"test": 0.5}})
+
+    def write_pools(self, blocks=2, **more):
+        """Pools of three, of which the last cannot be scored."""
+        shared = {
+            "schedule": {"num_blocks": 2},
+            "flags": {},
+            "command": "search_recurrent",
+            "algorithm": "nao",
+        }
+        run_dir.write_json(self.folder / run_dir.CONFIG, shared | {"corpus": "topics", "vocabulary_size": WORDS} | more)
+        with json_lines.opened(self.folder / weight_sharing.POOLS, {}, pools.Record) as record:
+            for block in range(blocks):
+                record.write_pool(ARCHS[block : block + 3])
+                record.write_scores(np.array([0.25, [0.5, 0.75][block], np.nan], np.float32))
+            if blocks < 2:
+                record.write_pool(ARCHS[blocks : blocks + 3])
+        run_dir.write_json(self.folder / run_dir.RESULT, {"best": {"test": 0.5}, "seconds": 2.0})
+
+    def test_perplexity_by_hand(self):
+        self.write_search(vocabulary_size=WORDS)
+        run = files.read(self.folder)
+        assert run.unit.is_lower_better
+        picture = search_pictures.best_by_queries(run)
+        texts = ["query 1: 100.00", "query 2: 1000.00", "query 3: 10.00", "query 4: 10000.00"]
+        assert picture.tips["measured"] == texts
+        axes = picture.figure.axes[0]
+        assert axes.get_ylabel() == "validation perplexity (lower is better)"
+        np.testing.assert_allclose(axes.lines[0].get_ydata(), [100, 100, 10, 10], rtol=1e-5)
+        text = run_page.document(run, [])
+        assert "<dt>best validation perplexity</dt><dd>10.00</dd>" in text
+        assert "<dt>its test perplexity</dt><dd>100.00</dd>" in text
+        assert "No. 1: perplexity 10.00, query 3" in text
+        assert "perplexity 100.00, of the best by validation fitness alone" in text
+        assert "Perplexity is the exponential of the loss a word; lower is better." in text
+        assert "<dt>training time</dt><dd>4 minutes, of all that was measured</dd>" in text
+
+    def test_the_worst_perplexities_are_above_the_frame(self):
+        figure, axes = canvas.new()
+        values = np.array([10.0, 11, 12, 13, 14, 10_000])
+        search_pictures._frame(axes, values, np.minimum.accumulate(values), is_lower_better=True)
+        np.testing.assert_allclose(axes.get_ylim(), [10 - 0.5, 14 + 2.1])  # of 4 between the best and the last fifth
+        assert axes.get_title(loc="left") == "worst fifth above the frame"
+        del figure
+
+    def test_without_the_number_of_words_fitness_is_shown_and_said_to_be(self):
+        self.write_search()
+        text = run_page.document(files.read(self.folder), [])
+        assert "This folder does not say how many there are, so perplexities are not shown." in text
+        assert "<dt>best validation fitness</dt><dd>75.00 %</dd>" in text
+
+    def test_a_pool_by_hand(self):
+        self.write_pools()
+        run = files.read(self.folder)
+        assert (run.is_finished, run.budget, [len(block) for block in run.blocks]) == (True, 2, [3, 3])
+        np.testing.assert_array_equal(run.history.archs, ARCHS[[2, 1, 3]])  # the last pool, best first
+        assert run.history.status.tolist() == [types.MEASURED, types.MEASURED, types.INFEASIBLE]
+        (picture,) = run_page.pictures(run)
+        assert picture.name == "pools_by_block"
+        best, median = picture.figure.axes[0].lines
+        np.testing.assert_allclose(best.get_ydata(), [100, 10], rtol=1e-5)
+        np.testing.assert_allclose(median.get_ydata(), [550, 505], rtol=1e-5)
+        assert picture.tips["pool"] == [
+            "block 1: 1000.00",
+            "block 1: 100.00",
+            "block 2: 1000.00",
+            "block 2: 10.00",
+        ]
+        text = run_page.document(run, [picture])
+        assert "<h1>nao on recurrent_supernet/topics</h1>" in text
+        assert "<dt>blocks of training</dt><dd>2 of 2</dd>" in text
+        assert "<dd>6, those that stayed in the pool again</dd>" in text
+        assert "found at query" not in text
+
+    def test_a_pool_of_images(self):
+        about = {"dataset": "data/cifar10.npz", "space": "nao_small", "seed": 4}
+        shared = {"shared_weights": about, "flags": {"protocol": "test"}, "command": "nao", "vocabulary_size": None}
+        self.write_pools(**shared)
+        run = files.read(self.folder)
+        told = [run.config[name] for name in ("benchmark", "space", "seed", "protocol")]
+        assert told == ["supernet/cifar10", "nao_small", 4, "test"]
+        assert run.unit is units.PERCENT
+
+    def test_a_pool_that_goes_on(self):
+        self.write_pools(blocks=1)
+        run = files.read(self.folder)
+        assert (run.is_finished, run.result, len(run.blocks)) == (False, {}, 1)
+        assert "This search is unfinished" in run_page.document(run, [])
+
+    def test_a_pool_without_scores(self):
+        self.write_pools(blocks=0)
+        with pytest.raises(ValueError, match=r"no scored pool in pools\.jsonl: its search has measured nothing yet"):
+            files.read(self.folder)
+        (self.folder / weight_sharing.POOLS).unlink()
+        with pytest.raises(ValueError, match="its search has measured nothing yet"):
+            files.read(self.folder)
+
+    def test_finalists_of_cells(self):
+        self.write_search(vocabulary_size=WORDS)
+        with journals.open_journal(self.folder / "finalists.jsonl", {}) as journal:
+            journal.write_proposed(0, ARCHS[[2, 0, 4]])
+            journal.write_measured([types.Outcome(0, 0.25, 1.0, True), types.Outcome(1, math.nan, 1.0, False, "why")])
+        run = files.read(self.folder)
+        assert [one.shared for one in run.finalists] == [0.75, 0.5]
+        assert [one.alone for one in run.finalists] == pytest.approx([0.25, math.nan], nan_ok=True)
+        text = finalists_page.table(run)
+        assert "<th>perplexity, trained alone</th>" in text
+        assert "<td>1</td><td>1000.00</td><td>10.00</td>" in text
+        assert "<td>2</td><td>failed</td><td>100.00</td>" in text
+        assert finalists_page.agreement(run) is None
+
+    def test_finalists_of_images(self):
+        self.write_search(space="a space of another version")
+        rows = [{"arch": [at, 1], "shared_weights": at / 10, "trained": (at + 1) / 10} for at in range(5)]
+        run_dir.write_json(self.folder / "finalists.json", {"trained_as": "x", "finalists": rows})
+        run = files.read(self.folder)
+        picture = finalists_page.agreement(run)
+        assert picture.caption.startswith("5 architectures. Kendall's tau 1.00 (95 %: 1.00 to 1.00, ")
+        assert picture.tips["architectures-0"][4] == "architecture 4: 40.00 %, alone 50.00 %"
+        assert "<td>1</td><td>50.00 %</td><td>40.00 %</td><td>4 1</td>" in finalists_page.table(run)
+        (self.folder / "finalists.json").write_text(json.dumps({"finalists": [{"arch": None}]}))
+        with pytest.raises(ValueError, match=r"finalists\.json is damaged"):
+            files.read(self.folder)
