@@ -1,5 +1,7 @@
 """The page of searches on one set of shared weights: a folder made by hand, whole, unfinished and damaged."""
 
+import contextlib
+import io
 import json
 import pathlib
 import re
@@ -13,6 +15,7 @@ from absl.testing import parameterized
 from common import journal as journals
 from common import run_dir, spaces, types
 from common.report import files, image_search_files, image_search_page, training_files
+from launch import report
 
 SPACE = "lanas_oneshot"
 ABOUT = {"space": SPACE, "dataset": "digits", "num_images": 64, "seed": 3, "training": {"num_epochs": 2}}
@@ -113,6 +116,24 @@ class ImageSearchTest(parameterized.TestCase):
         assert "12.0 s of shared weights and searches" in text  # 9 and twice 1.5
         assert "random search is missing" in text
         assert "unfinished" not in text
+
+    def test_the_command_writes_the_pages_that_it_links_to(self):
+        for name in ("nao", "lanas"):
+            self.write_search(name)
+        self.write_result()
+        output = self.folder.parent / "elsewhere.html"
+        for flags, page, links in (
+            ((), self.folder / "report.html", ["nao/report.html", "lanas/report.html"]),
+            ((f"--output={output}", "--norefit"), output, ["images/nao/report.html", "images/lanas/report.html"]),
+        ):
+            told = io.StringIO()
+            with contextlib.redirect_stdout(told):
+                assert report.main([f"--workdir={self.folder}", "--compilation_cache_dir=", *flags]) == 0
+            assert told.getvalue() == f"{page}: 1 pictures of images\n"
+            assert re.findall(r'<a href="(.*?)">', page.read_text()) == links
+            for link in links:
+                assert "<h1>" in (page.parent / link).read_text()
+                (page.parent / link).unlink()
 
     def test_what_was_chosen_among_the_best(self):
         choice = [
