@@ -12,10 +12,11 @@ import tempfile
 import chex
 import pytest
 
+import lanas_jax.config
 import nao_jax.presets
 from common import run_dir
 from common.training import event_files
-from launch import lanas, refitting, report, study
+from launch import algorithms, lanas, refitting, report, study
 
 BUDGET = 24
 
@@ -134,3 +135,16 @@ class ConfigTest(chex.TestCase):
         for preset in nao_jax.presets.PRESETS.values():
             record = json.loads(json.dumps(dataclasses.asdict(preset)))
             assert refitting.config_of(nao_jax.presets.Config, record) == preset
+
+    def test_commands_with_a_choice_of_algorithms_take_them_at_their_presets(self):
+        for command in ("search_images", "search_recurrent"):
+            for name in algorithms.ALGORITHMS:
+                made = refitting._config({"command": command, "algorithm": name, "config": {"measure": "supernet"}})
+                searched = algorithms.of_large_space(name)
+                assert made == (getattr(searched, "keywords", None) or {}).get("config"), name
+
+    def test_settings_that_stand_beside_those_of_shared_weights(self):
+        record = json.loads(json.dumps(dataclasses.asdict(lanas_jax.config.Config(height=3))))
+        for settings in (record, {"searcher": record, "shared_weights": {"space": "nao_small"}}):
+            made = refitting._config({"command": "lanas", "algorithm": "lanas", "config": settings})
+            assert made == lanas_jax.config.Config(height=3)
