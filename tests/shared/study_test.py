@@ -39,6 +39,12 @@ class StatisticsTest(chex.TestCase):
         assert study.checkpoints(120) == (50, 100, 120)
         assert study.checkpoints(200) == (50, 100, 150, 200)
 
+    def test_checkpoints_shown(self):
+        assert study.shown((50, 100, 120)) == (50, 100, 120)
+        assert study.shown(study.checkpoints(500)) == (50, 100, 150, 200, 300, 500)
+        assert study.shown(study.checkpoints(500), most=4) == (50, 100, 300, 500)
+        assert study.shown((1, 2, 3, 4, 5), most=4) == (1, 2, 3, 5)
+
     def test_best_so_far_by_hand(self):
         best, at = study.best_so_far(
             np.array([[0.9, 0.25, 0.25, 0.5, 0.125]]), np.array([[False, True, True, True, True]])
