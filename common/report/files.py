@@ -63,7 +63,7 @@ def read(folder: str | pathlib.Path) -> Found:
     if config is None:
         shared = training_files.read_shared(folder)
         if shared is not None:  # all that a search has so far
-            return shared
+            return shared._replace(is_finished=False)
         found = ", ".join(sorted(path.name for path in folder.iterdir())[:5]) or "nothing"
         raise ValueError(
             f"{folder} has no {run_dir.CONFIG}, so it is not the folder of a search, a training or a study; it holds "

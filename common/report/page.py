@@ -59,12 +59,22 @@ def grid(figures: Iterable[str]) -> str:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Returns a table that scrolls by itself where it is too wide; numbers belong into columns after the first."""
+    """Returns a table that scrolls by itself where it is too wide.
+
+    Numbers belong into columns after the first; a column with a long text is written as one.
+    """
     if not rows:
         return ""
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
-    body = "\n".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    whole = f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
+    is_text = [any(len(str(row[at])) > _LONG for row in rows) for at in range(len(header))]
+
+    def line(tag, cells):
+        parts = zip(cells, is_text, strict=True)
+        found = (f"<{tag}{' class=text' if text else ''}>{escape(cell)}</{tag}>" for cell, text in parts)
+        return f"<tr>{''.join(found)}</tr>"
+
+    head = line("th", header)
+    body = "\n".join(line("td", row) for row in rows)
+    whole = f"<table>\n<thead>{head}</thead>\n<tbody>\n{body}\n</tbody>\n</table>"
     return f'<div class="scroll" tabindex="0">{whole}</div>'
 
 
@@ -101,6 +111,7 @@ def links(found: Iterable[tuple[str, str, str]]) -> str:
     return "<ul>\n" + "\n".join(items) + "\n</ul>" if items else ""
 
 
+_LONG = 40  # letters, from which on a cell is a text
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 _STYLE = """
 :root { color-scheme: light dark; --ink: #16191d; --faint: #4a525c; --grid: #cfd4da; --paper: #ffffff; --card: #f6f7f9;
@@ -121,6 +132,7 @@ figcaption { color: var(--faint); font-size: 0.875rem; margin-top: 0.5rem; }
 th, td { padding: 0.3rem 0.7rem; border-bottom: 1px solid var(--grid); text-align: right; white-space: nowrap;
   font-variant-numeric: tabular-nums; vertical-align: top; }
 th { color: var(--faint); font-weight: 600; white-space: normal; overflow-wrap: normal; min-width: 5rem; }
+th.text, td.text { text-align: left; white-space: normal; min-width: 22rem; }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
 dl { display: grid; grid-template-columns: minmax(7rem, max-content) 1fr; gap: 0.25rem 1rem; margin: 0.5rem 0; }
 dt { color: var(--faint); } dd { margin: 0; } a { color: var(--link); } ul { padding-left: 1.3rem; }

@@ -31,9 +31,11 @@ def unfinished(training: training_files.Training) -> str:
     """Returns what a reader must know of a training that has not ended, HTML."""
     if training.is_finished:
         return ""
-    so_far = (
-        f"{training.epoch:g} of {training.num_epochs} epochs are done" if training.lines else "no epoch is done yet"
-    )
+    so_far = "no epoch is done yet"
+    if training.lines:
+        so_far = f"{training.epoch:g} of {training.num_epochs} epochs are done"
+        if training.epoch >= training.num_epochs:
+            so_far += ", and what comes after them is not"
     return page.note("This training is unfinished", f"{so_far}. Start it again with the same --workdir to go on.")
 
 

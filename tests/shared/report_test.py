@@ -407,6 +407,11 @@ class PageTest(FolderTest):
         assert "&lt;i&gt;" in text
         assert page.table(("a",), []) == ""
 
+    def test_long_texts_are_written_as_texts(self):
+        text = page.table(("rank", "architecture"), [(1, "x" * 41), (2, "y")])
+        assert "<tr><th>rank</th><th class=text>architecture</th></tr>" in text
+        assert "<tr><td>2</td><td class=text>y</td></tr>" in text
+
 
 @functools.cache
 def partition():

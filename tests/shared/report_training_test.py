@@ -224,4 +224,6 @@ class TrainingTest(parameterized.TestCase):
         assert (found.epoch, found.is_finished) == (2.0, True)
         titles = [one.title for one in training_pictures.pictures(found)]
         assert titles == ["Shared weights: perplexity", "Shared weights: speed"]
-        assert files.read(self.folder) == found  # all that the search has so far
+        begun = files.read(self.folder)  # all that the search has so far
+        assert begun == found._replace(is_finished=False)
+        assert "2 of 2 epochs are done, and what comes after them is not." in training_page.unfinished(begun)
