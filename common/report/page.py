@@ -132,7 +132,8 @@ figcaption { color: var(--faint); font-size: 0.875rem; margin-top: 0.5rem; }
 th, td { padding: 0.3rem 0.7rem; border-bottom: 1px solid var(--grid); text-align: right; white-space: nowrap;
   font-variant-numeric: tabular-nums; vertical-align: top; }
 th { color: var(--faint); font-weight: 600; white-space: normal; overflow-wrap: normal; min-width: 5rem; }
-th.text, td.text { text-align: left; white-space: normal; min-width: 22rem; }
+th.text, td.text { text-align: left; }
+@media (min-width: 48rem) { td.text { white-space: normal; min-width: 22rem; } }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
 dl { display: grid; grid-template-columns: minmax(7rem, max-content) 1fr; gap: 0.25rem 1rem; margin: 0.5rem 0; }
 dt { color: var(--faint); } dd { margin: 0; } a { color: var(--link); } ul { padding-left: 1.3rem; }
