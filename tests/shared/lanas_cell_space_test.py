@@ -15,6 +15,7 @@ from common.spaces import cell_features, cells, lanas_cell
 
 # Two nodes, two operations: rows `input operation input operation` a node.
 SMALL = cells.Layout(cells=("only",), operations=("pool", "conv"), columns=np.arange(8).reshape(1, 2, 2, 2))
+_small_features = jax.jit(lambda rows: cells.features(SMALL, rows))  # op by op it takes seconds
 _NUM_OF_GRAPH = 53  # of the 268 features of a lanas_cell
 LANET = "[2, 2, 0, 2, 1, 2, 0, 2, 2, 3, 2, 1, 2, 0, 0, 1, 1, 1, 2, 1, 1, 0, 3, 4, 3, 0, 3, 1]"
 
@@ -25,11 +26,10 @@ def data_dir():
 
 
 class CellsTest(chex.TestCase):
-    @chex.variants(with_jit=True, without_jit=True)
     def test_features_by_hand(self):
         # Node 2 is pool(0) + conv(1); node 3 is conv(2) + conv(2), or pool(0) + conv(0), which leaves 2 loose.
         rows = np.array([[0, 0, 1, 1, 2, 1, 2, 1], [0, 0, 1, 1, 0, 0, 0, 1]], np.int32)
-        features = self.variant(lambda archs: cells.features(SMALL, archs))(rows)
+        features = _small_features(rows)
         of_nodes = 0.1 * np.array(
             [
                 [1, 1, 0, 0, 2, 1, 1, 0, 2, 1, 0, 0, 1, 0, 0, 0, 0, 0, 2],
@@ -59,12 +59,15 @@ class CellsTest(chex.TestCase):
             np.testing.assert_allclose(features[-10:], expected, rtol=1e-6)
 
     def test_a_cell_that_stops_every_signal_has_finite_features(self):
-        features = np.asarray(cell_features.features(np.zeros((2, 2, 2), np.int32), ("zero", "conv_1x1")))
+        features = jax.jit(lambda pairs: cell_features.features(pairs, ("zero", "conv_1x1")))(
+            np.zeros((2, 2, 2), np.int32)
+        )
         np.testing.assert_array_equal(features[-10:], np.float32([0, 0, 0, np.log2(5), 2, 0, 0, 0, 0, 0]))
 
     def test_columns_of_the_whole_cell_do_not_depend_on_how_nodes_are_numbered(self):
         space = spaces.get("lanas_cell")
-        rows = np.asarray(space.sample(jax.random.key(3), 400))
+        rows = np.asarray(jax.jit(space.sample, static_argnums=1)(jax.random.key(3), 400))
+        compute = jax.jit(space.features)
         pairs = np.asarray(cells.branches(lanas_cell.layout(), rows))[:, 0]
         pairs = pairs[~np.any(pairs[:, 4, :, 0] == 5, axis=1)]  # nodes 5 and 6 may trade places
         assert len(pairs) > 100
@@ -72,7 +75,7 @@ class CellsTest(chex.TestCase):
         reads = renumbered[..., 0]
         renumbered[..., 0] = np.where(reads == 5, 6, np.where(reads == 6, 5, reads))
         first, second = (
-            np.asarray(cells.features(lanas_cell.layout(), cells.from_branches(lanas_cell.layout(), x[:, None])))
+            np.asarray(compute(np.asarray(cells.from_branches(lanas_cell.layout(), x[:, None]))))
             for x in (pairs, renumbered)
         )
         np.testing.assert_allclose(first[:, -_NUM_OF_GRAPH:], second[:, -_NUM_OF_GRAPH:], atol=1e-5)
@@ -82,10 +85,10 @@ class CellsTest(chex.TestCase):
         """Of 16 * 36 writings (4 * 5 / 2) * (6 * 7 / 2) are networks, and features tell them all apart."""
         rows = np.array(list(itertools.product(*map(range, SMALL.num_choices))), np.int32)
         assert len(rows) == SMALL.num_writings() == 576
-        canonical = np.asarray(cells.canonicalize(SMALL, rows))
+        canonical = np.asarray(jax.jit(lambda rows: cells.canonicalize(SMALL, rows))(rows))
         networks, network_of = np.unique(canonical, axis=0, return_inverse=True)
         assert len(networks) == SMALL.num_networks() == 210
-        features, vector_of = np.unique(np.asarray(cells.features(SMALL, rows)), axis=0, return_inverse=True)
+        features, vector_of = np.unique(np.asarray(_small_features(rows)), axis=0, return_inverse=True)
         assert len(features) == 210
         assert len(np.unique(np.stack([network_of.ravel(), vector_of.ravel()]), axis=1).T) == 210
         by_hand = []
@@ -110,7 +113,7 @@ class LanasCellTest(parameterized.TestCase):
         assert lanas_cell.to_string(self.lanet) == LANET
         assert lanas_cell.from_string(LANET.strip("[]").replace(",", "")).tolist() == self.lanet.tolist()
         # Of states 0 to 7 the loose ends of the published cell; its last node, 8, is the fourth.
-        features = np.asarray(self.space.features(self.lanet[None]))[0]
+        features = np.asarray(jax.jit(self.space.features)(self.lanet[None]))[0]
         np.testing.assert_array_equal(features[207:215], [0, 0, 0, 0, 0, 1, 1, 1])
         np.testing.assert_array_equal(features[203:207], [3, 2, 8, 1])
 

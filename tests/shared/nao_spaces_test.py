@@ -70,7 +70,7 @@ class ConvolutionalTest(parameterized.TestCase):
 
     def test_loose_ends_of_naonet(self):
         row = nao_cnn.from_string(NAONET_A, "nao_large", first_id=nao_cnn.NAONET_A_FIRST_ID)
-        features = np.asarray(spaces.get("nao_large").features(row[None])).reshape(2, -1)
+        features = np.asarray(jax.jit(spaces.get("nao_large").features)(row[None])).reshape(2, -1)
         # States 0 to 5; 6, the last node, always is one.
         np.testing.assert_array_equal(features[:, 306:312], [[0, 0, 0, 1, 0, 1], [0, 0, 0, 1, 1, 1]])
         # Uses of identity, four convolutions, three maximum and three average poolings.

@@ -8,6 +8,7 @@ from common import spaces
 from common.spaces import nasbench101, nasbench101_graphs
 
 SPACE = spaces.get("nasbench101")
+TOKENS, FROM_TOKENS = jax.jit(SPACE.tokens), jax.jit(SPACE.from_tokens)  # op by op they take seconds
 INPUT, CONV1X1, CONV3X3, MAXPOOL, OUTPUT = "input", *nasbench101.OPERATIONS, "output"
 OPERATION_AT = (1, 4, 8, 13, 19, 26)
 
@@ -37,9 +38,9 @@ class TokensTest(parameterized.TestCase):
     )
     def test_of_cells_by_hand(self, edges, operations, expected):
         arch = row(edges, operations)
-        tokens = SPACE.tokens(arch[None])
+        tokens = TOKENS(arch[None])
         assert tokens[0].tolist() == expected
-        assert SPACE.from_tokens(tokens)[0].tolist() == arch.tolist()
+        assert FROM_TOKENS(tokens)[0].tolist() == arch.tolist()
 
     def test_missing_vertices_leave_no_gap(self):
         # Vertices 1, 3 and 5 are on no path; 2 and 4 become 1 and 2.
@@ -47,7 +48,7 @@ class TokensTest(parameterized.TestCase):
         for edge in ((0, 2), (2, 4), (4, 6), (0, 6), (0, 1), (3, 5)):
             arch[nasbench101_graphs.EDGES.index(edge)] = 1
         arch[21:] = [2, 1, 2, 0, 2]
-        assert SPACE.tokens(arch[None])[0].tolist() == [2, 4, 1, 2, 3, 2, 1, 2, 6] + [0] * 18
+        assert TOKENS(arch[None])[0].tolist() == [2, 4, 1, 2, 3, 2, 1, 2, 6] + [0] * 18
 
     def test_of_all_networks_lead_back(self):
         listed = SPACE.enumerate()

@@ -63,19 +63,29 @@ class StackTest(parameterized.TestCase):
 
     @parameterized.parameters(*child.PRESETS)
     def test_presets(self, preset):
-        """Each one with few cells: logits of both heads, float32 parameters, no auxiliary logits in evaluation."""
+        """Each one with few cells: logits of both heads, and float32 parameters."""
+        network, given, variables = self._described(preset)
+        config = network.config
+        self.assertEqual({leaf.dtype for leaf in jax.tree.leaves(variables)}, {jnp.dtype("float32")})
+        trained, _ = jax.eval_shape(lambda *args: train(network, *args), variables, given)
+        self.assertEqual(trained.main, jax.ShapeDtypeStruct((2, config.num_classes), jnp.float32))
+        self.assertEqual(trained.auxiliary, trained.main if config.auxiliary else None)
+
+    @parameterized.parameters("nao_pytorch", "lanas")
+    def test_no_auxiliary_logits_in_evaluation(self, preset):
+        network, given, variables = self._described(preset)
+        self.assertTrue(network.config.auxiliary)
+        evaluated = jax.eval_shape(lambda *args: network.apply(*args, train=False), variables, given)
+        self.assertIsNone(evaluated.auxiliary)
+        self.assertEqual(evaluated.main, jax.ShapeDtypeStruct((2, 10), jnp.float32))
+
+    def _described(self, preset):
+        """Returns (network of few cells, images, variables), shapes alone."""
         config = dataclasses.replace(child.PRESETS[preset], num_cells=3, width=4)
         network = child.Network(GENOTYPE, config)
         side = 224 if config.stem == "imagenet" else 32
         given = jax.ShapeDtypeStruct((2, side, side, 3), jnp.float32)
-        variables = jax.eval_shape(lambda given: network.init(jax.random.key(0), given, train=False), given)
-        self.assertEqual({leaf.dtype for leaf in jax.tree.leaves(variables)}, {jnp.dtype("float32")})
-        trained, _ = jax.eval_shape(lambda *args: train(network, *args), variables, given)
-        evaluated = jax.eval_shape(lambda *args: network.apply(*args, train=False), variables, given)
-        self.assertIsNone(evaluated.auxiliary)
-        self.assertEqual(evaluated.main, jax.ShapeDtypeStruct((2, config.num_classes), jnp.float32))
-        self.assertEqual(trained.main, evaluated.main)
-        self.assertEqual(trained.auxiliary, evaluated.main if config.auxiliary else None)
+        return network, given, jax.eval_shape(lambda given: network.init(jax.random.key(0), given, train=False), given)
 
     @parameterized.parameters(
         *(name for name, made in published.PUBLISHED.items() if isinstance(made.genotype, CellGenotype))
@@ -83,7 +93,7 @@ class StackTest(parameterized.TestCase):
     def test_published_cells(self, name):
         made = published.PUBLISHED[name].genotype
         for preset in ("nao_tf", "lanas"):
-            config = dataclasses.replace(child.PRESETS[preset], num_cells=4, width=4, auxiliary=False)
+            config = dataclasses.replace(child.PRESETS[preset], num_cells=3, width=4, auxiliary=False)
             self.assertGreater(counting.num_params(child.Network(made, config), (8, 8, 1))[0], 0)
 
     def test_sizes_of_the_stem_for_imagenet(self):

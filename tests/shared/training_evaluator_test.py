@@ -9,10 +9,11 @@ import pytest
 from absl.testing import parameterized
 
 from common import spaces, types
-from common.evaluators import training
+from common.evaluators import training, training_problem
 from common.executors import measuring
 from common.training import loop
 
+QUICK = {"xla_backend_optimization_level": 0}  # such trainings compile for longer still
 TINY = {"num_cells": 3, "width": 2, "num_epochs": 1, "num_images": 64, "held_out": 40}
 
 
@@ -39,6 +40,10 @@ def other_cheap_arch():
 
 
 class TrainingEvaluatorTest(parameterized.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.enterContext(mock.patch.object(training_problem, "_QUICK", QUICK))
+
     def test_one_training(self):
         made = measuring.make(evaluator().recipe)  # as a worker makes it
         assert (made.name, made.space.name, made.is_traceable) == (evaluator().name, "lanas_cell", False)
