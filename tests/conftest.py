@@ -8,13 +8,11 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Tests compile much and run little: leave out the optimizer's expensive passes, a slow generator of fusions, and the
 # splitting of programs into parts (by name only where it is known: XLA refuses to start with a flag that it does not
 # know).
-_KNOWN_TO_XLA = {
-    "0.10.": " --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1",
-}
 os.environ.setdefault(
     "XLA_FLAGS",
     "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-    + _KNOWN_TO_XLA.get(importlib.metadata.version("jaxlib")[:5], ""),
+    + " --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+    * importlib.metadata.version("jaxlib").startswith("0.10."),
 )
 
 import jax
