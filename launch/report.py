@@ -2,6 +2,7 @@
 
 python -m launch.report --workdir=runs/lanas-digits_convnet-20250101-120000
 python -m launch.report --workdir=STUDY --pictures=figures --format=pdf
+python -m launch.report --workdir=ranking.json  (of python -m benchmarks.supernet_ranking --output=ranking.json)
 python -m launch.report --workdir=STUDY_OF_CIFAR10 --workdir=STUDY_OF_CIFAR100 --output=report.html
 """
 
@@ -20,6 +21,7 @@ from common.report import (
     files,
     image_search_files,
     image_search_page,
+    ranking_page,
     run_page,
     study_page,
     training_files,
@@ -69,7 +71,8 @@ def run(values: flags.FlagValues) -> None:
         raise ValueError("give --workdir, the folder of a search, a training or a study")
     if len(folders) > 1 and not values.output:
         raise ValueError("several folders have one page together: name its file with --output")
-    output = pathlib.Path(values.output or pathlib.Path(folders[0]) / PAGE)
+    first = pathlib.Path(folders[0])
+    output = pathlib.Path(values.output or (first.with_suffix(".html") if first.is_file() else first / PAGE))
     found = files.read(folders[0]) if len(folders) == 1 else files.read_together(folders)
     if values.queries is not None and not isinstance(found, files.Studies):
         raise ValueError("--queries is for studies of several tasks")
@@ -95,6 +98,9 @@ def _page(values, found, output):
     if isinstance(found, training_files.Training):
         made = training_pictures.pictures(found)
         return training_page.document(found, made), made, None
+    if isinstance(found, ranking_page.Ranking):
+        made = ranking_page.pictures(found)
+        return ranking_page.document(found, made), made, None
     if isinstance(found, image_search_files.ImageSearch):
         folder = pathlib.Path(values.workdir[0])
         for name, run in found.runs.items():  # the pages that this one links to

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from common import run_dir
-from common.report import image_search_files, json_files, run_files, training_files
+from common.report import image_search_files, json_files, ranking_page, run_files, training_files
 from common.statistics import summary
 
 
@@ -45,16 +45,22 @@ class Studies(NamedTuple):
     is_finished: bool
 
 
-Found = run_files.Run | training_files.Training | image_search_files.ImageSearch | Study | Studies
+Found = (
+    run_files.Run | training_files.Training | image_search_files.ImageSearch | ranking_page.Ranking | Study | Studies
+)
 
 
 def read(folder: str | pathlib.Path) -> Found:
     """Returns what the folder of a search, a training, a study or a study of several tasks holds.
 
+    Or the file of `benchmarks.supernet_ranking`.
+
     Raises:
       ValueError: it is not there, is empty, or of something else, or a file in it is damaged.
     """
     folder = pathlib.Path(folder)
+    if folder.is_file():
+        return ranking_page.read(folder)
     if not folder.is_dir():
         raise ValueError(f"{folder} is not a folder; give --workdir, the folder of a search, a training or a study")
     config = json_files.read(folder / run_dir.CONFIG)

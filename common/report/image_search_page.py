@@ -192,7 +192,9 @@ def _items(found):
     if found.shared is not None and found.shared.lines:
         spent.append(found.shared.lines[-1].get("seconds"))
     is_known = found.is_finished and all(isinstance(value, int | float) for value in spent)
-    seconds = f"{sum(spent):.1f} s of shared weights and searches; training alone is beside" if is_known else "unknown"
+    seconds = (
+        f"{sum(spent):.1f} s of shared weights and searches, trainings alone not counted" if is_known else "unknown"
+    )
     others = [name for name in groups if name != _RANDOM]
     drawn = len(groups.get(_RANDOM, ()))
     baselines = f"{', '.join(others) or 'none'}, and {drawn} {_RANDOM}, which nothing chose"
