@@ -1,0 +1,96 @@
+"""From shared weights to networks trained alone: the record of trainings, and the whole command."""
+
+import contextlib
+import io
+import json
+import pathlib
+import tempfile
+
+import chex
+import jax
+import numpy as np
+import pytest
+
+from common import types
+from launch import search_images, trained_alone
+
+FIRST, SECOND, BAD = (1, 2), (3, 4), (0, 0)
+
+
+class TrainedAloneTest(chex.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.path = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()), "trained.json")
+        self.calls = []
+
+    def evaluator(self, name="alone"):
+        def measure(part, key, archs):
+            self.calls.append((part, tuple(archs[0].tolist()), tuple(jax.random.key_data(key).tolist())))
+            ok = np.array([archs[0].any()])
+            return types.Evaluation(fitness=np.float32(archs.sum(axis=1) / 8), cost=np.ones(1, np.float32), ok=ok)
+
+        return types.Evaluator(
+            name=name,
+            space=None,
+            protocol="validation",
+            evaluate=lambda key, archs: measure("validation", key, archs),
+            test=lambda key, archs: measure("test", key, archs),
+            optimum=None,
+            num_archs=None,
+            is_traceable=False,
+        )
+
+    def run_all(self, trainings, evaluator=None):
+        with contextlib.redirect_stderr(io.StringIO()):
+            return trained_alone.run(self.path, evaluator or self.evaluator(), trainings, seed=3, title="trained")
+
+    def test_nothing_is_trained_twice_and_each_training_has_its_key(self):
+        trainings = [trained_alone.Training(FIRST, number, "test") for number in (1, 2)]
+        assert self.run_all(trainings) == dict.fromkeys(trainings, 0.375)
+        more = [*trainings, trained_alone.Training(FIRST, 1, "validation"), trained_alone.Training(SECOND, 1, "test")]
+        assert list(self.run_all(more).values()) == [0.375, 0.375, 0.375, 0.875]
+        keys = [tuple(jax.random.key_data(jax.random.fold_in(jax.random.key(3), number)).tolist()) for number in (1, 2)]
+        assert self.calls == [
+            ("test", FIRST, keys[0]),
+            ("test", FIRST, keys[1]),
+            ("validation", FIRST, keys[0]),
+            ("test", SECOND, keys[0]),
+        ]
+
+    def test_what_failed_has_no_accuracy_and_is_not_tried_again(self):
+        training = trained_alone.Training(BAD, 0, "validation")
+        for _ in range(2):
+            assert np.isnan(self.run_all([training])[training])
+        assert len(self.calls) == 1
+
+    def test_trainings_by_other_settings_are_refused(self):
+        self.run_all([trained_alone.Training(FIRST, 0, "test")])
+        with pytest.raises(ValueError, match=r"holds trainings as alone, and now it is longer; set --proxy_"):
+            self.run_all([trained_alone.Training(SECOND, 0, "test")], self.evaluator("longer"))
+
+
+class CommandTest(chex.TestCase):
+    @pytest.mark.slow
+    def test_what_is_found_is_the_best_by_validation_and_a_second_start_trains_nothing(self):
+        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()), "run")
+        flags = ["--supernet_width=2", "--supernet_num_epochs=2", "--supernet_num_images=64", "--supernet_held_out=40"]
+        flags += ["--supernet_batch_size=32", "--proxy_num_epochs=1", "--algorithms=random,lanas", "--budget=20"]
+        flags += ["--num_best=3", "--num_random=4", "--num_trainings=2", f"--workdir={folder}"]
+        results = []
+        for _ in range(2):
+            output = io.StringIO()
+            with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+                assert search_images.main(["--compilation_cache_dir=", *flags]) == 0, output.getvalue()
+            results.append((json.loads((folder / "result.json").read_text()), (folder / "trained.json").read_text()))
+        assert results[0] == results[1]
+        result, trained = results[0][0], json.loads(results[0][1])["trainings"]
+        assert [one["found_by"] for one in result["networks"]] == ["random", "lanas"] + ["random architectures"] * 4
+        assert len(result["choice"]) == 6
+        for name, found in zip(("random", "lanas"), result["networks"]):
+            rows = [one for one in result["choice"] if one["found_by"] == name]
+            assert found["arch"] == max(rows, key=lambda one: one["validation"])["arch"]
+        for one in result["networks"]:
+            tests = [row["accuracy"] for row in trained if row["arch"] == one["arch"] and row["part"] == "test"]
+            assert one["test"] == tests
+            assert len(tests) == 2
+        assert (folder / "summary.md").exists()
