@@ -47,7 +47,7 @@ class ImageSearch(NamedTuple):
       candidates: the best of each search, among which it was chosen, with validation accuracies; empty in folders of
         versions that did not choose so.
       runs: name of an algorithm -> its search, in the order asked for.
-      waiting: name of an algorithm -> why its search cannot be shown yet.
+      waiting: name of an algorithm -> how far its search is, which cannot be shown yet.
       num_trained: trainings alone that are done.
       shared: the training of the shared weights, where they were trained here.
       is_finished: whether all is done.
@@ -96,8 +96,8 @@ def read(folder: pathlib.Path) -> ImageSearch:
             continue
         try:
             runs[name] = run_files.read(folder / name, configs[name])
-        except ValueError as error:
-            waiting[name] = str(error)
+        except json_files.NothingYetError:
+            waiting[name] = "has measured nothing yet"
     is_finished = "networks" in told and not waiting and all(run.is_finished for run in runs.values())
     is_finished &= not runs or told.get("budget") in (None, first["flags"].get("budget"))  # else of an earlier start
     trainings = (json_files.read(folder / _TRAINED) or {}).get("trainings", ())

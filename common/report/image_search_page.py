@@ -83,7 +83,7 @@ def _unfinished(found):
     if found.shared is not None and not found.shared.is_finished:
         return training_page.unfinished(found.shared)
     done = [f"the search by {name} {'is done' if run.is_finished else 'goes on'}" for name, run in found.runs.items()]
-    done += [f"the search by {name} is waiting ({why})" for name, why in found.waiting.items()]
+    done += [f"the search by {name} {why}" for name, why in found.waiting.items()]
     done.append(f"{found.num_trained} trainings alone are done")
     return page.note(
         "This search is unfinished", f"{'; '.join(done)}. Start it again with the same --workdir to go on."

@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 
+class NothingYetError(ValueError):
+    """A search has measured nothing yet, of which there could be a page."""
+
+
 def read(path: pathlib.Path) -> dict[str, Any] | None:
     """Returns the object in a file; None where there is no file.
 

@@ -59,7 +59,9 @@ def read(folder: pathlib.Path) -> tuple[history_lib.History, tuple[np.ndarray, .
     path = folder / weight_sharing.POOLS
     record = json_lines.read(path, pools.Record) if path.exists() else pools.Record()
     if not record.scores:
-        raise ValueError(f"{folder} has no scored pool in {path.name}: its search has measured nothing yet")
+        raise json_files.NothingYetError(
+            f"{folder} has no scored pool in {path.name}: its search has measured nothing yet"
+        )
     scores = record.scores[-1]
     is_measured = np.isfinite(scores)
     order = np.argsort(np.where(is_measured, -scores, np.inf), kind="stable")

@@ -72,7 +72,7 @@ def read(folder: pathlib.Path, config: Mapping[str, Any]) -> Run:
         budget = len(history.status)
         is_done = _num_done(history) >= budget
     else:
-        raise ValueError(f"{folder} has no {run_dir.JOURNAL}: its search has measured nothing yet")
+        raise json_files.NothingYetError(f"{folder} has no {run_dir.JOURNAL}: its search has measured nothing yet")
     result = json_files.read(folder / run_dir.RESULT) or {}
     is_finished = bool(result) and is_done
     shared = training_files.read_shared(folder)
@@ -111,7 +111,7 @@ def _history(journal, budget):
     if num_earlier:
         parts.insert(0, journal.earlier.archs)
     if not parts:
-        raise ValueError("the search has proposed nothing yet; wait for its first round")
+        raise json_files.NothingYetError("the search has proposed nothing yet; wait for its first round")
     archs = np.concatenate(parts)[: num_earlier + budget].astype(np.int32)
     fitness, cost = np.full(len(archs), np.nan, np.float32), np.zeros(len(archs), np.float32)
     status = np.full(len(archs), types.PENDING, np.int32)

@@ -108,15 +108,18 @@ def _items(run):
     config, result = run.config, run.result
     best = result.get("best") or {}
     test = best.get("test")
+    baselines, seeds = "python -m launch.study runs algorithms side by side", "python -m launch.study runs many"
+    if search_pictures.measures_here(run):
+        baselines, seeds = "random search with the same budget belongs beside it", "start it with other --seed too"
     return checklist.items(
         config,
         benchmark=f"{config['benchmark']}, space {config['space']}",
         protocol=config["protocol"],
         budget=f"{run.budget} {'blocks of training' if run.blocks else 'architectures'}"
         + (f", beside {run.num_earlier} measured earlier" if run.num_earlier else ""),
-        seeds=f"{config['seed']} alone, which says nothing of spread; python -m launch.study runs many",
+        seeds=f"{config['seed']} alone, which says nothing of spread; {seeds}",
         has_spread=False,
-        baselines="none in this run; python -m launch.study runs algorithms side by side",
+        baselines=f"none in this run; {baselines}",
         has_baselines=False,
         seconds=f"{result['seconds']:.1f} s, compiling included" if "seconds" in result else "unknown",
         test="unknown"

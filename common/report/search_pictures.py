@@ -41,7 +41,7 @@ def best_by_time(run: run_files.Run) -> canvas.Picture | None:
         f"The same against the {what} of all measurements, one after another: what a search without the table would "
         "have cost on one device."
     )
-    if _source(run) in _MEASURING:
+    if measures_here(run):
         caption = f"The same against the {what} of all measurements, one after another, compiling included."
     return _best(run, seconds / divisor, "best_by_time", f"Best so far, by {what}", caption, f"{what} ({unit})")
 
@@ -129,6 +129,11 @@ def gains(run: run_files.Run) -> canvas.Picture | None:
 def cost_name(run: run_files.Run) -> str:
     """Returns what the cost of a measurement is: time of training, or of scoring on shared weights."""
     return _MEASURING.get(_source(run), "training time")
+
+
+def measures_here(run: run_files.Run) -> bool:
+    """Returns whether a search trains or scores architectures, and does not look them up."""
+    return _source(run) in _MEASURING
 
 
 def _source(run):

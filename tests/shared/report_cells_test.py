@@ -80,6 +80,7 @@ class CellsTest(parameterized.TestCase):
         assert "<dt>its test perplexity</dt><dd>100.00</dd>" in text
         assert "No. 1: perplexity 10.00, query 3" in text
         assert "perplexity 100.00, of the best by validation fitness alone" in text
+        assert "random search with the same budget belongs beside it" in text
         assert "Perplexity is the exponential of the loss a word; lower is better." in text
         assert "<dt>training time</dt><dd>4 minutes, of all that was measured</dd>" in text
 

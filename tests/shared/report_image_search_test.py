@@ -160,7 +160,7 @@ class ImageSearchTest(parameterized.TestCase):
         self.write_search("nao", num_measured=3)
         found, made, text = self.page()
         assert (found.is_finished, list(found.waiting)) == (False, ["lanas"])
-        said = "the search by nao goes on; the search by lanas is waiting (has not begun); 0 trainings alone are done"
+        said = "the search by nao goes on; the search by lanas has not begun; 0 trainings alone are done"
         assert f"This search is unfinished:</strong> {said}" in text
         assert made[0].name == "loss"
         assert "3 of 4 queries" in text
@@ -170,6 +170,15 @@ class ImageSearchTest(parameterized.TestCase):
         found, _, text = self.page(is_drawn=False)
         assert (found.is_finished, found.result, found.networks) == (False, {}, ())
         assert "This search is unfinished" in text
+
+    def test_a_search_that_has_measured_nothing_and_one_that_is_damaged(self):
+        self.write_search("nao")
+        self.write_search("lanas")
+        (self.folder / "lanas" / run_dir.JOURNAL).unlink()
+        assert files.read(self.folder).waiting == {"lanas": "has measured nothing yet"}
+        (self.folder / "lanas" / run_dir.JOURNAL).write_text("{}\n")
+        with pytest.raises(ValueError, match="not a journal of format 1"):
+            files.read(self.folder)
 
     def test_shared_weights_that_are_still_trained(self):
         self.write_shared(EPOCHS[:1])
