@@ -113,8 +113,10 @@ def _page(values, found, output):
 
 def _run_page(values, run):
     """Returns (the page of a search, its pictures)."""
-    compilation.enable_cache(values.compilation_cache_dir)
-    models, notes = refitting.models(run) if values.refit else ({}, ["Models were not fitted again (--norefit)."])
+    models, notes = {}, ["Models were not fitted again (--norefit)."]
+    if values.refit:
+        compilation.enable_cache(values.compilation_cache_dir)
+        models, notes = refitting.models(run)
     made = run_page.pictures(run, **models)
     return run_page.document(run, made, partition=models.get("partition"), notes=notes), made
 
