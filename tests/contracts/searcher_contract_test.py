@@ -1,5 +1,6 @@
 """What every searcher promises, over a dict of factories. A new searcher is one line in `SEARCHERS`."""
 
+import collections
 import dataclasses
 import functools
 
@@ -39,6 +40,7 @@ SPACES = {
     "huge": factory.search_space("huge", (6,) * 20, size=6**20, describe=str),  # too large to list
 }
 COUNT, CAPACITY, NUM_OTHERS = 4, 96, 60
+TRACES = collections.Counter()  # of proposals, by all that makes a program
 
 _each_searcher = parameterized.named_parameters((name, name) for name in SEARCHERS)
 _each_searcher_and_space = parameterized.named_parameters(
@@ -62,10 +64,11 @@ def _init(init, key, history):
 
 @jax.jit
 def _propose(propose, key, state, history):
+    TRACES[jax.tree.structure(propose), history.archs.shape, jax.config.jax_debug_key_reuse] += 1
     return propose(key, state, history, count=COUNT)
 
 
-_append = jax.jit(history_lib.append)
+_append, _append_pending = jax.jit(history_lib.append), jax.jit(history_lib.append_pending)
 
 
 def _functions(name, space="convnet"):
@@ -80,6 +83,7 @@ def _fitness(archs):
     return 0.5 + 0.5 * jnp.sin(jnp.sum(weights * archs, axis=1) / 7.0) * jnp.cos(jnp.sum(archs, axis=1) / 3.0)
 
 
+@functools.partial(jax.jit, static_argnames="kind")
 def _evaluation(archs, kind="plain"):
     """What the kinds of histories tell of their rows."""
     at = jnp.arange(len(archs))
@@ -102,7 +106,7 @@ def _filled(kind, space="convnet", seed=0):
     if kind == "empty":
         return history
     history = _append(history, archs[:-5], _evaluation(archs[:-5], kind))
-    return history_lib.append_pending(history, archs[-5:])
+    return _append_pending(history, archs[-5:])
 
 
 def _assert_new(space, history, archs, count=COUNT):
@@ -141,7 +145,7 @@ class SearcherTest(parameterized.TestCase):
             new = [row for row in np.asarray(others).tolist() if row not in known][: 5 + 15 * round_]
             new = jnp.array(new, jnp.int32)
             history = _append(history, new, _evaluation(new, "mixed"))
-            history = history_lib.append_pending(history, archs)
+            history = _append_pending(history, archs)
 
     @_each_searcher
     def test_the_last_architectures_of_a_space_are_found(self, name):
@@ -185,20 +189,15 @@ class SearcherTest(parameterized.TestCase):
 
     @_each_searcher
     def test_one_trace_a_search(self, name):
-        searcher = _searcher(name)
-        chex.clear_trace_counter()
-
-        @jax.jit
-        @chex.assert_max_traces(n=1)
-        def propose(propose, key, state, history):
-            return propose(key, state, history, count=COUNT)
-
+        """However many tests have used the program before, it was traced once."""
+        init, propose = _functions(name)
         history = _filled("empty")
-        state = _init(searcher.init, jax.random.key(0), history)
+        state = init(jax.random.key(0), history)
         for round_ in range(4):
-            key = jax.random.fold_in(jax.random.key(7), round_)
-            archs, state = propose(searcher.propose, key, state, history)
+            archs, state = propose(jax.random.fold_in(jax.random.key(7), round_), state, history)
             history = _append(history, archs, _evaluation(archs, "mixed"))
+        made = jax.tree.structure(_searcher(name).propose), history.archs.shape, jax.config.jax_debug_key_reuse
+        assert TRACES[made] == 1
 
     @_each_searcher
     def test_the_key_decides(self, name):
@@ -226,11 +225,11 @@ class SearcherTest(parameterized.TestCase):
             with jax.debug_key_reuse(False):  # the checker rejects a loop over draws in a branch once it is vmapped
                 archs, states = jax.vmap(propose)(keys(11 + round_), states, stacked)
             if round_ == 0:
-                first, stacked = archs, jax.vmap(history_lib.append_pending)(stacked, archs)
+                first, stacked = archs, jax.vmap(_append_pending)(stacked, archs)
         for at, history in enumerate(histories):
             expected, state = propose(keys(11)[at], init(keys(10)[at], history), history)
             np.testing.assert_array_equal(first[at], expected)
-            expected, _ = propose(keys(12)[at], state, history_lib.append_pending(history, expected))
+            expected, _ = propose(keys(12)[at], state, _append_pending(history, expected))
             np.testing.assert_array_equal(archs[at], expected)
 
     @_each_searcher
@@ -248,7 +247,7 @@ class SearcherTest(parameterized.TestCase):
             others = _others(num_rows=24)
             measured = _evaluation(others[:20], "mixed")
             history = _append(history_lib.empty(CAPACITY, others.shape[1]), others[:20], measured)
-            history = fill(history_lib.append_pending(history, others[20:]), filler)
+            history = fill(_append_pending(history, others[20:]), filler)
             state = init(jax.random.key(13), history)
             for round_ in range(16):
                 archs, state = propose(jax.random.fold_in(jax.random.key(14), round_), state, history)

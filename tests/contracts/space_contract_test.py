@@ -12,6 +12,7 @@ from absl.testing import parameterized
 from common import rows, spaces
 
 NUM_ROWS = 64  # rows of a space that are looked at closely
+NUM_SAMPLES = 4000  # rows drawn at a time, which is one program for all tests
 
 
 def _is_listed(space):
@@ -35,8 +36,12 @@ def _compiled(name, function):
 
 
 @functools.cache
-def _sampled(name, seed=0, count=NUM_ROWS):
-    return np.asarray(_compiled(name, "sample")(jax.random.key(seed), count))
+def _drawn(name, seed=0):
+    return np.asarray(_compiled(name, "sample")(jax.random.key(seed), NUM_SAMPLES))
+
+
+def _sampled(name, seed=0):
+    return _drawn(name, seed)[:NUM_ROWS]
 
 
 def _raw(space, seed, count=512):
@@ -124,23 +129,21 @@ class ValidityTest(parameterized.TestCase):
 class SampleTest(parameterized.TestCase):
     @_each_space()
     def test_rows_are_valid_canonical_and_differ_between_keys(self, space):
-        batches = [_sampled(space.name, seed) for seed in range(3)]
+        batches = [_drawn(space.name, seed) for seed in range(3)]
         for batch in batches:
-            assert batch.shape[0] == NUM_ROWS
+            assert batch.shape[0] == NUM_SAMPLES
             _assert_valid_and_canonical(space, batch)
         assert not np.array_equal(batches[0], batches[1])
-        np.testing.assert_array_equal(_compiled(space.name, "sample")(jax.random.key(0), NUM_ROWS), batches[0])
+        np.testing.assert_array_equal(_compiled(space.name, "sample")(jax.random.key(0), NUM_SAMPLES), batches[0])
 
     @_each_space()
     def test_many_different_rows_come_up(self, space):
-        count = 4000
-        assert len(np.unique(_sampled(space.name, 7, count), axis=0)) > min(count, space.size) / 8
+        assert len(np.unique(_drawn(space.name, 7), axis=0)) > min(NUM_SAMPLES, space.size) / 8
 
     @_each_space(_is_product)
     def test_products_are_sampled_uniformly(self, space):
         """Chi-square of each decision: with d degrees of freedom a mean of d and a variance of 2 d."""
-        count = 4000
-        archs = _sampled(space.name, 7, count)
+        archs, count = _drawn(space.name, 7), NUM_SAMPLES
         for at, num_choices in enumerate(space.num_choices):
             seen = np.bincount(archs[:, at], minlength=num_choices)
             chi_square = np.sum((seen - count / num_choices) ** 2) / (count / num_choices)
@@ -149,10 +152,9 @@ class SampleTest(parameterized.TestCase):
 
     @_each_space(_is_product)
     def test_decisions_of_products_are_independent(self, space):
-        count = 4000
-        archs = _sampled(space.name, 7, count)[:, np.array(space.num_choices) > 1].astype(float)
+        archs = _drawn(space.name, 7)[:, np.array(space.num_choices) > 1].astype(float)
         correlation = np.corrcoef(archs.T)[np.triu_indices(archs.shape[1], k=1)]
-        assert np.max(np.abs(correlation)) < 5 / np.sqrt(count)
+        assert np.max(np.abs(correlation)) < 5 / np.sqrt(NUM_SAMPLES)
 
 
 class NeighborTest(parameterized.TestCase):
@@ -168,14 +170,14 @@ class NeighborTest(parameterized.TestCase):
     @_each_space(_is_product)
     def test_neighbors_of_products_are_all_rows_one_decision_away(self, space):
         arch = _sampled(space.name)[0]
-        around, is_valid = _compiled(space.name, "neighbors")(jnp.asarray(arch)[None])
+        around, is_valid = _neighbors(space, _sampled(space.name))
         expected = {
             (*arch[:at], choice, *arch[at + 1 :])
             for at, num_choices in enumerate(space.num_choices)
             for choice in range(num_choices)
             if choice != arch[at]
         }
-        got = np.asarray(around[0])[np.asarray(is_valid[0])].tolist()
+        got = around[0][is_valid[0]].tolist()
         assert sorted(map(tuple, got)) == sorted(tuple(map(int, row)) for row in expected)
 
     @_each_space()
@@ -191,10 +193,12 @@ class NeighborTest(parameterized.TestCase):
 
     @_each_space()
     def test_mutation_reaches_every_neighbor(self, space):
-        arch = jnp.asarray(_sampled(space.name)[:1])
-        around, is_valid = _compiled(space.name, "neighbors")(arch)
-        expected = np.unique(np.asarray(around[0])[np.asarray(is_valid[0])], axis=0)
-        mutants = _compiled(space.name, "mutate")(jax.random.key(5), jnp.tile(arch, (14 * is_valid.shape[1], 1)))
+        archs = _sampled(space.name)
+        around, is_valid = _neighbors(space, archs)
+        expected = np.unique(around[0][is_valid[0]], axis=0)
+        copies = np.tile(archs[:1], (NUM_ROWS, 1))
+        keys = jax.random.split(jax.random.key(5), -(-14 * is_valid.shape[1] // NUM_ROWS))
+        mutants = np.concatenate([_compiled(space.name, "mutate")(key, copies) for key in keys])
         np.testing.assert_array_equal(np.unique(mutants, axis=0), expected)
 
 
@@ -226,11 +230,18 @@ class TransformationTest(parameterized.TestCase):
     @_each_space()
     def test_functions_of_rows_are_the_same_under_vmap(self, space):
         archs = jnp.asarray(_sampled(space.name))
-        for name in ("is_valid", "canonicalize", "features", "tokens", "from_tokens", "neighbors"):
-            given = _compiled(space.name, "tokens")(archs) if name == "from_tokens" else archs
-            expected = _compiled(space.name, name)(given)
-            mapped = jax.jit(jax.vmap(getattr(space, name)))(given.reshape(2, NUM_ROWS // 2, -1))
-            mapped = jax.tree.map(lambda leaf: leaf.reshape(NUM_ROWS, *leaf.shape[2:]), mapped)
+        tokens = _compiled(space.name, "tokens")(archs)
+        names = ("is_valid", "canonicalize", "features", "tokens", "from_tokens", "neighbors")
+
+        @jax.jit
+        def map_all(archs, tokens):
+            halves = {name: tokens if name == "from_tokens" else archs for name in names}
+            return {name: jax.vmap(getattr(space, name))(half) for name, half in halves.items()}
+
+        all_mapped = map_all(*(given.reshape(2, NUM_ROWS // 2, -1) for given in (archs, tokens)))
+        for name in names:
+            expected = _compiled(space.name, name)(tokens if name == "from_tokens" else archs)
+            mapped = jax.tree.map(lambda leaf: leaf.reshape(NUM_ROWS, *leaf.shape[2:]), all_mapped[name])
             assert jax.tree.structure(mapped) == jax.tree.structure(expected)
             for got, leaf in zip(jax.tree.leaves(mapped), jax.tree.leaves(expected), strict=True):
                 assert got.dtype == leaf.dtype
@@ -243,8 +254,8 @@ class TransformationTest(parameterized.TestCase):
         def keys():
             return jax.random.split(jax.random.key(11), 2)
 
-        sampled = jax.jit(jax.vmap(lambda key: space.sample(key, NUM_ROWS)))(keys())
+        sampled = jax.jit(jax.vmap(lambda key: space.sample(key, NUM_SAMPLES)))(keys())
         mutants = jax.jit(jax.vmap(space.mutate, in_axes=(0, None)))(keys(), archs)
         for at in range(2):
-            np.testing.assert_array_equal(sampled[at], _compiled(space.name, "sample")(keys()[at], NUM_ROWS))
+            np.testing.assert_array_equal(sampled[at], _compiled(space.name, "sample")(keys()[at], NUM_SAMPLES))
             np.testing.assert_array_equal(mutants[at], _compiled(space.name, "mutate")(keys()[at], archs))

@@ -37,7 +37,7 @@ class StreamedTrainingTest(parameterized.TestCase):
     def run_main(self, *flags):
         """Returns (exit code, standard error)."""
         errors = io.StringIO()
-        always = ("--dataset=imagenet", "--stream=naonet", "--image_size=16", "--width=4", "--num_cells=3")
+        always = ("--dataset=imagenet", "--stream=naonet", "--image_size=16", "--width=4", "--num_cells=1")
         always += ("--batch_size=4", "--num_epochs=3", "--compilation_cache_dir=")
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(errors):
             code = train.main(

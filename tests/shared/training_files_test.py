@@ -1,6 +1,7 @@
 """Event files are read back; exported networks compute what was trained; presets are the published numbers."""
 
 import dataclasses
+import functools
 import json
 import pickle
 
@@ -22,10 +23,11 @@ _CELL = genotype.Cell(
     output=(2,),
 )
 GENOTYPE = genotype.CellGenotype(normal=_CELL, reduction=_CELL)
-CONFIG = child.Config(num_cells=3, width=4, num_classes=5, style=styles.NAO_PYTORCH, auxiliary=False)
+CONFIG = child.Config(num_cells=1, width=4, num_classes=5, style=styles.NAO_PYTORCH, auxiliary=False)
 IMAGES = export.Images((8, 8, 2), (0.25, 0.5), (0.5, 0.25))
 
 
+@functools.cache
 def _variables(network):
     """Positive weights and statistics, without a program that draws them."""
     rng = np.random.default_rng(0)
