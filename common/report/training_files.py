@@ -8,6 +8,11 @@ from common import run_dir
 from common.report import json_files
 
 KINDS = {"train": "network", "train_supernet": "shared weights", "train_language": "language model"}
+_TOLD = {  # what a result.json holds at least
+    "network": (("latest", "test", "top1"), ("best", "test", "top1")),
+    "shared weights": (("validation", "mean"), ("validation", "best"), ("test", "mean"), ("test", "best")),
+    "language model": (("best", "epoch"), ("best", "valid_perplexity"), ("best", "test_perplexity")),
+}
 SHARED = "supernet"  # folder, and first part of the file, of the shared weights of a search
 _ABOUT = "about.json"  # of checkpoints
 
@@ -51,6 +56,8 @@ def read(folder: pathlib.Path, config: Mapping[str, Any]) -> Training:
       ValueError: a file in it is damaged.
     """
     result = json_files.read(folder / run_dir.RESULT) or {}
+    if result:
+        _check(folder / run_dir.RESULT, result, _TOLD[KINDS[config["command"]]])
     lines, num_epochs = _lines(folder / run_dir.METRICS), _num_epochs(folder / run_dir.CONFIG, config)
     is_finished = bool(result) and (not lines or lines[-1]["epoch"] >= num_epochs)
     name = folder.resolve().name
@@ -76,6 +83,15 @@ def read_shared(folder: pathlib.Path) -> Training | None:
             is_finished = bool(lines) and lines[-1]["epoch"] >= num_epochs
             return Training(folder.resolve().name, kind, config, {}, lines, num_epochs, is_finished)
     return None
+
+
+def _check(path, result, told):
+    for names in told:
+        found = result
+        for name in names:
+            found = found.get(name) if isinstance(found, dict) else None
+        if not isinstance(found, int | float):
+            raise ValueError(f"{path} is damaged: {found!r} is no number, in {'.'.join(names)}; restore it")
 
 
 def _lines(path):

@@ -207,6 +207,15 @@ class TrainingTest(parameterized.TestCase):
         with pytest.raises(ValueError, match=r"result\.json is damaged"):
             files.read(self.folder)
 
+    @parameterized.parameters(
+        (network(), RESULT | {"latest": {}}, r"None is no number, in latest\.test\.top1"),
+        (network(), RESULT | {"best": {"test": 3}}, r"in best\.test\.top1"),
+        (LANGUAGE, LANGUAGE_RESULT | {"best": {"epoch": 2, "valid_perplexity": "45"}}, "'45' is no number, in best"),
+    )
+    def test_damaged_results(self, config, result, message):
+        with pytest.raises(ValueError, match=message):
+            self.write(config, [], result)
+
     def test_shared_weights_of_a_search(self):
         assert training_files.read_shared(self.folder) is None
         (self.folder / "supernet").mkdir()
