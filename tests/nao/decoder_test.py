@@ -1,5 +1,7 @@
 """The decoder against NumPy, token by token, and what it may not see."""
 
+import functools
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -22,6 +24,22 @@ def make(name, **changes):
     config = configs.Model(embedding_size=SIZE, hidden_size=SIZE, **{**VARIANTS[name], **changes})
     configs.validate_model(config)
     return decoder.Decoder(config, VOCABULARY)
+
+
+LATENT = encoder.to_unit_length(np.random.default_rng(1).normal(size=(3, 4, SIZE)).astype(np.float32))
+INPUTS = np.random.default_rng(2).integers(0, VOCABULARY, (3, 7)).astype(np.int32)
+
+
+@functools.cache
+def init(module):
+    params = jax.jit(module.init)(jax.random.key(0), LATENT, INPUTS)
+    noise = jax.random.normal(jax.random.key(2), (1000,))  # so that biases drawn as zero count too
+    return jax.tree.map(lambda x: x + 0.3 * noise[: x.size].reshape(x.shape), params)
+
+
+@functools.partial(jax.jit, static_argnames=("module", "method"))
+def apply(module, *args, method=None):
+    return module.apply(*args, method=method)
 
 
 def sigmoid(x):
@@ -66,64 +84,54 @@ def reference(name, params, latent, inputs):
 
 
 class DecoderTest(chex.TestCase, parameterized.TestCase):
-    def setUp(self):
-        super().setUp()
-        keys = jax.random.split(jax.random.key(1), 2)
-        self.latent = encoder.to_unit_length(jax.random.normal(keys[0], (3, 4, SIZE)))
-        self.inputs = jax.random.randint(keys[1], (3, 7), 0, VOCABULARY)
-
-    def init(self, module):
-        params = module.init(jax.random.key(0), self.latent, self.inputs)
-        noise = jax.random.normal(jax.random.key(2), (1000,))  # so that biases drawn as zero count too
-        return jax.tree.map(lambda x: x + 0.3 * noise[: x.size].reshape(x.shape), params)
-
     @parameterized.parameters(*VARIANTS)
     def test_logits_are_those_of_numpy(self, name):
         module = make(name)
-        params = self.init(module)
-        found = module.apply(params, self.latent, self.inputs)
+        params = init(module)
+        found = apply(module, params, LATENT, INPUTS)
         chex.assert_shape(found, (3, 7, VOCABULARY))
-        np.testing.assert_allclose(found, reference(name, params, self.latent, self.inputs), atol=1e-5)
+        np.testing.assert_allclose(found, reference(name, params, LATENT, INPUTS), atol=1e-5)
 
     @parameterized.parameters(*VARIANTS)
     def test_step_by_step_is_the_same(self, name):
         module = make(name)
-        params = self.init(module)
-        expected = module.apply(params, self.latent, self.inputs)
-        carry = module.apply(params, self.latent, method="start")
-        np.testing.assert_allclose(carry.h, encoder.embedding(self.latent))
+        params = init(module)
+        expected = apply(module, params, LATENT, INPUTS)
+        carry = apply(module, params, LATENT, method="start")
+        np.testing.assert_allclose(carry.h, encoder.embedding(LATENT), atol=1e-6)
         np.testing.assert_allclose(carry.c, carry.h)
         for at in range(7):
-            carry, logits = module.apply(params, carry, self.inputs[:, at], self.latent, method="step")
+            carry, logits = apply(module, params, carry, INPUTS[:, at], LATENT, method="step")
             np.testing.assert_allclose(logits, expected[:, at], atol=1e-5)
 
     @parameterized.parameters(*VARIANTS)
     def test_no_token_is_seen_before_its_turn(self, name):
         module = make(name)
-        params = self.init(module)
-        changed = self.inputs.at[:, 4].set((self.inputs[:, 4] + 1) % VOCABULARY)
-        first, second = (module.apply(params, self.latent, inputs) for inputs in (self.inputs, changed))
+        params = init(module)
+        changed = INPUTS.copy()
+        changed[:, 4] = (changed[:, 4] + 1) % VOCABULARY
+        first, second = (apply(module, params, LATENT, inputs) for inputs in (INPUTS, changed))
         is_equal = np.all(np.asarray(first) == np.asarray(second), axis=(0, 2))
         np.testing.assert_array_equal(is_equal, [True] * 4 + [False] * 3)
 
     @parameterized.parameters(*VARIANTS)
     def test_the_context_is_fed_back_only_in_the_additive_variant(self, name):
         module = make(name)
-        carry = module.apply(self.init(module), self.latent, method="start")
+        carry = apply(module, init(module), LATENT, method="start")
         assert (carry.context is not None) == (name == "additive")
 
     def test_units_are_dropped_in_training_only(self):
         module = make("residual", decoder_dropout=0.5)
-        params = self.init(module)
-        quiet = module.apply(params, self.latent, self.inputs)
-        one = module.apply(params, self.latent, self.inputs, is_training=True, rngs={"dropout": jax.random.key(2)})
+        params = init(module)
+        quiet = module.apply(params, LATENT, INPUTS)
+        one = module.apply(params, LATENT, INPUTS, is_training=True, rngs={"dropout": jax.random.key(2)})
         assert not np.allclose(quiet, one)
         silent = make("residual", decoder_dropout=0.0)
-        np.testing.assert_array_equal(silent.apply(params, self.latent, self.inputs, is_training=True), quiet)
+        np.testing.assert_array_equal(silent.apply(params, LATENT, INPUTS, is_training=True), quiet)
 
     def test_orthogonal_weights(self):
         module = make("additive")
-        params = module.init(jax.random.key(0), self.latent, self.inputs)["params"]
+        params = module.init(jax.random.key(0), LATENT, INPUTS)["params"]
         weights = params["cell_weights"]
         chex.assert_shape(weights, (3 * SIZE, 4 * SIZE))
         np.testing.assert_allclose(jnp.dot(weights, weights.T), np.eye(3 * SIZE), atol=1e-5)

@@ -1,5 +1,6 @@
 """Decoded sequences are legal; the greedy one and the beam are what going through all of them gives."""
 
+import functools
 import itertools
 
 import chex
@@ -43,6 +44,29 @@ def is_legal(legal, tokens):
     return all(legal[at, p, v] for at, (p, v) in enumerate(zip(before, tokens)))
 
 
+@functools.partial(jax.jit, static_argnames="model")
+def greedy(model, params, latent, legal):
+    return decoding.greedy(model, params, latent, legal)
+
+
+@functools.partial(jax.jit, static_argnames=("model", "width"))
+def beam(model, params, latent, legal, *, width):
+    return decoding.beam(model, params, latent, legal, width=width)
+
+
+@functools.partial(jax.jit, static_argnames=("model", "method"))
+def apply(model, *args, method):
+    return model.apply(*args, method=method)
+
+
+@functools.cache
+def made(name):
+    model = models.Model(CONFIGS[name], LENGTH, VOCABULARY)
+    blank = jnp.zeros((1, LENGTH), jnp.int32)
+    params = jax.jit(model.init)(jax.random.key(0), blank, blank)
+    return model, jax.tree.map(lambda x: 3 * x, params)  # so that tokens differ clearly in likelihood
+
+
 class DecodingTest(chex.TestCase, parameterized.TestCase):
     def setUp(self):
         super().setUp()
@@ -51,21 +75,17 @@ class DecodingTest(chex.TestCase, parameterized.TestCase):
         self.sequences = [tokens for tokens in everything if is_legal(self.legal, tokens)]
 
     def make(self, name, batch=5):
-        model = models.Model(CONFIGS[name], LENGTH, VOCABULARY)
-        blank = jnp.zeros((1, LENGTH), jnp.int32)
-        params = model.init(jax.random.key(0), blank, blank)
-        params = jax.tree.map(lambda x: 3 * x, params)  # so that tokens differ clearly in likelihood
+        model, params = made(name)
         latent = jax.random.normal(jax.random.key(1), (batch, LENGTH // model.config.tokens_per_step, 6))
         return model, params, encoder.to_unit_length(latent)
 
     def log_probs(self, model, params, latent):
         """Returns [B, number of legal sequences], relative to the legal tokens at each step."""
         found = []
-        decode = jax.jit(lambda params, *args: model.apply(params, *args, method="decode"))
         for tokens in self.sequences:
             target = jnp.broadcast_to(jnp.asarray(tokens), (len(latent), LENGTH))
             inputs = models.shift_right(target)
-            logits = np.asarray(decode(params, latent, inputs), np.float64)
+            logits = np.asarray(apply(model, params, latent, inputs, method="decode"), np.float64)
             masked = np.where(self.legal[np.arange(LENGTH), np.asarray(inputs)], logits, -np.inf)
             normalised = masked - np.log(np.exp(masked).sum(axis=-1, keepdims=True))
             found.append(sum(normalised[:, at, v] for at, v in enumerate(tokens)))
@@ -74,11 +94,11 @@ class DecodingTest(chex.TestCase, parameterized.TestCase):
     @parameterized.parameters(*CONFIGS)
     def test_greedy_takes_the_likeliest_legal_token(self, name):
         model, params, latent = self.make(name)
-        found = np.asarray(jax.jit(lambda *args: decoding.greedy(model, *args))(params, latent, self.legal))
+        found = np.asarray(greedy(model, params, latent, self.legal))
         assert found.dtype == np.int32
-        carry, last = model.apply(params, latent, method="start"), np.zeros(len(latent), int)
+        carry, last = apply(model, params, latent, method="start"), np.zeros(len(latent), int)
         for at in range(LENGTH):
-            carry, logits = model.apply(params, carry, jnp.asarray(last), latent, method="step")
+            carry, logits = apply(model, params, carry, jnp.asarray(last), latent, method="step")
             choice = [[v for v in range(VOCABULARY) if self.legal[at, p, v]] for p in last]
             last = np.array([max(tokens, key=lambda v, row=row: row[v]) for tokens, row in zip(choice, logits)])
             np.testing.assert_array_equal(found[:, at], last)
@@ -87,14 +107,14 @@ class DecodingTest(chex.TestCase, parameterized.TestCase):
     def test_a_wide_beam_is_the_list_of_all_sequences(self, name):
         model, params, latent = self.make(name)
         width = len(self.sequences) + 3
-        tokens, log_probs = decoding.beam(model, params, latent, self.legal, width=width)
+        tokens, log_probs = beam(model, params, latent, self.legal, width=width)
         expected = self.log_probs(model, params, latent)
         order = np.argsort(-expected, axis=1)
         np.testing.assert_allclose(log_probs[:, :-3], np.take_along_axis(expected, order, 1), atol=2e-5)
         np.testing.assert_allclose(np.exp(log_probs).sum(axis=1), np.ones(len(latent)), atol=1e-5)
         np.testing.assert_array_equal(tokens[:, :-3], np.asarray(self.sequences)[order])
-        greedy = np.asarray(decoding.greedy(model, params, latent, self.legal))
-        for row, sequence in enumerate(greedy.tolist()):
+        likeliest = np.asarray(greedy(model, params, latent, self.legal))
+        for row, sequence in enumerate(likeliest.tolist()):
             assert log_probs[row, 0] >= expected[row, self.sequences.index(tuple(sequence))] - 2e-5
         # There are no more: the rest repeat the likeliest.
         np.testing.assert_array_equal(log_probs[:, -3:], np.full((len(latent), 3), -np.inf))
@@ -103,8 +123,8 @@ class DecodingTest(chex.TestCase, parameterized.TestCase):
     @parameterized.product(name=list(CONFIGS), width=[1, 2, 5])
     def test_beams_are_legal_different_and_in_order(self, name, width):
         model, params, latent = self.make(name, batch=8)
-        tokens, log_probs = decoding.beam(model, params, latent, self.legal, width=width)
-        greedy = np.asarray(decoding.greedy(model, params, latent, self.legal))
+        tokens, log_probs = beam(model, params, latent, self.legal, width=width)
+        likeliest = np.asarray(greedy(model, params, latent, self.legal))
         everything = self.log_probs(model, params, latent)
         for row in range(len(latent)):
             written = [tuple(sequence) for sequence in np.asarray(tokens[row]).tolist()]
@@ -113,12 +133,12 @@ class DecodingTest(chex.TestCase, parameterized.TestCase):
             np.testing.assert_allclose(log_probs[row], everything[row, at], atol=2e-5)
             assert np.all(np.diff(log_probs[row]) <= 0)
             if width == 1:
-                np.testing.assert_array_equal(tokens[row, 0], greedy[row])
+                np.testing.assert_array_equal(tokens[row, 0], likeliest[row])
 
     @pytest.mark.slow
     def test_members_of_a_vmap_are_like_each_alone(self):
         model, params, latent = self.make("residual", batch=6)
-        alone = decoding.greedy(model, params, latent, self.legal)
+        alone = greedy(model, params, latent, self.legal)
         found = jax.vmap(lambda part: decoding.greedy(model, params, part, self.legal))(latent.reshape(3, 2, LENGTH, 6))
         np.testing.assert_array_equal(found.reshape(6, LENGTH), alone)
 

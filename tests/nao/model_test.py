@@ -1,5 +1,7 @@
 """The three networks together: sizes of the published ones, shapes, purity, refusals."""
 
+import functools
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -98,9 +100,15 @@ def make(name="seminas_imagenet", num_tokens=None):
     return models.Model(configs.MODELS[name], num_tokens or PUBLISHED[name][0], PUBLISHED[name][1])
 
 
+@functools.cache
 def init(model, batch=2, seed=0):
     tokens = jax.random.randint(jax.random.key(seed + 1), (batch, model.num_tokens), 1, model.vocabulary_size)
     return jax.jit(model.init)(jax.random.key(seed), tokens, models.shift_right(tokens)), tokens
+
+
+@functools.partial(jax.jit, static_argnames=("model", "method"))
+def apply(model, *args, method=None):
+    return model.apply(*args, method=method)
 
 
 class ModelTest(chex.TestCase, parameterized.TestCase):
@@ -129,10 +137,10 @@ class ModelTest(chex.TestCase, parameterized.TestCase):
     def test_the_parts_by_name_are_the_whole(self, name):
         model = make(name)
         params, tokens = init(model)
-        latent, prediction, logits = jax.jit(model.apply)(params, tokens, models.shift_right(tokens))
-        np.testing.assert_allclose(model.apply(params, tokens, method="encode"), latent, atol=1e-5)
-        np.testing.assert_allclose(model.apply(params, latent, method="predict"), prediction, atol=1e-5)
-        again = model.apply(params, latent, models.shift_right(tokens), method="decode")
+        latent, prediction, logits = apply(model, params, tokens, models.shift_right(tokens))
+        np.testing.assert_allclose(apply(model, params, tokens, method="encode"), latent, atol=1e-5)
+        np.testing.assert_allclose(apply(model, params, latent, method="predict"), prediction, atol=1e-5)
+        again = apply(model, params, latent, models.shift_right(tokens), method="decode")
         np.testing.assert_allclose(again, logits, atol=1e-5)
         is_squashed = model.config.has_sigmoid and np.all((prediction > 0) & (prediction < 1))
         assert is_squashed == model.config.has_sigmoid
@@ -174,7 +182,7 @@ class ModelTest(chex.TestCase, parameterized.TestCase):
     def test_the_predictor_sees_no_more_than_the_latent(self):
         model = make()
         params, tokens = init(model)
-        one, other = (model.apply(params, tokens, inputs)[:2] for inputs in (tokens, 0 * tokens))
+        one, other = (apply(model, params, tokens, inputs)[:2] for inputs in (tokens, 0 * tokens))
         chex.assert_trees_all_equal(one, other)
 
     def test_shift_right(self):
@@ -195,6 +203,6 @@ class ModelTest(chex.TestCase, parameterized.TestCase):
     def test_latents_have_rows_of_length_one(self):
         model = make()
         params, tokens = init(model)
-        latent = model.apply(params, tokens, method="encode")
+        latent = apply(model, params, tokens, method="encode")
         np.testing.assert_allclose(np.linalg.norm(latent, axis=-1), np.ones((2, 21)), rtol=1e-6)
         np.testing.assert_allclose(np.linalg.norm(encoder.embedding(latent), axis=-1), np.ones(2), rtol=1e-6)

@@ -201,7 +201,7 @@ class JournalFollowedTest(OnDiskTest):
         assert again.submitted == []
         assert self.path.read_bytes() == before
 
-    @parameterized.parameters(1, 3, 7)
+    @parameterized.parameters(1, 7)
     def test_cut_after_every_line(self, num_workers):
         wanted = self.go_on(Shuffled(num_workers, is_fifo=True))
         lines = self.path.read_bytes().splitlines(keepends=True)

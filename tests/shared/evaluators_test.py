@@ -11,6 +11,7 @@ from common.tables import table
 
 ARCHS = np.array([[1, 0, 0, 0, 0], [2, 1, 0, 0, 0], [4, 4, 4, 4, 4]])
 NAN = np.nan
+_measure = jax.jit(lambda function, key, archs: function(key, archs))  # op by op it takes seconds
 
 
 def make_table(**datasets):
@@ -39,7 +40,7 @@ class TabularTest(chex.TestCase):
         np.testing.assert_array_equal(got.fitness, np.float32([0.5, 0.625, 0.25, 0.625]))
         np.testing.assert_array_equal(got.cost, np.float32([7, 15, 0, 15]))  # the table knows no cost of ARCHS[1]
         np.testing.assert_array_equal(got.ok, [True] * 4)
-        test = made.test(jax.random.key(0), archs)
+        test = _measure(made.test, jax.random.key(0), archs)
         np.testing.assert_array_equal(test.fitness, np.float32([0.375, 0.5, 0.875, 0.5]))
 
     def test_what_it_says_of_itself(self):
@@ -66,7 +67,7 @@ class TabularTest(chex.TestCase):
 
     def test_protocol_test(self):
         made = tabular.evaluator(make_table(), protocol="test")
-        got = made.evaluate(jax.random.key(0), jnp.asarray(ARCHS))
+        got = _measure(made.evaluate, jax.random.key(0), jnp.asarray(ARCHS))
         np.testing.assert_array_equal(got.fitness, np.float32([0.5, 0.875, 0.375]))
         assert (made.protocol, made.optimum) == ("test", 0.875)
 
@@ -74,14 +75,14 @@ class TabularTest(chex.TestCase):
         with pytest.raises(ValueError, match=r"publishes no validation fitness of other.*--protocol=test"):
             tabular.evaluator(make_table(), dataset="other")
         made = tabular.evaluator(make_table(), dataset="other", protocol="test")
-        got = made.evaluate(jax.random.key(0), jnp.asarray(ARCHS))
+        got = _measure(made.evaluate, jax.random.key(0), jnp.asarray(ARCHS))
         np.testing.assert_array_equal(got.fitness, np.float32([0.25, 0.5, 0.75]))
         np.testing.assert_array_equal(got.cost, [0.0] * 3)
         assert made.name == "digits_convnet/other"
 
     def test_no_test_metric(self):
         made = tabular.evaluator(make_table(digits={"validation": "v"}))
-        got = made.test(jax.random.key(0), jnp.asarray(ARCHS))
+        got = _measure(made.test, jax.random.key(0), jnp.asarray(ARCHS))
         np.testing.assert_array_equal(got.ok, [False] * 3)
         with pytest.raises(ValueError, match=r"publishes no test fitness of digits.*--protocol=validation"):
             tabular.evaluator(make_table(digits={"validation": "v"}), protocol="test")
@@ -102,7 +103,7 @@ class TabularTest(chex.TestCase):
     def test_sample_depends_on_the_key_alone(self):
         made = tabular.evaluator(make_table(), runs="sample")
         archs = jnp.tile(jnp.asarray(ARCHS[1]), (64, 1))
-        first, again, other = (made.evaluate(jax.random.key(seed), archs).fitness for seed in (2, 2, 3))
+        first, again, other = (_measure(made.evaluate, jax.random.key(seed), archs).fitness for seed in (2, 2, 3))
         np.testing.assert_array_equal(first, again)
         assert np.any(first != other)
 
@@ -140,7 +141,7 @@ class SyntheticTest(chex.TestCase):
         weights = np.round(weights * 1024) / 1024
         for arch in ARCHS:
             score = sum(weights[5 * at + choice] for at, choice in enumerate(arch))
-            got = made.evaluate(jax.random.key(0), jnp.asarray(arch[None]))
+            got = _measure(made.evaluate, jax.random.key(0), jnp.asarray(arch[None]))
             np.testing.assert_allclose(got.fitness[0], 0.5 + 0.5 * score / (1 + abs(score)), rtol=1e-6)
 
     @chex.variants(with_jit=True, without_jit=True)
@@ -164,21 +165,21 @@ class SyntheticTest(chex.TestCase):
         corners = jnp.array([[0, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0], [0, 1, 0, 0, 0, 0], [1, 1, 0, 0, 0, 0]])
         for interaction, is_additive in ((0.0, True), (1.0, False)):
             made = synthetic.evaluator(space, seed=2, interaction=interaction)
-            squashed = 2 * made.evaluate(jax.random.key(0), corners).fitness - 1
+            squashed = 2 * _measure(made.evaluate, jax.random.key(0), corners).fitness - 1
             score = squashed / (1 - jnp.abs(squashed))
             assert bool(jnp.abs(score[0] + score[3] - score[1] - score[2]) < 1e-5) == is_additive
 
     def test_invalid_rows_are_not_ok(self):
         made = synthetic.evaluator(spaces.get("convnet"))
-        got = made.evaluate(jax.random.key(0), jnp.array([[0] * 5, [5, 0, 0, 0, 0], [1, 0, 0, 0, 0]]))
+        got = _measure(made.evaluate, jax.random.key(0), jnp.array([[0] * 5, [5, 0, 0, 0, 0], [1, 0, 0, 0, 0]]))
         np.testing.assert_array_equal(got.ok, [False, False, True])
         np.testing.assert_array_equal(got.cost, [0.0, 0.0, 1.0])
 
     def test_seeds_differ_and_large_spaces_have_no_known_optimum(self):
         space = spaces.get("nasbench101")
-        archs = space.sample(jax.random.key(0), 8)
+        archs = jax.jit(space.sample, static_argnums=1)(jax.random.key(0), 8)
         made = [synthetic.evaluator(space, seed=seed) for seed in (0, 0, 1)]
-        first, again, other = (one.evaluate(jax.random.key(0), archs).fitness for one in made)
+        first, again, other = (_measure(one.evaluate, jax.random.key(0), archs).fitness for one in made)
         np.testing.assert_array_equal(first, again)
         assert np.all(first != other)
         assert made[0].optimum is None

@@ -213,7 +213,7 @@ class TrainTest(parameterized.TestCase):
         assert int(found.step) == (10 if last_batch == "drop" else 12)
         chex.assert_trees_all_close(found, wanted, rtol=1e-4, atol=1e-5)
 
-    @parameterized.product(stop=[1, 5, 7], last_batch=["drop", "keep"])
+    @parameterized.product(stop=[1, 7], last_batch=["drop", "keep"])
     def test_resuming_from_a_state_is_exact_to_the_bit(self, stop, last_batch):
         config = dataclasses.replace(CONFIG, last_batch=last_batch)
         steps, state, keys, data = make(config)
