@@ -23,8 +23,9 @@ def drawn(draw, key, steps):
     return np.asarray(jax.jit(jax.vmap(draw, in_axes=(None, 0)))(key, jnp.arange(steps)))
 
 
+@functools.cache
 def rows(space, count):
-    return np.asarray(spaces.get(space).sample(jax.random.key(9), count))
+    return np.asarray(jax.jit(spaces.get(space).sample, static_argnums=1)(jax.random.key(9), count))
 
 
 class DrawsTest(parameterized.TestCase):

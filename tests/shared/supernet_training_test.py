@@ -68,21 +68,26 @@ def params():
     return made().init().params
 
 
+@functools.cache
+def drawn():
+    return np.asarray(jax.jit(spaces.get(SPACE).sample, static_argnums=1)(jax.random.key(1), 4))
+
+
 def archs(count):
-    return np.asarray(spaces.get(SPACE).sample(jax.random.key(1), count))
+    return drawn()[:count]
+
+
+@functools.partial(jax.jit, static_argnames="statistics")
+def apply(variables, pixels, arch, statistics="batch"):
+    return Tiny().apply(variables, pixels, arch, train=False, statistics=statistics)
 
 
 def by_hand(arch, rows, part="validation", **more):
     """Returns which images of a part are classified rightly, in one batch."""
     run = made()
     split = run.parts[part]
-    found = Tiny().apply(
-        {"params": params(), **more.pop("collections", {})},
-        run.inputs.normalize(jnp.asarray(split.images[rows])),
-        arch,
-        train=False,
-        **more,
-    )
+    variables = {"params": params(), **more.pop("collections", {})}
+    found = apply(variables, run.inputs.normalize(jnp.asarray(split.images[rows])), arch, **more)
     return np.argmax(found.main, axis=1) == split.labels[rows]
 
 
