@@ -37,12 +37,16 @@ def _closed_form(features, values, is_member, prior, ridge):
     return weights, values.mean() - features.mean(axis=0) @ weights
 
 
+@functools.cache
+def _program(**settings):
+    # Running is short here and compiling long.
+    return jax.jit(functools.partial(partition.fit, config=configs.Config(**settings)), compiler_options=_QUICK)
+
+
 def _fit(features, values, is_measured=None, **settings):
     """The fitted tree and the leaves as NumPy; a change of settings compiles."""
     is_measured = np.ones(len(values), bool) if is_measured is None else is_measured
-    config = configs.Config(**{"prior": "zero", "ridge": 1e-3, "min_samples": 1, "target": "fitness", **settings})
-    # Running is short here and compiling long.
-    fit = jax.jit(functools.partial(partition.fit, config=config), compiler_options=_QUICK)
+    fit = _program(**{"prior": "zero", "ridge": 1e-3, "min_samples": 1, "target": "fitness", **settings})
     tree, leaves = fit(jnp.asarray(features, jnp.float32), jnp.asarray(values, jnp.float32), is_measured)
     return tree, np.asarray(leaves)
 

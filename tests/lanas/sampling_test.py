@@ -22,9 +22,21 @@ def _features(space):
     return functools.partial(factory.one_hot, num_choices=space.num_choices)
 
 
+@functools.cache
+def _looked_at(name):
+    """(tree, rows) -> the leaves of the rows, which are valid, and what is canonical of them; compiled once."""
+    space = SPACES[name]
+
+    @jax.jit
+    def look(tree, archs):
+        return trees.route(tree, _features(space)(archs)), space.is_valid(archs), space.canonicalize(archs)
+
+    return lambda *args: map(np.asarray, look(*args))
+
+
 def _tree(space, seed=0):
     """Random splits of height 3 at the median of the space's own rows: each leaf holds some of them."""
-    features = np.asarray(_features(space)(jnp.asarray(space.enumerate())))
+    features = np.asarray(jax.jit(_features(space))(jnp.asarray(space.enumerate())))
     tree = trees.empty(3, features.shape[1])
     weights = np.random.default_rng(seed).normal(size=tree.weights.shape).astype(np.float32)
     threshold = np.median(features @ weights.T, axis=0)
@@ -94,16 +106,16 @@ class ChordTest(parameterized.TestCase):
 class SampleLeafTest(parameterized.TestCase):
     @parameterized.product(name=tuple(SPACES), sampler=("reject", "walk", "hit_and_run"))
     def test_accepted_candidates_are_in_the_region_new_and_distinct(self, name, sampler):
-        space = SPACES[name]
         candidates, tree, known = _sample(name, sampler)
-        accepted = candidates.archs[candidates.depth == 2]
+        is_accepted = candidates.depth == 2
+        accepted = candidates.archs[is_accepted]
         assert len(accepted) >= 16
-        leaves = trees.route(tree, _features(space)(jnp.asarray(accepted)))
-        np.testing.assert_array_equal(leaves, LEAF)
+        leaves, is_valid, canonical = _looked_at(name)(tree, candidates.archs)
+        np.testing.assert_array_equal(leaves[is_accepted], LEAF)
         assert len(np.unique(accepted, axis=0)) == len(accepted)
         assert not {tuple(row) for row in accepted.tolist()} & {tuple(row) for row in known.tolist()}
-        assert np.all(space.is_valid(jnp.asarray(accepted)))
-        np.testing.assert_array_equal(space.canonicalize(jnp.asarray(accepted)), accepted)
+        assert np.all(is_valid[is_accepted])
+        np.testing.assert_array_equal(canonical[is_accepted], accepted)
         assert np.all(np.diff(candidates.depth) <= 0), "the deepest first"
         assert candidates.tried % 64 == 0
         assert 64 <= candidates.tried <= 4 * 64
@@ -136,8 +148,9 @@ class SampleLeafTest(parameterized.TestCase):
         assert candidates.accepted == 0
         assert candidates.tried >= 4 * 64, "all of the budget"
         assert candidates.depth.max() == 1
-        deepest = jnp.asarray(candidates.archs[candidates.depth == 1])
-        assert np.all(trees.route(tree, _features(space)(deepest)) == 6), "in the region of node 2"
+        deepest, is_deepest = candidates.archs[candidates.depth == 1], candidates.depth == 1
+        leaves, _, _ = _looked_at("convnet")(tree, candidates.archs)
+        assert np.all(leaves[is_deepest] == 6), "in the region of node 2"
         assert not {tuple(row) for row in deepest.tolist()} & {tuple(row) for row in known.tolist()}
 
     @parameterized.parameters("reject", "walk", "hit_and_run")

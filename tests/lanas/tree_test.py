@@ -40,6 +40,17 @@ def _random(seed, height, num_features):
     )
 
 
+_route = jax.jit(trees.route)  # op by op it takes seconds
+
+
+@jax.jit
+def _split(tree, features):
+    """Where rows are routed, their predictions, and the constraints of all leaves."""
+    leaves = jnp.arange(trees.num_inner(tree), 2 * trees.num_inner(tree) + 1)
+    normals, offsets = jax.vmap(lambda leaf: trees.constraints(tree, leaf))(leaves)
+    return trees.route(tree, features), features @ tree.weights.T + tree.bias[None], normals, offsets
+
+
 class LayoutTest(parameterized.TestCase):
     @parameterized.parameters((1, 1, 0), (2, 3, 1), (3, 7, 3), (5, 31, 15), (8, 255, 127))
     def test_counts(self, height, num_nodes, num_inner):
@@ -73,10 +84,10 @@ class RouteTest(chex.TestCase):
         assert leaves.dtype == jnp.int32
 
     def test_a_lone_root(self):
-        np.testing.assert_array_equal(trees.route(trees.empty(1, 2), jnp.ones((3, 2))), [0, 0, 0])
+        np.testing.assert_array_equal(_route(trees.empty(1, 2), jnp.ones((3, 2))), [0, 0, 0])
 
     def test_an_empty_tree_finds_everything_good(self):
-        np.testing.assert_array_equal(trees.route(trees.empty(4, 2), jnp.ones((3, 2))), [7, 7, 7])
+        np.testing.assert_array_equal(_route(trees.empty(4, 2), jnp.ones((3, 2))), [7, 7, 7])
 
     def test_predict(self):
         np.testing.assert_array_equal(
@@ -97,16 +108,12 @@ class ConstraintsTest(parameterized.TestCase):
     @parameterized.parameters((0, 2), (1, 3), (2, 4), (3, 5), (4, 5))
     def test_a_row_is_in_a_leaf_if_and_only_if_all_constraints_hold(self, seed, height):
         tree = _random(seed, height, 3)
-        features = jnp.asarray(np.random.default_rng(seed + 50).integers(-2, 3, (300, 3)), jnp.float32)
-        leaves = np.asarray(trees.route(tree, features))
-        scores = features @ tree.weights.T + tree.bias[None]
-        assert np.any(np.asarray(scores == tree.threshold[None])), "the rows should have ties"
+        features = np.random.default_rng(seed + 50).integers(-2, 3, (300, 3)).astype(np.float32)
+        leaves, scores, normals, offsets = map(np.asarray, _split(tree, features))
+        assert np.any(scores == np.asarray(tree.threshold)), "the rows should have ties"
         num_inner = trees.num_inner(tree)
-        normals, offsets = jax.vmap(lambda leaf: trees.constraints(tree, leaf))(
-            jnp.arange(num_inner, 2 * num_inner + 1)
-        )
         for at in range(num_inner + 1):
-            is_inside = np.all(np.asarray(features @ normals[at].T >= offsets[at][None]), axis=1)
+            is_inside = np.all(features @ normals[at].T >= offsets[at], axis=1)
             np.testing.assert_array_equal(is_inside, leaves == num_inner + at)
 
     def test_a_lone_root_has_none(self):
