@@ -45,6 +45,21 @@ def true_size(params, arch):
     return [*cut, (params[-1].weights[:, 0, :inputs], params[-1].biases)]
 
 
+# Of a depth one program each; op by op they take seconds.
+_masks = jax.jit(lambda arch: convnet.masks(CONFIG, arch))
+_init = jax.jit(lambda key, arch: convnet.init(key, CONFIG, arch))
+_logits = jax.jit(lambda params, mask, images: convnet.logits(CONFIG, params, mask, images))
+
+
+@jax.jit
+def _gradient(params, mask, images, labels):
+    def loss(params):
+        logits = convnet.logits(CONFIG, params, mask, images)
+        return jnp.mean(optax.softmax_cross_entropy(logits.T, labels))
+
+    return jax.grad(loss)(params)
+
+
 class MaskingTest(parameterized.TestCase):
     def setUp(self):
         super().setUp()
@@ -53,19 +68,18 @@ class MaskingTest(parameterized.TestCase):
 
     def noisy(self, arch, *, everywhere):
         """Parameters of a network: first weights, and noise in the biases or everywhere, masked or not."""
-        params = convnet.init(jax.random.key(1), CONFIG, jnp.array(arch))
+        params = _init(jax.random.key(1), jnp.array(arch))
         leaves, tree = jax.tree.flatten(params)
         keys = jax.random.split(jax.random.key(2), len(leaves))
         noise = [0.3 * jax.random.normal(key, leaf.shape) for key, leaf in zip(keys, leaves, strict=True)]
-        mask = convnet.masks(CONFIG, jnp.array(arch))
+        mask = _masks(jnp.array(arch))
         noisy = jax.tree.map(jnp.add, params, jax.tree.unflatten(tree, noise))
         return noisy if everywhere else jax.tree.map(jnp.multiply, noisy, mask)
 
     @parameterized.parameters(*[(arch,) for arch in ARCHS])
     def test_outputs_equal_those_of_the_plain_network(self, arch):
         params = self.noisy(arch, everywhere=True)
-        mask = convnet.masks(CONFIG, jnp.array(arch))
-        found = convnet.logits(CONFIG, params, mask, self.images)
+        found = _logits(params, _masks(jnp.array(arch)), self.images)
         expected = plain_logits(true_size(params, arch), jnp.moveaxis(self.images, -1, 0)[:, None])
         assert float(jnp.std(expected)) > 0.05
         np.testing.assert_allclose(found.T, expected, rtol=1e-5, atol=1e-5)
@@ -73,17 +87,13 @@ class MaskingTest(parameterized.TestCase):
     @parameterized.parameters(*[(arch,) for arch in ARCHS])
     def test_gradients_equal_those_of_the_plain_network(self, arch):
         params = self.noisy(arch, everywhere=False)
-        mask = convnet.masks(CONFIG, jnp.array(arch))
-
-        def loss(params):
-            logits = convnet.logits(CONFIG, params, mask, self.images)
-            return jnp.mean(optax.softmax_cross_entropy(logits.T, self.labels))
+        mask = _masks(jnp.array(arch))
 
         def plain_loss(params):
             logits = plain_logits(params, jnp.moveaxis(self.images, -1, 0)[:, None])
             return jnp.mean(optax.softmax_cross_entropy(logits, self.labels))
 
-        found = jax.jit(jax.grad(loss))(params)
+        found = _gradient(params, mask, self.images, self.labels)
         expected = jax.jit(jax.grad(plain_loss))(true_size(params, arch))
         for one, other in zip(true_size(found, arch), expected, strict=True):
             assert float(jnp.max(jnp.abs(other[0]))) > 0.0001
@@ -124,8 +134,8 @@ class CountTest(parameterized.TestCase):
 
     def test_the_mask_keeps_as_many_as_are_counted(self):
         for arch in spaces.get("convnet").enumerate()[::97]:
-            mask = convnet.masks(CONFIG, jnp.asarray(arch[arch > 0]))
-            kept = sum(float(jnp.sum(leaf)) for leaf in jax.tree.leaves(mask))
+            mask = _masks(jnp.asarray(arch[arch > 0]))
+            kept = sum(float(np.sum(leaf)) for leaf in jax.tree.leaves(mask))
             assert kept == convnet.num_params(CONFIG, arch)
 
     @parameterized.parameters(
