@@ -254,8 +254,12 @@ class TransformationTest(parameterized.TestCase):
         def keys():
             return jax.random.split(jax.random.key(11), 2)
 
-        sampled = jax.jit(jax.vmap(lambda key: space.sample(key, NUM_SAMPLES)))(keys())
-        mutants = jax.jit(jax.vmap(space.mutate, in_axes=(0, None)))(keys(), archs)
+        @jax.jit
+        def both(sample_keys, mutate_keys, archs):
+            sampled = jax.vmap(lambda key: space.sample(key, NUM_SAMPLES))(sample_keys)
+            return sampled, jax.vmap(space.mutate, in_axes=(0, None))(mutate_keys, archs)
+
+        sampled, mutants = both(keys(), keys(), archs)
         for at in range(2):
             np.testing.assert_array_equal(sampled[at], _compiled(space.name, "sample")(keys()[at], NUM_SAMPLES))
             np.testing.assert_array_equal(mutants[at], _compiled(space.name, "mutate")(keys()[at], archs))
