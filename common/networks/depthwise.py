@@ -8,6 +8,7 @@ one pass over the batch. Derivatives by the weights are loops over parts of the 
 import functools
 import itertools
 import math
+from collections.abc import Sequence
 
 import chex
 import jax
@@ -63,7 +64,7 @@ def by_weights(
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
 def _by_weights(stride, dilation, paddings, images, weights):
-    return _correlate(_pad(images, paddings), weights, stride, dilation)
+    return _correlate(pad(images, paddings), weights, stride, dilation)
 
 
 def _forward(stride, dilation, paddings, images, weights):
@@ -72,14 +73,14 @@ def _forward(stride, dilation, paddings, images, weights):
 
 def _backward(stride, dilation, paddings, kept, gradients):
     images, weights = kept
-    of_weights = _of_weights(_pad(images, paddings), gradients, weights.shape[:2], stride, dilation)
+    of_weights = _of_weights(pad(images, paddings), gradients, weights.shape[:2], stride, dilation)
     # What each pixel gave: gradients as far apart as the windows were, convolved with the kernel turned around.
     around = []
     for axis, (before, _) in enumerate(paddings):
         extent = (weights.shape[axis] - 1) * dilation
         length = (gradients.shape[axis + 1] - 1) * stride + 1
         around.append((extent - before, images.shape[axis + 1] + before - length, stride - 1))
-    of_images = _correlate(_spread(gradients, around), weights, 1, dilation, is_turned=True)
+    of_images = _correlate(spread(gradients, around), weights, 1, dilation, is_turned=True)
     return of_images, of_weights.reshape(weights.shape).astype(weights.dtype)
 
 
@@ -109,7 +110,7 @@ def _of_weights(padded, gradients, sizes, stride, dilation):
     """
     batch, *sides, channels = gradients.shape
     rows, columns = ((side - 1) * stride + 1 for side in sides)
-    count = _images_at_once(batch, math.prod(gradients.shape[1:]))
+    count = images_at_once(batch, math.prod(gradients.shape[1:]))
     ones = jnp.ones(count * sides[0], jnp.float32)
     starts = np.array(list(itertools.product(*map(range, sizes)))) * dilation
 
@@ -128,15 +129,16 @@ def _of_weights(padded, gradients, sizes, stride, dilation):
     return jnp.sum(sums.reshape(len(starts), sides[1], channels), axis=1)
 
 
-def _images_at_once(batch, size):
+def images_at_once(batch: int, size: int) -> int:
     """Returns how many images of `size` numbers: a divisor of the batch, by which there are few numbers."""
     return max(count for count in range(1, batch + 1) if batch % count == 0 and count * size <= max(_NUMBERS, size))
 
 
-def _pad(images, paddings):
-    return _spread(images, [(*padding, 0) for padding in paddings])
+def pad(images: chex.Array, paddings: Paddings) -> chex.Array:
+    """Returns float[B, H, W, C] with zeros around its height and width."""
+    return spread(images, [(*padding, 0) for padding in paddings])
 
 
-def _spread(images, paddings):
+def spread(images: chex.Array, paddings: Sequence[tuple[int, int, int]]) -> chex.Array:
     """Pads (or trims) float[B, H, W, C] by (before, after, between) zeros of its height and width."""
     return lax.pad(images, jnp.zeros((), images.dtype), [(0, 0, 0), *paddings, (0, 0, 0)])

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from common.networks import depthwise, initializers, max_pooling, styles
+from common.networks import dense, depthwise, initializers, max_pooling, styles
 
 
 def window_padding(size: int, stride: int, kernel: int, *, dilation: int = 1, padding: str) -> tuple[int, int]:
@@ -35,7 +35,7 @@ class Convolution(nn.Module):
       kernel: height and width.
       style: see `styles.Style`.
       strides: vertical and horizontal; of a depthwise convolution they are equal.
-      dilation: pixels from one weight to the next.
+      dilation: pixels from one weight to the next, of a depthwise convolution.
       is_depthwise: whether each channel is convolved on its own.
       is_standardized: whether weights are standardized: of each output mean 0 and deviation 1 (LaNet).
       is_padded: whether the image is padded, so that strides alone make it smaller.
@@ -70,14 +70,10 @@ class Convolution(nn.Module):
             return depthwise.convolve(
                 images, weights, stride=self.strides[0], dilation=self.dilation, paddings=tuple(padding)
             )
-        return lax.conv_general_dilated(
-            images,
-            weights,
-            self.strides,
-            padding if self.is_padded else "VALID",
-            rhs_dilation=(self.dilation,) * 2,
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        )
+        if self.dilation != 1:
+            raise ValueError(f"only depthwise convolutions have a dilation; got {self.dilation}")
+        paddings = tuple(padding) if self.is_padded else ((0, 0), (0, 0))
+        return dense.convolve(images, weights, strides=self.strides, paddings=paddings)
 
 
 def pointwise(images: chex.Array, weights: chex.Array, strides: tuple[int, int] = (1, 1)) -> chex.Array:

@@ -1,0 +1,129 @@
+"""Convolution over all channels, as fast as each platform has it.
+
+XLA's convolutions suit GPU and TPU. On CPU their derivatives are slow: by the weights it is a convolution whose window
+is the whole image, and where the window moves by more than one pixel that by the images is one of gradients with zeros
+between them. There the former is a product of matrices for each weight of the kernel, and the latter are as many
+convolutions without zeros as there are places in a stride.
+"""
+
+import functools
+import itertools
+import math
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from common.networks import depthwise
+
+Paddings = depthwise.Paddings
+
+_DIMENSIONS = ("NHWC", "HWIO", "NHWC")
+
+
+# Compiled on its own, so that convolutions of one shape, of which a network has many, are traced once.
+@functools.partial(jax.jit, static_argnames=("strides", "paddings"))
+def convolve(images: chex.Array, weights: chex.Array, *, strides: tuple[int, int], paddings: Paddings) -> chex.Array:
+    """Returns float[B, H', W', O].
+
+    Args:
+      images: float[B, H, W, I].
+      weights: float[height, width, I, O].
+      strides: vertical and horizontal.
+      paddings: zeros above and below, left and right.
+    """
+    settings = {"strides": strides, "paddings": paddings}
+    return lax.platform_dependent(
+        images,
+        weights,
+        cpu=functools.partial(by_products, **settings),
+        default=functools.partial(plain, **settings),
+    )
+
+
+def plain(images: chex.Array, weights: chex.Array, *, strides: tuple[int, int], paddings: Paddings) -> chex.Array:
+    """`convolve` as XLA has it."""
+    return lax.conv_general_dilated(images, weights, strides, paddings, dimension_numbers=_DIMENSIONS)
+
+
+def by_products(images: chex.Array, weights: chex.Array, *, strides: tuple[int, int], paddings: Paddings) -> chex.Array:
+    """`convolve` with derivatives for a CPU."""
+    return _by_products(strides, paddings, images, weights)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _by_products(strides, paddings, images, weights):
+    return plain(images, weights, strides=strides, paddings=paddings)
+
+
+def _forward(strides, paddings, images, weights):
+    return _by_products(strides, paddings, images, weights), (images, weights)
+
+
+def _backward(strides, paddings, kept, gradients):
+    images, weights = kept
+    of_weights = _of_weights(depthwise.pad(images, paddings), gradients, weights.shape[:2], strides)
+    of_images = _of_images(gradients, weights, images.shape[1:3], strides, paddings)
+    return of_images, of_weights.reshape(weights.shape).astype(weights.dtype)
+
+
+_by_products.defvjp(_forward, _backward)
+
+
+def _of_weights(padded, gradients, sizes, strides):
+    """Returns float32[height * width, I, O], for each weight the products of what it saw and the gradients.
+
+    A few images at a time, so that all of it stays in the cache.
+    """
+    batch, *sides, outputs = gradients.shape
+    rows, columns = ((side - 1) * stride + 1 for side, stride in zip(sides, strides))
+    inputs = padded.shape[-1]
+    count = depthwise.images_at_once(batch, math.prod(sides) * max(inputs, outputs))
+    starts = np.array(list(itertools.product(*map(range, sizes))))
+
+    def of_images(sums, padded_and_gradients):
+        padded, gradients = padded_and_gradients
+        gradients = gradients.reshape(-1, outputs)
+
+        def products(start):
+            seen = lax.dynamic_slice(padded, (0, start[0], start[1], 0), (count, rows, columns, inputs))
+            seen = seen[:, :: strides[0], :: strides[1]].reshape(-1, inputs)
+            return jnp.matmul(seen.T, gradients, preferred_element_type=jnp.float32)
+
+        return sums + lax.map(products, starts), None
+
+    parts = tuple(array.reshape(-1, count, *array.shape[1:]) for array in (padded, gradients))
+    sums, _ = lax.scan(of_images, jnp.zeros((len(starts), inputs, outputs), jnp.float32), parts)
+    return sums
+
+
+def _of_images(gradients, weights, sides, strides, paddings):
+    """Returns float[B, H, W, I], what each pixel gave.
+
+    Pixel s * q + a of an axis, where windows move by s, met the weights a, a + s, ... of the windows q, q - 1, ...: for
+    each a that is a convolution by every s-th weight.
+    """
+    counts = [-(-(side + sum(padding)) // stride) for side, padding, stride in zip(sides, paddings, strides)]
+    parts = [
+        [_part(gradients, weights[row :: strides[0], column :: strides[1]], counts) for column in range(strides[1])]
+        for row in range(strides[0])
+    ]
+    if strides == (1, 1):
+        padded = parts[0][0]
+    else:
+        padded = jnp.stack([jnp.stack(row, axis=3) for row in parts], axis=2)  # [B, q, a, q, b, I]
+        shape = [count * stride for count, stride in zip(counts, strides)]
+        padded = padded.reshape(len(gradients), *shape, weights.shape[2])
+    starts = (before for before, _ in paddings)
+    rows, columns = (slice(start, start + side) for start, side in zip(starts, sides))
+    return padded[:, rows, columns]
+
+
+def _part(gradients, weights, counts):
+    """Returns float[B, *counts, I], what some of the weights gave."""
+    if 0 in weights.shape:
+        return jnp.zeros((len(gradients), *counts, weights.shape[2]), gradients.dtype)
+    paddings = tuple((size - 1, count - side) for size, count, side in zip(weights.shape, counts, gradients.shape[1:3]))
+    return plain(gradients, weights[::-1, ::-1].swapaxes(2, 3), strides=(1, 1), paddings=paddings)
