@@ -36,13 +36,14 @@ _NUM_RESAMPLED = 2000
 
 def _define_flags():
     flags.DEFINE_enum("space", "lanas_oneshot", list(networks.SPACES), "the space")
-    flags.DEFINE_string("dataset", "digits", "see common.datasets.images.load")
+    flags.DEFINE_string("dataset", "cluttered_digits", "see common.datasets.images.load")
+    flags.DEFINE_enum("preset", "cluttered_digits", list(supernet_presets.PRESETS), "settings to start from")
     flags.DEFINE_string("data_dir", None, "likewise")
     flags.DEFINE_integer("num_images", None, "training images; by default all that are not held out")
     flags.DEFINE_integer("num_cells", 3, "cells in all", lower_bound=3)
     flags.DEFINE_integer("width", 8, "channels of the first cell", lower_bound=1)
-    flags.DEFINE_integer("shared_epochs", 200, "of shared weights", lower_bound=1)
-    flags.DEFINE_integer("alone_epochs", 8, "of each architecture alone", lower_bound=1)
+    flags.DEFINE_integer("shared_epochs", 80, "of shared weights", lower_bound=1)
+    flags.DEFINE_integer("alone_epochs", 6, "of each architecture alone", lower_bound=1)
     flags.DEFINE_integer("batch_size", 16, "images a step", lower_bound=2)
     flags.DEFINE_enum("sampling", "uniform", ["uniform", "fair"], "which architecture a step of shared weights takes")
     flags.DEFINE_enum("statistics", "batch", list(supernet_config.STATISTICS), "of norms, when scoring")
@@ -96,8 +97,8 @@ def main(argv: Sequence[str]) -> None:
 
 
 def make_run(args: flags.FlagValues, dataset: images.Dataset, num_epochs: int) -> supernet.Run:
-    """Returns a training of so many epochs, otherwise with the settings for digits."""
-    preset = supernet_presets.PRESETS["digits"]
+    """Returns a training of so many epochs, otherwise with the settings of the preset."""
+    preset = supernet_presets.PRESETS[args.preset]
     network = dataclasses.replace(
         supernet_presets.network(preset, args.space),
         num_cells=args.num_cells,

@@ -36,7 +36,7 @@ from launch import flags as launch_flags
 SPACE = "lanas_oneshot"
 DATASET = "cluttered_digits"  # on plain digits architectures hardly differ
 BUDGET, NUM_BEST, NUM_RANDOM, NUM_TRAININGS = 100, 5, 20, 1
-SHARED_EPOCHS, NUM_EPOCHS = 60, 6  # of shared weights, and of networks alone
+SHARED_EPOCHS, NUM_EPOCHS = 80, 6  # of shared weights, and of networks alone
 TRAINED, SUMMARY = "trained.json", "summary.md"
 _RANDOM = "random architectures"
 
@@ -72,6 +72,7 @@ def define(values: flags.FlagValues) -> None:
         define(name, default, text, flags.DEFINE_integer)
     defaults = {
         "dataset": DATASET,
+        "supernet_preset": DATASET,
         "evaluator": proxy.SUPERNET,
         "supernet_num_epochs": SHARED_EPOCHS,
         "proxy_num_epochs": NUM_EPOCHS,
@@ -99,9 +100,7 @@ def run(values: flags.FlagValues) -> None:
     run_dir.write_json(folder / run_dir.RESULT, result)
     run_dir.write_text(folder / SUMMARY, _markdown(result))
     _print(result)
-    for name in values.algorithms:
-        report.main([f"--workdir={folder / name}", "--norefit"])
-    report.main([f"--workdir={folder}"])
+    report.main([f"--workdir={folder}", "--norefit"])
     print(f"summary: {folder / SUMMARY}", flush=True)
 
 

@@ -73,18 +73,26 @@ _NAO_V2 = dataclasses.replace(
 _LANAS = dataclasses.replace(_NAO_V1, num_epochs=300, batch_size=80)
 _POOL = supernet_draws.Config(pool_size=1000)
 
+_DIGITS = Preset(
+    None,
+    configs.Config(
+        num_epochs=60,
+        batch_size=16,  # a weight is used by few steps: many small ones
+        optimizer=configs.Optimizer(schedule=configs.Schedule(learning_rate=0.05)),
+    ),
+    augmentation.PRESETS["digits"],
+    supernet_draws.Config(),
+)
+_CLUTTERED = dataclasses.replace(
+    _DIGITS.training,
+    num_epochs=80,
+    optimizer=configs.Optimizer(schedule=configs.Schedule(learning_rate=0.025), weight_decay=1e-4),
+)
+
 PRESETS: dict[str, Preset] = {
     # Ours, for the small digits that come with the package.
-    "digits": Preset(
-        None,
-        configs.Config(
-            num_epochs=60,
-            batch_size=16,  # a weight is used by few steps: many small ones
-            optimizer=configs.Optimizer(schedule=configs.Schedule(learning_rate=0.05)),
-        ),
-        augmentation.PRESETS["digits"],
-        supernet_draws.Config(),
-    ),
+    "digits": _DIGITS,
+    "cluttered_digits": _DIGITS._replace(training=_CLUTTERED),
     "nao_ws": Preset(supernet.PRESETS["nao_ws_tf"], _NAO_WS, _STANDARD, _POOL),
     "nao_v1": Preset(supernet.PRESETS["nao_v1"], _NAO_V1, _STANDARD, dataclasses.replace(_POOL, pool_size=600)),
     "nao_v2": Preset(supernet.PRESETS["nao_v2"], _NAO_V2, _STANDARD, dataclasses.replace(_POOL, sampling="num_params")),
