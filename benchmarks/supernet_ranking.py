@@ -21,17 +21,15 @@ from typing import Any
 import jax
 import numpy as np
 from absl import app, flags
-from scipy import stats
 
 from common.datasets import images
 from common.evaluators import supernet as scores
 from common.evaluators import supernet_config
 from common.networks import supernet as networks
+from common.statistics import ranks
 from common.training import loop, supernet, supernet_draws, supernet_presets
 from common.training import state as states
 from launch import compilation
-
-_NUM_RESAMPLED = 2000
 
 
 def _define_flags():
@@ -133,11 +131,8 @@ def told(values: np.ndarray) -> str:
 
 def interval(first: np.ndarray, second: np.ndarray) -> str:
     """Returns Kendall's tau-b of two rows of numbers with its interval."""
-    rng = np.random.default_rng(0)
-    rows = rng.integers(0, len(first), (_NUM_RESAMPLED, len(first)))
-    taus = [stats.kendalltau(np.asarray(first)[some], np.asarray(second)[some]).statistic for some in rows]
-    low, high = np.nanpercentile(taus, (2.5, 97.5))
-    return f"{stats.kendalltau(first, second).statistic:.3f} (95 %: {low:.3f} to {high:.3f})"
+    found = ranks.kendall_tau(first, second)
+    return f"{found.center:.3f} (95 %: {found.low:.3f} to {found.high:.3f})"
 
 
 if __name__ == "__main__":
