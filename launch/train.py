@@ -37,7 +37,7 @@ def define(values: flags.FlagValues) -> None:
         of(name, default, text, flag_values=values)
 
     define("genotype", "lanet", "a published architecture (launch.genotype lists them) or a JSON file")
-    define("dataset", "digits", "digits, mnist, or an npz file of images and labels")
+    define("dataset", "digits", "digits, cluttered_digits, mnist, or an npz file of images and labels")
     define("data_dir", os.environ.get("NAS_DATA_DIR"), "folder of the datasets; else $NAS_DATA_DIR")
     define("preset", "digits", f"settings to start from: {', '.join(presets.PRESETS)}")
     define("stream", None, f"read the images while training goes on, changed as for: {', '.join(streams.PRESETS)}")

@@ -42,7 +42,7 @@ def define(values: flags.FlagValues) -> None:
         of(name, default, text, flag_values=values)
 
     define("space", "nao_small", f"the space: {', '.join(supernet_presets.NETWORKS)}")
-    define("dataset", "digits", "digits, mnist, cifar10, or an npz file of images and labels")
+    define("dataset", "digits", "digits, cluttered_digits, mnist, cifar10, or an npz file of images and labels")
     define("data_dir", os.environ.get("NAS_DATA_DIR"), "folder of the datasets; else $NAS_DATA_DIR")
     define("preset", "digits", f"settings to start from: {', '.join(_PRESETS)}")
     define("seed", 0, "decides everything random", flags.DEFINE_integer)
