@@ -13,7 +13,6 @@ import math
 import chex
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
 from common.networks import depthwise
@@ -73,30 +72,20 @@ _by_products.defvjp(_forward, _backward)
 
 
 def _of_weights(padded, gradients, sizes, strides):
-    """Returns float32[height * width, I, O], for each weight the products of what it saw and the gradients.
-
-    A few images at a time, so that all of it stays in the cache.
-    """
-    batch, *sides, outputs = gradients.shape
+    """Returns float32[height * width, I, O], for each weight the products of what it saw and the gradients."""
+    _, *sides, outputs = gradients.shape
     rows, columns = ((side - 1) * stride + 1 for side, stride in zip(sides, strides))
     inputs = padded.shape[-1]
-    count = depthwise.images_at_once(batch, math.prod(sides) * max(inputs, outputs))
-    starts = np.array(list(itertools.product(*map(range, sizes))))
+    count = depthwise.images_at_once(len(gradients), math.prod(sides) * max(inputs, outputs))
+    starts = jnp.array(list(itertools.product(*map(range, sizes))))
 
-    def of_images(sums, padded_and_gradients):
-        padded, gradients = padded_and_gradients
-        gradients = gradients.reshape(-1, outputs)
+    def products(first, place):
+        start = (first, starts[place, 0], starts[place, 1], 0)
+        seen = lax.dynamic_slice(padded, start, (count, rows, columns, inputs))[:, :: strides[0], :: strides[1]]
+        change = lax.dynamic_slice_in_dim(gradients, first, count).reshape(-1, outputs)
+        return jnp.matmul(seen.reshape(-1, inputs).T, change, preferred_element_type=jnp.float32)
 
-        def products(start):
-            seen = lax.dynamic_slice(padded, (0, start[0], start[1], 0), (count, rows, columns, inputs))
-            seen = seen[:, :: strides[0], :: strides[1]].reshape(-1, inputs)
-            return jnp.matmul(seen.T, gradients, preferred_element_type=jnp.float32)
-
-        return sums + lax.map(products, starts), None
-
-    parts = tuple(array.reshape(-1, count, *array.shape[1:]) for array in (padded, gradients))
-    sums, _ = lax.scan(of_images, jnp.zeros((len(starts), inputs, outputs), jnp.float32), parts)
-    return sums
+    return depthwise.sum_parts(products, batch=len(gradients), count=count, places=len(starts))
 
 
 def _of_images(gradients, weights, sides, strides, paddings):

@@ -8,12 +8,11 @@ one pass over the batch. Derivatives by the weights are loops over parts of the 
 import functools
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import chex
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
 Paddings = tuple[tuple[int, int], tuple[int, int]]
@@ -105,28 +104,45 @@ def _correlate(padded, weights, stride, dilation, *, is_turned=False):
 def _of_weights(padded, gradients, sizes, stride, dilation):
     """Returns float32[height * width, C], for each weight the sum of what it saw times the gradients.
 
-    A few images at a time, so that the products stay in the cache; they are summed up by a product with ones, which
-    takes a fifth of the time of a sum over all axes but the last.
+    Products are summed up by a product with ones, which takes a fifth of the time of a sum over all axes but the last.
     """
-    batch, *sides, channels = gradients.shape
+    _, *sides, channels = gradients.shape
     rows, columns = ((side - 1) * stride + 1 for side in sides)
-    count = images_at_once(batch, math.prod(gradients.shape[1:]))
+    count = images_at_once(len(gradients), math.prod(gradients.shape[1:]))
     ones = jnp.ones(count * sides[0], jnp.float32)
-    starts = np.array(list(itertools.product(*map(range, sizes)))) * dilation
+    starts = jnp.array(list(itertools.product(*map(range, sizes)))) * dilation
 
-    def of_images(sums, padded_and_gradients):
-        padded, gradients = padded_and_gradients
+    def sum_of_products(first, place):
+        start = (first, starts[place, 0], starts[place, 1], 0)
+        seen = lax.dynamic_slice(padded, start, (count, rows, columns, channels))[:, ::stride, ::stride]
+        products = (seen * lax.dynamic_slice_in_dim(gradients, first, count)).astype(jnp.float32)
+        return ones @ lax.optimization_barrier(products).reshape(len(ones), -1)
 
-        def sum_of_products(start):
-            seen = lax.dynamic_slice(padded, (0, start[0], start[1], 0), (count, rows, columns, channels))
-            products = (seen[:, ::stride, ::stride] * gradients).astype(jnp.float32)
-            return ones @ lax.optimization_barrier(products).reshape(len(ones), -1)
-
-        return sums + lax.map(sum_of_products, starts), None
-
-    parts = tuple(array.reshape(-1, count, *array.shape[1:]) for array in (padded, gradients))
-    sums, _ = lax.scan(of_images, jnp.zeros((len(starts), sides[1] * channels), jnp.float32), parts)
+    sums = sum_parts(sum_of_products, batch=len(gradients), count=count, places=len(starts))
     return jnp.sum(sums.reshape(len(starts), sides[1], channels), axis=1)
+
+
+def sum_parts(
+    products: Callable[[chex.Numeric, chex.Numeric], chex.Array], *, batch: int, count: int, places: int
+) -> chex.Array:
+    """Returns float32[places, ...], products(first, place) summed over all parts of a batch.
+
+    One part after another, each with all places, so that it stays in a core's cache.
+
+    Args:
+      products: (number of the first image of a part, place) -> float32[...].
+      batch: images.
+      count: images of a part, of which there are a whole number.
+      places: how many.
+    """
+    if count == batch:
+        return lax.map(lambda place: products(0, place), jnp.arange(places))
+
+    def add(step, sums):
+        return sums.at[step % places].add(products(step // places * count, step % places))
+
+    shape = jax.eval_shape(products, 0, 0).shape
+    return lax.fori_loop(0, batch // count * places, add, jnp.zeros((places, *shape), jnp.float32))
 
 
 def images_at_once(batch: int, size: int) -> int:
