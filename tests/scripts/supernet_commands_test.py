@@ -133,7 +133,7 @@ class CommandsTest(parameterized.TestCase):
 
     @parameterized.parameters(
         (train_supernet, ("--space=nao_rnn",), "unknown --space=nao_rnn; choose one of lanas_oneshot"),
-        (train_supernet, ("--preset=best",), "unknown --preset=best; choose one of digits"),
+        (train_supernet, ("--preset=best",), "unknown --preset=best; choose one of cluttered_digits, digits"),
         (train_supernet, ("--sampling=num_params",), "sampling = 'num_params' draws from a pool: set pool_size"),
         (train_supernet, ("--dataset=cifar11",), "unknown dataset 'cifar11'"),
         (train_supernet, ("--evaluate_every=-1",), "--evaluate_every must be at least 0"),
