@@ -1,11 +1,13 @@
 """The two ways of a convolution over all channels are one function, with one derivative."""
 
+from unittest import mock
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from absl.testing import parameterized
 
-from common.networks import dense, layers
+from common.networks import dense, depthwise, layers
 
 
 class DenseTest(parameterized.TestCase):
@@ -37,6 +39,23 @@ class DenseTest(parameterized.TestCase):
 
         found, wanted = jax.jit(lambda: (value_and_gradients(dense.by_products), value_and_gradients(dense.plain)))()
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=2e-5), found, wanted)
+
+    def test_a_few_images_at_a_time(self):
+        keys = jax.random.split(jax.random.key(0), 3)
+        images, kernel, change = (
+            jax.random.normal(key, shape) for key, shape in zip(keys, ((6, 4, 5, 2), (3, 3, 2, 2), (6, 2, 3, 2)))
+        )
+        settings = {"strides": (2, 2), "paddings": ((1, 1), (1, 1))}
+
+        def gradients(convolve):
+            return jax.jit(lambda kernel: jax.vjp(lambda w: convolve(images, w, **settings), kernel)[1](change)[0])(
+                kernel
+            )
+
+        with mock.patch.object(depthwise, "_NUMBERS", 2 * 2 * 3 * 2):
+            self.assertEqual(depthwise.images_at_once(6, 2 * 3 * 2), 2)
+            found = gradients(dense.by_products)
+        np.testing.assert_allclose(found, gradients(dense.plain), rtol=1e-4, atol=1e-5)
 
     def test_half_precision(self):
         images, kernel = jnp.ones((1, 4, 4, 2), jnp.bfloat16), jnp.ones((3, 3, 2, 1), jnp.bfloat16)

@@ -1,5 +1,7 @@
 """The two ways of a depthwise convolution are one function, with one derivative."""
 
+from unittest import mock
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -30,6 +32,23 @@ class DepthwiseTest(parameterized.TestCase):
             lambda: (value_and_gradients(depthwise.by_weights), value_and_gradients(depthwise.grouped))
         )()
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=2e-5), found, wanted)
+
+    def test_a_few_images_at_a_time(self):
+        keys = jax.random.split(jax.random.key(0), 3)
+        images, kernel, change = (
+            jax.random.normal(key, shape) for key, shape in zip(keys, ((6, 4, 5, 2), (3, 3, 1, 2), (6, 2, 3, 2)))
+        )
+        settings = {"stride": 2, "dilation": 1, "paddings": ((1, 1), (1, 1))}
+
+        def gradients(convolve):
+            return jax.jit(lambda kernel: jax.vjp(lambda w: convolve(images, w, **settings), kernel)[1](change)[0])(
+                kernel
+            )
+
+        with mock.patch.object(depthwise, "_NUMBERS", 2 * 2 * 3 * 2):
+            self.assertEqual(depthwise.images_at_once(6, 2 * 3 * 2), 2)
+            found = gradients(depthwise.by_weights)
+        np.testing.assert_allclose(found, gradients(depthwise.grouped), rtol=1e-4, atol=1e-5)
 
     def test_half_precision(self):
         images, kernel = jnp.ones((1, 4, 4, 2), jnp.bfloat16), jnp.ones((3, 3, 1, 2), jnp.bfloat16)
