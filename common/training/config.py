@@ -9,7 +9,8 @@ from typing import Annotated
 
 SCHEDULES = ("constant", "cosine", "cosine_restarts", "step", "exponential")
 UNITS = ("epoch", "step")
-DECAYS = ("gradient", "half_square", "square")
+OPTIMIZERS = ("sgd", "adam")
+DECAYS = ("gradient", "half_square", "square", "decoupled")
 LAST_BATCHES = ("drop", "keep")
 
 
@@ -44,28 +45,35 @@ class Schedule:
 
 @dataclasses.dataclass(frozen=True)
 class Optimizer:
-    """Stochastic gradient descent with momentum."""
+    """Stochastic gradient descent with momentum, or Adam (arXiv:1412.6980)."""
 
+    optimizer: Annotated[str, f"how a gradient changes the parameters: {', '.join(OPTIMIZERS)}"] = "sgd"
     schedule: Annotated[Schedule, "the learning rate"] = dataclasses.field(default_factory=Schedule)
-    momentum: Annotated[float, "share of the last step's direction that is kept"] = 0.9
+    momentum: Annotated[float, "share of the last step's direction that is kept; of adam: beta1"] = 0.9
+    beta2: Annotated[float, "of adam: share of the mean of squared gradients that is kept"] = 0.999
     nesterov: Annotated[bool, "Nesterov's momentum"] = False
     clip_norm: Annotated[float, "largest norm of the gradient of all parameters together; 0: no limit"] = 5.0
     weight_decay: Annotated[float, "L2 penalty on the parameters"] = 3e-4
     decay: Annotated[
         str,
         "where it enters: gradient (PyTorch: weight_decay * p is added to the clipped gradient), half_square "
-        "(TensorFlow: weight_decay * p^2 / 2 is in the loss, its gradient is clipped too), square (without the half)",
+        "(TensorFlow: weight_decay * p^2 / 2 is in the loss, its gradient is clipped too), square (without the half), "
+        "decoupled (AdamW, arXiv:1711.05101: each step takes learning_rate * weight_decay * p away)",
     ] = "gradient"
     decay_batch_norm: Annotated[bool, "whether it covers scales and offsets of batch normalisation too"] = True
 
     def __post_init__(self):
         """Refuses what makes no sense."""
+        _check_one_of(self, "optimizer", OPTIMIZERS)
         _check_one_of(self, "decay", DECAYS)
         _check_range(self, "momentum", at_least=0.0, below=1.0)
+        _check_range(self, "beta2", at_least=0.0, below=1.0)
         _check_range(self, "clip_norm", at_least=0.0)
         _check_range(self, "weight_decay", at_least=0.0)
         if self.nesterov and not self.momentum:
             raise ValueError("nesterov = True needs a momentum above 0; got momentum = 0")
+        if self.nesterov and self.optimizer != "sgd":
+            raise ValueError(f"nesterov = True is of optimizer sgd; got optimizer {self.optimizer!r}")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -44,14 +44,14 @@ def classification(logits: logits_lib.Logits, targets: chex.Array, config: confi
 
 
 def penalty(params: Params, is_decayed: Params, config: configs.Optimizer) -> chex.Array:
-    """Returns float32[], the L2 penalty that is part of the loss; zero if it enters the gradient instead.
+    """Returns float32[], the L2 penalty that is part of the loss; zero if it enters elsewhere.
 
     Args:
       params: of the network.
       is_decayed: a bool for each of them, see `is_decayed`.
       config: see `config.Optimizer`.
     """
-    if config.decay == "gradient" or not config.weight_decay:
+    if config.decay in ("gradient", "decoupled") or not config.weight_decay:
         return jnp.float32(0.0)
     factor = config.weight_decay * (0.5 if config.decay == "half_square" else 1.0)
     squares = jax.tree.map(lambda p, decayed: jnp.sum(jnp.square(p)) if decayed else 0.0, params, is_decayed)

@@ -1,4 +1,4 @@
-"""Stochastic gradient descent as the published networks were trained with it."""
+"""What turns gradients into changes: SGD, as the published networks were trained with it, and Adam."""
 
 from typing import Any
 
@@ -6,16 +6,22 @@ import optax
 
 from common.training import config as configs
 
+EPSILON = 1e-8  # of Adam
 
-def sgd(config: configs.Optimizer, schedule: optax.Schedule, is_decayed: Any) -> optax.GradientTransformation:
-    """Returns the optimizer, in the arithmetic of PyTorch's SGD.
 
-    The gradient is clipped, decayed weights are added to it (after the clipping, as PyTorch's optimizer does),
-    momentum accumulates it without dampening, and the learning rate scales the sum last:
+def make(config: configs.Optimizer, schedule: optax.Schedule, is_decayed: Any) -> optax.GradientTransformation:
+    """Returns the optimizer, in the arithmetic of PyTorch's.
 
-      g <- clip(g) + weight_decay * p;  m <- momentum * m + g;  p <- p - rate * (g + momentum * m if nesterov else m)
+    The gradient is clipped, decayed weights are added to it (after the clipping, as PyTorch's optimizers do), momentum
+    accumulates it without dampening, and the learning rate scales the sum last:
 
-    TensorFlow's momentum is the same. A penalty that is part of the loss is in the gradient already.
+      sgd   g <- clip(g) + weight_decay * p;  m <- momentum * m + g
+            p <- p - rate * (g + momentum * m if nesterov else m)
+      adam  g likewise;  m <- momentum * m + (1 - momentum) * g;  v <- beta2 * v + (1 - beta2) * g^2
+            p <- p - rate * m' / (sqrt(v') + 1e-8), where m' and v' are m and v without their bias to zero
+
+    TensorFlow's momentum is the same. Decoupled decay is not added to the gradient; it takes rate * weight_decay * p
+    away at the end. A penalty that is part of the loss is in the gradient already.
 
     Args:
       config: see `config.Optimizer`.
@@ -25,8 +31,13 @@ def sgd(config: configs.Optimizer, schedule: optax.Schedule, is_decayed: Any) ->
     parts = []
     if config.clip_norm:
         parts.append(optax.clip_by_global_norm(config.clip_norm))
-    if config.decay == "gradient" and config.weight_decay:
-        parts.append(optax.add_decayed_weights(config.weight_decay, mask=is_decayed))
-    if config.momentum:
+    decay = [optax.add_decayed_weights(config.weight_decay, mask=is_decayed)] if config.weight_decay else []
+    if config.decay == "gradient":
+        parts += decay
+    if config.optimizer == "adam":
+        parts.append(optax.scale_by_adam(b1=config.momentum, b2=config.beta2, eps=EPSILON))
+    elif config.momentum:
         parts.append(optax.trace(config.momentum, nesterov=config.nesterov))
+    if config.decay == "decoupled":
+        parts += decay
     return optax.chain(*parts, optax.scale_by_learning_rate(schedule))

@@ -47,7 +47,7 @@ def create(variables: Any, optimizer: optax.GradientTransformation, *, has_avera
 
     Args:
       variables: collections "params" and, where there are running statistics, "batch_stats".
-      optimizer: see `optimizers.sgd`.
+      optimizer: see `optimizers.make`.
       has_average: whether moving averages are kept; they start at the first weights.
     """
     params, batch_stats = variables["params"], variables.get("batch_stats", {})

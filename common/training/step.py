@@ -121,7 +121,7 @@ def steps(
 
     def optimizer(params, batch_stats):
         is_decayed = losses.is_decayed(params, batch_stats, config.optimizer)
-        return optimizers.sgd(config.optimizer, learning_rate, is_decayed), is_decayed
+        return optimizers.make(config.optimizer, learning_rate, is_decayed), is_decayed
 
     def init(key, image_shape):
         variables = init_variables(network, key, image_shape, arch)

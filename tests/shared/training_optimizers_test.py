@@ -1,4 +1,4 @@
-"""The optimizer against a NumPy account of PyTorch's SGD, the losses by hand, the moving average."""
+"""The optimizers against NumPy accounts of PyTorch's, the losses by hand, the moving average."""
 
 import chex
 import jax
@@ -30,6 +30,53 @@ def pytorch_sgd(params, gradients, rates, *, momentum, nesterov, weight_decay, c
     return params
 
 
+def pytorch_adam(params, gradients, rates, *, momentum, beta2, weight_decay, is_decoupled):
+    """torch.optim.Adam.step, or AdamW's, in float64."""
+    means, squares = ({name: np.zeros_like(p) for name, p in params.items()} for _ in range(2))
+    for step, (gradient, rate) in enumerate(zip(gradients, rates, strict=True), 1):
+        found = {}
+        for name, p in params.items():
+            g = gradient[name] + (0.0 if is_decoupled else weight_decay * p)
+            p = p * (1 - rate * weight_decay) if is_decoupled else p
+            means[name] = momentum * means[name] + (1 - momentum) * g
+            squares[name] = beta2 * squares[name] + (1 - beta2) * g**2
+            root = np.sqrt(squares[name] / (1 - beta2**step)) + optimizers.EPSILON
+            found[name] = p - rate * means[name] / (1 - momentum**step) / root
+        params = found
+    return params
+
+
+class AdamTest(chex.TestCase):
+    @parameterized.product(decay=["gradient", "decoupled"], weight_decay=[0.0, 0.5], momentum=[0.0, 0.9])
+    def test_three_steps_of_pytorch(self, decay, weight_decay, momentum):
+        rng = np.random.default_rng(0)
+        start = {"kernel": rng.normal(size=(3, 4)), "bias": rng.normal(size=4)}
+        gradients = [{name: scale * rng.normal(size=p.shape) for name, p in start.items()} for scale in (1.0, 0.1, 3.0)]
+        gradients[1]["bias"] = np.zeros(4)  # as of weights that a step does not use
+        rates = [0.1, 0.05, 0.025]
+        config = configs.Optimizer(
+            optimizer="adam", momentum=momentum, beta2=0.9, weight_decay=weight_decay, decay=decay, clip_norm=0.0
+        )
+        optimizer = optimizers.make(config, lambda step: jnp.asarray(rates)[step], dict.fromkeys(start, True))
+        params = jax.tree.map(jnp.float32, start)
+        opt_state = optimizer.init(params)
+        for gradient in gradients:
+            updates, opt_state = optimizer.update(jax.tree.map(jnp.float32, gradient), opt_state, params)
+            params = jax.tree.map(jnp.add, params, updates)
+        settings = {"momentum": momentum, "beta2": 0.9, "weight_decay": weight_decay}
+        wanted = pytorch_adam(start, gradients, rates, is_decoupled=decay == "decoupled", **settings)
+        chex.assert_trees_all_close(params, wanted, rtol=2e-5, atol=1e-6)
+
+    @parameterized.parameters(
+        ({"optimizer": "rmsprop"}, "optimizer = 'rmsprop' is unknown; choose one of sgd, adam"),
+        ({"optimizer": "adam", "nesterov": True}, "nesterov = True is of optimizer sgd"),
+        ({"optimizer": "adam", "beta2": 1.0}, "beta2 must be at least 0.0 and below 1.0; got 1.0"),
+    )
+    def test_refuses(self, settings, message):
+        with self.assertRaisesRegex(ValueError, message):
+            configs.Optimizer(**settings)
+
+
 class SgdTest(chex.TestCase):
     @parameterized.product(
         momentum_nesterov=[(0.9, False), (0.9, True), (0.0, False)], weight_decay=[0.0, 0.05], clip_norm=[0.0, 5.0, 1.0]
@@ -42,7 +89,7 @@ class SgdTest(chex.TestCase):
         rates = [0.1, 0.05, 0.025]
         config = configs.Optimizer(momentum=momentum, nesterov=nesterov, weight_decay=weight_decay, clip_norm=clip_norm)
         is_decayed = dict.fromkeys(start, True)
-        optimizer = optimizers.sgd(config, lambda step: jnp.asarray(rates)[step], is_decayed)
+        optimizer = optimizers.make(config, lambda step: jnp.asarray(rates)[step], is_decayed)
         params = jax.tree.map(jnp.float32, start)
         opt_state = optimizer.init(params)
         for gradient in gradients:
@@ -62,7 +109,7 @@ class SgdTest(chex.TestCase):
     def test_clip_is_of_all_parameters_together(self):
         config = configs.Optimizer(momentum=0.0, weight_decay=0.0, clip_norm=5.0)
         params = {"a": jnp.zeros(1), "b": jnp.zeros(1)}
-        optimizer = optimizers.sgd(config, lambda step: 1.0, {"a": True, "b": True})
+        optimizer = optimizers.make(config, lambda step: 1.0, {"a": True, "b": True})
         updates, _ = optimizer.update({"a": jnp.array([6.0]), "b": jnp.array([8.0])}, optimizer.init(params), params)
         chex.assert_trees_all_close(updates, {"a": jnp.array([-3.0]), "b": jnp.array([-4.0])})  # norm 10 becomes 5
         updates, _ = optimizer.update({"a": jnp.array([3.0]), "b": jnp.array([4.0])}, optimizer.init(params), params)
@@ -74,7 +121,7 @@ class SgdTest(chex.TestCase):
         config = configs.Optimizer(decay_batch_norm=False, momentum=0.0, weight_decay=0.5, clip_norm=0.0)
         is_decayed = losses.is_decayed(params, batch_stats, config)
         assert is_decayed == {"conv": {"kernel": True}, "norm": {"scale": False, "bias": False}}
-        optimizer = optimizers.sgd(config, lambda step: 1.0, is_decayed)
+        optimizer = optimizers.make(config, lambda step: 1.0, is_decayed)
         updates, _ = optimizer.update(jax.tree.map(jnp.zeros_like, params), optimizer.init(params), params)
         np.testing.assert_allclose(updates["conv"]["kernel"], -0.5)
         np.testing.assert_allclose(updates["norm"]["scale"], 0.0)
@@ -91,9 +138,10 @@ class PenaltyTest(chex.TestCase):
         found = losses.penalty(params, losses.is_decayed(params, batch_stats, config), config)
         np.testing.assert_allclose(found, wanted, rtol=1e-6)
 
-    def test_in_the_gradient_it_is_no_part_of_the_loss(self):
-        params = {"kernel": jnp.ones(3)}
-        assert losses.penalty(params, {"kernel": True}, configs.Optimizer(weight_decay=0.1)) == 0.0
+    @parameterized.parameters("gradient", "decoupled")
+    def test_elsewhere_it_is_no_part_of_the_loss(self, decay):
+        config = configs.Optimizer(weight_decay=0.1, decay=decay)
+        assert losses.penalty({"kernel": jnp.ones(3)}, {"kernel": True}, config) == 0.0
 
     def test_half_square_without_clipping_is_decay_in_the_gradient(self):
         params = {"kernel": jnp.array([1.0, -2.0])}
