@@ -2,7 +2,8 @@
 
 The static child (`supernet.extract`) has the architecture in its program, which is compiled for it alone; the shared
 network has it as data. Both take the whole step of training: augmentation, gradient, clipping, SGD over all of their
-parameters. Scoring is a forward pass over a batch for each architecture, all in one program.
+parameters. Scoring is a forward pass over a batch for each architecture, all in one program. Beside PyTorch:
+`benchmarks.supernet_training`.
 
     python -m benchmarks.supernet
     python -m benchmarks.supernet --space=lanas_oneshot --preset=lanas_oneshot --width=16 --batch_size=32
@@ -25,7 +26,7 @@ from common.training import config as configs
 from common.training import state as states
 from common.training import step as step_lib
 
-_MEAN, _STD = (0.5,) * 3, (0.25,) * 3
+MEAN, STD = (0.5,) * 3, (0.25,) * 3
 _CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
 
 
@@ -103,9 +104,11 @@ def network_config(preset: str, *, num_cells: int | None = None, width: int | No
     return dataclasses.replace(supernet.PRESETS[preset], auxiliary=False, **changed)
 
 
-def make_steps(network, batch_size: int, arch: np.ndarray | None = None) -> step_lib.Steps:
-    """Returns the steps of training a network."""
-    inputs = models.inputs(augmentation.PRESETS["standard"], mean=_MEAN, std=_STD)
+def make_steps(
+    network, batch_size: int, arch: np.ndarray | None = None, *, augment: str = "standard"
+) -> step_lib.Steps:
+    """Returns the steps of training a network on images that are changed as the preset `augment` says."""
+    inputs = models.inputs(augmentation.PRESETS[augment], mean=MEAN, std=STD)
     training = configs.Config(num_epochs=2, batch_size=batch_size)
     return step_lib.steps(network, training, inputs, num_classes=10, num_images=batch_size, arch=arch)
 
@@ -128,8 +131,8 @@ def memory(program) -> str:
     return f"{program.memory_analysis().temp_size_in_bytes / 2**20:,.0f} MiB"
 
 
-def _score(args, network, params, images, labels, archs, clock):
-    """Prints how many architectures a second are scored."""
+def scorer(network: supernet.Network):
+    """Returns (params, archs int32[N, L], images uint8[B, H, W, C], labels int32[B]) -> float32[N], accuracies."""
 
     def score(params, archs, images, labels):
         pixels = images.astype(jnp.float32) / 255.0
@@ -139,9 +142,14 @@ def _score(args, network, params, images, labels, archs, clock):
 
         return jax.lax.map(one, archs)
 
+    return score
+
+
+def _score(args, network, params, images, labels, archs, clock):
+    """Prints how many architectures a second are scored."""
     some = np.resize(archs, (args.num_scored, archs.shape[1]))
     start = time.perf_counter()
-    program = jax.jit(score).lower(params, some, images, labels).compile()
+    program = jax.jit(scorer(network)).lower(params, some, images, labels).compile()
     seconds = time.perf_counter() - start
     times = []
     for _ in range(args.repeats + 1):

@@ -113,9 +113,8 @@ class _Cell(nn.Module):
         if self.is_reduction:
             for at in range(NUM_INPUTS):
                 states[at] = getattr(self, f"reduction_of_{at}")(states[at]) if is_end[at] else states[at]
-        # The sum of convolutions of several states is one of all of them side by side.
-        weights = torch.cat([self.projection[at].weight for at in ends], 1)
-        return self.norm(functional.conv2d(functional.relu(torch.cat([states[at] for at in ends], 1)), weights))
+        # Faster on a CPU than one convolution of all of them side by side.
+        return self.norm(sum(self.projection[at](functional.relu(states[at])) for at in ends))
 
     def _branch(self, row, state, name, images, drop):
         group = next(group for group in self.groups if group.first <= state < group.end)

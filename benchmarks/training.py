@@ -180,14 +180,28 @@ def torch_step(
     *,
     progress: float,
     dtype: torch.dtype | None = None,
+    given: tuple = (),
+    set_to_none: bool = True,
 ) -> None:
-    """Takes one step of the reference; `dtype` is that of autocast, None for none."""
+    """Takes one step of the reference.
+
+    Args:
+      made: the network.
+      optimizer: of its parameters.
+      images: float[B, C, H, W].
+      labels: int64[B].
+      progress: the fraction of training done.
+      dtype: that of autocast, None for none.
+      given: what else the network takes.
+      set_to_none: whether parameters that the network did not use have no gradient, so that the optimizer leaves them
+        alone, or one of zeros.
+    """
     with torch.autocast(images.device.type, dtype, enabled=dtype is not None):
-        logits, auxiliary = made(images, progress)
+        logits, auxiliary = made(images, progress, *given)
     loss = functional.cross_entropy(logits.float(), labels)
     if auxiliary is not None:
         loss = loss + AUXILIARY_WEIGHT * functional.cross_entropy(auxiliary.float(), labels)
-    optimizer.zero_grad(set_to_none=True)
+    optimizer.zero_grad(set_to_none=set_to_none)
     loss.backward()
     nn.utils.clip_grad_norm_(made.parameters(), CLIP_NORM)
     optimizer.step()

@@ -1,4 +1,4 @@
-"""The shared weights in PyTorch that speed is measured against are ours: the same logits, the same gradients."""
+"""The shared weights in PyTorch that speed is measured against are ours: the same logits, gradients, and steps."""
 
 import dataclasses
 import functools
@@ -14,7 +14,7 @@ from common.networks import supernet
 
 torch = pytest.importorskip("torch", reason="the reference of the benchmark needs PyTorch, the extra [bench]")
 
-from benchmarks import supernet_torch  # noqa: E402
+from benchmarks import supernet_torch, supernet_training  # noqa: E402
 
 IMAGES = (3, 12, 12, 3)
 PRESETS = ("nao_v2", "lanas_oneshot")  # nao_v1 is the same network
@@ -97,3 +97,22 @@ class SupernetTorchTest(parameterized.TestCase):
         made = reference(preset, params)
         expected = sum(leaf.size for leaf in jax.tree.leaves(params))
         self.assertEqual(sum(parameter.numel() for parameter in made.parameters()), expected)
+
+
+class SupernetTrainingTest(parameterized.TestCase):
+    @pytest.mark.slow
+    def test_both_sides_take_the_same_step(self):
+        preset = "lanas_oneshot"
+        rng = np.random.default_rng(2)
+        images, labels = rng.integers(0, 256, IMAGES, dtype=np.uint8), rng.integers(0, 10, IMAGES[0], dtype=np.int32)
+        arch = archs(preset, 1)[0]
+        params, ours, _ = supernet_training.our_training(network(preset), images, labels, arch)
+        theirs = supernet_training.reference_training(
+            network(preset), params, images, labels, layout=torch.contiguous_format, is_lazy=False
+        )
+        first = dict(reference(preset, params).named_parameters())
+        expected = dict(reference(preset, ours(arch)).named_parameters())
+        for name, parameter in theirs(arch).named_parameters():
+            # All of them move.
+            self.assertGreater(float((expected[name] - first[name]).detach().abs().max()), 0.0, name)
+            np.testing.assert_allclose(parameter.detach(), expected[name].detach(), rtol=1e-4, atol=1e-5, err_msg=name)
