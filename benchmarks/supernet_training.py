@@ -39,6 +39,7 @@ _SIDES = ("ours", "reference", "lazy")
 def _define_flags():
     flags.DEFINE_enum("preset", "nao_v2", list(supernet_torch.SPACES), "settings of the network, and so the space")
     flags.DEFINE_integer("num_cells", None, "cells in all; by default as in the preset", lower_bound=3)
+    # oneDNN's gradient of strided 1x1 kernels on fewer channels, channels last, is wrong (oneDNN #6035).
     flags.DEFINE_integer("width", None, "channels of the first cell, 8 or more; likewise", lower_bound=8)
     flags.DEFINE_integer("image_size", 32, "pixels", lower_bound=4)
     flags.DEFINE_integer("batch_size", 64, "images a step", lower_bound=2)
