@@ -43,7 +43,8 @@ def _define_flags():
     flags.DEFINE_integer("shared_epochs", 80, "of shared weights", lower_bound=1)
     flags.DEFINE_integer("alone_epochs", 6, "of each architecture alone", lower_bound=1)
     flags.DEFINE_integer("batch_size", 16, "images a step", lower_bound=2)
-    flags.DEFINE_enum("sampling", "uniform", ["uniform", "fair"], "which architecture a step of shared weights takes")
+    samplings = ["uniform", "fair", "growing"]
+    flags.DEFINE_enum("sampling", None, samplings, "which architecture a step takes; by default as in the preset")
     flags.DEFINE_enum("statistics", "batch", list(supernet_config.STATISTICS), "of norms, when scoring")
     flags.DEFINE_integer("num_archs", 60, "architectures", lower_bound=10)
     flags.DEFINE_integer("num_trainings", 1, "of each alone; two tell how much chance there is in one", lower_bound=1)
@@ -109,7 +110,7 @@ def make_run(args: flags.FlagValues, dataset: images.Dataset, num_epochs: int) -
         network=network,
         training=dataclasses.replace(preset.training, num_epochs=num_epochs, batch_size=args.batch_size),
         augmentation=preset.augmentation,
-        draws=supernet_draws.Config(sampling=args.sampling),
+        draws=dataclasses.replace(preset.draws, sampling=args.sampling or preset.draws.sampling),
         num_images=args.num_images,
         seed=args.seed,
     )

@@ -158,4 +158,7 @@ def _about(weights, *, region, regions, epochs):
     }
     training |= {"num_epochs": epochs, "optimizer": optimizer | {"schedule": schedule}, "progress_restarts": False}
     training["progress_epochs"] = 0
-    return {**weights.about, "training": training, "region": region, "regions": regions}
+    about = {**weights.about, "training": training, "region": region, "regions": regions}
+    if weights.draws.sampling == "growing":  # these weights have had their start
+        about["draws"] = about["draws"] | {"sampling": "uniform"}
+    return about

@@ -43,7 +43,10 @@ def define(values: flags.FlagValues, *, has_schedules: bool = False) -> None:
 
     define(SUPERNET, None, "of evaluator supernet: workdir of launch.train_supernet; by default weights are trained")
     define(
-        f"{_TRAIN}sampling", None, "of evaluator supernet: how steps draw architectures: uniform, num_params or fair"
+        f"{_TRAIN}sampling",
+        None,
+        "of evaluator supernet: how steps draw architectures, as --sampling of launch.train_supernet: uniform, "
+        "num_params, fair or growing",
     )
     for prefix, config in ((_TRAIN, training_config.Config(preset="digits")), (_SCORE, supernet_config.Config())):
         hints = typing.get_type_hints(type(config), include_extras=True)

@@ -88,7 +88,10 @@ class Run(NamedTuple):
         """Returns which architecture a step takes; of a pool int32[P, L] where one is given."""
         if pool is None and self.draws.pool_size:
             pool = self.space.sample(jax.random.fold_in(self.keys.step, loop.DRAW), self.draws.pool_size)
-        return supernet_draws.make(self.draws.sampling, self.space, pool, num_params=self.num_params)
+        num_growing = self.draws.growth * self.num_steps
+        return supernet_draws.make(
+            self.draws.sampling, self.space, pool, num_params=self.num_params, num_growing=num_growing
+        )
 
     def num_params(self, archs: np.ndarray) -> np.ndarray:
         """Returns int64[B], the parameters that each of int32[B, L] has alone."""

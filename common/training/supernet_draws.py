@@ -23,7 +23,9 @@ SAMPLINGS = {
     "uniform": "all alike",
     "num_params": "in proportion to the parameters that an architecture has alone, which needs a pool (NAO-V2)",
     "fair": "every operation equally often, from the whole space",
+    "growing": "from one architecture at first, then from more and more, and from all in the end",
 }
+NUM_GROWN = 2**20  # architectures that "growing" draws from before it draws from the whole space
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Config:
         str, f"how a step's architecture is drawn; {'; '.join(f'{name}: {text}' for name, text in SAMPLINGS.items())}"
     ] = "uniform"
     pool_size: Annotated[int, "random architectures that are trained on, unless a search has a pool; 0: all"] = 0
+    growth: Annotated[float, "of sampling growing: share of the training after which all architectures are drawn"] = 0.5
 
     def __post_init__(self):
         """Refuses what makes no sense."""
@@ -41,6 +44,8 @@ class Config:
             raise ValueError(f"sampling = {self.sampling!r} is unknown; choose one of {', '.join(SAMPLINGS)}")
         if self.pool_size < 0:
             raise ValueError(f"pool_size must be at least 0; got {self.pool_size}")
+        if not 0 < self.growth <= 1:
+            raise ValueError(f"growth must be above 0 and at most 1; got {self.growth}")
         if self.sampling == "num_params" and not self.pool_size:
             raise ValueError("sampling = 'num_params' draws from a pool: set pool_size, for example to 1000")
         if self.sampling == "fair" and self.pool_size:
@@ -53,6 +58,7 @@ def make(
     pool: np.ndarray | None = None,
     *,
     num_params: Callable[[np.ndarray], np.ndarray] | None = None,
+    num_growing: float = 0.0,
 ) -> jax.tree_util.Partial:
     """Returns the draw.
 
@@ -61,6 +67,7 @@ def make(
       space: of the architectures.
       pool: int32[P, L] to draw from; None: the space.
       num_params: int32[P, L] -> int64[P]; of sampling "num_params".
+      num_growing: steps before all are drawn; of sampling "growing".
 
     Raises:
       ValueError: the pool is empty, holds what is no architecture of the space, or is missing.
@@ -78,6 +85,8 @@ def make(
         if pool is None:
             raise ValueError("sampling 'num_params' draws from a pool; give one")
         return in_proportion(pool, num_params(pool))
+    if sampling == "growing":
+        return growing(space.name, num_growing, pool)
     return from_space(space.name) if pool is None else from_pool(pool)
 
 
@@ -150,6 +159,53 @@ def fair(name: str) -> jax.tree_util.Partial:
         return space.canonicalize(arch[None])[0]
 
     return jax.tree_util.Partial(draw)
+
+
+def growing(name: str, num_steps: float, pool: np.ndarray | None = None) -> jax.tree_util.Partial:
+    """Returns the draw from a number of architectures that grows, by the same factor at each step, from one to all.
+
+    A network of one architecture learns in a few hundred steps what one of all, drawn evenly from the start, may not
+    find in many thousands; what it has learned by then serves those that come later.
+
+    Args:
+      name: of the space.
+      num_steps: T, steps before all are drawn.
+      pool: int32[P, L]; step t draws from its first P^(t / T), rounded down. None: from as many of a sequence of
+        P = `NUM_GROWN` random architectures, and after T from the whole space.
+
+    Raises:
+      ValueError: num_steps is not above 0.
+    """
+    if not num_steps > 0:
+        raise ValueError(f"num_growing must be above 0 steps; got {num_steps}")
+    length = jnp.float32(num_steps)
+    if pool is None:
+        return jax.tree_util.Partial(_growing_in(name), length)
+    return jax.tree_util.Partial(_growing_in_pool, jnp.asarray(pool, jnp.int32), length)
+
+
+@functools.cache  # equal draws of one program
+def _growing_in(name):
+    sample = spaces.get(name).sample
+
+    def draw(length, key, step):
+        archs_key, number_key = (jax.random.fold_in(key, part) for part in (0, 1))
+        number = _number(NUM_GROWN, length, number_key, step)
+        number = jnp.where(step < length, number, NUM_GROWN + step)
+        return sample(jax.random.fold_in(archs_key, number), 1)[0]
+
+    return draw
+
+
+def _growing_in_pool(archs: chex.Array, length, key, step):
+    return archs[_number(archs.shape[0], length, key, step)]
+
+
+def _number(size, length, key, step):
+    """Returns int32[], one of the first size^(step / length) of `size`, or of all of them after step `length`."""
+    most = jnp.floor(jnp.float32(size) ** jnp.minimum(step / length, 1.0))
+    share = jax.random.uniform(jax.random.fold_in(key, step))
+    return jnp.minimum(jnp.floor(share * most), size - 1).astype(jnp.int32)
 
 
 def _from_pool(archs: chex.Array, key, step):

@@ -92,7 +92,7 @@ _CLUTTERED = dataclasses.replace(
 PRESETS: dict[str, Preset] = {
     # Ours, for the small digits that come with the package.
     "digits": _DIGITS,
-    "cluttered_digits": _DIGITS._replace(training=_CLUTTERED),
+    "cluttered_digits": _DIGITS._replace(training=_CLUTTERED, draws=supernet_draws.Config(sampling="growing")),
     "nao_ws": Preset(supernet.PRESETS["nao_ws_tf"], _NAO_WS, _STANDARD, _POOL),
     "nao_v1": Preset(supernet.PRESETS["nao_v1"], _NAO_V1, _STANDARD, dataclasses.replace(_POOL, pool_size=600)),
     "nao_v2": Preset(supernet.PRESETS["nao_v2"], _NAO_V2, _STANDARD, dataclasses.replace(_POOL, sampling="num_params")),

@@ -63,10 +63,34 @@ class DrawsTest(parameterized.TestCase):
         assert np.all(spaces.get("lanas_oneshot").is_valid(found))
         assert len(np.unique(found, axis=0)) == 50
 
+    def test_growing_in_a_pool(self):
+        pool, key = rows("nao_small", 16), jax.random.key(1)
+        found = drawn(supernet_draws.growing("nao_small", 800, pool), key, 3200)
+        at = np.argmax(np.all(found[:, None] == pool[None], axis=2), axis=1)
+        np.testing.assert_array_equal(pool[at], found)
+        assert not at[:200].any()  # 16^(1/4) is 2
+        assert set(at[201:317]) == {0, 1}  # until 16^(317 / 800), which is 3
+        assert set(at[401:600]) >= {0, 1, 2, 3, 4, 5}
+        assert at[:600].max() < 8
+        counts = np.bincount(at[800:], minlength=16)
+        assert np.abs(counts - 150).max() < 5 * np.sqrt(150)
+
+    def test_growing_in_a_space(self):
+        draw = supernet_draws.growing("lanas_oneshot", 200)
+        assert draw.func is supernet_draws.growing("lanas_oneshot", 300).func  # compiles nothing
+        found = drawn(draw, jax.random.key(1), 300)
+        assert np.all(spaces.get("lanas_oneshot").is_valid(found))
+        numbers = [len(np.unique(part, axis=0)) for part in (found[:10], found[:40], found[200:])]
+        assert numbers[0] == 1  # after 10 of them it is 2^(20 * 10 / 200) = 2
+        assert 4 < numbers[1] < 16
+        assert numbers[2] == 100
+        assert not np.array_equal(found, drawn(draw, jax.random.key(2), 300))
+
     @parameterized.parameters(
         ("uniform", np.zeros((0, 40), int), "the pool of architectures is empty"),
         ("uniform", np.full((1, 40), 7), "row 0 of 1, .* is not a valid canonical architecture of nao_small"),
         ("num_params", None, "draws from a pool; give one"),
+        ("growing", None, "num_growing must be above 0 steps; got 0.0"),
         ("fair", np.zeros((1, 40), int), "draws from the whole space, not from a pool"),
     )
     def test_refused(self, sampling, pool, message):
@@ -82,6 +106,7 @@ class DrawsTest(parameterized.TestCase):
             ({"sampling": "best"}, "sampling = 'best' is unknown"),
             ({"pool_size": -1}, "pool_size must be at least 0"),
             ({"sampling": "num_params"}, "set pool_size"),
+            ({"sampling": "growing", "growth": 0.0}, "growth must be above 0 and at most 1; got 0.0"),
             ({"sampling": "fair", "pool_size": 3}, "set pool_size to 0"),
         ):
             with self.assertRaisesRegex(ValueError, message):
