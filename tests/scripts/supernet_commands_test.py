@@ -17,7 +17,7 @@ import lanas_jax.config
 import nao_jax.presets
 from common import spaces
 from common.spaces import factory
-from common.training import supernet, supernet_presets
+from common.training import checkpoints, supernet, supernet_presets
 from launch import baselines, few_shot, lanas, nao, pool_search, search_images, shared_weights, train_supernet
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -47,7 +47,7 @@ class CommandsTest(parameterized.TestCase):
     def test_training_then_lanas_on_it_then_the_best_few(self):
         folder = self.folder()
         flags = ("--space=lanas_oneshot", "--width=2", "--num_epochs=2", "--num_images=64", "--held_out=40")
-        flags = (*flags, "--batch_size=32", f"--workdir={folder / 'shared'}")
+        flags = (*flags, "--batch_size=32", "--sampling=growing", f"--workdir={folder / 'shared'}")
         code, output, errors = self.run_main(train_supernet.main, *flags)
         assert code == 0, errors
         assert "of 16 random architectures" in output
@@ -68,7 +68,8 @@ class CommandsTest(parameterized.TestCase):
         flags = (*flags[:2], f"--workdir={folder / 'regions'}", *flags[3:5], "--few_shot_epochs=1")
         code, _, errors = self.run_main(lanas.main, *flags, "--few_shot_measured=20", "--budget=4")
         assert code == 0, errors
-        assert (folder / "regions" / "region_2" / "checkpoints").is_dir()
+        about = checkpoints.read_about(folder / "regions" / "region_2" / "checkpoints")
+        assert about["draws"]["sampling"] == "uniform"  # these weights have had their start
         code, _, errors = self.run_main(lanas.main, *flags, "--budget=12", "--space=nao_small")
         assert (code, "are of lanas_oneshot; got --space=nao_small" in errors) == (1, True), errors
 
