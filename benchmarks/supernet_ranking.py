@@ -16,6 +16,7 @@ import json
 import os
 import time
 from collections.abc import Sequence
+from concurrent import futures
 from typing import Any
 
 import jax
@@ -29,7 +30,7 @@ from common.networks import supernet as networks
 from common.statistics import ranks
 from common.training import loop, supernet, supernet_draws, supernet_presets
 from common.training import state as states
-from launch import compilation
+from launch import compilation, trained_alone
 
 
 def _define_flags():
@@ -75,14 +76,20 @@ def main(argv: Sequence[str]) -> None:
     single = make_run(args, dataset, args.alone_epochs)
     accuracies = np.empty((args.num_archs, args.num_trainings))
     start = time.process_time()
-    for at, arch in enumerate(archs):
-        for number in range(args.num_trainings):
-            keys = states.keys(jax.random.fold_in(jax.random.key(2000 + number), at))
-            alone = train(single, first, keys, supernet_draws.from_pool(arch[None]))
-            found = scores.of(single, states.averaged(alone)["params"], config).test(jax.random.key(0), arch[None])
-            accuracies[at, number] = found.fitness[0]
-        if at % 10 == 9:
-            print(f"{at + 1} trained alone in {time.process_time() - start:.0f} s of processor time", flush=True)
+
+    def measure(at, number):
+        keys = states.keys(jax.random.fold_in(jax.random.key(2000 + number), at))
+        alone = train(single, first, keys, supernet_draws.from_pool(archs[at][None]))
+        found = scores.of(single, states.averaged(alone)["params"], config).test(jax.random.key(0), archs[at][None])
+        accuracies[at, number] = found.fitness[0]
+
+    first_pair, *pairs = np.ndindex(accuracies.shape)
+    measure(*first_pair)  # by itself, as it compiles what the others run
+    with futures.ThreadPoolExecutor(trained_alone.default_num_threads()) as pool:
+        for done, _ in enumerate(pool.map(measure, *zip(*pairs)), start=2):
+            if done % (10 * args.num_trainings) == 0:
+                seconds = time.process_time() - start
+                print(f"{done} trainings alone in {seconds:.0f} s of processor time", flush=True)
     mean, sizes = accuracies.mean(axis=1), shared.num_params(archs)
     print(f"accuracy alone: {told(mean)}")
     print(f"tau of scores on shared weights: {interval(evaluation.fitness, mean)}")

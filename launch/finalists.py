@@ -15,9 +15,9 @@ from absl import flags
 from common import run_dir, types
 from common.evaluators import training, training_config
 from common.genotypes import conversion, json_text
-from launch import progress, proxy, shared_weights
+from launch import progress, proxy
 
-FINALISTS = "finalists.json"
+FINALISTS, BEST = "finalists.json", "best.json"
 
 
 def run(
@@ -49,7 +49,7 @@ def run(
         found = _trained(values, about, folder, space, archs[: values.rerank], fitness[: values.rerank])
         best = np.array(max(found, key=lambda one: -1.0 if one["trained"] is None else one["trained"])["arch"])
         _print(found, space)
-    path = folder / shared_weights.BEST
+    path = folder / BEST
     run_dir.write_text(path, json_text.to_text(conversion.from_arch(space.name, best)))
     print(f"best architecture: {path}; train it with launch.train --genotype={path}", flush=True)
     return best

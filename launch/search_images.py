@@ -9,7 +9,8 @@ python -m launch.search_images --algorithms=lanas,regularized_evolution --supern
 3. The best --num_best of each are trained alone, from fresh weights, and the one that is right on most of the images
    held out is what the algorithm found.               trained.json
 4. What was found, and random architectures, are trained alone from other first weights and judged on the test images,
-   all in the same way, by the program that trained the shared weights, so that nothing is compiled for each.
+   all in the same way, by the program that trained the shared weights, so that nothing is compiled for each. What was
+   found is trained --num_trainings times, as one training is a matter of luck; of the many random ones each once.
 5. One table says what came out.                       summary.md, report.html
 
 Networks are trained alone for --proxy_num_epochs passes, few by default. Started again on its workdir, it goes on where
@@ -17,6 +18,7 @@ it was.
 """
 
 import dataclasses
+import itertools
 import sys
 from collections.abc import Sequence
 
@@ -35,7 +37,7 @@ from launch import flags as launch_flags
 
 SPACE = "lanas_oneshot"
 DATASET = "cluttered_digits"  # on plain digits architectures hardly differ
-BUDGET, NUM_BEST, NUM_RANDOM, NUM_TRAININGS = 100, 5, 20, 1
+BUDGET, NUM_BEST, NUM_RANDOM, NUM_TRAININGS = 100, 16, 20, 4
 SHARED_EPOCHS, NUM_EPOCHS = 80, 6  # of shared weights, and of networks alone
 TRAINED, SUMMARY = "trained.json", "summary.md"
 _RANDOM = "random architectures"
@@ -66,8 +68,13 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_list("algorithms", ["nao", "lanas"], f"some of {', '.join(algorithms.ALGORITHMS)}", flag_values=values)
     for name, default, text in (
         ("num_best", NUM_BEST, "architectures of each algorithm of which the best trained alone is found"),
-        ("num_random", NUM_RANDOM, "random architectures that are trained alone beside what was found"),
-        ("num_trainings", NUM_TRAININGS, "trainings on which each is judged, from other first weights, averaged"),
+        ("num_random", NUM_RANDOM, "random architectures that are trained alone, once, beside what was found"),
+        ("num_trainings", NUM_TRAININGS, "trainings on which what was found is judged, from other first weights each"),
+        (
+            "num_threads",
+            None,
+            "networks that are trained alone at the same time; by default one per processor core, or per accelerator",
+        ),
     ):
         define(name, default, text, flags.DEFINE_integer)
     defaults = {
@@ -120,9 +127,10 @@ def _check(values):
                 f"--{proxy.PREFIX}{field.name} is not of this command, which trains networks alone as shared weights; "
                 f"leave it out, or set --supernet_{field.name}"
             )
-    for name, least in (("proxy_num_epochs", 1), ("num_best", 1), ("num_random", 1), ("num_trainings", 1)):
-        if values[name].value < least:
-            raise ValueError(f"--{name} must be at least {least}; got {values[name].value}")
+    for name in ("proxy_num_epochs", "num_best", "num_random", "num_trainings", "num_threads"):
+        value = values[name].value
+        if value is not None and value < 1:
+            raise ValueError(f"--{name} must be at least 1; got {value}")
 
 
 def _search(values, name, evaluator, weights, folder):
@@ -150,23 +158,24 @@ class _Alone:
             dict(weights.about), num_epochs=values.proxy_num_epochs, data_dir=values.data_dir
         )
         self._path, self._seed = folder / TRAINED, values.seed
+        self._num_threads = values.num_threads or trained_alone.default_num_threads()
 
-    def __call__(self, archs, numbers, part, title):
-        """Returns float64[A, len(numbers)], accuracies of int32[A, L] on "validation" or "test"."""
-        trainings = [trained_alone.Training(tuple(arch), number, part) for arch in archs.tolist() for number in numbers]
-        found = trained_alone.run(
-            self._path, self._evaluator, list(dict.fromkeys(trainings)), seed=self._seed, title=title
-        )
-        return np.array([found[training] for training in trainings]).reshape(len(archs), len(numbers))
+    def __call__(self, trainings, title):
+        """Returns training -> accuracy, NaN where it failed."""
+        trainings = list(dict.fromkeys(trainings))
+        settings = {"seed": self._seed, "title": title, "num_threads": self._num_threads}
+        return trained_alone.run(self._path, self._evaluator, trainings, **settings)
 
 
 def _result(values, weights, found, train, evaluator):
     """Trains, and returns what result.json says."""
     choice, networks = [], []
     for name, (archs, fitness) in found.items():
-        validation = train(archs, [0], "validation", f"the best of {name}, trained alone")[:, 0]
+        trainings = [trained_alone.Training(tuple(arch), 0, "validation") for arch in archs.tolist()]
+        accuracies = train(trainings, f"the best of {name}, trained alone")
+        validation = [accuracies[training] for training in trainings]
         best = int(np.argmax(np.nan_to_num(validation, nan=-1.0)))
-        rows = zip(archs.tolist(), fitness.tolist(), validation.tolist(), strict=True)
+        rows = zip(archs.tolist(), fitness.tolist(), validation, strict=True)
         choice += [
             {"found_by": name, "arch": arch, "shared_weights": score, "validation": accuracy}
             for arch, score, accuracy in rows
@@ -176,12 +185,17 @@ def _result(values, weights, found, train, evaluator):
     scores_of_drawn = evaluator.evaluate(jax.random.key(values.seed), drawn).fitness
     for arch, score in zip(drawn.tolist(), scores_of_drawn.tolist(), strict=True):
         networks.append({"found_by": _RANDOM, "arch": arch, "shared_weights": score})
-    archs = np.array([one["arch"] for one in networks], np.int32)
     # Other first weights than those by which one of the best was chosen, whose luck is part of the choice.
-    tests = train(archs, range(1, values.num_trainings + 1), "test", "what was found, and random ones, trained alone")
-    for one, test in zip(networks, tests.tolist(), strict=True):
-        one["test"] = test
-    score, test = np.array([one["shared_weights"] for one in networks]), np.mean(tests, axis=1)
+    trainings = [
+        [trained_alone.Training(tuple(one["arch"]), number, "test") for number in range(1, own + 1)]
+        for one, own in zip(networks, [values.num_trainings] * len(found) + [1] * len(drawn), strict=True)
+    ]
+    title = "what was found, and random ones, trained alone"
+    accuracies = train(itertools.chain.from_iterable(trainings), title)
+    for one, own in zip(networks, trainings, strict=True):
+        one["test"] = [accuracies[training] for training in own]
+    score = np.array([one["shared_weights"] for one in networks])
+    test = np.array([np.mean(one["test"]) for one in networks])
     return {
         "space": weights.space.name,
         "dataset": weights.about["dataset"],
@@ -199,9 +213,11 @@ def _table(result):
     rows = []
     for name in dict.fromkeys(row["found_by"] for row in result["networks"]):
         own = [row for row in result["networks"] if row["found_by"] == name]
-        tests = np.array([np.mean(row["test"]) for row in own])
+        # A mean is over networks, or over the trainings of the one there is.
+        tests = np.array([np.mean(row["test"]) for row in own] if len(own) > 1 else own[0]["test"])
         shared = np.array([row["shared_weights"] for row in own])
-        spread = f" (from {100 * tests.min():.2f} to {100 * tests.max():.2f})" if len(own) > 1 else ""
+        spread = f" ± {100 * tests.std(ddof=1) / len(tests) ** 0.5:.2f}" if len(tests) > 1 else ""
+        spread += f" (from {100 * tests.min():.2f} to {100 * tests.max():.2f})" if len(own) > 1 else ""
         rows.append((name, str(len(own)), f"{100 * shared.mean():.2f} %", f"{100 * tests.mean():.2f} %{spread}"))
     return ("found by", "networks", "validation on shared weights", "test, trained alone"), rows
 

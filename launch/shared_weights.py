@@ -20,7 +20,7 @@ from common.evaluators import supernet_config, training_config
 from launch import flags as launch_flags
 from launch import proxy, single
 
-SUPERNET, BEST = proxy.SUPERNET, "best.json"
+SUPERNET = proxy.SUPERNET
 DATASET = "digits"
 _POOL_SIZE = 1000  # as published
 _TRAIN, _SCORE = "supernet_", "score_"
