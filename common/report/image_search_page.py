@@ -104,7 +104,10 @@ def _table(found):
         tests = np.array([one.accuracy for one in networks])
         ok = tests[np.isfinite(tests)]
         spread = f" ({_percent(ok.min())} to {_percent(ok.max())})" if len(ok) > 1 else ""
-        alone = f"{_percent(ok.mean())}{spread}" if len(ok) else "-"
+        each = tests if len(networks) > 1 else networks[0].accuracies
+        each = each[np.isfinite(each)]
+        error = f" ± {100 * each.std(ddof=1) / len(each) ** 0.5:.2f}" if len(each) > 1 else ""
+        alone = f"{_percent(ok.mean())}{error}{spread}" if len(ok) else "-"
         shared = np.array([one.shared for one in networks])
         shared = shared[np.isfinite(shared)]
         mean = _percent(shared.mean()) if len(shared) else "-"
@@ -112,7 +115,10 @@ def _table(found):
     header = ("found by", "test, trained alone", "validation on shared weights", "networks", "failed")
     if not any(row[-1] for row in rows):
         header, rows = header[:-1], [row[:-1] for row in rows]
-    text = "Means; in brackets from the worst to the best network. Searches see validation accuracy only."
+    text = (
+        "Means ± their standard errors, over networks, or over the trainings of the one there is; in brackets from the "
+        "worst to the best network. Searches see validation accuracy only."
+    )
     return page.table(header, rows) + (page.paragraph(text) if rows else "")
 
 

@@ -105,7 +105,7 @@ class ImageSearchTest(parameterized.TestCase):
         # Of three pairs all are in one order, as the fourth network has no accuracy.
         assert made[0].caption.startswith("3 architectures. Kendall's tau 1.00 (95 %: ")
         rows = re.findall(r"<tr>(<td>.*?)</tr>", text)
-        assert rows[0] == "<td>nao</td><td>81.25 %</td><td>50.00 %</td><td>1</td><td>0</td>"
+        assert rows[0] == "<td>nao</td><td>81.25 % ± 6.25</td><td>50.00 %</td><td>1</td><td>0</td>"
         assert rows[2] == "<td>random architectures</td><td>50.00 %</td><td>18.75 %</td><td>2</td><td>1</td>"
         assert "<td>random architectures</td><td>-</td><td>12.50 %</td><td>50.00 %, failed</td>" in text
         assert re.findall(r'<a href="(.*?)">', text) == ["nao/report.html", "lanas/report.html"]
