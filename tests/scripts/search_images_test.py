@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import os
 import pathlib
 import tempfile
 import threading
@@ -80,6 +81,13 @@ class TrainedAloneTest(chex.TestCase):
         evaluator = self.evaluator()._replace(test=test)
         assert self.run_all(trainings, evaluator, num_threads=2) == dict.fromkeys(trainings, 1.0)
         assert len(set(self.calls)) == 3
+
+    def test_a_processor_takes_a_training_a_core_and_an_accelerator_one(self):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(os, "sched_getaffinity", lambda _: {0, 3, 5}, raising=False)
+            assert trained_alone.default_num_threads() == 3
+            patch.setattr(jax, "default_backend", lambda: "gpu")
+            assert trained_alone.default_num_threads() == 1
 
     def test_what_others_gave_is_kept_when_one_breaks(self):
         meeting = threading.Barrier(2, timeout=60)

@@ -153,6 +153,7 @@ class CommandsTest(parameterized.TestCase):
         (search_images, ("--algorithms=lanas,guess",), "unknown --algorithms=guess"),
         (search_images, ("--algorithms=lanas,lanas",), "names one twice"),
         (search_images, ("--num_best=0",), "--num_best must be at least 1"),
+        (search_images, ("--num_threads=0",), "--num_threads must be at least 1; got 0"),
         (search_images, ("--rerank=3",), "--rerank is not of this command"),
         (baselines, (SHARED, "--rerank=-1"), "--rerank must be at least 0"),
         (nao, (SHARED, "--num_blocks=2"), "--num_blocks is of --schedule"),
