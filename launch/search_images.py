@@ -37,7 +37,7 @@ from launch import flags as launch_flags
 
 SPACE = "lanas_oneshot"
 DATASET = "cluttered_digits"  # on plain digits architectures hardly differ
-BUDGET, NUM_BEST, NUM_RANDOM, NUM_TRAININGS = 100, 16, 20, 4
+BUDGET, NUM_BEST, NUM_RANDOM, NUM_TRAININGS = 100, 10, 20, 4
 SHARED_EPOCHS, NUM_EPOCHS = 80, 6  # of shared weights, and of networks alone
 TRAINED, SUMMARY = "trained.json", "summary.md"
 _RANDOM = "random architectures"
