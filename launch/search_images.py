@@ -70,11 +70,7 @@ def define(values: flags.FlagValues) -> None:
         ("num_best", NUM_BEST, "architectures of each algorithm of which the best trained alone is found"),
         ("num_random", NUM_RANDOM, "random architectures that are trained alone, once, beside what was found"),
         ("num_trainings", NUM_TRAININGS, "trainings on which what was found is judged, from other first weights each"),
-        (
-            "num_threads",
-            None,
-            "networks that are trained alone at the same time; by default one per processor core, or per accelerator",
-        ),
+        ("num_threads", None, "networks trained alone at a time; by default one a processor core, on accelerators one"),
     ):
         define(name, default, text, flags.DEFINE_integer)
     defaults = {
@@ -190,8 +186,7 @@ def _result(values, weights, found, train, evaluator):
         [trained_alone.Training(tuple(one["arch"]), number, "test") for number in range(1, own + 1)]
         for one, own in zip(networks, [values.num_trainings] * len(found) + [1] * len(drawn), strict=True)
     ]
-    title = "what was found, and random ones, trained alone"
-    accuracies = train(itertools.chain.from_iterable(trainings), title)
+    accuracies = train(itertools.chain.from_iterable(trainings), "what was found, and random ones, trained alone")
     for one, own in zip(networks, trainings, strict=True):
         one["test"] = [accuracies[training] for training in own]
     score = np.array([one["shared_weights"] for one in networks])
