@@ -12,6 +12,7 @@ from common.report import json_files, run_files, training_files
 
 COMMAND = "search_images"
 RANDOM = "random architectures"  # those that no search found
+CHOSEN = "random, chosen alike"  # among random ones, as of the best of a search one is chosen
 _TRAINED = "trained.json"
 
 
@@ -19,7 +20,7 @@ class Network(NamedTuple):
     """An architecture that was trained alone.
 
     Attributes:
-      found_by: a search, or `RANDOM`, or another text.
+      found_by: a search, or `RANDOM`, or `CHOSEN`, or another text.
       arch: int32[L].
       shared: its fitness on shared weights; NaN where it is not known.
       accuracies: float[T], after each training alone, NaN where that failed.
@@ -44,8 +45,8 @@ class ImageSearch(NamedTuple):
       config: config.json of the first search; empty where none has begun.
       result: result.json; empty while not all is done.
       networks: what was found and what is beside it, with test accuracies, in the order of the result.
-      candidates: the best of each search, among which it was chosen, with validation accuracies; empty in folders of
-        versions that did not choose so.
+      candidates: the best of each search, and random ones, among which one was chosen, with validation accuracies;
+        empty in folders of versions that did not choose so.
       runs: name of an algorithm -> its search, in the order asked for.
       waiting: name of an algorithm -> how far its search is, which cannot be shown yet.
       num_trained: trainings alone that are done.

@@ -19,7 +19,7 @@ from common.report import (
     training_pictures,
 )
 
-_RANDOM = image_search_files.RANDOM
+_RANDOM, _CHOSEN = image_search_files.RANDOM, image_search_files.CHOSEN
 
 
 def pictures(found: image_search_files.ImageSearch) -> list[canvas.Picture]:
@@ -152,7 +152,8 @@ def _best(found):
             caption += f" Of {len(networks)} networks the best by the former."
         candidates = sum(one.found_by == name for one in found.candidates)
         if candidates > 1:
-            caption += f" Of the {candidates} best on shared weights it was the best by validation when trained alone."
+            among = f"{candidates} random ones" if name == _CHOSEN else f"the {candidates} best on shared weights"
+            caption += f" Of {among} it was the best by validation when trained alone."
         svg = drawing.svg(conversion.from_arch(space, best.arch))
         figures.append(page.figure(f"{name}: {', '.join(told)}", svg, caption))
     return page.grid(figures)
@@ -169,8 +170,8 @@ def _links(found, reports, name):
 def _networks(found):
     """Tables of all that were trained alone, folded."""
     chosen = page.paragraph(
-        "The best of each search on shared weights, each trained alone; the one that is best on the images held out "
-        "then is what the search found. It was trained again, from other first weights, for the test."
+        "The best of each search on shared weights, and random ones, each trained alone; the one that is best on the "
+        "images held out then is what was found. It was trained again, from other first weights, for the test."
     )
     text = page.folded(f"Tests: {len(found.networks)} networks", _listed(found, found.networks, "test"))
     candidates = _listed(found, found.candidates, "validation")
@@ -204,7 +205,7 @@ def _items(found):
     others = [name for name in groups if name != _RANDOM]
     drawn = len(groups.get(_RANDOM, ()))
     baselines = f"{', '.join(others) or 'none'}, and {drawn} {_RANDOM}, which nothing chose"
-    if "random" not in groups:
+    if not {"random", _CHOSEN} & set(groups):
         baselines += "; random search is missing (--algorithms=...,random)"
     budget = result.get("budget", found.config.get("flags", {}).get("budget", "?"))
     seed = found.config.get("seed", found.about.get("seed"))
@@ -216,7 +217,7 @@ def _items(found):
         seeds=f"{seed} alone, which says nothing of spread; start it with other --seed too",
         has_spread=False,
         baselines=baselines,
-        has_baselines="random" in groups,
+        has_baselines=bool({"random", _CHOSEN} & set(groups)),
         seconds=seconds,
         test="in the table; no network was chosen by it" if found.networks else "unknown",
     )

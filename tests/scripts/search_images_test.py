@@ -42,10 +42,12 @@ class TrainedAloneTest(chex.TestCase):
             is_traceable=False,
         )
 
+    def trainings(self, evaluator=None, **settings):
+        return trained_alone.Trainings(self.path, evaluator or self.evaluator(), seed=3, **settings)
+
     def run_all(self, trainings, evaluator=None, **settings):
-        with contextlib.redirect_stderr(io.StringIO()):
-            evaluator = evaluator or self.evaluator()
-            return trained_alone.run(self.path, evaluator, trainings, seed=3, title="trained", **settings)
+        with contextlib.redirect_stderr(io.StringIO()), self.trainings(evaluator, **settings) as alone:
+            return alone.results(trainings, title="trained")
 
     def test_nothing_is_trained_twice_and_each_training_has_its_key(self):
         trainings = [trained_alone.Training(FIRST, number, "test") for number in (1, 2)]
@@ -80,7 +82,57 @@ class TrainedAloneTest(chex.TestCase):
 
         evaluator = self.evaluator()._replace(test=test)
         assert self.run_all(trainings, evaluator, num_threads=2) == dict.fromkeys(trainings, 1.0)
-        assert len(set(self.calls)) == 3
+        assert len(self.calls) == 3
+        assert len(set(self.calls)) == 2
+        assert threading.get_ident() in self.calls  # the caller does not only wait
+
+    def test_what_is_started_is_trained_while_the_caller_does_something_else(self):
+        done, trainings = threading.Event(), [trained_alone.Training(FIRST, number, "test") for number in range(2)]
+
+        def test(key, archs):
+            self.calls.append(threading.get_ident())
+            if len(self.calls) == 2:
+                done.set()
+            return types.Evaluation(fitness=np.ones(1, np.float32), cost=np.ones(1, np.float32), ok=np.ones(1, bool))
+
+        with self.trainings(self.evaluator()._replace(test=test), num_threads=2) as alone:
+            alone.start(trainings)
+            alone.start(trainings)  # which are begun already
+            assert done.wait(timeout=60)
+            assert alone.results(trainings, title="trained") == dict.fromkeys(trainings, 1.0)
+        assert len(self.calls) == 2
+        assert threading.get_ident() not in self.calls
+
+    def test_one_thread_starts_nothing_by_itself(self):
+        training = trained_alone.Training(FIRST, 0, "test")
+        with self.trainings() as alone:
+            alone.start([training])
+            assert self.calls == []
+            assert alone.results([training], title="trained") == {training: 0.375}
+        assert len(self.calls) == 1
+
+    def test_an_error_leaves_out_what_has_not_begun_and_keeps_what_has(self):
+        begun, leaves = threading.Event(), threading.Event()
+
+        def test(key, archs):
+            begun.set()
+            assert leaves.wait(timeout=60)
+            return types.Evaluation(fitness=np.ones(1, np.float32), cost=np.ones(1, np.float32), ok=np.ones(1, bool))
+
+        def interrupted():
+            with self.trainings(self.evaluator()._replace(test=test), num_threads=2) as alone:
+                alone.start([trained_alone.Training(FIRST, number, "test") for number in range(9)])
+                assert begun.wait(timeout=60)
+                threading.Timer(0.2, leaves.set).start()
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            interrupted()
+        assert len(json.loads(self.path.read_text())["trainings"]) == 1
+
+    def test_two_programs_do_not_share_the_file(self):
+        with self.trainings(), pytest.raises(ValueError, match=r"trained\.json is in use by pid \d+"), self.trainings():
+            pass
 
     def test_a_processor_takes_a_training_a_core_and_an_accelerator_one(self):
         with pytest.MonkeyPatch.context() as patch:
@@ -127,13 +179,17 @@ class CommandTest(chex.TestCase):
             results.append((json.loads((folder / "result.json").read_text()), (folder / "trained.json").read_text()))
         assert results[0] == results[1]
         result, trained = results[0][0], json.loads(results[0][1])["trainings"]
-        assert [one["found_by"] for one in result["networks"]] == ["random", "lanas"] + ["random architectures"] * 4
-        assert len(result["choice"]) == 6
-        for name, found in zip(("random", "lanas"), result["networks"]):
+        names = ("random", "lanas", search_images.CHOSEN)
+        assert [one["found_by"] for one in result["networks"]] == [*names, *[search_images.RANDOM] * 4]
+        assert len(result["choice"]) == 9
+        for name, found in zip(names, result["networks"]):
             rows = [one for one in result["choice"] if one["found_by"] == name]
             assert found["arch"] == max(rows, key=lambda one: one["validation"])["arch"]
         for one in result["networks"]:
-            tests = [row["accuracy"] for row in trained if row["arch"] == one["arch"] and row["part"] == "test"]
+            own = [row for row in trained if row["arch"] == one["arch"] and row["part"] == "test"]
+            tests = [row["accuracy"] for row in sorted(own, key=lambda row: row["training"])]
             assert one["test"] == tests
-            assert len(tests) == (1 if one["found_by"] == search_images._RANDOM else 2)
-        assert (folder / "summary.md").exists()
+            assert len(tests) == (1 if one["found_by"] == search_images.RANDOM else 2)
+        summary = (folder / "summary.md").read_text()
+        assert [summary.count(f"\n| {name} | 1 |") for name in names] == [1, 1, 1]
+        assert 'Of the best 3 of each search one was chosen by training alone; "random, chosen alike"' in summary

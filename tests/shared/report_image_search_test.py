@@ -21,6 +21,7 @@ SPACE = "lanas_oneshot"
 ABOUT = {"space": SPACE, "dataset": "digits", "num_images": 64, "seed": 3, "training": {"num_epochs": 2}}
 ARCHS = np.asarray(spaces.get(SPACE).sample(jax.random.key(0), 6)).tolist()
 SCORES = (0.25, 0.5, 0.125, 0.375)
+RANDOM_ONE = {"found_by": "random, chosen alike", "arch": ARCHS[2], "shared_weights": 0.25}
 EPOCHS = [
     {
         "step": 4 * at,
@@ -139,13 +140,20 @@ class ImageSearchTest(parameterized.TestCase):
         choice = [
             {"found_by": "nao", "arch": ARCHS[1], "shared_weights": 0.5, "validation": 0.75},
             {"found_by": "nao", "arch": ARCHS[0], "shared_weights": 0.25, "validation": None},
+            *[dict(RANDOM_ONE, validation=0.5)] * 3,
         ]
         self.write_all(choice=choice)
+        result = json.loads((self.folder / run_dir.RESULT).read_text())
+        result["networks"].append(dict(RANDOM_ONE, test=[0.5, 0.75]))
+        run_dir.write_json(self.folder / run_dir.RESULT, result)
         found, _, text = self.page(is_drawn=False)
         assert found.candidates[0].accuracy == 0.75
-        assert "Choice: 2 networks" in text
+        assert "Choice: 5 networks" in text
         assert "<td>nao</td><td>75.00 %</td><td>50.00 %</td>" in text
         assert "Of the 2 best on shared weights it was the best by validation when trained alone." in text
+        assert "Of 3 random ones it was the best by validation when trained alone." in text
+        assert "<td>random, chosen alike</td><td>62.50 % ± 12.50</td><td>25.00 %</td><td>1</td>" in text
+        assert "random search is missing" not in text
 
     def test_shared_weights_from_elsewhere(self):
         self.write_search("nao")
