@@ -1,54 +1,38 @@
-"""The table of networks for small images: what was found, and what is beside it, tested alone."""
-
-from collections.abc import Mapping
-from typing import Any
+"""The table of networks for small images, printed and as a page."""
 
 import numpy as np
 import rich.console
 import rich.table
 
-from common.report import image_search_files
+from common.report import image_search_files, image_search_table
 
 
-def rows(result: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Returns (header, rows) of the table of a result.json, as text."""
-    made = []
-    for name in dict.fromkeys(row["found_by"] for row in result["networks"]):
-        own = [row for row in result["networks"] if row["found_by"] == name]
-        # A mean is over networks, or over the trainings of the one there is.
-        tests = np.array([np.mean(row["test"]) for row in own] if len(own) > 1 else own[0]["test"])
-        shared = np.array([row["shared_weights"] for row in own])
-        spread = f" ± {100 * tests.std(ddof=1) / len(tests) ** 0.5:.2f}" if len(tests) > 1 else ""
-        spread += f" (from {100 * tests.min():.2f} to {100 * tests.max():.2f})" if len(own) > 1 else ""
-        made.append((name, str(len(own)), f"{100 * shared.mean():.2f} %", f"{100 * tests.mean():.2f} %{spread}"))
-    return ("found by", "networks", "validation on shared weights", "test, trained alone"), made
-
-
-def show(result: Mapping[str, Any]) -> None:
-    """Prints the table of a result.json."""
-    names, told = rows(result)
-    table = rich.table.Table(title=_title(result))
+def show(found: image_search_files.ImageSearch) -> None:
+    """Prints the table of searches that have ended."""
+    names, rows = image_search_table.table(found)
+    table = rich.table.Table(title=_title(found.result))
     for name in names:
         table.add_column(name)
-    for row in told:
+    for row in rows:
         table.add_row(*row)
     rich.console.Console().print(table)
-    print(f"rank correlation of both (Kendall's tau): {_tau(result)}", flush=True)
+    print(f"rank correlation of shared weights and test (Kendall's tau): {_tau(found.result)}", flush=True)
 
 
-def markdown(result: Mapping[str, Any]) -> str:
-    """Returns the table of a result.json as a page of its own."""
-    names, told = rows(result)
-    lines = [f"# {_title(result)}", ""]
-    lines += [f"Seed {result['seed']}; {result['budget']} architectures measured on shared weights by each search.", ""]
-    lines += [
-        f"Of the best {result['num_best']} of each search one was chosen by training alone; "
-        f'"{image_search_files.CHOSEN}" is chosen so among {result["num_best"]} random architectures.',
-        "",
-    ]
-    lines += ["| " + " | ".join(row) + " |" for row in (names, ("---",) * len(names), *told)]
-    lines += ["", f"Kendall's tau between both columns, over all networks: {_tau(result)}.", ""]
-    return "\n".join(lines)
+def markdown(found: image_search_files.ImageSearch) -> str:
+    """Returns the table of searches that have ended as a page of its own."""
+    names, rows = image_search_table.table(found)
+    result, num = found.result, found.result["num_best"]
+    about = f"Seed {result['seed']}; {result['budget']} architectures measured on shared weights by each search."
+    chosen = (
+        f"The best {num} of each search were trained alone, and the best of them by validation was tested; "
+        f'"{image_search_files.CHOSEN}" is the same of {num} random architectures, without shared weights.'
+    )
+    lines = ["| " + " | ".join(row) + " |" for row in (names, ("---",) * len(names), *rows)]
+    tau = f"Kendall's tau between shared weights and test, over all networks: {_tau(result)}."
+    return "\n".join(
+        [f"# {_title(result)}", "", about, "", chosen, "", *lines, "", image_search_table.NOTE, "", tau, ""]
+    )
 
 
 def _title(result):

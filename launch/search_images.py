@@ -38,7 +38,7 @@ from launch import flags as launch_flags
 
 SPACE = "lanas_oneshot"
 DATASET = "cluttered_digits"  # on plain digits architectures hardly differ
-BUDGET, NUM_BEST, NUM_RANDOM, NUM_TRAININGS = 100, 16, 20, 4
+BUDGET, NUM_BEST, NUM_RANDOM, NUM_TRAININGS = 100, 12, 20, 4
 SHARED_EPOCHS, NUM_EPOCHS = 80, 6  # of shared weights, and of networks alone
 TRAINED, SUMMARY = "trained.json", "summary.md"
 RANDOM, CHOSEN = image_search_files.RANDOM, image_search_files.CHOSEN
@@ -103,8 +103,9 @@ def run(values: flags.FlagValues) -> None:
     with trained_alone.Trainings(folder / TRAINED, alone, seed=values.seed, num_threads=num_threads) as trainings:
         result = _result(values, made, folder, trainings)
     run_dir.write_json(folder / run_dir.RESULT, result)
-    run_dir.write_text(folder / SUMMARY, image_tables.markdown(result))
-    image_tables.show(result)
+    found = image_search_files.read(folder)
+    run_dir.write_text(folder / SUMMARY, image_tables.markdown(found))
+    image_tables.show(found)
     report.main([f"--workdir={folder}", "--norefit"])
     print(f"summary: {folder / SUMMARY}", flush=True)
 

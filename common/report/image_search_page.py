@@ -12,6 +12,7 @@ from common.report import (
     canvas,
     checklist,
     image_search_files,
+    image_search_table,
     latent_pictures,
     page,
     run_summary,
@@ -90,36 +91,9 @@ def _unfinished(found):
     )
 
 
-def _groups(found):
-    """What found them -> networks."""
-    groups = {}
-    for one in found.networks:
-        groups.setdefault(one.found_by, []).append(one)
-    return groups
-
-
 def _table(found):
-    rows = []
-    for name, networks in _groups(found).items():
-        tests = np.array([one.accuracy for one in networks])
-        ok = tests[np.isfinite(tests)]
-        spread = f" ({_percent(ok.min())} to {_percent(ok.max())})" if len(ok) > 1 else ""
-        each = tests if len(networks) > 1 else networks[0].accuracies
-        each = each[np.isfinite(each)]
-        error = f" ± {100 * each.std(ddof=1) / len(each) ** 0.5:.2f}" if len(each) > 1 else ""
-        alone = f"{_percent(ok.mean())}{error}{spread}" if len(ok) else "-"
-        shared = np.array([one.shared for one in networks])
-        shared = shared[np.isfinite(shared)]
-        mean = _percent(shared.mean()) if len(shared) else "-"
-        rows.append((name, alone, mean, len(networks), len(tests) - len(ok)))
-    header = ("found by", "test, trained alone", "validation on shared weights", "networks", "failed")
-    if not any(row[-1] for row in rows):
-        header, rows = header[:-1], [row[:-1] for row in rows]
-    text = (
-        "Means ± their standard errors, over networks, or over the trainings of the one there is; in brackets from the "
-        "worst to the best network. Searches see validation accuracy only."
-    )
-    return page.table(header, rows) + (page.paragraph(text) if rows else "")
+    header, rows = image_search_table.table(found)
+    return page.table(header, rows) + (page.paragraph(image_search_table.NOTE) if rows else "")
 
 
 def _facts(found):
@@ -138,7 +112,7 @@ def _facts(found):
 def _best(found):
     """A drawing of the network that is best on shared weights, of each group but the random ones."""
     space, figures = found.result.get("space"), []
-    for name, networks in _groups(found).items():
+    for name, networks in image_search_table.groups(found.networks).items():
         if name == _RANDOM or space not in spaces.SPACES:
             continue
         best = max(networks, key=lambda one: one.shared if np.isfinite(one.shared) else -np.inf)
@@ -194,7 +168,7 @@ def _listed(found, networks, part):
 
 
 def _items(found):
-    result, groups = found.result, _groups(found)
+    result, groups = found.result, image_search_table.groups(found.networks)
     spent = [run.result.get("seconds") for run in found.runs.values()]
     if found.shared is not None and found.shared.lines:
         spent.append(found.shared.lines[-1].get("seconds"))

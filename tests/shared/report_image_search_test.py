@@ -152,7 +152,10 @@ class ImageSearchTest(parameterized.TestCase):
         assert "<td>nao</td><td>75.00 %</td><td>50.00 %</td>" in text
         assert "Of the 2 best on shared weights it was the best by validation when trained alone." in text
         assert "Of 3 random ones it was the best by validation when trained alone." in text
-        assert "<td>random, chosen alike</td><td>62.50 % ± 12.50</td><td>25.00 %</td><td>1</td>" in text
+        assert (
+            "<td>random, chosen alike</td><td>62.50 % ± 12.50</td><td>50.00 % ± 0.00</td><td>25.00 %</td><td>1</td>"
+            in text
+        )
         assert "random search is missing" not in text
 
     def test_shared_weights_from_elsewhere(self):
