@@ -29,7 +29,7 @@ class Pace:
 
     evaluate_every: int = 0  # epochs; 0: a tenth of all
     steps_per_chunk: int = 0  # 0: an epoch
-    checkpoint_seconds: float = 300.0
+    checkpoint_seconds: float = 60.0
 
 
 class Training:

@@ -51,7 +51,7 @@ def define(values: flags.FlagValues) -> None:
     define("workdir", None, "folder of the run, to start or to go on with; by default a fresh one under runs/")
     define("evaluate_every", 0, "epochs between two looks at a few architectures; 0: a tenth", flags.DEFINE_integer)
     define("steps_per_chunk", 0, "most steps between two looks at the metrics; 0: an epoch", flags.DEFINE_integer)
-    define("checkpoint_seconds", 300.0, "least seconds between checkpoints", flags.DEFINE_float)
+    define("checkpoint_seconds", 60.0, "least seconds between checkpoints", flags.DEFINE_float)
     define("compilation_cache_dir", None, "where compiled programs are kept; empty: nowhere")
     launch_flags.define_network(values)
     launch_flags.define_config(values, _PRESETS["digits"].training)
