@@ -1,28 +1,33 @@
 """The table of networks for small images, printed and as a page."""
 
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import rich.console
 import rich.table
 
+from common import run_dir
 from common.report import image_search_files, image_search_table
 
 
-def show(found: image_search_files.ImageSearch) -> None:
-    """Prints the table of searches that have ended."""
-    names, rows = image_search_table.table(found)
-    table = rich.table.Table(title=_title(found.result))
+def show(result: Mapping[str, Any]) -> None:
+    """Prints the table of a result.json."""
+    names, rows = _table(result)
+    table = rich.table.Table(title=_title(result))
     for name in names:
         table.add_column(name)
     for row in rows:
         table.add_row(*row)
     rich.console.Console().print(table)
-    print(f"rank correlation of shared weights and test (Kendall's tau): {_tau(found.result)}", flush=True)
+    print(f"rank correlation of shared weights and test (Kendall's tau): {_tau(result)}", flush=True)
 
 
-def markdown(found: image_search_files.ImageSearch) -> str:
-    """Returns the table of searches that have ended as a page of its own."""
-    names, rows = image_search_table.table(found)
-    result, num = found.result, found.result["num_best"]
+def markdown(result: Mapping[str, Any]) -> str:
+    """Returns the table of a result.json as a page of its own."""
+    names, rows = _table(result)
+    num = result["num_best"]
     about = f"Seed {result['seed']}; {result['budget']} architectures measured on shared weights by each search."
     chosen = (
         f"The best {num} of each search were trained alone, and the best of them by validation was tested; "
@@ -33,6 +38,12 @@ def markdown(found: image_search_files.ImageSearch) -> str:
     return "\n".join(
         [f"# {_title(result)}", "", about, "", chosen, "", *lines, "", image_search_table.NOTE, "", tau, ""]
     )
+
+
+def _table(result):
+    path = pathlib.Path(run_dir.RESULT)
+    parts = (("networks", "test"), ("choice", "validation"))
+    return image_search_table.table(*(image_search_files.networks(result, *part, path=path) for part in parts))
 
 
 def _title(result):

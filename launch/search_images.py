@@ -103,9 +103,8 @@ def run(values: flags.FlagValues) -> None:
     with trained_alone.Trainings(folder / TRAINED, alone, seed=values.seed, num_threads=num_threads) as trainings:
         result = _result(values, made, folder, trainings)
     run_dir.write_json(folder / run_dir.RESULT, result)
-    found = image_search_files.read(folder)
-    run_dir.write_text(folder / SUMMARY, image_tables.markdown(found))
-    image_tables.show(found)
+    run_dir.write_text(folder / SUMMARY, image_tables.markdown(result))
+    image_tables.show(result)
     report.main([f"--workdir={folder}", "--norefit"])
     print(f"summary: {folder / SUMMARY}", flush=True)
 

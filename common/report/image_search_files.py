@@ -106,8 +106,8 @@ def read(folder: pathlib.Path) -> ImageSearch:
         name=folder.resolve().name,
         config=first,
         result=told if is_finished else {},
-        networks=_networks(folder, told, "networks", "test") if is_finished else (),
-        candidates=_networks(folder, told, "choice", "validation") if is_finished else (),
+        networks=networks(told, "networks", "test", path=folder / run_dir.RESULT) if is_finished else (),
+        candidates=networks(told, "choice", "validation", path=folder / run_dir.RESULT) if is_finished else (),
         runs=runs,
         waiting=waiting,
         num_trained=len(trainings),
@@ -126,8 +126,18 @@ def _configs(folder):
     return found
 
 
-def _networks(folder: pathlib.Path, told: Mapping[str, Any], name: str, part: str) -> tuple[Network, ...]:
-    """Returns those that a result.json lists under a name, with accuracies on a part; more that it says is left out."""
+def networks(told: Mapping[str, Any], name: str, part: str, *, path: pathlib.Path) -> tuple[Network, ...]:
+    """Returns those that a result.json lists under a name, with accuracies on a part; more that it says is left out.
+
+    Args:
+      told: what it holds.
+      name: "networks" or "choice".
+      part: of the images.
+      path: of the file, for the message.
+
+    Raises:
+      ValueError: one of them cannot be read.
+    """
     made, rows = [], told.get(name)
     for at, row in enumerate(rows if isinstance(rows, list) else ()):
         try:
@@ -143,6 +153,6 @@ def _networks(folder: pathlib.Path, told: Mapping[str, Any], name: str, part: st
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(
-                f"{folder / run_dir.RESULT} is damaged: number {at} of {name} cannot be read ({error!r}); restore it"
+                f"{path} is damaged: number {at} of {name} cannot be read ({error!r}); restore it"
             ) from error
     return tuple(made)

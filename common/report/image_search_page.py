@@ -92,7 +92,7 @@ def _unfinished(found):
 
 
 def _table(found):
-    header, rows = image_search_table.table(found)
+    header, rows = image_search_table.table(found.networks, found.candidates)
     return page.table(header, rows) + (page.paragraph(image_search_table.NOTE) if rows else "")
 
 
@@ -179,7 +179,8 @@ def _items(found):
     others = [name for name in groups if name != _RANDOM]
     drawn = len(groups.get(_RANDOM, ()))
     baselines = f"{', '.join(others) or 'none'}, and {drawn} {_RANDOM}, which nothing chose"
-    if not {"random", _CHOSEN} & set(groups):
+    has_baselines = "random" in groups or _CHOSEN in groups
+    if not has_baselines:
         baselines += "; random search is missing (--algorithms=...,random)"
     budget = result.get("budget", found.config.get("flags", {}).get("budget", "?"))
     seed = found.config.get("seed", found.about.get("seed"))
@@ -191,7 +192,7 @@ def _items(found):
         seeds=f"{seed} alone, which says nothing of spread; start it with other --seed too",
         has_spread=False,
         baselines=baselines,
-        has_baselines=bool({"random", _CHOSEN} & set(groups)),
+        has_baselines=has_baselines,
         seconds=seconds,
         test="in the table; no network was chosen by it" if found.networks else "unknown",
     )

@@ -12,9 +12,7 @@ NOTE = (
 )
 
 
-def groups(
-    networks: Sequence[image_search_files.Network],
-) -> dict[str, list[image_search_files.Network]]:
+def groups(networks: Sequence[image_search_files.Network]) -> dict[str, list[image_search_files.Network]]:
     """Returns what found them -> networks, in their order."""
     found = {}
     for one in networks:
@@ -22,22 +20,27 @@ def groups(
     return found
 
 
-def table(found: image_search_files.ImageSearch) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Returns (header, rows) of what was found, as text; no rows while nothing was.
+def table(
+    networks: Sequence[image_search_files.Network], candidates: Sequence[image_search_files.Network]
+) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Returns (header, rows) of what was found, as text.
 
-    Candidates are all among which the network was chosen: their mean is what a search gives before that choice.
+    Args:
+      networks: what was found and what is beside it, with test accuracies.
+      candidates: all among which they were chosen, with validation accuracies: their mean is what a search gives
+        before that choice.
     """
-    candidates, rows = groups(found.candidates), []
-    for name, networks in groups(found.networks).items():
-        tests = np.array([one.accuracy for one in networks])
-        test = _mean(tests if len(networks) > 1 else networks[0].accuracies)
+    chosen_among, rows = groups(candidates), []
+    for name, own in groups(networks).items():
+        tests = np.array([one.accuracy for one in own])
+        test = _mean(tests if len(own) > 1 else own[0].accuracies)
         ok = tests[np.isfinite(tests)]
         spread = f" ({_percent(ok.min())} to {_percent(ok.max())})" if len(ok) > 1 else ""
-        alone = _mean(np.array([one.accuracy for one in candidates.get(name, ())]))
-        shared = np.array([one.shared for one in networks])
+        alone = _mean(np.array([one.accuracy for one in chosen_among.get(name, ())]))
+        shared = np.array([one.shared for one in own])
         shared = shared[np.isfinite(shared)]
         mean = _percent(shared.mean()) if len(shared) else "-"
-        rows.append((name, test + spread, alone, mean, str(len(networks)), str(len(tests) - len(ok))))
+        rows.append((name, test + spread, alone, mean, str(len(own)), str(len(tests) - len(ok))))
     header = ["found by", "test, trained alone", "candidates, validation alone", "validation on shared weights"]
     header += ["networks", "failed"]
     shown = [0, 1, *([2] if candidates else []), 3, 4, *([5] if any(row[5] != "0" for row in rows) else [])]
