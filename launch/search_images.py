@@ -206,7 +206,8 @@ def _tests(archs, num):
 def _validated(trainings, name, rows):
     """The rows, with their accuracy on images held out."""
     each = _choices([row["arch"] for row in rows])
-    told = trainings.results(each, title=f"the best of {name}, trained alone")
+    whose = "random ones to choose among" if name == CHOSEN else f"the best of {name}"
+    told = trainings.results(each, title=f"{whose}, trained alone")
     return [row | {"validation": told[one]} for row, one in zip(rows, each, strict=True)]
 
 

@@ -53,7 +53,7 @@ class Trainings:
         """Names what trains, and where results are.
 
         Args:
-          path: the file, JSON; it is locked meanwhile.
+          path: the file, JSON, in a folder that is there; it is locked meanwhile.
           evaluator: trains; its protocol is "validation".
           seed: decides first weights and the order of images.
           num_threads: trainings at the same time. Results do not depend on it.
@@ -125,7 +125,6 @@ class Trainings:
         Raises:
           ValueError: the file holds trainings by other settings, or another process is at it.
         """
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as stack:
             stack.enter_context(locks.hold(self._path.with_suffix(".lock"), what=str(self._path)))
             self._found = _read(self._path, self._evaluator)
