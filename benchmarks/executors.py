@@ -23,9 +23,9 @@ import numpy as np
 from absl import app, flags
 
 from common import baselines, executors, search, spaces, types
-from common import journal as journal_lib
 from common.evaluators import benchmark, synthetic
 from common.executors import config as executor_config
+from common.records import journal as journal_lib
 
 
 class Rate(NamedTuple):

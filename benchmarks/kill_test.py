@@ -28,7 +28,7 @@ from collections.abc import Sequence
 import numpy as np
 from absl import app, flags
 
-from common import run_dir
+from common.records import run_dir
 
 _NAO = "nao --num_initial=20 --num_new=10 --count=10 --budget=60 --num_members=1 --fit_first=20 --fit_later=10"
 COMMANDS = ("lanas --budget=60", _NAO)

@@ -22,7 +22,8 @@ import numpy as np
 from absl import app, flags
 from sklearn import linear_model
 
-from common import spaces, targets
+from common import regression_targets as targets
+from common import spaces
 from lanas_jax import config as configs
 from lanas_jax import partition
 from lanas_jax import tree as trees

@@ -23,7 +23,8 @@ from absl import app, flags
 from sklearn import ensemble, linear_model
 
 from common import history as histories
-from common import metrics, spaces, tables, targets, types
+from common import metrics, spaces, tables, types
+from common import regression_targets as targets
 from common.evaluators import synthetic, tabular
 from common.spaces import factory
 from nao_jax import decoding, learning, presets

@@ -23,9 +23,10 @@ from absl import app, flags
 
 from benchmarks import recurrent_torch
 from common.genotypes import conversion, published
-from common.networks import recurrent, recurrent_supernet
-from common.training import language_config as configs
-from common.training import language_step
+from common.language import config as configs
+from common.language import recurrent
+from common.language import step as language_step
+from common.language import supernet as recurrent_supernet
 
 WHATS = ("cell", "supernet")
 CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}

@@ -5,8 +5,8 @@ from torch import nn
 from torch.nn import functional
 
 from common.genotypes import published
-from common.networks import recurrent
-from common.training import language_config as configs
+from common.language import config as configs
+from common.language import recurrent
 
 NODES = published.get("nao_ptb").nodes
 _ACTIVATIONS = {"tanh": torch.tanh, "relu": torch.relu, "sigmoid": torch.sigmoid, "identity": lambda x: x}

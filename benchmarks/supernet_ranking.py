@@ -24,11 +24,14 @@ import numpy as np
 from absl import app, flags
 
 from common.datasets import images
-from common.evaluators import supernet as scores
-from common.evaluators import supernet_config
 from common.networks import supernet as networks
 from common.statistics import ranks
-from common.training import loop, supernet, supernet_draws, supernet_presets
+from common.supernets import presets as supernet_presets
+from common.supernets import sampling as supernet_draws
+from common.supernets import scoring as scores
+from common.supernets import scoring_config as supernet_config
+from common.supernets import training as supernet
+from common.training import loop
 from common.training import state as states
 from launch import compilation, trained_alone
 

@@ -16,8 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from common import history as history_lib
-from common import journal as journal_lib
 from common import types
+from common.records import journal as journal_lib
 
 # Folded into the key of a search in place of a round: for `Searcher.init`, and for the keys of measurements.
 INIT_ROUND, MEASURE_ROUND = 2**31 - 1, 2**31 - 3

@@ -15,10 +15,12 @@ from collections.abc import Callable
 import chex
 import jax
 
+from common import compiled_search as scan_loop
 from common import history as history_lib
-from common import host_loop, measurements, scan_loop, types
-from common import journal as journal_lib
+from common import host_loop, types
 from common.executors import inline, measuring
+from common.records import journal as journal_lib
+from common.records import measurements
 
 MODES = ("synchronous", "asynchronous")
 TEST_ROUND = 2**31 - 2  # folded into the key of a search in place of a round, for test fitness in reports

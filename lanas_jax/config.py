@@ -7,7 +7,7 @@ our default, the paper's algorithm and the released code's.
 import dataclasses
 from typing import Annotated
 
-from common import targets
+from common import regression_targets as targets
 
 REGRESSORS = ("ridge", "adam")
 FEATURES = ("space", "one_hot")

@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from common import history as histories
-from common import targets, types
+from common import regression_targets as targets
+from common import types
 from lanas_jax import adam, draws, partition, selection
 from lanas_jax import config as configs
 from lanas_jax import tree as trees

@@ -4,9 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from common import explanations as records
 from common import history as histories
-from common import targets, types
-from common.report import records
+from common import regression_targets as targets
+from common import types
 from lanas_jax import config as configs
 from lanas_jax import draws, search, selection
 from lanas_jax import tree as trees

@@ -20,9 +20,11 @@ import numpy as np
 from absl import flags
 
 import lanas_jax.config
-from common import run_dir, spaces, targets, types
-from common.evaluators import supernet as scores
-from common.training import supernet
+from common import regression_targets as targets
+from common import spaces, types
+from common.records import run_dir
+from common.supernets import scoring as scores
+from common.supernets import training as supernet
 from lanas_jax import partition, tree
 from launch import few_shot_config, shared_weights, supernet_run
 

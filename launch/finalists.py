@@ -12,10 +12,11 @@ import rich.console
 import rich.table
 from absl import flags
 
-from common import run_dir, types
+from common import types
 from common.evaluators import training, training_config
 from common.genotypes import conversion, json_text
-from launch import progress, proxy
+from common.records import progress, run_dir
+from launch import proxy
 
 FINALISTS, BEST = "finalists.json", "best.json"
 

@@ -16,8 +16,9 @@ from typing import Any, TypeVar
 
 from absl import flags
 
-from common import executors, measurements, search, tables
+from common import executors, search, tables
 from common.executors import config as executor_config
+from common.records import measurements
 from launch import closed_pipes
 
 Config = TypeVar("Config")

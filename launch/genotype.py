@@ -105,7 +105,7 @@ def write(genotype: Genotype, output: str, *, title: str | None = None) -> None:
         raise ValueError(f"give --output, a file that ends in .svg, .png or .json; got {output!r}")
     try:
         if path.suffix == ".png":
-            from common import plotting  # matplotlib, which takes a second to import
+            from common.drawing import charts as plotting  # matplotlib, which takes a second to import
 
             plotting.draw_png(genotype, path, title=title)
         else:

@@ -8,7 +8,7 @@ import numpy as np
 import rich.console
 import rich.table
 
-from common import run_dir
+from common.records import run_dir
 from common.report import image_search_files, image_search_table
 
 

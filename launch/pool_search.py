@@ -14,9 +14,11 @@ import jax
 import numpy as np
 from absl import flags
 
-from common import run_dir, search, types, weight_sharing
-from common.evaluators import supernet as scores
-from common.training import supernet
+from common import search, types
+from common.records import run_dir
+from common.supernets import scoring as scores
+from common.supernets import training as supernet
+from common.supernets import weight_sharing
 from launch import finalists, shared_weights, single, supernet_run
 from launch import flags as launch_flags
 

@@ -20,8 +20,8 @@ from collections.abc import Sequence
 from absl import flags
 
 from common.datasets import prepared, tfds_format
+from common.records import progress
 from launch import flags as launch_flags
-from launch import progress
 
 
 def main(argv: Sequence[str] | None = None) -> int:

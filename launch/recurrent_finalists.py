@@ -7,13 +7,13 @@ import jax
 import numpy as np
 from absl import flags
 
-from common import host_loop, run_dir, types
-from common import journal as journal_lib
-from common.evaluators import perplexity, recurrent_training
+from common import host_loop, types
 from common.executors import measuring
-from common.training import language_presets as presets
+from common.language import perplexity, presets
+from common.language import short_training as recurrent_training
+from common.records import journal as journal_lib
+from common.records import progress, run_dir
 from launch import flags as launch_flags
-from launch import progress
 
 FINALISTS = "finalists.jsonl"
 

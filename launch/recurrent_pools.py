@@ -13,13 +13,16 @@ import numpy as np
 from absl import flags
 
 from common import history as history_lib
-from common import run_dir, search, spaces, types, weight_sharing
+from common import search, spaces, types
 from common.datasets import text
-from common.evaluators import recurrent_supernet
-from common.training import checkpoints, language
-from common.training import language_config as configs
+from common.language import config as configs
+from common.language import scoring as recurrent_supernet
+from common.language import training as language
+from common.records import progress, run_dir
+from common.supernets import weight_sharing
+from common.training import checkpoints
 from launch import flags as launch_flags
-from launch import progress, train_language
+from launch import train_language
 
 SCHEDULES = {
     "topics": weight_sharing.Schedule(num_initial=40, num_new=14, num_random=2),  # minutes

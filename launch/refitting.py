@@ -8,8 +8,9 @@ import lanas_jax.config
 import lanas_jax.snapshot
 import nao_jax.latent_map
 import nao_jax.presets
+from common import explanations as records
 from common import spaces
-from common.report import records, run_files
+from common.report import run_files
 
 _KINDS = {"lanas": lanas_jax.config.Config, "nao": nao_jax.presets.Config}  # by command
 Models = dict[str, records.Partition | records.LatentMap]

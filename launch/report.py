@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from common import run_dir
+from common.records import run_dir
 from common.report import (
     across_page,
     across_tables,

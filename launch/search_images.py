@@ -28,11 +28,13 @@ import jax
 import numpy as np
 from absl import flags
 
-from common import metrics, run_dir
-from common.evaluators import supernet as scores
-from common.evaluators import supernet_alone, training_config
+from common import metrics
+from common.evaluators import training_config
+from common.records import run_dir
 from common.report import image_search_files
-from common.training import supernet
+from common.supernets import scoring as scores
+from common.supernets import stand_alone as supernet_alone
+from common.supernets import training as supernet
 from launch import algorithms, image_tables, proxy, report, shared_weights, single, trained_alone
 from launch import flags as launch_flags
 

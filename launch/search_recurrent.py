@@ -25,13 +25,16 @@ import lanas_jax.config
 import lanas_jax.search
 import nao_jax.presets
 import nao_jax.search
-from common import locks, run_dir, spaces
+from common import spaces
 from common.datasets import text
-from common.evaluators import perplexity, recurrent_supernet, recurrent_training
 from common.genotypes import conversion, json_text
-from common.training import checkpoints, language
-from common.training import language_config as configs
-from common.training import language_presets as presets
+from common.language import config as configs
+from common.language import perplexity, presets
+from common.language import scoring as recurrent_supernet
+from common.language import short_training as recurrent_training
+from common.language import training as language
+from common.records import locks, run_dir
+from common.training import checkpoints
 from launch import algorithms, recurrent_finalists, recurrent_pools, single, train_language
 from launch import flags as launch_flags
 

@@ -15,8 +15,11 @@ import numpy as np
 from absl import flags
 
 from common import history as history_lib
-from common import run_dir, types, weight_sharing
-from common.evaluators import supernet_config, training_config
+from common import types
+from common.evaluators import training_config
+from common.records import run_dir
+from common.supernets import scoring_config as supernet_config
+from common.supernets import weight_sharing
 from launch import flags as launch_flags
 from launch import proxy, single
 
@@ -114,8 +117,8 @@ def run(
     Raises:
       ValueError: the flags do not suit each other, or the folder is of another search.
     """
-    from common.evaluators import supernet as scores  # flax, which takes a second to import
-    from common.training import supernet
+    from common.supernets import scoring as scores  # flax, which takes a second to import
+    from common.supernets import training as supernet
     from launch import finalists
 
     check(values)
@@ -156,7 +159,7 @@ def trained(values: flags.FlagValues, made: Any, folder: pathlib.Path) -> pathli
     Raises:
       ValueError: those of --supernet are not trained to the end, or of another space.
     """
-    from common.training import supernet
+    from common.supernets import training as supernet
     from launch import supernet_run
 
     if made is None:
@@ -208,7 +211,8 @@ def training_run(
       pool_size: where a search has a pool, that of the first.
     """
     from common.datasets import images
-    from common.training import supernet, supernet_presets
+    from common.supernets import presets as supernet_presets
+    from common.supernets import training as supernet
     from launch import supernet_run
 
     launch_flags.one_of(f"{_TRAIN}preset", values.supernet_preset, supernet_presets.PRESETS)

@@ -16,10 +16,11 @@ import rich.table
 import rich.text
 from absl import flags
 
-from common import executors, measurements, run_dir, search, types
-from common import journal as journal_lib
+from common import executors, search, types
 from common.executors import config as executor_config
-from launch import compilation, problem, progress, proxy
+from common.records import journal as journal_lib
+from common.records import measurements, progress, run_dir
+from launch import compilation, problem, proxy
 from launch import flags as launch_flags
 
 BUDGET = 100

@@ -12,11 +12,12 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from common import locks, run_dir, search
-from common import study as studies
+from common import search
 from common.evaluators import benchmark
+from common.records import locks, progress, run_dir
+from common.statistics import study as studies
 from common.statistics import summary
-from launch import algorithms, compilation, problem, progress, study_clock, study_part, study_tables
+from launch import algorithms, compilation, problem, study_clock, study_part, study_tables
 from launch import flags as launch_flags
 
 

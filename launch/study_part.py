@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from common import history as history_lib
-from common import run_dir, search, types
-from common import study as studies
+from common import search, types
+from common.records import run_dir
+from common.statistics import study as studies
 from common.statistics import summary
 
 _NONE = search.Seconds(compile=0.0, run=0.0)

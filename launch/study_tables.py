@@ -6,7 +6,7 @@ from typing import Any
 import rich.console
 import rich.table
 
-from common import study as studies
+from common.statistics import study as studies
 
 
 def show(report: Mapping[str, Any]) -> None:

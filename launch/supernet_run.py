@@ -12,10 +12,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from common import locks
 from common.datasets import images
-from common.evaluators import supernet as scores
-from common.training import checkpoints, loop, supernet, supernet_presets
+from common.records import locks
+from common.supernets import presets as supernet_presets
+from common.supernets import scoring as scores
+from common.supernets import training as supernet
+from common.training import checkpoints, loop
 from common.training import state as states
 from launch import training_log
 

@@ -25,14 +25,14 @@ import rich.table
 import rich.text
 from absl import flags
 
-from common import locks, run_dir
 from common.datasets import text
 from common.genotypes import json_text, published
 from common.genotypes.genotype import RecurrentGenotype
-from common.networks import recurrent
-from common.training import checkpoints, language
-from common.training import language_presets as presets
-from launch import compilation, progress
+from common.language import presets, recurrent
+from common.language import training as language
+from common.records import locks, progress, run_dir
+from common.training import checkpoints
+from launch import compilation
 from launch import flags as launch_flags
 
 _CHECKPOINTS, _LOCK = "checkpoints", "lock"

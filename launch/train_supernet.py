@@ -19,10 +19,11 @@ import rich.table
 import rich.text
 from absl import flags
 
-from common import run_dir
 from common.datasets import images
-from common.evaluators import supernet as scores
-from common.training import supernet, supernet_presets
+from common.records import run_dir
+from common.supernets import presets as supernet_presets
+from common.supernets import scoring as scores
+from common.supernets import training as supernet
 from launch import compilation, supernet_run
 from launch import flags as launch_flags
 

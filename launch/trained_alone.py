@@ -18,8 +18,8 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from common import locks, run_dir, types
-from launch import progress
+from common import types
+from common.records import locks, progress, run_dir
 
 
 class Training(NamedTuple):

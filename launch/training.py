@@ -18,10 +18,10 @@ import rich.table
 import rich.text
 from absl import flags
 
-from common import locks, run_dir
 from common.datasets import images
 from common.genotypes import published
 from common.networks import counting
+from common.records import locks, run_dir
 from common.training import augmentation as augmentations
 from common.training import checkpoints, export, loop, models, sharding
 from common.training import config as configs

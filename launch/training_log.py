@@ -5,9 +5,8 @@ import json
 import pathlib
 from collections.abc import Mapping
 
-from common import run_dir
+from common.records import progress, run_dir
 from common.training import event_files, loop
-from launch import progress
 
 
 class TrainingLog:

@@ -6,8 +6,10 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from common import fresh, rows, targets
 from common import history as histories
+from common import regression_targets as targets
+from common import rows
+from common import unseen as fresh
 from nao_jax import ascent, learning
 
 

@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from common import fresh, types
+from common import explanations as records
 from common import history as histories
-from common.report import records
+from common import types
+from common import unseen as fresh
 from nao_jax import ascent, candidates, learning, presets
 
 _LEARNED = 0.8  # share of the history that is learned from; the rest shows what predictions are worth

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import optax
 
 from common import history as histories
-from common import targets, types
+from common import regression_targets as targets
+from common import types
 from nao_jax import model as models
 from nao_jax import presets, training
 

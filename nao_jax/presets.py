@@ -7,7 +7,7 @@ Papers: NAO (arXiv:1808.07233), its balanced weight-sharing variant (arXiv:1909.
 import dataclasses
 from typing import Annotated
 
-from common import targets
+from common import regression_targets as targets
 from nao_jax import augmentation as augmentations
 from nao_jax import config as configs
 

@@ -9,7 +9,8 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from common import fresh, types
+from common import types
+from common import unseen as fresh
 from nao_jax import candidates, diagnostics, learning, presets
 
 

@@ -21,12 +21,13 @@ RESERVED = {
     "absl.flags": ("launch/",),
     "flax.linen": (
         "common/networks/",
+        "common/language/",
         "nao_jax/encoder.py",
         "nao_jax/predictor.py",
         "nao_jax/decoder.py",
         "nao_jax/model.py",
     ),
-    "matplotlib": ("common/plotting.py", "common/report/"),
+    "matplotlib": ("common/drawing/charts.py", "common/report/"),
     "ray": ("common/executors/ray.py",),
     "tensorflow_datasets": ("common/datasets/",),
 }
@@ -87,7 +88,7 @@ class CheckerTest(parameterized.TestCase):
         ("from flax import linen as nn", "nao_jax/training.py"),
         ("from flax.linen import Dense", "lanas_jax/tree.py"),
         ("import tensorflow_datasets as tfds", "common/training/loop.py"),
-        ("import matplotlib.pyplot as plt", "common/drawing.py"),
+        ("import matplotlib.pyplot as plt", "common/search.py"),
         ("from matplotlib import pyplot", "launch/report.py"),
         ("import ray", "common/executors/process.py"),
         ("from absl import flags", "common/search.py"),

@@ -7,8 +7,9 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from common import fresh, rows, types
 from common import history as history_lib
+from common import rows, types
+from common import unseen as fresh
 
 
 @dataclasses.dataclass(frozen=True)

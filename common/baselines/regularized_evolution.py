@@ -7,8 +7,9 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from common import fresh, types
 from common import history as history_lib
+from common import types
+from common import unseen as fresh
 
 _MAX_DRAWS = 100
 

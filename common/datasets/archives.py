@@ -145,7 +145,7 @@ def _cifar_batches(files, dataset):
 
 def _read_batch(contents, dataset, *, source):
     """Returns (uint8[N, 32, 32, 3], labels by name) of one file of an archive."""
-    from common.tables import pickles  # a package that imports much
+    from common.file_formats import pickles  # a package that imports much
 
     names = CIFAR_LABELS[dataset]
     if source.split(" ")[0].endswith(".bin"):
@@ -179,7 +179,7 @@ _NUM_CLASSES = {"cifar10": {"label": 10}, "cifar100": {"label": 100, "coarse_lab
 
 def _cifar_classes(files, dataset):
     """Returns the names of the classes where the archive has them, else their number."""
-    from common.tables import pickles
+    from common.file_formats import pickles
 
     classes = dict(_NUM_CLASSES[dataset])
     keys = {"label": "label_names"} if dataset == "cifar10" else {}

@@ -2,7 +2,7 @@
 
     genotype -> graphs -> layering, placement -> panels -> picture -> markup
 
-`common.plotting.draw_png` renders the same picture as PNG.
+`common.drawing.charts.draw_png` renders the same picture as PNG.
 """
 
 from common.drawing import markup, pictures

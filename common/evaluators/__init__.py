@@ -16,28 +16,28 @@ def _training(*args: Any, **settings: Any) -> types.Evaluator:
 
 def _recurrent_supernet(*args: Any, **settings: Any) -> types.Evaluator:
     """See `recurrent_supernet.evaluator`."""
-    from common.evaluators import recurrent_supernet
+    from common.language import scoring as recurrent_supernet
 
     return recurrent_supernet.evaluator(*args, **settings)
 
 
 def _recurrent_training(*args: Any, **settings: Any) -> types.Evaluator:
     """See `recurrent_training.evaluator`."""
-    from common.evaluators import recurrent_training
+    from common.language import short_training as recurrent_training
 
     return recurrent_training.evaluator(*args, **settings)
 
 
 def _supernet(*args: Any, **settings: Any) -> types.Evaluator:
     """See `supernet.evaluator`."""
-    from common.evaluators import supernet
+    from common.supernets import scoring as supernet
 
     return supernet.evaluator(*args, **settings)
 
 
 def _supernet_alone(*args: Any, **settings: Any) -> types.Evaluator:
     """See `supernet_alone.evaluator`."""
-    from common.evaluators import supernet_alone
+    from common.supernets import stand_alone as supernet_alone
 
     return supernet_alone.evaluator(*args, **settings)
 

@@ -11,7 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from common.networks import dense, depthwise, initializers, max_pooling, styles
+from common.networks import initializers, styles
+from common.networks.kernels import convolution as dense
+from common.networks.kernels import depthwise, max_pooling
 
 
 def window_padding(size: int, stride: int, kernel: int, *, dilation: int = 1, padding: str) -> tuple[int, int]:

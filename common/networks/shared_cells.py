@@ -20,7 +20,8 @@ import numpy as np
 from jax import lax
 
 from common.genotypes.genotype import NUM_INPUTS
-from common.networks import branch_sums, cells, initializers, layers, operations, styles
+from common.networks import cells, initializers, layers, operations, styles
+from common.networks.kernels import branch_sums
 
 NUM_BRANCHES = 2
 NUM_LAST_NODES = 4

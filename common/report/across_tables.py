@@ -4,9 +4,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from common import study as study_lib
 from common.report import files, study_page
 from common.statistics import across, intervals
+from common.statistics import study as study_lib
 
 
 class Compared(NamedTuple):

@@ -15,8 +15,8 @@ import numpy as np
 from matplotlib import axes, figure
 from matplotlib.backends import backend_agg
 
-from common import run_dir
 from common.drawing import lettering, palette
+from common.records import run_dir
 
 INK, FAINT, GRID, PAPER = palette.INK, palette.FAINT_INK, palette.FRAME_LINE, "#fdfdfe"
 # Okabe and Ito's, those dark enough for lines; with the dashes no two series depend on colour alone.

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from common import run_dir
+from common.records import run_dir
 from common.report import image_search_files, json_files, ranking_page, run_files, training_files
 from common.statistics import summary
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from common import run_dir
+from common.records import run_dir
 from common.report import json_files, run_files, training_files
 
 COMMAND = "search_images"

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
-from common.report import canvas, records, units
+from common import explanations as records
+from common.report import canvas, units
 from common.statistics import ranks
 
 _MARKERS = ("o", "D", "^", "s", "v", "P", "X")  # so that no two groups depend on colour alone

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from common.report import canvas, records
+from common import explanations as records
+from common.report import canvas
 
 _SIZES = (60.0, 420.0)  # of the circles of the least and the most visited node, in square points
 

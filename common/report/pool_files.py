@@ -8,9 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from common import history as history_lib
-from common import journal as journals
-from common import json_lines, pools, types, weight_sharing
+from common import types
+from common.records import journal as journals
+from common.records import json_lines
 from common.report import json_files
+from common.supernets import population as pools
+from common.supernets import weight_sharing
 
 _FINALISTS, _FINALISTS_JOURNAL = "finalists.json", "finalists.jsonl"  # of images; of recurrent cells
 

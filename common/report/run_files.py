@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from common import history as history_lib
-from common import journal as journals
-from common import run_dir, types
+from common import types
+from common.records import journal as journals
+from common.records import run_dir
 from common.report import json_files, pool_files, training_files, units
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from common import explanations as records
 from common import types
 from common.report import (
     canvas,
@@ -12,7 +13,6 @@ from common.report import (
     latent_pictures,
     page,
     partition_pictures,
-    records,
     run_files,
     run_summary,
     search_pictures,

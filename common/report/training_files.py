@@ -4,7 +4,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from common import run_dir
+from common.records import run_dir
 from common.report import json_files
 
 KINDS = {"train": "network", "train_supernet": "shared weights", "train_language": "language model"}

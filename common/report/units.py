@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from common.evaluators import perplexity as perplexities
+from common.language import perplexity as perplexities
 
 
 class Unit(NamedTuple):

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from common import history as history_lib
-from common import study, types
-from common.statistics import comparison, intervals, reaching
+from common import types
+from common.statistics import comparison, intervals, reaching, study
 
 
 class Curves(NamedTuple):

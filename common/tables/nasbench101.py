@@ -15,9 +15,10 @@ from collections.abc import Iterator
 import numpy as np
 from absl import logging
 
+from common.file_formats import tfrecord
 from common.spaces import nasbench101 as space
 from common.spaces import nasbench101_graphs
-from common.tables import table, tfrecord
+from common.tables import table
 
 NUM_EPOCHS = 108  # of the runs that the benchmark itself calls the result
 _ORIGIN = "C. Ying et al., github.com/google-research/nasbench"

@@ -21,8 +21,9 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from absl import logging
 
+from common.file_formats import pickles
 from common.spaces import nasbench201 as space
-from common.tables import pickles, table
+from common.tables import table
 
 DATASETS = ("cifar10", "cifar100", "imagenet16")
 # In the official files: (our metric, the training set, the evaluation set).

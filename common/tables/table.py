@@ -15,8 +15,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from common import rows, spaces
+from common.file_formats import tensor_file
 from common.spaces import factory
-from common.tables import tensor_file
 
 SUFFIX = ".table"
 FORMAT = "nas-table-1"

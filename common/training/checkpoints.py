@@ -20,7 +20,7 @@ import orbax.checkpoint as ocp
 from absl import logging
 from orbax.checkpoint import checkpoint_managers
 
-from common import run_dir
+from common.records import run_dir
 from common.training import checkpoint_arrays
 from common.training import state as states
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import tensorboardX
 from tensorboardX.proto import event_pb2
 
-from common.tables import tfrecord
+from common.file_formats import tfrecord
 
 
 class Scalar(NamedTuple):

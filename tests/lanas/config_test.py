@@ -6,7 +6,8 @@ import jax
 from absl.testing import parameterized
 
 from common import history as history_lib
-from common import spaces, targets
+from common import regression_targets as targets
+from common import spaces
 from common.spaces import factory
 from lanas_jax import config as configs
 from lanas_jax import search

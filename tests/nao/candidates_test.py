@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from common import fresh, types
 from common import history as histories
+from common import types
+from common import unseen as fresh
 from common.spaces import factory
 from nao_jax import ascent, candidates, learning, presets
 

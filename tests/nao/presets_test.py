@@ -4,7 +4,7 @@ import dataclasses
 
 from absl.testing import parameterized
 
-from common import targets
+from common import regression_targets as targets
 from nao_jax import augmentation, presets
 from nao_jax import config as configs
 

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from absl.testing import parameterized
 
-from common import baselines, fresh, host_loop, spaces, types
+from common import baselines, host_loop, spaces, types
 from common import history as histories
 from common import search as drivers
+from common import unseen as fresh
 from common.evaluators import synthetic
 from common.executors import measuring
 from common.spaces import factory

@@ -16,12 +16,15 @@ import numpy as np
 import pytest
 from absl.testing import parameterized
 
-from common import run_dir, spaces, weight_sharing
+from common import spaces
 from common.datasets import text
 from common.genotypes import conversion, published
-from common.networks import recurrent
-from common.training import checkpoints, language
-from common.training import language_config as configs
+from common.language import config as configs
+from common.language import recurrent
+from common.language import training as language
+from common.records import run_dir
+from common.supernets import weight_sharing
+from common.training import checkpoints
 from launch import recurrent_finalists, search_recurrent, train, train_language
 
 ROOT = pathlib.Path(__file__).parents[2]

@@ -21,10 +21,11 @@ import rich.console
 from absl.testing import parameterized
 
 import nao_jax.presets
-from common import locks, run_dir, spaces
+from common import spaces
+from common.records import locks, progress, run_dir
 from common.spaces import factory
 from common.tables import table
-from launch import algorithms, baselines, compilation, lanas, nao, progress, study
+from launch import algorithms, baselines, compilation, lanas, nao, study
 
 ROOT = pathlib.Path(__file__).parents[2]
 SIZE = 3**8
@@ -234,7 +235,7 @@ class SearchCommandTest(CommandTest):
         assert errors.splitlines()[-1].endswith(": No such file or directory")
         full = OSError(errno.ENOSPC, "No space left on device", "journal.jsonl")
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("common.json_lines.append", lambda *_: (_ for _ in ()).throw(full))
+            patch.setattr("common.records.json_lines.append", lambda *_: (_ for _ in ()).throw(full))
             _, errors = self.run_command(baselines.main, "--budget=3", code=1)
         advice = "make room and start it again with the same --workdir to go on"
         assert errors.splitlines()[-1] == f"error: journal.jsonl: No space left on device; {advice}"

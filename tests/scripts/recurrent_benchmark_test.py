@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from common.networks import recurrent, recurrent_supernet
-from common.training import language_step
+from common.language import recurrent
+from common.language import step as language_step
+from common.language import supernet as recurrent_supernet
 
 V, H, B, T = 6, 4, 3, 3
 

@@ -14,7 +14,7 @@ import pytest
 
 import lanas_jax.config
 import nao_jax.presets
-from common import run_dir
+from common.records import run_dir
 from common.training import event_files
 from launch import algorithms, lanas, refitting, report, study
 

@@ -11,7 +11,8 @@ import chex
 import numpy as np
 import pytest
 
-from common import run_dir, spaces
+from common import spaces
+from common.records import run_dir
 from common.tables import table
 from launch import report, study, study_clock
 

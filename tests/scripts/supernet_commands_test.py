@@ -17,7 +17,9 @@ import lanas_jax.config
 import nao_jax.presets
 from common import spaces
 from common.spaces import factory
-from common.training import checkpoints, supernet, supernet_presets
+from common.supernets import presets as supernet_presets
+from common.supernets import training as supernet
+from common.training import checkpoints
 from launch import baselines, few_shot, lanas, nao, pool_search, search_images, shared_weights, train_supernet
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]

@@ -13,11 +13,12 @@ import pytest
 from absl.testing import parameterized
 
 import lanas_jax.search
-from common import baselines, host_loop, measurements, search, types
+from common import baselines, host_loop, search, types
 from common import history as history_lib
-from common import journal as journal_lib
 from common.evaluators import benchmark
 from common.executors import inline
+from common.records import journal as journal_lib
+from common.records import measurements
 from tests.shared import troubled_evaluator as troubled
 
 SPACE = troubled.SPACE

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from absl.testing import parameterized
 
-from common import baselines, fresh, spaces, types
+from common import baselines, spaces, types
 from common import history as history_lib
+from common import unseen as fresh
 from common.spaces import factory
 
 GRID = factory.search_space("grid", (3, 4), size=12, describe=str)  # row number = 4 * row[0] + row[1]

@@ -18,10 +18,10 @@ from absl.testing import parameterized
 
 from common import baselines, executors, host_loop, search, types
 from common import history as history_lib
-from common import journal as journal_lib
 from common.evaluators import benchmark
 from common.executors import config as configs
 from common.executors import inline, measuring, process
+from common.records import journal as journal_lib
 from tests.shared import troubled_evaluator as troubled
 
 KEY = 5

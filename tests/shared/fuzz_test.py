@@ -15,8 +15,9 @@ import pytest
 from absl.testing import parameterized
 from hypothesis import strategies as st
 
-from common import journal as journal_lib
-from common import measurements, search, spaces, tables
+from common import search, spaces, tables
+from common.records import journal as journal_lib
+from common.records import measurements
 from common.spaces import factory
 from common.tables import table
 from launch import baselines, build_table, lanas, nao, study

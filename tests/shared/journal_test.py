@@ -12,8 +12,9 @@ import chex
 import numpy as np
 import pytest
 
-from common import journal as journal_lib
-from common import json_lines, locks, measurements, types
+from common import types
+from common.records import journal as journal_lib
+from common.records import json_lines, locks, measurements
 
 HEADER = {"space": "toy", "seed": 3, "config": {"count": 2}}
 ROUNDS = (np.array([[0, 1], [2, 0]], np.int32), np.array([[1, 1], [2, 2]], np.int32))

@@ -5,8 +5,8 @@ import jax
 import numpy as np
 from absl.testing import parameterized
 
-from common.training import language_config as configs
-from common.training import language_pieces as pieces
+from common.language import config as configs
+from common.language import segments as pieces
 
 KEY = jax.random.key(0)
 

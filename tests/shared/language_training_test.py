@@ -13,10 +13,13 @@ from absl.testing import parameterized
 
 from common import spaces
 from common.genotypes.genotype import RecurrentGenotype, RecurrentNode
-from common.networks import recurrent, recurrent_supernet
-from common.training import checkpoints, language, language_epoch
-from common.training import language_config as configs
-from common.training import language_step as steps
+from common.language import config as configs
+from common.language import epoch as language_epoch
+from common.language import recurrent
+from common.language import step as steps
+from common.language import supernet as recurrent_supernet
+from common.language import training as language
+from common.training import checkpoints
 
 V, H, B = 6, 3, 2
 CELL = RecurrentGenotype((RecurrentNode("relu", 0), RecurrentNode("sigmoid", 1)), output=(1, 2))

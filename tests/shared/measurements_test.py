@@ -10,7 +10,8 @@ import pytest
 from absl.testing import parameterized
 
 from common import history as history_lib
-from common import measurements, spaces, types
+from common import spaces, types
+from common.records import measurements
 from common.spaces import factory
 
 SPACE = factory.search_space("toy", (3, 2, 4), size=24, describe=str)

@@ -10,8 +10,9 @@ import pytest
 from absl.testing import absltest, parameterized
 
 from common import spaces
+from common.file_formats import tfrecord
 from common.spaces import nasbench101 as space101
-from common.tables import nasbench101, tfrecord
+from common.tables import nasbench101
 
 
 def frame(record):

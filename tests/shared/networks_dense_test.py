@@ -7,7 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from absl.testing import parameterized
 
-from common.networks import dense, depthwise, layers
+from common.networks import layers
+from common.networks.kernels import convolution as dense
+from common.networks.kernels import depthwise
 
 
 class DenseTest(parameterized.TestCase):

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from absl.testing import parameterized
 
-from common.networks import depthwise, layers
+from common.networks import layers
+from common.networks.kernels import depthwise
 
 
 class DepthwiseTest(parameterized.TestCase):

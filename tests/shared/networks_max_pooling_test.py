@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 from absl.testing import parameterized
 
-from common.networks import layers, max_pooling
+from common.networks import layers
+from common.networks.kernels import max_pooling
 
 
 class MaxPoolingTest(parameterized.TestCase):

@@ -13,7 +13,8 @@ from absl.testing import absltest, parameterized
 from common import spaces
 from common.genotypes import conversion
 from common.genotypes import genotype as genotypes
-from common.networks import branch_sums, cells, child, counting, shared_cells, styles, supernet, supernet_counting
+from common.networks import cells, child, counting, shared_cells, styles, supernet, supernet_counting
+from common.networks.kernels import branch_sums
 
 # For programs that are compiled for longer than they run.
 _QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from absl.testing import parameterized
 
-from common.tables import nasbench201, pickles
+from common.file_formats import pickles
+from common.tables import nasbench201
 
 
 class Malicious:

@@ -10,7 +10,7 @@ import pytest
 from absl.testing import parameterized
 from matplotlib import font_manager, textpath
 
-from common import plotting
+from common.drawing import charts as plotting
 from common.drawing import lettering, pictures
 from common.genotypes import published
 

@@ -17,11 +17,13 @@ from absl.testing import parameterized
 from common import search, spaces, types
 from common.baselines import random_search
 from common.datasets import text
-from common.evaluators import perplexity, recurrent_supernet, recurrent_training
 from common.executors import measuring
-from common.networks import recurrent
-from common.training import language, language_epoch
-from common.training import language_config as configs
+from common.language import config as configs
+from common.language import epoch as language_epoch
+from common.language import perplexity, recurrent
+from common.language import scoring as recurrent_supernet
+from common.language import short_training as recurrent_training
+from common.language import training as language
 
 SPACE, KEYS = spaces.get("nao_rnn"), "threefry2x32"
 WORDS = [f"w{at}" for at in range(7)]

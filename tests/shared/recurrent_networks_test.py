@@ -14,8 +14,9 @@ from absl.testing import parameterized
 from common import genotypes, spaces
 from common.genotypes import conversion, published
 from common.genotypes.genotype import RecurrentGenotype, RecurrentNode
-from common.networks import highway, recurrent, recurrent_supernet
-from common.training import language_step
+from common.language import highway, recurrent
+from common.language import step as language_step
+from common.language import supernet as recurrent_supernet
 
 T, B, H, V = 3, 3, 5, 7
 NAO, NAO_WS = (published.get(name) for name in ("nao_ptb", "nao_ws_ptb"))

@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 from absl.testing import parameterized
 
-from common import journal as journals
-from common import json_lines, pools, run_dir, spaces, types, weight_sharing
+from common import spaces, types
+from common.records import journal as journals
+from common.records import json_lines, run_dir
 from common.report import canvas, files, finalists_page, run_page, search_pictures, units
+from common.supernets import population as pools
+from common.supernets import weight_sharing
 
 SPACE = "nao_rnn"
 ARCHS = np.asarray(spaces.get(SPACE).sample(jax.random.key(0), 6))

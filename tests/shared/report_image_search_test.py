@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from absl.testing import parameterized
 
-from common import journal as journals
-from common import run_dir, spaces, types
+from common import spaces, types
+from common.records import journal as journals
+from common.records import run_dir
 from common.report import files, image_search_files, image_search_page, training_files
 from launch import report
 

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from absl.testing import parameterized
 
-from common import journal as journals
-from common import run_dir, spaces, types
+from common import explanations as records
+from common import spaces, types
+from common.records import journal as journals
+from common.records import run_dir
 from common.report import (
     across_page,
     across_tables,
@@ -23,7 +25,6 @@ from common.report import (
     latent_pictures,
     page,
     partition_pictures,
-    records,
     run_page,
     study_page,
 )

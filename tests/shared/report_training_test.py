@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from absl.testing import parameterized
 
-from common import run_dir
 from common.genotypes import json_text, published
+from common.records import run_dir
 from common.report import files, training_files, training_page, training_pictures
 
 ENVIRONMENT = {"device": {"platform": "cpu", "kind": "cpu", "count": 1}, "versions": {"python": "3.11", "jax": "0.10"}}

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from absl.testing import parameterized
 
+from common import compiled_search as scan_loop
 from common import history as history_lib
-from common import journal as journal_lib
-from common import scan_loop, search, types
+from common import search, types
+from common.records import journal as journal_lib
 from common.spaces import factory
 
 SPACE = factory.search_space("toy", (3,) * 4, size=81, describe=lambda arch: "".join(map(str, arch)))

@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 
 from common import history as history_lib
-from common import run_dir, study, types
+from common import types
+from common.records import run_dir
 from common.spaces import factory
+from common.statistics import study
 
 NAN, INF = np.nan, np.inf
 SPACE = factory.search_space("toy", (4, 2), size=8, describe=lambda arch: f"{arch[0]}-{arch[1]}")

@@ -8,8 +8,10 @@ import pytest
 from absl.testing import absltest, parameterized
 
 from common import spaces
-from common.evaluators import supernet_alone
-from common.training import supernet, supernet_draws, supernet_presets
+from common.supernets import presets as supernet_presets
+from common.supernets import sampling as supernet_draws
+from common.supernets import stand_alone as supernet_alone
+from common.supernets import training as supernet
 
 SPACE = "lanas_oneshot"
 

@@ -13,8 +13,9 @@ from common import spaces
 from common.genotypes import cell_rows
 from common.networks import logits as logits_lib
 from common.spaces import cells
+from common.supernets import sampling as supernet_draws
 from common.training import config as configs
-from common.training import loop, supernet_draws
+from common.training import loop
 from common.training import state as states
 from common.training import step as step_lib
 

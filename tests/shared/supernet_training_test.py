@@ -15,11 +15,14 @@ from absl.testing import parameterized
 
 from common import spaces
 from common.datasets import images
-from common.evaluators import supernet as scores
-from common.evaluators import supernet_config
 from common.executors import measuring
 from common.networks import logits as logits_lib
-from common.training import augmentation, schedules, supernet, supernet_draws, supernet_presets
+from common.supernets import presets as supernet_presets
+from common.supernets import sampling as supernet_draws
+from common.supernets import scoring as scores
+from common.supernets import scoring_config as supernet_config
+from common.supernets import training as supernet
+from common.training import augmentation, schedules
 from common.training import config as configs
 from launch import supernet_run
 

@@ -8,7 +8,8 @@ import pytest
 from absl.testing import absltest, parameterized
 
 from common import spaces, tables
-from common.tables import table, tensor_file
+from common.file_formats import tensor_file
+from common.tables import table
 
 
 def make_table(metrics=None, archs=((0, 0, 0, 0, 0, 1), (4, 0, 0, 0, 0, 0), (0, 0, 0, 0, 0, 0)), **changes):

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl.testing import parameterized
 
-from common import targets
+from common import regression_targets as targets
 
 
 class TargetsTest(parameterized.TestCase):

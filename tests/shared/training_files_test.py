@@ -11,9 +11,9 @@ import pytest
 import safetensors.numpy
 from absl.testing import parameterized
 
+from common.file_formats import tfrecord
 from common.genotypes import genotype, published
 from common.networks import child, mobile, styles
-from common.tables import tfrecord
 from common.training import augmentation, event_files, export, models, presets
 from common.training import config as configs
 from common.training import step as step_lib

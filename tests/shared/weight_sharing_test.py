@@ -15,8 +15,10 @@ import lanas_jax.config
 import lanas_jax.search
 import nao_jax.presets
 import nao_jax.search
-from common import baselines, pools, types, weight_sharing
+from common import baselines, types
 from common.spaces import factory
+from common.supernets import population as pools
+from common.supernets import weight_sharing
 
 SPACE = factory.search_space("toy", (3,) * 5, size=243, describe=lambda arch: "".join(map(str, arch)))
 REPLACE = weight_sharing.Schedule(num_initial=12, num_blocks=4, num_new=3, num_random=2)

@@ -18,12 +18,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from common.datasets import text
-from common.networks import recurrent
+from common.language import config as configs
+from common.language import epoch as language_epoch
+from common.language import recurrent
+from common.language import segments as pieces_lib
+from common.language import step as steps
 from common.training import checkpoints as checkpoints_lib
-from common.training import language_config as configs
-from common.training import language_epoch
-from common.training import language_pieces as pieces_lib
-from common.training import language_step as steps
 
 PIECES_PER_CALL = 50
 

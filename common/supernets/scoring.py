@@ -15,9 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from common import host_loop, types
-from common.evaluators import supernet_config
+from common.supernets import scoring_config as supernet_config
+from common.supernets import training
 from common.training import step as step_lib
-from common.training import supernet as training
 
 PROTOCOLS = ("validation", "test")
 _AT_ONCE = 8  # architectures a call of the program, which is compiled for one and for so many

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from common.genotypes.genotype import RecurrentGenotype
-from common.networks import highway
+from common.language import highway
 from common.spaces import nao_rnn
 
 INIT_RANGE = 0.04

@@ -27,8 +27,11 @@ import jax.numpy as jnp
 import numpy as np
 from absl import logging
 
-from common import fresh, host_loop, json_lines, pools, search, types
+from common import host_loop, search, types
+from common import unseen as fresh
 from common.executors import measuring
+from common.records import json_lines
+from common.supernets import population as pools
 
 POOLS = "pools.jsonl"
 KEEPS = ("replace", "accumulate")

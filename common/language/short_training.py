@@ -18,11 +18,12 @@ import numpy as np
 
 from common import spaces, types
 from common.datasets import text
-from common.evaluators import recurrent_supernet
 from common.executors import measuring
-from common.networks import recurrent
-from common.training import language, language_epoch
-from common.training import language_config as configs
+from common.language import config as configs
+from common.language import epoch as language_epoch
+from common.language import recurrent
+from common.language import scoring as recurrent_supernet
+from common.language import training as language
 
 
 def evaluator(

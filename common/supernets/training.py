@@ -18,8 +18,9 @@ import numpy as np
 from common import spaces, types
 from common.datasets import images
 from common.networks import supernet, supernet_counting
+from common.supernets import sampling as supernet_draws
 from common.training import augmentation as augmentations
-from common.training import checkpoints, export, loop, models, supernet_draws
+from common.training import checkpoints, export, loop, models
 from common.training import config as configs
 from common.training import state as states
 from common.training import step as step_lib

@@ -21,7 +21,8 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from absl import logging
 
-from common import json_lines, measurements, types
+from common import types
+from common.records import json_lines, measurements
 
 
 class Result(NamedTuple):

@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from common.networks.recurrent import Dropout
-from common.training.language_config import Chunks, Config, Optimizer
+from common.language.config import Chunks, Config, Optimizer
+from common.language.recurrent import Dropout
 
 _NAO = Config()
 _LIGHT = Dropout(dropout_output=0.3, dropout_hidden=0.1, dropout_cell_input=0.2, dropout_input=0.1, dropout_word=0.0)

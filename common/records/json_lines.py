@@ -12,7 +12,7 @@ import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, TypeVar
 
-from common import locks
+from common.records import locks
 
 FORMAT = 1
 LOCK_SUFFIX = ".lock"

@@ -16,9 +16,11 @@ import jax
 import numpy as np
 
 from common import types
-from common.evaluators import supernet as scores
-from common.evaluators import supernet_config
-from common.training import loop, supernet, supernet_draws
+from common.supernets import sampling as supernet_draws
+from common.supernets import scoring as scores
+from common.supernets import scoring_config as supernet_config
+from common.supernets import training as supernet
+from common.training import loop
 from common.training import state as states
 
 

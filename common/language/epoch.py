@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from absl import logging
 
-from common.training import language_config as configs
-from common.training import language_step as steps
+from common.language import config as configs
+from common.language import step as steps
 
 
 class Epoch(NamedTuple):

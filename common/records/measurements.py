@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from common import history as history_lib
-from common import run_dir, types
+from common import types
+from common.records import run_dir
 
 SUFFIXES = (".jsonl", ".csv")
 _COLUMNS = ("arch", "fitness", "cost")

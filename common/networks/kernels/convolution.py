@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from common.networks import depthwise
+from common.networks.kernels import depthwise
 
 Paddings = depthwise.Paddings
 

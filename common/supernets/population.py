@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from common import history as history_lib
-from common import json_lines, measurements, types
+from common import types
+from common.records import json_lines, measurements
 from common.spaces import factory
 
 

@@ -9,10 +9,11 @@ import numpy as np
 
 from common import spaces, types
 from common.datasets import text
-from common.evaluators import perplexity
-from common.networks import recurrent_supernet
-from common.training import language, language_step
-from common.training import language_config as configs
+from common.language import config as configs
+from common.language import perplexity
+from common.language import step as language_step
+from common.language import supernet as recurrent_supernet
+from common.language import training as language
 
 SCORES = {
     "all": "the whole validation text",

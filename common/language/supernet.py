@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from common.genotypes.genotype import RecurrentGenotype
-from common.networks import highway, recurrent
+from common.language import highway, recurrent
 from common.spaces import nao_rnn
 
 _NUM_ACTIVATIONS = len(nao_rnn.ACTIVATIONS)

@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from common.networks import recurrent
-from common.training import language_config as configs
+from common.language import config as configs
+from common.language import recurrent
 
 
 @chex.dataclass(frozen=True)

@@ -8,7 +8,8 @@ import dataclasses
 from typing import NamedTuple
 
 from common.networks import styles, supernet
-from common.training import augmentation, supernet_draws
+from common.supernets import sampling as supernet_draws
+from common.training import augmentation
 from common.training import config as configs
 
 

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from common.training import language_config as configs
+from common.language import config as configs
 
 
 class Pieces(NamedTuple):

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from common.networks.recurrent import Dropout
+from common.language.recurrent import Dropout
 
 
 @dataclasses.dataclass(frozen=True)

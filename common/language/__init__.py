@@ -1,0 +1,1 @@
+"""Language models with recurrent cells: networks, training, evaluators."""

@@ -1,0 +1,1 @@
+"""Files of a run: folder, journal, measurements, locks, progress."""

@@ -1,0 +1,1 @@
+"""Shared weights: sampling, training, scoring, populations."""
