@@ -205,3 +205,22 @@ class Searcher(NamedTuple):
     init: Callable[[chex.PRNGKey, Any], Any]
     propose: Callable[..., tuple[chex.Array, Any]]
     diagnostics: Callable[[Any, Any], dict[str, chex.Array]] = no_diagnostics
+
+
+class Algorithm(NamedTuple):
+    """A search algorithm with its settings.
+
+    Attributes:
+      name: its name in results and on the command line.
+      config: the default settings, a configuration dataclass (`common.config`).
+      presets: settings by name, the defaults among them under `name`.
+      searcher: (space, config, *, name) -> `Searcher`.
+      explain: for reports: (space, config, history, key) -> a record of `common.explanations`, or None where
+        there is nothing to draw; None for algorithms that learn no model.
+    """
+
+    name: str
+    config: Any
+    presets: Mapping[str, Any]
+    searcher: Callable[..., Searcher]
+    explain: Callable[..., Any] | None = None

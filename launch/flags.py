@@ -11,11 +11,12 @@ import textwrap
 import traceback
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from absl import flags
 
+from common import config as configs
 from common import executors, search, tables
 from common.executors import config as executor_config
 from common.records import measurements
@@ -211,13 +212,81 @@ def _annotation(config, name):
     return kind, text
 
 
+def define(
+    values: flags.FlagValues, config: Any, *, prefix: str = "", note: str = "", omit: Iterable[str] = ()
+) -> None:
+    """Defines one flag per field of a configuration dataclass, those of nested dataclasses included.
+
+    Help, choices and default come from the dataclass; `--help` groups the flags under the first line of its docstring.
+    A field whose flag is defined already (a setting of another algorithm) shares it.
+
+    Args:
+      values: where to define.
+      config: an instance, whose values are the defaults.
+      prefix: of the flags' names.
+      note: appended to each help text, such as the algorithm or evaluator that the setting is for.
+      omit: fields without a flag.
+    """
+    section = (type(config).__doc__ or type(config).__qualname__).strip().splitlines()[0].rstrip(".")
+    for field in configs.fields(type(config)):
+        default = getattr(config, field.name)
+        if field.is_nested:
+            define(values, default, prefix=prefix, note=note, omit=omit)
+        elif field.name not in omit:
+            _define_field(values, field, default, name=prefix + field.name, note=note, section=section)
+
+
+def read(values: flags.FlagValues, config: Config, *, prefix: str = "") -> Config:
+    """Returns `config` with the fields whose flags were given on the command line.
+
+    Raises:
+      ValueError: a value is not allowed; the message names the flag.
+    """
+    return configs.replace(config, _given(values, config, prefix))
+
+
+def given(values: flags.FlagValues, names: Iterable[str]) -> list[str]:
+    """Returns those of the flags `names` that were given on the command line."""
+    return [name for name in names if name in values and not values[name].using_default_value]
+
+
+def _given(values, config, prefix):
+    found = {}
+    for field in configs.fields(type(config)):
+        name = prefix + field.name
+        if field.is_nested:
+            found |= _given(values, getattr(config, field.name), prefix)
+        elif given(values, [name]):
+            value = values[name].value
+            found[field.name] = tuple(value) if field.is_sequence else value
+            configs.check(field, found[field.name], name=f"--{name}")
+    return found
+
+
+def _define_field(values, field, default, *, name, note, section):
+    text = field.help
+    if field.choices and not all(str(choice) in text for choice in field.choices):
+        text = f"{text}: {', '.join(map(str, field.choices))}"
+    text = f"{text} ({note})" if note else text
+    if name in values:
+        if values[name].help != text:
+            values[name].help += f"; {text}"
+        return
+    kind = flags.DEFINE_list if field.is_sequence else _DEFINE[field.kind]
+    kind(name, list(default) if field.is_sequence else default, text, flag_values=values, module_name=section)
+
+
 def _help(command, description, values):
-    lines = [f"python -m launch.{command} [--flag=value ...]", "", description.strip(), ""]
-    for name in sorted({flag.name for flag in map(values.__getitem__, values)}):
-        flag = values[name]
-        default = "" if flag.default in (None, "") else f" (default: {flag.default})"
-        lines += textwrap.wrap(f"--{name}: {flag.help}{default}", 110, initial_indent="  ", subsequent_indent="      ")
-    return "\n".join([*lines, "  --flagfile: file with one flag a line"])
+    lines = [f"python -m launch.{command} [--flag=value ...]", "", (description or "").strip()]
+    for section, found in values.flags_by_module_dict().items():
+        title = section if " " in section else "Flags of the command"
+        lines += ["", f"{title}:"]
+        for flag in found:
+            default = ",".join(flag.default) if isinstance(flag.default, list) else flag.default
+            shown = "" if default in (None, "") else f" (default: {default})"
+            text = f"--{flag.name}: {flag.help}{shown}"
+            lines += textwrap.wrap(text, 110, initial_indent="  ", subsequent_indent="      ")
+    return "\n".join([*lines, "  --flagfile: file with one flag per line"])
 
 
 def _one_line(error):

@@ -1,0 +1,193 @@
+"""Configuration dataclasses: field descriptions, validation and JSON, all from the annotations.
+
+A setting is declared once:
+
+    height: Annotated[int, "levels of the tree", Range(at_least=1, at_most=16)] = 4
+    regressor: Annotated[Literal["ridge", "adam"], "linear model of a node"] = "ridge"
+
+`launch.flags` makes command-line flags of the same descriptions.
+"""
+
+import dataclasses
+import functools
+import math
+import numbers
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+Config = TypeVar("Config")
+
+_KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """Bounds of a number, for the annotation of a field."""
+
+    at_least: float = -math.inf
+    above: float = -math.inf
+    at_most: float = math.inf
+    below: float = math.inf
+
+    def __contains__(self, value: float) -> bool:
+        return self.at_least <= value <= self.at_most and self.above < value < self.below
+
+    def __str__(self) -> str:
+        bounds = (("at least", self.at_least), ("above", self.above), ("at most", self.at_most), ("below", self.below))
+        return " and ".join(f"{text} {bound:g}" for text, bound in bounds if math.isfinite(bound))
+
+
+@dataclasses.dataclass(frozen=True)
+class Field:
+    """Description of one setting.
+
+    Attributes:
+      name: of the field.
+      kind: int, float, bool, str, or a dataclass whose fields are settings too.
+      help: one phrase: the meaning, the unit.
+      choices: the allowed values, empty where any will do.
+      bounds: of a number; of each of a sequence.
+      is_optional: whether None is allowed.
+      is_sequence: whether the value is a tuple of `kind`.
+    """
+
+    name: str
+    kind: type
+    help: str
+    choices: tuple[Any, ...] = ()
+    bounds: Range = Range()
+    is_optional: bool = False
+    is_sequence: bool = False
+
+    @property
+    def is_nested(self) -> bool:
+        """Whether the value is a configuration dataclass."""
+        return dataclasses.is_dataclass(self.kind)
+
+
+@functools.cache
+def fields(cls: type) -> tuple[Field, ...]:
+    """Returns the descriptions of the fields of a configuration dataclass, in order."""
+    hints = typing.get_type_hints(cls, include_extras=True)
+    return tuple(_described(field.name, hints[field.name]) for field in dataclasses.fields(cls))
+
+
+def validate(config: Any) -> None:
+    """Raises a `ValueError` for the first field whose type, choice or range is wrong. Call it in `__post_init__`."""
+    for field in fields(type(config)):
+        check(field, getattr(config, field.name))
+
+
+def check(field: Field, value: Any, *, name: str | None = None) -> None:
+    """Raises a `ValueError` unless `value` is allowed for a field; the message calls it `name`."""
+    name = name or field.name
+    if field.is_nested:
+        if not isinstance(value, field.kind):
+            raise ValueError(f"{name} must be a {field.kind.__module__}.{field.kind.__name__}; got {value!r}")
+    elif field.is_sequence:
+        if not isinstance(value, tuple):
+            raise ValueError(f"{name} must be a tuple; got {value!r}")
+        for item in value:
+            _check_one(field, item, name)
+    elif value is not None or not field.is_optional:
+        _check_one(field, value, name)
+
+
+def one_of(name: str, value: Any, allowed: Iterable[Any]) -> None:
+    """Raises a `ValueError` that lists the allowed values if `value` is none of them."""
+    if value not in (allowed := tuple(allowed)):
+        raise ValueError(f"unknown {name} {value!r}; choose one of {', '.join(map(str, allowed))}")
+
+
+def replace(config: Config, values: Mapping[str, Any]) -> Config:
+    """Returns a copy with the given fields replaced, those of nested dataclasses included.
+
+    Args:
+      config: a configuration dataclass.
+      values: by field name; a name that several nested dataclasses share is set in each.
+
+    Raises:
+      ValueError: there is no field of a name, or a value is not allowed.
+    """
+    if unknown := values.keys() - set(flat_names(config)):
+        raise ValueError(f"unknown settings {', '.join(sorted(unknown))} of {type(config).__module__}")
+    changed = {}
+    for field in fields(type(config)):
+        if field.is_nested:
+            nested = getattr(config, field.name)
+            own = {name: values[name] for name in flat_names(nested) if name in values}
+            changed[field.name] = replace(nested, own) if own else nested
+        elif field.name in values:
+            changed[field.name] = values[field.name]
+    return dataclasses.replace(config, **changed)
+
+
+def flat_names(config: Any) -> list[str]:
+    """Returns the names of all fields, those of nested dataclasses in place of their own."""
+    names = []
+    for field in fields(type(config)):
+        names += flat_names(getattr(config, field.name)) if field.is_nested else [field.name]
+    return names
+
+
+def to_json(config: Any) -> dict[str, Any]:
+    """Returns the settings as JSON types; undone by `from_json`."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in _items(config)}
+
+
+def from_json(cls: type[Config], record: Mapping[str, Any]) -> Config:
+    """Returns the configuration that `to_json` wrote.
+
+    Raises:
+      ValueError: a field is missing, unknown or not allowed, as in a file of another version.
+    """
+    if not isinstance(record, Mapping):
+        raise ValueError(f"settings must be an object; got {record!r}")
+    names = {field.name for field in fields(cls)}
+    if differing := sorted(names ^ set(record)):
+        raise ValueError(f"settings of another version: {', '.join(differing)} missing or unknown")
+    values = {}
+    for field in fields(cls):
+        value = record[field.name]
+        if field.is_nested:
+            value = from_json(field.kind, value)
+        elif field.is_sequence and isinstance(value, list):
+            value = tuple(value)
+        values[field.name] = value
+    return cls(**values)
+
+
+def _items(config):
+    for field in fields(type(config)):
+        value = getattr(config, field.name)
+        yield field.name, to_json(value) if field.is_nested else value
+
+
+def _described(name, hint):
+    metadata = typing.get_args(hint)[1:] if typing.get_origin(hint) is typing.Annotated else ()
+    kind = typing.get_args(hint)[0] if metadata else hint
+    text = next((item for item in metadata if isinstance(item, str)), "")
+    bounds = next((item for item in metadata if isinstance(item, Range)), Range())
+    choices, is_optional, is_sequence = (), False, False
+    if isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union:
+        is_optional = True
+        (kind,) = (option for option in typing.get_args(kind) if option is not type(None))
+    if typing.get_origin(kind) is tuple:
+        is_sequence, kind = True, typing.get_args(kind)[0]
+    if typing.get_origin(kind) is typing.Literal:
+        choices = typing.get_args(kind)
+        kind = type(choices[0])
+    return Field(name, kind, text, choices, bounds, is_optional, is_sequence)
+
+
+def _check_one(field, value, name):
+    if field.choices:
+        one_of(name, value, field.choices)
+        return
+    allowed = {int: numbers.Integral, float: numbers.Real}.get(field.kind, field.kind)
+    if not isinstance(value, allowed) or (isinstance(value, bool) and field.kind is not bool):
+        raise ValueError(f"{name} must be {_KINDS[field.kind]}; got {value!r}")
+    if field.kind in (int, float) and not (math.isfinite(value) and value in field.bounds):
+        raise ValueError(f"{name} must be {str(field.bounds) or 'finite'}; got {value}")
