@@ -17,9 +17,8 @@ from common.records import locks
 from common.supernets import presets as supernet_presets
 from common.supernets import scoring as scores
 from common.supernets import training as supernet
-from common.training import checkpoints, loop
+from common.training import checkpoints, loop, training_log
 from common.training import state as states
-from launch import training_log
 
 NUM_WATCHED = 8  # architectures that are scored while training goes on
 _LOCK = "lock"
@@ -89,7 +88,7 @@ class Training:
                 epoch, within = divmod(chunk.step, run.steps_per_epoch)
                 is_last = chunk.step == stop
                 is_watched = is_last or (not within and epoch % every == 0)
-                self._log.add(
+                self._log.add_chunk(
                     chunk,
                     epoch=chunk.step / run.steps_per_epoch,
                     part="validation",

@@ -23,10 +23,10 @@ from common.genotypes import published
 from common.networks import counting
 from common.records import locks, run_dir
 from common.training import augmentation as augmentations
-from common.training import checkpoints, export, loop, models, sharding
+from common.training import checkpoints, export, loop, models, sharding, training_log
 from common.training import config as configs
 from common.training import state as states
-from launch import compilation, training_devices, training_log, training_run, training_stream
+from launch import compilation, training_devices, training_run, training_stream
 
 CHECKPOINTS = ("latest", "best")
 _CHECKPOINTS, _LOCK = "checkpoints", "lock"
@@ -142,7 +142,7 @@ def _train(values, run, state, saved, *, split, log):
             if chunk.step == run.num_steps or (not within and epoch % values.evaluate_every == 0):
                 scores = score(states.averaged(current))[run.watched]
             if log is not None:
-                log.add(chunk, epoch=chunk.step / run.steps_per_epoch, part=run.watched, scores=scores)
+                log.add_chunk(chunk, epoch=chunk.step / run.steps_per_epoch, part=run.watched, scores=scores)
             if scores or sharding.agreed(time.monotonic() - last_saved >= values.checkpoint_seconds):
                 saved.save(current, score=scores and scores["top1"])
                 last_saved = time.monotonic()

@@ -5,23 +5,14 @@ from typing import Any, NamedTuple
 
 from common.datasets import images
 from common.evaluators import training_config
-from common.networks import child, mobile
+from common.networks import mobile, of_space
+from common.networks.kernels import compile_options
 from common.training import augmentation as augmentations
 from common.training import config as configs
 from common.training import models, presets
 from common.training import step as step_lib
 
-NETWORKS: dict[str, child.Config | mobile.Config] = {  # of the spaces that have one
-    "nao_small": child.PRESETS["nao_pytorch"],
-    "nao_middle": child.PRESETS["nao_pytorch"],
-    "nao_large": child.PRESETS["nao_pytorch_large"],
-    "lanas_cell": child.PRESETS["lanas"],
-    "lanas_oneshot": child.PRESETS["lanas_oneshot_retrain"],
-    "seminas_mobile": mobile.PRESETS["seminas"],
-    "ofa_mobile": mobile.PRESETS["once_for_all"],
-}
-# Of short trainings, which compile for longer than they run.
-_QUICK = {"xla_backend_optimization_level": 1}
+NETWORKS = of_space.NETWORKS
 
 
 class Problem(NamedTuple):
@@ -49,7 +40,7 @@ def problem(space: str, dataset: images.Dataset, config: training_config.Config)
         models.inputs(preset.augmentation, mean=dataset.mean, std=dataset.std),
         parts,
         dataset.num_classes,
-        _QUICK if config.preset == training_config.SHORT else None,
+        compile_options.quick("short") if config.preset == training_config.SHORT else None,
     )
 
 

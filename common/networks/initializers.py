@@ -21,8 +21,8 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-# For what is compiled for longer than it runs.
-_QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+from common.networks.kernels import compile_options
+
 _SCALES = {
     "torch_he": (2.0, "fan_in", "normal"),
     "torch_uniform": (1 / 3, "fan_in", "uniform"),
@@ -42,7 +42,7 @@ def weights(name: str, *, is_depthwise: bool = False) -> Callable:
             return traced(key, shape, dtype)
         # Of a vector of standard draws, which has a fan of 1.
         fan = math.prod(shape) // shape[out_axis if mode == "fan_in" else in_axis]
-        drawn = np.asarray(_standard(key, distribution, 1 << (math.prod(shape) - 1).bit_length()))
+        drawn = np.asarray(_sampler(distribution, 1 << (math.prod(shape) - 1).bit_length())(key))
         return jax.numpy.asarray(drawn[: math.prod(shape)].reshape(shape) * np.sqrt(scale / fan), dtype)
 
     return init
@@ -60,7 +60,8 @@ def biases(name: str, *, fan_in: int) -> Callable:
     return init
 
 
-@functools.partial(jax.jit, static_argnames=("distribution", "number"), compiler_options=_QUICK)
-def _standard(key, distribution, number):
-    """Returns float32[number] of variance 1. The first ones are the same whatever the number."""
-    return jax.nn.initializers.variance_scaling(1.0, "fan_in", distribution, in_axis=(), out_axis=-1)(key, (number,))
+@functools.cache
+def _sampler(distribution, number):
+    """Returns key -> float32[number] of variance 1. The first samples are the same for every number."""
+    init = jax.nn.initializers.variance_scaling(1.0, "fan_in", distribution, in_axis=(), out_axis=-1)
+    return jax.jit(lambda key: init(key, (number,)), compiler_options=compile_options.quick("once"))

@@ -17,13 +17,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from common.networks.kernels import compile_options
 from common.training import config as configs
 from common.training import losses, optimizers, schedules
 from common.training import state as states
 
 TOP = 5
-# For what is compiled for seconds and runs once, in milliseconds.
-_QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 
 
 class Inputs(NamedTuple):
@@ -203,7 +202,7 @@ def init_variables(
     is_remat = getattr(getattr(network, "config", None), "remat", False)
     if arch is None and hasattr(network, "lazy_init") and not is_remat:  # weights are drawn, nothing else is compiled
         return network.lazy_init(rngs(key), jax.ShapeDtypeStruct((2, *image_shape), jnp.float32), **settings)
-    return jax.jit(init, compiler_options=_QUICK)(key)
+    return jax.jit(init, compiler_options=compile_options.quick("once"))(key)
 
 
 def is_right(logits: chex.Array, labels: chex.Array) -> tuple[chex.Array, chex.Array]:
