@@ -1,26 +1,20 @@
 """One search on a benchmark, from the flags to the files of the run: what `launch.lanas` and its like share."""
 
-import collections
-import contextlib
 import dataclasses
-import json
 import os
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import jax
-import numpy as np
 import rich.console
 import rich.table
 import rich.text
 from absl import flags
 
-from common import executors, search, types
+from common import types
 from common.executors import config as executor_config
-from common.records import journal as journal_lib
-from common.records import measurements, progress, run_dir
-from launch import compilation, problem, proxy
+from common.runs import search as runs
+from launch import compilation, problem
 from launch import flags as launch_flags
 
 BUDGET = 100
@@ -98,119 +92,27 @@ def search_with(
       told: what config.json says beside, for reports; of JSON types.
     """
     searcher = make_searcher(evaluator.space)
-    earlier = measurements.read(values.warm_start, evaluator.space) if values.warm_start else None
-    num_earlier = 0 if earlier is None else len(earlier.archs)
-    search.check(searcher, evaluator, budget=values.budget, num_earlier=num_earlier)
-    header = {
-        "benchmark": evaluator.name,
-        "space": evaluator.space.name,
-        "protocol": evaluator.protocol,
-        "seed": values.seed,
-        "algorithm": algorithm,
-        "config": dataclasses.asdict(config),
-    }
-    with contextlib.ExitStack() as stack:
-        settings = launch_flags.config_of(values, executor_config.Config())
-        executor = stack.enter_context(executors.EXECUTORS[values.executor](evaluator, settings))
-        if folder is None:
-            folder = run_dir.create(values.workdir, command=algorithm, benchmark=proxy.name(values))
-            print(f"workdir: {folder}", flush=True)
-        journal = stack.enter_context(journal_lib.open_journal(folder / run_dir.JOURNAL, header))
-        journal.agree_on_earlier(earlier)
-        config = {"command": command, "flags": values.flag_values_dict(), **header, "optimum": evaluator.optimum}
-        config |= run_dir.environment()
-        run_dir.write_json(folder / run_dir.CONFIG, {**(told or {}), **config})
-        history, seconds, last = _search(values, searcher, evaluator, executor, journal=journal, folder=folder)
-        result = _write_results(values, evaluator, history, journal=journal, folder=folder, seconds=seconds, told=last)
+    result = runs.run(
+        evaluator,
+        searcher,
+        options(values),
+        command=command,
+        algorithm=algorithm,
+        config=config,
+        folder=folder,
+        notes=told,
+        flags=values.flag_values_dict(),
+    )
     _print_result(result, searcher.name, evaluator.optimum)
-    print(f"workdir: {folder}", flush=True)
+    print(f"workdir: {result['workdir']}", flush=True)
     return result
 
 
-def _search(values, searcher, evaluator, executor, *, journal, folder):
-    """Returns (history, seconds of search over all starts, diagnostics of the last round)."""
-    from common.training import event_files  # tensorboardX, which takes a second to import where PyTorch is there
-
-    last, told = 0.0, {}
-    for path in (folder / run_dir.EVENTS).glob("events.out.tfevents.*"):
-        path.unlink()
-    num_earlier = 0 if journal.earlier is None else len(journal.earlier.archs)
-    with contextlib.ExitStack() as stack:
-        # Written anew: a search that goes on passes through its earlier rounds again.
-        metrics = stack.enter_context((folder / run_dir.METRICS).open("w"))
-        events = stack.enter_context(event_files.EventFile(folder / run_dir.EVENTS))
-        live = stack.enter_context(progress.Progress(searcher.name, total=values.budget, unit="queries"))
-
-        def on_round(round_, history, seconds, diagnostics):
-            nonlocal last, told
-            last = max(last, seconds)
-            told = {name: _plain(value) for name, value in diagnostics.items()}
-            line = {**_round_metrics(round_, history, last, num_earlier), **told}
-            metrics.write(json.dumps(line) + "\n")
-            metrics.flush()
-            events.write(line["queries"], _scalars(line, told))
-            best = line["best_fitness"]
-            live.update(line["queries"], "nothing measured yet" if best is None else f"best {100 * best:.2f} %")
-
-        history = search.run_search(
-            jax.random.key(values.seed),
-            searcher,
-            evaluator,
-            budget=values.budget,
-            mode=values.mode,
-            executor=executor,
-            journal=journal,
-            on_round=on_round,
-        )
-    return history, last, told
-
-
-def _write_results(values, evaluator, history, *, journal, folder, seconds, told):
-    """Writes what was found, and returns it."""
-    run_dir.write_history(folder / run_dir.HISTORY, history)
-    if values.export:
-        measurements.write(values.export, history)
-    key = jax.random.fold_in(jax.random.key(values.seed), search.TEST_ROUND)
-    result = run_dir.result(history, evaluator, key=key, seed=values.seed, seconds=seconds)
-    if journal.earlier is not None:
-        result["earlier"] = len(journal.earlier.archs)
-        result["queries"] -= result["earlier"]
-    reasons = collections.Counter(one.reason for one in journal.measured.values() if one.reason)
-    if reasons:
-        result["failures"] = dict(reasons.most_common())
-    if told:
-        result["diagnostics"] = told
-    run_dir.write_json(folder / run_dir.RESULT, result)
-    return result
-
-
-def _scalars(line, told):
-    """What TensorBoard shows of a round: numbers, of which there is one."""
-    searched = {f"search/{name}": line[name] for name in ("best_fitness", "infeasible", "seconds")}
-    scalars = searched | {f"rounds/{name}": value for name, value in told.items()}
-    return {name: value for name, value in scalars.items() if isinstance(value, int | float)}
-
-
-def _plain(value):
-    """A diagnostic as JSON has it: a number, or None where it is not finite; of an array the finite numbers."""
-    value = np.asarray(value, float)
-    if value.ndim:
-        return value[np.isfinite(value)].tolist()
-    return float(value) if np.isfinite(value) else None
-
-
-def _round_metrics(round_, history, seconds, num_earlier):
-    """One line of metrics.jsonl."""
-    status = np.asarray(history.status)
-    num_done = np.sum((status == types.MEASURED) | (status == types.INFEASIBLE))
-    measured = np.asarray(history.fitness)[status == types.MEASURED]
-    return {
-        "round": round_,
-        "queries": int(num_done) - num_earlier,
-        "infeasible": int(np.sum(status == types.INFEASIBLE)),
-        "best_fitness": float(measured.max()) if measured.size else None,
-        "seconds": round(seconds, 3),
-    }
+def options(values: flags.FlagValues) -> runs.Options:
+    """Returns the settings of the run that the flags name."""
+    names = [field.name for field in dataclasses.fields(runs.Options) if field.name != "workers"]
+    workers = launch_flags.config_of(values, executor_config.Config())
+    return runs.Options(workers=workers, **{name: values[name].value for name in names})
 
 
 def _print_result(result, algorithm, optimum):
