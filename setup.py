@@ -13,7 +13,7 @@ setuptools.setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=setuptools.find_packages(include=["common*", "lanas_jax*", "nao_jax*", "launch*"]),
-    package_data={"common.tables": ["data/*"], "launch": ["flagfiles/*"]},
+    package_data={"common.genotypes": ["*.json"], "common.tables": ["data/*"], "launch": ["flagfiles/*"]},
     install_requires=[
         "absl-py>=2.1",
         "array-record>=0.8",

@@ -21,7 +21,8 @@ import rich.text
 from absl import flags
 
 from common import drawing
-from common.genotypes import description, formats, json_text, page, published
+from common.drawing import catalogue
+from common.genotypes import description, formats, json_text, published
 from common.genotypes.genotype import Genotype
 from launch import counting
 from launch import flags as launch_flags
@@ -71,7 +72,7 @@ def run(values: flags.FlagValues) -> None:
     if values.list_formats:
         _print_formats()
     if values.document:
-        page.write(values.document)
+        catalogue.write(values.document)
         print(f"wrote {values.document}")
     if values.genotype is None and values.text is None:
         if tasks or not (values.list or values.list_formats or values.document):

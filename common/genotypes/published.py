@@ -1,25 +1,71 @@
-"""Published architectures by name, and how a user names an architecture."""
+"""Published architectures by name, read from `published.json`, and how a user names an architecture.
 
+Two programs may hold different cells under one name: those of NAO's replicas have names that end in `_nao`. NAO's
+replica of PNASNet is a copy of that of NASNet-A and left out.
+"""
+
+import dataclasses
 import difflib
+import importlib.resources
+import json
 import pathlib
+from typing import NamedTuple
 
-from common.genotypes import json_text, published_lanas, published_nao, published_others
+from common.genotypes import formats, json_text
 from common.genotypes.genotype import Genotype
-from common.genotypes.publication import Claim, Published
 
-__all__ = ["PUBLISHED", "Claim", "Published", "get"]
 
-PUBLISHED: dict[str, Published] = {
-    made.name: made for made in (*published_nao.PUBLISHED, *published_lanas.PUBLISHED, *published_others.PUBLISHED)
-}
+class Claim(NamedTuple):
+    """A published result of an architecture.
+
+    Attributes:
+      dataset: such as `cifar10`.
+      metric: name and unit of the figure, such as `test error, %`.
+      value: the figure.
+      by: the publication that states it, and where.
+      setting: width, depth and training, as far as they are known.
+      params: parameters of that network without its auxiliary head, as exactly as they are known, else None.
+    """
+
+    dataset: str
+    metric: str
+    value: float
+    by: str
+    setting: str = ""
+    params: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Published:
+    """A published architecture.
+
+    Attributes:
+      name: its key in `PUBLISHED`.
+      genotype: the architecture.
+      source: the paper, and where its text stands.
+      format: the key in `common.genotypes.formats.FORMATS` of the format in which it was published.
+      text: as published, except for line breaks.
+      space: the search space that contains it, None if no space does.
+      claims: its published results; figures that no source at hand confirms are left out.
+      note: remarks.
+    """
+
+    name: str
+    genotype: Genotype
+    source: str
+    format: str
+    text: str
+    space: str | None = None
+    claims: tuple[Claim, ...] = ()
+    note: str = ""
 
 
 def get(name_or_path: str) -> Genotype:
     """Returns a genotype from the name of a published one, the path of a JSON file, or JSON text.
 
     Raises:
-      ValueError: there is no such name and no such file, or what it holds is no genotype; where it is close
-        to a name, the message tells.
+      ValueError: there is no such name and no such file, or its content is not a genotype; the message suggests
+        similar names.
     """
     if name_or_path in PUBLISHED:
         return PUBLISHED[name_or_path].genotype
@@ -34,3 +80,13 @@ def get(name_or_path: str) -> Genotype:
     near = difflib.get_close_matches(name_or_path.lower(), PUBLISHED, n=3, cutoff=0.7)
     hint = f"did you mean {' or '.join(near)}?" if near else f"published are {', '.join(PUBLISHED)}"
     raise ValueError(f"no published architecture and no file {name_or_path!r}; {hint}")
+
+
+def _published(record: dict) -> Published:
+    claims = tuple(Claim(**claim) for claim in record.pop("claims"))
+    genotype = formats.get(record["format"]).read(record["text"])
+    return Published(genotype=genotype, claims=claims, **record)
+
+
+_RECORDS = json.loads(importlib.resources.files("common.genotypes").joinpath("published.json").read_text("utf-8"))
+PUBLISHED: dict[str, Published] = {record["name"]: _published(record) for record in _RECORDS}

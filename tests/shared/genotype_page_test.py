@@ -7,8 +7,9 @@ import re
 import pytest
 from absl.testing import parameterized
 
-from common.genotypes import page, published
-from common.genotypes.publication import Claim
+from common.drawing import catalogue as page
+from common.genotypes import published
+from common.genotypes.published import Claim
 
 DOCS = pathlib.Path(__file__).resolve().parents[2] / "docs"
 COMMAND = "python -m launch.genotype --document=docs/genotypes.md"

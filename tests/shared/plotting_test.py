@@ -46,7 +46,7 @@ class PngTest(parameterized.TestCase):
         plotting.draw_png(published.PUBLISHED["lanet"].genotype, self.folder / "a.png", title=r"$\frac{")
 
     def test_pyplot_stays_out(self):
-        program = "import sys; from common import plotting; sys.exit('matplotlib.pyplot' in sys.modules)"
+        program = "import sys; from common.drawing import charts; sys.exit('matplotlib.pyplot' in sys.modules)"
         assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 

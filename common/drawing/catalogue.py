@@ -6,14 +6,14 @@ from collections.abc import Mapping
 
 from common import drawing
 from common.genotypes import published as publications
-from common.genotypes.publication import Claim, Published
+from common.genotypes.published import Claim, Published
 
 _HEAD = """\
 # Published architectures
 
     python -m launch.genotype --document=docs/genotypes.md
 
-writes this page and its pictures from `common/genotypes/published.py`.
+writes this page and its pictures from `common/genotypes/published.json`.
 
 Pictures are read from left to right. A line that branches carries the same tensor to all its ends. In a
 convolutional cell a grey frame is a node, which adds up its operations; its number stands in the circle. In a
