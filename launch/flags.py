@@ -9,7 +9,6 @@ import os
 import sys
 import textwrap
 import traceback
-import types
 import typing
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
@@ -205,11 +204,11 @@ _DEFINE = {
 
 
 def _annotation(config, name):
-    """Returns (type, help) of a field annotated `Annotated[type, help]` or `Annotated[type | None, help]`."""
-    kind, text = typing.get_args(typing.get_type_hints(type(config), include_extras=True)[name])[:2]
-    if isinstance(kind, types.UnionType):
-        (kind,) = (option for option in typing.get_args(kind) if option is not type(None))
-    return kind, text
+    """Returns (type, help with the choices) of a field."""
+    (field,) = (field for field in configs.fields(type(config)) if field.name == name)
+    if field.choices and not all(str(choice) in field.help for choice in field.choices):
+        return field.kind, f"{field.help}: {', '.join(map(str, field.choices))}"
+    return field.kind, field.help
 
 
 def define(

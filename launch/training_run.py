@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from common import config as json_configs
 from common.datasets import images, streams
 from common.training import augmentation as augmentations
 from common.training import config as configs
@@ -89,8 +90,8 @@ def build(about: Mapping[str, Any], data_dir: str | None) -> Run:
                 dataset.train, about["held_out"], key=jax.random.key(0)
             )
         shape, num_images = dataset.train.images.shape[1:], len(parts["train"].labels)
-    config = models.from_fields(configs.Config, about["training"])
-    augmentation = models.from_fields(augmentations.Config, about["augmentation"])
+    config = json_configs.from_json(configs.Config, about["training"])
+    augmentation = json_configs.from_json(augmentations.Config, about["augmentation"])
     network = models.from_dict(about)
     steps = step_lib.steps(
         network,
@@ -107,4 +108,4 @@ def build(about: Mapping[str, Any], data_dir: str | None) -> Run:
 
 def open_stream(about: Mapping[str, Any], data_dir: str | None) -> tuple[streams.Source, streams.Config]:
     """Returns what a run streams, and what becomes of the images."""
-    return streams.open_source(data_dir, about["dataset"]), models.from_fields(streams.Config, about["stream"])
+    return streams.open_source(data_dir, about["dataset"]), json_configs.from_json(streams.Config, about["stream"])

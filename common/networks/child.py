@@ -1,100 +1,75 @@
-"""Child networks: a cell genotype stacked to a classifier of images, for training from scratch.
+"""Child networks: a cell genotype stacked to an image classifier, trained from scratch.
 
-Both families stack the same way: a stem, `num_cells` cells of which those at num_cells // 3 and
-2 num_cells // 3 are reductions that double the width, and a classifier. NAO's N cells per stage are
-3 N + 2 cells in all. `PRESETS` has the settings of the released programs by name; change what differs with
-`dataclasses.replace`.
-
-Branches come in as a static graph, so a genotype is compiled to the operations it has.
+NAO and LaNAS stack cells in the same way: a stem, `num_cells` cells of which those at num_cells // 3 and
+2 num_cells // 3 are reductions that double the width, and a classifier. `PRESETS` holds the settings of the released
+programs; change them with `dataclasses.replace`. The genotype is static: only its own operations are compiled.
 """
 
 import dataclasses
-from typing import Literal
+from typing import Annotated, Literal
 
 import chex
 import flax.linen as nn
 import jax.numpy as jnp
 
+from common import config as configs
+from common.config import Range
 from common.genotypes import genotype
 from common.networks import cells, heads, logits, styles
 
 
 def num_cells(cells_per_stage: int) -> int:
-    """Returns the cells of a network of three stages of `cells_per_stage` normal cells with a reduction between."""
+    """Returns the number of cells of three stages of `cells_per_stage` normal cells with a reduction between them."""
     return 3 * cells_per_stage + 2
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """How a genotype is stacked.
+    """Network of cells."""
 
-    Attributes:
-      num_cells: cells in all, the two reductions among them.
-      width: channels of an operation in the first cell.
-      num_classes: how many logits there are.
-      style: the family, see `common.networks.styles`.
-      stem: "cifar", which keeps the size of the images, or "imagenet", which divides it by 8.
-      stem_multiplier: channels of the CIFAR stem, as a multiple of the width.
-      has_final_relu: whether a ReLU comes before the last pool.
-      has_bias: whether linear layers have a bias.
-      auxiliary: whether there is an auxiliary head, which works in training alone. It needs 8 pixels where it
-        branches off; where images are smaller, a `ValueError` asks to leave it out.
-      auxiliary_place: the cell whose output it reads, the second "reduction" or the cell "after_reduction".
-      auxiliary_is_padded: whether its last convolution is padded.
-      drop_path_keep: the probability at the end of training to keep a branch; 1 drops none.
-      drop_path_by_depth: whether earlier cells keep more.
-      dropout_keep: the probability to keep a feature before the classifier.
-      output: what a cell does with the states that it puts out: "concatenated" is side by side, "projected" brings
-        them to the width of the cell (ReLU, 1x1, norm), as NAO's networks with shared weights do.
-      dtype: of activations, a key of `styles.DTYPES`. Logits are float32 always.
-      remat: whether a cell's activations are computed again for its gradient, which takes less memory.
-    """
-
-    num_cells: int = 20
-    width: int = 36
-    num_classes: int = 10
-    style: styles.Style = styles.NAO_PYTORCH
-    stem: Literal["cifar", "imagenet"] = "cifar"
-    stem_multiplier: int = 3
-    has_final_relu: bool = False
-    has_bias: bool = True
-    auxiliary: bool = True
-    auxiliary_place: Literal["reduction", "after_reduction"] = "reduction"
-    auxiliary_is_padded: bool = False
-    drop_path_keep: float = 1.0
-    drop_path_by_depth: bool = True
-    dropout_keep: float = 1.0
-    output: Literal["concatenated", "projected"] = "concatenated"
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    remat: bool = False
+    num_cells: Annotated[int, "cells in all, the two reductions included", Range(at_least=1)] = 20
+    width: Annotated[int, "channels of an operation in the first cell", Range(at_least=1)] = 36
+    num_classes: Annotated[int, "number of logits", Range(at_least=1)] = 10
+    style: Annotated[styles.Style, "family of layers, see `common.networks.styles`"] = styles.NAO_PYTORCH
+    stem: Annotated[Literal[tuple(heads.STEMS)], "cifar (keeps the size of the images), imagenet (divides it by 8)"] = (
+        "cifar"
+    )
+    stem_multiplier: Annotated[int, "channels of the CIFAR stem, as a multiple of the width"] = 3
+    has_final_relu: Annotated[bool, "whether a ReLU precedes the last pool"] = False
+    has_bias: Annotated[bool, "whether linear layers have a bias"] = True
+    auxiliary: Annotated[
+        bool, "whether there is an auxiliary head in training; its input needs at least 8x8 pixels"
+    ] = True
+    auxiliary_place: Annotated[
+        Literal["reduction", "after_reduction"],
+        "the cell whose output the auxiliary head reads: second reduction or next",
+    ] = "reduction"
+    auxiliary_is_padded: Annotated[bool, "whether the auxiliary head's last convolution is padded"] = False
+    drop_path_keep: Annotated[
+        float, "probability to keep a branch at the end of training; 1: drop none", Range(above=0, at_most=1)
+    ] = 1.0
+    drop_path_by_depth: Annotated[bool, "whether earlier cells keep more branches"] = True
+    dropout_keep: Annotated[float, "probability to keep a feature before the classifier", Range(above=0, at_most=1)] = (
+        1.0
+    )
+    output: Annotated[
+        Literal["concatenated", "projected"],
+        "output of a cell: concatenated states, or projected to its width (ReLU, 1x1, norm: NAO's shared weights)",
+    ] = "concatenated"
+    dtype: styles.Dtype = "float32"
+    remat: Annotated[bool, "whether to recompute activations in the backward pass, which saves memory"] = False
 
     def __post_init__(self):
-        """Refuses what cannot be built."""
-        if self.num_cells < 1 or self.width < 1 or self.num_classes < 1:
-            raise ValueError(
-                "num_cells, width and num_classes must be positive; got "
-                f"{self.num_cells}, {self.width} and {self.num_classes}"
-            )
-        for name in ("drop_path_keep", "dropout_keep"):
-            if not 0 < getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be in (0, 1]; got {getattr(self, name)}")
-        for name, allowed in (
-            ("stem", tuple(heads.STEMS)),
-            ("auxiliary_place", ("reduction", "after_reduction")),
-            ("output", ("concatenated", "projected")),
-            ("dtype", tuple(styles.DTYPES)),
-        ):
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} must be one of {', '.join(allowed)}; got {getattr(self, name)!r}")
+        configs.validate(self)
 
     @property
     def reductions(self) -> tuple[int, ...]:
-        """The cells that are reductions, counted from 0."""
+        """Indices of the reduction cells."""
         return tuple(sorted({self.num_cells // 3, 2 * self.num_cells // 3}))
 
     @property
     def auxiliary_cell(self) -> int:
-        """The cell whose output the auxiliary head reads."""
+        """Index of the cell whose output the auxiliary head reads."""
         after = self.auxiliary_place == "after_reduction"
         return min(self.reductions[-1] + after, self.num_cells - 1)
 

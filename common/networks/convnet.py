@@ -1,47 +1,48 @@
-"""The networks of the ConvNet space, as pure functions in which an architecture is data.
+"""Networks of the ConvNet space as pure functions of the architecture.
 
-A layer is a convolution with zero padding, a bias and a ReLU; some layers are followed by max-pooling
-with a 2x2 window. After the last layer the feature maps are averaged over positions and a linear layer
-gives the logits. All networks of one depth run in one program: every layer has the weights of the wide
-layer with the large kernel, and a mask leaves of them those that the network has. A masked network is
-the plain network of its own size: the same outputs, the same gradients, and the scale of its first
-weights follows from its own fan-in.
+A layer is a convolution with zero padding, a bias and a ReLU; 2x2 max pooling follows some layers. After the last layer
+the feature maps are averaged over positions and a linear layer gives the logits. All networks of one depth run in one
+program: every layer holds the weights of the wide layer with the large kernel, and a mask selects those of the network.
+A masked network equals the plain network of its own size in outputs, gradients and the scale of initial parameters.
 """
 
 import dataclasses
+from typing import Annotated
 
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from common import config as configs
+from common.config import Range
 from common.spaces import convnet
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """What all networks of a table have in common.
+    """Settings that all networks of a table share."""
 
-    Attributes:
-      widths: channels of a narrow and of a wide layer, in rising order.
-      kernels: side of the small and of the large kernel, odd and in rising order.
-      pooled: the layers, counted from 1, that max-pooling follows.
-      image_size: height and width of the images, which have one channel.
-      num_classes: how many logits there are.
-    """
-
-    widths: tuple[int, int] = (4, 8)
-    kernels: tuple[int, int] = (1, 3)
-    pooled: tuple[int, ...] = (1, 3)
-    image_size: int = 8
-    num_classes: int = 10
+    widths: Annotated[tuple[int, ...], "channels of a narrow and of a wide layer, ascending", Range(at_least=1)] = (
+        4,
+        8,
+    )
+    kernels: Annotated[
+        tuple[int, ...], "side of the small and of the large kernel, odd, ascending", Range(at_least=1)
+    ] = (
+        1,
+        3,
+    )
+    pooled: Annotated[tuple[int, ...], "layers that max pooling follows, counted from 1"] = (1, 3)
+    image_size: Annotated[int, "height and width of the images, which have one channel", Range(at_least=1)] = 8
+    num_classes: Annotated[int, "number of logits", Range(at_least=1)] = 10
 
     def __post_init__(self):
-        """Refuses what cannot be built."""
-        if not 0 < self.widths[0] <= self.widths[1]:
-            raise ValueError(f"widths must be positive and in rising order; got {self.widths}")
-        if not 0 < self.kernels[0] <= self.kernels[1] or any(side % 2 == 0 for side in self.kernels):
-            raise ValueError(f"kernels must be odd and in rising order; got {self.kernels}")
+        configs.validate(self)
+        if not self.widths[0] <= self.widths[1]:
+            raise ValueError(f"widths must be ascending; got {self.widths}")
+        if not self.kernels[0] <= self.kernels[1] or any(side % 2 == 0 for side in self.kernels):
+            raise ValueError(f"kernels must be odd and ascending; got {self.kernels}")
         if self.image_size % 2 ** len(self.pooled):
             raise ValueError(f"image_size must halve {len(self.pooled)} times evenly; got {self.image_size}")
 

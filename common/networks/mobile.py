@@ -1,85 +1,75 @@
-"""Chains of inverted residuals: SemiNASNet (arXiv:2002.10389), and networks of Once-for-all (arXiv:1908.09791).
+"""Chains of inverted residuals: SemiNASNet (arXiv:2002.10389) and Once-for-all (arXiv:1908.09791).
 
-A stem, a first block without expansion, stages of blocks `mbE_kK` (expansion E, kernel K), and a head. The
-first block of a stage changes the width and the size of the images; others add their input to their output.
-Blocks that a genotype leaves out are not there. Squeeze-and-excitation and hard swish, by stage, are those of
-MobileNetV3 (arXiv:1905.02244), which Once-for-all builds on; SemiNAS has neither. The resolution of a genotype
-is for whoever makes the images: a chain takes any size.
+A stem, a first block without expansion, stages of blocks `mbE_kK` (expansion E, kernel K), and a head. The first block
+of a stage changes width and image size; the others are residual. Stages hold only the blocks of the genotype.
+Squeeze-and-excitation and hard swish, by stage, are those of MobileNetV3 (arXiv:1905.02244), on which Once-for-all
+builds; SemiNAS has neither. A chain takes images of any size; the resolution of a genotype is up to the caller.
 """
 
 import dataclasses
 import re
-from typing import Literal
+from typing import Annotated, Literal
 
 import chex
 import flax.linen as nn
 import jax.numpy as jnp
 
+from common import config as configs
+from common.config import Range
 from common.genotypes import genotype
 from common.networks import cells, heads, inverted_residual, layers, logits, styles
 
 BLOCK = re.compile(r"mb([1-9][0-9]*)_k([1-9][0-9]*)")
 SEMINAS_STYLE = dataclasses.replace(styles.NAO_PYTORCH, epsilon=1e-3)
+Activation = Literal[tuple(inverted_residual.ACTIVATIONS)]
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Widths and strides of a chain. The defaults are those of SemiNASNet.
+    """Chain of inverted residuals; the defaults are those of SemiNASNet."""
 
-    Attributes:
-      widths: channels of each stage.
-      strides: of the first block of each stage.
-      activations: of each stage, keys of `inverted_residual.ACTIVATIONS`.
-      squeezes: of each stage, whether its blocks have squeeze-and-excitation.
-      stem_width: channels of the first convolution, 3x3 of stride 2.
-      stem_activation: of the first convolution; the first block and the head have those of the first and last stage.
-      first_width: channels of the first block.
-      first_is_residual: whether the first block adds its input, where widths allow.
-      last_width: channels of the pointwise convolution after the stages.
-      feature_width: channels of a linear map with an activation after the global pool (MobileNetV3); 0 for none.
-      num_classes: how many logits there are.
-      dropout_keep: the probability to keep a feature before the classifier.
-      drop_path_keep: the probability at the end of training to keep the last block that has a residual; earlier
-        ones keep more, in proportion to their place.
-      divisor: inner widths are multiples of it.
-      style: of layers.
-      dtype: of activations, a key of `styles.DTYPES`.
-      remat: whether a block's activations are computed again for its gradient.
-    """
-
-    widths: tuple[int, ...] = (32, 56, 112, 128, 256, 432)
-    strides: tuple[int, ...] = (2, 2, 2, 1, 2, 1)
-    activations: tuple[str, ...] = ("relu6",) * 6
-    squeezes: tuple[bool, ...] = (False,) * 6
-    stem_width: int = 40
-    stem_activation: str = "relu6"
-    first_width: int = 24
-    first_is_residual: bool = False
-    last_width: int = 1728
-    feature_width: int = 0
-    num_classes: int = 1000
-    dropout_keep: float = 0.7
-    drop_path_keep: float = 1.0
-    divisor: int = 1
-    style: styles.Style = SEMINAS_STYLE
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    remat: bool = False
+    widths: Annotated[tuple[int, ...], "channels of each stage", Range(at_least=1)] = (32, 56, 112, 128, 256, 432)
+    strides: Annotated[tuple[int, ...], "stride of the first block of each stage", Range(at_least=1)] = (
+        2,
+        2,
+        2,
+        1,
+        2,
+        1,
+    )
+    activations: Annotated[tuple[Activation, ...], "activation of each stage"] = ("relu6",) * 6
+    squeezes: Annotated[tuple[bool, ...], "whether each stage's blocks have squeeze-and-excitation"] = (False,) * 6
+    stem_width: Annotated[int, "channels of the first convolution, 3x3 of stride 2", Range(at_least=1)] = 40
+    stem_activation: Annotated[
+        Activation, "activation of the first convolution; first block and head have those of the first and last stage"
+    ] = "relu6"
+    first_width: Annotated[int, "channels of the first block", Range(at_least=1)] = 24
+    first_is_residual: Annotated[bool, "whether the first block adds its input, where widths allow"] = False
+    last_width: Annotated[int, "channels of the pointwise convolution after the stages", Range(at_least=1)] = 1728
+    feature_width: Annotated[
+        int,
+        "channels of a linear layer with an activation after the global pool (MobileNetV3); 0: none",
+        Range(at_least=0),
+    ] = 0
+    num_classes: Annotated[int, "number of logits", Range(at_least=1)] = 1000
+    dropout_keep: Annotated[float, "probability to keep a feature before the classifier", Range(above=0, at_most=1)] = (
+        0.7
+    )
+    drop_path_keep: Annotated[
+        float,
+        "probability to keep the last residual block at the end of training; earlier ones keep more, linearly",
+        Range(above=0, at_most=1),
+    ] = 1.0
+    divisor: Annotated[int, "inner widths are multiples of it", Range(at_least=1)] = 1
+    style: Annotated[styles.Style, "family of layers"] = SEMINAS_STYLE
+    dtype: styles.Dtype = "float32"
+    remat: Annotated[bool, "whether to recompute a block's activations in the backward pass"] = False
 
     def __post_init__(self):
-        """Refuses what cannot be built."""
+        configs.validate(self)
         lengths = {name: len(getattr(self, name)) for name in ("widths", "strides", "activations", "squeezes")}
         if len(set(lengths.values())) > 1:
-            raise ValueError(f"widths, strides, activations and squeezes must have one item a stage; got {lengths}")
-        unknown = {*self.activations, self.stem_activation} - set(inverted_residual.ACTIVATIONS)
-        if unknown:
-            raise ValueError(
-                f"unknown activation {min(unknown)!r}; choose one of {', '.join(inverted_residual.ACTIVATIONS)}"
-            )
-        for name in ("dropout_keep", "drop_path_keep"):
-            if not 0 < getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be in (0, 1]; got {getattr(self, name)}")
-        if self.dtype not in styles.DTYPES:
-            raise ValueError(f"dtype must be one of {', '.join(styles.DTYPES)}; got {self.dtype!r}")
+            raise ValueError(f"widths, strides, activations and squeezes must have one item per stage; got {lengths}")
 
 
 class Network(nn.Module):

@@ -1,77 +1,77 @@
-"""What the published families of cell networks do differently, by name.
+"""Differences between the published families of cell networks.
 
-The papers' words (separable convolution, factorized reduction, calibration) leave open what the released
-programs settle, and settle differently: the TensorFlow and the PyTorch programs of NAO disagree with each
-other, and LaNAS follows DARTS. A `Style` names each difference once; layers, operations and cells read it.
+The papers' terms (separable convolution, factorized reduction, calibration) leave open what the released programs
+settle, and settle differently: the TensorFlow and the PyTorch programs of NAO disagree, and LaNAS follows DARTS. A
+`Style` names each difference once; layers, operations and cells read it.
 """
 
 import dataclasses
-from typing import Literal
+from typing import Annotated, Literal
 
 import jax.numpy as jnp
 
+from common import config as configs
+from common.config import Range
+
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+Dtype = Annotated[Literal[tuple(DTYPES)], "type of activations; parameters, running statistics and logits are float32"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Style:
-    """How layers, operations and cells are built. The defaults are those of NAO in PyTorch.
+    """Construction of layers, operations and cells; the defaults are those of NAO in PyTorch."""
 
-    Attributes:
-      padding: of strided windows, "symmetric" as in PyTorch, or "same" as in TensorFlow, which pads the end more.
-      factorized_strides: where a strided 1xk, kx1 convolution strides: "split" is width in the first and height
-        in the second, "first" both in the first.
-      counts_padding: whether an average pool counts the zeros around the image.
-      pads_2x2_with_zeros: whether pools of 2x2 see a row and a column of zeros at the end, which an average counts,
-        or no more than the image.
-      strided_identity: what identity is at stride 2: a "reduction" (factorized), a "relu_reduction" (ReLU first)
-        or a "relu_convolution" (ReLU, strided 1x1, norm).
-      dilated_repeats: how often a dilated separable convolution applies its (ReLU, depthwise, pointwise) in turn.
-      is_standardized: whether the weights of pointwise convolutions of operations, and of all convolutions that
-        stand between a ReLU and a norm, are standardized (LaNet).
-      is_affine: whether norms have a scale and an offset.
-      normalizes_pools: whether a norm follows each pool (the supernet of LaNAS).
-      epsilon: added to the variance in a norm.
-      momentum: how much of the running statistics a step keeps.
-      statistics: what norms divide by: "running" is the batch's when training and its moving average otherwise, which
-        is kept in the collection "batch_stats". Networks with shared weights keep none: "batch" is the batch's
-        always, "collect" too, and puts it in "batch_stats", "given" is what "batch_stats" holds.
-      initializer: of weights, see `common.networks.initializers`.
-      calibration: how the two inputs of a cell get its width, see `common.networks.cells.Calibration`.
-      drop_path_exempt: which branches are never dropped: "none", "identity" (by name), or "pass_through" (identity
-        at stride 1).
-      dtype: of activations, a key of `DTYPES`; parameters and running statistics are float32 whatever it is. Whole
-        networks set it from their own configuration.
-    """
-
-    padding: Literal["symmetric", "same"] = "symmetric"
-    factorized_strides: Literal["split", "first"] = "split"
-    counts_padding: bool = False
-    pads_2x2_with_zeros: bool = True
-    strided_identity: Literal["reduction", "relu_reduction", "relu_convolution"] = "reduction"
-    dilated_repeats: int = 1
-    is_standardized: bool = False
-    is_affine: bool = True
-    normalizes_pools: bool = False
-    epsilon: float = 1e-5
-    momentum: float = 0.9
-    statistics: Literal["running", "batch", "collect", "given"] = "running"
-    initializer: Literal["torch_he", "torch_uniform", "tf_he", "tf_fan_out"] = "torch_he"
-    calibration: Literal["where_needed", "always", "nao_tf", "nao_ws_tf"] = "where_needed"
-    drop_path_exempt: Literal["none", "identity", "pass_through"] = "none"
-    dtype: Literal["float32", "bfloat16"] = "float32"
+    padding: Annotated[
+        Literal["symmetric", "same"],
+        "padding of strided windows: symmetric (PyTorch), same (TensorFlow: more at the end)",
+    ] = "symmetric"
+    factorized_strides: Annotated[
+        Literal["split", "first"],
+        "where a strided 1xk, kx1 convolution strides: split (width in the first, height in the second), first (both "
+        "in the first)",
+    ] = "split"
+    counts_padding: Annotated[bool, "whether average pools count the zeros around the image"] = False
+    pads_2x2_with_zeros: Annotated[
+        bool, "whether pools of 2x2 see a row and a column of zeros at the end, which an average counts"
+    ] = True
+    strided_identity: Annotated[
+        Literal["reduction", "relu_reduction", "relu_convolution"],
+        "identity at stride 2: reduction (factorized), relu_reduction (ReLU first), relu_convolution (ReLU, strided "
+        "1x1, norm)",
+    ] = "reduction"
+    dilated_repeats: Annotated[
+        int, "repetitions of (ReLU, depthwise, pointwise) in a dilated separable convolution", Range(at_least=1)
+    ] = 1
+    is_standardized: Annotated[
+        bool,
+        "whether to standardize the kernels of pointwise convolutions of operations and of all convolutions between a "
+        "ReLU and a norm (LaNet)",
+    ] = False
+    is_affine: Annotated[bool, "whether norms have a scale and an offset"] = True
+    normalizes_pools: Annotated[bool, "whether a norm follows each pool (the supernet of LaNAS)"] = False
+    epsilon: Annotated[float, "added to the variance in norms", Range(above=0)] = 1e-5
+    momentum: Annotated[float, "decay of the running statistics", Range(at_least=0, below=1)] = 0.9
+    statistics: Annotated[
+        Literal["running", "batch", "collect", "given"],
+        "statistics of norms: running (of the batch in training, their moving average otherwise); for shared weights "
+        "batch (always of the batch), collect (likewise, and stored in the collection batch_stats), given (read from "
+        "batch_stats)",
+    ] = "running"
+    initializer: Annotated[
+        Literal["torch_he", "torch_uniform", "tf_he", "tf_fan_out"], "parameter initializer, see `initializers`"
+    ] = "torch_he"
+    calibration: Annotated[
+        Literal["where_needed", "always", "nao_tf", "nao_ws_tf"],
+        "how both inputs of a cell get its width, see `cells.Calibration`",
+    ] = "where_needed"
+    drop_path_exempt: Annotated[
+        Literal["none", "identity", "pass_through"],
+        "branches that are never dropped: none, identity (by name), pass_through (identity at stride 1)",
+    ] = "none"
+    dtype: Dtype = "float32"
 
     def __post_init__(self):
-        """Refuses unknown names, and numbers that make no norm."""
-        for field in dataclasses.fields(self):
-            allowed = getattr(field.type, "__args__", None)
-            value = getattr(self, field.name)
-            if allowed and value not in allowed:
-                raise ValueError(f"{field.name} must be one of {', '.join(allowed)}; got {value!r}")
-        if self.dilated_repeats < 1:
-            raise ValueError(f"dilated_repeats must be at least 1; got {self.dilated_repeats}")
-        if self.epsilon <= 0 or not 0 <= self.momentum < 1:
-            raise ValueError(f"epsilon must be positive and momentum in [0, 1); got {self.epsilon} and {self.momentum}")
+        configs.validate(self)
 
 
 NAO_PYTORCH = Style()  # identity, too, has been dropped since 2020-03; the published figures are older

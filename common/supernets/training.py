@@ -15,10 +15,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from common import config as json_configs
 from common import spaces, types
 from common.datasets import images
 from common.networks import supernet, supernet_counting
-from common.supernets import config as supernet_config
 from common.supernets import sampling as supernet_draws
 from common.training import augmentation as augmentations
 from common.training import checkpoints, export, loop, models
@@ -55,7 +55,7 @@ class Run(NamedTuple):
     images: export.Images
     parts: dict[str, images.Split]
     num_classes: int
-    draws: supernet_config.Sampling
+    draws: supernet_draws.Config
 
     @property
     def keys(self) -> states.Keys:
@@ -107,7 +107,7 @@ def describe(
     network: supernet.Config,
     training: configs.Config,
     augmentation: augmentations.Config,
-    draws: supernet_config.Sampling,
+    draws: supernet_draws.Config,
     held_out: int | None = None,
     num_images: int | None = None,
     seed: int = 0,
@@ -150,12 +150,12 @@ def build(about: Mapping[str, Any], data_dir: str | os.PathLike | None = None) -
         raise ValueError("these checkpoints are not of shared weights; train some with launch.train_supernet")
     dataset = images.load(about["dataset"], data_dir)
     network, config, augmentation, draws = (
-        models.from_fields(kind, about[name])
+        json_configs.from_json(kind, about[name])
         for name, kind in (
             ("network", supernet.Config),
             ("training", configs.Config),
             ("augmentation", augmentations.Config),
-            ("draws", supernet_config.Sampling),
+            ("draws", supernet_draws.Config),
         )
     )
     return make(
@@ -175,7 +175,7 @@ def make(
     *,
     config: configs.Config,
     augmentation: augmentations.Config,
-    draws: supernet_config.Sampling,
+    draws: supernet_draws.Config,
 ) -> Run:
     """Returns a run of a network that the caller made; `about` says the rest.
 

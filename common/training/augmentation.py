@@ -1,8 +1,8 @@
-"""Random changes to training images, and their normalisation, as part of the compiled step.
+"""Image augmentation and normalization, as part of the compiled training step.
 
-Images come as bytes and leave as float32. The order is that of the published code: crop, flip, AutoAugment,
-normalise, cutout; then batches are mixed. Every random choice is drawn first (`draw_...`) and applied by a
-function of its own, so each can be checked alone.
+Images come as bytes and leave as float32. The order is that of the published programs: crop, flip, AutoAugment,
+normalization, cutout; mixing of the batch last. Every random choice is sampled first (`draw_...`) and applied by a
+separate function, so that each can be tested alone.
 
 Papers: cutout (arXiv:1708.04552), AutoAugment (arXiv:1805.09501), mixup (arXiv:1710.09412), CutMix
 (arXiv:1905.04899).
@@ -10,58 +10,49 @@ Papers: cutout (arXiv:1708.04552), AutoAugment (arXiv:1805.09501), mixup (arXiv:
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 import chex
 import jax
 import jax.numpy as jnp
 
+from common import config as configs
+from common.config import Range
 from common.training import autoaugment
 
-CUTOUTS = ("none", "centre", "corner")
-NORMALIZATIONS = ("channel", "image")
-POLICIES = ("none", *autoaugment.FORMS)
-MIXINGS = ("none", "mixup", "cutmix")
+_POLICIES = ("none", *autoaugment.FORMS)
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """What is done to training images. The defaults are those of NAONet in PyTorch, on CIFAR."""
+    """Augmentation of training images; the defaults are those of NAONet in PyTorch on CIFAR."""
 
-    crop_padding: Annotated[int, "black pixels put around an image before it is cropped to its size; 0: no crop"] = 4
-    flip: Annotated[bool, "whether half of the images are mirrored, left to right"] = True
+    crop_padding: Annotated[
+        int, "black pixels added on each side before a random crop to the original size; 0: no crop", Range(at_least=0)
+    ] = 4
+    flip: Annotated[bool, "whether to mirror half of the images horizontally"] = True
     autoaugment: Annotated[
-        str,
-        "AutoAugment's policy for CIFAR-10 as released with a paper: none, lanet (magnitudes uniform in bins, warps by "
-        "splines), nao (fixed magnitudes, Pillow's warps)",
+        Literal[_POLICIES],
+        "AutoAugment's policy for CIFAR-10 as released with a paper: none, lanet (magnitudes uniform in bins, spline "
+        "interpolation), nao (fixed magnitudes, Pillow's interpolation)",
     ] = "none"
     cutout: Annotated[
-        str,
-        "a square set to 0 after normalisation: none, centre (uniform centre, clipped on all sides: PyTorch), "
+        Literal["none", "centre", "corner"],
+        "a square set to 0 after normalization: none, centre (uniform centre, clipped on all sides: PyTorch), "
         "corner (uniform top left corner, clipped at the bottom and the right: TensorFlow)",
     ] = "centre"
-    cutout_size: Annotated[int, "its side, in pixels"] = 16
+    cutout_size: Annotated[int, "side of the square of cutout, in pixels", Range(at_least=1)] = 16
     normalization: Annotated[
-        str, "channel (the training set's mean and deviation of each channel), image (each image's own)"
+        Literal["channel", "image"],
+        "channel (mean and standard deviation of each channel of the training set), image (those of each image)",
     ] = "channel"
-    mixing: Annotated[str, f"how images of a batch are mixed, with their labels: {', '.join(MIXINGS)}"] = "none"
-    mixing_beta: Annotated[float, "shares are drawn from Beta(mixing_beta, mixing_beta)"] = 1.0
-    mixing_probability: Annotated[float, "of each mix, for each image"] = 1.0
-    num_mixes: Annotated[int, "how often an image is mixed with another, one mix after the other"] = 1
+    mixing: Annotated[Literal["none", "mixup", "cutmix"], "mixing of the images of a batch and their labels"] = "none"
+    mixing_beta: Annotated[float, "shares are sampled from Beta(mixing_beta, mixing_beta)", Range(above=0)] = 1.0
+    mixing_probability: Annotated[float, "probability of each mix, per image", Range(at_least=0, at_most=1)] = 1.0
+    num_mixes: Annotated[int, "mixes applied to an image, one after the other", Range(at_least=1)] = 1
 
     def __post_init__(self):
-        """Refuses what makes no sense."""
-        choices = {"autoaugment": POLICIES, "cutout": CUTOUTS, "normalization": NORMALIZATIONS, "mixing": MIXINGS}
-        for name, allowed in choices.items():
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} = {getattr(self, name)!r} is unknown; choose one of {', '.join(allowed)}")
-        for name, least in (("crop_padding", 0), ("cutout_size", 1), ("num_mixes", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}; got {getattr(self, name)}")
-        if not self.mixing_beta > 0:
-            raise ValueError(f"mixing_beta must be above 0; got {self.mixing_beta}")
-        if not 0 <= self.mixing_probability <= 1:
-            raise ValueError(f"mixing_probability must be from 0 to 1; got {self.mixing_probability}")
+        configs.validate(self)
 
 
 # Published settings, and `none` and `digits` of our own.

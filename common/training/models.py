@@ -1,9 +1,9 @@
 """Networks by their genotype and settings, as records of JSON types and back."""
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from common import config as configs
 from common.genotypes import description, genotype, json_text
 from common.networks import child, mobile
 from common.training import augmentation
@@ -53,7 +53,7 @@ def network(architecture: genotype.Genotype, config: Any) -> Any:
 
 def to_dict(made: Any) -> dict[str, Any]:
     """Returns a network's genotype and settings as JSON types; undone by `from_dict`."""
-    return {"genotype": json_text.to_dict(made.genotype), "network": dataclasses.asdict(made.config)}
+    return {"genotype": json_text.to_dict(made.genotype), "network": configs.to_json(made.config)}
 
 
 def from_dict(record: Mapping[str, Any]) -> Any:
@@ -64,7 +64,7 @@ def from_dict(record: Mapping[str, Any]) -> Any:
     """
     try:
         kind, settings = record["genotype"]["kind"], record["network"]
-        made = from_fields(FAMILIES[kind].config, settings)
+        made = configs.from_json(FAMILIES[kind].config, settings)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a network's genotype and settings, or of another version: {error!r}") from error
     return network(json_text.from_dict(record["genotype"]), made)
@@ -89,21 +89,3 @@ def inputs(config: augmentation.Config, *, mean: tuple[float, ...], std: tuple[f
         return augmentation.mix(key, images, targets, config)
 
     return step_lib.Inputs(augment=augment, normalize=normalize, mix=None if config.mixing == "none" else mix)
-
-
-def from_fields(kind: type, values: Mapping[str, Any]) -> Any:
-    """Returns a dataclass of type `kind`, with the dataclasses in its fields: undoes `dataclasses.asdict` and JSON.
-
-    Raises:
-      ValueError: a field is missing, unknown or refused.
-    """
-    names = {field.name for field in dataclasses.fields(kind)}
-    if differing := sorted(names ^ set(values)):
-        raise ValueError(f"settings of another version: {', '.join(differing)} missing or unknown")
-    made = {}
-    for field in dataclasses.fields(kind):
-        value, of = values[field.name], getattr(field.type, "__origin__", field.type)  # without its help text
-        if dataclasses.is_dataclass(of):
-            value = from_fields(of, value)
-        made[field.name] = tuple(value) if isinstance(value, list) else value
-    return kind(**made)

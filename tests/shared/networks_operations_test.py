@@ -299,15 +299,3 @@ class LayersTest(parameterized.TestCase):
         np.testing.assert_array_equal(layers.Linear(2, styles.NAO_PYTORCH).apply(variables, inputs), [[14, 25]])
         drawn = layers.Linear(1000, styles.NAO_PYTORCH).init(jax.random.key(0), jnp.zeros((1, 16)))["params"]["bias"]
         self.assertBetween(float(jnp.abs(drawn).max()), 0.24, 0.25)  # uniform within 1 / sqrt(16)
-
-
-class StyleTest(parameterized.TestCase):
-    @parameterized.parameters(
-        ({"padding": "valid"}, "padding must be one of symmetric, same; got 'valid'"),
-        ({"initializer": "ones"}, "initializer must be one of torch_he, torch_uniform, tf_he, tf_fan_out"),
-        ({"dilated_repeats": 0}, "dilated_repeats must be at least 1"),
-        ({"momentum": 1.0}, r"momentum in \[0, 1\)"),
-    )
-    def test_bad_settings(self, fields, message):
-        with self.assertRaisesRegex(ValueError, message):
-            styles.Style(**fields)
