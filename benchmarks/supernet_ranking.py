@@ -26,10 +26,10 @@ from absl import app, flags
 from common.datasets import images
 from common.networks import supernet as networks
 from common.statistics import ranks
+from common.supernets import config as supernet_config
 from common.supernets import presets as supernet_presets
 from common.supernets import sampling as supernet_draws
 from common.supernets import scoring as scores
-from common.supernets import scoring_config as supernet_config
 from common.supernets import training as supernet
 from common.training import loop
 from common.training import state as states
@@ -69,7 +69,7 @@ def main(argv: Sequence[str]) -> None:
     params = states.averaged(state)["params"]
     seconds = time.process_time() - start
     archs = np.asarray(shared.space.sample(jax.random.key(1000 + args.seed), args.num_archs), np.int32)
-    config = supernet_config.Config(method="all", statistics=args.statistics)
+    config = supernet_config.Scoring(method="all", statistics=args.statistics)
     evaluation = scores.of(shared, params, config).evaluate(jax.random.key(0), archs)
     print(
         f"{args.space} on {args.dataset}: {shared.num_steps} steps on shared weights in {seconds:.0f} s of processor "

@@ -16,9 +16,9 @@ from absl import flags
 
 from common import search, types
 from common.records import run_dir
+from common.runs import weight_sharing
 from common.supernets import scoring as scores
 from common.supernets import training as supernet
-from common.supernets import weight_sharing
 from launch import finalists, shared_weights, single, supernet_run
 from launch import flags as launch_flags
 

@@ -19,15 +19,12 @@ from common.language import config as configs
 from common.language import scoring as recurrent_supernet
 from common.language import training as language
 from common.records import progress, run_dir
-from common.supernets import weight_sharing
+from common.runs import weight_sharing
 from common.training import checkpoints
 from launch import flags as launch_flags
 from launch import train_language
 
-SCHEDULES = {
-    "topics": weight_sharing.Schedule(num_initial=40, num_new=14, num_random=2),  # minutes
-    **weight_sharing.SCHEDULES,
-}
+SCHEDULES = weight_sharing.SCHEDULES
 SUPERNET = "supernet"
 _FIELDS = {
     "num_initial": "cells of the first pool",

@@ -6,8 +6,6 @@ for launch.train --genotype=...), finalists.json (the best few, trained for a sh
 
 import dataclasses
 import pathlib
-import types as python_types
-import typing
 from collections.abc import Callable
 from typing import Any
 
@@ -16,10 +14,9 @@ from absl import flags
 
 from common import history as history_lib
 from common import types
-from common.evaluators import training_config
 from common.records import run_dir
-from common.supernets import scoring_config as supernet_config
-from common.supernets import weight_sharing
+from common.runs import weight_sharing
+from common.supernets import config as supernet_config
 from launch import flags as launch_flags
 from launch import proxy, single
 
@@ -27,7 +24,6 @@ SUPERNET = proxy.SUPERNET
 DATASET = "digits"
 _POOL_SIZE = 1000  # as published
 _TRAIN, _SCORE = "supernet_", "score_"
-_DEFINE = {str: flags.DEFINE_string, int: flags.DEFINE_integer, float: flags.DEFINE_float}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,21 +41,9 @@ def define(values: flags.FlagValues, *, has_schedules: bool = False) -> None:
         of(name, default, text, flag_values=values)
 
     define(SUPERNET, None, "of evaluator supernet: workdir of launch.train_supernet; by default weights are trained")
-    define(
-        f"{_TRAIN}sampling",
-        None,
-        "of evaluator supernet: how steps draw architectures, as --sampling of launch.train_supernet: uniform, "
-        "num_params, fair or growing",
-    )
-    for prefix, config in ((_TRAIN, training_config.Config(preset="digits")), (_SCORE, supernet_config.Config())):
-        hints = typing.get_type_hints(type(config), include_extras=True)
-        for field in dataclasses.fields(config):
-            kind, text = typing.get_args(hints[field.name])[:2]
-            if isinstance(kind, python_types.UnionType):
-                kind = next(option for option in typing.get_args(kind) if option is not type(None))
-            if field.name == "preset":
-                text = "settings to start from, those of a launch.train_supernet preset"
-            define(prefix + field.name, getattr(config, field.name), f"of evaluator supernet: {text}", _DEFINE[kind])
+    note = "evaluator supernet"
+    launch_flags.define(values, supernet_config.Training(), prefix=_TRAIN, note=note)
+    launch_flags.define(values, supernet_config.Scoring(), prefix=_SCORE, note=note)
     define(
         "rerank", 0, "of evaluator supernet: how many of the best are trained as of --proxy_...", flags.DEFINE_integer
     )
@@ -188,11 +172,9 @@ def ranked(history: history_lib.History) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(history.archs)[measured][best], fitness[best]
 
 
-def score_config(values: flags.FlagValues) -> supernet_config.Config:
-    """Returns what is looked at."""
-    return supernet_config.Config(
-        **{field.name: values[_SCORE + field.name].value for field in dataclasses.fields(supernet_config.Config)}
-    )
+def score_config(values: flags.FlagValues) -> supernet_config.Scoring:
+    """Returns the scoring config."""
+    return launch_flags.read(values, supernet_config.Scoring(), prefix=_SCORE)
 
 
 def training_run(
@@ -211,13 +193,11 @@ def training_run(
       pool_size: where a search has a pool, that of the first.
     """
     from common.datasets import images
-    from common.supernets import presets as supernet_presets
     from common.supernets import training as supernet
     from launch import supernet_run
 
-    launch_flags.one_of(f"{_TRAIN}preset", values.supernet_preset, supernet_presets.PRESETS)
-    given = {field.name: values[_TRAIN + field.name].value for field in dataclasses.fields(training_config.Config)}
-    given = {name: value for name, value in given.items() if value is not None}
+    settings = launch_flags.read(values, supernet_config.Training(), prefix=_TRAIN)
+    given = {name: value for name, value in dataclasses.asdict(settings).items() if value is not None}
     dataset = images.load(values.dataset or DATASET, values.data_dir)
     network = {name: given[name] for name in ("num_cells", "width") if name in given}
     preset = supernet_run.settings(space, values.supernet_preset, dataset, **network)
@@ -226,7 +206,7 @@ def training_run(
     if "learning_rate" in given:
         schedule = dataclasses.replace(training.optimizer.schedule, learning_rate=given["learning_rate"])
         training = dataclasses.replace(training, optimizer=dataclasses.replace(training.optimizer, schedule=schedule))
-    sampling = draws.sampling if values.supernet_sampling is None else values.supernet_sampling
+    sampling = given.get("sampling", draws.sampling)
     if pool_size is None:
         pool_size = {"fair": 0, "num_params": draws.pool_size or _POOL_SIZE}.get(sampling, draws.pool_size)
     draws = dataclasses.replace(draws, sampling=sampling, pool_size=pool_size)

@@ -55,9 +55,9 @@ def define(values: flags.FlagValues) -> None:
     define("checkpoint_seconds", 60.0, "least seconds between checkpoints", flags.DEFINE_float)
     define("compilation_cache_dir", None, "where compiled programs are kept; empty: nowhere")
     launch_flags.define_network(values)
-    launch_flags.define_config(values, _PRESETS["digits"].training)
-    launch_flags.define_config(values, _PRESETS["digits"].augmentation)
-    launch_flags.define_config(values, _PRESETS["digits"].draws)
+    launch_flags.define(values, _PRESETS["digits"].training)
+    launch_flags.define(values, _PRESETS["digits"].augmentation)
+    launch_flags.define(values, _PRESETS["digits"].draws)
 
 
 def run(values: flags.FlagValues) -> None:
@@ -76,9 +76,9 @@ def run(values: flags.FlagValues) -> None:
         values.space,
         values.dataset,
         network=preset.network,
-        training=launch_flags.config_of(values, preset.training),
-        augmentation=launch_flags.config_of(values, preset.augmentation),
-        draws=launch_flags.config_of(values, preset.draws),
+        training=launch_flags.read(values, preset.training),
+        augmentation=launch_flags.read(values, preset.augmentation),
+        draws=launch_flags.read(values, preset.draws),
         held_out=values.held_out,
         num_images=values.num_images,
         seed=values.seed,

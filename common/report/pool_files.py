@@ -13,7 +13,6 @@ from common.records import journal as journals
 from common.records import json_lines
 from common.report import json_files
 from common.supernets import population as pools
-from common.supernets import weight_sharing
 
 _FINALISTS, _FINALISTS_JOURNAL = "finalists.json", "finalists.jsonl"  # of images; of recurrent cells
 
@@ -59,7 +58,7 @@ def read(folder: pathlib.Path) -> tuple[history_lib.History, tuple[np.ndarray, .
     Raises:
       ValueError: none was scored yet, or the file is damaged.
     """
-    path = folder / weight_sharing.POOLS
+    path = folder / pools.POOLS
     record = json_lines.read(path, pools.Record) if path.exists() else pools.Record()
     if not record.scores:
         raise json_files.NothingYetError(

@@ -1,4 +1,4 @@
-"""The pool of a search on shared weights: what is in it, what ever was, and the file that holds both."""
+"""Pool of a search on shared weights: its architectures, all earlier ones, and the file of its events."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -11,6 +11,8 @@ from common import history as history_lib
 from common import types
 from common.records import json_lines, measurements
 from common.spaces import factory
+
+POOLS = "pools.jsonl"
 
 
 class Pool:

@@ -8,7 +8,7 @@ import dataclasses
 from typing import NamedTuple
 
 from common.networks import styles, supernet
-from common.supernets import sampling as supernet_draws
+from common.supernets import config
 from common.training import augmentation
 from common.training import config as configs
 
@@ -26,7 +26,7 @@ class Preset(NamedTuple):
     network: supernet.Config | None
     training: configs.Config
     augmentation: augmentation.Config
-    draws: supernet_draws.Config
+    draws: config.Sampling
 
 
 NETWORKS: dict[str, supernet.Config] = {  # of each space
@@ -72,7 +72,7 @@ _NAO_V2 = dataclasses.replace(
     progress_restarts=True,
 )
 _LANAS = dataclasses.replace(_NAO_V1, num_epochs=300, batch_size=80)
-_POOL = supernet_draws.Config(pool_size=1000)
+_POOL = config.Sampling(pool_size=1000)
 
 _DIGITS = Preset(
     None,
@@ -82,7 +82,7 @@ _DIGITS = Preset(
         optimizer=configs.Optimizer(schedule=configs.Schedule(learning_rate=0.05)),
     ),
     augmentation.PRESETS["digits"],
-    supernet_draws.Config(),
+    config.Sampling(),
 )
 _CLUTTERED = dataclasses.replace(
     _DIGITS.training,
@@ -93,11 +93,11 @@ _CLUTTERED = dataclasses.replace(
 PRESETS: dict[str, Preset] = {
     # Ours, for the small digits that come with the package.
     "digits": _DIGITS,
-    "cluttered_digits": _DIGITS._replace(training=_CLUTTERED, draws=supernet_draws.Config(sampling="growing")),
+    "cluttered_digits": _DIGITS._replace(training=_CLUTTERED, draws=config.Sampling(sampling="growing")),
     "nao_ws": Preset(supernet.PRESETS["nao_ws_tf"], _NAO_WS, _STANDARD, _POOL),
     "nao_v1": Preset(supernet.PRESETS["nao_v1"], _NAO_V1, _STANDARD, dataclasses.replace(_POOL, pool_size=600)),
     "nao_v2": Preset(supernet.PRESETS["nao_v2"], _NAO_V2, _STANDARD, dataclasses.replace(_POOL, sampling="num_params")),
-    "lanas_oneshot": Preset(supernet.PRESETS["lanas_oneshot"], _LANAS, _STANDARD, supernet_draws.Config()),
+    "lanas_oneshot": Preset(supernet.PRESETS["lanas_oneshot"], _LANAS, _STANDARD, config.Sampling()),
 }
 
 

@@ -5,10 +5,8 @@ follows from the key and the step, so a run that goes on draws what it would hav
 the program, so another pool of the same size compiles nothing.
 """
 
-import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Annotated
 
 import chex
 import jax
@@ -19,37 +17,7 @@ from common import spaces, types
 from common.genotypes import cell_rows
 from common.spaces import factory
 
-SAMPLINGS = {
-    "uniform": "all alike",
-    "num_params": "in proportion to the parameters that an architecture has alone, which needs a pool (NAO-V2)",
-    "fair": "every operation equally often, from the whole space",
-    "growing": "from one architecture at first, then from more and more, and from all in the end",
-}
 NUM_GROWN = 2**20  # architectures that "growing" draws from before it draws from the whole space
-
-
-@dataclasses.dataclass(frozen=True)
-class Config:
-    """How the architecture of a step is drawn."""
-
-    sampling: Annotated[
-        str, f"how a step's architecture is drawn; {'; '.join(f'{name}: {text}' for name, text in SAMPLINGS.items())}"
-    ] = "uniform"
-    pool_size: Annotated[int, "random architectures that are trained on, unless a search has a pool; 0: all"] = 0
-    growth: Annotated[float, "of sampling growing: share of the training after which all architectures are drawn"] = 0.5
-
-    def __post_init__(self):
-        """Refuses what makes no sense."""
-        if self.sampling not in SAMPLINGS:
-            raise ValueError(f"sampling = {self.sampling!r} is unknown; choose one of {', '.join(SAMPLINGS)}")
-        if self.pool_size < 0:
-            raise ValueError(f"pool_size must be at least 0; got {self.pool_size}")
-        if not 0 < self.growth <= 1:
-            raise ValueError(f"growth must be above 0 and at most 1; got {self.growth}")
-        if self.sampling == "num_params" and not self.pool_size:
-            raise ValueError("sampling = 'num_params' draws from a pool: set pool_size, for example to 1000")
-        if self.sampling == "fair" and self.pool_size:
-            raise ValueError(f"sampling = 'fair' draws from the whole space: set pool_size to 0; got {self.pool_size}")
 
 
 def make(

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from common import host_loop, types
-from common.supernets import scoring_config as supernet_config
+from common.supernets import config as configs
 from common.supernets import training
 from common.training import step as step_lib
 
@@ -37,13 +37,13 @@ def evaluator(
       folder: of a run of launch.train_supernet.
       data_dir: of the dataset, see `images.load`.
       protocol: what `evaluate` gives: "validation", or "test" for the test images.
-      **settings: fields of `supernet_config.Config`.
+      **settings: fields of `configs.Scoring`.
 
     Raises:
       ValueError: the weights are not there, not trained to the end, or a setting makes no sense.
     """
     run, params = training.load(folder, data_dir)
-    found = of(run, params, supernet_config.Config(**settings), protocol=protocol)
+    found = of(run, params, configs.Scoring(**settings), protocol=protocol)
     told = {
         "folder": str(pathlib.Path(folder).absolute()),
         "data_dir": None if data_dir is None else str(pathlib.Path(data_dir).absolute()),
@@ -54,7 +54,7 @@ def evaluator(
 
 
 def of(
-    run: training.Run, params: Any, config: supernet_config.Config | None = None, *, protocol: str = "validation"
+    run: training.Run, params: Any, config: configs.Scoring | None = None, *, protocol: str = "validation"
 ) -> types.Evaluator:
     """Returns the evaluator on given shared weights.
 
@@ -71,7 +71,7 @@ def of(
     Raises:
       ValueError: a setting makes no sense.
     """
-    config = supernet_config.Config() if config is None else config
+    config = configs.Scoring() if config is None else config
     if protocol not in PROTOCOLS:
         raise ValueError(f"unknown protocol {protocol!r}; choose one of {', '.join(PROTOCOLS)}")
     num_images = _num_scored(config, len(run.parts[protocol].labels))

@@ -16,9 +16,9 @@ import jax
 import numpy as np
 
 from common import types
+from common.supernets import config
 from common.supernets import sampling as supernet_draws
 from common.supernets import scoring as scores
-from common.supernets import scoring_config as supernet_config
 from common.supernets import training as supernet
 from common.training import loop
 from common.training import state as states
@@ -86,8 +86,8 @@ def _one(run, first, part, key, arch):
             state, _ = chunk
     except loop.DivergedError as error:
         return _infeasible(str(error))
-    config = supernet_config.Config(method="all")
-    return scores.of(run, states.averaged(state)["params"], config, protocol=part).evaluate(key, arch[None])
+    scoring = config.Scoring(method="all")
+    return scores.of(run, states.averaged(state)["params"], scoring, protocol=part).evaluate(key, arch[None])
 
 
 def _infeasible(reason):

@@ -19,6 +19,7 @@ from common import config as json_configs
 from common import spaces, types
 from common.datasets import images
 from common.networks import supernet, supernet_counting
+from common.supernets import config as supernet_config
 from common.supernets import sampling as supernet_draws
 from common.training import augmentation as augmentations
 from common.training import checkpoints, export, loop, models
@@ -55,7 +56,7 @@ class Run(NamedTuple):
     images: export.Images
     parts: dict[str, images.Split]
     num_classes: int
-    draws: supernet_draws.Config
+    draws: supernet_config.Sampling
 
     @property
     def keys(self) -> states.Keys:
@@ -107,7 +108,7 @@ def describe(
     network: supernet.Config,
     training: configs.Config,
     augmentation: augmentations.Config,
-    draws: supernet_draws.Config,
+    draws: supernet_config.Sampling,
     held_out: int | None = None,
     num_images: int | None = None,
     seed: int = 0,
@@ -155,7 +156,7 @@ def build(about: Mapping[str, Any], data_dir: str | os.PathLike | None = None) -
             ("network", supernet.Config),
             ("training", configs.Config),
             ("augmentation", augmentations.Config),
-            ("draws", supernet_draws.Config),
+            ("draws", supernet_config.Sampling),
         )
     )
     return make(
@@ -175,7 +176,7 @@ def make(
     *,
     config: configs.Config,
     augmentation: augmentations.Config,
-    draws: supernet_draws.Config,
+    draws: supernet_config.Sampling,
 ) -> Run:
     """Returns a run of a network that the caller made; `about` says the rest.
 

@@ -23,7 +23,7 @@ from common.language import config as configs
 from common.language import recurrent
 from common.language import training as language
 from common.records import run_dir
-from common.supernets import weight_sharing
+from common.supernets import population
 from common.training import checkpoints
 from launch import recurrent_finalists, search_recurrent, train, train_language
 
@@ -200,7 +200,7 @@ class SearchTest(CommandTest):
         output, _ = self.run_command(search_recurrent.main, "run", *flags)
         result, lines = self.read(run_dir.RESULT), self.lines("supernet.jsonl")
         assert [line["epoch"] for line in lines] == [1, 2, 3, 4]
-        pools = self.lines(weight_sharing.POOLS)[1:]
+        pools = self.lines(population.POOLS)[1:]
         assert [event["event"] for event in pools] == ["pool", "scored"] * 2
         first, second = (event["archs"] for event in pools[::2])
         order = np.argsort(-np.array(pools[1]["scores"]), kind="stable")

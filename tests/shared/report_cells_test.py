@@ -14,8 +14,7 @@ from common import spaces, types
 from common.records import journal as journals
 from common.records import json_lines, run_dir
 from common.report import canvas, files, finalists_page, run_page, search_pictures, units
-from common.supernets import population as pools
-from common.supernets import weight_sharing
+from common.supernets import population
 
 SPACE = "nao_rnn"
 ARCHS = np.asarray(spaces.get(SPACE).sample(jax.random.key(0), 6))
@@ -60,7 +59,7 @@ class CellsTest(parameterized.TestCase):
             "algorithm": "nao",
         }
         run_dir.write_json(self.folder / run_dir.CONFIG, shared | {"corpus": "topics", "vocabulary_size": WORDS} | more)
-        with json_lines.opened(self.folder / weight_sharing.POOLS, {}, pools.Record) as record:
+        with json_lines.opened(self.folder / population.POOLS, {}, population.Record) as record:
             for block in range(blocks):
                 record.write_pool(ARCHS[block : block + 3])
                 record.write_scores(np.array([0.25, [0.5, 0.75][block], np.nan], np.float32))
@@ -143,7 +142,7 @@ class CellsTest(parameterized.TestCase):
         self.write_pools(blocks=0)
         with pytest.raises(ValueError, match=r"no scored pool in pools\.jsonl: its search has measured nothing yet"):
             files.read(self.folder)
-        (self.folder / weight_sharing.POOLS).unlink()
+        (self.folder / population.POOLS).unlink()
         with pytest.raises(ValueError, match="its search has measured nothing yet"):
             files.read(self.folder)
 

@@ -8,8 +8,8 @@ import pytest
 from absl.testing import absltest, parameterized
 
 from common import spaces
+from common.supernets import config as supernet_config
 from common.supernets import presets as supernet_presets
-from common.supernets import sampling as supernet_draws
 from common.supernets import stand_alone as supernet_alone
 from common.supernets import training as supernet
 
@@ -24,7 +24,7 @@ def about():
         network=dataclasses.replace(supernet_presets.network(preset, SPACE), width=4),
         training=preset.training,
         augmentation=preset.augmentation,
-        draws=supernet_draws.Config(),
+        draws=supernet_config.Sampling(),
         num_images=64,
     )
 

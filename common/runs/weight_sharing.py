@@ -19,7 +19,7 @@ import functools
 import os
 import pathlib
 from collections.abc import Callable
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import chex
 import jax
@@ -27,39 +27,31 @@ import jax.numpy as jnp
 import numpy as np
 from absl import logging
 
+from common import config as configs
 from common import host_loop, search, types
 from common import unseen as fresh
 from common.executors import measuring
 from common.records import json_lines
 from common.supernets import population as pools
 
-POOLS = "pools.jsonl"
-KEEPS = ("replace", "accumulate")
-TRAINS_ON = ("pool", "newest")
-
 
 @dataclasses.dataclass(frozen=True)
 class Schedule:
-    """How a pool is trained on and renewed. How long a block is, is a matter of what is trained."""
+    """Pool of a search on shared weights: its size and its renewal."""
 
-    num_initial: Annotated[int, "architectures of the first pool, drawn at random"] = 1000
-    num_blocks: Annotated[int, "blocks of training, with a renewal of the pool between two"] = 5
-    num_new: Annotated[int, "architectures that the searcher proposes at a renewal"] = 500
-    num_random: Annotated[int, "architectures that are drawn at random at a renewal"] = 50
+    num_initial: Annotated[int, "random architectures of the first pool", configs.Range(at_least=1)] = 1000
+    num_blocks: Annotated[int, "blocks of training, with a renewal between two", configs.Range(at_least=1)] = 5
+    num_new: Annotated[int, "architectures that the searcher proposes at a renewal", configs.Range(at_least=1)] = 500
+    num_random: Annotated[int, "random architectures at a renewal", configs.Range(at_least=0)] = 50
     keeps: Annotated[
-        str, f"what of the pool is kept, its best such that its size stays, or all: {', '.join(KEEPS)}"
+        Literal["replace", "accumulate"], "which of the pool to keep: its best such that its size stays, or all"
     ] = "replace"
-    trains_on: Annotated[str, f"all of the pool, or what came last: {', '.join(TRAINS_ON)}"] = "pool"
-    restarts: Annotated[bool, "whether the training's own schedule, as of its learning rate, begins anew"] = False
+    trains_on: Annotated[Literal["pool", "newest"], "architectures to train on: the whole pool, or its newest"] = "pool"
+    restarts: Annotated[bool, "whether the learning rate schedule restarts in each block"] = False
 
     def __post_init__(self):
-        """Refuses what makes no sense."""
-        fresh.check_at_least_one(num_initial=self.num_initial, num_blocks=self.num_blocks, num_new=self.num_new)
-        if self.num_random < 0:
-            raise ValueError(f"num_random = {self.num_random}; choose 0 or more")
-        for name, allowed in (("keeps", KEEPS), ("trains_on", TRAINS_ON)):
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"unknown {name} {getattr(self, name)!r}; choose one of {', '.join(allowed)}")
+        """Validates the fields."""
+        configs.validate(self)
         if self.keeps == "replace" and self.num_newest >= self.num_initial:
             raise ValueError(
                 f"num_new + num_random = {self.num_newest} would replace all of a pool of {self.num_initial}; choose "
@@ -83,6 +75,7 @@ SCHEDULES: dict[str, Schedule] = {
     # As re-implemented by its authors, and their second version ("balanced" NAO).
     "nao_v1": Schedule(num_initial=600, num_new=300, num_random=0),
     "nao_v2": Schedule(num_blocks=4, num_new=300, num_random=0, keeps="accumulate", trains_on="newest", restarts=True),
+    "topics": Schedule(num_initial=40, num_new=14, num_random=2),  # ours, for a search of minutes
 }
 
 
@@ -175,7 +168,7 @@ def run(
     with contextlib.ExitStack() as stack:
         record = pools.Record()
         if folder is not None:
-            record = stack.enter_context(json_lines.opened(pathlib.Path(folder) / POOLS, header, pools.Record))
+            record = stack.enter_context(json_lines.opened(pathlib.Path(folder) / pools.POOLS, header, pools.Record))
         return _run(key, space, searcher, shared, state, schedule, record, report or (lambda _: None))
 
 
@@ -228,8 +221,8 @@ def _agree(record, block, kept, new):
     recorded = record.pools[block]
     if recorded.shape != pool.shape or np.any(recorded[: len(kept)] != kept):
         raise ValueError(
-            f"the pool of block {block} in {POOLS} is not what the scores before it leave; restore the file, or start "
-            "in a fresh folder"
+            f"the pool of block {block} in {pools.POOLS} does not follow from the scores before it; restore the file, "
+            "or start in a fresh folder"
         )
     if np.any(recorded != pool):
         # Other hardware or another version rounds differently. What was scored stays scored.

@@ -1,0 +1,101 @@
+"""Settings of shared weights: sampling, training, scoring. Light to import, for commands that list them."""
+
+import dataclasses
+from typing import Annotated, Literal
+
+from common import config as configs
+
+SAMPLINGS = {
+    "uniform": "all with equal probability",
+    "num_params": "in proportion to the parameters of the stand-alone network, which needs a pool (NAO-V2)",
+    "fair": "every operation equally often, from the whole space",
+    "growing": "one architecture at first, then more and more, all in the end",
+}
+METHODS = {
+    "subset": "the same images for all",
+    "consecutive": "the next images for each architecture of a call (NAO-WS in TensorFlow)",
+    "random": "a random sample for each (NAO in PyTorch)",
+    "all": "all images (LaNAS)",
+}
+STATISTICS = {
+    "batch": "those of the batch that is scored",
+    "recalibrated": "those of a few training batches, collected for each architecture",
+}
+PRESETS = ("digits", "cluttered_digits", "nao_ws", "nao_v1", "nao_v2", "lanas_oneshot")  # see `presets.PRESETS`
+
+
+def _listed(texts):
+    return "; ".join(f"{name}: {text}" for name, text in texts.items())
+
+
+@dataclasses.dataclass(frozen=True)
+class Sampling:
+    """Sampling of the architecture of a training step."""
+
+    sampling: Annotated[
+        Literal[tuple(SAMPLINGS)], f"distribution of the architecture of a step; {_listed(SAMPLINGS)}"
+    ] = "uniform"
+    pool_size: Annotated[
+        int,
+        "random architectures to train on, unless a search provides a pool; 0: the whole space",
+        configs.Range(at_least=0),
+    ] = 0
+    growth: Annotated[
+        float,
+        "with sampling growing: fraction of the training after which all architectures are sampled",
+        configs.Range(above=0, at_most=1),
+    ] = 0.5
+
+    def __post_init__(self):
+        """Validates the fields."""
+        configs.validate(self)
+        if self.sampling == "num_params" and not self.pool_size:
+            raise ValueError("sampling 'num_params' needs a pool: set pool_size, for example to 1000")
+        if self.sampling == "fair" and self.pool_size:
+            raise ValueError(f"sampling 'fair' samples the whole space: set pool_size to 0; got {self.pool_size}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """Training of shared weights: a preset, and the settings that differ from it (None: as in the preset)."""
+
+    preset: Annotated[Literal[PRESETS], "settings to start from"] = "digits"
+    sampling: Annotated[Literal[tuple(SAMPLINGS)] | None, "distribution of the architecture of a step"] = None
+    num_cells: Annotated[int | None, "cells of the network, the two reductions included", configs.Range(at_least=1)] = (
+        None
+    )
+    width: Annotated[int | None, "channels of the first cell", configs.Range(at_least=1)] = None
+    num_epochs: Annotated[int | None, "passes over the training images", configs.Range(at_least=1)] = None
+    batch_size: Annotated[int | None, "images per step", configs.Range(at_least=1)] = None
+    learning_rate: Annotated[float | None, "maximum learning rate", configs.Range(above=0)] = None
+    held_out: Annotated[
+        int | None, "training images held out for the fitness; None: a third, at most 5,000", configs.Range(at_least=1)
+    ] = None
+    num_images: Annotated[
+        int | None, "maximum number of training images; None: all others", configs.Range(at_least=1)
+    ] = None
+
+    def __post_init__(self):
+        """Validates the fields."""
+        configs.validate(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class Scoring:
+    """Scoring of architectures on shared weights."""
+
+    method: Annotated[Literal[tuple(METHODS)], f"validation images to score; {_listed(METHODS)}"] = "subset"
+    num_images: Annotated[
+        int | None, "number of images, unless method is all; None: 500, or all if fewer", configs.Range(at_least=1)
+    ] = None
+    batch_size: Annotated[int, "images per batch", configs.Range(at_least=1)] = 500
+    statistics: Annotated[Literal[tuple(STATISTICS)], f"batch-normalization statistics; {_listed(STATISTICS)}"] = (
+        "batch"
+    )
+    num_calibration: Annotated[int, "training batches for recalibrated statistics", configs.Range(at_least=1)] = 4
+
+    def __post_init__(self):
+        """Validates the fields."""
+        configs.validate(self)
+        if self.method == "all" and self.num_images is not None:
+            raise ValueError(f"method 'all' scores all images; leave num_images out; got {self.num_images}")
