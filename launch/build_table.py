@@ -88,7 +88,7 @@ def describe(made: table.Table) -> str:
 
 
 def _train(path):
-    from common.tables import digits_convnet  # imports scikit-learn, which no other benchmark needs
+    from common.runs import digits_convnet  # imports scikit-learn, which no other benchmark needs
 
     chunk_dir = path.with_suffix(".partial")
     made = digits_convnet.train_table(chunk_dir)

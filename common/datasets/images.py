@@ -29,7 +29,7 @@ _MOST_HELD_OUT = 5000  # as the papers hold out of CIFAR-10's 50,000
 
 
 def load(name: str, data_dir: str | os.PathLike | None = None) -> Dataset:
-    """Returns a dataset.
+    """Returns a dataset, whose arrays are read-only: callers share them, and they are read once until a file changes.
 
     Args:
       name: a key of `DATASETS`; or of a dataset that was prepared in `data_dir` from a file of the user's own; or an
@@ -39,15 +39,35 @@ def load(name: str, data_dir: str | os.PathLike | None = None) -> Dataset:
     Raises:
       ValueError: if there is no such dataset or file, or it is not sound.
     """
+    folder = None if data_dir is None else str(data_dir)
+    return _load(name, folder, _stamps(name, folder))
+
+
+@functools.lru_cache(maxsize=2)
+def _load(name, data_dir, stamps):
+    del stamps  # a file that has changed is read again
     if name.endswith(arrays.SUFFIX):
         inside = pathlib.Path(data_dir or ".", name)
-        return arrays.load_file(inside if inside.is_file() else name)
-    if name not in DATASETS and name and data_dir and tfds_format.folder_of(name, data_dir):
-        return prepared.load(name, data_dir)
-    if name not in DATASETS:
+        dataset = arrays.load_file(inside if inside.is_file() else name)
+    elif name in DATASETS:
+        dataset = DATASETS[name](data_dir)
+    elif name and data_dir and tfds_format.folder_of(name, data_dir):
+        dataset = prepared.load(name, data_dir)
+    else:
         names = ", ".join(sorted(DATASETS))
         raise ValueError(f"unknown dataset {name!r}; choose one of {names}, or give a file FILE{arrays.SUFFIX}")
-    return DATASETS[name](data_dir)
+    for split in (dataset.train, dataset.test):
+        split.images.flags.writeable = split.labels.flags.writeable = False  # all callers share them
+    return dataset
+
+
+def _stamps(name, data_dir):
+    """Returns (path, time of the last change, size) of the files that the dataset can be read from."""
+    folder = pathlib.Path(data_dir or ".")
+    paths = [pathlib.Path(name), folder / name, folder / "mnist.npz", folder / "mnist" / "mnist.npz"]
+    paths += sorted((folder / prepared.source_of(name).stored_name).glob("*/*.json"))
+    stats = [(str(path), path.stat()) for path in paths if path.is_file()]
+    return tuple((path, stat.st_mtime_ns, stat.st_size) for path, stat in stats)
 
 
 def parts(dataset: Dataset, *, held_out: int | None = None, num_images: int | None = None) -> dict[str, Split]:

@@ -13,38 +13,37 @@ from typing import Annotated
 
 import numpy as np
 
+from common import config as configs
 from common.datasets import jitter, prepared, tfds_format
+
+_SIZE, _CHANGE = configs.Range(at_least=1), configs.Range(at_least=0, at_most=1)
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """What becomes of an image. The defaults are those of NAONet on ImageNet."""
+    """Decoding and augmentation of streamed images; the defaults are those of NAONet on ImageNet."""
 
-    image_size: Annotated[int, "side of the images that the network sees"] = 224
-    resized: Annotated[int, "length of an image's shorter side in tests, before its centre is cut out"] = 256
-    min_area: Annotated[float, "smallest share of the image that a random crop has"] = 0.08
-    brightness: Annotated[float, "brightness changes by a factor within 1 +- this"] = 0.4
-    contrast: Annotated[float, "contrast changes by a factor within 1 +- this"] = 0.4
-    saturation: Annotated[float, "saturation changes by a factor within 1 +- this"] = 0.4
-    hue: Annotated[float, "hue turns by a share of the circle within +- this"] = 0.2
-    num_threads: Annotated[int, "threads that decode images"] = 16
-    num_processes: Annotated[int, "processes that decode images, each with these threads; 0: only this one"] = 0
-    prefetch: Annotated[int, "images decoded ahead"] = 512
+    image_size: Annotated[int, "side of the images that the network gets, in pixels", _SIZE] = 224
+    resized: Annotated[int, "length of a test image's shorter side before the central crop, in pixels", _SIZE] = 256
+    min_area: Annotated[float, "smallest area of a random crop, as a fraction", configs.Range(above=0, at_most=1)] = (
+        0.08
+    )
+    brightness: Annotated[float, "range of the random brightness factor, 1 +- this", _CHANGE] = 0.4
+    contrast: Annotated[float, "range of the random contrast factor, 1 +- this", _CHANGE] = 0.4
+    saturation: Annotated[float, "range of the random saturation factor, 1 +- this", _CHANGE] = 0.4
+    hue: Annotated[
+        float, "range of the random hue shift, +- this fraction of the circle", configs.Range(at_least=0, at_most=0.5)
+    ] = 0.2
+    num_threads: Annotated[int, "threads that decode images", _SIZE] = 16
+    num_processes: Annotated[
+        int, "processes that decode images, each with num_threads; 0: only this one", configs.Range(at_least=0)
+    ] = 0
+    prefetch: Annotated[int, "images decoded ahead", _SIZE] = 512
 
     def __post_init__(self):
-        """Refuses what makes no sense."""
-        for name in ("image_size", "resized", "num_threads", "prefetch"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}")
+        configs.validate(self)
         if self.resized < self.image_size:
             raise ValueError(f"resized must be at least image_size = {self.image_size}; got {self.resized}")
-        if not 0 < self.min_area <= 1:
-            raise ValueError(f"min_area must be above 0 and at most 1; got {self.min_area}")
-        for name, most in (("brightness", 1), ("contrast", 1), ("saturation", 1), ("hue", 0.5)):
-            if not 0 <= getattr(self, name) <= most:
-                raise ValueError(f"{name} must be from 0 to {most}; got {getattr(self, name)}")
-        if self.num_processes < 0:
-            raise ValueError(f"num_processes must be at least 0; got {self.num_processes}")
 
 
 PRESETS: dict[str, Config] = {"naonet": Config(), "seminasnet": Config(hue=0.1)}

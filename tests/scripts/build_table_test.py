@@ -12,7 +12,8 @@ import pytest
 from absl.testing import absltest, parameterized
 
 from common import tables
-from common.tables import digits_convnet, table
+from common.runs import digits_convnet
+from common.tables import table
 from launch import build_table
 
 ROOT = pathlib.Path(__file__).parents[2]

@@ -1,5 +1,6 @@
 import contextlib
 import io
+import os
 import pathlib
 import re
 import subprocess
@@ -14,7 +15,7 @@ from absl.testing import parameterized
 
 from common import datasets
 from common.datasets import digits, images, records
-from common.tables import digits_convnet
+from common.runs import digits_convnet
 from common.training import augmentation
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -51,7 +52,7 @@ class DigitsTest(chex.TestCase):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sklearn_datasets, "load_digits", lambda return_X_y: (np.zeros((1797, 64)), np.zeros(1797)))
             with pytest.raises(ValueError, match=r"load_digits gave other images: SHA-256 \w{64}, expected 87ff"):
-                images.load("digits")
+                digits.load()
 
 
 class HoldOutTest(chex.TestCase):
@@ -159,12 +160,23 @@ class ArrayFileTest(parameterized.TestCase):
             assert (data.name, data.num_classes, data.train.images.shape) == ("mine", 3, (6, 5, 4, 1))
             np.testing.assert_array_equal(data.test.images[..., 0], np.load(path)["x_test"])
 
+    def test_a_file_is_read_once_until_it_changes(self):
+        path = self.save()
+        first = images.load(str(path))
+        assert images.load(str(path)) is first
+        assert not first.train.images.flags.writeable
+        changed = 255 - first.train.images[..., 0]
+        self.save(x_train=changed)
+        os.utime(path, ns=(0, 0))
+        np.testing.assert_array_equal(images.load(str(path)).train.images[..., 0], changed)
+
     def test_other_names_and_a_number_of_classes(self):
         pixels, labels = arrays()
         path = self.folder / "mine.npz"
         names = {"train_images": pixels, "train_labels": labels, "test_images": pixels, "test_labels": labels}
         np.savez(path, num_classes=7, **names)
         assert images.load(str(path)).num_classes == 7
+        path = self.folder / "fewer.npz"
         np.savez(path, num_classes=2, **names)
         with pytest.raises(ValueError, match="label 2 of image 2 in train"):
             images.load(str(path))

@@ -10,7 +10,7 @@ from absl.testing import parameterized
 
 from common import spaces, tables
 from common.networks import convnet
-from common.tables import digits_convnet
+from common.runs import digits_convnet
 
 CONFIG = convnet.Config()
 FIRST = [[577, 1385, 940, 1302], [1442, 567, 18, 217], [6, 1244, 997, 909]]  # of each part of the data

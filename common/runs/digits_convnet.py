@@ -217,6 +217,6 @@ def _to_table(settings, archs, columns):
         datasets={"digits": {"validation": "validation", "test": "test", "cost": "train_seconds"}},
         source=f"scikit-learn's load_digits (UCI, optical recognition of handwritten digits), SHA-256 {digits.SHA256}",
         licence="Apache-2.0",
-        notes=f"Trained by common/tables/digits_convnet.py with {settings}.",
+        notes=f"Trained by common/runs/digits_convnet.py with {settings}.",
     )
     return table.from_rows(info, archs, columns | counts)
