@@ -25,7 +25,7 @@ from absl import app, flags
 
 from common.datasets import images
 from common.networks import supernet as networks
-from common.statistics import ranks
+from common.statistics import intervals
 from common.supernets import config as supernet_config
 from common.supernets import presets as supernet_presets
 from common.supernets import sampling as supernet_draws
@@ -142,7 +142,7 @@ def told(values: np.ndarray) -> str:
 
 def interval(first: np.ndarray, second: np.ndarray) -> str:
     """Returns Kendall's tau-b of two rows of numbers with its interval."""
-    found = ranks.kendall_tau(first, second)
+    found = intervals.kendall_tau(first, second)
     return f"{found.center:.3f} (95 %: {found.low:.3f} to {found.high:.3f})"
 
 

@@ -257,9 +257,16 @@ def _given(values, config, prefix):
             found |= _given(values, getattr(config, field.name), prefix)
         elif given(values, [name]):
             value = values[name].value
-            found[field.name] = tuple(value) if field.is_sequence else value
+            found[field.name] = _sequence(field, value, name) if field.is_sequence else value
             configs.check(field, found[field.name], name=f"--{name}")
     return found
+
+
+def _sequence(field, texts, name):
+    try:
+        return tuple(map(field.kind, texts))
+    except ValueError as error:
+        raise ValueError(f"--{name} must be numbers; got {','.join(map(str, texts))}") from error
 
 
 def _define_field(values, field, default, *, name, note, section):

@@ -8,7 +8,7 @@ import numpy as np
 
 from common.records import run_dir
 from common.report import image_search_files, json_files, ranking_page, run_files, training_files
-from common.statistics import summary
+from common.statistics import study as summary
 
 
 class Study(NamedTuple):

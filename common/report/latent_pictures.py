@@ -7,7 +7,7 @@ from scipy import stats
 
 from common import explanations as records
 from common.report import canvas, units
-from common.statistics import ranks
+from common.statistics import intervals as ranks
 
 _MARKERS = ("o", "D", "^", "s", "v", "P", "X")  # so that no two groups depend on colour alone
 

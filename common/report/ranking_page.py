@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from common.report import canvas, latent_pictures, page
-from common.statistics import ranks
+from common.statistics import intervals as ranks
 
 
 class Ranking(NamedTuple):

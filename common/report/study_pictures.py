@@ -7,7 +7,8 @@ import numpy as np
 from matplotlib import ticker
 
 from common.report import canvas, files, search_pictures
-from common.statistics import intervals, reaching
+from common.statistics import intervals
+from common.statistics import study as reaching
 
 _NUM_PLACES = 120  # of a curve at which its band is computed
 STATISTICS = {
@@ -55,11 +56,10 @@ def reached(study: files.Study, target: float, *, by: str = "queries") -> canvas
     figure, axes = canvas.new(5.6, 3.8)
     spent = {}
     for name, algorithm in study.curves.items():
-        cost = np.diff(algorithm.seconds, prepend=0.0, axis=1)
         if by == "queries":
             spent[name] = reaching.queries_to(algorithm.best_fitness, target), algorithm.seconds.shape[1]
         else:
-            seconds = reaching.seconds_to(algorithm.best_fitness, cost, target)
+            seconds = reaching.seconds_to(algorithm, target)
             spent[name] = seconds, float(np.min(algorithm.seconds[:, -1]))
     if not spent or max(limit for _, limit in spent.values()) <= 0:
         return None

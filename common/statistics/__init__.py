@@ -1,5 +1,5 @@
-"""Statistics of searches over seeds: intervals, comparisons of algorithms, what it takes to reach a target, tables.
+"""Statistics of searches over seeds: intervals, comparisons of algorithms, aggregation over tasks, study.json, tables.
 
-What is resampled is always the seeds. Habits are those of rliable (Agarwal et al., arXiv:2108.13264): interquartile
-means, percentile intervals of the bootstrap, probability of improvement.
+Conventions follow rliable (Agarwal et al., arXiv:2108.13264): interquartile means, percentile bootstrap intervals over
+seeds, probability of improvement.
 """

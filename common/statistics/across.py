@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from common import metrics
-from common.statistics import comparison, intervals, reaching, summary
+from common.statistics import comparison, intervals, study
 
 BASELINE = "random"
 
@@ -41,7 +41,7 @@ class Scaled(NamedTuple):
 
 
 def scaled(
-    curves: Mapping[str, Mapping[str, summary.Curves]],
+    curves: Mapping[str, Mapping[str, study.Curves]],
     optima: Mapping[str, float | None],
     *,
     num_queries: int,
@@ -82,7 +82,7 @@ def scaled(
         for name in algorithms:
             with np.errstate(invalid="ignore"):  # nothing measured over nothing measured
                 regret[name].append(_regret(best[name], optima[task]) / unit)
-            queries[name].append(reaching.queries_to(best[name], optima[task]))
+            queries[name].append(study.queries_to(best[name], optima[task]))
     return Scaled(
         tasks=tuple(curves),
         algorithms=algorithms,
@@ -113,7 +113,7 @@ def improvements(searches: Scaled) -> list[dict[str, Any]]:
     """Returns of all pairs of algorithms how often the first does better, the mean over tasks.
 
     Returns:
-      As `summary.comparisons`, without p-values: `of` "best_fitness" after N queries or "queries" to the optimum,
+      As `study.comparisons`, without p-values: `of` "best_fitness" after N queries or "queries" to the optimum,
       `first`, `second` and `improvement`.
     """
     told = []

@@ -1,4 +1,4 @@
-"""Means and medians over seeds, with what they may be off by."""
+"""Means, medians and rank correlations with confidence intervals."""
 
 from typing import NamedTuple
 
@@ -23,13 +23,12 @@ def mean(*samples: np.ndarray, level: float = LEVEL, num_resamples: int = NUM_RE
 
     Args:
       *samples: float[S, ...], seeds first, such as curves float[S, N]. Of several tasks it is the mean of their means,
-        and each task is resampled by itself.
+        and each task is resampled separately.
       level: share of the resampled means that the interval holds.
-      num_resamples: resamples of the seeds. They are always the same ones.
+      num_resamples: resamples of the seeds, with a fixed seed.
 
     Returns:
-      A `Band` of values of shape [...]: NaN where a seed's value is not finite, and as wide as nothing where there
-      is one seed.
+      A `Band` of values of shape [...]: NaN where a seed's value is not finite, and of width 0 with one seed.
 
     Raises:
       ValueError: there is no seed, or no task, or `level` is not between 0 and 1.
@@ -40,11 +39,11 @@ def mean(*samples: np.ndarray, level: float = LEVEL, num_resamples: int = NUM_RE
 def interquartile_mean(*samples: np.ndarray, level: float = LEVEL, num_resamples: int = NUM_RESAMPLES) -> Band:
     """Returns the mean of the middle half of all values, with the percentile interval of its bootstrap.
 
-    The interquartile mean of arXiv:2108.13264, section 4.3: less moved by single seeds than a mean, and less blind to
-    most of them than a median.
+    The interquartile mean of arXiv:2108.13264, section 4.3: more robust to outliers than the mean, more efficient than
+    the median.
 
     Args:
-      *samples: float[S, ...], one for each task (dataset), on one scale. Each is resampled by itself.
+      *samples: float[S, ...], one for each task (dataset), on one scale. Each is resampled separately.
       level: share of the resampled values that the interval holds.
       num_resamples: resamples.
 
@@ -69,6 +68,41 @@ def median(values: np.ndarray) -> Band:
     values = _checked(values)
     ordered = np.sort(values, axis=0)
     return Band(*(_quantile(ordered, quantile) for quantile in (0.5, 0.25, 0.75)))
+
+
+def kendall_tau(
+    first: np.ndarray, second: np.ndarray, *, level: float = LEVEL, num_resamples: int = NUM_RESAMPLES
+) -> Band:
+    """Returns Kendall's tau-b with the percentile interval of its bootstrap over pairs (first[i], second[i]).
+
+    Args:
+      first: float[N], such as scores.
+      second: float[N], such as accuracies of the same architectures.
+      level: share of the resampled taus that the interval holds; undefined ones are left out.
+      num_resamples: resamples, with a fixed seed.
+
+    Returns:
+      A `Band`; NaN where all numbers of one array are equal.
+
+    Raises:
+      ValueError: the arrays are not of one length, at least 2, or a number is not finite.
+    """
+    first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    if first.ndim != 1 or first.shape != second.shape or len(first) < 2:
+        raise ValueError(f"two arrays must be of one length, at least 2; got shapes {first.shape} and {second.shape}")
+    if not (np.all(np.isfinite(first)) and np.all(np.isfinite(second))):
+        raise ValueError("numbers to be ranked must be finite; leave out unknown ones")
+    rows = np.random.default_rng(0).integers(0, len(first), (num_resamples, len(first)))
+    with np.errstate(invalid="ignore"):
+        taus = [_tau(first, second), *(_tau(first[row], second[row]) for row in rows)]
+    if not np.isfinite(taus[0]) or not np.any(np.isfinite(taus[1:])):
+        return Band(taus[0], np.nan, np.nan)
+    low, high = np.nanquantile(taus[1:], ((1 - level) / 2, (1 + level) / 2))
+    return Band(taus[0], float(low), float(high))
+
+
+def _tau(first, second):
+    return float(stats.kendalltau(first, second).statistic)
 
 
 def _quantile(ordered, quantile):

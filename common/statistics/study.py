@@ -1,8 +1,7 @@
-"""Statistics of a study: many searches that differ in nothing but their seed."""
+"""The contents of study.json: curves, intervals, queries to targets and comparisons of searches over seeds."""
 
-import functools
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import chex
 import jax
@@ -10,10 +9,25 @@ import numpy as np
 
 from common import history as history_lib
 from common import metrics, search, types
+from common.statistics import comparison, intervals
+
+
+class Curves(NamedTuple):
+    """Progress of the S searches of one algorithm over N queries.
+
+    Attributes:
+      best_fitness: float32[S, N], the best fitness so far; -inf before the first measurement.
+      test_of_best: float32[S, N], the test fitness of the first architecture that has it; NaN where unknown.
+      seconds: float64[S, N], cumulative training time in seconds, were all architectures trained one after another.
+    """
+
+    best_fitness: np.ndarray
+    test_of_best: np.ndarray
+    seconds: np.ndarray
 
 
 def checkpoints(budget: int) -> tuple[int, ...]:
-    """Returns after how many measurements a study reports: every 50, and the budget."""
+    """Returns the numbers of queries after which a study reports: every 50, and the budget."""
     return (*range(50, budget, 50), budget)
 
 
@@ -26,11 +40,11 @@ def shown(checkpoints: Sequence[int], *, most: int = 6) -> tuple[int, ...]:
 
 
 def test_fitness(keys: chex.Array, evaluator: types.Evaluator, archs: chex.Array) -> np.ndarray:
-    """Returns the test fitness of every architecture of a study. For reports, after the searches.
+    """Returns the test fitness of every architecture of a study; for reports, after the searches.
 
     Args:
       keys: key[S], the keys of the searches.
-      evaluator: what they measured with; must be traceable.
+      evaluator: the evaluator of the searches; must be traceable.
       archs: int32[S, N, L].
 
     Returns:
@@ -42,48 +56,28 @@ def test_fitness(keys: chex.Array, evaluator: types.Evaluator, archs: chex.Array
     return np.where(evaluation.ok, evaluation.fitness, np.nan).astype(np.float32)
 
 
-def statistics(
-    histories: history_lib.History, *, optimum: float | None, test_fitness: np.ndarray
-) -> dict[str, dict[str, float | None]]:
-    """Returns what a study says of one algorithm, with the names of study.json.
+def curves(histories: history_lib.History, test_fitness: np.ndarray) -> Curves:
+    """Returns the curves of full histories with a leading axis of seeds.
 
     Args:
-      histories: full histories of S searches of N measurements, with a leading axis of seeds.
-      optimum: the best fitness there is, by the metric the searches see; None if nobody knows.
+      histories: of S searches of N measurements.
       test_fitness: float32[S, N], from `test_fitness`.
-
-    Returns:
-      `queries_to_optimum`: mean, median, sd, se and found (a fraction), empty where the optimum is not
-      known. After each of `checkpoints(N)` measurements, as text: `best_fitness`, the mean over seeds of the
-      best fitness so far; `test_of_best`, that of the test fitness of the first architecture that has it;
-      `simple_regret`, by how much the former is below the optimum; and `best_fitness_se` and
-      `test_of_best_se`, standard errors of the means. All are fractions. None stands for what cannot be
-      said: nothing was measured yet, or the benchmark publishes no test fitness.
     """
-    is_measured = np.asarray(histories.status) == types.MEASURED
-    best, best_at = best_so_far(np.asarray(histories.fitness), is_measured)
-    picked = np.take_along_axis(test_fitness, np.maximum(best_at, 0), axis=1)
-    curves = {"best_fitness": best, "test_of_best": np.where(best_at >= 0, picked, np.nan)}
-    if optimum is not None:
-        curves["simple_regret"] = optimum - best
-    after = checkpoints(is_measured.shape[1])
-    summary: dict[str, dict[str, float | None]] = {"queries_to_optimum": {}}
-    if optimum is not None:
-        summary["queries_to_optimum"] = _queries(np.asarray(histories.fitness), is_measured, optimum)
-    for name, curve in curves.items():
-        moments = {str(queries): _moments(curve[:, queries - 1]) for queries in after}
-        summary[name] = {queries: mean for queries, (mean, _, _) in moments.items()}
-        if name != "simple_regret":  # its standard error is that of the best fitness
-            summary[f"{name}_se"] = {queries: error for queries, (_, _, error) in moments.items()}
-    return summary
+    best, at = best_so_far(np.asarray(histories.fitness), np.asarray(histories.status) == types.MEASURED)
+    picked = np.take_along_axis(np.asarray(test_fitness), np.maximum(at, 0), axis=1)
+    return Curves(
+        best_fitness=best.astype(np.float32),
+        test_of_best=np.where(at >= 0, picked, np.nan).astype(np.float32),
+        seconds=np.cumsum(np.asarray(histories.cost, np.float64), axis=1),
+    )
 
 
 def best_so_far(fitness: np.ndarray, is_measured: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the best fitness after each measurement, and where it is.
+    """Returns the best fitness after each query, and its position.
 
     Args:
       fitness: float32[S, N].
-      is_measured: bool[S, N].
+      is_measured: bool[S, N]; other rows (infeasible ones) count as queries.
 
     Returns:
       (float64[S, N], -inf before the first measured row; int[S, N], the first row with that fitness, -1
@@ -96,17 +90,106 @@ def best_so_far(fitness: np.ndarray, is_measured: np.ndarray) -> tuple[np.ndarra
     return best, np.maximum.accumulate(at, axis=1)
 
 
-def _queries(fitness, is_measured, optimum):
-    count = functools.partial(metrics.queries_to_optimum, budget=fitness.shape[1])
-    queries, is_found = jax.device_get(jax.vmap(count, in_axes=(0, 0, None))(fitness, is_measured, optimum))
-    mean, sd, error = _moments(queries.astype(np.float64))
-    median, found = float(np.median(queries)), float(np.mean(is_found))
-    return {"mean": mean, "median": median, "sd": sd, "se": error, "found": found}
+def queries_to(best: np.ndarray, target: float) -> np.ndarray:
+    """Returns float64[S], the queries after which each search has reached `target`; inf if it never did.
+
+    Args:
+      best: float[S, N], the best fitness so far after each query.
+      target: a fitness; a value may be below it by `metrics.VALUE_TOLERANCE`.
+    """
+    is_reached = np.asarray(best, np.float64) >= target - metrics.VALUE_TOLERANCE
+    return np.where(np.any(is_reached, axis=1), np.argmax(is_reached, axis=1) + 1.0, np.inf)
+
+
+def seconds_to(algorithm: Curves, target: float) -> np.ndarray:
+    """Returns float64[S], the training time in seconds after which each search has reached `target`; inf if never."""
+    queries = queries_to(algorithm.best_fitness, target)
+    last = np.where(np.isfinite(queries), queries, 1).astype(int) - 1
+    spent = np.take_along_axis(np.asarray(algorithm.seconds, np.float64), last[:, None], axis=1)[:, 0]
+    return np.where(np.isfinite(queries), spent, np.inf)
+
+
+def of_algorithm(algorithm: Curves, *, optimum: float | None, targets: Sequence[float]) -> dict[str, Any]:
+    """Returns the record of one algorithm in study.json.
+
+    Args:
+      algorithm: its curves.
+      optimum: the best fitness of the benchmark, by the metric the searches see; None if unknown.
+      targets: values of fitness.
+
+    Returns:
+      All values of fitness are fractions; None stands for an unknown value.
+      `queries_to_optimum`: mean, median, sd, se and found (a fraction), empty where the optimum is unknown; a search
+      that did not find it counts as its budget.
+      By checkpoint, as text: `best_fitness` and `test_of_best`, means over seeds of the best fitness so far and of
+      the test fitness of the first architecture that has it, with standard errors `best_fitness_se` and
+      `test_of_best_se`; `simple_regret`, the optimum minus the best fitness; and `intervals` of both: mean,
+      interquartile mean and median, each as [value, low, high], 95 % bootstrap intervals, for the median the quartiles.
+      `targets`: for each target the fraction of seeds that reached it (`found`), and the median and quartiles of the
+      queries and the seconds of training.
+    """
+    best, test = (getattr(algorithm, name).astype(np.float64) for name in ("best_fitness", "test_of_best"))
+    after = checkpoints(best.shape[1])
+    record: dict[str, Any] = {"queries_to_optimum": {} if optimum is None else _queries(best, optimum)}
+    for name, curve in (("best_fitness", best), ("test_of_best", test)):
+        moments = {str(queries): _moments(curve[:, queries - 1]) for queries in after}
+        record[name] = {queries: mean for queries, (mean, _, _) in moments.items()}
+        record[f"{name}_se"] = {queries: error for queries, (_, _, error) in moments.items()}
+    if optimum is not None:
+        record["simple_regret"] = {str(queries): _moments(optimum - best[:, queries - 1])[0] for queries in after}
+    record["intervals"] = {"best_fitness": _intervals(best, after), "test_of_best": _intervals(test, after)}
+    record["targets"] = [_target(algorithm, target) for target in targets]
+    return record
+
+
+def comparisons(algorithms: Mapping[str, Curves], *, targets: Sequence[float]) -> list[dict[str, Any]]:
+    """Returns the comparisons of all pairs of algorithms: by final best fitness, and by queries to each target.
+
+    Returns:
+      Of each: `of` ("best_fitness" or "queries"), `target` (of queries), `first`, `second`, `improvement` as
+      [probability that the first does better, low, high], `p_value` of the Mann-Whitney test, and `adjusted` by
+      Holm's method for the number of pairs.
+    """
+    final = {name: each.best_fitness[:, -1] for name, each in algorithms.items()}
+    compared = [{"of": "best_fitness", **_plain(one)} for one in comparison.compare(final)]
+    for target in targets:
+        queries = {name: queries_to(each.best_fitness, target) for name, each in algorithms.items()}
+        pairs = comparison.compare(queries, is_larger_better=False)
+        compared += [{"of": "queries", "target": target, **_plain(one)} for one in pairs]
+    return compared
+
+
+def _plain(one):
+    return {**one._asdict(), "improvement": list(one.improvement)}
+
+
+def _intervals(values, after):
+    kinds = {"mean": intervals.mean, "interquartile_mean": intervals.interquartile_mean, "median": intervals.median}
+    values = values[:, np.array(after) - 1]
+    bands = {kind: np.stack(function(values), axis=-1) for kind, function in kinds.items()}
+    return {str(queries): {kind: band[at].tolist() for kind, band in bands.items()} for at, queries in enumerate(after)}
+
+
+def _target(algorithm, target):
+    queries = queries_to(algorithm.best_fitness, target)
+    return {
+        "target": target,
+        "found": float(np.mean(np.isfinite(queries))),
+        "queries": list(intervals.median(queries)),
+        "seconds": list(intervals.median(seconds_to(algorithm, target))),
+    }
+
+
+def _queries(best, optimum):
+    queries = queries_to(best, optimum)
+    is_found = np.isfinite(queries)
+    queries = np.where(is_found, queries, best.shape[1])
+    mean, sd, error = _moments(queries)
+    return {"mean": mean, "median": float(np.median(queries)), "sd": sd, "se": error, "found": float(np.mean(is_found))}
 
 
 def _moments(values: np.ndarray) -> tuple[Any, Any, Any]:
-    """Returns mean, standard deviation (n - 1) and standard error of float[S]; None if one is not finite."""
-    values = np.asarray(values, np.float64)
+    """Returns mean, standard deviation (n - 1) and standard error of float64[S]; None if a value is not finite."""
     if not np.all(np.isfinite(values)):
         return None, None, None
     sd = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0

@@ -418,7 +418,7 @@ class StudyCommandTest(CommandTest):
         at_once, _ = run_dir.read_history(self.workdir / "history_random.npz")
         np.testing.assert_array_equal(going_on.archs, at_once.archs)
         _, errors = self.run_study(one, "--num_seeds=5", "--budget=50", code=1)
-        assert "is of another study: it has {'budget': 60}, now asked for {'budget': 50}" in errors
+        assert "is of another study: it has {'budget': 60}, not {'budget': 50}" in errors
 
     def test_algorithms_are_listed_by_the_names_of_their_searchers(self):
         # Six decisions: some read two tokens a step, some three.

@@ -1,4 +1,4 @@
-"""A study of several tasks end to end, the time that it tells to be left, and the report over all of them."""
+"""A study of several tasks end to end, and the report over all of them."""
 
 import contextlib
 import functools
@@ -14,7 +14,7 @@ import pytest
 from common import spaces
 from common.records import run_dir
 from common.tables import table
-from launch import report, study, study_clock
+from launch import report, study
 
 TASKS = "nasbench_macro/first,nasbench_macro/second"
 
@@ -74,11 +74,14 @@ class StudyOfTasksTest(CommandTest):
         for other in ("--tasks=nasbench_macro/first", "--benchmark=nasbench_macro"):
             more = () if other.startswith("--tasks") else ("--dataset=first",)
             _, errors = self.run_study(other, *more, *settings, code=1)
-            assert "is of nasbench_macro/first, nasbench_macro/second; name all of that to go on" in errors
+            assert "is of nasbench_macro/first, nasbench_macro/second; give all of that to resume" in errors
 
     def test_bad_tasks(self):
         for tasks, message in (
-            ("nasbench_macro/first,nasbench_macro/first", "nasbench_macro/first, nasbench_macro/first twice"),
+            (
+                "nasbench_macro/first,nasbench_macro/first",
+                "tasks must be different, and at least one; got nasbench_macro/first, nasbench_macro/first",
+            ),
             ("nasbench_macro/first,nowhere", "unknown benchmark 'nowhere'"),
             ("nasbench_macro/first,nasbench_macro/third", "third"),
         ):
@@ -106,33 +109,3 @@ class StudyOfTasksTest(CommandTest):
         assert files == pictures | {"tables.md", "tables.tex"}
         _, errors = self.run_command(report.main, "--queries=13", code=1)
         assert "must be 1 to 12, the smallest budget; got 13" in errors
-
-
-class ClockTest(chex.TestCase):
-    KEYS = (("a", "x"), ("b", "x"), ("a", "y"), ("b", "y"))
-
-    def test_by_hand(self):
-        clock = study_clock.Clock(dict.fromkeys(self.KEYS, 10))
-        assert clock.seconds_left() == (None, [])
-        assert clock.text() == ""
-        # 6 searches of a on x, and 10 on y with compiling; b as a: twice 10 with compiling.
-        clock.tell(("a", "x"), seconds=2.0, compile_seconds=5.0, left=6)
-        assert clock.seconds_left() == (12 + 25 + 25 + 25, ["b"])
-        assert clock.text() == "about 0:01:27 left, b not timed yet"
-        clock.tell(("a", "x"), seconds=2.0, compile_seconds=5.0, left=0)
-        clock.tell(("b", "x"), seconds=30.0, compile_seconds=100.0, left=1)
-        assert clock.seconds_left() == (30 + 25 + 400, [])
-        assert clock.text() == "0:07:35 left"
-        # a takes longer on y, which says nothing of b.
-        clock.tell(("b", "x"), seconds=30.0, compile_seconds=100.0, left=0)
-        clock.tell(("a", "y"), seconds=4.0, compile_seconds=5.0, left=5)
-        assert clock.seconds_left() == (20 + 400, [])
-        for key in self.KEYS:
-            clock.tell(key, seconds=1.0, compile_seconds=1.0, left=0)
-        assert clock.text() == ""
-
-    def test_a_study_that_goes_on_compiles_again(self):
-        clock = study_clock.Clock({("a", "x"): 3, ("b", "x"): 0})
-        clock.tell(("a", "x"), seconds=2.0, compile_seconds=5.0, left=3, begun=False)
-        clock.tell(("b", "x"), seconds=2.0, compile_seconds=5.0, left=0, begun=False)
-        assert clock.seconds_left() == (11.0, [])

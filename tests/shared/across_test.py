@@ -6,14 +6,14 @@ import chex
 import numpy as np
 import pytest
 
-from common.statistics import across, comparison, intervals, summary
+from common.statistics import across, comparison, intervals, study
 
 INF, NAN = math.inf, math.nan
 
 
 def curves(best):
     best = np.array(best, np.float32)
-    return summary.Curves(best, np.full_like(best, NAN), np.cumsum(np.ones(best.shape), axis=1))
+    return study.Curves(best, np.full_like(best, NAN), np.cumsum(np.ones(best.shape), axis=1))
 
 
 def two_tasks():

@@ -28,7 +28,7 @@ from common.report import (
     run_page,
     study_page,
 )
-from common.statistics import summary
+from common.statistics import study as summary
 
 NAN = np.nan
 HOSTILE = "<script>alert(1)</script>\"'&<img src=x onerror=alert(2)>$\\frac{1}{0}$\x00\n]]>"
@@ -146,8 +146,8 @@ class FolderTest(chex.TestCase):
             best[: 3 - at, 6:] = 1.0
             seconds = np.tile(np.arange(1.0, 13) * 600, (6, 1))
             curves[name] = summary.Curves(best_fitness=best, test_of_best=best - 0.1, seconds=seconds)
-            told = {"seconds_per_search": 0.5, "compile_seconds": 2.0, "test_of_best": {"12": 0.5}}
-            report["algorithms"][name] = told | summary.of_algorithm(curves[name], after=(12,), targets=(1.0,))
+            told = {"seconds_per_search": 0.5, "compile_seconds": 2.0}
+            report["algorithms"][name] = told | summary.of_algorithm(curves[name], optimum=1.0, targets=(1.0,))
             run_dir.write_arrays(folder / run_dir.CURVES.format(_file_name(name)), curves[name]._asdict())
         report["comparisons"] = summary.comparisons(curves, targets=(1.0,))
         config = {"command": "study", "flags": {"algorithms": [*names, *missing], "budget": 12}} | ENVIRONMENT

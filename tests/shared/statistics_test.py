@@ -4,6 +4,8 @@ import math
 
 import chex
 import hypothesis
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from absl.testing import parameterized
@@ -12,7 +14,8 @@ from scipy import stats
 
 from common import history as history_lib
 from common import types
-from common.statistics import comparison, intervals, reaching, summary, tables
+from common.spaces import factory
+from common.statistics import comparison, intervals, study, tables
 
 INF, NAN = math.inf, math.nan
 
@@ -127,42 +130,121 @@ class ComparisonTest(chex.TestCase):
             comparison.compare(samples, test=test)
 
 
-class ReachingTest(chex.TestCase):
-    BEST = np.array([[0.5, 0.75, 0.75], [0.25, 0.5, 0.5], [-INF, -INF, 0.75]])
-    COST = np.array([[1.0, 2.0, 4.0], [1.0, 1.0, 1.0], [8.0, 8.0, 8.0]])
-
+class KendallTauTest(chex.TestCase):
     def test_by_hand(self):
-        np.testing.assert_array_equal(reaching.queries_to(self.BEST, 0.75), [2, INF, 3])
-        np.testing.assert_array_equal(reaching.seconds_to(self.BEST, self.COST, 0.75), [3, INF, 24])
-        np.testing.assert_array_equal(reaching.queries_to(self.BEST, 0.75 + 5e-7), [2, INF, 3])
-        np.testing.assert_array_equal(reaching.queries_to(self.BEST, 0.75 + 5e-6), [INF, INF, INF])
+        # Of six pairs five are in one order, one is not.
+        assert intervals.kendall_tau([1, 2, 3, 4], [1, 2, 4, 3]).center == pytest.approx(4 / 6)
+        # One pair is tied in the second array: 2 of 2 in order, over sqrt(3 * 2).
+        assert intervals.kendall_tau([1, 2, 3], [1, 1, 2]).center == pytest.approx(2 / np.sqrt(6))
+        assert intervals.kendall_tau([1, 2, 3, 4, 5, 6], [2, 4, 6, 8, 10, 12]) == pytest.approx((1, 1, 1))
+        assert np.all(np.isnan(intervals.kendall_tau([1, 1, 1], [1, 2, 3])))
+
+    def test_undefined_resamples_are_left_out(self):
+        """Of two numbers half of the resamples take one of them twice; the others have one order."""
+        assert intervals.kendall_tau([1, 2], [3, 4]) == pytest.approx((1, 1, 1))
+
+    @parameterized.parameters(
+        ([1], [1], "at least 2"),
+        ([1, 2], [1, 2, 3], r"shapes \(2,\) and \(3,\)"),
+        ([1, np.nan], [1, 2], "leave out unknown ones"),
+    )
+    def test_bad_input(self, first, second, message):
+        with pytest.raises(ValueError, match=message):
+            intervals.kendall_tau(first, second)
 
 
-class SummaryTest(chex.TestCase):
-    def histories(self, fitness, status=None):
-        fitness = np.array(fitness, np.float32)
-        status = np.full(fitness.shape, types.MEASURED) if status is None else np.array(status)
-        return history_lib.History(
-            archs=np.zeros((*fitness.shape, 1), np.int32),
-            fitness=fitness,
-            cost=np.full(fitness.shape, 2, np.float32),
-            status=status,
-            size=np.full(len(fitness), fitness.shape[1], np.int32),
+def histories(fitness, is_measured=None, cost=2.0):
+    fitness = np.asarray(fitness, np.float32)
+    is_measured = np.ones(fitness.shape, bool) if is_measured is None else np.asarray(is_measured)
+    return history_lib.History(
+        archs=np.zeros((*fitness.shape, 1), np.int32),
+        fitness=np.where(is_measured, fitness, NAN).astype(np.float32),
+        cost=np.full(fitness.shape, cost, np.float32),
+        status=np.where(is_measured, types.MEASURED, types.INFEASIBLE).astype(np.int32),
+        size=np.full(len(fitness), fitness.shape[1], np.int32),
+    )
+
+
+def of(fitness, is_measured=None, *, test=None, optimum=None, targets=()):
+    """The record of one algorithm in study.json."""
+    fitness = np.asarray(fitness)
+    found = study.curves(histories(fitness, is_measured), np.full(fitness.shape, NAN) if test is None else test)
+    return study.of_algorithm(found, optimum=optimum, targets=targets)
+
+
+class StudyTest(chex.TestCase):
+    def test_checkpoints(self):
+        assert study.checkpoints(30) == (30,)
+        assert study.checkpoints(50) == (50,)
+        assert study.checkpoints(120) == (50, 100, 120)
+        assert study.shown((50, 100, 120)) == (50, 100, 120)
+        assert study.shown(study.checkpoints(500)) == (50, 100, 150, 200, 300, 500)
+        assert study.shown(study.checkpoints(500), most=4) == (50, 100, 300, 500)
+        assert study.shown((1, 2, 3, 4, 5), most=4) == (1, 2, 3, 5)
+
+    def test_best_so_far_by_hand(self):
+        best, at = study.best_so_far(
+            np.array([[0.9, 0.25, 0.25, 0.5, 0.125]]), np.array([[False, True, True, True, True]])
         )
+        np.testing.assert_array_equal(best, [[-INF, 0.25, 0.25, 0.5, 0.5]])
+        np.testing.assert_array_equal(at, [[-1, 1, 1, 3, 3]])
 
     def test_curves_by_hand(self):
-        histories = self.histories([[0.5, 0.25, 0.75], [NAN, 0.5, 0.5]], [[2, 2, 2], [3, 2, 2]])
-        got = summary.curves(histories, np.array([[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]], np.float32))
+        test = np.array([[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]], np.float32)
+        got = study.curves(histories([[0.5, 0.25, 0.75], [NAN, 0.5, 0.5]], [[True] * 3, [False, True, True]]), test)
         np.testing.assert_array_equal(got.best_fitness, [[0.5, 0.5, 0.75], [-INF, 0.5, 0.5]])
         np.testing.assert_array_equal(got.test_of_best, np.array([[0.1, 0.1, 0.3], [NAN, 0.5, 0.5]], np.float32))
         np.testing.assert_array_equal(got.seconds, [[2, 4, 6], [2, 4, 6]])
 
-    def test_of_algorithm_by_hand(self):
-        curves = summary.curves(self.histories([[0.5, 0.75], [0.25, 0.5]]), np.zeros((2, 2), np.float32))
-        got = summary.of_algorithm(curves, after=(1, 2), targets=(0.75, 0.5))
+    def test_targets_by_hand(self):
+        best = np.array([[0.5, 0.75, 0.75], [0.25, 0.5, 0.5], [-INF, -INF, 0.75]])
+        seconds = np.cumsum([[1.0, 2.0, 4.0], [1.0, 1.0, 1.0], [8.0, 8.0, 8.0]], axis=1)
+        np.testing.assert_array_equal(study.queries_to(best, 0.75), [2, INF, 3])
+        np.testing.assert_array_equal(study.queries_to(best, 0.75 + 5e-7), [2, INF, 3])
+        np.testing.assert_array_equal(study.queries_to(best, 0.75 + 5e-6), [INF, INF, INF])
+        np.testing.assert_array_equal(study.seconds_to(study.Curves(best, best, seconds), 0.75), [3, INF, 24])
+
+    def test_a_rounded_optimum_is_found_and_a_near_miss_is_not(self):
+        optimum = 94.3733333 / 100  # float64; tables are float32
+        best = np.array([[optimum - 1 / 30_000, optimum]], np.float32)
+        assert study.queries_to(best, optimum) == [2]
+
+    def test_means_by_hand(self):
+        """Seeds find the optimum 0.75 at query 2, at query 60, and never; query 1 of the last is infeasible."""
+        fitness = np.full((3, 60), 0.25)
+        fitness[0, 1] = fitness[1, 59] = 0.75
+        fitness[2, 30] = 0.5
+        is_measured = np.ones((3, 60), bool)
+        is_measured[2, 0] = False
+        test = np.full((3, 60), 0.125)
+        test[0, 1], test[1, 59], test[2, 30] = 0.5, 0.25, 0.375
+        got = of(fitness, is_measured, test=test, optimum=0.75)
+        queries = np.array([2.0, 60.0, 60.0])
+        sd = queries.std(ddof=1)
+        wanted = {"mean": queries.mean(), "median": 60.0, "sd": sd, "se": sd / 3**0.5, "found": 2 / 3}
+        assert got["queries_to_optimum"] == pytest.approx(wanted)
+        assert got["best_fitness"] == pytest.approx({"50": (0.75 + 0.25 + 0.5) / 3, "60": (0.75 + 0.75 + 0.5) / 3})
+        assert got["test_of_best"] == pytest.approx({"50": (0.5 + 0.125 + 0.375) / 3, "60": (0.5 + 0.25 + 0.375) / 3})
+        assert got["simple_regret"] == pytest.approx({"50": 0.25, "60": 0.25 / 3})
+        assert got["best_fitness_se"]["50"] == pytest.approx(0.25 / 3**0.5)
+        assert got["test_of_best_se"]["60"] == pytest.approx(np.std([0.5, 0.25, 0.375], ddof=1) / 3**0.5)
+
+    def test_unknown_values_are_none(self):
+        got = of(np.full((2, 3), 0.5), [[True] * 3, [False] * 3])
+        assert got["queries_to_optimum"] == {}
+        assert got["best_fitness"] == {"3": None}
+        assert got["test_of_best"] == {"3": None}
+        assert "simple_regret" not in got
+
+    def test_one_seed_has_no_spread(self):
+        got = of([[0.5, 0.25]], optimum=0.5)["queries_to_optimum"]
+        assert got == {"mean": 1.0, "median": 1.0, "sd": 0.0, "se": 0.0, "found": 1.0}
+
+    def test_intervals_and_targets_by_hand(self):
+        got = of([[0.5, 0.75], [0.25, 0.5]], test=np.zeros((2, 2)), targets=(0.75, 0.5))
         assert got["intervals"]["best_fitness"]["2"]["mean"] == [0.625, 0.5, 0.75]
-        assert got["intervals"]["best_fitness"]["1"]["median"] == [0.375, 0.3125, 0.4375]
-        assert got["intervals"]["test_of_best"]["1"]["interquartile_mean"] == [0, 0, 0]
+        assert got["intervals"]["best_fitness"]["2"]["median"] == [0.625, 0.5625, 0.6875]
+        assert got["intervals"]["test_of_best"]["2"]["interquartile_mean"] == [0, 0, 0]
         assert got["targets"] == [
             {"target": 0.75, "found": 0.5, "queries": [INF, INF, INF], "seconds": [INF, INF, INF]},
             {"target": 0.5, "found": 1.0, "queries": [1.5, 1.25, 1.75], "seconds": [3.0, 2.5, 3.5]},
@@ -170,18 +252,35 @@ class SummaryTest(chex.TestCase):
 
     def test_comparisons(self):
         good, bad = (
-            summary.curves(self.histories(values), np.zeros((2, 2), np.float32))
+            study.curves(histories(values), np.zeros((2, 2)))
             for values in ([[0.5, 0.75], [0.75, 0.75]], [[0.5, 0.5], [0.25, 0.5]])
         )
-        final, queries = summary.comparisons({"good": good, "bad": bad}, targets=(0.75,))
-        assert (final["of"], final["first"], final["second"], final["improvement"]) == (
-            "best_fitness",
-            "good",
-            "bad",
-            [1, 1, 1],
-        )
+        final, queries = study.comparisons({"good": good, "bad": bad}, targets=(0.75,))
+        assert [final[name] for name in ("of", "first", "second")] == ["best_fitness", "good", "bad"]
+        assert final["improvement"] == [1, 1, 1]
         assert (queries["of"], queries["target"], queries["improvement"]) == ("queries", 0.75, [1, 1, 1])
         assert 0 < queries["p_value"] <= queries["adjusted"] <= 1
+
+    def test_test_fitness_is_looked_up_row_by_row(self):
+        def test(key, archs):
+            del key
+            value = (archs[:, 0] * 2 + archs[:, 1]).astype(jnp.float32)
+            return types.Evaluation(fitness=value, cost=value, ok=archs[:, 1] == 0)
+
+        space = factory.search_space("toy", (4, 2), size=8, describe=str)
+        evaluator = types.Evaluator(
+            name="toy/small",
+            space=space,
+            protocol="validation",
+            evaluate=test,
+            test=test,
+            optimum=None,
+            num_archs=None,
+            is_traceable=True,
+        )
+        archs = np.array([[[0, 0], [3, 0]], [[1, 1], [2, 0]]], np.int32)
+        got = study.test_fitness(jax.random.split(jax.random.key(0), 2), evaluator, archs)
+        np.testing.assert_array_equal(got, np.array([[0, 6], [NAN, 4]], np.float32))
 
 
 class TablesTest(chex.TestCase):

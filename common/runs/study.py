@@ -1,0 +1,244 @@
+"""Studies: many seeds of several algorithms on one task or several, resumable, with statistics in study.json."""
+
+import contextlib
+import dataclasses
+import json
+import pathlib
+import resource
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from common import config as configs
+from common import history as history_lib
+from common import search, types
+from common.records import locks, progress, run_dir
+from common.statistics import study as statistics
+
+MAX_SEED = 2**32 - 1  # beyond, keys would repeat
+Factory = Callable[[types.SearchSpace], types.Searcher]
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Settings of a study."""
+
+    budget: Annotated[int, "architectures to evaluate in each search", configs.Range(at_least=1)] = 200
+    seed: Annotated[int, "first seed", configs.Range(at_least=0, at_most=MAX_SEED)] = 0
+    num_seeds: Annotated[int, "searches of each algorithm", configs.Range(at_least=1)] = 20
+    seeds_at_once: Annotated[int, "searches to run side by side; memory grows with it", configs.Range(at_least=1)] = 16
+    targets: Annotated[
+        tuple[float, ...],
+        "fitness values in %, to which queries and training time are reported; by default the optimum, where known",
+        configs.Range(above=0, at_most=100),
+    ] = ()
+    workdir: Annotated[str | None, "folder of the run, to start or to resume; by default a new one under runs/"] = None
+
+    def __post_init__(self):
+        configs.validate(self)
+        if self.seed + self.num_seeds > MAX_SEED + 1:
+            raise ValueError(f"seed plus num_seeds must be at most {MAX_SEED + 1}")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Part:
+    """The searches of one algorithm on one task.
+
+    Attributes:
+      evaluator: of the task.
+      searcher: of the algorithm.
+      folder: of the task.
+      identity: what must be equal for a file of histories to be resumed.
+    """
+
+    evaluator: types.Evaluator
+    searcher: types.Searcher
+    folder: pathlib.Path
+    identity: Mapping[str, Any]
+
+    @property
+    def path(self):
+        return self.folder / f"history_{self.identity['algorithm']}.npz"
+
+
+def run(
+    evaluators: Sequence[types.Evaluator],
+    algorithms: Mapping[str, Factory],
+    options: Options,
+    *,
+    folder_per_task: bool = False,
+    flags: Mapping[str, Any] | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Runs or resumes a study and writes its files: config.json, study.json, histories and curves.
+
+    Args:
+      evaluators: one for each task; must be traceable.
+      algorithms: name -> (space) -> searcher.
+      options: settings.
+      folder_per_task: whether each task has its own folder in the workdir; several tasks always do.
+      flags: of the command, for config.json; by default made of the other arguments.
+
+    Returns:
+      By task ("benchmark/dataset") the contents of its study.json.
+
+    Raises:
+      ValueError: a task is given twice, a searcher does not suit a task, or the workdir is of another study.
+    """
+    tasks = {evaluator.name: evaluator for evaluator in evaluators}
+    if len(tasks) < len(evaluators) or not tasks:
+        names = ", ".join(evaluator.name for evaluator in evaluators)
+        raise ValueError(f"tasks must be different, and at least one; got {names or 'none'}")
+    folder_per_task |= len(tasks) > 1
+    searchers = {
+        (name, task): make(evaluator.space) for task, evaluator in tasks.items() for name, make in algorithms.items()
+    }
+    for (_, task), searcher in searchers.items():
+        search.check(searcher, tasks[task], budget=options.budget)
+    label = f"{len(tasks)}_tasks" if folder_per_task else next(iter(tasks)).partition("/")[0]
+    workdir = run_dir.create(options.workdir, command="study", benchmark=label)
+    print(f"workdir: {workdir}", flush=True)
+    folders = {task: workdir / task.replace("/", "_") if folder_per_task else workdir for task in tasks}
+    parts = {
+        (name, task): _Part(
+            tasks[task], searcher, folders[task], {**_identity(tasks[task], options), "algorithm": name}
+        )
+        for (name, task), searcher in searchers.items()
+    }
+    if flags is None:
+        flags = {
+            **configs.to_json(options),
+            "algorithms": list(algorithms),
+            "tasks": list(tasks) if folder_per_task else [],
+        }
+    with contextlib.ExitStack() as stack:
+        for folder in dict.fromkeys([workdir, *folders.values()]):
+            folder.mkdir(exist_ok=True)
+            stack.enter_context(locks.hold(folder / "study.lock", what=str(folder)))
+        counts = {key: min(_stored(part)[1], options.num_seeds) for key, part in parts.items()}
+        _write_configs(flags, workdir, folders if folder_per_task else {})
+        return _run_parts(parts, counts, options)
+
+
+def _run_parts(parts, counts, options):
+    """Runs each algorithm on each task and writes study.json after each; returns the reports by task."""
+    reports: dict[str, dict[str, Any]] = {}
+    curves: dict[str, dict[str, statistics.Curves]] = {}
+    several = len({task for _, task in parts}) > 1
+    with progress.Progress("study", total=options.num_seeds * len(parts), unit="searches") as live:
+        for at, ((name, task), part) in enumerate(parts.items(), start=1):
+            place = f"{name}{f' on {task}' if several else ''} ({at} of {len(parts)})"
+
+            def show(count, seconds_each, key=(name, task), place=place):
+                counts[key] = count
+                live.update(sum(counts.values()), f"{place}, {seconds_each:.3g} s each")
+
+            if counts[name, task] < options.num_seeds:
+                live.update(sum(counts.values()), f"compiling {place}")
+            histories, seconds = _search(part, options, show)
+            keys, evaluator = _keys(options), part.evaluator
+            test_fitness = statistics.test_fitness(keys, evaluator, histories.archs)
+            found = curves.setdefault(task, {})
+            found[name] = statistics.curves(histories, test_fitness)
+            targets = sorted({target / 100 for target in options.targets}, reverse=True)
+            targets = targets or ([] if evaluator.optimum is None else [evaluator.optimum])
+            report = reports.setdefault(task, _report(evaluator, options))
+            report["algorithms"][name] = {
+                **statistics.of_algorithm(found[name], optimum=evaluator.optimum, targets=targets),
+                **seconds,
+            }
+            report["comparisons"] = statistics.comparisons(found, targets=targets)
+            report["peak_memory_mib"] = _peak_memory_mib()
+            run_dir.write_arrays(part.folder / run_dir.CURVES.format(name), found[name]._asdict())
+            run_dir.write_json(part.folder / run_dir.STUDY, report)
+    return reports
+
+
+def _search(part, options, show):
+    """Runs the seeds that the file lacks; returns the histories of all, and their seconds as study.json has them."""
+    histories, count, before = _stored(part)
+    found = [] if histories is None else [histories]
+    total = before
+
+    def keep(done, latest, seconds):
+        nonlocal total
+        found.append(latest)
+        total = search.Seconds(*np.add(before, seconds).tolist())
+        whole = jax.tree.map(lambda *rows: np.concatenate(rows), *found)
+        run_dir.write_history(part.path, whole, study=json.dumps(part.identity), **total._asdict())
+        show(len(whole.status), seconds.run / done)
+
+    if count < options.num_seeds:
+        search.search_seeds(
+            _keys(options, count),
+            part.searcher,
+            part.evaluator,
+            budget=options.budget,
+            seeds_at_once=options.seeds_at_once,
+            on_chunk=keep,
+        )
+    whole = jax.tree.map(lambda *rows: np.concatenate(rows), *found)
+    seconds = {"seconds_per_search": total.run / len(whole.status), "compile_seconds": total.compile}
+    return jax.tree.map(lambda rows: rows[: options.num_seeds], whole), seconds
+
+
+def _stored(part: _Part) -> tuple[history_lib.History | None, int, search.Seconds]:
+    """Returns (histories of an earlier start, their number, the seconds they took).
+
+    Raises:
+      ValueError: the file is of another study.
+    """
+    if not part.path.exists():
+        return None, 0, search.Seconds(compile=0.0, run=0.0)
+    histories, more = run_dir.read_history(part.path)
+    stored = json.loads(str(more["study"]))
+    differing = [name for name, value in part.identity.items() if stored.get(name) != value]
+    if differing:
+        before, now = ({name: side.get(name) for name in differing} for side in (stored, part.identity))
+        raise ValueError(f"{part.path} is of another study: it has {before}, not {now}; choose another --workdir")
+    return histories, len(histories.status), search.Seconds(compile=float(more["compile"]), run=float(more["run"]))
+
+
+def _identity(evaluator, options):
+    identity = {"benchmark": evaluator.name, "protocol": evaluator.protocol}
+    return {**identity, "budget": options.budget, "seed": options.seed}
+
+
+def _report(evaluator, options):
+    """The contents of study.json before any algorithm is done."""
+    name, _, dataset = evaluator.name.partition("/")
+    report = {**_identity(evaluator, options), "benchmark": name, "dataset": dataset, "num_seeds": options.num_seeds}
+    return {**report, "optimum": evaluator.optimum, "algorithms": {}, "comparisons": []}
+
+
+def _write_configs(flags, workdir, folders):
+    """Writes config.json; with `folders` by task, one in each of them too, as of a study of that task alone.
+
+    Raises:
+      ValueError: the workdir is of one task where several are given, or the other way round, or has more tasks.
+    """
+    config = {"command": "study", "flags": dict(flags), **run_dir.environment()}
+    names = {task: folder.name for task, folder in folders.items()}
+    path = workdir / run_dir.CONFIG
+    before = json.loads(path.read_text()).get("tasks", {}) if path.exists() else names
+    if bool(before) != bool(names) or not before.keys() <= names.keys():
+        raise ValueError(
+            f"{workdir} is of {', '.join(before) or 'one task'}; give all of that to resume, or another --workdir"
+        )
+    run_dir.write_json(path, {**config, "tasks": names} if names else config)
+    for task, folder in folders.items():
+        name, _, dataset = task.partition("/")
+        own = {**config["flags"], "benchmark": name, "dataset": dataset, "tasks": [], "workdir": str(folder)}
+        run_dir.write_json(folder / run_dir.CONFIG, {**config, "flags": own})
+
+
+def _keys(options, first=0):
+    return jnp.stack([jax.random.key(options.seed + at) for at in range(first, options.num_seeds)])
+
+
+def _peak_memory_mib() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / 2 ** (20 if sys.platform == "darwin" else 10), 1)  # macOS reports bytes, Linux KiB
