@@ -10,10 +10,10 @@ import rich.console
 import rich.table
 import rich.text
 from absl import flags
-from common.runs import search as runs
 
 from common import types
 from common.executors import config as executor_config
+from common.runs import search as runs
 from launch import compilation, problem
 from launch import flags as launch_flags
 
