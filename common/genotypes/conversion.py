@@ -1,13 +1,13 @@
-"""Rows of search spaces as genotypes, and back."""
+"""Conversion between rows of search spaces and genotypes."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from common import spaces
-from common.genotypes import cell_rows, chain_rows, operations
+from common.genotypes import cell_rows, operations
 from common.genotypes.genotype import (
     CellGenotype,
     ChainGenotype,
@@ -17,11 +17,15 @@ from common.genotypes.genotype import (
     RecurrentGenotype,
     RecurrentNode,
 )
-from common.spaces import nao_rnn, nasbench101, nasbench201
+from common.spaces import convnet, nao_rnn, nasbench101, nasbench201, nasbench_macro, ofa_mobile, seminas_mobile
+
+_CONVNET_LAYERS = ("narrow-small", "narrow-large", "wide-small", "wide-large")  # in the order of their ids
+_MACRO_STAGES = (2, 3, 3)
+_MAX_VERTICES = 100
 
 
 class _Converter(NamedTuple):
-    """Functions of one space: of rows (L,) that are valid, and of genotypes of one kind."""
+    """Functions of one space between valid rows (L,) and genotypes of one kind."""
 
     kind: type
     from_row: Callable[[np.ndarray], Genotype]
@@ -44,23 +48,23 @@ def from_arch(space: str, arch: np.ndarray) -> Genotype:
             raise ValueError(f"decision {at} of an architecture of {space} is {choice}; allowed are 0 to {choices - 1}")
     row = row.astype(np.int32)
     if not bool(found.is_valid(row[None])[0]):
-        raise ValueError(f"{row.tolist()} is not valid in {space}; its `is_valid` tells which rows are")
+        raise ValueError(f"{row.tolist()} is not valid in {space}; see its `is_valid`")
     return from_valid_arch(space, row)
 
 
 def from_valid_arch(space: str, arch: np.ndarray) -> Genotype:
-    """Returns what `from_arch` does, of a row known to be valid: without a look, and without JAX."""
+    """Returns the genotype of a row that is known to be valid, without checks and without JAX."""
     return _CONVERTERS[space].from_row(np.asarray(arch))
 
 
 def to_arch(genotype: Genotype, space: str) -> np.ndarray:
     """Returns int32[L], the row of a genotype in the space called `space`.
 
-    Branches keep their order, so the row of a cell need not be canonical; of chains it is. Operations that
-    mean the same count as the same.
+    Branches keep their order, so the row of a cell need not be canonical; that of a chain is. Operations with the
+    same meaning are interchangeable.
 
     Raises:
-      ValueError: the space is unknown or does not hold the genotype; the text says where and why.
+      ValueError: the space is unknown or does not contain the genotype; the message says where and why.
     """
     converter = _CONVERTERS[spaces.get(space).name]
     if not isinstance(genotype, converter.kind):
@@ -78,7 +82,7 @@ def _to_recurrent(genotype):
     if len(genotype.nodes) != nao_rnn.NUM_NODES:
         raise ValueError(f"nao_rnn: the cell has {len(genotype.nodes)} nodes; in this space it has {nao_rnn.NUM_NODES}")
     if genotype.output != tuple(range(1, nao_rnn.NUM_NODES + 1)):
-        raise ValueError(f"nao_rnn: the cell puts out states {genotype.output}; in this space it is all its nodes")
+        raise ValueError(f"nao_rnn: the cell outputs states {genotype.output}; in this space all its nodes")
     row = []
     for at, node in enumerate(genotype.nodes, start=1):
         name = operations.check(node.activation, nao_rnn.ACTIVATIONS, f"nao_rnn: node {at}")
@@ -93,6 +97,8 @@ def _from_vertices(row):
 
 def _to_vertices(genotype):
     size = len(genotype.operations)
+    if size > _MAX_VERTICES:
+        raise ValueError(f"nasbench101: {size} vertices; at most {_MAX_VERTICES} are read, which pruning reduces to 7")
     adjacency = np.zeros((size, size), int)
     for source, target in genotype.edges:
         if not (0 <= source < size and 0 <= target < size):
@@ -120,6 +126,74 @@ def _to_edges(genotype):
     return np.array([nasbench201.OPERATIONS.index(name) for name in names], np.int32)
 
 
+def _from_convnet(row):
+    return ChainGenotype((tuple(_CONVNET_LAYERS[kind - 1] for kind in row.tolist() if kind),))
+
+
+def _to_convnet(genotype):
+    (blocks,) = _stages("convnet", genotype, _CONVNET_LAYERS, [range(1, convnet.MAX_DEPTH + 1)])
+    return np.array([kind + 1 for kind in blocks] + [0] * (convnet.MAX_DEPTH - len(blocks)), np.int32)
+
+
+def _from_macro(row):
+    names = [nasbench_macro.CHOICES[choice] for choice in row.tolist()]
+    ends = np.cumsum(_MACRO_STAGES).tolist()
+    return ChainGenotype(tuple(tuple(names[end - n : end]) for end, n in zip(ends, _MACRO_STAGES, strict=True)))
+
+
+def _to_macro(genotype):
+    depths = [range(depth, depth + 1) for depth in _MACRO_STAGES]
+    stages = _stages("nasbench_macro", genotype, nasbench_macro.CHOICES, depths)
+    return np.concatenate(stages).astype(np.int32)
+
+
+def _from_seminas(row):
+    stages = np.split(row, np.cumsum(seminas_mobile.STAGES)[:-1])
+    kept = (stage[stage != seminas_mobile.ZERO] for stage in stages)
+    return ChainGenotype(tuple(tuple(seminas_mobile.OPERATIONS[block] for block in stage) for stage in kept))
+
+
+def _to_seminas(genotype):
+    depths = [range(1, depth + 1) for depth in seminas_mobile.STAGES]
+    blocks = seminas_mobile.OPERATIONS[: seminas_mobile.ZERO]
+    stages = _stages("seminas_mobile", genotype, blocks, depths)
+    padded = [stage + [seminas_mobile.ZERO] * (n - len(stage)) for stage, n in zip(stages, seminas_mobile.STAGES)]
+    return np.concatenate(padded).astype(np.int32)
+
+
+def _from_ofa(row):
+    resolution, stages = ofa_mobile.to_stages(row)
+    return ChainGenotype(stages, resolution)
+
+
+def _to_ofa(genotype):
+    if genotype.resolution not in ofa_mobile.RESOLUTIONS:
+        allowed = f"{ofa_mobile.RESOLUTIONS[0]} to {ofa_mobile.RESOLUTIONS[-1]} in steps of 4"
+        raise ValueError(f"ofa_mobile: resolution is {genotype.resolution}; allowed are {allowed}")
+    pairs = [(kernel, expansion) for kernel in range(3) for expansion in range(3)]
+    names = [f"mb{ofa_mobile.EXPANSIONS[expansion]}_k{ofa_mobile.KERNELS[kernel]}" for kernel, expansion in pairs]
+    depths = [range(ofa_mobile.DEPTHS[0], ofa_mobile.DEPTHS[-1] + 1)] * ofa_mobile.NUM_STAGES
+    row = [ofa_mobile.RESOLUTIONS.index(genotype.resolution)]
+    for stage in _stages("ofa_mobile", genotype, names, depths):
+        row.append(ofa_mobile.DEPTHS.index(len(stage)))
+        for block in stage + [0] * (ofa_mobile.MAX_DEPTH - len(stage)):
+            row += pairs[block]
+    return np.array(row, np.int32)
+
+
+def _stages(space: str, genotype: ChainGenotype, names: Sequence[str], depths: Sequence[range]) -> list[list[int]]:
+    """Returns the blocks of each stage as indices into `names`; raises unless names and depths are allowed."""
+    if len(genotype.stages) != len(depths):
+        raise ValueError(f"{space}: {len(genotype.stages)} stages; networks of this space have {len(depths)}")
+    stages = []
+    for at, (stage, allowed) in enumerate(zip(genotype.stages, depths, strict=True)):
+        if len(stage) not in allowed:
+            raise ValueError(f"{space}: stage {at} has {len(stage)} blocks; allowed are {allowed[0]} to {allowed[-1]}")
+        places = (f"{space}: stage {at}, block {block}" for block in range(len(stage)))
+        stages.append([names.index(operations.check(name, names, place)) for name, place in zip(stage, places)])
+    return stages
+
+
 def _cells(space):
     return _Converter(
         CellGenotype, functools.partial(cell_rows.from_row, space), functools.partial(cell_rows.to_row, space)
@@ -128,11 +202,11 @@ def _cells(space):
 
 _CONVERTERS = {
     **{space: _cells(space) for space in cell_rows.LAYOUTS},
-    "convnet": _Converter(ChainGenotype, chain_rows.from_convnet, chain_rows.to_convnet),
+    "convnet": _Converter(ChainGenotype, _from_convnet, _to_convnet),
     "nao_rnn": _Converter(RecurrentGenotype, _from_recurrent, _to_recurrent),
     "nasbench101": _Converter(GraphGenotype, _from_vertices, _to_vertices),
     "nasbench201": _Converter(EdgeGenotype, _from_edges, _to_edges),
-    "nasbench_macro": _Converter(ChainGenotype, chain_rows.from_macro, chain_rows.to_macro),
-    "ofa_mobile": _Converter(ChainGenotype, chain_rows.from_ofa, chain_rows.to_ofa),
-    "seminas_mobile": _Converter(ChainGenotype, chain_rows.from_seminas, chain_rows.to_seminas),
+    "nasbench_macro": _Converter(ChainGenotype, _from_macro, _to_macro),
+    "ofa_mobile": _Converter(ChainGenotype, _from_ofa, _to_ofa),
+    "seminas_mobile": _Converter(ChainGenotype, _from_seminas, _to_seminas),
 }

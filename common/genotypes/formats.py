@@ -1,23 +1,24 @@
-"""Every way that genotypes are written, by name. A new one is two functions and one line in `FORMATS`."""
+"""Text formats of genotypes by name. A new one is two functions and one line in `_FORMATS`."""
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
-from common import spaces
-from common.genotypes import benchmark_formats, conversion, darts_formats, json_text, nao_formats
+from common import config, spaces
+from common.genotypes import benchmark_texts, cell_texts, conversion, json_text
 from common.genotypes.genotype import CellGenotype, Genotype, RecurrentGenotype
 from common.spaces import integer_strings, lanas_cell, nao_cnn, nao_rnn, nasbench201, nasbench_macro, seminas_mobile
 
 
 class Format(NamedTuple):
-    """A way to write genotypes.
+    """A text format of genotypes.
 
     Attributes:
-      read: text -> genotype; a `ValueError` says what is wrong with the text, and where.
-      write: genotype -> text; a `ValueError` says why the format cannot hold the genotype, and where.
-      help: what it is, in a few words.
+      read: text -> genotype; a `ValueError` says what is wrong with the text, and where. Blanks and byte order marks
+        at its ends are ignored.
+      write: genotype -> text; a `ValueError` says why the format cannot represent the genotype, and where.
+      help: a short description.
     """
 
     read: Callable[[str], Genotype]
@@ -26,14 +27,13 @@ class Format(NamedTuple):
 
 
 def get(name: str) -> Format:
-    """Returns the format called `name`; a `ValueError` lists the names there are."""
-    if name not in FORMATS:
-        raise ValueError(f"unknown format {name!r}; choose one of {', '.join(FORMATS)}")
+    """Returns the format called `name`; a `ValueError` lists the formats there are."""
+    config.one_of("format", name, FORMATS)
     return FORMATS[name]
 
 
 def written(genotype: Genotype) -> dict[str, str]:
-    """Returns the texts of a genotype in all formats that can hold it."""
+    """Returns the texts of a genotype in all formats that can represent it, by name of format."""
     texts = {}
     for name, made in FORMATS.items():
         try:
@@ -41,6 +41,13 @@ def written(genotype: Genotype) -> dict[str, str]:
         except ValueError:  # the format is of another space
             continue
     return texts
+
+
+def recognize(text: str) -> str | None:
+    """Returns the name of the format of a text that shows it, or None; texts of integers show none."""
+    if text.lstrip("\ufeff \r\n\t").startswith("{") or "(" in text or "|" in text:
+        return next((name for mark, name in _MARKS.items() if mark in text), "json" if "{" in text else None)
+    return None
 
 
 def _string(space: str, read: Callable, write: Callable, text: str) -> Format:
@@ -53,7 +60,7 @@ def _string(space: str, read: Callable, write: Callable, text: str) -> Format:
 
 
 def _of_kind(kind: type, read: Callable, write: Callable, text: str) -> Format:
-    """A format of one kind of genotype that is of no space."""
+    """A format of one kind of genotype, of no particular space."""
 
     def checked(genotype):
         if not isinstance(genotype, kind):
@@ -64,9 +71,20 @@ def _of_kind(kind: type, read: Callable, write: Callable, text: str) -> Format:
 
 
 def _nao(space: str, text: str, first_id: int = 0) -> Format:
+    def read(words):
+        try:
+            return nao_cnn.from_string(words, space, first_id=first_id)
+        except ValueError as error:
+            hint = (
+                "; if operations are numbered from 5, use nao_large_from_5"
+                if space == "nao_large" and not first_id
+                else ""
+            )
+            raise ValueError(f"{error}{hint}") from None
+
     return _string(
         space,
-        lambda words: nao_cnn.from_string(words, space, first_id=first_id),
+        read,
         lambda row: nao_cnn.to_string(row, space, first_id=first_id),
         f"40 integers, input operation input operation ..., {text}",
     )
@@ -121,7 +139,7 @@ def _tokens(space: str) -> Format:
     return Format(read, write, f"{length} tokens of {space}, as NAO reads and writes them")
 
 
-FORMATS: dict[str, Format] = {
+_FORMATS = {
     "json": Format(json_text.from_text, json_text.to_text, "this project's own, of every genotype"),
     "nao_small": _nao("nao_small", "of NAO with shared weights, NAONet-B and NAONet-V2: operations from 0"),
     "nao_middle": _nao("nao_middle", "of Balanced NAO's ten operations, from 0"),
@@ -130,36 +148,44 @@ FORMATS: dict[str, Format] = {
         "nao_large", "of NAO's eleven operations, from 5, as NAONet-A is published", nao_cnn.NAONET_A_FIRST_ID
     ),
     "nao_json": _of_kind(
-        CellGenotype, nao_formats.read_json, nao_formats.write_json, "the JSON of NAO's TensorFlow program"
+        CellGenotype, cell_texts.read_nao, cell_texts.write_nao, "the JSON of NAO's TensorFlow program"
     ),
     **{f"{convention}_rnn": _recurrent(convention) for convention in nao_rnn.CONVENTIONS},
     "lanas_cell": _string(
         "lanas_cell", lanas_cell.from_string, lanas_cell.to_string, "28 integers, operations then inputs"
     ),
-    "lanas_mask": Format(benchmark_formats.read_mask, benchmark_formats.write_mask, "160 bits of one-shot LaNAS"),
+    "lanas_mask": Format(benchmark_texts.read_mask, benchmark_texts.write_mask, "160 bits of one-shot LaNAS"),
     "seminas_mobile": _string(
         "seminas_mobile", seminas_mobile.from_string, seminas_mobile.to_string, "21 integers, operations from 1"
     ),
     "ofa_mobile": Format(
-        benchmark_formats.read_ofa,
-        benchmark_formats.write_ofa,
+        benchmark_texts.read_ofa,
+        benchmark_texts.write_ofa,
         "{'ks': [...], 'e': [...], 'd': [...], 'r': [...]}",
     ),
     "darts": _of_kind(
-        CellGenotype, darts_formats.read, darts_formats.write, "Genotype(normal=[...], normal_concat=[...], reduce=...)"
+        CellGenotype,
+        cell_texts.read_darts,
+        cell_texts.write_darts,
+        "Genotype(normal=[...], normal_concat=[...], reduce=...)",
     ),
     "darts_rnn": _of_kind(
         RecurrentGenotype,
-        darts_formats.read_recurrent,
-        darts_formats.write_recurrent,
+        cell_texts.read_darts_recurrent,
+        cell_texts.write_darts_recurrent,
         "Genotype(recurrent=[...], concat=[...])",
     ),
     "nasbench101": Format(
-        benchmark_formats.read_vertices,
-        benchmark_formats.write_vertices,
+        benchmark_texts.read_vertices,
+        benchmark_texts.write_vertices,
         '{"module_adjacency": [...], "module_operations": [...]}',
     ),
-    "nasbench201": _string("nasbench201", nasbench201.from_string, nasbench201.to_string, "|op~0|+|op~0|op~1|+..."),
+    "nasbench201": _string(
+        "nasbench201",
+        lambda words: nasbench201.from_string("".join(words.split())),
+        nasbench201.to_string,
+        "|op~0|+|op~0|op~1|+...",
+    ),
     "nasbench_macro": _string(
         "nasbench_macro",
         nasbench_macro.from_key,
@@ -168,4 +194,18 @@ FORMATS: dict[str, Format] = {
     ),
     **{f"{space}_row": _row(space) for space in spaces.SPACES},
     **{f"{space}_tokens": _tokens(space) for space in spaces.SPACES},
+}
+
+FORMATS: dict[str, Format] = {
+    name: made._replace(read=lambda text, read=made.read: read(json_text.clean(text)))
+    for name, made in _FORMATS.items()
+}
+_MARKS = {  # of the formats that show themselves
+    "recurrent=": "darts_rnn",
+    "Genotype(": "darts",
+    "conv_dag": "nao_json",
+    "module_adjacency": "nasbench101",
+    "'ks'": "ofa_mobile",
+    '"ks"': "ofa_mobile",
+    "|": "nasbench201",
 }

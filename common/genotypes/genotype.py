@@ -1,8 +1,8 @@
-"""Architectures as plain records of names, from which networks, drawings, texts and rows are made.
+"""Architectures as plain records of operation names, from which networks, drawings, texts and rows are made.
 
-A row of a search space is a genotype written in the numbers of that space; a published cell that no space
-holds is a genotype too. Records are frozen and hashable, so that they can be attributes of Flax modules and
-keys of caches. They say nothing of widths and depths, which belong to the network built from them.
+A row of a search space is a genotype in the numbering of that space; a published cell that no space contains is a
+genotype too. Records are frozen and hashable, so they can be attributes of Flax modules and cache keys. They contain
+no widths or depths, which belong to the network built from them.
 """
 
 import dataclasses
@@ -12,11 +12,11 @@ NUM_INPUTS = 2  # states 0 and 1 of a cell: the outputs of the cell before the p
 
 
 class Branch(NamedTuple):
-    """One operation on one state of a cell.
+    """One operation applied to one state of a cell.
 
     Attributes:
       operation: its name, such as `sep_conv_3x3`.
-      state: what it reads: 0 and 1 are the inputs of the cell, i + 2 is node i.
+      state: its input: 0 and 1 are the inputs of the cell, i + 2 is node i.
     """
 
     operation: str
@@ -29,31 +29,29 @@ class Cell:
 
     Attributes:
       nodes: of each node its branches, which read the cell's inputs and earlier nodes.
-      output: the states that the cell puts out side by side, in rising order.
+      output: the states that are concatenated to the cell's output, ascending.
     """
 
     nodes: tuple[tuple[Branch, ...], ...]
     output: tuple[int, ...]
 
     def __post_init__(self):
-        """Refuses a cell that cannot be computed."""
+        """Validates that every branch reads an earlier state, and the output."""
         for node, branches in enumerate(self.nodes):
             if not branches:
                 raise ValueError(f"node {node} has no branches; each node adds up at least one")
+            own = node + NUM_INPUTS
             for at, branch in enumerate(branches):
-                own = node + NUM_INPUTS
                 if not 0 <= branch.state < own:
                     raise ValueError(
                         f"node {node}, branch {at} reads state {branch.state}; allowed are 0 to {own - 1}, before "
                         f"its own, which is {own}"
                     )
-        last = len(self.nodes) + NUM_INPUTS - 1
-        if not self.output or list(self.output) != sorted(set(self.output)) or not 0 <= self.output[-1] <= last:
-            raise ValueError(f"output must be different states from 0 to {last} in rising order; got {self.output}")
+        _check_output(self.output, len(self.nodes) + NUM_INPUTS - 1)
 
 
 def loose_ends(nodes: tuple[tuple[Branch, ...], ...]) -> tuple[int, ...]:
-    """Returns the states of a cell that no branch reads, in rising order, the inputs 0 and 1 among them."""
+    """Returns the states of a cell that no branch reads, ascending, the inputs 0 and 1 among them."""
     read = {branch.state for branches in nodes for branch in branches}
     return tuple(state for state in range(len(nodes) + NUM_INPUTS) if state not in read)
 
@@ -71,7 +69,7 @@ class RecurrentNode(NamedTuple):
 
     Attributes:
       activation: its name, such as `tanh`.
-      state: what it reads: 0 is the cell's first state, i is node i, counted from 1.
+      state: its input: 0 is the cell's first state, i is node i, counted from 1.
     """
 
     activation: str
@@ -84,20 +82,18 @@ class RecurrentGenotype:
 
     Attributes:
       nodes: node 1, 2, ..., each of which reads an earlier state.
-      output: the states whose mean the cell puts out, in rising order.
+      output: the states whose mean is the cell's output, ascending.
     """
 
     nodes: tuple[RecurrentNode, ...]
     output: tuple[int, ...]
 
     def __post_init__(self):
-        """Refuses a cell that cannot be computed."""
+        """Validates that every node reads an earlier state, and the output."""
         for at, node in enumerate(self.nodes, start=1):
             if not 0 <= node.state < at:
                 raise ValueError(f"node {at} reads state {node.state}; allowed are 0 to {at - 1}, the states before it")
-        last = len(self.nodes)
-        if not self.output or list(self.output) != sorted(set(self.output)) or not 0 <= self.output[-1] <= last:
-            raise ValueError(f"output must be different states from 0 to {last} in rising order; got {self.output}")
+        _check_output(self.output, len(self.nodes))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,8 +101,8 @@ class ChainGenotype:
     """A network that is a chain of blocks, such as a mobile network of inverted residuals.
 
     Attributes:
-      stages: the names of the blocks of each stage, such as `mb6_k5`; left-out blocks are left out.
-      resolution: height and width of the images in pixels, where the genotype says, else None.
+      stages: the names of the blocks of each stage, such as `mb6_k5`, without those that are skipped.
+      resolution: height and width of the images in pixels, or None if the genotype does not fix them.
     """
 
     stages: tuple[tuple[str, ...], ...]
@@ -115,11 +111,11 @@ class ChainGenotype:
 
 @dataclasses.dataclass(frozen=True)
 class GraphGenotype:
-    """A cell whose operations stand at the vertices of a graph, as in NAS-Bench-101.
+    """A cell with operations at the vertices of a graph, as in NAS-Bench-101.
 
     Attributes:
       operations: of each vertex its name; the first is `input`, the last `output`.
-      edges: (from, to) pairs of vertices, from < to, in rising order.
+      edges: (from, to) pairs of vertices, from < to, ascending.
     """
 
     operations: tuple[str, ...]
@@ -128,7 +124,7 @@ class GraphGenotype:
 
 @dataclasses.dataclass(frozen=True)
 class EdgeGenotype:
-    """A cell whose operations stand at the edges of a graph, as in NAS-Bench-201.
+    """A cell with operations at the edges of a graph, as in NAS-Bench-201.
 
     Attributes:
       num_states: states of the cell; 0 is its input, the last one its output.
@@ -140,3 +136,8 @@ class EdgeGenotype:
 
 
 Genotype = CellGenotype | RecurrentGenotype | ChainGenotype | GraphGenotype | EdgeGenotype
+
+
+def _check_output(output: tuple[int, ...], last: int) -> None:
+    if not output or list(output) != sorted(set(output)) or output[0] < 0 or output[-1] > last:
+        raise ValueError(f"output must be different states from 0 to {last} in rising order; got {output!r:.60}")

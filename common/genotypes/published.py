@@ -61,7 +61,9 @@ class Published:
 
 
 def get(name_or_path: str) -> Genotype:
-    """Returns a genotype from the name of a published one, the path of a JSON file, or JSON text.
+    """Returns a genotype from the name of a published one, the path of a file, or a text.
+
+    A file or text must be in a format that shows itself, such as JSON or `Genotype(...)`.
 
     Raises:
       ValueError: there is no such name and no such file, or its content is not a genotype; the message suggests
@@ -69,17 +71,39 @@ def get(name_or_path: str) -> Genotype:
     """
     if name_or_path in PUBLISHED:
         return PUBLISHED[name_or_path].genotype
-    if name_or_path.lstrip().startswith("{"):
-        return json_text.from_text(name_or_path)
+    if formats.recognize(name_or_path) is not None:
+        return read(name_or_path)
     path = pathlib.Path(name_or_path)
     if path.is_file():
         try:
-            return json_text.from_text(path.read_text(encoding="utf-8"))
-        except ValueError as error:  # also text that is no UTF-8
+            return read(_text_of(path))
+        except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
     near = difflib.get_close_matches(name_or_path.lower(), PUBLISHED, n=3, cutoff=0.7)
     hint = f"did you mean {' or '.join(near)}?" if near else f"published are {', '.join(PUBLISHED)}"
     raise ValueError(f"no published architecture and no file {name_or_path!r}; {hint}")
+
+
+def read(text: str) -> Genotype:
+    """Returns the genotype of a text in a format that shows itself; raises a `ValueError` otherwise."""
+    name = formats.recognize(text)
+    if name is None:
+        raise ValueError(
+            "its format does not show: name it, as in `python -m launch.genotype --text=- --from_format=nao_small "
+            "--output=mine.json < FILE`"
+        )
+    return formats.get(name).read(text)
+
+
+def _text_of(path: pathlib.Path) -> str:
+    with path.open("rb") as file:
+        content = file.read(4 * json_text.MAX_LENGTH + 1)  # of more, no text is read
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise ValueError("UTF-16 text; save it as UTF-8")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ValueError("not UTF-8 text") from None
 
 
 def _published(record: dict) -> Published:

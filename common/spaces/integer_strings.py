@@ -7,7 +7,7 @@ import numpy as np
 
 
 def read(text: str, kind: str, *, places: Sequence[str], lows: Sequence[int], highs: Sequence[int]) -> np.ndarray:
-    """Returns int32[n], the n integers of a text, separated by spaces or commas, brackets or not.
+    """Returns int32[n], the n integers of a text, separated by blanks or commas, in brackets, in parentheses or bare.
 
     Args:
       text: such as `0 1 0 4` or `[0, 1, 0, 4]`.
@@ -19,7 +19,7 @@ def read(text: str, kind: str, *, places: Sequence[str], lows: Sequence[int], hi
     Raises:
       ValueError: where a part is no integer, the number of integers is not n or one is out of its range.
     """
-    words = [word for word in re.split(r"[\s,\[\]]+", text) if word]
+    words = [word for word in re.split(r"[\s,\[\]()]+", text) if word]
     for at, word in enumerate(words):
         if not re.fullmatch(r"-?[0-9]+", word):
             raise ValueError(f"{kind}: part {at + 1} of {text!r}, {word!r}, is no integer")

@@ -158,10 +158,3 @@ class GenotypeCommandTest(parameterized.TestCase):
         output, _ = self.run_command("--help")
         assert "python -m launch.genotype --genotype=naonet_a --convert_to=darts" in output
         assert "--from_format: format of --text" in output
-
-
-def test_unwritable_formats_are_left_out():
-    texts = formats.written(published.get("seminasnet"))
-    assert set(texts) == {"json", "seminas_mobile", "seminas_mobile_row", "seminas_mobile_tokens"}
-    with pytest.raises(ValueError, match="resolution is None"):
-        formats.get("ofa_mobile").write(published.get("seminasnet"))

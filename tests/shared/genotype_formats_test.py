@@ -1,11 +1,11 @@
-"""The formats in which architectures were published: what each refuses, and what writing cannot hold."""
+"""Text formats: texts by hand, common variants of them, and what each format rejects."""
 
 import json
 
 import pytest
 from absl.testing import parameterized
 
-from common.genotypes import formats, operations, published
+from common.genotypes import formats, json_text, operations, published
 from common.genotypes.genotype import Branch
 from common.networks import operations as built
 
@@ -18,6 +18,13 @@ NASBENCH101 = (
 OFA = str({"wid": None, "ks": [3, 5, 7, 3] * 5, "e": [3, 4, 6, 6] * 5, "d": [2, 3, 4, 2, 2], "r": [176]})
 MASK = TEXTS["lanas_oneshot_1"]
 TOKENS_60 = formats.get("nao_large_tokens").write(published.get("naonet_tf"))
+PAIRS = [("sep_conv_3x3", 0), ("sep_conv_3x3", 1)]
+
+
+def darts_cell(normal):
+    """Returns the normal cell of a DARTS text with these pairs."""
+    text = f"Genotype(normal={normal}, normal_concat=[2], reduce={PAIRS}, reduce_concat=[2])"
+    return formats.get("darts").read(text).normal
 
 
 class TextTest(parameterized.TestCase):
@@ -28,25 +35,18 @@ class TextTest(parameterized.TestCase):
         assert TOKENS_60.startswith(normal)
         assert formats.get("nao_large_tokens").read(TOKENS_60) == published.get("naonet_tf")
 
-    @parameterized.parameters(
-        DARTS, f"DARTS_V2 = {DARTS}", DARTS.replace("[2, 3, 4, 5]", "range(2, 6)"), f"\n {DARTS}\n"
-    )
-    def test_writings_of_darts(self, text):
-        made = formats.get("darts").read(text)
-        assert made == published.get("darts_v2")
+    def test_darts(self):
+        made = formats.get("darts").read(DARTS)
         assert made.normal.nodes[3] == (("skip_connect", 0), ("dil_conv_3x3", 2))
         assert made.reduction.output == (2, 3, 4, 5)
-
-    def test_darts_has_names_of_its_own(self):
         text = formats.get("darts").write(published.get("naonet_b"))
         assert "skip_connect" in text
         assert "identity" not in text
         assert formats.get("nao_small").write(formats.get("darts").read(text)) == TEXTS["naonet_b"]
 
-    def test_order_of_fields_does_not_matter(self):
-        assert formats.get("darts_rnn").read(
-            "Genotype(concat=range(1, 3), recurrent=(('relu', 0), ['tanh', 1]))"
-        ).nodes == (("relu", 0), ("tanh", 1))
+    def test_fields_in_any_order(self):
+        text = "Genotype(concat=range(1, 3), recurrent=(('relu', 0), ['tanh', 1]))"
+        assert formats.get("darts_rnn").read(text).nodes == (("relu", 0), ("tanh", 1))
 
     def test_once_for_all(self):
         made = formats.get("ofa_mobile").read(OFA)
@@ -64,21 +64,29 @@ class TextTest(parameterized.TestCase):
         assert formats.get("nasbench101_tokens").write(made).startswith("2 5 2 2 6 0 0")
         assert formats.get("nasbench201").read(NASBENCH201).edges[1:3] == ((0, 2, "nor_conv_3x3"), (1, 2, "none"))
 
-    def test_nodes_with_other_numbers_of_branches(self):
+    def test_every_published_architecture_in_every_format(self):
+        """The text of each genotype leads to a genotype with the same text; other formats cannot represent it."""
+        texts = {name: formats.written(made.genotype) for name, made in published.PUBLISHED.items()}
+        assert sum(map(len, texts.values())) == 156
+        for name, written in texts.items():
+            for key, text in written.items():
+                assert formats.get(key).write(formats.get(key).read(text)) == text, (name, key)
+
+    def test_what_formats_cannot_represent(self):
         cell = formats.get("darts").read(DARTS).normal
         single = type(cell)(((Branch("identity", 0),),), (2,))
         made = type(published.get("darts_v2"))(single, cell)
-        with pytest.raises(ValueError, match="darts: normal, node 0 has 1 branches; in this format it has 2"):
+        with pytest.raises(ValueError, match="darts: normal, node 0 has 1 branches; nodes of this format have 2"):
             formats.get("darts").write(made)
         with pytest.raises(ValueError, match="nao_json: conv_dag, node_3 has 1 branches"):
             formats.get("nao_json").write(made)
-
-    def test_other_kinds(self):
-        for name in ("darts", "nao_json"):
-            with pytest.raises(ValueError, match="holds a CellGenotype; got a RecurrentGenotype"):
-                formats.get(name).write(published.get("nao_ptb"))
-        with pytest.raises(ValueError, match="holds a RecurrentGenotype; got a CellGenotype"):
-            formats.get("darts_rnn").write(published.get("lanet"))
+        with pytest.raises(ValueError, match="holds a CellGenotype; got a RecurrentGenotype"):
+            formats.get("darts").write(published.get("nao_ptb"))
+        assert set(formats.written(published.get("seminasnet"))) == {
+            *("json", "seminas_mobile", "seminas_mobile_row", "seminas_mobile_tokens")
+        }
+        with pytest.raises(ValueError, match="resolution is None"):
+            formats.get("ofa_mobile").write(published.get("seminasnet"))
 
     def test_networks_have_every_operation(self):
         assert set(operations.CONVOLUTIONAL) == set(built.OPERATIONS)
@@ -88,29 +96,86 @@ class TextTest(parameterized.TestCase):
             formats.get("tf")
 
 
-class RefusalTest(parameterized.TestCase):
+class VariantTest(parameterized.TestCase):
+    """Texts as other programs print them, or as editors and shells change them."""
+
+    @parameterized.parameters(
+        f"DARTS_V2 = {DARTS}",
+        f"2018-06-27 13:25:46,379 genotype = {DARTS}\n",
+        DARTS.replace("[2, 3, 4, 5]", "range(2, 6)"),
+        DARTS.replace("), (", "),\n  ("),
+        DARTS.replace("3x3', 0)", "3x3', 0, 0.137)"),
+    )
+    def test_darts(self, text):
+        assert formats.get("darts").read(text) == published.get("darts_v2")
+
+    def test_pairs_by_node_and_with_the_number_of_the_node(self):
+        expected = darts_cell([*PAIRS, ("max_pool_3x3", 2), ("skip_connect", 0)])
+        assert expected.nodes == (tuple(PAIRS), (("max_pool_3x3", 2), ("skip_connect", 0)))
+        assert darts_cell([PAIRS, [("max_pool_3x3", 2), ("skip_connect", 0)]]) == expected
+        assert darts_cell(((*PAIRS,), (("max_pool_3x3", 2, 0.5), ("skip_connect", 0, 3)))) == expected
+        with pytest.raises(ValueError, match="normal, node 0 has 1 pairs; a node of this format has 2"):
+            darts_cell([PAIRS[:1], PAIRS[1:]])
+        with pytest.raises(ValueError, match=r"normal, pair 1 must be \(operation, state\); got .*2, 4"):
+            darts_cell([("max_pool_3x3", 0), ("skip_connect", 2, 4)])
+
+    @parameterized.parameters(
+        *(("nasbench_macro", "22212220"), ("nasbench201", NASBENCH201), ("nao_small", TEXTS["nao_ws"])),
+        *(("lanas_mask", MASK), ("darts", DARTS), ("ofa_mobile", OFA), ("nao_json", JSON)),
+        ("json", json_text.to_text(published.get("lanet"))),
+    )
+    def test_blanks_and_byte_order_marks_around(self, name, text):
+        read = formats.get(name).read
+        for changed in (f"{text}\n", f" {text}\r\n", f"\ufeff{text}\n", f"\n\ufeff {text}\ufeff"):
+            assert read(changed) == read(text)
+
+    @parameterized.parameters("(4, 0, 3, 1, 4, 3)", "[4 0 3 1 4 3]", "4,0,3,1,4,3")
+    def test_integers(self, text):
+        assert formats.get("nasbench201").write(formats.get("nasbench201_row").read(text)) == (
+            "|avg_pool_3x3~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|avg_pool_3x3~1|nor_conv_3x3~2|"
+        )
+
+    def test_blanks_between_the_states_of_nasbench201(self):
+        read = formats.get("nasbench201").read
+        assert read(NASBENCH201.replace("+", " +\n")) == read(NASBENCH201)
+
+    def test_one_number_for_all_of_once_for_all(self):
+        made = formats.get("ofa_mobile").read("{'ks': 7, 'e': 6, 'd': 4, 'r': 224}")
+        assert made.resolution == 224
+        assert made.stages == (("mb6_k7",) * 4,) * 5
+        with pytest.raises(ValueError, match="ofa_mobile") as caught:
+            formats.get("ofa_mobile").read("{'ks': 7, 'e': 5, 'd': [2, 5], 'r': [1]}")
+        assert str(caught.value).split("; ") == [
+            *("ofa_mobile: r[0] is 1", "allowed are " + ", ".join(map(str, range(128, 225, 4)))),
+            *("d must be one integer or a list of 5", "got [2, 5]", "e is 5", "allowed are 3, 4, 6"),
+        ]
+
+    def test_numbers_from_5_are_recognized(self):
+        with pytest.raises(
+            ValueError, match="is 15; allowed are 0 to 10; if operations are numbered from 5, use nao_l"
+        ):
+            formats.get("nao_large").read(TEXTS["naonet_a"])
+
+    @parameterized.parameters(
+        *((DARTS, "darts"), (RNN, "darts_rnn"), (JSON, "nao_json"), (NASBENCH101, "nasbench101"), (OFA, "ofa_mobile")),
+        *((NASBENCH201, "nasbench201"), ('{"kind": "cell"}', "json"), ("0 1 2", None), ("22212220", None)),
+        *(("lanet", None), ("folder/mine.json", None), ("mine (1).json", None)),
+    )
+    def test_formats_that_show(self, text, name):
+        assert formats.recognize(text) == name
+
+
+class RejectionTest(parameterized.TestCase):
     @parameterized.parameters(
         # wrong length
         ("nao_small", TEXTS["nao_ws"][2:], "write 40 integers; got 39"),
-        ("nao_large_tokens", TOKENS_60 + " 1", "write 60 integers; got 61"),
-        ("lanas_cell", "[2, 2]", "write 28 integers; got 2"),
         ("lanas_mask", MASK[1:], "write 160 integers; got 159"),
-        ("nao_small_row", TEXTS["nao_ws"] + " 0", "write 40 integers; got 41"),
         ("nasbench_macro", "0120121", "eight digits"),
         ("darts", DARTS.replace("('sep_conv_3x3', 0), ", "", 1), "normal has 7 pairs; a node has 2"),
-        ("nao_json", JSON.replace('"identity", "conv 3x3"', '"identity"'), "conv_dag, node_7 is .* got"),
-        ("ofa_mobile", OFA.replace("2, 3, 4, 2, 2", "2, 3"), "d is a list of 5 integers"),
+        ("nao_json", JSON.replace('"identity", "conv 3x3"', '"identity"'), "conv_dag, node_7 must be .* got"),
         # unknown operations
-        (
-            "nao_large_from_5",
-            TEXTS["naonet_a"].replace("15", "16", 1),
-            "normal cell, node 0, operation of branch 1.*is 16",
-        ),
-        (
-            "darts",
-            DARTS.replace("dil_conv_3x3", "dil_conv_9x9"),
-            "darts: normal, pair 7: unknown operation 'dil_conv_9x9'",
-        ),
+        ("nao_large_from_5", TEXTS["naonet_a"].replace("15", "16", 1), "node 0, operation of branch 1.*is 16"),
+        ("darts", DARTS.replace("dil_conv_3x3", "dil_conv_9x9"), "pair 7: unknown operation 'dil_conv_9x9'"),
         ("darts", DARTS.replace("'dil_conv_3x3'", "['x']"), r"pair 7: unknown operation \['x'\]"),
         ("darts_rnn", RNN.replace("tanh", "elu"), "darts_rnn: recurrent, pair 2: unknown operation 'elu'"),
         ("nao_json", JSON.replace("identity", "conv 9x9"), "conv_dag, node_7: unknown operation 'conv 9x9'"),
@@ -119,52 +184,43 @@ class RefusalTest(parameterized.TestCase):
         ("ofa_mobile", OFA.replace("[3, 5", "[9, 5"), r"ks\[0\] is 9; allowed are 3, 5, 7"),
         ("ofa_mobile", OFA.replace("176", "True"), r"r\[0\] is True; allowed are 128"),
         ("nao_large_tokens", TOKENS_60.replace("7 14", "7 16"), "token 26 of 60 is 16; legal here are .14."),
-        ("seminas_mobile", "7" + TEXTS["seminasnet"][1:], "block 0 of stage 0, which cannot be left out"),
-        # edges forward
-        ("nao_small", "2" + TEXTS["nao_ws"][1:], "node 0, input of branch 0: a state before it, its own is 2.*is 2"),
-        (
-            "lanas_cell",
-            TEXTS["lanet"].replace("3, 1]", "8, 1]"),
-            "node 6, input of branch 0.* is 8; allowed are 0 to 7",
-        ),
-        (
-            "darts",
-            DARTS.replace("3x3', 2)", "3x3', 5)", 1),
-            "normal: node 3, branch 1 reads state 5; allowed are 0 to 4",
-        ),
+        # states and edges
+        ("darts", DARTS.replace("3x3', 2)", "3x3', 5)", 1), "normal: node 3, branch 1 reads state 5"),
         ("darts", DARTS.replace("[2, 3, 4, 5]", "[2, 6]", 1), "normal: output must be different states from 0 to 5"),
-        ("darts", DARTS.replace("[2, 3, 4, 5]", "range(10**9, 10**10)", 1), "no literal and no range"),
+        ("darts", DARTS.replace("[2, 3, 4, 5]", "range(10**9, 10**10)", 1), "neither a literal nor a range"),
         ("darts", DARTS.replace("[2, 3, 4, 5]", "range(0, 9999999999)", 1), "normal: output must be different states"),
         ("darts_rnn", RNN.replace("('relu', 0)", "('relu', 1)"), "darts_rnn: node 1 reads state 1; allowed are 0 to 0"),
-        ("nao_rnn", "1" + TEXTS["nao_ptb"][1:], "state that node 1 reads. is 1; allowed are 0 to 0"),
-        (
-            "nao_json",
-            JSON.replace('"node_5", "conv 1x3', '"node_6", "conv 1x3'),
-            "node_6 reads 'node_6'; allowed are .*node_5",
-        ),
-        ("nasbench101", NASBENCH101.replace("[0, 0, 1]", "[1, 0, 1]"), "an edge from vertex 1 to vertex 0"),
+        ("nao_json", JSON.replace('"node_5", "conv 1x3', '"node_6", "conv 1x3'), "node_6 reads 'node_6'.*node_5"),
+        ("nao_json", JSON[:-2] + ', "loose_ends": ["node_9"]}}', "loose_ends must be a list of different nodes"),
         # nothing that can be parsed
-        ("nao_json", JSON[:-1], "nao_json: not JSON: .* line 1, column"),
-        ("nao_json", "[]", "conv_dag and reduc_dag belongs here"),
+        ("nao_json", JSON[:-1], "not JSON: .* line 1, column"),
+        ("nao_json", "[]", "an object with conv_dag and reduc_dag"),
         ("nao_json", JSON.replace('"node_5": [', '"node_9": [', 1), "node_1, node_2, ... without a gap"),
-        ("nao_json", json.dumps({**json.loads(JSON), "conv_dag": 3}), "conv_dag is an object with node_1"),
-        ("darts", DARTS[:-1], "darts: cannot be parsed"),
-        ("darts", DARTS.replace("Genotype", "eval"), "write Genotype.normal="),
+        ("nao_json", json.dumps({**json.loads(JSON), "conv_dag": 3}), "conv_dag must be an object with node_1"),
+        ("darts", DARTS[:-1], "darts: cannot be parsed in line 1, column .*; write Genotype.normal="),
+        ("darts", DARTS.replace("Genotype", "eval"), "write one Genotype.normal="),
+        ("darts", DARTS + DARTS, "write one Genotype.normal=.* got 2"),
         ("darts", DARTS.replace("normal_concat", "concat"), "write Genotype.normal="),
-        (
-            "darts",
-            DARTS.replace("[2, 3, 4, 5]", "__import__('os').getcwd()", 1),
-            "normal_concat is no literal and no range",
-        ),
-        ("darts", DARTS.replace("[2, 3, 4, 5]", "3", 1), "normal_concat is a list of states; got 3"),
-        ("darts", DARTS.replace("('dil_conv_3x3', 2)", "7"), r"pair 7 is \(operation, state\); got 7"),
-        ("nasbench101", NASBENCH101[1:], "nasbench101: not JSON"),
+        ("darts", DARTS.replace("[2, 3, 4, 5]", "__import__('os').getcwd()", 1), "normal_concat is neither a literal"),
+        ("darts", DARTS.replace("[2, 3, 4, 5]", "3", 1), "normal_concat must be a list of states; got 3"),
+        ("darts", "Genotype(normal=1, normal_concat=2, reduce=3, reduce_concat=4)", "normal must be a list of"),
+        ("darts", DARTS.replace("('dil_conv_3x3', 2)", "7"), r"pair 7 must be \(operation, state\); got 7"),
+        ("nasbench101", NASBENCH101[1:], "not JSON"),
         ("nasbench101", NASBENCH101.replace("[0, 0, 1]", "[0, 1]"), "a square list of lists"),
-        ("ofa_mobile", "{}", "an object with the keys ks, e, d, r belongs here"),
+        ("ofa_mobile", "{}", "an object with the keys r, d, ks, e"),
         # masks
         ("lanas_mask", "1" + MASK[1:], "normal cell, node 0 has 3 bits set among its 8"),
         ("lanas_mask", MASK.replace("1", "2", 1), "bit 4. is 2; allowed are 0 to 1"),
+        # sizes
+        ("json", " " * 10**6 + "{}", "at most 1,000,000 characters; got 1,000,002"),
+        ("json", "[" * 10**5, "not JSON: brackets are nested too deeply"),
+        ("json", "[" * 10**5 + "]" * 10**5, "not JSON: brackets are nested too deeply"),
+        ("json", '{"kind": ' + "9" * 10**4 + "}", "not JSON: an integer has too many digits"),
+        ("darts", f"Genotype(normal={'[' * 10**5}{']' * 10**5})", "darts: cannot be parsed"),
+        ("darts", DARTS.replace("[2, 3, 4, 5]", "-" * 10**5 + "1", 1), "darts: .*(parsed|neither a literal)"),
     )
     def test_says_what_is_wrong(self, name, text, message):
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(ValueError, match=message) as caught:
             formats.get(name).read(text)
+        assert len(str(caught.value)) < 1000
+        assert "literals are not permitted" not in str(caught.value)

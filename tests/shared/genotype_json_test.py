@@ -1,4 +1,4 @@
-"""Genotypes as JSON: any genotype comes back, and what is wrong is said where it stands."""
+"""Genotypes as JSON: any genotype is restored, and errors say where they are."""
 
 import json
 
@@ -83,7 +83,7 @@ DROPPED = object()
 class JsonTest(parameterized.TestCase):
     @hypothesis.given(GENOTYPES)
     @hypothesis.settings(deadline=None, max_examples=100)
-    def test_any_genotype_comes_back(self, made):
+    def test_any_genotype_is_restored(self, made):
         text = json_text.to_text(made)
         assert json_text.from_text(text) == made
         assert json_text.to_text(json_text.from_text(text)) == text
@@ -101,9 +101,11 @@ class JsonTest(parameterized.TestCase):
         assert cell.normal.nodes[1][0] == ("max_pool_3x3", 2)
         assert cell.reduction.output == (3,)
 
-    @parameterized.parameters(*(json.dumps(record) for record in (WHOLE, RECURRENT, CHAIN, GRAPH, EDGE)))
-    def test_good_examples(self, text):
-        json_text.from_text(text)
+    def test_good_examples(self):
+        for record in (WHOLE, RECURRENT, CHAIN, GRAPH, EDGE):
+            made = json_text.from_text(json.dumps(record))
+            assert json_text.to_dict(made) == record
+            assert json_text.from_text(str(record)) == made, "as Python prints it"
 
     @parameterized.parameters(
         ('{"kind": "cell",\n "version": }', "not JSON: Expecting value in line 2, column 13"),
@@ -111,16 +113,17 @@ class JsonTest(parameterized.TestCase):
         ("{}", "unknown kind None of genotype; choose one of cell, recurrent, chain, graph, edge"),
         (replaced(WHOLE, ["kind"], "tree"), "unknown kind 'tree'"),
         (replaced(WHOLE, ["kind"], []), r"unknown kind \[\]"),
+        (replaced(WHOLE, ["normal", "nodes", 1, 0, 0], ["long " * 30]), r"unknown operation .*\.\.\."),
         (replaced(WHOLE, ["version"], 2), "version of a genotype is 1; got 2"),
         (replaced(WHOLE, ["version"], True), "version of a genotype is 1; got True"),
         (
             replaced(WHOLE, ["reduction"], DROPPED),
-            "genotype: 'reduction' is missing; its keys are kind, version, normal",
+            "cell genotype: 'reduction' is missing; its keys are kind, version, normal",
         ),
         (replaced(WHOLE, ["normal", "extra"], 1), "normal: 'extra' is unknown; its keys are nodes, output"),
-        (replaced(WHOLE, ["normal"], None), "normal: an object with nodes, output belongs here; got None"),
-        (replaced(WHOLE, ["normal", "nodes"], 3), "normal.nodes: a list belongs here; got 3"),
-        (replaced(WHOLE, ["normal", "nodes", 1, 0], ["identity"]), r"normal.nodes\[1\]\[0\]: a list of 2 belongs here"),
+        (replaced(WHOLE, ["normal"], None), "normal must be an object with nodes, output; got None"),
+        (replaced(WHOLE, ["normal", "nodes"], 3), "normal.nodes must be a list; got 3"),
+        (replaced(WHOLE, ["normal", "nodes", 1, 0], ["identity"]), r"normal.nodes\[1\]\[0\] must be a list of 2"),
         (
             replaced(WHOLE, ["normal", "nodes", 1, 0, 0], "conv"),
             r"normal.nodes\[1\]\[0\]\[0\]: unknown operation 'conv'",
@@ -131,28 +134,28 @@ class JsonTest(parameterized.TestCase):
         ),
         (
             replaced(WHOLE, ["normal", "nodes", 1, 0, 1], 1.0),
-            r"normal.nodes\[1\]\[0\]\[1\]: an integer belongs here; got 1.0",
+            r"normal.nodes\[1\]\[0\]\[1\] must be an integer; got 1.0",
         ),
-        (replaced(WHOLE, ["normal", "nodes", 1, 0, 1], True), "an integer belongs here; got True"),
+        (replaced(WHOLE, ["normal", "nodes", 1, 0, 1], True), "must be an integer; got True"),
         (
             replaced(WHOLE, ["reduction", "nodes", 1, 0, 1], 3),
             "reduction: node 1, branch 0 reads state 3; allowed are 0 to 2",
         ),
         (replaced(WHOLE, ["reduction", "nodes", 0], []), "reduction: node 0 has no branches"),
         (replaced(WHOLE, ["reduction", "output"], [3, 2]), "reduction: output must be different states from 0 to 3"),
-        (replaced(RECURRENT, ["nodes", 1, 1], 2), "recurrent cell: node 2 reads state 2; allowed are 0 to 1"),
+        (replaced(RECURRENT, ["nodes", 1, 1], 2), "recurrent genotype: node 2 reads state 2; allowed are 0 to 1"),
         (replaced(RECURRENT, ["nodes", 1, 0], "elu"), r"nodes\[1\]\[0\]: unknown operation 'elu'; choose one of tanh"),
         (replaced(CHAIN, ["stages", 0, 0], "mb3"), r"stages\[0\]\[0\]: unknown operation 'mb3'; blocks are mbE_kK"),
-        (replaced(CHAIN, ["resolution"], 0), "resolution: a positive integer or null belongs here; got 0"),
+        (replaced(CHAIN, ["resolution"], 0), "resolution must be a positive integer or null; got 0"),
         (
             replaced(GRAPH, ["operations"], ["input", "conv3x3-bn-relu"]),
-            "operations: the first is input and the last output",
+            "operations: the first must be input and the last output",
         ),
         (
             replaced(GRAPH, ["edges"], [[0, 1], [1, 0]]),
-            r"edges\[1\] goes from 1 to 0; edges go from a lower to a higher",
+            r"edges\[1\] is from 1 to 0; allowed are 0 <= from < to <= 1",
         ),
-        (replaced(EDGE, ["edges", 0, 1], 4), r"edges\[0\] goes from 0 to 4"),
+        (replaced(EDGE, ["edges", 0, 1], 4), r"edges\[0\] is from 0 to 4"),
         (replaced(EDGE, ["edges", 0, 2], "conv"), r"edges\[0\]\[2\]: unknown operation 'conv'"),
     )
     def test_says_what_is_wrong(self, text, message):

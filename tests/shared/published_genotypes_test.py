@@ -41,21 +41,13 @@ class PublishedTest(parameterized.TestCase):
         assert bool(spaces.get(made.space).is_valid(row[None])[0])
         assert formats.get("json").read(json_text.to_text(made.genotype)) == made.genotype
 
-    def test_every_name_of_the_papers_is_there(self):
-        names = {
-            "naonet_a",
-            "naonet_tf",
-            "naonet_b",
-            "nao_ws",
-            "naonet_v2",
-            "nao_ptb",
-            "nao_ws_ptb",
-            "seminasnet",
-            "lanet",
-        }
-        names |= {f"lanas_trace_{rank}" for rank in range(2, 7)} | {f"lanas_oneshot_{rank}" for rank in range(1, 4)}
-        names |= {"nasnet_a", "amoebanet_a", "darts_v1", "darts_v2", "enas", "enas_rnn", "darts_rnn"}
-        assert names <= PUBLISHED.keys()
+    def test_names(self):
+        assert " ".join(PUBLISHED) == (
+            "naonet_a naonet_tf nao_ws naonet_b naonet_v2 nao_ptb nao_ws_ptb seminasnet lanet lanas_trace_2 "
+            "lanas_trace_3 lanas_trace_4 lanas_trace_5 lanas_trace_6 lanas_oneshot_1 lanas_oneshot_2 lanas_oneshot_3 "
+            "nasnet_a nasnet_a_nao amoebanet_a amoebanet_a_nao amoebanet_b_nao darts_v1 darts_v2 enas_nao "
+            "enas enas_rnn darts_rnn"
+        )
 
     def test_two_writings_of_naonet_differ_in_one_node(self):
         one, other = PUBLISHED["naonet_a"].genotype, PUBLISHED["naonet_tf"].genotype
@@ -113,10 +105,9 @@ class PublishedTest(parameterized.TestCase):
     def test_claims(self):
         errors = [claim.value for claim in PUBLISHED["naonet_a"].claims if claim.dataset == "cifar10"]
         assert errors == [1.93, 2.48]
-        for made in PUBLISHED.values():
-            for claim in made.claims:
-                assert 0 < claim.value < 100
-                assert claim.by
+        claims = [claim for made in PUBLISHED.values() for claim in made.claims]
+        assert len(claims) == 52
+        assert all(0 < claim.value < 100 and claim.by for claim in claims)
 
 
 class GetTest(parameterized.TestCase):
@@ -131,6 +122,11 @@ class GetTest(parameterized.TestCase):
         made = PUBLISHED["lanet"].genotype
         path = self.file("mine.json", json_text.to_text(made).encode())
         assert published.get("lanet") == made == published.get(path) == published.get(json_text.to_text(made))
+        marked = self.file("marked.json", b"\xef\xbb\xbf" + json_text.to_text(made).encode() + b"\r\n")
+        assert published.get(marked) == made
+        log = f"03/21 12:00:00 PM genotype = {PUBLISHED['darts_v2'].text}\n"
+        made = PUBLISHED["darts_v2"].genotype
+        assert published.get(log) == made == published.get(self.file("mine.txt", log.encode()))
 
     def test_says_what_is_wrong(self):
         with pytest.raises(ValueError, match=r"no file 'naonet_c'; did you mean naonet_. or naonet_."):
@@ -138,11 +134,16 @@ class GetTest(parameterized.TestCase):
         with pytest.raises(ValueError, match="published are naonet_a, naonet_tf"):
             published.get("/no/such/file.txt")
         path = self.file("broken.json", b'{"kind": "cell",\n')
-        with pytest.raises(ValueError, match=r"broken.json: not JSON: .* in line 2"):
+        with pytest.raises(ValueError, match=r"broken.json: not JSON: .* in line 1, column 17"):
             published.get(path)
-        binary = self.file("binary.json", b"\xff\xfe\x00")
-        with pytest.raises(ValueError, match=r"binary.json: .*decode"):
-            published.get(binary)
+        with pytest.raises(ValueError, match=r"mine.json: UTF-16 text; save it as UTF-8"):
+            published.get(self.file("mine.json", json_text.to_text(PUBLISHED["lanet"].genotype).encode("utf-16")))
+        with pytest.raises(ValueError, match=r"mine.json: not UTF-8 text"):
+            published.get(self.file("mine.json", b"\x80{"))
+        with pytest.raises(ValueError, match=r"mine.txt: its format does not show: .* --text=- --from_format="):
+            published.get(self.file("mine.txt", b"0 1 2 3"))
+        with pytest.raises(ValueError, match=r"big.json: a genotype is a text of at most 1,000,000 characters"):
+            published.get(self.file("big.json", b"{" + b" " * 10**6 + b"}"))
 
 
 class ReleasedMasksTest(parameterized.TestCase):
