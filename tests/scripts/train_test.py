@@ -184,7 +184,7 @@ class TrainTest(parameterized.TestCase):
         (("--genotype=lanett",), "did you mean lanet"),
         (("--preset=best",), "unknown --preset=best; choose one of digits"),
         (("--dataset=cifar11",), "unknown dataset 'cifar11'"),
-        (("--schedule=linear",), "schedule = 'linear' is unknown; choose one of constant, cosine"),
+        (("--schedule=linear",), "unknown schedule 'linear'; choose one of constant, cosine"),
         (("--batch_size=2000",), "more than the 1090 training images"),
         (("--held_out=1090",), "cannot hold out 1090 of 1090 images"),
         (("--evaluate_every=0",), "--evaluate_every must be at least 1; got 0"),
