@@ -26,7 +26,6 @@ from common.genotypes import conversion, published
 from common.language import config as configs
 from common.language import recurrent
 from common.language import step as language_step
-from common.language import supernet as recurrent_supernet
 
 WHATS = ("cell", "supernet")
 CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
@@ -78,7 +77,7 @@ def make_network(what: str, config: configs.Config, vocabulary_size: int):
     genotype = published.get("nao_ptb")
     if what == "cell":
         return recurrent.language_model(genotype, **sizes), None
-    return recurrent_supernet.supernet(**sizes), jnp.asarray(conversion.to_arch(genotype, "nao_rnn"))
+    return recurrent.supernet(**sizes), jnp.asarray(conversion.to_arch(genotype, "nao_rnn"))
 
 
 def measure(

@@ -8,9 +8,10 @@ import numpy as np
 from absl import flags
 
 from common import host_loop, types
+from common.datasets import text
 from common.executors import measuring
-from common.language import perplexity, presets
-from common.language import short_training as recurrent_training
+from common.language import config as configs
+from common.language import evaluators
 from common.records import journal as journal_lib
 from common.records import progress, run_dir
 from launch import flags as launch_flags
@@ -21,14 +22,14 @@ FINALISTS = "finalists.jsonl"
 def define(values: flags.FlagValues) -> None:
     """Defines the flags."""
     flags.DEFINE_integer("rerank", 0, "how many of the best cells are trained alone in the end", flag_values=values)
-    text = f"settings of that training: {', '.join(presets.PRESETS)}"
-    flags.DEFINE_string("rerank_preset", "topics_search", text, flag_values=values)
+    help_text = f"settings of that training: {', '.join(configs.PRESETS)}"
+    flags.DEFINE_string("rerank_preset", "topics_search", help_text, flag_values=values)
     flags.DEFINE_integer("rerank_num_epochs", None, "its epochs; by default those of its preset", flag_values=values)
 
 
 def check(values: flags.FlagValues) -> None:
     """Raises a `ValueError` for a flag that makes no sense."""
-    launch_flags.one_of("rerank_preset", values.rerank_preset, presets.PRESETS)
+    launch_flags.one_of("rerank_preset", values.rerank_preset, configs.PRESETS)
     if values.rerank < 0:
         raise ValueError(f"--rerank must be at least 0; got {values.rerank}")
     _config(values)
@@ -49,8 +50,8 @@ def best(values: flags.FlagValues, folder: pathlib.Path, vocabulary_size: int) -
     found = _trained(values, folder, archs)
     print(f"trained alone for {_config(values).num_epochs} epochs, perplexity on validation text:")
     for arch_at, one in enumerate(found):
-        told = f"{perplexity.perplexity(one.fitness, vocabulary_size):.2f}" if one.ok else f"none ({one.reason})"
-        shared = perplexity.perplexity(float(fitness[order[arch_at]]), vocabulary_size)
+        told = f"{text.perplexity(one.fitness, vocabulary_size):.2f}" if one.ok else f"none ({one.reason})"
+        shared = text.perplexity(float(fitness[order[arch_at]]), vocabulary_size)
         print(f"  {arch_at + 1}. {told} (on shared weights {shared:.2f})")
     return archs[int(np.argmax([one.fitness if one.ok else -1.0 for one in found]))]
 
@@ -60,7 +61,7 @@ def _trained(values, folder, archs):
     config = _config(values)
     header = {"corpus": values.corpus, "vocabulary": values.vocabulary, "seed": values.seed}
     header |= {"config": dataclasses.asdict(config)}
-    evaluator = recurrent_training.evaluator(
+    evaluator = evaluators.from_scratch(
         values.corpus, data_dir=values.data_dir, vocabulary=values.vocabulary, config=config
     )
     key = jax.random.key(values.seed)
@@ -79,7 +80,7 @@ def _trained(values, folder, archs):
 
 
 def _config(values):
-    config = presets.PRESETS[values.rerank_preset]
+    config = configs.PRESETS[values.rerank_preset]
     if values.rerank_num_epochs is None:
         return config
     return dataclasses.replace(config, num_epochs=values.rerank_num_epochs)

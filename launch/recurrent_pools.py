@@ -16,7 +16,7 @@ from common import history as history_lib
 from common import search, spaces, types
 from common.datasets import text
 from common.language import config as configs
-from common.language import scoring as recurrent_supernet
+from common.language import evaluators
 from common.language import training as language
 from common.records import progress, run_dir
 from common.runs import weight_sharing
@@ -95,7 +95,7 @@ def run(
     def train(key, state, archs, block):
         del state  # the latest checkpoint is
         return train_language.train(
-            recurrent_supernet.learner(corpus, config, archs),
+            evaluators.supernet_learner(corpus, config, archs),
             corpus,
             folder,
             saved,
@@ -141,13 +141,13 @@ def run(
 
 
 def _evaluator(values, corpus, config, state):
-    learner = recurrent_supernet.learner(corpus, config)
-    return recurrent_supernet.evaluator(corpus, learner, language.evaluated(state), score=values.score)
+    learner = evaluators.supernet_learner(corpus, config)
+    return evaluators.on_shared_weights(corpus, learner, language.evaluated(state), score=values.score)
 
 
 def _last(corpus, config, saved):
     """The shared weights of a search that was over."""
-    learner, keys = recurrent_supernet.learner(corpus, config), language.keys(jax.random.key(0))
+    learner, keys = evaluators.supernet_learner(corpus, config), language.keys(jax.random.key(0))
     return saved.latest(jax.eval_shape(lambda keys: language.create(learner, keys), keys))
 
 

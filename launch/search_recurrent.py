@@ -29,9 +29,7 @@ from common import spaces
 from common.datasets import text
 from common.genotypes import conversion, json_text
 from common.language import config as configs
-from common.language import perplexity, presets
-from common.language import scoring as recurrent_supernet
-from common.language import short_training as recurrent_training
+from common.language import evaluators
 from common.language import training as language
 from common.records import locks, run_dir
 from common.training import checkpoints
@@ -65,12 +63,12 @@ def define(values: flags.FlagValues) -> None:
     def define(name, default, text, of=flags.DEFINE_string):
         of(name, default, text, flag_values=values)
 
-    scores = "; ".join(f"{name}: {what}" for name, what in recurrent_supernet.SCORES.items())
+    scores = "; ".join(f"{name}: {what}" for name, what in evaluators.SCORES.items())
     define("algorithm", "nao", f"one of {', '.join(algorithms.ALGORITHMS)}")
     define("measure", "supernet", f"how cells are measured: {', '.join(MEASURES)}")
     define("score", "all", f"on shared weights, what of the validation text is looked at; {scores}")
     train_language.define_corpus(values)
-    define("preset", None, f"of training, settings to start from: {', '.join(presets.PRESETS)}; by default topics_...")
+    define("preset", None, f"of training, settings to start from: {', '.join(configs.PRESETS)}; by default topics_...")
     define("budget", BUDGET, "cells to measure", flags.DEFINE_integer)
     define("seed", 0, "decides everything random", flags.DEFINE_integer)
     define("workdir", None, "folder of the run, to start or to go on with; by default a fresh one under runs/")
@@ -79,21 +77,21 @@ def define(values: flags.FlagValues) -> None:
     recurrent_pools.define(values)
     recurrent_finalists.define(values)
     launch_flags.define_executor(values)
-    launch_flags.define_config(values, presets.PRESETS[MEASURES["supernet"]])
+    launch_flags.define_config(values, configs.PRESETS[MEASURES["supernet"]])
 
 
 def run(values: flags.FlagValues) -> None:
     """Trains shared weights where they are needed, searches, and writes the files of the run."""
     launch_flags.one_of("algorithm", values.algorithm, algorithms.ALGORITHMS)
     launch_flags.one_of("measure", values.measure, MEASURES)
-    launch_flags.one_of("score", values.score, recurrent_supernet.SCORES)
+    launch_flags.one_of("score", values.score, evaluators.SCORES)
     preset = values.preset or MEASURES[values.measure]
-    launch_flags.one_of("preset", preset, presets.PRESETS)
+    launch_flags.one_of("preset", preset, configs.PRESETS)
     launch_flags.check_search(values)
     if values.measure == "supernet" and values.executor != "inline":
         raise ValueError("shared weights are in this process; measure with --executor=inline")
     single.prepare(values)
-    config = launch_flags.config_of(values, presets.PRESETS[preset])
+    config = launch_flags.config_of(values, configs.PRESETS[preset])
     recurrent_finalists.check(values)
     schedule = recurrent_pools.schedule(values, config)
     make_searcher = _make_searcher(values.algorithm, schedule)
@@ -130,7 +128,7 @@ def _search(values, corpus, config, folder, make_searcher):
     if values.measure == SUPERNET:
         evaluator = _on_shared_weights(values, corpus, config, folder)
     else:
-        evaluator = recurrent_training.evaluator(
+        evaluator = evaluators.from_scratch(
             values.corpus, data_dir=values.data_dir, vocabulary=values.vocabulary, config=config
         )
     return single.search_with(
@@ -169,7 +167,7 @@ def _about(values, corpus, config):
 
 def _on_shared_weights(values, corpus, config, folder):
     """Returns the evaluator on shared weights, trained or taken from where they were trained."""
-    learner = recurrent_supernet.learner(corpus, config)
+    learner = evaluators.supernet_learner(corpus, config)
     with checkpoints.Checkpoints(folder / SUPERNET, _about(values, corpus, config)) as saved:
         state = train_language.train(
             learner,
@@ -182,13 +180,13 @@ def _on_shared_weights(values, corpus, config, folder):
             is_best=False,
             name="shared weights",
         )
-    return recurrent_supernet.evaluator(corpus, learner, language.evaluated(state), score=values.score)
+    return evaluators.on_shared_weights(corpus, learner, language.evaluated(state), score=values.score)
 
 
 def _tell_best(values, folder, best, vocabulary_size):
     """Says the perplexities of the best cell, and writes it, or the best of the finalists, as a genotype."""
     told = {name: best[name] for name in ("fitness", "test") if best[name] is not None}
-    numbers = ", ".join(f"{name} {perplexity.perplexity(value, vocabulary_size):.2f}" for name, value in told.items())
+    numbers = ", ".join(f"{name} {text.perplexity(value, vocabulary_size):.2f}" for name, value in told.items())
     print(f"perplexity: {numbers.replace('fitness', 'validation')}", flush=True)
     arch = np.array(best["arch"], np.int32)
     if values.rerank:

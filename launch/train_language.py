@@ -28,7 +28,8 @@ from absl import flags
 from common.datasets import text
 from common.genotypes import json_text, published
 from common.genotypes.genotype import RecurrentGenotype
-from common.language import presets, recurrent
+from common.language import config as configs
+from common.language import recurrent, segments
 from common.language import training as language
 from common.records import locks, progress, run_dir
 from common.training import checkpoints
@@ -78,28 +79,28 @@ def define(values: flags.FlagValues) -> None:
 
     define("genotype", "nao_ptb", "a published recurrent cell (launch.genotype lists them) or a JSON file")
     define_corpus(values)
-    define("preset", "topics", f"settings to start from: {', '.join(presets.PRESETS)}")
+    define("preset", "topics", f"settings to start from: {', '.join(configs.PRESETS)}")
     define("seed", 0, "decides everything random", flags.DEFINE_integer)
     define("workdir", None, "folder of the run, to start or to go on with; by default a fresh one under runs/")
     define("checkpoint_seconds", 300.0, "least seconds between checkpoints within an epoch", flags.DEFINE_float)
     define("compilation_cache_dir", None, "where compiled programs are kept; empty: nowhere")
-    launch_flags.define_config(values, presets.PRESETS["topics"])
+    launch_flags.define_config(values, configs.PRESETS["topics"])
 
 
 def run(values: flags.FlagValues) -> None:
     """Trains, goes on with an earlier start of the same run, and writes the files of the run."""
-    launch_flags.one_of("preset", values.preset, presets.PRESETS)
+    launch_flags.one_of("preset", values.preset, configs.PRESETS)
     if not 0 <= values.seed <= launch_flags.MAX_SEED:
         raise ValueError(f"--seed must be from 0 to {launch_flags.MAX_SEED}; got {values.seed}")
     compilation.enable_cache(values.compilation_cache_dir)
-    config = launch_flags.config_of(values, presets.PRESETS[values.preset])
+    config = launch_flags.config_of(values, configs.PRESETS[values.preset])
     genotype = published.get(values.genotype)
     if not isinstance(genotype, RecurrentGenotype):
         raise ValueError(f"{values.genotype} is no recurrent cell; train it with launch.train")
     corpus = text.load(values.corpus, values.data_dir, vocabulary=values.vocabulary)
     size = len(corpus.vocabulary)
     network = recurrent.language_model(genotype, vocabulary_size=size, width=config.width, dropout=config.dropout)
-    learner = language.Learner(network, config, language.no_arch())
+    learner = language.Learner(network, config, language.NO_ARCH)
     about = {
         "genotype": json.loads(json_text.to_text(genotype)),
         "corpus": values.corpus,
@@ -153,8 +154,8 @@ def train(
     """
     config = learner.config
     keys = language.keys(key)
-    data = language.prepare(corpus.train, config.batch_size, config)
-    valid = language.prepare(corpus.valid, config.valid_batch_size, config)
+    data = segments.prepare(corpus.train, config.batch_size, config.chunks)
+    valid = segments.prepare(corpus.valid, config.valid_batch_size, config.chunks)
     template = jax.eval_shape(lambda keys: language.create(learner, keys), keys)
     state = saved.latest(template) or language.create(learner, keys)
     with contextlib.ExitStack() as stack:
@@ -188,7 +189,7 @@ def _kept(path, num_epochs):
 
 def _result(learner, corpus, folder, best, values):
     """What result.json says: of the state with the least validation loss."""
-    test = language.prepare(corpus.test, learner.config.test_batch_size, learner.config)
+    test = segments.prepare(corpus.test, learner.config.test_batch_size, learner.config.chunks)
     test_loss = language.evaluate(learner, language.evaluated(best), test)
     valid_loss = float(best.valid_losses[int(best.epoch) - 1])
     lines = [json.loads(line) for line in (folder / run_dir.METRICS).read_text().splitlines()]

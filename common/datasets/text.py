@@ -1,10 +1,19 @@
-"""Text to model, word by word: corpora in the files of Mikolov, and one that comes with Python.
+"""Word-level corpora: Mikolov's files, your own text and one that comes with Python; perplexity as a fitness.
 
-A corpus is three files of words between blanks, of which every line ends in one more word, `<eos>`. Words are
-numbered in the order in which they first come, in the training file, then in the others.
+A corpus is three text files of words separated by whitespace; every line ends in one more word, `<eos>`. Words are
+indexed in the order of first occurrence, in the training file, then in the others.
+
+Fitness of a language model is the fraction of the uniform distribution's cross-entropy that it removes:
+
+  fitness = 1 - loss / ln V,  at least 0
+
+with the mean cross-entropy in nats per word and V words in the vocabulary. It is 0 for a uniform guess or worse, 1 for
+certainty, linear in the loss, and determines the perplexity exp((1 - fitness) ln V). On Penn Treebank (V = 10,000) a
+perplexity of 56 is 0.563.
 """
 
 import gzip
+import math
 import os
 import pathlib
 from collections.abc import Callable, Iterable, Mapping
@@ -12,6 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from common import config as configs
 from common.datasets import topics
 
 END, UNKNOWN = "<eos>", "<unk>"
@@ -21,13 +31,13 @@ _SHOWN = 5
 
 
 class Corpus(NamedTuple):
-    """Words of three splits as numbers.
+    """Word indices of three splits.
 
     Attributes:
       name: of the corpus.
       vocabulary: the words.
-      train: int32[N], to learn from.
-      valid: int32[N], for every choice.
+      train: int32[N].
+      valid: int32[N], for all choices.
       test: int32[N], for reports.
     """
 
@@ -39,12 +49,12 @@ class Corpus(NamedTuple):
 
 
 class _Source(NamedTuple):
-    """Where a corpus comes from.
+    """Files of a corpus.
 
     Attributes:
-      folders: names under which its folder is looked for, besides the one given.
-      prefix: of its files' names; they may also be without.
-      about: where to get it, for an error.
+      folders: subfolders of the data folder that are searched besides it.
+      prefix: optional prefix of the file names.
+      about: where to get it, for error messages.
     """
 
     folders: tuple[str, ...]
@@ -66,18 +76,16 @@ def load(name: str, data_dir: str | os.PathLike | None = None, *, vocabulary: st
     """Returns a corpus.
 
     Args:
-      name: one of `CORPORA`. `topics` comes with Python, `text` is any text of yours in files of this form.
-      data_dir: the folder of its files, or one above it; not needed for `topics`.
-      vocabulary: whose words are known, those of "all" splits, as in published figures, or of "train" alone. Then
-        other words become `<unk>`, which the training split must have.
+      name: one of `CORPORA`. `topics` comes with Python, `text` is your own text.
+      data_dir: the folder of its files or its parent; not needed for `topics`.
+      vocabulary: "all": the words of all splits, as in published results; "train": those of the training split,
+        other words become `<unk>`, which the training split must contain.
 
     Raises:
-      ValueError: the name is unknown, a file is missing, empty or not UTF-8, or a word is not known.
+      ValueError: the name is unknown, a file is missing, empty or not UTF-8, or a word is not in the vocabulary.
     """
-    if name not in CORPORA:
-        raise ValueError(f"unknown corpus {name!r}; choose one of {', '.join(CORPORA)}")
-    if vocabulary not in VOCABULARIES:
-        raise ValueError(f"unknown vocabulary {vocabulary!r}; choose one of {', '.join(VOCABULARIES)}")
+    configs.one_of("corpus", name, CORPORA)
+    configs.one_of("vocabulary", vocabulary, VOCABULARIES)
     splits = {split: words(lines) for split, lines in _lines(name, data_dir).items()}
     counted = splits.values() if vocabulary == "all" else [splits["train"]]
     numbers: dict[str, int] = {}
@@ -88,15 +96,15 @@ def load(name: str, data_dir: str | os.PathLike | None = None, *, vocabulary: st
 
 
 def words(lines: Iterable[str]) -> list[str]:
-    """Returns the words of lines, `<eos>` at the end of each, an empty one's too."""
+    """Returns the words of lines, with `<eos>` at the end of each line, including empty ones."""
     return [word for line in lines for word in (*line.split(), END)]
 
 
 def encode(text: Iterable[str], numbers: Mapping[str, int]) -> np.ndarray:
-    """Returns int32[N], the numbers of words; those that are not known count as `<unk>` where that is known.
+    """Returns int32[N], the indices of words; unknown words become `<unk>` if the vocabulary has it.
 
     Raises:
-      ValueError: a word is not known, and neither is `<unk>`.
+      ValueError: a word is unknown, and so is `<unk>`.
     """
     text = list(text)
     unknown = numbers.get(UNKNOWN, -1)
@@ -104,33 +112,45 @@ def encode(text: Iterable[str], numbers: Mapping[str, int]) -> np.ndarray:
     if (missing := np.flatnonzero(found < 0)).size:
         shown = ", ".join(repr(text[at]) for at in missing[:_SHOWN])
         raise ValueError(
-            f"{missing.size} words are not in the vocabulary, such as {shown}, and it has no {UNKNOWN} to stand for "
-            "them; take the vocabulary of all splits"
+            f"{missing.size} words are not in the vocabulary, such as {shown}, and it has no {UNKNOWN}; use the "
+            "vocabulary of all splits"
         )
     return found
 
 
 def batchify(tokens: np.ndarray, batch_size: int) -> np.ndarray:
-    """Returns int32[N, B]: the text cut into B equal pieces that are read side by side; what is over is left out.
+    """Returns int32[N, B]: the text split into B sequences of equal length, without the remainder.
 
     Raises:
-      ValueError: no piece would have two words, one to read and one to predict.
+      ValueError: a sequence would have fewer than two words, one to read and one to predict.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1; got {batch_size}")
     length = len(tokens) // batch_size
     if length < 2:
         raise ValueError(
-            f"batch_size = {batch_size} leaves less than 2 of {len(tokens)} words to each sequence; make it smaller"
+            f"batch_size = {batch_size} leaves less than 2 of {len(tokens)} words to each sequence; choose fewer"
         )
     return np.ascontiguousarray(np.asarray(tokens, np.int32)[: length * batch_size].reshape(batch_size, length).T)
 
 
 def unigram_perplexity(corpus: Corpus, split: str = "valid") -> float:
-    """Returns the perplexity of the frequencies of words in training, each counted once more than it is there."""
+    """Returns the perplexity of the unigram model of the training text, with add-one smoothing."""
     size = len(corpus.vocabulary)
     counts = np.bincount(corpus.train, minlength=size) + 1.0
     return float(np.exp(-np.mean(np.log(counts / counts.sum())[getattr(corpus, split)])))
+
+
+def fitness(loss: float, vocabulary_size: int) -> float:
+    """Returns the fitness of a loss in nats per word; NaN if the loss is not finite."""
+    if not math.isfinite(loss):
+        return math.nan
+    return min(1.0, max(0.0, 1.0 - loss / math.log(vocabulary_size)))
+
+
+def perplexity(fitness: float, vocabulary_size: int) -> float:
+    """Returns the perplexity of a fitness; a lower bound where the fitness is 0."""
+    return math.exp((1.0 - fitness) * math.log(vocabulary_size))
 
 
 def _lines(name, data_dir) -> dict[str, list[str]]:
@@ -138,7 +158,7 @@ def _lines(name, data_dir) -> dict[str, list[str]]:
         return topics.splits()
     source = FILES[name]
     if data_dir is None:
-        raise ValueError(f"corpus {name} needs the folder of its files (--data_dir, or $NAS_DATA_DIR): {source.about}")
+        raise ValueError(f"corpus {name} needs the folder of its files (data_dir, or $NAS_DATA_DIR): {source.about}")
     folders = [pathlib.Path(data_dir), *(pathlib.Path(data_dir, folder) for folder in source.folders)]
     return {split: _read(_find(name, source, folders, split)) for split in SPLITS}
 
@@ -159,10 +179,10 @@ def _read(path):
     try:
         text = _READERS.get(path.suffix, pathlib.Path.read_bytes)(path).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 at byte {error.start}; write it anew as UTF-8") from error
+        raise ValueError(f"{path} is not UTF-8 at byte {error.start}; convert it to UTF-8") from error
     except (gzip.BadGzipFile, EOFError) as error:
         raise ValueError(f"{path} is damaged: {error}") from error
-    lines = text.split("\n")  # no other sign ends a line: some texts hold them as words
+    lines = text.split("\n")  # other line separators occur as words in some texts
     if lines[-1].strip() == "":
         lines.pop()
     if not any(line.strip() for line in lines):

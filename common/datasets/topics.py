@@ -1,9 +1,9 @@
 """A small English corpus that comes with Python: the texts of its `help()`, from `pydoc_data.topics`.
 
-Each paragraph of prose becomes a line, once: those that are indented (programs, grammar, tables), headings, and
-repeats are left out. Text is put in lower case and cut into words, numbers (all of which become `N`, as in the
-Penn Treebank) and single signs. Words that come up only once become `<unk>`. Of each 20 paragraphs on end 16 are
-for training, 2 for validation and 2 for tests. The texts differ a little between versions of Python.
+Each paragraph of prose is one line; indented paragraphs (programs, grammar, tables), headings and duplicates are
+excluded. Text is lowercased and tokenized into words, numbers (all become `N`, as in the Penn Treebank) and single
+punctuation marks. Words that occur once become `<unk>`. Of every 20 consecutive paragraphs, 16 are for training, 2 for
+validation and 2 for testing. The texts differ slightly between versions of Python.
 """
 
 import collections
@@ -15,11 +15,11 @@ _MIN_WORDS = 6
 
 
 def splits() -> dict[str, list[str]]:
-    """Returns the lines of "train", "valid" and "test", words between blanks."""
+    """Returns the lines of "train", "valid" and "test", words separated by spaces."""
     paragraphs = _paragraphs()
     counts = collections.Counter(word for words in paragraphs for word in words)
     lines = [" ".join(word if counts[word] > 1 else "<unk>" for word in words) for words in paragraphs]
-    lines = list(dict.fromkeys(lines))  # some became alike
+    lines = list(dict.fromkeys(lines))  # <unk> makes some equal
     period = [name for name, share in _PARTS for _ in range(share)]
     return {name: [line for at, line in enumerate(lines) if period[at % len(period)] == name] for name, _ in _PARTS}
 
@@ -31,7 +31,7 @@ def tokenize(text: str) -> list[str]:
 
 def _paragraphs():
     """Returns the words of each paragraph of prose, in the order of the topics' names."""
-    from pydoc_data import topics  # half a megabyte, which no other corpus needs
+    from pydoc_data import topics  # half a megabyte that no other corpus needs
 
     found = {}
     for name in sorted(topics.topics):

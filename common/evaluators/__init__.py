@@ -16,16 +16,16 @@ def _training(*args: Any, **settings: Any) -> types.Evaluator:
 
 def _recurrent_supernet(*args: Any, **settings: Any) -> types.Evaluator:
     """See `recurrent_supernet.evaluator`."""
-    from common.language import scoring as recurrent_supernet
+    from common.language import evaluators
 
-    return recurrent_supernet.evaluator(*args, **settings)
+    return evaluators.on_shared_weights(*args, **settings)
 
 
 def _recurrent_training(*args: Any, **settings: Any) -> types.Evaluator:
     """See `recurrent_training.evaluator`."""
-    from common.language import short_training as recurrent_training
+    from common.language import evaluators
 
-    return recurrent_training.evaluator(*args, **settings)
+    return evaluators.from_scratch(*args, **settings)
 
 
 def _supernet(*args: Any, **settings: Any) -> types.Evaluator:

@@ -1,94 +1,137 @@
-"""The settings of training a language model and their meaning.
+"""Settings of language model training: dataclasses and presets.
 
-The defaults are those of NAO's cell on Penn Treebank (arXiv:1808.07233, as released).
+The defaults are NAO's published settings on Penn Treebank (arXiv:1808.07233, as released).
 """
 
 import dataclasses
-import math
-from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
-from common.language.recurrent import Dropout
+from common import config as configs
+
+_POSITIVE = configs.Range(above=0)
+_NOT_NEGATIVE = configs.Range(at_least=0)
+_AT_LEAST_ONE = configs.Range(at_least=1)
+_RATE = configs.Range(at_least=0, below=1)
 
 
 @dataclasses.dataclass(frozen=True)
 class Chunks:
-    """How long the pieces are that a step reads and is differentiated through (arXiv:1708.02182)."""
+    """Lengths of the text segments that a step reads and backpropagates through (arXiv:1708.02182)."""
 
-    bptt: Annotated[int, "mean length of the pieces of text that a step reads, in words"] = 35
-    short_share: Annotated[float, "share of pieces whose mean length is half of bptt"] = 0.05
-    bptt_deviation: Annotated[float, "standard deviation of the lengths around their mean, in words"] = 5.0
-    bptt_min: Annotated[int, "the shortest piece"] = 5
-    bptt_max: Annotated[int, "the longest piece"] = 55
+    bptt: Annotated[int, "mean segment length, in words", _AT_LEAST_ONE] = 35
+    short_share: Annotated[
+        float, "fraction of segments whose mean length is bptt / 2", configs.Range(at_least=0, at_most=1)
+    ] = 0.05
+    bptt_deviation: Annotated[float, "standard deviation of segment lengths, in words", _NOT_NEGATIVE] = 5.0
+    bptt_min: Annotated[int, "minimum segment length, in words", _AT_LEAST_ONE] = 5
+    bptt_max: Annotated[int, "maximum segment length, in words", _AT_LEAST_ONE] = 55
 
     def __post_init__(self):
-        """Refuses what makes no sense."""
-        _check_range(self, "bptt", at_least=1)
-        _check_range(self, "short_share", at_least=0.0, at_most=1.0)
-        _check_range(self, "bptt_deviation", at_least=0.0)
-        _check_range(self, "bptt_min", at_least=1, at_most=self.bptt)
-        _check_range(self, "bptt_max", at_least=self.bptt)
+        configs.validate(self)
+        if not self.bptt_min <= self.bptt <= self.bptt_max:
+            raise ValueError(
+                f"bptt must be from bptt_min to bptt_max; got bptt_min={self.bptt_min}, bptt={self.bptt}, "
+                f"bptt_max={self.bptt_max}"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Dropout:
+    """Dropout rates of a language model."""
+
+    dropout_output: Annotated[float, "dropout rate of the cell's outputs", _RATE] = 0.75
+    dropout_hidden: Annotated[float, "dropout rate of states, before each matrix product of the cell", _RATE] = 0.25
+    dropout_cell_input: Annotated[float, "dropout rate of the cell's inputs", _RATE] = 0.75
+    dropout_input: Annotated[float, "dropout rate of word embeddings, before dropout_cell_input", _RATE] = 0.2
+    dropout_word: Annotated[float, "fraction of the vocabulary whose embeddings are dropped", _RATE] = 0.0
+    dropout_node: Annotated[float, "fraction of the cell's nodes whose weights a step does not update", _RATE] = 0.0
+
+    def __post_init__(self):
+        configs.validate(self)
 
 
 @dataclasses.dataclass(frozen=True)
 class Optimizer:
-    """Stochastic gradient descent, whose steps are averaged once the validation loss no longer falls."""
+    """SGD, with averaged weights (ASGD) once the validation loss stops falling."""
 
-    learning_rate: Annotated[float, "of a piece of bptt words; longer ones take larger steps, in proportion"] = 20.0
-    clip_norm: Annotated[float, "largest norm of the gradient of all parameters together"] = 0.25
-    weight_decay: Annotated[float, "L2 penalty: weight_decay * p is added to the clipped gradient"] = 8e-7
+    learning_rate: Annotated[
+        float, "learning rate of a segment of bptt words; scaled by segment length / bptt", _POSITIVE
+    ] = 20.0
+    clip_norm: Annotated[float, "maximum global norm of the gradient", _POSITIVE] = 0.25
+    weight_decay: Annotated[float, "L2 penalty, added to the clipped gradient", _NOT_NEGATIVE] = 8e-7
     patience: Annotated[
-        int, "averaging begins once the validation loss is above the least of all but the last so many; 0: never"
+        int,
+        "averaging starts when the validation loss exceeds the minimum up to this many epochs ago; 0: never",
+        _NOT_NEGATIVE,
     ] = 5
-    activation_penalty: Annotated[float, "weight of the mean square of the outputs after dropout, alpha"] = 0.0
-    change_penalty: Annotated[float, "weight of the mean squared change of the outputs in a step, beta"] = 1e-3
+    activation_penalty: Annotated[float, "activation regularization (AR), alpha", _NOT_NEGATIVE] = 0.0
+    change_penalty: Annotated[float, "temporal activation regularization (TAR), beta", _NOT_NEGATIVE] = 1e-3
 
     def __post_init__(self):
-        """Refuses what makes no sense."""
-        _check_range(self, "learning_rate", above=0.0)
-        _check_range(self, "clip_norm", above=0.0)
-        for name in ("weight_decay", "patience", "activation_penalty", "change_penalty"):
-            _check_range(self, name, at_least=0)
+        configs.validate(self)
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Settings of a training run."""
+    """Training of a language model."""
 
-    width: Annotated[int, "size of the words' vectors and of all states of the cell"] = 850
-    num_epochs: Annotated[int, "passes over the training text"] = 4000
-    batch_size: Annotated[int, "sequences that are read side by side"] = 64
-    valid_batch_size: Annotated[int, "sequences into which the validation text is cut"] = 10
-    test_batch_size: Annotated[int, "sequences into which the test text is cut"] = 1
-    chunks: Annotated[Chunks, "pieces of text"] = dataclasses.field(default_factory=Chunks)
-    dropout: Annotated[Dropout, "what is dropped"] = dataclasses.field(default_factory=Dropout)
-    optimizer: Annotated[Optimizer, "how it descends"] = dataclasses.field(default_factory=Optimizer)
-    max_rollbacks: Annotated[int, "how often training goes back to its best state when the loss is no number"] = 10
+    width: Annotated[int, "size of word embeddings and hidden states", _AT_LEAST_ONE] = 850
+    num_epochs: Annotated[int, "passes over the training text", _AT_LEAST_ONE] = 4000
+    batch_size: Annotated[int, "training sequences per batch", _AT_LEAST_ONE] = 64
+    valid_batch_size: Annotated[int, "sequences that the validation text is split into", _AT_LEAST_ONE] = 10
+    test_batch_size: Annotated[int, "sequences that the test text is split into", _AT_LEAST_ONE] = 1
+    chunks: Annotated[Chunks, "segment lengths"] = Chunks()
+    dropout: Annotated[Dropout, "dropout rates"] = Dropout()
+    optimizer: Annotated[Optimizer, "optimizer"] = Optimizer()
+    max_rollbacks: Annotated[
+        int, "how often training returns to its best state when the loss is not finite", _NOT_NEGATIVE
+    ] = 10
 
     def __post_init__(self):
-        """Refuses what makes no sense."""
-        for name in ("width", "num_epochs", "batch_size", "valid_batch_size", "test_batch_size"):
-            _check_range(self, name, at_least=1)
-        _check_range(self, "max_rollbacks", at_least=0)
+        configs.validate(self)
 
 
-def from_dict(fields: Mapping[str, Any]) -> Config:
-    """Returns the settings that `dataclasses.asdict` wrote; what is left out has its default.
+_LIGHT = Dropout(dropout_output=0.3, dropout_hidden=0.1, dropout_cell_input=0.2, dropout_input=0.1, dropout_word=0.0)
+_TOPICS = Config(
+    width=48,
+    num_epochs=2,
+    batch_size=16,
+    test_batch_size=10,
+    chunks=Chunks(bptt_deviation=0.0),
+    dropout=_LIGHT,
+    optimizer=Optimizer(learning_rate=10.0, weight_decay=1e-6),
+)
 
-    Raises:
-      ValueError: there is an unknown field, or a value makes no sense.
-    """
-    parts = {"chunks": Chunks, "dropout": Dropout, "optimizer": Optimizer}
-    try:
-        made = {name: parts[name](**value) if name in parts else value for name, value in fields.items()}
-        return Config(**made)
-    except TypeError as error:
-        raise ValueError(f"these are no settings of training a language model: {error}") from error
-
-
-def _check_range(config, name, *, at_least=-math.inf, above=-math.inf, at_most=math.inf):
-    value = getattr(config, name)
-    if not (value >= at_least and value > above and value <= at_most):
-        bounds = {"at least": at_least, "above": above, "at most": at_most}
-        told = " and ".join(f"{text} {bound}" for text, bound in bounds.items() if math.isfinite(bound))
-        raise ValueError(f"{name} must be {told}; got {value}")
+PRESETS: dict[str, Config] = {
+    # Final training of NAO's cell; 2,000 epochs in the paper, 4,000 in the released script.
+    "nao_ptb": Config(),
+    "nao_wikitext2": Config(
+        width=700, num_epochs=2000, dropout=Dropout(dropout_hidden=0.15), optimizer=Optimizer(weight_decay=5e-7)
+    ),
+    # Evaluation of an architecture in NAO's search: the full network, fewer epochs.
+    "nao_search": Config(num_epochs=600),
+    # Shared weights of NAO-WS, 1,000 epochs in all.
+    "nao_ws_search": Config(
+        width=300,
+        num_epochs=1000,
+        batch_size=256,
+        valid_batch_size=256,
+        chunks=Chunks(bptt_deviation=0.0),
+        optimizer=Optimizer(learning_rate=0.25, clip_norm=10.0, weight_decay=5e-7, patience=0),
+    ),
+    # The corpus that comes with Python; minutes on a CPU.
+    "topics": dataclasses.replace(_TOPICS, width=64, num_epochs=20, chunks=Chunks()),
+    "topics_supernet": dataclasses.replace(
+        _TOPICS, num_epochs=25, optimizer=dataclasses.replace(_TOPICS.optimizer, patience=0)
+    ),
+    "topics_search": _TOPICS,
+    "ptb_small": Config(
+        width=64,
+        num_epochs=2,
+        batch_size=32,
+        valid_batch_size=32,
+        test_batch_size=32,
+        dropout=Dropout(0.0, 0.0, 0.0, 0.0, 0.0),
+        optimizer=Optimizer(weight_decay=0.0),
+    ),
+}

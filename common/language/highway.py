@@ -1,18 +1,17 @@
-"""The recurrent cell of NAO over a sequence, quick to differentiate (arXiv:1808.07233).
+"""NAO's recurrent highway cell over a sequence, with a hand-written derivative (arXiv:1808.07233).
 
-With h the output of the step before, x the input and m a mask that stands for all of the sequence,
+With h the previous output, x the input and m the dropout mask of the sequence,
 
   [c, a] = x W_x + (h m) W_h,   s_0 = h + sigmoid(c) (tanh(a) - h)
   [c, a] = (s_p m) W_i,         s_i = s_p + sigmoid(c) (f(a) - s_p),   p = p(i) < i, f = f(i)
 
-and the output is a mean of states. Which state a node reads and its activation are either known when the
-program is made (then nodes that read one state share one matrix product) or data (then one program serves all
-cells).
+and the output is the mean of some states. The state that a node reads and its activation are either known at compile
+time (then nodes that read the same state share one matrix product) or data (then one program serves all cells).
 
-A plain scan, differentiated, adds to the gradient of all weights at every step. Here each step of the way back
-only finds the gradients before the activations, and those of the weights are one product each over all steps.
-Likewise the inputs are multiplied before the loop, and the slopes of the nodes are kept on the way forward.
-What stays in the loops is what must: the products with states.
+The derivative of a plain scan accumulates the gradient of all weights at every step. Here, the backward loop computes
+only the gradients before the activations; those of the weights are one product each over all steps, after the loop.
+Likewise, inputs are projected before the loop, and the derivatives of nodes are stored by the forward pass. Only the
+products with states remain in the loops.
 """
 
 import functools
@@ -29,12 +28,12 @@ ACTIVATIONS = nao_rnn.ACTIVATIONS
 
 
 class Wiring(NamedTuple):
-    """How the nodes of a cell are joined.
+    """Connections of a cell's nodes.
 
     Attributes:
-      states: of node 1, 2, ... the state it reads: K integers, or int32[K] as data.
-      activations: of node 1, 2, ... the number of its activation in `ACTIVATIONS`: likewise.
-      output: the states whose mean is put out; state 0 is the first, state i node i.
+      states: the state that node 1, 2, ... reads: K integers, or int32[K] as data.
+      activations: index into `ACTIVATIONS` of node 1, 2, ...: likewise.
+      output: states whose mean is the output; state 0 is the first one, state i that of node i.
     """
 
     states: tuple[int, ...] | chex.Array
@@ -45,15 +44,15 @@ class Wiring(NamedTuple):
 def read(
     wiring: Wiring, projected: chex.Array, first: chex.Array, nodes: chex.Array, mask: chex.Array, hidden: chex.Array
 ) -> chex.Array:
-    """Runs a cell of K nodes over sequences. Its derivative is exact; the mask has none.
+    """Runs a cell of K nodes over sequences. The derivative is exact, except that the mask has none.
 
     Args:
-      wiring: how its nodes are joined.
+      wiring: connections of the nodes.
       projected: float32[T, B, 2H], x W_x.
       first: float32[H, 2H], W_h.
       nodes: float32[K, H, 2H], W_1 to W_K.
       mask: float32[B, H], m.
-      hidden: float32[B, H], the output before the first step.
+      hidden: float32[B, H], the initial hidden state.
 
     Returns:
       float32[T, B, H], the outputs.
@@ -66,7 +65,7 @@ def read(
 
 
 class _Group(NamedTuple):
-    """Nodes, counted from 1, that read one state, and their activations."""
+    """Nodes, counted from 1, that read the same state, and their activations."""
 
     state: int | chex.Array
     nodes: tuple[int, ...]
@@ -74,7 +73,7 @@ class _Group(NamedTuple):
 
 
 def _groups(wiring, data):
-    """Returns groups in an order in which each state is there before it is read."""
+    """Returns groups in an order that computes each state before it is read."""
     if data is not None:
         states, activations = data
         return [_Group(states[i], (i + 1,), (activations[i],)) for i in range(states.shape[0])]
@@ -87,7 +86,7 @@ def _groups(wiring, data):
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _read(wiring, data, projected, first, nodes, mask, hidden):
-    """As `read`; `data` is (states, activations), or None where the wiring has them."""
+    """See `read`; `data` is (states, activations), or None if the wiring has them."""
     return _run(wiring, data, projected, first, nodes, mask, hidden, is_trained=False)[0]
 
 
@@ -96,7 +95,7 @@ def _forward(wiring, data, projected, first, nodes, mask, hidden):
 
 
 def _run(wiring, data, projected, first, nodes, mask, hidden, *, is_trained):
-    """Returns (outputs, what the way back needs, if there is one)."""
+    """Returns (outputs, residuals of the backward pass)."""
     groups = _groups(wiring, data)
     fused = [_fuse(nodes, group) for group in groups]
 
@@ -151,12 +150,12 @@ def _backward(wiring, residuals, d_outputs):
 
 
 def _fuse(nodes, group):
-    """Returns float32[H, G], the weights of a group side by side."""
+    """Returns float32[H, G], the concatenated weights of a group."""
     return jnp.concatenate([nodes[at - 1] for at in group.nodes], axis=-1)
 
 
 def _node(before, gates, activation):
-    """Returns (s_i, the slopes: of s_i by s_p outside its product, by c, by a), each float32[B, H]."""
+    """Returns (s_i, its derivatives by s_p outside the matrix product, by c, by a), each float32[B, H]."""
     gate, value = jnp.split(gates, 2, axis=-1)
     gate, (value, slope) = jax.nn.sigmoid(gate), _activate(value, activation)
     change = value - before
@@ -164,13 +163,13 @@ def _node(before, gates, activation):
 
 
 def _node_back(d_state, slopes):
-    """Returns (gradient by [c, a], gradient by s_p outside its product)."""
+    """Returns (gradient by [c, a], gradient by s_p outside the matrix product)."""
     kept, by_gate, by_value = slopes
     return jnp.concatenate([d_state * by_gate, d_state * by_value], axis=-1), d_state * kept
 
 
 def _activate(x, activation):
-    """Returns (f(x), f'(x)). A sigmoid is (1 + tanh(x / 2)) / 2, so that as data one tanh serves both."""
+    """Returns (f(x), f'(x)). As data, one tanh serves both: the sigmoid is (1 + tanh(x / 2)) / 2."""
     if isinstance(activation, int):
         if activation == RELU:
             return jnp.maximum(x, 0.0), (x > 0).astype(x.dtype)
@@ -189,7 +188,7 @@ def _activate(x, activation):
 
 
 def _weight_gradient(inputs, d_outputs):
-    """Returns float32[H, G] of float32[T, B, H] and [T, B, G]: one product; quicker with a factor transposed first."""
+    """Returns float32[H, G] of float32[T, B, H] and [T, B, G]: one product; transposing one is faster on CPU."""
     transposed = jax.lax.optimization_barrier(d_outputs.reshape(-1, d_outputs.shape[-1]).T)
     return jnp.dot(transposed, inputs.reshape(-1, inputs.shape[-1])).T
 

@@ -1,53 +1,35 @@
-"""Language models with one recurrent layer, whose cell is known beforehand or is data (arXiv:1808.07233).
+"""Language models with one recurrent layer, and the shared weights of NAO-WS (arXiv:1808.07233).
 
-Words are looked up in a table, read by the cell of `highway`, and the outputs are compared with the same table
-(tied weights). While it trains, every mask of dropout is drawn once for a sequence and stands for all of its
-steps (arXiv:1512.05287, arXiv:1708.02182).
+Words are embedded, read by the cell of `highway`, and the outputs are projected by the embedding table (tied
+weights). In training, each dropout mask is sampled once per sequence and applied at all of its steps
+(arXiv:1512.05287, arXiv:1708.02182).
 """
-
-import dataclasses
-from typing import Annotated
 
 import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from common.genotypes.genotype import RecurrentGenotype
+from common.language import config as configs
 from common.language import highway
 from common.spaces import nao_rnn
 
 INIT_RANGE = 0.04
-
-
-@dataclasses.dataclass(frozen=True)
-class Dropout:
-    """What is dropped while a language model trains. The defaults are NAO's on Penn Treebank."""
-
-    dropout_output: Annotated[float, "share of the outputs that are dropped"] = 0.75
-    dropout_hidden: Annotated[float, "share of the states that are dropped before each of the cell's products"] = 0.25
-    dropout_cell_input: Annotated[float, "share of the cell's inputs that are dropped"] = 0.75
-    dropout_input: Annotated[float, "share of the looked-up values that are dropped, before those"] = 0.2
-    dropout_word: Annotated[float, "share of the words of the vocabulary whose looked-up values are dropped"] = 0.0
-    dropout_node: Annotated[float, "share of the nodes of the cell whose weights do not learn from a step"] = 0.0
-
-    def __post_init__(self):
-        """Refuses what is no share."""
-        for name, value in dataclasses.asdict(self).items():
-            if not 0.0 <= value < 1.0:
-                raise ValueError(f"{name} must be at least 0 and below 1; got {value}")
+ALL_STATES = tuple(range(nao_rnn.NUM_NODES + 1))  # the output of a cell on shared weights is the mean of these
+_NUM_ACTIVATIONS = len(nao_rnn.ACTIVATIONS)
+_NUM_BLOCKS = np.arange(1, nao_rnn.NUM_NODES + 1, dtype=np.int32) * _NUM_ACTIVATIONS  # of node 1, 2, ...
+_FIRST_BLOCK = np.cumsum(_NUM_BLOCKS, dtype=np.int32) - _NUM_BLOCKS
 
 
 @chex.dataclass(frozen=True)
 class Masks:
-    """The masks of a sequence, of 0 and 1 / (1 - share).
+    """Dropout masks of a sequence, with values 0 and 1 / (1 - rate).
 
     Attributes:
       word: float32[V, 1].
-      input: float32[B, H].
-      cell_input: float32[B, H].
-      hidden: float32[B, H].
-      output: float32[B, H].
+      input, cell_input, hidden, output: float32[B, H].
     """
 
     word: chex.Array
@@ -59,12 +41,12 @@ class Masks:
 
 @chex.dataclass(frozen=True)
 class Reading:
-    """What a language model makes of a sequence.
+    """Outputs of a language model over a sequence.
 
     Attributes:
       logits: float32[T, B, V], of the next word.
-      dropped: float32[T, B, H], the outputs of the cell after dropout.
-      raw: float32[T, B, H], before it.
+      dropped: float32[T, B, H], outputs of the cell after dropout.
+      raw: float32[T, B, H], outputs of the cell before dropout; the last one is the next hidden state.
     """
 
     logits: chex.Array
@@ -73,20 +55,20 @@ class Reading:
 
 
 class LanguageModel(nn.Module):
-    """A language model.
+    """Word-level language model with one recurrent layer.
 
     Attributes:
       vocabulary_size: V.
-      width: H, of the table's rows and of all states.
-      cell: (arch int32[22] or None) -> (`highway.Wiring`, float32[K, H, 2H]), the cell's nodes and their weights:
-        `FixedCell`, `AnyCell` or `recurrent_supernet.SharedCell`.
-      dropout: what is dropped in training.
+      width: H, size of embeddings and states.
+      cell: module (arch int32[22] or None) -> (`highway.Wiring`, float32[K, H, 2H] weights of its nodes): one of
+        `FixedCell`, `AnyCell` and `SharedCell`.
+      dropout: rates in training.
     """
 
     vocabulary_size: int
     width: int
     cell: nn.Module
-    dropout: Dropout = Dropout()
+    dropout: configs.Dropout = configs.Dropout()
 
     @nn.compact
     def __call__(
@@ -95,10 +77,10 @@ class LanguageModel(nn.Module):
         """Reads sequences.
 
         Args:
-          words: int32[T, B], their numbers in the vocabulary.
-          hidden: float32[B, H], the cell's output before them; zero in the beginning.
-          arch: int32[22], a row of the space `nao_rnn`, where the cell is data.
-          train: whether to drop; takes the random stream "dropout".
+          words: int32[T, B], indices into the vocabulary.
+          hidden: float32[B, H], the cell's previous output; zeros at the beginning of a text.
+          arch: int32[22], a row of the space `nao_rnn`, for cells whose architecture is data.
+          train: whether dropout is applied; needs the random stream "dropout".
         """
         table = self.param("table", init_weights, (self.vocabulary_size, self.width))
         bias = self.param("bias", nn.initializers.zeros, (self.vocabulary_size,))
@@ -106,7 +88,7 @@ class LanguageModel(nn.Module):
         wiring, nodes = self.cell(arch)
         mask = masks(self.make_rng("dropout") if train else None, self.dropout, hidden.shape, self.vocabulary_size)
         if train and self.dropout.dropout_node:
-            nodes = _frozen(self.make_rng("dropout"), self.dropout.dropout_node, nodes)
+            nodes = _freeze(self.make_rng("dropout"), self.dropout.dropout_node, nodes)
         inputs = table[words] * mask.word[words] * (mask.input * mask.cell_input)[None]
         projected = inputs @ first[: self.width]
         raw = highway.read(wiring, projected, first[self.width :], nodes, mask.hidden, hidden)
@@ -115,7 +97,7 @@ class LanguageModel(nn.Module):
 
 
 class FixedCell(nn.Module):
-    """A cell that is known when the program is made.
+    """Cell whose architecture is known at compile time.
 
     Attributes:
       genotype: the cell.
@@ -135,7 +117,7 @@ class FixedCell(nn.Module):
 
 
 class AnyCell(nn.Module):
-    """A cell that is data, with weights of its own: one program trains any architecture of the space `nao_rnn`.
+    """Cell whose architecture is data: one program trains every architecture of the space `nao_rnn`.
 
     Attributes:
       width: H.
@@ -147,32 +129,52 @@ class AnyCell(nn.Module):
     def __call__(self, arch: chex.Array) -> tuple[highway.Wiring, chex.Array]:
         """Returns the wiring of a row int32[22], and the weights."""
         nodes = self.param("nodes", init_weights, (nao_rnn.NUM_NODES, self.width, 2 * self.width))
-        states, activations = split(arch)
-        return highway.Wiring(states, activations, tuple(range(1, nao_rnn.NUM_NODES + 1))), nodes
+        return highway.Wiring(*_split(arch), ALL_STATES[1:]), nodes
+
+
+class SharedCell(nn.Module):
+    """All cells of the space `nao_rnn` on shared weights.
+
+    Node i has one weight matrix for each pair of input state and activation, 4i of them; an architecture uses 11 of
+    the 264. As in the released program, the output is the mean of all 12 states, including the first one, which the
+    output of a cell trained from scratch excludes.
+
+    Attributes:
+      width: H.
+    """
+
+    width: int
+
+    @nn.compact
+    def __call__(self, arch: chex.Array) -> tuple[highway.Wiring, chex.Array]:
+        """Returns the wiring of a row int32[22], and its weights float32[11, H, 2H]."""
+        blocks = self.param("blocks", init_weights, (int(_NUM_BLOCKS.sum()), self.width, 2 * self.width))
+        return highway.Wiring(*_split(arch), ALL_STATES), blocks[block_numbers(arch)]
 
 
 def language_model(
-    genotype: RecurrentGenotype, *, vocabulary_size: int, width: int, dropout: Dropout | None = None
+    genotype: RecurrentGenotype, *, vocabulary_size: int, width: int, dropout: configs.Dropout | None = None
 ) -> LanguageModel:
-    """Returns the language model of a cell.
+    """Returns the language model of one cell.
 
     Raises:
-      ValueError: it has an activation that is none of `highway.ACTIVATIONS`, or a size makes no sense.
+      ValueError: an activation is not in `highway.ACTIVATIONS`, or a size is below 1.
     """
     wiring(genotype)
-    check_sizes(vocabulary_size, width)
-    return LanguageModel(vocabulary_size, width, FixedCell(genotype, width), dropout or Dropout())
+    return _model(FixedCell(genotype, width), vocabulary_size, width, dropout)
 
 
-def check_sizes(vocabulary_size: int, width: int) -> None:
-    """Raises a `ValueError` for a size below 1."""
-    for name, value in (("vocabulary_size", vocabulary_size), ("width", width)):
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1; got {value}")
+def supernet(*, vocabulary_size: int, width: int, dropout: configs.Dropout | None = None) -> LanguageModel:
+    """Returns the language model of all cells on shared weights.
+
+    Raises:
+      ValueError: a size is below 1.
+    """
+    return _model(SharedCell(width), vocabulary_size, width, dropout)
 
 
 def wiring(genotype: RecurrentGenotype) -> highway.Wiring:
-    """Returns how the nodes of a genotype are joined.
+    """Returns the wiring of a genotype.
 
     Raises:
       ValueError: an activation is unknown.
@@ -186,41 +188,65 @@ def wiring(genotype: RecurrentGenotype) -> highway.Wiring:
     return highway.Wiring(states, activations, genotype.output)
 
 
-def split(arch: chex.Array) -> tuple[chex.Array, chex.Array]:
-    """Returns (states, activations), int32[11] each, of a row int32[22]."""
-    return arch[0::2], arch[1::2]
+def block_numbers(arch: chex.Array) -> chex.Array:
+    """Returns int32[11], the indices of the shared matrices that the nodes of a row int32[22] use."""
+    states, activations = _split(arch)
+    return jnp.asarray(_FIRST_BLOCK) + states * _NUM_ACTIVATIONS + activations
 
 
-def masks(key: chex.PRNGKey | None, shares: Dropout, shape: tuple[int, int], vocabulary_size: int) -> Masks:
-    """Draws the masks of a sequence; without a key, all ones.
+def extract(params: chex.ArrayTree, arch: chex.Array) -> chex.ArrayTree:
+    """Returns the parameters of one cell, copied from the shared ones.
+
+    They fit a `LanguageModel` of an `AnyCell` or a `FixedCell` whose output is the mean of `ALL_STATES`.
+    """
+    rest = {name: value for name, value in params.items() if name != "cell"}
+    return {**rest, "cell": {"nodes": params["cell"]["blocks"][block_numbers(arch)]}}
+
+
+def masks(key: chex.PRNGKey | None, rates: configs.Dropout, shape: tuple[int, int], vocabulary_size: int) -> Masks:
+    """Samples the dropout masks of a sequence; without a key, all ones.
 
     Args:
       key: random key, or None.
-      shares: what is dropped.
+      rates: dropout rates.
       shape: (B, H).
       vocabulary_size: V.
     """
     names = ("word", "input", "cell_input", "hidden", "output")
     keys = [None] * len(names) if key is None else list(jax.random.split(key, len(names)))
-    drawn = {}
-    for name, own in zip(names, keys, strict=True):
-        share = getattr(shares, f"dropout_{name}")
-        drawn[name] = _mask(own, share, (vocabulary_size, 1) if name == "word" else shape)
-    return Masks(**drawn)
-
-
-def _frozen(key, share, nodes):
-    """The weights float32[K, H, 2H] as they are, of which those of some nodes have no gradient."""
-    learns = jax.random.bernoulli(key, 1.0 - share, (nodes.shape[0], 1, 1))
-    return jnp.where(learns, nodes, jax.lax.stop_gradient(nodes))
+    shapes = {"word": (vocabulary_size, 1)}
+    return Masks(
+        **{
+            name: _mask(mask_key, getattr(rates, f"dropout_{name}"), shapes.get(name, shape))
+            for name, mask_key in zip(names, keys, strict=True)
+        }
+    )
 
 
 def init_weights(key: chex.PRNGKey, shape: tuple[int, ...], dtype=jnp.float32) -> chex.Array:
-    """Draws first weights, uniform within `INIT_RANGE` of 0."""
+    """Samples initial parameters, uniform within `INIT_RANGE` of 0."""
     return jax.random.uniform(key, shape, dtype, -INIT_RANGE, INIT_RANGE)
 
 
-def _mask(key, share, shape):
-    if key is None or share == 0.0:
+def _model(cell, vocabulary_size, width, dropout):
+    for name, value in (("vocabulary_size", vocabulary_size), ("width", width)):
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1; got {value}")
+    return LanguageModel(vocabulary_size, width, cell, dropout or configs.Dropout())
+
+
+def _split(arch):
+    """Returns (states, activations), int32[11] each, of a row int32[22]."""
+    return arch[0::2], arch[1::2]
+
+
+def _freeze(key, rate, nodes):
+    """Returns the weights float32[K, H, 2H], those of some nodes without a gradient."""
+    learns = jax.random.bernoulli(key, 1.0 - rate, (nodes.shape[0], 1, 1))
+    return jnp.where(learns, nodes, jax.lax.stop_gradient(nodes))
+
+
+def _mask(key, rate, shape):
+    if key is None or rate == 0.0:
         return jnp.ones(shape)
-    return jax.random.bernoulli(key, 1.0 - share, shape) / (1.0 - share)
+    return jax.random.bernoulli(key, 1.0 - rate, shape) / (1.0 - rate)

@@ -1,8 +1,6 @@
-"""The pieces of text that the steps of an epoch read, of many lengths, without a program for each.
+"""Variable-length BPTT segments, padded to a few compiled lengths.
 
-Lengths follow from (key, epoch), so what a step reads is known before anything is computed, and a run can go on
-from any step. A program works on pieces of a few sizes, to which others are filled up with words that count
-nothing; the sizes are chosen so that little is computed in vain.
+Lengths are a function of (key, epoch), so training resumes from any step.
 """
 
 from typing import NamedTuple
@@ -12,32 +10,55 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from common.datasets import text
 from common.language import config as configs
 
 
-class Pieces(NamedTuple):
-    """The pieces of an epoch.
+class Text(NamedTuple):
+    """A text on the device.
 
     Attributes:
-      starts: int32[P], the row of its first word.
-      lengths: int32[P], how many words it reads; the targets are one row on.
+      tokens: int32[N + padding, B], with room for a segment of the largest size at the last row.
+      num_rows: N.
+    """
+
+    tokens: chex.Array
+    num_rows: int
+
+
+class Segments(NamedTuple):
+    """Segments of an epoch.
+
+    Attributes:
+      starts: int32[S], row of the first word.
+      lengths: int32[S], number of words read; the targets are the words one row later.
     """
 
     starts: np.ndarray
     lengths: np.ndarray
 
 
-def cut(key: chex.PRNGKey, epoch: int, num_rows: int, config: configs.Chunks) -> Pieces:
-    """Returns the pieces of an epoch over a text of `num_rows` rows, of which the last is a target only.
+def prepare(tokens: np.ndarray, batch_size: int, config: configs.Chunks) -> Text:
+    """Returns a split of a corpus, int32[words], as `batch_size` sequences on the device.
 
-    The mean is bptt, or for a share of pieces half of it; lengths are normal around it, rounded towards zero and
-    kept between bptt_min and bptt_max. The last piece is what is left, and may be shorter.
+    Raises:
+      ValueError: it is too short for so many sequences.
+    """
+    rows = text.batchify(tokens, batch_size)
+    return Text(jnp.pad(jnp.asarray(rows), ((0, sizes(config)[-1]), (0, 0))), len(rows))
+
+
+def cut(key: chex.PRNGKey, epoch: int, num_rows: int, config: configs.Chunks) -> Segments:
+    """Returns the segments of an epoch over a text of `num_rows` rows, the last of which is a target only.
+
+    The mean length is bptt, or bptt / 2 for a fraction of segments; lengths are normal around it, truncated to
+    integers and clipped to [bptt_min, bptt_max]. The last segment is the rest and may be shorter.
 
     Args:
-      key: random key of the run's pieces.
+      key: random key of the run's segments.
       epoch: counted from 0.
       num_rows: N.
-      config: how lengths are drawn.
+      config: distribution of lengths.
     """
     most = -(-(num_rows - 1) // config.bptt_min)
     kind_key, noise_key = jax.random.split(jax.random.fold_in(key, epoch))
@@ -49,21 +70,16 @@ def cut(key: chex.PRNGKey, epoch: int, num_rows: int, config: configs.Chunks) ->
     starts = np.cumsum(lengths) - lengths
     starts = starts[starts < num_rows - 1].astype(np.int32)
     ends = np.append(starts[1:], num_rows - 1)
-    return Pieces(starts=starts, lengths=(ends - starts).astype(np.int32))
+    return Segments(starts=starts, lengths=(ends - starts).astype(np.int32))
 
 
 def sizes(config: configs.Chunks) -> tuple[int, ...]:
-    """Returns the sizes to which pieces are filled up, rising: bptt, a standard deviation more, and the most.
+    """Returns the compiled lengths, ascending: bptt, one standard deviation more, and the maximum.
 
-    With the published lengths, 35, 40 and 55, which makes 16% more words than are read; bptt_max alone, 61%.
+    With the published settings 35, 40 and 55, whose padding adds 16% to the words read; bptt_max alone adds 61%.
     """
     if not config.bptt_deviation:
         return (config.bptt,)
     return tuple(
         sorted({config.bptt, min(config.bptt_max, round(config.bptt + config.bptt_deviation)), config.bptt_max})
     )
-
-
-def padded(tokens: np.ndarray, config: configs.Chunks) -> chex.Array:
-    """Returns int32[N + more, B]: tokens int32[N, B] with room for a piece that begins at the last row."""
-    return jnp.pad(jnp.asarray(tokens), ((0, sizes(config)[-1]), (0, 0)))

@@ -1,14 +1,15 @@
-"""One step of training a language model on a piece of text, and what it scores on a text.
+"""Training step of a language model on one text segment, and evaluation on a whole text.
 
-The words of a piece that fills up its size count neither in the loss nor in the penalties; nor does the state
-carried on know of them.
+Padding of a segment affects neither the loss, nor the penalties, nor the hidden state carried to the next one.
 """
 
+import functools
 from typing import Any
 
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from common.language import config as configs
@@ -17,22 +18,21 @@ from common.language import recurrent
 
 @chex.dataclass(frozen=True)
 class State:
-    """All that training needs to go on, to the bit. No key is part of it: randomness follows from (key, step).
+    """Train state. Restoring it resumes training bit-exactly; all randomness is a function of (key, step).
 
     Attributes:
-      step: int32[], steps done; those given up when training went back to an earlier state count too.
+      step: int32[], steps done, including those undone by rollbacks.
       epoch: int32[], epochs done.
-      at: int32[], pieces done of this epoch.
-      hidden: float32[B, H], the state of the cell after the last piece.
+      at: int32[], segments done of this epoch.
+      hidden: float32[B, H], hidden state after the last segment.
       params: of the network.
-      average: the mean of the parameters since averaging began; until then of no meaning.
+      average: mean of the parameters since averaging started; undefined before.
       num_averaged: int32[], steps since then.
       is_averaging: bool[].
       valid_losses: float32[E], of all epochs done.
-      num_rollbacks: int32[], how often training went back.
-      loss: float32[], the sum of the cross-entropies of this epoch so far, in nats; no number once training
-        has diverged.
-      num_words: int32[], how many words that are.
+      num_rollbacks: int32[], how often training returned to its best state.
+      loss: float32[], sum of the cross-entropies of this epoch so far, in nats; not finite once training diverged.
+      num_words: int32[], number of words in this sum.
     """
 
     step: chex.Array
@@ -52,7 +52,7 @@ class State:
 def create(
     key: chex.PRNGKey, network: recurrent.LanguageModel, config: configs.Config, *, arch: chex.Array | None = None
 ) -> State:
-    """Returns the state before the first step; `arch` is any row, where the cell is data."""
+    """Returns the initial state; `arch` is any row, for cells whose architecture is data."""
     shape = (config.batch_size, network.width)
     words = jnp.zeros((1, config.batch_size), jnp.int32)
     params = jax.jit(network.init)(key, words, jnp.zeros(shape), arch=arch)["params"]
@@ -86,14 +86,14 @@ def train(
     """Returns the state after a step.
 
     Args:
-      network: what is trained.
-      optimizer: how.
+      network: the language model.
+      optimizer: its optimizer.
       key: of the step.
-      state: where to go on.
-      words: int32[T + 1, B], the piece and one word more, filled up.
-      length: int32[], how many words count, from 1 to T.
-      arch: int32[22], where the cell is data.
-      bptt: words of a piece for which the learning rate is meant.
+      state: before the step.
+      words: int32[T + 1, B], the segment and one more word, padded.
+      length: int32[], number of words that are not padding, from 1 to T.
+      arch: int32[22], for cells whose architecture is data.
+      bptt: segment length that the learning rate refers to.
     """
 
     def objective(params):
@@ -124,13 +124,13 @@ def train(
 def score(
     reading: recurrent.Reading, targets: chex.Array, hidden: chex.Array, length: chex.Array
 ) -> tuple[chex.Array, chex.Array]:
-    """Returns (float32[T, B] cross-entropies, 0 where words do not count; float32[B, H] the state to carry on).
+    """Returns (float32[T, B] cross-entropies, 0 for padding; float32[B, H] the next hidden state).
 
     Args:
-      reading: of a piece.
-      targets: int32[T, B], the words one on.
-      hidden: float32[B, H], the state before it, carried on where it has no words.
-      length: int32[], how many words count.
+      reading: of a segment.
+      targets: int32[T, B], the next words.
+      hidden: float32[B, H], the hidden state before the segment, returned if the segment is empty.
+      length: int32[], number of words that are not padding.
     """
     losses = optax.softmax_cross_entropy_with_integer_labels(reading.logits, targets)
     is_word = jnp.arange(targets.shape[0]) < length
@@ -138,6 +138,7 @@ def score(
     return jnp.where(is_word[:, None], losses, 0.0), jnp.where(length > 0, last, hidden)
 
 
+@functools.partial(jax.jit, static_argnames=("network", "size"))
 def evaluate(
     network: recurrent.LanguageModel,
     params: Any,
@@ -147,17 +148,17 @@ def evaluate(
     *,
     size: int,
 ) -> chex.Array:
-    """Returns float32[], the mean cross-entropy of a text in nats a word. Traceable.
+    """Returns float32[], the mean cross-entropy of a text in nats per word.
 
-    The state is carried through all of the text, so the result does not depend on the length of the pieces.
+    The hidden state is carried through the whole text, so the result does not depend on the segment size.
 
     Args:
-      network: what is evaluated.
-      params: of it.
-      tokens: int32[N, B], filled up by at least `size` rows, see `language_pieces.padded`.
-      num_rows: int32[], N before that.
-      arch: int32[22], where the cell is data.
-      size: words of a piece.
+      network: the language model.
+      params: its parameters.
+      tokens: int32[N + padding, B] with at least `size` rows of padding, see `segments.Text`.
+      num_rows: int32[], N.
+      arch: int32[22], for cells whose architecture is data.
+      size: words per segment.
     """
     batch = tokens.shape[1]
     starts = jnp.arange(0, tokens.shape[0] - size, size)
@@ -172,8 +173,13 @@ def evaluate(
     return jnp.sum(losses) / ((num_rows - 1) * batch)
 
 
+def starts_averaging(loss: float, earlier: np.ndarray, patience: int) -> bool:
+    """Returns whether a validation loss exceeds the minimum of all `earlier` losses except the last `patience`."""
+    return bool(patience and len(earlier) > patience and loss > np.min(earlier[:-patience]))
+
+
 def _penalty(reading, length, config):
-    """The penalties on the outputs and on their changes, means over the words that count."""
+    """Returns the activation and temporal activation penalties, means over the words that are not padding."""
     steps = jnp.arange(reading.raw.shape[0])
     per_step = reading.raw.shape[1] * reading.raw.shape[2]
     penalty = jnp.float32(0.0)
@@ -187,16 +193,16 @@ def _penalty(reading, length, config):
 
 
 def _descend(params, gradient, norm, share, config):
-    """Returns p - rate (clip(g) + weight_decay p), with a rate in proportion to the length of the piece."""
+    """Returns p - rate (clip(g) + weight_decay p), with a rate proportional to the segment length."""
     rate, decay = config.learning_rate * share, config.weight_decay
     scale = jnp.minimum(1.0, config.clip_norm / (norm + 1e-6))
     return jax.tree.map(lambda p, g: p - rate * (scale * g + decay * p), params, gradient)
 
 
 def _averaged(state):
-    """Takes the new parameters into the mean, once averaging has begun.
+    """Updates the average of the parameters if averaging has started.
 
-    As PyTorch's ASGD with t0 = 0 does, whose mean after n steps is that of the last n - 1.
+    As PyTorch's ASGD with t0 = 0, whose average after n steps is the mean of the last n - 1.
     """
     num = state.num_averaged + state.is_averaging
     share = 1.0 / jnp.maximum(num - 1, 1).astype(jnp.float32)

@@ -1,9 +1,8 @@
-"""Training of language models: epochs as compiled loops over pieces of text, from any step on, to the bit.
+"""Language model training: epochs as compiled loops over text segments, resumable bit-exactly from any step.
 
-Training is plain stochastic gradient descent until the validation loss no longer falls; from then on its steps
-are averaged, and the average is what counts (arXiv:1708.02182). Where the loss is no longer a number, training
-goes back to its best state, and from there takes another way, as its randomness follows from the step, which
-never goes back.
+Plain SGD until the validation loss stops falling; from then on the parameters are averaged and the average is
+evaluated (arXiv:1708.02182). When the loss is not finite, training returns to its best state and takes another path
+from there, because its randomness is a function of the step, which never goes back.
 """
 
 import functools
@@ -16,131 +15,129 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+from absl import logging
 
-from common.datasets import text
 from common.language import config as configs
-from common.language import epoch as language_epoch
-from common.language import recurrent
-from common.language import segments as pieces_lib
+from common.language import recurrent, segments
 from common.language import step as steps
 from common.training import checkpoints as checkpoints_lib
 
-PIECES_PER_CALL = 50
+SEGMENTS_PER_CALL = 50
+NO_ARCH = jax.tree_util.Partial(lambda key: None)  # `sample_arch` of a fixed cell
 
 
 class Learner(NamedTuple):
-    """What is trained, and how.
+    """A language model, its training settings, and the architectures it is trained on.
 
     Attributes:
       network: a language model.
-      config: of its training.
-      draw: key -> arch int32[22], drawn for every step, where the cell is data; else key -> None. A partial that
-        holds its arrays.
+      config: training settings.
+      sample_arch: partial key -> arch int32[22], called at every step, for cells whose architecture is data; else
+        key -> None.
     """
 
     network: recurrent.LanguageModel
     config: configs.Config
-    draw: jax.tree_util.Partial
+    sample_arch: jax.tree_util.Partial
 
 
 class Keys(NamedTuple):
-    """The keys of a training run: of the first weights, of the steps, of the pieces' lengths, of validation."""
+    """Random keys of a training run: initial parameters, steps, segment lengths, and validation."""
 
     init: chex.PRNGKey
     step: chex.PRNGKey
-    pieces: chex.PRNGKey
+    segments: chex.PRNGKey
     valid: chex.PRNGKey
 
 
-class Text(NamedTuple):
-    """A text on the device.
+class Epoch(NamedTuple):
+    """Metrics of an epoch. Losses are means in nats per word.
 
     Attributes:
-      tokens: int32[N + more, B], filled up, see `language_pieces.padded`.
-      num_rows: N.
+      epoch: epochs done.
+      train_loss: with dropout.
+      valid_loss: of the evaluated parameters.
+      num_words: words read in this epoch.
+      is_averaging: whether parameters are averaged from now on.
+      num_rollbacks: how often training returned to its best state so far.
+      seconds: time of the epoch, including validation; since the last start if the epoch was interrupted.
+      words_per_second: training words read in this time.
     """
 
-    tokens: chex.Array
-    num_rows: int
+    epoch: int
+    train_loss: float
+    valid_loss: float
+    num_words: int
+    is_averaging: bool
+    num_rollbacks: int
+    seconds: float
+    words_per_second: float
+
+
+class DivergedError(ValueError):
+    """Training diverged and the rollback limit is reached."""
 
 
 def keys(key: chex.PRNGKey) -> Keys:
-    """Returns the keys of the run that `key` decides."""
+    """Returns the keys of a run."""
     return Keys(*jax.random.split(key, 4))
 
 
-def no_arch() -> jax.tree_util.Partial:
-    """Returns the `draw` of a fixed cell."""
-    return jax.tree_util.Partial(_no_arch)
-
-
 def one_arch(arch: chex.Array) -> jax.tree_util.Partial:
-    """Returns the `draw` that always gives `arch`: an argument of the program, which serves every other too."""
+    """Returns the `sample_arch` that is always `arch`: an argument of the program, which serves every architecture."""
     return jax.tree_util.Partial(_one_arch, jnp.asarray(arch, jnp.int32))
 
 
-def prepare(tokens: np.ndarray, batch_size: int, config: configs.Config) -> Text:
-    """Returns a split of a corpus, int32[words], on the device.
-
-    Raises:
-      ValueError: it is too short for so many sequences.
-    """
-    rows = text.batchify(tokens, batch_size)
-    return Text(pieces_lib.padded(rows, config.chunks), len(rows))
-
-
 def create(learner: Learner, keys: Keys) -> steps.State:
-    """Returns the state before the first step."""
-    return steps.create(
-        keys.init, learner.network, learner.config, arch=_valid_arch(learner, keys, learner.config.num_epochs)
-    )
+    """Returns the initial state."""
+    arch = _valid_arch(learner, keys, learner.config.num_epochs)
+    return steps.create(keys.init, learner.network, learner.config, arch=arch)
 
 
 def train(
     learner: Learner,
     state: steps.State,
     keys: Keys,
-    data: Text,
-    valid: Text,
+    data: segments.Text,
+    valid: segments.Text,
     *,
     checkpoints: checkpoints_lib.Checkpoints | None = None,
     save_seconds: float = 300.0,
     num_epochs: int | None = None,
-) -> Iterator[tuple[steps.State, language_epoch.Epoch]]:
-    """Trains from where `state` is on, and yields after every epoch.
+) -> Iterator[tuple[steps.State, Epoch]]:
+    """Trains from a state to the last epoch.
 
     Args:
-      learner: what is trained, and how.
-      state: where to go on; used up, as is each state yielded once the next one is asked for.
-      keys: see `keys`.
+      learner: model and settings.
+      state: to start from. It is donated, as is each yielded state once the next one is requested.
+      keys: of the run.
       data: the training text.
       valid: the validation text.
-      checkpoints: where the state goes after every epoch, and within long ones; with the best one of an earlier
-        start.
-      save_seconds: time between two checkpoints within an epoch.
-      num_epochs: how many there are in the end; by default all of the settings.
+      checkpoints: written after every epoch and within long ones; they may hold the best state of an earlier start.
+      save_seconds: minimum time between two checkpoints within an epoch.
+      num_epochs: epoch to stop at; by default `learner.config.num_epochs`.
 
     Yields:
-      (state, what the epoch came to).
+      (state, metrics) after every epoch.
 
     Raises:
-      language_epoch.DivergedError: the loss was no number too often, or before the first epoch's end.
+      DivergedError: the loss was not finite in the first epoch, or in later ones more than max_rollbacks times.
     """
     best = None if checkpoints is None else checkpoints.best(state)
     saved = time.perf_counter()
     while int(state.epoch) < (learner.config.num_epochs if num_epochs is None else num_epochs):
         start, num_before = time.perf_counter(), int(state.num_words)
-        for state, is_last in _read_on(learner, state, keys, data):  # noqa: B020  the state goes round
+        for state, is_last in _train_epoch(learner, state, keys, data):  # noqa: B020  the state is carried over
             if checkpoints is not None and not is_last and time.perf_counter() - saved > save_seconds:
                 checkpoints.save(state)
                 saved = time.perf_counter()
         loss = evaluate(learner, evaluated(state), valid, arch=_valid_arch(learner, keys, int(state.epoch)))
         if not (math.isfinite(loss) and math.isfinite(float(state.loss))):
-            state = language_epoch.go_back(learner.config, state, best)
+            state = roll_back(learner.config, state, best)
             continue
-        state, epoch = language_epoch.finish(learner.config, state, loss, time.perf_counter() - start, num_before)
+        state, epoch = _finish(learner.config, state, loss, time.perf_counter() - start, num_before)
         if best is None or loss < float(best.valid_losses[int(best.epoch) - 1]):
-            best = jax.tree.map(jnp.copy, state)  # `state` is used up by the next step
+            best = jax.tree.map(jnp.copy, state)  # the next step donates `state`
         if checkpoints is not None:
             checkpoints.save(state, score=-loss)
             saved = time.perf_counter()
@@ -148,71 +145,107 @@ def train(
 
 
 def evaluated(state: steps.State) -> Any:
-    """Returns the parameters to evaluate: their mean once there is one."""
+    """Returns the parameters to evaluate: the average if there is one."""
     return state.average if int(state.num_averaged) > 0 else state.params
 
 
-def evaluate(learner: Learner, params: Any, data: Text, *, arch: chex.Array | None = None) -> float:
-    """Returns the mean cross-entropy of a text, in nats a word."""
-    size = pieces_lib.sizes(learner.config.chunks)[0]
-    return float(_evaluate(learner.network, params, data.tokens, data.num_rows, arch, size=size))
+def evaluate(learner: Learner, params: Any, data: segments.Text, *, arch: chex.Array | None = None) -> float:
+    """Returns the mean cross-entropy of a text, in nats per word."""
+    size = segments.sizes(learner.config.chunks)[0]
+    return float(steps.evaluate(learner.network, params, data.tokens, data.num_rows, arch, size=size))
 
 
-def _read_on(learner, state, keys, data):
-    """Reads the rest of the epoch; yields (state, whether that is all) after every call of the compiled loop."""
-    pieces = pieces_lib.cut(keys.pieces, int(state.epoch), data.num_rows, learner.config.chunks)
-    num = len(pieces.starts)
-    # Calls begin at multiples of their length, so that they are the same ones wherever training goes on.
-    for first in range(int(state.at) // PIECES_PER_CALL * PIECES_PER_CALL, num, PIECES_PER_CALL):
-        chosen = slice(max(first, int(state.at)), first + PIECES_PER_CALL)
-        missing = PIECES_PER_CALL - len(pieces.starts[chosen])
-        starts, lengths = (np.pad(values[chosen], (0, missing)) for values in pieces)
-        state = _train_pieces(
-            learner.network,
-            learner.config.chunks,
-            learner.config.optimizer,
-            learner.draw,
-            keys.step,
-            state,
-            data.tokens,
-            starts,
-            lengths,
+def roll_back(config: configs.Config, state: steps.State, best: steps.State | None) -> steps.State:
+    """Returns the best state, with the step of `state`, which determines its randomness.
+
+    Args:
+      config: training settings.
+      state: with a loss that is not finite.
+      best: state with the lowest validation loss, if there is one yet.
+
+    Raises:
+      DivergedError: there is none, or the rollback limit is reached.
+    """
+    advice = "try a smaller learning_rate or clip_norm"
+    if best is None:
+        raise DivergedError(f"training diverged in its first epoch, within {int(state.step)} steps; {advice}")
+    num = int(state.num_rollbacks) + 1
+    if num > config.max_rollbacks:
+        raise DivergedError(f"training diverged more than max_rollbacks = {config.max_rollbacks} times; {advice}")
+    logging.warning("Loss not finite in epoch %d; returning to epoch %d", state.epoch + 1, best.epoch)
+    return jax.tree.map(jnp.copy, best).replace(step=state.step, num_rollbacks=jnp.int32(num))
+
+
+def _finish(config, state, loss, seconds, num_before):
+    """Returns (the state before the next epoch, the metrics of this one), given its validation loss.
+
+    `num_before` words of the epoch were read before these seconds, by an earlier start.
+    """
+    epoch, num_words = int(state.epoch), int(state.num_words)
+    earlier = np.asarray(state.valid_losses)[:epoch]
+    is_averaging = bool(state.is_averaging) or steps.starts_averaging(loss, earlier, config.optimizer.patience)
+    metrics = Epoch(
+        epoch=epoch + 1,
+        train_loss=float(state.loss) / num_words,
+        valid_loss=loss,
+        num_words=num_words,
+        is_averaging=is_averaging,
+        num_rollbacks=int(state.num_rollbacks),
+        seconds=seconds,
+        words_per_second=(num_words - num_before) / seconds,
+    )
+    state = state.replace(
+        epoch=jnp.int32(epoch + 1),
+        at=jnp.int32(0),
+        hidden=jnp.zeros_like(state.hidden),
+        is_averaging=jnp.bool_(is_averaging),
+        valid_losses=state.valid_losses.at[epoch].set(loss),
+        loss=jnp.float32(0.0),
+        num_words=jnp.int32(0),
+    )
+    return state, metrics
+
+
+def _train_epoch(learner, state, keys, data):
+    """Trains on the rest of the epoch; yields (state, whether it is the last) after every compiled call."""
+    config = learner.config
+    cut = segments.cut(keys.segments, int(state.epoch), data.num_rows, config.chunks)
+    num = len(cut.starts)
+    # Calls start at multiples of their length, so that they are the same wherever training resumes.
+    for first in range(int(state.at) // SEGMENTS_PER_CALL * SEGMENTS_PER_CALL, num, SEGMENTS_PER_CALL):
+        chosen = slice(max(first, int(state.at)), first + SEGMENTS_PER_CALL)
+        missing = SEGMENTS_PER_CALL - len(cut.starts[chosen])
+        starts, lengths = (np.pad(values[chosen], (0, missing)) for values in cut)
+        state = _train_segments(
+            *(learner.network, config.chunks, config.optimizer, learner.sample_arch),
+            *(keys.step, state, data.tokens, starts, lengths),
         )
-        yield state, first + PIECES_PER_CALL >= num
+        yield state, first + SEGMENTS_PER_CALL >= num
 
 
 @functools.partial(jax.jit, static_argnames=("network", "chunks", "optimizer"), donate_argnames="state")
-def _train_pieces(network, chunks, optimizer, draw, key, state, tokens, starts, lengths):
-    """Takes a step for each of the pieces int32[P]; those of no length are none."""
-    sizes = pieces_lib.sizes(chunks)
+def _train_segments(network, chunks, optimizer, sample_arch, key, state, tokens, starts, lengths):
+    """Takes a step for each of the segments int32[S]; empty ones are skipped."""
+    sizes = segments.sizes(chunks)
 
     def train(size, state, start, length):
         words = jax.lax.dynamic_slice_in_dim(tokens, start, size + 1)
         dropout_key, arch_key = jax.random.split(jax.random.fold_in(key, state.step))
-        return steps.train(network, optimizer, dropout_key, state, words, length, draw(arch_key), bptt=chunks.bptt)
+        arch = sample_arch(arch_key)
+        return steps.train(network, optimizer, dropout_key, state, words, length, arch, bptt=chunks.bptt)
 
     branches = [lambda state, *_: state, *(functools.partial(train, size) for size in sizes)]
 
-    def step(state, piece):
-        start, length = piece
+    def step(state, segment):
+        start, length = segment
         which = jnp.where(length == 0, 0, 1 + jnp.searchsorted(jnp.array(sizes), length))
         return jax.lax.switch(which, branches, state, start, length), None
 
     return jax.lax.scan(step, state, (starts, lengths))[0]
 
 
-@functools.partial(jax.jit, static_argnames=("network", "size"))
-def _evaluate(network, params, tokens, num_rows, arch, *, size):
-    return steps.evaluate(network, params, tokens, num_rows, arch, size=size)
-
-
 def _valid_arch(learner, keys, epoch):
-    return learner.draw(jax.random.fold_in(keys.valid, epoch))
-
-
-def _no_arch(key):
-    del key
-    return None
+    return learner.sample_arch(jax.random.fold_in(keys.valid, epoch))
 
 
 def _one_arch(arch, key):

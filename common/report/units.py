@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from common.language import perplexity as perplexities
+from common.datasets import text
 
 
 class Unit(NamedTuple):
@@ -37,6 +37,6 @@ def perplexity(vocabulary_size: int) -> Unit:
     """Returns the unit of language models that choose among so many words."""
 
     def of(fitness):
-        return np.vectorize(lambda one: perplexities.perplexity(one, vocabulary_size), otypes=[np.float64])(fitness)
+        return np.vectorize(lambda one: text.perplexity(one, vocabulary_size), otypes=[np.float64])(fitness)
 
     return Unit("perplexity", "perplexity (lower is better)", of, "{:.2f}", True)

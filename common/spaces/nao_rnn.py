@@ -1,26 +1,27 @@
 """The recurrent cell of NAO: 11 nodes, 4 activations (arXiv:1808.07233).
 
-A row is 22 integers, for each node the state that it reads, 0 for the cell's first state or the number of an
-earlier node, and its activation. The first node can read state 0 alone. The cell puts out the mean of all
-nodes. Cells that differ in how their nodes are numbered count apart here.
+A row is 22 integers: for each node the state that it reads (0 for the cell's first state, or the number of an earlier
+node) and its activation. The first node can only read state 0. The output of the cell is the mean of all nodes. Cells
+that differ only in the numbering of nodes are different architectures here.
 
-The two released programs number the activations differently, so a published string means nothing without
-the name of its convention. Rows and tokens use the ids of `ACTIVATIONS`.
+The two released programs number the activations differently, so a published string is ambiguous without its
+convention. Rows and tokens use the indices of `ACTIVATIONS`.
 """
 
 import math
 
 import numpy as np
 
+from common import config as configs
 from common import types
 from common.spaces import factory, integer_strings
 
 ACTIVATIONS = ("tanh", "relu", "identity", "sigmoid")
-# By program: where each architecture is trained alone, and with shared weights.
+# By released program: architectures trained from scratch, and shared weights.
 CONVENTIONS = {"nao": ACTIVATIONS, "nao_ws": ("tanh", "relu", "sigmoid", "identity")}
 NUM_NODES = 11
 NUM_CHOICES = tuple(choices for node in range(NUM_NODES) for choices in (node + 1, len(ACTIVATIONS)))
-# Token 0 is the start symbol, 1 to 11 are the states that can be read, 12 to 15 the activations.
+# Token 0 is the start symbol, 1 to 11 are states, 12 to 15 activations.
 OFFSETS = np.tile([1, NUM_NODES + 1], NUM_NODES).astype(np.int32)
 
 
@@ -40,7 +41,7 @@ def space() -> types.SearchSpace:
 
 
 def describe(arch: np.ndarray) -> str:
-    """Returns a text of one row (22,), such as `1=relu(0) 2=relu(0) 3=tanh(1) ...`."""
+    """Returns the text of one row (22,), such as `1=relu(0) 2=relu(0) 3=tanh(1) ...`."""
     nodes = np.asarray(arch).reshape(NUM_NODES, 2)
     return " ".join(f"{i}={ACTIVATIONS[activation]}({state})" for i, (state, activation) in enumerate(nodes, start=1))
 
@@ -50,10 +51,10 @@ def from_string(text: str, *, convention: str) -> np.ndarray:
 
     Args:
       text: 22 integers.
-      convention: whose activation ids they are, one of `CONVENTIONS`.
+      convention: of the activation ids, one of `CONVENTIONS`.
 
     Raises:
-      ValueError: where the convention is unknown or the text is no cell of the space; it says where.
+      ValueError: the convention is unknown, or the text is not a cell of the space; the message says where.
     """
     names = _names(convention)
     places = []
@@ -66,7 +67,7 @@ def from_string(text: str, *, convention: str) -> np.ndarray:
 
 
 def to_string(arch: np.ndarray, *, convention: str) -> str:
-    """Returns the published string of one row (22,) in the ids of a convention; undoes `from_string`."""
+    """Returns the published string of one row (22,) in the ids of a convention; the inverse of `from_string`."""
     names = _names(convention)
     written = np.array(arch)
     written[1::2] = np.array([names.index(name) for name in ACTIVATIONS])[written[1::2]]
@@ -74,6 +75,5 @@ def to_string(arch: np.ndarray, *, convention: str) -> str:
 
 
 def _names(convention: str) -> tuple[str, ...]:
-    if convention not in CONVENTIONS:
-        raise ValueError(f"unknown convention {convention!r} of activation ids; choose one of {', '.join(CONVENTIONS)}")
+    configs.one_of("convention", convention, CONVENTIONS)
     return CONVENTIONS[convention]

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from absl.testing import parameterized
 
-from common import spaces
+from common import config, spaces
 from common.datasets import text
 from common.genotypes import conversion, published
 from common.language import config as configs
@@ -145,11 +145,11 @@ class KillTest(CommandTest):
         folder = self.folder / workdir / "checkpoints"
         with checkpoints.Checkpoints(folder, checkpoints.read_about(folder)) as saved:
             corpus = text.load("text", self.folder)
-            config = configs.from_dict(checkpoints.read_about(folder)["config"])
+            settings = config.from_json(configs.Config, checkpoints.read_about(folder)["config"])
             network = recurrent.language_model(
-                published.get("nao_ptb"), vocabulary_size=len(corpus.vocabulary), width=4, dropout=config.dropout
+                published.get("nao_ptb"), vocabulary_size=len(corpus.vocabulary), width=4, dropout=settings.dropout
             )
-            learner, keys = language.Learner(network, config, language.no_arch()), language.keys(jax.random.key(0))
+            learner, keys = language.Learner(network, settings, language.NO_ARCH), language.keys(jax.random.key(0))
             return saved.latest(jax.eval_shape(lambda keys: language.create(learner, keys), keys))
 
     @pytest.mark.slow

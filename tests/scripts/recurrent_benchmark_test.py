@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from common.language import config as configs
 from common.language import recurrent
 from common.language import step as language_step
-from common.language import supernet as recurrent_supernet
 
 V, H, B, T = 6, 4, 3, 3
 
@@ -28,7 +28,7 @@ class RecurrentBenchmarkTest(chex.TestCase):
         from benchmarks import recurrent as benchmark
         from benchmarks import recurrent_torch
 
-        config = dataclasses.replace(benchmark.make_config(H, B, T), dropout=recurrent.Dropout(0.0, 0.0, 0.0, 0.0, 0.0))
+        config = dataclasses.replace(benchmark.make_config(H, B, T), dropout=configs.Dropout(0.0, 0.0, 0.0, 0.0, 0.0))
         network, arch = benchmark.make_network(what, config, V)
         state = language_step.create(jax.random.key(0), network, config, arch=arch)
         params = jax.tree.map(lambda p: 20 * p, state.params)
@@ -42,8 +42,8 @@ class RecurrentBenchmarkTest(chex.TestCase):
 
         value, gradient = jax.jit(jax.value_and_grad(loss))(params)
         reference = recurrent_torch.Model(what, config, V)
-        own = params if what == "cell" else recurrent_supernet.extract(params, arch)
-        gradient = gradient if what == "cell" else recurrent_supernet.extract(gradient, arch)
+        own = params if what == "cell" else recurrent.extract(params, arch)
+        gradient = gradient if what == "cell" else recurrent.extract(gradient, arch)
         with torch.no_grad():
             for name in ("table", "bias", "first"):
                 getattr(reference, name).copy_(torch.from_numpy(np.array(own[name])))

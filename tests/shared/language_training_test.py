@@ -14,17 +14,15 @@ from absl.testing import parameterized
 from common import spaces
 from common.genotypes.genotype import RecurrentGenotype, RecurrentNode
 from common.language import config as configs
-from common.language import epoch as language_epoch
-from common.language import recurrent
+from common.language import recurrent, segments
 from common.language import step as steps
-from common.language import supernet as recurrent_supernet
 from common.language import training as language
 from common.training import checkpoints
 
 V, H, B = 6, 3, 2
 CELL = RecurrentGenotype((RecurrentNode("relu", 0), RecurrentNode("sigmoid", 1)), output=(1, 2))
-NONE = recurrent.Dropout(0.0, 0.0, 0.0, 0.0, 0.0)
-SOME = recurrent.Dropout(0.2, 0.1, 0.1, 0.1, 0.1)
+NONE = configs.Dropout(0.0, 0.0, 0.0, 0.0, 0.0)
+SOME = configs.Dropout(0.2, 0.1, 0.1, 0.1, 0.1)
 CHUNKS = configs.Chunks(bptt=5, short_share=0.2, bptt_deviation=1.0, bptt_min=2, bptt_max=7)
 CONFIG = configs.Config(
     width=H,
@@ -45,12 +43,12 @@ def make_text(num, seed=0):
 
 def make_learner(config=CONFIG, dropout=SOME):
     network = recurrent.language_model(CELL, vocabulary_size=V, width=config.width, dropout=dropout)
-    return language.Learner(network, config, language.no_arch())
+    return language.Learner(network, config, language.NO_ARCH)
 
 
 @functools.cache
 def texts(config=CONFIG):
-    return language.prepare(make_text(200), B, config), language.prepare(make_text(60, 1), 1, config)
+    return segments.prepare(make_text(200), B, config.chunks), segments.prepare(make_text(60, 1), 1, config.chunks)
 
 
 def run(learner, keys, state=None, **arguments):
@@ -154,7 +152,7 @@ class StepTest(chex.TestCase):
         ([7.0, 5, 4, 3, 2, 1], 8.0, 5, True),
     )
     def test_when_averaging_begins(self, earlier, loss, patience, expected):
-        assert language_epoch.begins_averaging(loss, np.array(earlier), patience) is expected
+        assert steps.starts_averaging(loss, np.array(earlier), patience) is expected
 
     def test_evaluation_does_not_depend_on_pieces(self):
         network = make_learner().network
@@ -172,18 +170,18 @@ class StepTest(chex.TestCase):
 
 class LoopTest(chex.TestCase):
     def test_it_learns_with_one_program_for_all_lengths_and_averages_in_time(self):
-        before = language._train_pieces._cache_size()
+        before = language._train_segments._cache_size()
         optimizer = dataclasses.replace(CONFIG.optimizer, learning_rate=5.0, clip_norm=1.0)
         config = dataclasses.replace(CONFIG, width=12, num_epochs=12, optimizer=optimizer)
         done = run(make_learner(config, NONE), language.keys(jax.random.key(0)))
-        assert language._train_pieces._cache_size() == before + 1
+        assert language._train_segments._cache_size() == before + 1
         losses = [epoch.valid_loss for _, epoch in done]
         assert losses[0] > 1.6
         assert min(losses) < 1.0
         assert all(epoch.num_words == 2 * 99 for _, epoch in done)
         averaging = [epoch.is_averaging for _, epoch in done]
         expected = [
-            any(language_epoch.begins_averaging(losses[at], np.array(losses[:at]), 1) for at in range(end + 1))
+            any(steps.starts_averaging(losses[at], np.array(losses[:at]), 1) for at in range(end + 1))
             for end in range(12)
         ]
         first = averaging.index(True)
@@ -216,10 +214,10 @@ class LoopTest(chex.TestCase):
         learner, keys = make_learner(), language.keys(jax.random.key(1))
         whole = run(learner, keys)
         data, _ = texts()
-        pieces = language.pieces_lib.cut(keys.pieces, 0, data.num_rows, CHUNKS)
-        padded = [np.pad(values[:7], (0, language.PIECES_PER_CALL - 7)) for values in pieces]
-        state = language._train_pieces(
-            *(learner.network, CHUNKS, CONFIG.optimizer, learner.draw, keys.step),
+        pieces = segments.cut(keys.segments, 0, data.num_rows, CHUNKS)
+        padded = [np.pad(values[:7], (0, language.SEGMENTS_PER_CALL - 7)) for values in pieces]
+        state = language._train_segments(
+            *(learner.network, CHUNKS, CONFIG.optimizer, learner.sample_arch, keys.step),
             *(language.create(learner, keys), data.tokens, *padded),
         )
         assert int(state.at) == int(state.step) == 7
@@ -248,16 +246,16 @@ class LoopTest(chex.TestCase):
         state = language.create(learner, keys)
         state = state.replace(params={**state.params, "bias": jnp.full(V, jnp.nan)})
         best = jax.tree.map(jnp.copy, state)
-        with self.assertRaisesRegex(language_epoch.DivergedError, "diverged in its first epoch"):
+        with self.assertRaisesRegex(language.DivergedError, "diverged in its first epoch"):
             run(learner, keys, state)
-        with self.assertRaisesRegex(language_epoch.DivergedError, "more than max_rollbacks = 0 times"):
-            language_epoch.go_back(dataclasses.replace(CONFIG, max_rollbacks=0), best, best)
+        with self.assertRaisesRegex(language.DivergedError, "more than max_rollbacks = 0 times"):
+            language.roll_back(dataclasses.replace(CONFIG, max_rollbacks=0), best, best)
 
     @pytest.mark.slow
     def test_shared_weights_take_an_architecture_a_step(self):
         space = spaces.get("nao_rnn")
         draw = jax.tree_util.Partial(lambda key: space.sample(key, 1)[0])
-        network = recurrent_supernet.supernet(vocabulary_size=V, width=H, dropout=SOME)
+        network = recurrent.supernet(vocabulary_size=V, width=H, dropout=SOME)
         chunks = dataclasses.replace(CHUNKS, bptt_deviation=0.0)
         config = dataclasses.replace(CONFIG, num_epochs=1, chunks=chunks)
         learner, keys = language.Learner(network, config, draw), language.keys(jax.random.key(0))
@@ -267,16 +265,3 @@ class LoopTest(chex.TestCase):
         decay = 2.0 * CONFIG.optimizer.weight_decay * int(state.step)
         is_moved = np.any(np.abs(state.params["cell"]["blocks"] - before) > 2 * decay, axis=(1, 2))
         assert 30 < is_moved.sum() < 250  # of 264; each of some 20 steps moves 11
-
-
-class ConfigTest(chex.TestCase):
-    @parameterized.parameters(
-        (configs.Config, {"width": 0}, "width must be at least 1; got 0"),
-        (configs.Config, {"max_rollbacks": -1}, "max_rollbacks must be at least 0; got -1"),
-        (configs.Optimizer, {"learning_rate": 0.0}, "learning_rate must be above 0.0; got 0.0"),
-        (configs.Optimizer, {"clip_norm": 0.0}, "clip_norm must be above 0.0"),
-        (configs.Optimizer, {"weight_decay": -1.0}, "weight_decay must be at least 0; got -1.0"),
-    )
-    def test_refused(self, config, fields, message):
-        with self.assertRaisesRegex(ValueError, message):
-            config(**fields)

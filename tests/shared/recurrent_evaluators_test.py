@@ -19,10 +19,7 @@ from common.baselines import random_search
 from common.datasets import text
 from common.executors import measuring
 from common.language import config as configs
-from common.language import epoch as language_epoch
-from common.language import perplexity, recurrent
-from common.language import scoring as recurrent_supernet
-from common.language import short_training as recurrent_training
+from common.language import evaluators, segments
 from common.language import training as language
 
 SPACE, KEYS = spaces.get("nao_rnn"), "threefry2x32"
@@ -34,7 +31,7 @@ CONFIG = configs.Config(
     valid_batch_size=2,
     test_batch_size=2,
     chunks=configs.Chunks(bptt=6, bptt_min=2, bptt_max=6, short_share=0.0, bptt_deviation=0.0),
-    dropout=recurrent.Dropout(0.1, 0.0, 0.1, 0.0, 0.0),
+    dropout=configs.Dropout(0.1, 0.0, 0.1, 0.0, 0.0),
     optimizer=configs.Optimizer(learning_rate=1.0, clip_norm=1.0, patience=0),
 )
 
@@ -57,7 +54,7 @@ def corpus():
 @functools.cache
 def shared():
     """(learner, parameters that tell architectures apart and know how frequent words are)."""
-    learner = recurrent_supernet.learner(corpus(), CONFIG)
+    learner = evaluators.supernet_learner(corpus(), CONFIG)
     state = language.create(learner, language.keys(jax.random.key(0)))
     counts = np.bincount(corpus().train, minlength=len(corpus().vocabulary))
     return learner, {**jax.tree.map(lambda p: 5 * p, state.params), "bias": jnp.log(counts + 1.0)}
@@ -68,18 +65,18 @@ class PerplexityTest(chex.TestCase):
         (0.0, 100, 1.0), (math.log(10), 100, 0.5), (math.log(100), 100, 0.0), (math.log(101), 100, 0.0), (-1e-9, 9, 1.0)
     )
     def test_by_hand(self, loss, size, expected):
-        assert perplexity.fitness(loss, size) == pytest.approx(expected)
+        assert text.fitness(loss, size) == pytest.approx(expected)
 
     def test_it_tells_the_perplexity(self):
-        assert perplexity.fitness(math.log(56.0), 10_000) == pytest.approx(0.563, abs=5e-4)
-        assert perplexity.perplexity(perplexity.fitness(math.log(56.0), 10_000), 10_000) == pytest.approx(56.0)
-        assert math.isnan(perplexity.fitness(math.nan, 10))
+        assert text.fitness(math.log(56.0), 10_000) == pytest.approx(0.563, abs=5e-4)
+        assert text.perplexity(text.fitness(math.log(56.0), 10_000), 10_000) == pytest.approx(56.0)
+        assert math.isnan(text.fitness(math.nan, 10))
 
 
 class SupernetTest(chex.TestCase):
     def test_fitness_is_that_of_the_validation_text_and_test_of_the_test_text(self):
         learner, params = shared()
-        evaluator = recurrent_supernet.evaluator(corpus(), learner, params)
+        evaluator = evaluators.on_shared_weights(corpus(), learner, params)
         archs = SPACE.sample(jax.random.key(1), 3)
         for found, evaluate in ((corpus().valid, evaluator.evaluate), (corpus().test, evaluator.test)):
             got = evaluate(jax.random.key(0), archs)
@@ -87,7 +84,7 @@ class SupernetTest(chex.TestCase):
             hidden = jnp.zeros((2, CONFIG.width))
             reading = learner.network.apply({"params": params}, rows[:-1], hidden, arch=archs[1])
             picked = np.take_along_axis(np.asarray(jax.nn.log_softmax(reading.logits)), rows[1:, :, None], axis=2)
-            expected = perplexity.fitness(-picked.mean(), len(corpus().vocabulary))
+            expected = text.fitness(-picked.mean(), len(corpus().vocabulary))
             assert got.fitness[1] == pytest.approx(expected, abs=1e-5)
             assert len(set(got.fitness.tolist())) == 3
             assert got.ok.all()
@@ -102,11 +99,11 @@ class SupernetTest(chex.TestCase):
         losses = []
         for start in range(len(rows) - 6):
             piece = rows[start : start + 7]
-            data = language.Text(jnp.pad(jnp.asarray(piece), ((0, 6), (0, 0))), 7)
+            data = segments.Text(jnp.pad(jnp.asarray(piece), ((0, 6), (0, 0))), 7)
             losses.append(language.evaluate(learner, params, data, arch=arch[0]))
-        fitness = np.array([perplexity.fitness(loss, len(corpus().vocabulary)) for loss in losses])
+        fitness = np.array([text.fitness(loss, len(corpus().vocabulary)) for loss in losses])
         for score, num_starts in (("piece", 49), ("piece_released", 9)):
-            evaluator = recurrent_supernet.evaluator(corpus(), learner, params, score=score)
+            evaluator = evaluators.on_shared_weights(corpus(), learner, params, score=score)
             got = [float(evaluator.evaluate(key, arch).fitness[0]) for key in jax.random.split(jax.random.key(3), 60)]
             starts = [int(np.argmin(np.abs(fitness - value))) for value in got]
             np.testing.assert_allclose(fitness[starts], got, atol=1e-5)
@@ -117,19 +114,19 @@ class SupernetTest(chex.TestCase):
     def test_refused(self):
         learner, params = shared()
         with self.assertRaisesRegex(ValueError, "unknown score 'half'; choose one of all, piece, piece_released"):
-            recurrent_supernet.evaluator(corpus(), learner, params, score="half")
+            evaluators.on_shared_weights(corpus(), learner, params, score="half")
         many = learner._replace(config=dataclasses.replace(CONFIG, valid_batch_size=20))
-        with self.assertRaisesRegex(ValueError, "has 5 rows, too few for a piece of 6; lower valid_batch_size"):
-            recurrent_supernet.evaluator(corpus(), many, params, score="piece")
+        with self.assertRaisesRegex(ValueError, "has 5 rows, too few for a segment of 6; lower valid_batch_size"):
+            evaluators.on_shared_weights(corpus(), many, params, score="piece")
 
     def test_a_pool_is_drawn_from(self):
         pool = np.asarray(SPACE.sample(jax.random.key(2), 3))
-        draw = recurrent_supernet.learner(corpus(), CONFIG, pool).draw
+        draw = evaluators.supernet_learner(corpus(), CONFIG, pool).sample_arch
         drawn = np.array([draw(key) for key in jax.random.split(jax.random.key(0), 30)])
         np.testing.assert_array_equal(np.unique(drawn, axis=0), np.unique(pool, axis=0))
 
     def test_it_can_be_searched(self):
-        evaluator = recurrent_supernet.evaluator(corpus(), *shared())
+        evaluator = evaluators.on_shared_weights(corpus(), *shared())
         searcher = random_search.searcher(SPACE)
         history = search.run_search(jax.random.key(0), searcher, evaluator, budget=4)
         assert np.all(np.asarray(history.status) == types.MEASURED)
@@ -140,11 +137,11 @@ class TrainingTest(chex.TestCase):
     def test_one_program_trains_all_and_a_worker_measures_the_same(self):
         with tempfile.TemporaryDirectory() as folder:
             write_corpus(folder)
-            evaluator = recurrent_training.evaluator("text", data_dir=folder, config=CONFIG)
+            evaluator = evaluators.from_scratch("text", data_dir=folder, config=CONFIG)
             archs = np.asarray(SPACE.sample(jax.random.key(1), 2))
-            before = language._train_pieces._cache_size()
+            before = language._train_segments._cache_size()
             got = evaluator.evaluate(jax.random.key(0), archs)
-            assert language._train_pieces._cache_size() == before + 1
+            assert language._train_segments._cache_size() == before + 1
             made = measuring.make(evaluator.recipe)
         again = made.evaluate(jax.random.key(0), archs)
         np.testing.assert_array_equal(got.fitness, again.fitness)
@@ -158,7 +155,7 @@ class TrainingTest(chex.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             write_corpus(folder)
             config = dataclasses.replace(CONFIG, optimizer=configs.Optimizer(learning_rate=1e38, clip_norm=1e38))
-            evaluator = recurrent_training.evaluator("text", data_dir=folder, config=config)
+            evaluator = evaluators.from_scratch("text", data_dir=folder, config=config)
         archs = np.asarray(SPACE.sample(jax.random.key(1), 1))
         got = evaluator.evaluate(jax.random.key(0), archs)
         assert not got.ok.any()
@@ -166,7 +163,7 @@ class TrainingTest(chex.TestCase):
         assert "diverged" in measuring.measurer(evaluator)(candidate).reason
 
     @parameterized.parameters(
-        (language_epoch.DivergedError("the loss is nan"), "DivergedError: the loss is nan"),
+        (language.DivergedError("the loss is nan"), "DivergedError: the loss is nan"),
         (MemoryError("no room"), "out of memory: MemoryError: no room"),
         (jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: 9 GiB"), "out of memory: JaxRuntimeError: RESOURCE_EXHAUSTED"),
     )
@@ -176,14 +173,9 @@ class TrainingTest(chex.TestCase):
 
         with tempfile.TemporaryDirectory() as folder:
             write_corpus(folder)
-            evaluator = recurrent_training.evaluator("text", data_dir=folder, config=CONFIG)
+            evaluator = evaluators.from_scratch("text", data_dir=folder, config=CONFIG)
         candidate = types.Candidate(0, tuple(np.asarray(SPACE.sample(jax.random.key(1), 1))[0].tolist()), (0, 0), KEYS)
         with mock.patch.object(language, "create", fail):
             outcome = measuring.measurer(evaluator)(candidate)
         assert not outcome.ok
         assert outcome.reason.startswith(wanted)
-
-    def test_settings_of_json(self):
-        assert configs.from_dict(dataclasses.asdict(CONFIG)) == CONFIG
-        with self.assertRaisesRegex(ValueError, "no settings of training a language model: .*'depth'"):
-            configs.from_dict({"depth": 3})

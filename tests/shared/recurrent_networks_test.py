@@ -14,9 +14,9 @@ from absl.testing import parameterized
 from common import genotypes, spaces
 from common.genotypes import conversion, published
 from common.genotypes.genotype import RecurrentGenotype, RecurrentNode
+from common.language import config as configs
 from common.language import highway, recurrent
 from common.language import step as language_step
-from common.language import supernet as recurrent_supernet
 
 T, B, H, V = 3, 3, 5, 7
 NAO, NAO_WS = (published.get(name) for name in ("nao_ptb", "nao_ws_ptb"))
@@ -28,7 +28,7 @@ SMALL = RecurrentGenotype(
     ),
     output=(0, 3, 4, 6),
 )
-DROPOUT = recurrent.Dropout(
+DROPOUT = configs.Dropout(
     dropout_output=0.5, dropout_hidden=0.25, dropout_cell_input=0.5, dropout_input=0.2, dropout_word=0.3
 )
 
@@ -181,7 +181,7 @@ class MaskTest(chex.TestCase):
     def test_a_mask_stands_for_all_steps_and_differs_between_sequences(self):
         words, hidden, params = example()
         model = recurrent.language_model(
-            NAO, vocabulary_size=V, width=H, dropout=recurrent.Dropout(0.5, 0.0, 0.0, 0.0, 0.0)
+            NAO, vocabulary_size=V, width=H, dropout=configs.Dropout(0.5, 0.0, 0.0, 0.0, 0.0)
         )
         reading = model.apply({"params": params}, words, hidden, train=True, rngs={"dropout": jax.random.key(1)})
         is_dropped = np.asarray(reading.dropped) == 0
@@ -189,24 +189,18 @@ class MaskTest(chex.TestCase):
         assert len(np.unique(is_dropped[0], axis=0)) > 1
         np.testing.assert_allclose(reading.dropped, np.where(is_dropped, 0, 2 * np.asarray(reading.raw)))
 
-    @parameterized.parameters("dropout_output", "dropout_word")
-    def test_what_is_no_share_is_refused(self, name):
-        for value in (-0.1, 1.0, float("nan")):
-            with self.assertRaisesRegex(ValueError, f"{name} must be at least 0 and below 1"):
-                recurrent.Dropout(**{name: value})
-
 
 class FrozenTest(chex.TestCase):
     def test_a_node_learns_as_ever_or_not_at_all(self):
         """The same masks, the same outputs; the weights of a frozen node have no gradient, all others theirs."""
         words, hidden = jnp.array([[1], [2], [3]]), jnp.ones((1, H))
         arch = spaces.get("nao_rnn").sample(jax.random.key(4), 1)[0]
-        none = recurrent.Dropout(0.3, 0.0, 0.3, 0.0, 0.0)
+        none = configs.Dropout(0.3, 0.0, 0.3, 0.0, 0.0)
 
         @functools.partial(jax.jit, static_argnames="share")
         def gradient(key, share):
             dropout = dataclasses.replace(none, dropout_node=share)
-            network = recurrent_supernet.supernet(vocabulary_size=V, width=H, dropout=dropout)
+            network = recurrent.supernet(vocabulary_size=V, width=H, dropout=dropout)
             params = network.init(jax.random.key(0), words, hidden, arch=arch)["params"]
 
             def total(params):
@@ -215,7 +209,7 @@ class FrozenTest(chex.TestCase):
 
             return jax.value_and_grad(total)(params)
 
-        at, num_frozen, num = np.asarray(recurrent_supernet.block_numbers(arch)), 0, 30
+        at, num_frozen, num = np.asarray(recurrent.block_numbers(arch)), 0, 30
         for seed in range(num):
             (plain, expected), (frozen, got) = (gradient(jax.random.key(seed), share) for share in (0.0, 0.25))
             np.testing.assert_allclose(frozen, plain, rtol=1e-6)  # two programs may round differently
@@ -243,7 +237,7 @@ class SizeTest(chex.TestCase):
         assert expected in [claim.params for claim in claims]
 
     def test_shared_weights(self):
-        model = recurrent_supernet.supernet(vocabulary_size=10_000, width=300)
+        model = recurrent.supernet(vocabulary_size=10_000, width=300)
         assert self.num_params(model, jnp.zeros(22, jnp.int32)) == 50_890_000
 
     def test_first_weights(self):
@@ -272,24 +266,24 @@ class SupernetTest(chex.TestCase):
         arch = np.zeros(22, np.int32)
         arch[:6] = [0, 3, 1, 2, 2, 0]
         arch[20:] = [10, 3]
-        numbers = np.asarray(recurrent_supernet.block_numbers(jnp.asarray(arch)))
+        numbers = np.asarray(recurrent.block_numbers(jnp.asarray(arch)))
         np.testing.assert_array_equal(numbers[:3], [3, 4 + 6, 12 + 8])
         assert numbers[-1] == 263
 
     def test_no_two_choices_of_a_node_share_a_block(self):
         space = spaces.get("nao_rnn")
-        found = np.asarray(jax.vmap(recurrent_supernet.block_numbers)(space.sample(jax.random.key(0), 3000)))
+        found = np.asarray(jax.vmap(recurrent.block_numbers)(space.sample(jax.random.key(0), 3000)))
         assert [len(np.unique(column)) for column in found.T] == [4 * node for node in range(1, 12)]
         assert len(np.unique(found)) == 264
 
     @pytest.mark.slow
     def test_a_cell_on_shared_weights_is_the_cell_on_its_own_with_all_states_put_out(self):
         words, hidden, _ = example()
-        model = recurrent_supernet.supernet(vocabulary_size=V, width=H, dropout=DROPOUT)
+        model = recurrent.supernet(vocabulary_size=V, width=H, dropout=DROPOUT)
         arch = spaces.get("nao_rnn").sample(jax.random.key(5), 1)[0]
         params = model.init(jax.random.key(0), words, hidden, arch=arch)["params"]
         params = jax.tree.map(lambda p: p / recurrent.INIT_RANGE, params)
-        genotype = recurrent_supernet.genotype(conversion.from_arch("nao_rnn", np.asarray(arch)))
+        genotype = RecurrentGenotype(conversion.from_arch("nao_rnn", np.asarray(arch)).nodes, recurrent.ALL_STATES)
         fixed = recurrent.language_model(genotype, vocabulary_size=V, width=H, dropout=DROPOUT)
         targets = jnp.roll(words, -1, axis=0)
 
@@ -299,10 +293,10 @@ class SupernetTest(chex.TestCase):
             return jnp.sum(language_step.score(reading, targets, hidden, jnp.int32(T))[0])
 
         value, gradient = jax.jit(jax.value_and_grad(functools.partial(loss, model, arch=arch)))(params)
-        own = recurrent_supernet.extract(params, arch)
+        own = recurrent.extract(params, arch)
         expected, expected_gradient = jax.jit(jax.value_and_grad(functools.partial(loss, fixed)))(own)
         np.testing.assert_allclose(value, expected, rtol=1e-5)
-        chex.assert_trees_all_close(recurrent_supernet.extract(gradient, arch), expected_gradient, rtol=1e-3, atol=1e-4)
-        is_used = np.isin(np.arange(264), recurrent_supernet.block_numbers(arch))
+        chex.assert_trees_all_close(recurrent.extract(gradient, arch), expected_gradient, rtol=1e-3, atol=1e-4)
+        is_used = np.isin(np.arange(264), recurrent.block_numbers(arch))
         is_moved = np.any(np.asarray(gradient["cell"]["blocks"]), axis=(1, 2))
         np.testing.assert_array_equal(is_moved, is_used)

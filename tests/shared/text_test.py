@@ -62,7 +62,7 @@ class TextTest(chex.TestCase):
     @parameterized.parameters(
         ({"train": ""}, "train.txt holds no words"),
         ({"valid": " \n\n"}, "valid.txt holds no words"),
-        ({"test": b"caf\xe9\n"}, "test.txt is not UTF-8 at byte 3; write it anew"),
+        ({"test": b"caf\xe9\n"}, "test.txt is not UTF-8 at byte 3; convert it"),
     )
     def test_bad_files(self, splits, message):
         self.write(**splits)
