@@ -22,6 +22,7 @@ import numpy as np
 from absl import app, flags
 from sklearn import linear_model
 
+from common import config as common_config
 from common import regression_targets as targets
 from common import spaces
 from lanas_jax import config as configs
@@ -67,13 +68,17 @@ class Result(NamedTuple):
 
 
 def _define_flags():
+    choices = {field.name: field.choices for field in common_config.fields(configs.Config)}
     flags.DEFINE_multi_enum("pools", list(POOLS), POOLS, "spaces whose networks are the pool; repeat for several")
     flags.DEFINE_multi_integer("history_sizes", [100, 1000, 2000, 10_000], "numbers of measured architectures")
     flags.DEFINE_multi_integer("heights", [5, 7, 10], "levels of the tree")
     flags.DEFINE_multi_enum(
-        "acquisitions", ["greedy"], configs.ACQUISITIONS, "with 'uniform' the leaves have no model, so fewer are fitted"
+        "acquisitions",
+        ["greedy"],
+        choices["acquisition"],
+        "with 'uniform' the leaves have no model, so fewer are fitted",
     )
-    flags.DEFINE_enum("prior", "parent", configs.PRIORS, "what a node's weights are drawn to")
+    flags.DEFINE_enum("prior", "parent", choices["prior"], "what a node's weights are drawn to")
     flags.DEFINE_integer("repeats", 5, "repetitions of each side, in turns", lower_bound=1)
 
 
@@ -91,7 +96,6 @@ def main(argv: Sequence[str]) -> None:
             for height in args.heights:
                 for acquisition in args.acquisitions:
                     config = configs.Config(height=height, acquisition=acquisition, prior=args.prior)
-                    configs.validate(config)
                     result = measure(problem, config, repeats=args.repeats)
                     _print_row(_cells(problem, config, result))
     peak = _peak_bytes() / 2**20

@@ -24,6 +24,7 @@ from absl import app, flags
 
 from benchmarks import nao_torch
 from nao_jax import ascent, presets, training
+from nao_jax import config as configs
 from nao_jax import model as models
 
 CONFIG = dataclasses.replace(presets.PRESETS["nao_nasbench101"], num_steps=1)
@@ -199,7 +200,7 @@ def examples(problem: Problem) -> training.Examples:
     )
 
 
-def train_epoch(model: models.Model, params, state, key: jax.Array, data: training.Examples, *, config: presets.Config):
+def train_epoch(model: models.Model, params, state, key: jax.Array, data: training.Examples, *, config: configs.Config):
     """Returns (parameters, state of the optimizer) after one pass."""
     count = data.targets.shape[0]
     size = training.sizes(count, jnp.int32(count), 0, config)

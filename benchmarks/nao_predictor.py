@@ -27,18 +27,19 @@ from common import metrics, spaces, tables, types
 from common import regression_targets as targets
 from common.evaluators import synthetic, tabular
 from common.spaces import factory
-from nao_jax import decoding, learning, presets
+from nao_jax import config as configs
+from nao_jax import decoding, learning
 
 PARTS = ("prediction", "reconstruction")
 TRACE = pathlib.Path("lanas_traces") / "distributed_trace.npz"
 # Of the defaults of a search: every row is learned from, and all pairs count alike, not those at the top most.
-PREDICTION = dataclasses.replace(presets.Config(), num_folds=0, target="normal_scores")
+PREDICTION = dataclasses.replace(configs.Config(), num_folds=0, target="normal_scores")
 # Of the defaults of a search: nothing but the measured ones is read, as tokens; the decoder's loss counts four
 # times the predictor's, else the latent forgets tokens that do not matter to fitness; dropout makes the decoder
 # look at the latent, not at the tokens before; and the fit is long enough.
 RECONSTRUCTION = dataclasses.replace(
-    presets.Config(),
-    model=dataclasses.replace(presets.Config().model, has_features=False, encoder_dropout=0.3, decoder_dropout=0.3),
+    configs.Config(),
+    model=dataclasses.replace(configs.Config().model, has_features=False, encoder_dropout=0.3, decoder_dropout=0.3),
     num_members=1,
     num_folds=0,
     mse_weight=0.2,
@@ -51,7 +52,7 @@ RECONSTRUCTION = dataclasses.replace(
 SETTINGS = {
     "measured only": RECONSTRUCTION,
     "unlabelled too": dataclasses.replace(RECONSTRUCTION, num_unlabelled=500, num_copies=0),
-    "a search's first fit": dataclasses.replace(presets.Config(), num_members=1, num_folds=0),
+    "a search's first fit": dataclasses.replace(configs.Config(), num_members=1, num_folds=0),
 }
 NUM_REWRITTEN = {"nasbench201": 600, "nao_small": 1000}  # architectures learned from
 _PENALTIES = np.logspace(-2, 4, 19)
@@ -135,7 +136,7 @@ def fit(setting: learning.Setting, key: jax.Array, history: histories.History) -
 
 
 def compare(
-    archs: np.ndarray, accuracy: np.ndarray, *, draws: Sequence[int], num_measured: int, config: presets.Config
+    archs: np.ndarray, accuracy: np.ndarray, *, draws: Sequence[int], num_measured: int, config: configs.Config
 ) -> dict[str, np.ndarray]:
     """Returns, for each way to predict, float[R, 3]: pairwise accuracy, Kendall's tau and seconds of each draw."""
     space = spaces.get("lanas_cell")
@@ -193,7 +194,7 @@ def orders(prediction: jax.Array, truth: jax.Array) -> tuple[jax.Array, jax.Arra
 
 
 def write_back(
-    evaluator: types.Evaluator, config: presets.Config, *, draws: Sequence[int], num_measured: int, num_unseen: int
+    evaluator: types.Evaluator, config: configs.Config, *, draws: Sequence[int], num_measured: int, num_unseen: int
 ) -> np.ndarray:
     """Fits networks to random measured architectures and lets them write others back, greedily.
 

@@ -6,7 +6,6 @@ from torch import nn
 from torch.nn import functional
 
 from nao_jax import config as configs
-from nao_jax import presets
 
 
 class Model(nn.Module):
@@ -69,7 +68,7 @@ def loss(model: Model, tokens: torch.Tensor, targets: torch.Tensor, *, mse_weigh
 
 
 def train_epoch(
-    model: Model, optimizer: torch.optim.Optimizer, tokens: torch.Tensor, targets: torch.Tensor, config: presets.Config
+    model: Model, optimizer: torch.optim.Optimizer, tokens: torch.Tensor, targets: torch.Tensor, config: configs.Config
 ) -> None:
     """Takes one pass in shuffled minibatches; the model is in training mode."""
     order = torch.randperm(len(tokens))

@@ -1,1 +1,11 @@
-"""LaNAS: a tree of learned linear splits of the search space, sampled by Monte Carlo tree search (arXiv:1906.06832)."""
+"""LaNAS: Monte Carlo tree search over learned linear splits of the search space (arXiv:1906.06832)."""
+
+from common import types
+from lanas_jax import explain as explanations
+from lanas_jax.config import PRESETS, Config
+from lanas_jax.search import searcher
+
+ALGORITHM = types.Algorithm(
+    name="lanas", config=Config(), presets=PRESETS, searcher=searcher, explain=explanations.explain
+)
+__all__ = ["ALGORITHM", "PRESETS", "Config", "searcher"]

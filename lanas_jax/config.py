@@ -1,61 +1,84 @@
-"""The settings of LaNAS, their meaning and the published ones.
+"""Settings of LaNAS and the published ones.
 
-Paper: arXiv:1906.06832. Where paper and released code disagree there is a switch, and `PRESETS` holds
-our default, the paper's algorithm and the released code's.
+Paper: arXiv:1906.06832. Each disagreement between the paper and its released code is a field here;
+`PRESETS` holds our defaults, the paper's algorithm and the released code's.
 """
 
 import dataclasses
-from typing import Annotated
+from typing import Annotated, Literal
 
+from common import config as configs
 from common import regression_targets as targets
 
-REGRESSORS = ("ridge", "adam")
-FEATURES = ("space", "one_hot")
-PRIORS = ("parent", "zero")
-THRESHOLDS = ("mean", "mean_prediction", "median")
-ROUTINGS = ("prediction", "value")
-EXPLORATION_SCALES = ("relative", "fixed")
-UCBS = ("log", "sqrt")
-RESETS = ("recompute", "zero")
-SAMPLERS = ("pool", "reject", "walk", "hit_and_run")
-ACQUISITIONS = ("greedy", "uniform", "tempered", "expected_improvement", "thompson")
+_AT_LEAST_1 = configs.Range(at_least=1)
+_AT_LEAST_0 = configs.Range(at_least=0)
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
     """Settings of a LaNAS search."""
 
-    height: Annotated[int, "levels of the tree, the root's and the leaves' included"] = 4
-    num_initial: Annotated[int, "architectures drawn at random before the first fit"] = 10
-    num_select: Annotated[int, "new architectures between two fits of the tree"] = 5
-    count: Annotated[int, "architectures proposed a round; at most num_select"] = 5
-    regressor: Annotated[str, f"how a node's linear model is fitted: {', '.join(REGRESSORS)}"] = "ridge"
-    features: Annotated[str, "what the models read: the space's features, or its one-hot decisions"] = "space"
-    target: Annotated[str, f"what is fitted, scores of ranks or scaled fitness: {', '.join(targets.TARGETS)}"] = (
-        "exponential_scores"
+    height: Annotated[int, "levels of the tree, root and leaves included", configs.Range(at_least=1, at_most=16)] = 4
+    num_initial: Annotated[int, "random architectures before the first fit", _AT_LEAST_1] = 10
+    num_select: Annotated[int, "new architectures between two fits of the tree", _AT_LEAST_1] = 5
+    count: Annotated[int, "architectures proposed per round; at most num_select", _AT_LEAST_1] = 5
+    regressor: Annotated[
+        Literal["ridge", "adam"], "how a node's linear model is fitted; adam is the released code's"
+    ] = "ridge"
+    features: Annotated[Literal["space", "one_hot"], "inputs of the models: the space's features, or its decisions"] = (
+        "space"
     )
-    ridge: Annotated[float, "penalty on a node's squared weights (or on their distance to the parent's)"] = 20.0
-    prior: Annotated[str, "what a node's weights are drawn to: the parent's weights, or zero"] = "parent"
-    min_samples: Annotated[int, "a node with fewer measured architectures takes its parent's model"] = 2
-    threshold: Annotated[str, f"where a node is split: {', '.join(THRESHOLDS)}"] = "mean"
-    train_routing: Annotated[str, "measured ones go down by their prediction or by their value"] = "prediction"
-    exploration: Annotated[float, "the constant c of the upper confidence bound"] = 0.1
-    exploration_scale: Annotated[str, "whether c is relative to the best value so far, or fixed"] = "relative"
-    ucb: Annotated[str, "the parent's count enters the bound by its log, or by its square root"] = "log"
-    reset: Annotated[str, "node counts at a fit: recomputed from the routed data, or zero"] = "recompute"
-    sampler: Annotated[str, f"how candidates of a leaf are found: {', '.join(SAMPLERS)}"] = "pool"
-    acquisition: Annotated[str, f"which candidate of the leaf is taken: {', '.join(ACQUISITIONS)}"] = "greedy"
-    temperature: Annotated[float, "of the tempered acquisition, in standard deviations of the target"] = 0.1
-    num_candidates: Annotated[int, "candidates a draw chooses from, where the sampler is not the pool"] = 256
-    max_batches: Annotated[int, "batches of candidates before a draw falls back to the ancestor's region"] = 8
-    walk_steps: Annotated[int, "steps of a random walk to a candidate; of hit-and-run, steps a decision"] = 8
-    adam_steps_first: Annotated[int, "steps of the adam regressor at the first fit"] = 20_000
-    adam_steps: Annotated[int, "steps of the adam regressor at later fits"] = 3_000
+    target: Annotated[
+        Literal[tuple(targets.TARGETS)], "regression target: scores of the ranks of fitness, or scaled fitness"
+    ] = "exponential_scores"
+    ridge: Annotated[float, "L2 penalty on a node's weights, or on their distance to the prior", _AT_LEAST_0] = 20.0
+    prior: Annotated[Literal["parent", "zero"], "prior mean of a node's weights"] = "parent"
+    min_samples: Annotated[int, "a node with fewer measured architectures uses its parent's model", _AT_LEAST_1] = 2
+    threshold: Annotated[Literal["mean", "mean_prediction", "median"], "split value of a node"] = "mean"
+    train_routing: Annotated[
+        Literal["prediction", "value"],
+        "whether measured architectures are routed by their prediction or by their value",
+    ] = "prediction"
+    exploration: Annotated[float, "constant c of the upper confidence bound", _AT_LEAST_0] = 0.1
+    exploration_scale: Annotated[Literal["relative", "fixed"], "whether c is relative to the best value so far"] = (
+        "relative"
+    )
+    ucb: Annotated[Literal["log", "sqrt"], "function of the parent's visits in the upper confidence bound"] = "log"
+    reset: Annotated[
+        Literal["recompute", "zero"], "visit counts after a fit: recomputed from the routed data, or zero"
+    ] = "recompute"
+    sampler: Annotated[
+        Literal["pool", "reject", "walk", "hit_and_run"], "how candidates of a leaf are found; pool lists the space"
+    ] = "pool"
+    acquisition: Annotated[
+        Literal["greedy", "uniform", "tempered", "expected_improvement", "thompson"],
+        "which candidate of the leaf is proposed",
+    ] = "greedy"
+    temperature: Annotated[float, "of the tempered acquisition, in standard deviations of the target", _AT_LEAST_0] = (
+        0.1
+    )
+    num_candidates: Annotated[int, "candidates per proposal, where the sampler is not pool", _AT_LEAST_1] = 256
+    max_batches: Annotated[
+        int, "batches of candidates before a proposal falls back to an ancestor's region", _AT_LEAST_1
+    ] = 8
+    walk_steps: Annotated[
+        int, "steps of a random walk to a candidate; of hit_and_run, steps per decision", _AT_LEAST_1
+    ] = 8
+    adam_steps_first: Annotated[int, "steps of the adam regressor in the first fit", _AT_LEAST_1] = 20_000
+    adam_steps: Annotated[int, "steps of the adam regressor in later fits", _AT_LEAST_1] = 3_000
 
-    @property
-    def num_inner(self) -> int:
-        """Nodes that split: 2^(height-1) - 1."""
-        return 2 ** (self.height - 1) - 1
+    def __post_init__(self):
+        configs.validate(self)
+        if self.count > self.num_select:
+            raise ValueError(
+                f"count must be at most num_select ({self.num_select}), as a fit serves whole rounds; got {self.count}"
+            )
+        if self.ridge == 0 and self.regressor == "ridge":
+            raise ValueError("ridge must be above 0 with the ridge regressor; got 0 (no unique fit of small nodes)")
+        if self.sampler == "hit_and_run" and self.features != "one_hot":
+            raise ValueError(f"sampler 'hit_and_run' requires features 'one_hot'; got {self.features!r}")
+        if self.temperature == 0 and self.acquisition == "tempered":
+            raise ValueError("temperature must be above 0 with acquisition 'tempered'; for 0 use 'greedy'")
 
     @property
     def num_nodes(self) -> int:
@@ -89,56 +112,4 @@ PRESETS: dict[str, Config] = {
     ),
 }
 
-
-def validate(config: Config) -> None:
-    """Raises a `ValueError` that names the first field that is out of range."""
-    for field, allowed in (
-        ("regressor", REGRESSORS),
-        ("features", FEATURES),
-        ("target", targets.TARGETS),
-        ("prior", PRIORS),
-        ("threshold", THRESHOLDS),
-        ("train_routing", ROUTINGS),
-        ("exploration_scale", EXPLORATION_SCALES),
-        ("ucb", UCBS),
-        ("reset", RESETS),
-        ("sampler", SAMPLERS),
-        ("acquisition", ACQUISITIONS),
-    ):
-        value = getattr(config, field)
-        if value not in allowed:
-            raise ValueError(f"{field} is {value!r}; choose one of {', '.join(allowed)}")
-    for field, low in (
-        ("height", 1),
-        ("num_initial", 1),
-        ("num_select", 1),
-        ("count", 1),
-        ("min_samples", 1),
-        ("num_candidates", 1),
-        ("max_batches", 1),
-        ("walk_steps", 1),
-        ("adam_steps_first", 1),
-        ("adam_steps", 1),
-    ):
-        value = getattr(config, field)
-        if value < low:
-            raise ValueError(f"{field} is {value}; it must be at least {low}")
-    if config.height > 16:
-        raise ValueError(f"height is {config.height}; at most 16 (32,768 leaves) is supported")
-    if config.count > config.num_select:
-        raise ValueError(
-            f"count is {config.count}, above num_select, {config.num_select}; a round cannot outlast the fit it draws "
-            "from: lower count or raise num_select"
-        )
-    for field in ("ridge", "temperature", "exploration"):
-        value = getattr(config, field)
-        if not value >= 0:
-            raise ValueError(f"{field} is {value}; it must be at least 0")
-    if config.ridge == 0 and config.regressor == "ridge":
-        raise ValueError("ridge is 0; a node with fewer samples than features then has no unique fit: take a small one")
-    if config.sampler == "hit_and_run" and config.features != "one_hot":
-        raise ValueError(
-            f"hit_and_run walks through relaxed one-hot decisions: features must be 'one_hot'; got {config.features!r}"
-        )
-    if config.temperature == 0 and config.acquisition == "tempered":
-        raise ValueError("temperature is 0; take the greedy acquisition instead")
+validate = configs.validate  # until launch/ no longer calls it

@@ -68,7 +68,6 @@ def searcher(
       ValueError: if a setting is out of range, or the space cannot be listed and no pool is given.
     """
     config = config or configs.Config()
-    configs.validate(config)
     setting = draws.setting(space, config)
     listed = draws.list_pool(setting, pool)
     return types.Searcher(

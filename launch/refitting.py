@@ -5,8 +5,8 @@ import typing
 from collections.abc import Mapping
 
 import lanas_jax.config
-import lanas_jax.snapshot
-import nao_jax.latent_map
+import lanas_jax.explain
+import nao_jax.explain
 import nao_jax.presets
 from common import explanations as records
 from common import spaces
@@ -26,9 +26,9 @@ def models(run: run_files.Run) -> tuple[Models, list[str]]:
             return {}, []
         space, seed = spaces.get(run.config["space"]), int(run.config["seed"])
         if isinstance(config, lanas_jax.config.Config):
-            name, made = "partition", lanas_jax.snapshot.snapshot(space, config, run.history, seed=seed)
+            name, made = "partition", lanas_jax.explain.explain(space, config, run.history, seed=seed)
         else:
-            name, made = "latents", nao_jax.latent_map.latent_map(space, config, run.history, seed=seed)
+            name, made = "latents", nao_jax.explain.explain(space, config, run.history, seed=seed)
     except (ValueError, TypeError) as error:  # settings or a space of another version
         return {}, [f"The model could not be fitted again: {error}"]
     if made is None:

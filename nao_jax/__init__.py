@@ -1,1 +1,12 @@
-"""NAO: search by gradient ascent in a learned continuous space (arXiv:1808.07233)."""
+"""NAO and SemiNAS: gradient ascent in a learned continuous space of architectures (arXiv:1808.07233, 2002.10389)."""
+
+from common import types
+from nao_jax import explain as explanations
+from nao_jax.config import Config
+from nao_jax.presets import PRESETS
+from nao_jax.search import searcher
+
+ALGORITHM = types.Algorithm(
+    name="nao", config=Config(), presets=PRESETS, searcher=searcher, explain=explanations.explain
+)
+__all__ = ["ALGORITHM", "PRESETS", "Config", "searcher"]

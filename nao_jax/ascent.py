@@ -10,7 +10,8 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from nao_jax import decoding, encoder, presets
+from nao_jax import config as configs
+from nao_jax import decoding, encoder
 from nao_jax import model as models
 
 
@@ -45,7 +46,7 @@ def climb(
     latent: chex.Array,
     legal_tokens: chex.Array,
     *,
-    config: presets.Config,
+    config: configs.Config,
 ) -> chex.Array:
     """Climbs from each of B latents by each step size and decodes where it arrives.
 

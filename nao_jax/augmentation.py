@@ -8,8 +8,6 @@ import chex
 import jax
 import jax.numpy as jnp
 
-AUGMENTATIONS = ("none", "swap", "expand", "orbit")
-
 
 def swap(key: chex.PRNGKey, tokens: chex.Array, symmetries: tuple[chex.Array, ...]) -> chex.Array:
     """Applies one permutation of each group, drawn uniformly, as NAO does: one node of each cell is swapped.
@@ -60,7 +58,7 @@ def augment(
       places: int32[B], where each is in the data set with all copies.
       is_copy: bool[B], whether it is a copy beyond the first.
       symmetries: of the space.
-      augmentation: one of `AUGMENTATIONS`. "swap": every sample is swapped at every fetch; "expand": the
+      augmentation: "swap": every sample is swapped at every fetch; "expand": the
         first copy of each architecture stays as it is and the others are swapped once (both NAO's); "orbit":
         any writing at every fetch.
     """

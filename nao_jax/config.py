@@ -1,135 +1,171 @@
-"""The sizes and variants of NAO's networks, their meaning and the published ones.
-
-Papers: NAO (arXiv:1808.07233), its balanced weight-sharing variant (arXiv:1909.10815) and SemiNAS
-(arXiv:2002.10389). `MODELS` follows what was released with them, where that differs from the papers.
-The settings of a whole search are in `nao_jax.presets`.
-"""
+"""Settings of NAO and SemiNAS: of the networks and of a search. The published ones are in `nao_jax.presets`."""
 
 import dataclasses
-from typing import Annotated
+from typing import Annotated, Literal
 
-DROPOUT_PLACES = ("embeddings", "outputs")
-PREDICTORS = ("mlp", "residual")
-ATTENTIONS = ("additive", "dot", "general")
-DECODERS = ("plain", "residual")
-INITIALIZERS = ("uniform", "orthogonal", "torch")
+from common import config as configs
+from common import regression_targets as targets
+
+_AT_LEAST_0, _AT_LEAST_1 = configs.Range(at_least=0), configs.Range(at_least=1)
+_POSITIVE = configs.Range(above=0)
+_FRACTION = configs.Range(at_least=0, at_most=1)
+_RATE = configs.Range(at_least=0, below=1)
 
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """Sizes and variants of encoder, predictor and decoder."""
+    """Sizes and variants of NAO's networks."""
 
-    embedding_size: Annotated[int, "size of the encoder's token embeddings"] = 64
-    hidden_size: Annotated[int, "hidden units of encoder and decoder, and size of the decoder's embeddings"] = 64
-    tokens_per_step: Annotated[int, "tokens that the encoder reads at once, such as those of a branch"] = 1
-    is_bidirectional: Annotated[bool, "whether the encoder reads both ways, with a skip around it"] = True
+    embedding_size: Annotated[int, "size of the encoder's token embeddings", _AT_LEAST_1] = 64
+    hidden_size: Annotated[
+        int, "hidden units of encoder and decoder, and size of the decoder's embeddings", _AT_LEAST_1
+    ] = 64
+    tokens_per_step: Annotated[int, "tokens read by the encoder per step, such as those of a branch", _AT_LEAST_1] = 1
+    is_bidirectional: Annotated[bool, "whether the encoder is bidirectional, with a residual connection"] = True
     has_features: Annotated[bool, "whether the encoder reads the space's features besides the tokens"] = False
-    encoder_dropout: Annotated[float, "share of the encoder's units dropped in training"] = 0.1
-    encoder_dropout_place: Annotated[str, f"which units: {', '.join(DROPOUT_PLACES)}"] = "embeddings"
-    predictor: Annotated[str, f"hidden layers one after another, or two with a skip: {', '.join(PREDICTORS)}"] = (
+    encoder_dropout: Annotated[float, "dropout rate of the encoder", _RATE] = 0.1
+    encoder_dropout_place: Annotated[Literal["embeddings", "outputs"], "where encoder_dropout is applied"] = (
+        "embeddings"
+    )
+    predictor: Annotated[Literal["mlp", "residual"], "plain hidden layers, or two with a residual connection"] = (
         "residual"
     )
-    predictor_layers: Annotated[int, "hidden layers of the 'mlp' predictor"] = 2
-    predictor_size: Annotated[int, "units of its hidden layers; of the inner one where 'residual'"] = 16
-    predictor_dropout: Annotated[float, "share of its units dropped in training"] = 0.1
-    predictor_weight_range: Annotated[float, "its first weights are uniform within +- this; 0: as all others"] = 0.0
-    has_sigmoid: Annotated[bool, "whether predictions are squashed into (0, 1)"] = False
-    decoder: Annotated[str, f"with skips around its parts or without: {', '.join(DECODERS)}"] = "residual"
-    decoder_dropout: Annotated[float, "share of the decoder's embeddings dropped in training"] = 0.1
-    attention: Annotated[str, f"how the decoder looks at the latent: {', '.join(ATTENTIONS)}"] = "general"
+    predictor_layers: Annotated[int, "hidden layers of the mlp predictor", _AT_LEAST_0] = 2
+    predictor_size: Annotated[int, "units of its hidden layers; of the inner one if residual", _AT_LEAST_1] = 16
+    predictor_dropout: Annotated[float, "dropout rate of the predictor", _RATE] = 0.1
+    predictor_weight_range: Annotated[
+        float, "bound of the uniform initial weights of the predictor; 0: as in the other networks", _AT_LEAST_0
+    ] = 0.0
+    has_sigmoid: Annotated[bool, "whether predictions pass through a sigmoid"] = False
+    decoder: Annotated[Literal["plain", "residual"], "decoder without or with residual connections"] = "residual"
+    decoder_dropout: Annotated[float, "dropout rate of the decoder's embeddings", _RATE] = 0.1
+    attention: Annotated[Literal["additive", "dot", "general"], "attention of the decoder over the latent"] = "general"
     has_attention_bias: Annotated[bool, "whether the layer that mixes context and state has a bias"] = False
-    initializer: Annotated[str, f"how first parameters are drawn: {', '.join(INITIALIZERS)}"] = "torch"
+    initializer: Annotated[Literal["uniform", "orthogonal", "torch"], "distribution of the initial parameters"] = (
+        "torch"
+    )
     forget_bias: Annotated[float, "constant added to forget gates before activation"] = 0.0
 
+    def __post_init__(self):
+        configs.validate(self)
+        if self.is_bidirectional and self.tokens_per_step * self.embedding_size != self.hidden_size:
+            raise ValueError(
+                "hidden_size must be tokens_per_step x embedding_size in a bidirectional encoder; got "
+                f"{self.hidden_size}, not {self.tokens_per_step} x {self.embedding_size}"
+            )
+        if self.decoder == "residual" and self.attention == "additive":
+            raise ValueError("decoder 'residual' requires attention 'dot' or 'general'; got 'additive'")
 
-_TENSORFLOW = Model(
-    hidden_size=96,
+
+_COMPACT = Model(
+    embedding_size=32,
+    hidden_size=32,
     is_bidirectional=False,
-    encoder_dropout_place="outputs",
+    has_features=True,
+    encoder_dropout=0.0,
     predictor="mlp",
     predictor_layers=0,
     predictor_dropout=0.0,
-    has_sigmoid=True,
     decoder="plain",
     decoder_dropout=0.0,
-    attention="additive",
-    initializer="orthogonal",
     forget_bias=1.0,
 )
 
-_PYTORCH = dataclasses.replace(
-    _TENSORFLOW,
-    embedding_size=48,
-    tokens_per_step=2,
-    encoder_dropout=0.0,
-    encoder_dropout_place="embeddings",
-    predictor_size=200,
-    attention="general",
-    initializer="torch",
-    forget_bias=0.0,
-)
 
-# The dropout that the released predictors of nao_cnn and nao_ws_cnn list was never switched on: here it is 0.
-MODELS: dict[str, Model] = {
-    "nao_cnn": dataclasses.replace(_TENSORFLOW, embedding_size=32, tokens_per_step=3),
-    "nao_rnn": dataclasses.replace(
-        _TENSORFLOW,
-        embedding_size=96,
-        predictor_layers=3,
-        predictor_size=200,
-        predictor_dropout=0.1,
-        initializer="uniform",
-    ),
-    "nao_ws_cnn": dataclasses.replace(
-        _TENSORFLOW, embedding_size=48, tokens_per_step=2, predictor_layers=3, predictor_size=100
-    ),
-    "nao_ws_rnn": dataclasses.replace(
-        _PYTORCH,
-        encoder_dropout=0.1,
-        predictor_layers=4,
-        predictor_weight_range=0.04,
-        attention="dot",
-        has_attention_bias=True,
-    ),
-    "nao_pytorch_v1": dataclasses.replace(_PYTORCH, predictor_layers=3, predictor_dropout=0.1),
-    "nao_pytorch_v2": dataclasses.replace(_PYTORCH, embedding_size=32, hidden_size=64),
-    "seminas_nasbench101": Model(),
-    "seminas_imagenet": Model(embedding_size=16, hidden_size=16, predictor_size=64, has_sigmoid=True),
-}
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Settings of a search by NAO."""
+
+    model: Annotated[Model, "the networks"] = _COMPACT
+    num_members: Annotated[int, "networks of the ensemble, whose predictions are averaged", _AT_LEAST_1] = 1
+    num_folds: Annotated[
+        int,
+        "network m is not fitted to measured rows m, m + num_folds, ..., for held-out diagnostics; 0: fitted to all",
+        _AT_LEAST_0,
+    ] = 0
+    # Rounds.
+    num_initial: Annotated[int, "random architectures before the first fit", _AT_LEAST_1] = 10
+    num_new: Annotated[int, "new architectures between two fits", _AT_LEAST_1] = 5
+    count: Annotated[int, "architectures proposed per round; at most num_new", _AT_LEAST_1] = 5
+    num_random: Annotated[int, "random architectures among them", _AT_LEAST_0] = 0
+    # Fits.
+    target: Annotated[
+        Literal[tuple(targets.TARGETS)], "regression target: scores of the ranks of fitness, or scaled fitness"
+    ] = "exponential_scores"
+    mse_weight: Annotated[
+        float, "weight lambda of the predictor's loss; the decoder's has weight 1 - lambda", _FRACTION
+    ] = 0.8
+    learning_rate: Annotated[float, "learning rate of Adam", _POSITIVE] = 3e-3
+    weight_decay: Annotated[float, "L2 penalty on all parameters", _AT_LEAST_0] = 0.3
+    decay: Annotated[
+        Literal["loss", "gradient", "decoupled"], "where weight_decay enters: before clipping, after it, or as in AdamW"
+    ] = "decoupled"
+    clip_norm: Annotated[float, "maximum global norm of a gradient", _POSITIVE] = 5.0
+    batch_size: Annotated[int, "examples per minibatch", _AT_LEAST_1] = 32
+    fit_unit: Annotated[Literal["epochs", "minibatches"], "unit of fit_first, fit_later and fit_synthetic"] = (
+        "minibatches"
+    )
+    fit_first: Annotated[int, "length of the first fit", _AT_LEAST_1] = 200
+    fit_later: Annotated[int, "length of later fits", _AT_LEAST_1] = 20
+    is_warm: Annotated[bool, "whether a fit starts from the parameters of the last one"] = True
+    keeps_moments: Annotated[bool, "whether it also starts from Adam's last moments"] = True
+    augmentation: Annotated[
+        Literal["none", "swap", "expand", "orbit"], "replacement of token sequences by equivalent ones in training"
+    ] = "orbit"
+    num_copies: Annotated[
+        int, "copies of each measured architecture per epoch; 0: as many in all as unlabelled ones", _AT_LEAST_0
+    ] = 0
+    num_unlabelled: Annotated[int, "unmeasured architectures sampled for each fit", _AT_LEAST_0] = 500
+    num_mutated: Annotated[int, "of these, mutations of the num_seeds best", _AT_LEAST_0] = 250
+    reconstructs_unlabelled: Annotated[bool, "whether encoder and decoder are trained to reconstruct these"] = True
+    fit_synthetic: Annotated[
+        int, "length of a second fit, to the predictor's labels of these (SemiNAS); 0: none", _AT_LEAST_0
+    ] = 0
+    # Gradient ascent.
+    seeds: Annotated[
+        Literal["measured", "both", "union"],
+        "starting points of the ascent: best measured, also best predicted, or best of all",
+    ] = "both"
+    num_seeds: Annotated[int, "starting points, of each kind with 'both'", _AT_LEAST_1] = 20
+    step_size: Annotated[float, "smallest step size eta along the gradient", _POSITIVE] = 0.5
+    num_steps: Annotated[int, "step sizes tried, from step_size to num_steps x step_size", _AT_LEAST_1] = 4
+    has_unit_gradient: Annotated[bool, "whether the gradient is scaled to a mean length of 1 per step"] = True
+    num_climbs: Annotated[
+        int, "ascents in sequence, each from the best predicted decoded by the last one", _AT_LEAST_1
+    ] = 2
+    beam_width: Annotated[int, "architectures decoded per latent by beam search; 1: greedily", _AT_LEAST_1] = 1
+    temperature: Annotated[
+        float, "scale of the Gumbel noise on predictions that rank new ones, in standard deviations", _AT_LEAST_0
+    ] = 0.25
+    order: Annotated[Literal["step_size", "prediction"], "order in which new architectures are proposed"] = "prediction"
+
+    def __post_init__(self):
+        configs.validate(self)
+        if self.count > self.num_new:
+            raise ValueError(
+                f"count must be at most num_new ({self.num_new}), as a fit serves whole rounds; got {self.count}"
+            )
+        if self.num_random > self.count:
+            raise ValueError(f"num_random must be at most count ({self.count}); got {self.num_random}")
+        if self.num_mutated > self.num_unlabelled:
+            raise ValueError(
+                f"num_mutated must be at most num_unlabelled ({self.num_unlabelled}); got {self.num_mutated}"
+            )
+        if self.num_folds == 1:
+            raise ValueError("num_folds must be 0 or at least 2; got 1, which leaves nothing to the first network")
+        if self.model.initializer == "orthogonal" and not self.is_warm:
+            raise ValueError(
+                "is_warm must be set with initializer 'orthogonal', whose decomposition can hang in a compiled search"
+            )
+        if self.model.has_sigmoid and self.target != "min_max":
+            raise ValueError(f"target must be 'min_max' with has_sigmoid; got {self.target!r}")
+        if self.num_unlabelled == 0 and (self.seeds != "measured" or self.fit_synthetic or self.num_copies == 0):
+            raise ValueError(
+                "num_unlabelled 0 requires seeds 'measured', fit_synthetic 0 and num_copies of at least 1; got "
+                f"{self.seeds!r}, {self.fit_synthetic} and {self.num_copies}"
+            )
+        if self.augmentation == "expand" and self.num_copies < 2:
+            raise ValueError(f"num_copies must be at least 2 with augmentation 'expand'; got {self.num_copies}")
 
 
-def validate_model(model: Model) -> None:
-    """Raises a `ValueError` that names the first field that is out of range."""
-    for field, allowed in (
-        ("encoder_dropout_place", DROPOUT_PLACES),
-        ("predictor", PREDICTORS),
-        ("decoder", DECODERS),
-        ("attention", ATTENTIONS),
-        ("initializer", INITIALIZERS),
-    ):
-        value = getattr(model, field)
-        if value not in allowed:
-            raise ValueError(f"{field} is {value!r}; choose one of {', '.join(allowed)}")
-    for field, low in (
-        ("embedding_size", 1),
-        ("hidden_size", 1),
-        ("tokens_per_step", 1),
-        ("predictor_layers", 0),
-        ("predictor_size", 1),
-        ("predictor_weight_range", 0),
-    ):
-        value = getattr(model, field)
-        if not value >= low:
-            raise ValueError(f"{field} is {value}; it must be at least {low}")
-    for field in ("encoder_dropout", "predictor_dropout", "decoder_dropout"):
-        value = getattr(model, field)
-        if not 0 <= value < 1:
-            raise ValueError(f"{field} is {value}; it must be at least 0 and below 1")
-    step_size = model.tokens_per_step * model.embedding_size
-    if model.is_bidirectional and step_size != model.hidden_size:
-        raise ValueError(
-            "a bidirectional encoder adds what it reads to what it finds: tokens_per_step x embedding_size, "
-            f"{model.tokens_per_step} x {model.embedding_size}, must be hidden_size, {model.hidden_size}"
-        )
-    if model.decoder == "residual" and model.attention == "additive":
-        raise ValueError("the residual decoder needs attention 'dot' or 'general'; got 'additive'")
+validate = configs.validate  # until launch/ no longer calls it

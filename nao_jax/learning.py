@@ -11,8 +11,9 @@ import optax
 from common import history as histories
 from common import regression_targets as targets
 from common import types
+from nao_jax import config as configs
 from nao_jax import model as models
-from nao_jax import presets, training
+from nao_jax import training
 
 _NUM_SCALED_BY = 512  # architectures whose features set the scale
 _MIN_DEVIATION = 0.1  # features that vary less are not blown up further: a rare one may turn up later
@@ -28,7 +29,7 @@ class Setting(NamedTuple):
     """
 
     space: types.SearchSpace
-    config: presets.Config
+    config: configs.Config
     model: models.Model
 
 
@@ -49,13 +50,12 @@ class Networks:
     feature_scale: chex.Array
 
 
-def setting(space: types.SearchSpace, config: presets.Config) -> Setting:
+def setting(space: types.SearchSpace, config: configs.Config) -> Setting:
     """Returns the setting of a search.
 
     Raises:
       ValueError: if a setting is out of range, or does not suit the tokens of the space.
     """
-    presets.validate(config)
     num_tokens, size, _ = space.legal_tokens.shape
     if num_tokens % config.model.tokens_per_step:
         raise ValueError(
@@ -141,7 +141,7 @@ def predict(setting: Setting, networks: Networks, archs: chex.Array) -> chex.Arr
     return jax.vmap(apply)(networks.params, encode(setting, networks, archs))
 
 
-def left_out(config: presets.Config, capacity: int) -> chex.Array:
+def left_out(config: configs.Config, capacity: int) -> chex.Array:
     """Returns bool[M, N]: rows of the history whose fitness a network never sees, for figures on held-out ones."""
     if not config.num_folds:
         return jnp.zeros((config.num_members, capacity), bool)

@@ -29,7 +29,6 @@ class Model(nn.Module):
 
     def __post_init__(self):
         """Refuses what cannot be built."""
-        configs.validate_model(self.config)
         if self.num_tokens < 1 or self.num_tokens % self.config.tokens_per_step:
             raise ValueError(
                 f"num_tokens is {self.num_tokens}; it must be a multiple of tokens_per_step, "

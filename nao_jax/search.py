@@ -11,7 +11,8 @@ import jax.numpy as jnp
 
 from common import types
 from common import unseen as fresh
-from nao_jax import candidates, diagnostics, learning, presets
+from nao_jax import candidates, diagnostics, learning
+from nao_jax import config as configs
 
 
 @chex.dataclass(frozen=True)
@@ -40,7 +41,7 @@ class State:
     num_filled: chex.Array
 
 
-def searcher(space: types.SearchSpace, config: presets.Config | None = None, *, name: str = "nao") -> types.Searcher:
+def searcher(space: types.SearchSpace, config: configs.Config | None = None, *, name: str = "nao") -> types.Searcher:
     """Returns NAO on `space`.
 
     Args:
@@ -51,7 +52,7 @@ def searcher(space: types.SearchSpace, config: presets.Config | None = None, *, 
     Raises:
       ValueError: if a setting is out of range, or does not suit the tokens of the space.
     """
-    setting = learning.setting(space, config or presets.Config())
+    setting = learning.setting(space, config or configs.Config())
     pool = fresh.pool_of(space)
 
     def partial(function):

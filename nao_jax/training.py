@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import optax
 
 from nao_jax import augmentation as augmentations
+from nao_jax import config as configs
 from nao_jax import model as models
-from nao_jax import presets
 
 
 @chex.dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Sizes(NamedTuple):
         return self.num_history * self.num_copies + self.num_others
 
 
-def optimizer(config: presets.Config) -> optax.GradientTransformation:
+def optimizer(config: configs.Config) -> optax.GradientTransformation:
     """Returns Adam with clipping by global norm, and decay where the code that is followed has it."""
     decay = optax.add_decayed_weights(config.weight_decay)
     clip = optax.clip_by_global_norm(config.clip_norm)
@@ -68,14 +68,14 @@ def optimizer(config: presets.Config) -> optax.GradientTransformation:
     return optax.chain(*parts[config.decay])
 
 
-def max_examples(capacity: int, num_others: int, config: presets.Config) -> int:
+def max_examples(capacity: int, num_others: int, config: configs.Config) -> int:
     """Returns the most examples that an epoch can have."""
     if config.num_copies:
         return config.num_copies * capacity + num_others
     return capacity + 2 * num_others
 
 
-def sizes(capacity: int, num_history: chex.Array, num_others: int, config: presets.Config) -> Sizes:
+def sizes(capacity: int, num_history: chex.Array, num_others: int, config: configs.Config) -> Sizes:
     """Returns the sizes of an epoch; with `num_copies` 0 the history makes up about half of it."""
     copies = jnp.int32(config.num_copies)
     if not config.num_copies:
@@ -121,7 +121,7 @@ def loss(
     return mse_weight * squared + (1.0 - mse_weight) * entropy
 
 
-def num_minibatches(length: int, total: chex.Array, config: presets.Config) -> chex.Array:
+def num_minibatches(length: int, total: chex.Array, config: configs.Config) -> chex.Array:
     """Returns int32[], the minibatches of a fit of `length` epochs or minibatches, as `config.fit_unit` says."""
     if config.fit_unit == "minibatches":
         return jnp.int32(length)
@@ -138,7 +138,7 @@ def fit(
     symmetries: tuple[chex.Array, ...],
     *,
     num_steps: chex.Array,
-    config: presets.Config,
+    config: configs.Config,
 ) -> tuple[chex.ArrayTree, optax.OptState]:
     """Takes `num_steps` steps of Adam, each on the next minibatch of a shuffled epoch.
 

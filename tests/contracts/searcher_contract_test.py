@@ -14,13 +14,13 @@ from absl.testing import parameterized
 from common import baselines, rows, spaces, types
 from common import history as history_lib
 from common.spaces import factory
-from nao_jax import presets
+from nao_jax import config as configs
 from nao_jax import search as nao
 
 # Networks and fits as small as can be, and two architectures from which to climb, one step.
 _SMALL_NAO = dataclasses.replace(
-    presets.Config(),
-    model=dataclasses.replace(presets.Config().model, embedding_size=4, hidden_size=4),
+    configs.Config(),
+    model=dataclasses.replace(configs.Config().model, embedding_size=4, hidden_size=4),
     **{"num_members": 2, "num_initial": 4, "num_new": 4, "count": 4, "batch_size": 8, "fit_first": 2, "fit_later": 1},
     **{"num_unlabelled": 6, "num_mutated": 3, "num_seeds": 2, "num_steps": 1, "num_climbs": 1},
 )

@@ -1,12 +1,9 @@
-"""Every setting that cannot work is refused, by name, before anything is compiled."""
-
-import dataclasses
+"""Settings that do not suit each other, the budget or the space raise before anything is compiled."""
 
 import jax
 from absl.testing import parameterized
 
 from common import history as history_lib
-from common import regression_targets as targets
 from common import spaces
 from common.spaces import factory
 from lanas_jax import config as configs
@@ -16,69 +13,22 @@ CONVNET = spaces.get("convnet")
 
 
 class ConfigTest(parameterized.TestCase):
-    @parameterized.named_parameters((name, name) for name in configs.PRESETS)
-    def test_presets_are_valid(self, name):
-        configs.validate(configs.PRESETS[name])
-
-    def test_node_counts(self):
-        config = configs.Config(height=5)
-        assert (config.num_inner, config.num_nodes) == (15, 31)
+    def test_number_of_nodes(self):
+        assert configs.Config(height=5).num_nodes == 31
 
     @parameterized.parameters(
-        ("regressor", configs.REGRESSORS),
-        ("features", configs.FEATURES),
-        ("target", targets.TARGETS),
-        ("prior", configs.PRIORS),
-        ("threshold", configs.THRESHOLDS),
-        ("train_routing", configs.ROUTINGS),
-        ("exploration_scale", configs.EXPLORATION_SCALES),
-        ("ucb", configs.UCBS),
-        ("reset", configs.RESETS),
-        ("sampler", configs.SAMPLERS),
-        ("acquisition", configs.ACQUISITIONS),
+        ({"count": 6, "num_select": 5}, r"count must be at most num_select \(5\).*; got 6"),
+        ({"ridge": 0.0}, "ridge must be above 0 with the ridge regressor"),
+        ({"sampler": "hit_and_run"}, "'hit_and_run' requires features 'one_hot'; got 'space'"),
+        ({"temperature": 0.0, "acquisition": "tempered"}, "temperature must be above 0 .* use 'greedy'"),
     )
-    def test_unknown_names(self, field, allowed):
-        with self.assertRaisesRegex(ValueError, f"{field} is 'other'; choose one of {', '.join(allowed)}"):
-            configs.validate(configs.Config(**{field: "other"}))
-
-    @parameterized.parameters(
-        "height",
-        "num_initial",
-        "num_select",
-        "count",
-        "min_samples",
-        "num_candidates",
-        "max_batches",
-        "walk_steps",
-        "adam_steps_first",
-        "adam_steps",
-    )
-    def test_numbers_below_one(self, field):
-        with self.assertRaisesRegex(ValueError, f"{field} is 0; it must be at least 1"):
-            configs.validate(dataclasses.replace(configs.Config(), **{field: 0}))
-
-    @parameterized.parameters(
-        ({"height": 17}, "height is 17; at most 16"),
-        ({"count": 6, "num_select": 5}, "count is 6, above num_select, 5"),
-        ({"ridge": -1.0}, "ridge is -1.0; it must be at least 0"),
-        ({"ridge": float("nan")}, "ridge is nan"),
-        ({"temperature": -0.5}, "temperature is -0.5"),
-        ({"exploration": -0.1}, "exploration is -0.1"),
-        ({"ridge": 0.0}, "ridge is 0; .* take a small one"),
-        ({"sampler": "hit_and_run"}, "features must be 'one_hot'; got 'space'"),
-        ({"temperature": 0.0, "acquisition": "tempered"}, "temperature is 0; take the greedy"),
-    )
-    def test_what_does_not_go_together(self, changes, message):
+    def test_fields_that_do_not_suit_each_other(self, changes, message):
         with self.assertRaisesRegex(ValueError, message):
-            configs.validate(configs.Config(**changes))
+            configs.Config(**changes)
 
-    def test_what_is_not_needed_is_not_checked(self):
-        configs.validate(configs.Config(ridge=0.0, regressor="adam"))
-        configs.validate(configs.Config(temperature=0.0))
-
-    def test_searcher_checks_its_config(self):
-        with self.assertRaisesRegex(ValueError, "height is 0"):
-            search.searcher(CONVNET, configs.Config(height=0))
+    def test_unused_fields_are_not_checked(self):
+        configs.Config(ridge=0.0, regressor="adam")
+        configs.Config(temperature=0.0)
 
     @parameterized.parameters(
         ({"num_initial": 21, "height": 2}, "budget is 20, below num_initial, 21"),

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from absl.testing import parameterized
 
+from common import config as common_config
 from common import history as history_lib
 from common import search as drivers
 from common import spaces, types
@@ -35,10 +36,11 @@ CASES = {
         **{**_SMALL, "height": 3}, num_select=20, count=1, target="fitness", acquisition="uniform"
     ),
 }
+CHOICES = {field.name: field.choices for field in common_config.fields(configs.Config)}
 PRODUCT = {
     f"{sampler}_{acquisition}": configs.Config(**_SAMPLED, sampler=sampler, acquisition=acquisition)
-    for sampler in configs.SAMPLERS
-    for acquisition in configs.ACQUISITIONS
+    for sampler in CHOICES["sampler"]
+    for acquisition in CHOICES["acquisition"]
 }
 
 

@@ -23,7 +23,7 @@ SPACES = ("nao_large", "nasbench101", "convnet")  # in the first two tokens depe
 @functools.cache
 def predictor(name):
     """Returns (float[S, H] -> float[], latents float32[B, S, H]) of a published model with random parameters."""
-    config = configs.MODELS[name]
+    config = presets.MODELS[name]
     model = models.Model(config, config.tokens_per_step, 2)
     latents = jax.random.normal(jax.random.key(2), (NUM_STARTS, 5, config.hidden_size))
     params = jax.jit(functools.partial(model.init, method="predict"))(jax.random.key(1), latents)
@@ -124,7 +124,7 @@ def climbed(name, beam_width):
     """Returns (latents, tokens, those of single steps decoded alone) on a space, with random parameters."""
     legal = spaces.get(name).legal_tokens
     fields = {"num_steps": NUM_STEPS, "step_size": 0.7, "has_unit_gradient": True, "beam_width": beam_width}
-    config = dataclasses.replace(presets.Config(), model=TINY, **fields)
+    config = dataclasses.replace(configs.Config(), model=TINY, **fields)
     model = models.Model(TINY, *legal.shape[:2])
 
     @jax.jit

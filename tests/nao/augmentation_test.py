@@ -118,7 +118,7 @@ class AugmentTest(chex.TestCase):
     def test_none(self):
         np.testing.assert_array_equal(self.augment("none"), np.tile(TOKENS, (32, 1)))
 
-    @parameterized.parameters(*augmentation.AUGMENTATIONS)
+    @parameterized.parameters("none", "swap", "expand", "orbit")
     def test_a_space_without_symmetries_is_left_alone(self, kind):
         np.testing.assert_array_equal(self.augment(kind, symmetries=()), np.tile(TOKENS, (32, 1)))
 

@@ -13,7 +13,8 @@ from common import history as histories
 from common import types
 from common import unseen as fresh
 from common.spaces import factory
-from nao_jax import ascent, candidates, learning, presets
+from nao_jax import ascent, candidates, learning
+from nao_jax import config as configs
 
 # Two decisions of four; rows in any order are one network, and (0, 0) is none: 9 networks.
 NETWORKS = [(0, 1), (0, 2), (0, 3), (1, 1), (1, 2), (1, 3), (2, 2), (2, 3), (3, 3)]
@@ -66,7 +67,7 @@ def setting(**fields):
         "num_random": 0,
         **fields,
     }
-    return learning.Setting(space=SPACE, config=dataclasses.replace(presets.Config(), **fields), model=None)
+    return learning.Setting(space=SPACE, config=dataclasses.replace(configs.Config(), **fields), model=None)
 
 
 def history(*rows):

@@ -36,7 +36,7 @@ TINY = configs.Model(
     decoder_dropout=0.0,
 )
 SMALL = dataclasses.replace(
-    presets.Config(),
+    configs.Config(),
     model=TINY,
     num_members=2,
     num_folds=3,
@@ -454,4 +454,4 @@ class SettingTest(parameterized.TestCase):
     def test_name_and_count(self):
         assert (made().name, made().count) == ("nao", COUNT)
         assert search.searcher(SPACE, SMALL, name="mine").name == "mine"
-        assert search.searcher(SPACE).count == presets.Config().count
+        assert search.searcher(SPACE).count == configs.Config().count

@@ -13,7 +13,7 @@ from lanas_jax import draws, search, selection
 from lanas_jax import tree as trees
 
 
-def snapshot(
+def explain(
     space: types.SearchSpace, config: configs.Config, history: histories.History, *, seed: int = 0
 ) -> records.Partition | None:
     """Returns the tree fitted to all rows before the last `num_select`, and the leaves that these were taken from.
@@ -30,7 +30,6 @@ def snapshot(
     Returns:
       A `records.Partition`; None where so few were measured that nothing was ever fitted.
     """
-    configs.validate(config)
     num_rows = int(np.sum(np.asarray(history.status) != types.EMPTY))
     num_before = num_rows - config.num_select
     if num_before < config.num_initial or not np.any(np.asarray(history.status)[:num_before] == types.MEASURED):

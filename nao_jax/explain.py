@@ -11,15 +11,16 @@ from common import explanations as records
 from common import history as histories
 from common import types
 from common import unseen as fresh
-from nao_jax import ascent, candidates, learning, presets
+from nao_jax import ascent, candidates, learning
+from nao_jax import config as configs
 
 _LEARNED = 0.8  # share of the history that is learned from; the rest shows what predictions are worth
 _NUM_CLIMBS, _MAX_STEPS = 5, 8
 _LEAST = 5  # measured architectures
 
 
-def latent_map(
-    space: types.SearchSpace, config: presets.Config, history: histories.History, *, seed: int = 0
+def explain(
+    space: types.SearchSpace, config: configs.Config, history: histories.History, *, seed: int = 0
 ) -> records.LatentMap | None:
     """Returns where the networks put what a search measured, what they predict, and climbs from the best.
 

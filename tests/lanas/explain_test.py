@@ -12,7 +12,7 @@ from common import history as history_lib
 from common import types
 from common.spaces import factory
 from lanas_jax import config as configs
-from lanas_jax import search, snapshot
+from lanas_jax import explain, search
 
 SPACE = factory.search_space("grid", (3, 4, 2), size=24, describe=str)
 CONFIG = configs.Config(height=3, num_initial=8, num_select=4, count=4)
@@ -33,10 +33,10 @@ def _searched():
     return state, history
 
 
-class SnapshotTest(chex.TestCase):
+class ExplainTest(chex.TestCase):
     def test_it_is_the_tree_that_the_last_round_was_drawn_by(self):
         state, history = _searched()
-        got = snapshot.snapshot(SPACE, CONFIG, history)
+        got = explain.explain(SPACE, CONFIG, history)
         np.testing.assert_array_equal(got.selected, state.leaves[16:])
         is_member = np.asarray(history.status[:16]) == types.MEASURED
         np.testing.assert_array_equal(got.leaf, np.asarray(state.leaves[:16])[is_member])
@@ -48,19 +48,19 @@ class SnapshotTest(chex.TestCase):
 
     def test_too_little_was_measured(self):
         history = history_lib.empty(CAPACITY, 3)
-        assert snapshot.snapshot(SPACE, CONFIG, history) is None
+        assert explain.explain(SPACE, CONFIG, history) is None
         _, history = jax.tree.map(np.asarray, _rows(11))
-        assert snapshot.snapshot(SPACE, CONFIG, history) is None
+        assert explain.explain(SPACE, CONFIG, history) is None
 
     def test_bad_settings(self):
         with pytest.raises(ValueError, match="height is 0"):
-            snapshot.snapshot(SPACE, dataclasses.replace(CONFIG, height=0), history_lib.empty(CAPACITY, 3))
+            explain.explain(SPACE, dataclasses.replace(CONFIG, height=0), history_lib.empty(CAPACITY, 3))
 
     def test_figures_by_hand(self):
         """Leaves 3 and 4 are good, 5 and 6 bad; 4 is empty."""
         leaf, fitness = np.array([3, 3, 5, 6]), np.array([0.5, 0.75, 0.5, 0.25])
         bound, selected = np.arange(7.0), np.array([3])
-        got = snapshot._partition(leaf, fitness, bound, selected)
+        got = explain._partition(leaf, fitness, bound, selected)
         np.testing.assert_array_equal(got.count, [4, 2, 2, 2, 0, 1, 1])
         np.testing.assert_array_equal(got.mean, [0.5, 0.625, 0.375, 0.625, np.nan, 0.5, 0.25])
         # At the root: 0.5 against 0.5 and 0.25, 0.75 against both.

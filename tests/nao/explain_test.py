@@ -10,10 +10,11 @@ import pytest
 from common import history as history_lib
 from common import types
 from common.spaces import factory
-from nao_jax import latent_map, presets
+from nao_jax import config as configs
+from nao_jax import explain
 
 SPACE = factory.search_space("grid", (3, 4, 2), size=24, describe=lambda arch: "-".join(map(str, arch)))
-DEFAULT = presets.Config()
+DEFAULT = configs.Config()
 CONFIG = dataclasses.replace(
     DEFAULT,
     model=dataclasses.replace(DEFAULT.model, embedding_size=4, hidden_size=4),
@@ -29,11 +30,11 @@ def _history(count):
     return history_lib.append(history, archs, types.Evaluation(fitness=fitness, cost=fitness, ok=ok))
 
 
-class LatentMapTest(chex.TestCase):
+class ExplainTest(chex.TestCase):
     @pytest.mark.slow
     def test_a_map(self):
         history = _history(20)
-        got = latent_map.latent_map(SPACE, CONFIG, history)
+        got = explain.explain(SPACE, CONFIG, history)
         assert got.points.shape == (19, 2)
         np.testing.assert_array_equal(got.is_learned, np.arange(19) < 15)  # rows 0 and 2 to 15
         np.testing.assert_array_equal(got.fitness, np.delete(np.asarray(history.fitness), 1))
@@ -53,17 +54,17 @@ class LatentMapTest(chex.TestCase):
                 head, said = text.split(": ")
                 assert head == f"step {0.5 * step:g}"
                 assert said in known or said.endswith("not measured")
-        again = latent_map.latent_map(SPACE, CONFIG, history)
+        again = explain.explain(SPACE, CONFIG, history)
         chex.assert_trees_all_equal(got.points, again.points)
 
     def test_too_little_was_measured(self):
-        assert latent_map.latent_map(SPACE, CONFIG, _history(5)) is None
+        assert explain.explain(SPACE, CONFIG, _history(5)) is None
 
     def test_plane_by_hand(self):
         """All variance lies along (3, 4), but for a little across."""
         along, across = np.array([0.6, 0.8]), np.array([-0.8, 0.6])
         points = np.stack([2 * along, -2 * along, across, -across])
-        plane, explained = latent_map._principal(points)
+        plane, explained = explain._principal(points)
         np.testing.assert_allclose(plane(points), [[2, 0], [-2, 0], [0, -1], [0, 1]], atol=1e-12)
         np.testing.assert_allclose(explained, [0.8, 0.2])
 
