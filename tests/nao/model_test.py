@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from absl.testing import parameterized
 
-from nao_jax import config as configs
 from nao_jax import encoder, presets
 from nao_jax import model as models
 
