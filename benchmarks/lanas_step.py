@@ -169,7 +169,7 @@ def reference_step(features: np.ndarray, values: np.ndarray, pool: np.ndarray, *
 
     A prior other than zero is a ridge regression too: of what the prior leaves unexplained.
     """
-    num_nodes, num_inner = config.num_nodes, config.num_inner
+    num_nodes, num_inner = config.num_nodes, config.num_nodes // 2
     num_fitted = num_inner if config.acquisition == "uniform" and config.height > 1 else num_nodes
     weights, bias = np.zeros((num_nodes, features.shape[1]), np.float32), np.zeros(num_nodes, np.float32)
     threshold = np.zeros(num_nodes, np.float32)

@@ -1,12 +1,9 @@
 """LaNAS' tree fitted again from a history: the one that the search itself had, and its figures by hand."""
 
-import dataclasses
-
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
 from common import history as history_lib
 from common import types
@@ -51,10 +48,6 @@ class ExplainTest(chex.TestCase):
         assert explain.explain(SPACE, CONFIG, history) is None
         _, history = jax.tree.map(np.asarray, _rows(11))
         assert explain.explain(SPACE, CONFIG, history) is None
-
-    def test_bad_settings(self):
-        with pytest.raises(ValueError, match="height is 0"):
-            explain.explain(SPACE, dataclasses.replace(CONFIG, height=0), history_lib.empty(CAPACITY, 3))
 
     def test_figures_by_hand(self):
         """Leaves 3 and 4 are good, 5 and 6 bad; 4 is empty."""

@@ -11,7 +11,7 @@ from nao_jax import encoder, predictor
 
 
 def mlp(**changes):
-    options = {"hidden_size": 6, "predictor": "mlp", "predictor_layers": 2, "predictor_size": 4}
+    options = {"embedding_size": 6, "hidden_size": 6, "predictor": "mlp", "predictor_layers": 2, "predictor_size": 4}
     return configs.Model(**{**options, **changes})
 
 

@@ -1,0 +1,167 @@
+"""What every configuration dataclass promises: help, validation, JSON and flags, all from its annotations.
+
+They are found: the dataclasses with annotated fields of every module that calls `configs.validate(self)`.
+"""
+
+import dataclasses
+import importlib
+import json
+import math
+import pathlib
+
+import pytest
+from absl import flags as absl_flags
+from absl.testing import parameterized
+
+from common import config as configs
+from launch import flags
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PACKAGES = ("common", "lanas_jax", "nao_jax", "launch")
+
+
+def _found():
+    """Returns {dotted path: configuration dataclass}."""
+    found = {}
+    for package in PACKAGES:
+        for file in sorted((ROOT / package).rglob("*.py")):
+            if "configs.validate(self)" not in file.read_text():
+                continue
+            name = file.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
+            for kind in vars(importlib.import_module(name)).values():
+                is_own = (
+                    isinstance(kind, type)
+                    and dataclasses.is_dataclass(kind)
+                    and getattr(kind, "__module__", None) == name
+                )
+                if is_own and any(hasattr(field.type, "__metadata__") for field in dataclasses.fields(kind)):
+                    found[f"{name}.{kind.__name__}"] = kind
+    return found
+
+
+CONFIGS = _found()
+
+
+def _instances():
+    """Returns {name: configuration}: the defaults, and all presets of the modules that hold configurations."""
+    instances = {name: kind() for name, kind in CONFIGS.items()}
+    for package in PACKAGES:
+        for file in sorted((ROOT / package).rglob("*.py")):
+            if "PRESETS" in file.read_text():
+                module = importlib.import_module(file.relative_to(ROOT).with_suffix("").as_posix().replace("/", "."))
+                presets = {**getattr(module, "PRESETS", {}), **getattr(module, "MODELS", {})}
+                instances |= {
+                    f"{module.__name__}.{name}": preset
+                    for name, preset in presets.items()
+                    if type(preset) in CONFIGS.values()
+                }
+    return instances
+
+
+INSTANCES = _instances()
+FIELDS = {  # of the defaults: nested configurations have cases of their own
+    f"{name}.{field.name}": (kind, field)
+    for name, kind in CONFIGS.items()
+    for field in configs.fields(kind)
+    if not field.is_nested
+}
+_each_config = parameterized.named_parameters((name, kind) for name, kind in CONFIGS.items())
+_each_instance = parameterized.named_parameters((name, config) for name, config in INSTANCES.items())
+_each_field = parameterized.named_parameters((name, *pair) for name, pair in FIELDS.items())
+
+
+def _outside(bounds):
+    """Returns numbers just outside the bounds, and those on a bound that is excluded."""
+    numbers = [bounds.at_least - 1, bounds.above, bounds.at_most + 1, bounds.below]
+    return [int(number) if number == int(number) else number for number in numbers if math.isfinite(number)]
+
+
+def _changed(kind, field, value):
+    return dataclasses.replace(kind(), **{field.name: (value,) if field.is_sequence else value})
+
+
+class ConfigContractTest(parameterized.TestCase):
+    def test_the_known_ones_are_found(self):
+        assert {"lanas_jax.config.Config", "nao_jax.config.Config", "nao_jax.config.Model"} <= CONFIGS.keys()
+        assert {"lanas_jax.config.lanas_paper", "nao_jax.presets.seminas_imagenet"} <= INSTANCES.keys()
+
+    @_each_config
+    def test_every_field_has_help_and_the_class_a_title(self, kind):
+        assert kind.__doc__ and not kind.__doc__.startswith(f"{kind.__name__}("), "no docstring"
+        for field in configs.fields(kind):
+            assert len(field.help) > 5 or field.is_nested, field.name
+            assert field.kind in (int, float, bool, str) or field.is_nested, field.name
+
+    @_each_field
+    def test_numbers_out_of_range(self, kind, field):
+        values = _outside(field.bounds) + [math.nan, math.inf] * (field.kind is float)
+        for value in values:
+            value = math.floor(value) if field.kind is int else value
+            with pytest.raises(ValueError, match=f"{field.name} must be"):
+                _changed(kind, field, value)
+        if field.kind in (int, float) and not field.choices:
+            with pytest.raises(ValueError, match=f"{field.name} must be"):
+                _changed(kind, field, "1")
+            with pytest.raises(ValueError, match=f"{field.name} must be"):
+                _changed(kind, field, True)
+
+    @_each_field
+    def test_unknown_choices_and_wrong_types(self, kind, field):
+        if field.choices:
+            with pytest.raises(ValueError) as caught:
+                _changed(kind, field, "no such choice")
+            assert str(caught.value).endswith(f"choose one of {', '.join(map(str, field.choices))}")
+        elif field.kind is bool:
+            with pytest.raises(ValueError, match=f"{field.name} must be true or false; got 1"):
+                _changed(kind, field, 1)
+        elif field.kind is str:
+            with pytest.raises(ValueError, match=f"{field.name} must be a text; got 1"):
+                _changed(kind, field, 1)
+        elif field.kind is int:
+            with pytest.raises(ValueError, match=f"{field.name} must be a whole number; got 1.5"):
+                _changed(kind, field, 1.5)
+        if not (field.is_optional or field.is_sequence):
+            with pytest.raises(ValueError, match=field.name):
+                _changed(kind, field, None)
+
+    @_each_instance
+    def test_json_round_trip(self, config):
+        record = json.loads(json.dumps(configs.to_json(config)))
+        assert configs.from_json(type(config), record) == config
+        for changed in ({**record, "unknown": 1}, dict(list(record.items())[1:])):
+            with pytest.raises(ValueError, match="missing or unknown"):
+                configs.from_json(type(config), changed)
+
+    @_each_instance
+    def test_flags_round_trip(self, config):
+        values = absl_flags.FlagValues()
+        default = type(config)()
+        flags.define(values, default, prefix="the_")
+        values(["command"])
+        assert flags.read(values, config, prefix="the_") == config, "flags that are not given change nothing"
+        values(["command", *_arguments(config)])
+        assert flags.read(values, default, prefix="the_") == config
+
+    @_each_field
+    def test_a_flag_out_of_range_is_named(self, kind, field):
+        for value in _outside(field.bounds)[:1]:
+            values = absl_flags.FlagValues()
+            flags.define(values, kind(), prefix="the_")
+            values(["command", f"--the_{field.name}={value}"])
+            with pytest.raises(ValueError, match=f"--the_{field.name} must be"):
+                flags.read(values, kind(), prefix="the_")
+
+
+def _arguments(config):
+    """Returns the command line of all settings."""
+    arguments = []
+    for field in configs.fields(type(config)):
+        value = getattr(config, field.name)
+        if field.is_nested:
+            arguments += _arguments(value)
+        elif field.kind is bool and value is not None:
+            arguments.append(f"--{'' if value else 'no'}the_{field.name}")
+        elif value is not None:
+            value = ",".join(map(str, value)) if field.is_sequence else value
+            arguments.append(f"--the_{field.name}={value}")
+    return arguments
