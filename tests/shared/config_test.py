@@ -1,6 +1,7 @@
 """Configuration dataclasses by hand: descriptions, messages, JSON, changes of nested fields."""
 
 import dataclasses
+import re
 from typing import Annotated, Literal
 
 import numpy as np
@@ -70,9 +71,8 @@ class ValidateTest(parameterized.TestCase):
         ({"optimizer": {}}, f"optimizer must be a {__name__}.Optimizer; got {{}}"),
     )
     def test_messages(self, changes, message):
-        with pytest.raises(ValueError) as caught:
+        with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
             Training(**changes)
-        assert str(caught.value) == message
 
     @parameterized.parameters(
         ({"rate": 0.0}, "rate must be above 0 and at most 1; got 0.0"),
@@ -81,21 +81,20 @@ class ValidateTest(parameterized.TestCase):
         ({"kind": "lion"}, "unknown kind 'lion'; choose one of sgd, adam"),
     )
     def test_messages_of_numbers_and_choices(self, changes, message):
-        with pytest.raises(ValueError) as caught:
+        with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
             Optimizer(**changes)
-        assert str(caught.value) == message
 
     def test_numbers_of_numpy_are_numbers(self):
         Training(epochs=np.int32(3), optimizer=Optimizer(rate=np.float32(0.5)))
         Optimizer(rate=1)
 
     def test_the_name_of_a_flag(self):
-        with pytest.raises(ValueError, match="^--epochs must be at least 1; got 0$"):
+        with pytest.raises(ValueError, match=r"^--epochs must be at least 1; got 0$"):
             configs.check(configs.fields(Training)[0], 0, name="--epochs")
 
     def test_one_of(self):
         configs.one_of("mode", "fast", {"fast": 1, "slow": 2})
-        with pytest.raises(ValueError, match="^unknown mode 'best'; choose one of fast, slow$"):
+        with pytest.raises(ValueError, match=r"^unknown mode 'best'; choose one of fast, slow$"):
             configs.one_of("mode", "best", {"fast": 1, "slow": 2})
 
 
