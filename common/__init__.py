@@ -1,1 +1,17 @@
-"""What NAO and LaNAS share: spaces, sources of fitness, the loop, the record and what is drawn from it."""
+"""Neural architecture search: spaces, evaluators, the search loop, its history and reports.
+
+    from common import Search, run_search, spaces
+
+`common.search` is imported when one of its names is first used, so that `common.config` stays light.
+"""
+
+import importlib
+from typing import Any
+
+_PUBLIC = ("Search", "run_search")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        return getattr(importlib.import_module("common.search"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""The loop of a search as one compiled program: `common.search.scan_search` and `search_seeds` without their checks."""
+"""Whole searches as one compiled program, for traceable evaluators; public as `common.search.scan_search`."""
 
 import functools
 import time
@@ -11,10 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from common import history as history_lib
-from common import host_loop
+from common import one_round, types
 from common.executors import measuring
 
-# Of the searcher `init` and `propose`, of the evaluator `evaluate`.
+# `init` and `propose` of the searcher, `evaluate` of the evaluator.
 Functions = tuple[jax.tree_util.Partial, jax.tree_util.Partial, jax.tree_util.Partial]
 
 
@@ -25,46 +25,74 @@ class Seconds(NamedTuple):
     run: float
 
 
-@functools.partial(jax.jit, static_argnames=("num_decisions", "budget", "count"))
-def scan(
-    key: chex.PRNGKey, functions: Functions, *, num_decisions: int, budget: int, count: int
-) -> history_lib.History:
-    """Runs a search; see `common.search.scan_search`.
-
-    The round and the size of the history do not depend on the key, so under `vmap` they have no batch axis.
-
-    A searcher's `lax.cond` on them then stays a branch, of which one side runs.
-    """
-    init, propose, evaluate = functions
-
-    def one_round(carry, round_):
-        state, history = carry
-        archs, state = propose(host_loop.propose_key(key, round_), state, history, count=count)
-        evaluation = measuring.measure_rows(evaluate, host_loop.candidate_keys(key, archs), archs)
-        return (state, history_lib.append(history, archs, evaluation)), None
-
-    history = history_lib.empty(budget, num_decisions)
-    state = init(jax.random.fold_in(key, host_loop.INIT_ROUND), history)
-    (_, history), _ = jax.lax.scan(one_round, (state, history), jnp.arange(-(-budget // count)))
-    return history
+OnChunk = Callable[[int, history_lib.History, Seconds], None]
 
 
-def run_seeds(
-    keys: chex.Array,
-    functions: Functions,
+def scan_search(
+    key: chex.PRNGKey,
+    searcher: types.Searcher,
+    evaluator: types.Evaluator,
     *,
+    budget: int,
+    count: int | None = None,
+) -> history_lib.History:
+    """Runs a whole search as one `lax.scan` over its rounds. Traceable.
+
+    Args:
+      key: random key; decides everything random in the search.
+      searcher: the search algorithm.
+      evaluator: the source of fitness; must be traceable.
+      budget: evaluations, at least 1; the capacity of the history. Proposals of the last round beyond it are dropped.
+      count: architectures a round, by default `searcher.count`.
+
+    Raises:
+      ValueError: the evaluator is not traceable, or the sizes do not suit each other.
+    """
+    sizes = _sizes(searcher, evaluator, budget=budget, count=count)
+    return _scan(key, _functions(searcher, evaluator), **sizes)
+
+
+def search_seeds(
+    keys: chex.Array,
+    searcher: types.Searcher,
+    evaluator: types.Evaluator,
+    *,
+    budget: int,
     seeds_at_once: int,
-    on_chunk: Callable[[int, history_lib.History, Seconds], None] | None,
-    **sizes: int,
+    count: int | None = None,
+    on_chunk: OnChunk | None = None,
 ) -> tuple[history_lib.History, Seconds]:
-    """Runs a search for each of S keys, in chunks; see `common.search.search_seeds`."""
+    """Runs `scan_search` for each of S keys, in equal chunks of parallel searches. Compiles once.
+
+    The devices of this process share the searches of a chunk evenly. Processor cores count as devices with
+    `jax_num_cpu_devices`; LaNAS searches then take half the time on two cores.
+
+    Args:
+      keys: key[S].
+      searcher: the search algorithm.
+      evaluator: the source of fitness; must be traceable.
+      budget: evaluations of each search.
+      seeds_at_once: maximum searches of a chunk; memory grows with it.
+      count: architectures a round, by default `searcher.count`.
+      on_chunk: called with (seeds done so far, histories of the latest of them, seconds so far).
+
+    Returns:
+      The histories as NumPy arrays with a leading axis of seeds, and the time.
+
+    Raises:
+      ValueError: as `scan_search`; or no key, or `seeds_at_once` below 1.
+    """
     num_seeds = keys.shape[0]
+    if num_seeds < 1 or seeds_at_once < 1:
+        raise ValueError(f"keys and seeds_at_once must be at least 1; got {num_seeds} keys, {seeds_at_once} at once")
+    sizes = _sizes(searcher, evaluator, budget=budget, count=count)
+    functions = _functions(searcher, evaluator)
     mesh = mesh_of(min(num_seeds, seeds_at_once))
     num_chunks = -(-num_seeds // seeds_at_once)
     at_once = -(-num_seeds // (num_chunks * mesh.size)) * mesh.size
     start = time.perf_counter()
-    # Chunks are cut from the bits of the keys: keys themselves count as used once a part of them was. The last
-    # one is filled up with repeats of the last key, so that all have one shape.
+    # Chunks are cut from the bits of the keys: keys themselves count as used once a part of them was. The last chunk
+    # is padded with the last key, so that all have one shape.
     bits, impl = np.asarray(jax.random.key_data(keys)), jax.random.key_impl(keys)
     starts = range(0, num_seeds, at_once)
     chunks = [bits[np.minimum(np.arange(first, first + at_once), num_seeds - 1)] for first in starts]
@@ -82,15 +110,45 @@ def run_seeds(
     return jax.tree.map(lambda *values: np.concatenate(values), *parts), seconds
 
 
+def _sizes(searcher, evaluator, *, budget, count):
+    """Returns the static arguments of a search, checked."""
+    if not evaluator.is_traceable:
+        raise ValueError(f"{evaluator.name} cannot be measured in a compiled program; search it with `run_search`")
+    count = one_round.check(searcher, evaluator.space, budget=budget, count=count, evaluator=evaluator)
+    return {"num_decisions": len(evaluator.space.num_choices), "budget": budget, "count": count}
+
+
+def _functions(searcher, evaluator):
+    init, propose, _ = one_round.functions(searcher)
+    return init, propose, measuring.on_device(evaluator.evaluate)
+
+
+@functools.partial(jax.jit, static_argnames=("num_decisions", "budget", "count"))
+def _scan(
+    key: chex.PRNGKey, functions: Functions, *, num_decisions: int, budget: int, count: int
+) -> history_lib.History:
+    # The round and the size of the history do not depend on the key, so under `vmap` they have no batch axis: a
+    # `lax.cond` on them in a searcher stays a branch, of which one side runs.
+    init, propose, evaluate = functions
+
+    def body(carry, round_):
+        state, history = carry
+        archs, state = propose(one_round.propose_key(key, round_), state, history, count=count)
+        evaluation = measuring.measure_rows(evaluate, one_round.candidate_keys(key, archs), archs)
+        return (state, history_lib.append(history, archs, evaluation)), None
+
+    history = history_lib.empty(budget, num_decisions)
+    state = init(jax.random.fold_in(key, one_round.INIT_ROUND), history)
+    (_, history), _ = jax.lax.scan(body, (state, history), jnp.arange(-(-budget // count)))
+    return history
+
+
 @functools.partial(jax.jit, static_argnames=("mesh", "num_decisions", "budget", "count"))
 def scan_seeds(keys: chex.Array, functions: Functions, *, mesh: jax.sharding.Mesh, **sizes: int) -> history_lib.History:
-    """Runs a search for each of key[S], a multiple of the devices.
-
-    Each device runs its part of the searches, which have nothing to tell each other.
-    """
+    """Runs a search for each of key[S], S a multiple of the number of devices, which share them."""
 
     def part(keys, functions):
-        return jax.vmap(lambda key: scan(key, functions, **sizes))(keys)
+        return jax.vmap(lambda key: _scan(key, functions, **sizes))(keys)
 
     by_seed, whole = jax.sharding.PartitionSpec("seeds"), jax.sharding.PartitionSpec()
     run = jax.shard_map(part, mesh=mesh, in_specs=(by_seed, whole), out_specs=by_seed, check_vma=False)
@@ -98,6 +156,6 @@ def scan_seeds(keys: chex.Array, functions: Functions, *, mesh: jax.sharding.Mes
 
 
 def mesh_of(most: int) -> jax.sharding.Mesh:
-    """Returns the devices of this process, at most so many."""
+    """Returns a mesh of at most `most` devices of this process."""
     devices = jax.local_devices()[:most]
     return jax.make_mesh((len(devices),), ("seeds",), (jax.sharding.AxisType.Auto,), devices=devices)

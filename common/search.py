@@ -1,93 +1,225 @@
-"""The two drivers of the one loop: propose, measure, append to the history, repeat.
+"""The search loop: propose, evaluate, append to the history, repeat.
 
-`run_search` drives it on the host, for any evaluator, and goes on after a kill. `scan_search` is the whole
-search as one compiled program, for evaluators that can be traced; `search_seeds` runs it for many keys.
-For the same key on the same table all three give the same history.
-
-The key of a proposal is folded from the search's key and the round, that of a measurement from the search's
-key and the architecture. So a search that goes on after a kill needs no saved key, and no measurement depends
-on those that happen to run beside it, on when it runs, or where.
+`Search` is the loop by ask and tell; `run_search` drives it with an executor, for any evaluator, and resumes after a
+kill. `scan_search` is a whole search as one compiled program, for traceable evaluators; `search_seeds` runs it for
+many keys. For the same key on the same table all give the same history.
 """
 
-import functools
 from collections.abc import Callable
+from typing import Any
 
 import chex
 import jax
+import numpy as np
 
-from common import compiled_search as scan_loop
+from common import compiled_search, host_history, one_round, types
+from common import config as configs
 from common import history as history_lib
-from common import host_loop, types
-from common.executors import inline, measuring
+from common.executors import inline
 from common.records import journal as journal_lib
 from common.records import measurements
 
 MODES = ("synchronous", "asynchronous")
-TEST_ROUND = 2**31 - 2  # folded into the key of a search in place of a round, for test fitness in reports
-Seconds = scan_loop.Seconds
+TEST_ROUND = one_round.TEST_ROUND
+Seconds, scan_search, search_seeds = (
+    compiled_search.Seconds,
+    compiled_search.scan_search,
+    compiled_search.search_seeds,
+)
+OnRound = Callable[[int, history_lib.History, float, dict[str, chex.Array]], None]
 
 
-def scan_search(
-    key: chex.PRNGKey,
-    searcher: types.Searcher,
-    evaluator: types.Evaluator,
-    *,
-    budget: int,
-    count: int | None = None,
-) -> history_lib.History:
-    """Runs a whole search as one `lax.scan` over its rounds. Traceable.
+class Search:
+    """A search by ask and tell.
 
-    Args:
-      key: decides everything random in the search.
-      searcher: what proposes.
-      evaluator: what measures; must be traceable.
-      budget: measurements, at least 1; the capacity of the history. What the last round proposes beyond
-        it is dropped.
-      count: architectures a round, by default `searcher.count`.
+        search = Search(jax.random.key(0), searcher, space, budget=60)
+        for archs in search:
+            search.tell(archs, fitness=measure(archs))
+        arch, fitness = search.best
 
-    Raises:
-      ValueError: the evaluator is not traceable, or the numbers do not suit each other.
+    Iterating proposes a round once all architectures before it are told. For results that come late and in any order,
+    call `ask` whenever there is room for another round and `tell` whenever there are results; the searcher sees the
+    rest as pending. With an `executor` the search evaluates by itself: iterating submits each round and waits until
+    the next one is due.
+
+    Given the journal of an earlier start, the search proposes again, which rebuilds the searcher's state, takes the
+    results in the journal, and asks only for the rest.
     """
-    sizes = _sizes(searcher, evaluator, budget=budget, count=count, is_traced=True)
-    return scan_loop.scan(key, _functions(searcher, evaluator), **sizes)
 
+    def __init__(
+        self,
+        key: chex.PRNGKey,
+        searcher: types.Searcher,
+        space: types.SearchSpace,
+        *,
+        budget: int,
+        count: int | None = None,
+        earlier: measurements.Measurements | None = None,
+        journal: journal_lib.Journal | None = None,
+        executor: types.Executor | None = None,
+        mode: str = "synchronous",
+        evaluator: types.Evaluator | None = None,
+    ):
+        """Starts or resumes a search.
 
-def search_seeds(
-    keys: chex.Array,
-    searcher: types.Searcher,
-    evaluator: types.Evaluator,
-    *,
-    budget: int,
-    seeds_at_once: int,
-    count: int | None = None,
-    on_chunk: Callable[[int, history_lib.History, Seconds], None] | None = None,
-) -> tuple[history_lib.History, Seconds]:
-    """Runs `scan_search` for each of S keys, in equal chunks, the searches of one side by side. Compiles once.
+        Args:
+          key: random key; decides everything random in the search.
+          searcher: the search algorithm.
+          space: the search space.
+          budget: evaluations, at least 1. A larger budget than that of the journal extends the search.
+          count: architectures a round, by default `searcher.count`.
+          earlier: measurements to begin with: the first rows of the history, not counted in the budget. A journal
+            that has them need not be given them again.
+          journal: record of every proposal and result, written before it is acted on; by default in memory.
+          executor: evaluates the proposals (`common.executors`); by default the caller does and calls `tell`.
+          mode: with an executor, "synchronous": a round is proposed once all before it are evaluated, and the history
+            does not depend on the executor; "asynchronous": as soon as a worker is idle, on the results so far.
+          evaluator: the source of fitness, where it may hold only a part of the space.
 
-    The devices of this process share the searches of a chunk evenly. Processor cores count as devices where
-    JAX is told so (`jax_num_cpu_devices`); LaNAS' searches then take half the time on two cores.
+        Raises:
+          ValueError: the sizes do not suit each other, or the journal is of a search with another `count` or other
+            earlier measurements.
+          OSError: the journal cannot be written.
+        """
+        configs.one_of("mode", mode, MODES)
+        journal = journal_lib.in_memory() if journal is None else journal
+        earlier = journal.agree_on_earlier(earlier)
+        num_earlier = 0 if earlier is None else len(earlier.archs)
+        sizes = {"budget": budget, "count": count, "num_earlier": num_earlier}
+        self._count = one_round.check(searcher, space, **sizes, evaluator=evaluator)
+        self._key, self._impl, self._num_decisions = key, str(jax.random.key_impl(key)), len(space.num_choices)
+        self._executor, self._unsent = executor, []
+        # A round is due when fewer evaluations are open.
+        self._limit = executor.num_workers if executor and mode == "asynchronous" else 1
+        self._rows = host_history.HostHistory(journal, space, budget=budget)
+        self._functions = one_round.functions(searcher)
+        self._state = one_round.init(self._functions.init, jax.random.fold_in(key, one_round.INIT_ROUND), self.history)
 
-    Args:
-      keys: key[S].
-      searcher: what proposes.
-      evaluator: what measures; must be traceable.
-      budget: measurements of each search.
-      seeds_at_once: searches of a chunk at most; memory grows with it.
-      count: architectures a round, by default `searcher.count`.
-      on_chunk: called with (seeds done so far, histories of the latest of them, seconds so far).
+    @property
+    def history(self) -> history_lib.History:
+        """A copy of the history."""
+        return self._rows.arrays()
 
-    Returns:
-      The histories as NumPy arrays with a leading axis of seeds, and the seconds it took.
+    @property
+    def best(self) -> tuple[np.ndarray, float]:
+        """The best architecture int32[L] and its fitness, of equal ones the first; a `ValueError` if there is none."""
+        row, fitness = history_lib.best(self.history)
+        if not np.isfinite(fitness):
+            raise ValueError("no architecture has been evaluated successfully yet")
+        return self._rows.arch(int(row)), float(fitness)
 
-    Raises:
-      ValueError: as `scan_search`; or no key, or `seeds_at_once` below 1.
-    """
-    num_seeds = keys.shape[0]
-    if num_seeds < 1 or seeds_at_once < 1:
-        raise ValueError(f"keys and seeds_at_once must be at least 1; got {num_seeds} keys, {seeds_at_once} at once")
-    sizes = _sizes(searcher, evaluator, budget=budget, count=count, is_traced=True)
-    functions = _functions(searcher, evaluator)
-    return scan_loop.run_seeds(keys, functions, seeds_at_once=seeds_at_once, on_chunk=on_chunk, **sizes)
+    @property
+    def is_spent(self) -> bool:
+        """Whether the whole budget has been proposed."""
+        return self._rows.is_full
+
+    @property
+    def num_rounds(self) -> int:
+        """Rounds proposed so far."""
+        return self._rows.num_rounds
+
+    @property
+    def seconds(self) -> float:
+        """Time of the latest result since the search began, earlier starts included."""
+        return self._rows.seconds
+
+    def __iter__(self):
+        return self
+
+    def __next__(self) -> np.ndarray:
+        while True:
+            self.wait()
+            if self.is_spent:
+                raise StopIteration
+            if len(archs := self.ask()):
+                return archs
+
+    def ask(self) -> np.ndarray:
+        """Proposes a round, on the results so far.
+
+        Returns:
+          int32[B, L], the architectures of the round to evaluate: `count` of them, fewer at the end of the budget, and
+          without those that the journal has results of.
+
+        Raises:
+          ValueError: the budget is spent, or the journal is of another search.
+          OSError: the journal cannot be written.
+        """
+        if self.is_spent:
+            raise ValueError("the whole budget has been proposed")
+        self._rows.take()
+        is_new = not self._rows.is_replaying
+        key = one_round.propose_key(self._key, self.num_rounds)
+        archs, self._state = one_round.propose(
+            self._functions.propose, key, self._state, self.history, count=self._count
+        )
+        archs = self._rows.add_round(np.asarray(archs))
+        if self._executor is not None and len(archs):
+            words = np.asarray(one_round.key_words(self._key, archs)).tolist()
+            for arch, word in zip(map(tuple, archs.tolist()), words):
+                self._unsent.append(types.Candidate(self._rows.pending[arch], arch, tuple(word), self._impl))
+            if is_new:
+                self._send()
+        return archs
+
+    def tell(self, archs: Any, fitness: Any, cost: Any = None, ok: Any = None) -> None:
+        """Records results of proposed architectures.
+
+        Args:
+          archs: int[B, L], any of the architectures that `ask` returned, in any order, each once.
+          fitness: float[B], fractions in [0, 1], larger is better; NaN where the evaluation failed.
+          cost: float[B], seconds of training; by default 0.
+          ok: bool[B], False where the evaluation failed; by default where fitness is NaN.
+
+        Raises:
+          ValueError: a shape or value is wrong, or an architecture was not asked for, or told before.
+          OSError: the journal cannot be written.
+        """
+        archs, fitness = np.asarray(archs), np.asarray(fitness, float)
+        if archs.ndim != 2 or archs.shape[1] != self._num_decisions or not np.issubdtype(archs.dtype, np.integer):
+            raise ValueError(f"archs must be int[B, {self._num_decisions}]; got {archs.dtype}{list(archs.shape)}")
+        cost = np.zeros(len(archs)) if cost is None else np.asarray(cost, float)
+        ok = ~np.isnan(fitness) if ok is None else np.array(ok, bool)
+        for name, values in (("fitness", fitness), ("cost", cost), ("ok", ok)):
+            if values.shape != (len(archs),):
+                raise ValueError(f"{name} must have the shape [{len(archs)}], as archs do; got {list(values.shape)}")
+        ok &= ~np.isnan(fitness)
+        if wrong := [value for value in fitness[ok].tolist() if not 0 <= value <= 1]:
+            raise ValueError(f"fitness must be a fraction from 0 to 1 (divide a percentage by 100); got {wrong[0]:g}")
+        if wrong := [value for value in cost.tolist() if not value >= 0]:
+            raise ValueError(f"cost must be seconds, not negative; got {wrong[0]:g}")
+        archs = [tuple(arch) for arch in archs.tolist()]
+        for at, arch in enumerate(archs):
+            if arch not in self._rows.pending or arch in archs[:at]:
+                raise ValueError(f"{list(arch)} is not pending: tell each architecture that was asked for, once")
+        outcomes = zip(archs, fitness.tolist(), cost.tolist(), ok.tolist())
+        self._rows.record([types.Outcome(self._rows.pending[arch], *values) for arch, *values in outcomes])
+
+    def wait(self) -> None:
+        """Collects results until the next round is due; after the last round, until nothing is pending.
+
+        Raises:
+          ValueError: architectures are pending and there is no executor, or no worker can make the evaluator.
+          OSError: the journal cannot be written.
+        """
+        self._rows.take()
+        if self._rows.is_replaying:
+            return
+        while self._rows.num_open >= (1 if self.is_spent else self._limit):
+            if self._executor is None:
+                raise ValueError(f"{self._rows.num_open} architectures are pending; `tell` their fitness first")
+            self._send()
+            self._rows.record(self._executor.collect())
+        self._send()
+
+    def diagnostics(self) -> dict[str, chex.Array]:
+        """Returns what `Searcher.diagnostics` reports of the last round."""
+        return one_round.diagnose(self._functions.diagnose, self._state, self.history)
+
+    def _send(self):
+        unsent, self._unsent = self._unsent, []
+        if unsent:
+            self._executor.submit(unsent)
 
 
 def run_search(
@@ -101,109 +233,42 @@ def run_search(
     executor: types.Executor | None = None,
     journal: journal_lib.Journal | None = None,
     earlier: measurements.Measurements | None = None,
-    on_round: host_loop.OnRound | None = None,
+    on_round: OnRound | None = None,
 ) -> history_lib.History:
     """Runs a search on the host, for any evaluator.
 
-    Every proposal and every result is written to the journal before it is acted on. Given the journal of
-    an earlier start, the search proposes again (which rebuilds the searcher's state), takes results from
-    the journal, and measures only what it does not hold. A larger budget than before extends the search.
-
-    In synchronous mode a round is proposed once all before it are measured, and the history does not depend
-    on the executor. In asynchronous mode it is proposed as soon as a worker has nothing to do, on the
-    results that have come by then; so the history depends on their order, which the journal holds.
-
     Args:
-      key: decides everything random in the search.
-      searcher: what proposes.
-      evaluator: what measures.
-      budget: measurements, at least 1.
-      count: architectures a round, by default `searcher.count`.
-      mode: one of `MODES`.
-      executor: where to measure, see `common.executors`; by default here.
-      journal: where events go, by default into memory.
-      earlier: measurements to begin with: the first rows of the history, which count nothing of the budget.
-        A journal that has them needs not be told again.
-      on_round: called with (round, history, seconds since the search began, those of earlier starts
-        included, what `searcher.diagnostics` tells): before the next round is proposed, and in the end.
+      key, searcher, budget, count, mode, journal, earlier: see `Search`.
+      evaluator: the source of fitness.
+      executor: where evaluations run, see `common.executors`; by default in this process.
+      on_round: called with (round, history, `Search.seconds`, diagnostics of the searcher) before the next round is
+        proposed, and at the end.
 
     Raises:
-      ValueError: the numbers do not suit each other, the journal is of a search with another `count` or
-        other earlier measurements, or no worker can make the evaluator.
+      ValueError: as `Search`; or no worker can make the evaluator.
       OSError: the journal cannot be written.
     """
-    if mode not in MODES:
-        raise ValueError(f"unknown mode {mode!r}; choose one of {', '.join(MODES)}")
-    journal = journal_lib.in_memory() if journal is None else journal
-    earlier = journal.agree_on_earlier(earlier)
-    num_earlier = 0 if earlier is None else len(earlier.archs)
-    sizes = _sizes(searcher, evaluator, budget=budget, count=count, num_earlier=num_earlier)
-    init, propose, _ = _functions(searcher, evaluator)
-    return host_loop.run(
+    search = Search(
         key,
-        host_loop.Functions(init, propose, measuring.on_device(searcher.diagnostics)),
-        executor or inline.make(evaluator),
-        journal,
-        space=evaluator.space,
+        searcher,
+        evaluator.space,
         budget=budget,
-        count=sizes["count"],
-        is_asynchronous=mode == "asynchronous",
-        on_round=on_round,
+        count=count,
+        earlier=earlier,
+        journal=journal,
+        executor=executor or inline.make(evaluator),
+        mode=mode,
+        evaluator=evaluator,
     )
 
+    def report():
+        if on_round is not None and search.num_rounds:
+            on_round(search.num_rounds - 1, search.history, search.seconds, search.diagnostics())
 
-def proposer(searcher: types.Searcher, *, count: int | None = None) -> Callable[..., tuple[chex.Array, chex.ArrayTree]]:
-    """Returns (key, state, history) -> (archs, state), compiled, for a loop of your own.
-
-    Args:
-      searcher: what proposes.
-      count: architectures a round, by default `searcher.count`.
-    """
-    propose = measuring.on_device(searcher.propose)
-    return functools.partial(host_loop.propose, propose, count=searcher.count if count is None else count)
-
-
-def check(
-    searcher: types.Searcher,
-    evaluator: types.Evaluator,
-    *,
-    budget: int,
-    count: int | None = None,
-    num_earlier: int = 0,
-) -> None:
-    """Raises a `ValueError` if a search with these arguments cannot run. Compiles nothing."""
-    _sizes(searcher, evaluator, budget=budget, count=count, num_earlier=num_earlier)
-
-
-def _sizes(searcher, evaluator, *, budget, count, num_earlier=0, is_traced=False):
-    """The static arguments of a search, checked."""
-    if is_traced and not evaluator.is_traceable:
-        raise ValueError(f"{evaluator.name} cannot be measured in a compiled program; search it with `run_search`")
-    count = searcher.count if count is None else count
-    if budget < 1:
-        raise ValueError(f"budget must be at least 1 measurement; got {budget}")
-    limit = evaluator.space.size if evaluator.num_archs is None else evaluator.num_archs
-    limit -= num_earlier
-    more = f" beside the {num_earlier} measured earlier" if num_earlier else ""
-    if not 1 <= count <= limit:
-        raise ValueError(f"count must be from 1 to {limit} architectures a round; got {count}")
-    if budget > limit:
-        raise ValueError(f"budget must be at most {limit}, all that {evaluator.name} can measure{more}; got {budget}")
-    num_rounds = -(-budget // count)
-    if num_rounds * count > limit:
-        raise ValueError(
-            f"a budget of {budget} takes {num_rounds} rounds of {count} different architectures, but "
-            f"{evaluator.name} has only {limit}{more}; lower the budget to {limit // count * count} or change count"
-        )
-    num_decisions = len(evaluator.space.num_choices)
-    # The searcher's own checks of the capacity are in its `init`.
-    jax.eval_shape(
-        lambda key: searcher.init(key, history_lib.empty(num_earlier + budget, num_decisions)), jax.random.key(0)
-    )
-    return {"num_decisions": num_decisions, "budget": budget, "count": count}
-
-
-def _functions(searcher, evaluator):
-    """What a search calls, as partials with their arrays on the device: arguments of the compiled program."""
-    evaluate = measuring.on_device(evaluator.evaluate) if evaluator.is_traceable else evaluator.evaluate
-    return measuring.on_device(searcher.init), measuring.on_device(searcher.propose), evaluate
+    while not search.is_spent:
+        search.wait()
+        report()
+        search.ask()
+    search.wait()
+    report()
+    return search.history

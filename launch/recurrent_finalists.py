@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from absl import flags
 
-from common import host_loop, types
+from common import one_round, types
 from common.datasets import text
 from common.executors import measuring
 from common.language import config as configs
@@ -65,7 +65,7 @@ def _trained(values, folder, archs):
         values.corpus, data_dir=values.data_dir, vocabulary=values.vocabulary, config=config
     )
     key = jax.random.key(values.seed)
-    words, impl = np.asarray(jax.random.key_data(host_loop.candidate_keys(key, archs))), str(jax.random.key_impl(key))
+    words, impl = np.asarray(jax.random.key_data(one_round.candidate_keys(key, archs))), str(jax.random.key_impl(key))
     with (
         journal_lib.open_journal(folder / FINALISTS, header) as journal,
         progress.Progress("finalists", total=len(archs), unit="cells") as live,

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from common import config as configs
-from common import executors, search, types
+from common import executors, one_round, search, types
 from common.executors import config as executor_config
 from common.records import journal as journal_lib
 from common.records import measurements, progress, run_dir
@@ -30,7 +30,9 @@ class Options:
         None
     )
     executor: Annotated[Literal[tuple(executors.EXECUTORS)], "where evaluations run"] = "inline"
-    workers: Annotated[executor_config.Config, "settings of the executor"] = executor_config.Config()
+    workers: Annotated[executor_config.Config, "settings of the executor"] = dataclasses.field(
+        default_factory=executor_config.Config
+    )
     mode: Annotated[
         Literal[search.MODES],
         "synchronous: a round waits for all evaluations before it; asynchronous: no worker ever waits",
@@ -83,7 +85,9 @@ def run(
     """
     earlier = measurements.read(options.warm_start, evaluator.space) if options.warm_start else None
     num_earlier = 0 if earlier is None else len(earlier.archs)
-    search.check(searcher, evaluator, budget=options.budget, num_earlier=num_earlier)
+    one_round.check(
+        searcher, evaluator.space, budget=options.budget, num_earlier=num_earlier, evaluator=evaluator
+    )  # before there is a folder
     header = {
         "benchmark": evaluator.name,
         "space": evaluator.space.name,

@@ -15,7 +15,7 @@ import numpy as np
 
 from common import config as configs
 from common import history as history_lib
-from common import search, types
+from common import one_round, search, types
 from common.records import locks, progress, run_dir
 from common.statistics import study as statistics
 
@@ -97,7 +97,7 @@ def run(
         (name, task): make(evaluator.space) for task, evaluator in tasks.items() for name, make in algorithms.items()
     }
     for (_, task), searcher in searchers.items():
-        search.check(searcher, tasks[task], budget=options.budget)
+        one_round.check(searcher, tasks[task].space, budget=options.budget, evaluator=tasks[task])
     label = f"{len(tasks)}_tasks" if folder_per_task else next(iter(tasks)).partition("/")[0]
     workdir = run_dir.create(options.workdir, command="study", benchmark=label)
     print(f"workdir: {workdir}", flush=True)

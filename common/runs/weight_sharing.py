@@ -28,7 +28,7 @@ import numpy as np
 from absl import logging
 
 from common import config as configs
-from common import host_loop, search, types
+from common import one_round, types
 from common import unseen as fresh
 from common.executors import measuring
 from common.records import json_lines
@@ -174,9 +174,9 @@ def run(
 
 def _run(key, space, searcher, shared, state, schedule, record, report):
     pool, rounds = pools.Pool(space, schedule.num_archs), []
-    init_key = jax.random.fold_in(key, host_loop.INIT_ROUND)
-    searching = host_loop.init(measuring.on_device(searcher.init), init_key, pool.history())
-    propose = search.proposer(searcher, count=schedule.num_new)
+    init_key = jax.random.fold_in(key, one_round.INIT_ROUND)
+    searching = one_round.init(measuring.on_device(searcher.init), init_key, pool.history())
+    propose = functools.partial(one_round.propose, measuring.on_device(searcher.propose), count=schedule.num_new)
     # Without its arrays a space can be a static argument: one program serves every search on it.
     draw = functools.partial(_draw, space._replace(legal_tokens=None, symmetries=()), fresh.pool_of(space))
     proposed = np.zeros((0, len(space.num_choices)), np.int32)

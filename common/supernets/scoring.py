@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from common import host_loop, types
+from common import one_round, types
 from common.supernets import config as configs
 from common.supernets import training
 from common.training import step as step_lib
@@ -105,7 +105,7 @@ class _Images:
         """Returns int32[B, n], the images of each architecture."""
         batch, num = len(archs), self._num_scored
         if self._method == "random":
-            return np.asarray(_permutations(host_loop.candidate_keys(key, archs), num=self._num))[:, :num]
+            return np.asarray(_permutations(one_round.candidate_keys(key, archs), num=self._num))[:, :num]
         starts = np.zeros(batch, int)
         if self._method == "consecutive":
             starts = np.arange(batch) % (self._num // num) * num

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from absl.testing import parameterized
 
-from common import baselines, host_loop, spaces, types
+from common import baselines, one_round, spaces, types
 from common import history as histories
 from common import search as drivers
 from common import unseen as fresh
@@ -82,7 +82,7 @@ def setting():
 def rounds(seed=0):
     """[(state after proposing, history with the results)] of a search of six rounds."""
     searcher, told = made(), []
-    with mock.patch.object(host_loop, "diagnose", lambda diagnose, state, history: {"state": state}):
+    with mock.patch.object(one_round, "diagnose", lambda diagnose, state, history: {"state": state}):
         drivers.run_search(
             jax.random.key(seed),
             searcher,
@@ -109,12 +109,12 @@ def filled(kind, num_rows=12):
 
 
 def started(seed, history):
-    return host_loop.init(measuring.on_device(made().init), jax.random.key(seed), history)
+    return one_round.init(measuring.on_device(made().init), jax.random.key(seed), history)
 
 
 def proposed(history, seed=0):
     state = started(seed + 100, history)
-    return drivers.proposer(made(), count=COUNT)(jax.random.key(seed), state, history)
+    return one_round.propose(measuring.on_device(made().propose), jax.random.key(seed), state, history, count=COUNT)
 
 
 class ProposeTest(chex.TestCase):
@@ -299,7 +299,7 @@ class LearnTest(chex.TestCase):
 
 class DiagnosticsTest(chex.TestCase):
     def test_names_and_when_they_are_told(self):
-        told = [jax.device_get(host_loop.diagnose(made().diagnostics, *each)) for each in rounds()]
+        told = [jax.device_get(one_round.diagnose(made().diagnostics, *each)) for each in rounds()]
         for at in (0, 1):
             assert all(np.all(np.isnan(value)) for value in told[at].values()), "nothing is fitted yet"
         for at in (2, 3, 4, 5):
@@ -316,7 +316,7 @@ class DiagnosticsTest(chex.TestCase):
 
     def test_held_out_figures_by_numpy(self):
         for state, history in rounds()[2:]:
-            told = host_loop.diagnose(made().diagnostics, state, history)
+            told = one_round.diagnose(made().diagnostics, state, history)
             size, fitted = int(history.size), int(state.fitted_size)
             predictions = np.asarray(
                 jax.jit(functools.partial(learning.predict, setting()))(state.networks, jnp.maximum(history.archs, 0))
@@ -356,7 +356,7 @@ class DiagnosticsTest(chex.TestCase):
 
     def test_reconstruction_of_real_networks(self):
         state, history = rounds()[-1]
-        told = host_loop.diagnose(made().diagnostics, state, history)
+        told = one_round.diagnose(made().diagnostics, state, history)
         pool = fresh.pool_of(SPACE)
         archs = learning.draw(jax.random.key(0), SPACE, pool, 64)
         latents = jax.jit(functools.partial(learning.encode, setting()))(state.networks, archs)
@@ -440,7 +440,7 @@ class SettingTest(parameterized.TestCase):
 
     def test_a_budget_below_num_initial(self):
         for check in (
-            functools.partial(drivers.check, made(), EVALUATOR),
+            functools.partial(one_round.check, made(), EVALUATOR.space, evaluator=EVALUATOR),
             functools.partial(drivers.scan_search, jax.random.key(0), made(), EVALUATOR),
             functools.partial(drivers.run_search, jax.random.key(0), made(), EVALUATOR),
         ):

@@ -13,7 +13,7 @@ import pytest
 from absl.testing import parameterized
 
 import lanas_jax.search
-from common import baselines, host_loop, search, types
+from common import baselines, one_round, search, types
 from common import history as history_lib
 from common.evaluators import benchmark
 from common.executors import inline
@@ -174,7 +174,7 @@ class ModesTest(parameterized.TestCase):
             search.run_search(
                 jax.random.key(3), learner(4), troubled.evaluator(), budget=30, mode=mode, executor=watched
             )
-            keys = host_loop.candidate_keys(jax.random.key(3), np.array(list(seen), np.int32))
+            keys = one_round.candidate_keys(jax.random.key(3), np.array(list(seen), np.int32))
             np.testing.assert_array_equal(jax.random.key_data(keys), [candidate.key for candidate in seen.values()])
             assert {candidate.impl for candidate in seen.values()} == {str(jax.random.key_impl(keys))}
             assert len({candidate.key for candidate in seen.values()}) == len(seen)

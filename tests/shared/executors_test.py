@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from absl.testing import parameterized
 
-from common import baselines, executors, host_loop, search, types
+from common import baselines, executors, one_round, search, types
 from common import history as history_lib
 from common.evaluators import benchmark
 from common.executors import config as configs
@@ -59,7 +59,7 @@ def expected_fitness(archs) -> np.ndarray:
     """What the evaluator without troubles gives of each row, wherever, whenever and by whomever measured."""
     evaluate = troubled.evaluator().evaluate
     archs = np.asarray(archs)
-    keys = host_loop.candidate_keys(jax.random.key(KEY), archs)
+    keys = one_round.candidate_keys(jax.random.key(KEY), archs)
     return np.array([evaluate(key, arch[None]).fitness[0] for key, arch in zip(keys, archs)])
 
 

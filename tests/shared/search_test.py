@@ -156,7 +156,7 @@ class DriversTest(chex.TestCase):
     def test_arrays_are_arguments_of_the_compiled_search(self):
         lowered = scan_loop.scan_seeds.lower(
             jax.random.split(jax.random.key(0), 2),
-            search._functions(climber(4), evaluator()),
+            scan_loop._functions(climber(4), evaluator()),
             mesh=scan_loop.mesh_of(1),
             num_decisions=4,
             budget=8,

@@ -1,0 +1,126 @@
+"""One round of a search: its keys, its compiled calls and its size. Shared by both drivers of the search loop.
+
+The key of a proposal is folded from the search's key and the round, that of an evaluation from the search's key and
+the architecture. So a resumed search needs no saved key, and an evaluation depends neither on those that run beside it
+nor on when or where it runs.
+"""
+
+import functools
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from common import history as history_lib
+from common import types
+from common.executors import measuring
+
+# Folded into the key of a search in place of a round: for `Searcher.init`, the keys of evaluations, and test fitness.
+INIT_ROUND, MEASURE_ROUND, TEST_ROUND = 2**31 - 1, 2**31 - 3, 2**31 - 2
+
+
+class Functions(NamedTuple):
+    """The functions of a searcher as arguments of compiled programs."""
+
+    init: jax.tree_util.Partial
+    propose: jax.tree_util.Partial
+    diagnose: jax.tree_util.Partial
+
+
+def functions(searcher: types.Searcher) -> Functions:
+    """Returns the functions of a searcher, their arrays on the device."""
+    return Functions(*(measuring.on_device(each) for each in (searcher.init, searcher.propose, searcher.diagnostics)))
+
+
+def propose_key(key: chex.PRNGKey, round_: chex.Array | int) -> chex.PRNGKey:
+    """Returns the key of a round's proposal. Only the first of two is in use."""
+    return jax.random.split(jax.random.fold_in(key, round_))[0]
+
+
+def candidate_keys(key: chex.PRNGKey, archs: chex.Array) -> chex.Array:
+    """Returns key[B], with which a search whose key is `key` evaluates int32[B, L] `archs`. Traceable.
+
+    It follows from the architecture alone, not from the round, the order or the worker that evaluates it.
+    """
+
+    def one(arch):
+        def fold(at, key):
+            return jax.random.fold_in(key, arch[at])
+
+        return jax.lax.fori_loop(0, arch.shape[0], fold, jax.random.fold_in(key, MEASURE_ROUND))
+
+    return jax.vmap(one)(jnp.asarray(archs))
+
+
+@jax.jit
+def init(init, key, history):
+    """Calls `Searcher.init`, compiled."""
+    return init(key, history)
+
+
+@functools.partial(jax.jit, static_argnames="count")
+def propose(propose, key, state, history, *, count):
+    """Calls `Searcher.propose`, compiled."""
+    return propose(key, state, history, count=count)
+
+
+@jax.jit
+def diagnose(diagnose, state, history):
+    """Calls `Searcher.diagnostics`, compiled."""
+    return diagnose(state, history)
+
+
+@jax.jit
+def key_words(key, archs):
+    """Returns the words uint32[B, W] of `candidate_keys`, compiled."""
+    return jax.random.key_data(candidate_keys(key, archs))
+
+
+def check(
+    searcher: types.Searcher,
+    space: types.SearchSpace,
+    *,
+    budget: int,
+    count: int | None = None,
+    num_earlier: int = 0,
+    evaluator: types.Evaluator | None = None,
+) -> int:
+    """Checks the sizes of a search, before anything is compiled.
+
+    Args:
+      searcher: the search algorithm.
+      space: the search space.
+      budget: evaluations.
+      count: architectures a round, by default `searcher.count`.
+      num_earlier: measurements that the search begins with.
+      evaluator: the source of fitness, if it may hold only part of the space.
+
+    Returns:
+      The architectures a round.
+
+    Raises:
+      ValueError: the sizes do not suit each other, the space, the evaluator or the searcher.
+    """
+    count = searcher.count if count is None else count
+    if budget < 1:
+        raise ValueError(f"budget must be at least 1 measurement; got {budget}")
+    name, limit = space.name, space.size
+    if evaluator is not None:
+        name, limit = evaluator.name, limit if evaluator.num_archs is None else evaluator.num_archs
+    limit -= num_earlier
+    more = f" beside the {num_earlier} measured earlier" if num_earlier else ""
+    if not 1 <= count <= limit:
+        raise ValueError(f"count must be from 1 to {limit} architectures a round; got {count}")
+    if budget > limit:
+        raise ValueError(f"budget must be at most {limit}, all that {name} can measure{more}; got {budget}")
+    num_rounds = -(-budget // count)
+    if num_rounds * count > limit:
+        raise ValueError(
+            f"a budget of {budget} takes {num_rounds} rounds of {count} different architectures, but "
+            f"{name} has only {limit}{more}; lower the budget to {limit // count * count} or change count"
+        )
+    # The searcher checks the capacity in its `init`.
+    empty = history_lib.empty(num_earlier + budget, len(space.num_choices))
+    jax.eval_shape(lambda key: searcher.init(key, empty), jax.random.key(0))
+    return count
