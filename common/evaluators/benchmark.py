@@ -13,30 +13,37 @@ def evaluator(
     dataset: str | None = None,
     protocol: str = "validation",
     data_dir: str | os.PathLike | None = None,
+    space: str | None = None,
 ) -> types.Evaluator:
     """Returns the evaluator of one dataset of a benchmark.
 
     Args:
-      benchmark: a key of `common.tables.BENCHMARKS`.
+      benchmark: a key of `common.tables.BENCHMARKS`, or a file of the user's own (see `common.tables.columns`).
       dataset: one of its datasets, by default the one it names.
       protocol: see `tabular.evaluator`.
       data_dir: see `tables.load_benchmark`.
+      space: see `tables.load_benchmark`.
 
     Raises:
       ValueError: one of them is unknown, the file is missing or damaged, or it holds only a part of its
         space, which cannot be searched.
     """
     dataset = dataset or tables.get(benchmark).dataset
-    made = tabular.evaluator(tables.load_benchmark(benchmark, data_dir), dataset=dataset, protocol=protocol)
+    table = tables.load_benchmark(benchmark, data_dir, space=space)
+    made = tabular.evaluator(table, dataset=dataset, protocol=protocol)
     if made.num_archs < made.space.size:
         raise ValueError(
             f"{benchmark} holds {made.num_archs} of the {made.space.size} architectures of {made.space.name}; "
             "a search would propose others: choose a benchmark that holds all of its space"
         )
+    if tables.is_file(benchmark):
+        benchmark = str(tables.find_file(benchmark, data_dir).absolute())
     settings = {
         "benchmark": benchmark,
         "dataset": dataset,
         "protocol": protocol,
         "data_dir": None if data_dir is None else str(pathlib.Path(data_dir).absolute()),
     }
+    if space is not None:
+        settings["space"] = space
     return made._replace(recipe=types.Recipe(f"{__name__}.evaluator", settings))

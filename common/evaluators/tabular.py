@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from common import rows, spaces, types
+from common import rows, types
 from common.tables import table as table_lib
 
 PROTOCOLS = ("validation", "test")
@@ -55,7 +55,7 @@ def evaluator(
         evaluate = jax.tree_util.Partial(_sample, archs, cost, ordered, jnp.asarray(num_runs, jnp.int32))
     return types.Evaluator(
         name=f"{table.info.benchmark}/{dataset}",
-        space=spaces.get(table.info.space),
+        space=table_lib.space_of(table),
         protocol=protocol,
         evaluate=evaluate,
         test=jax.tree_util.Partial(_mean, archs, cost, jnp.asarray(means.get("test", unknown))),

@@ -1,13 +1,15 @@
 """Builds a `SearchSpace` from what is special about it; the rest follows from `num_choices`."""
 
 import itertools
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from common import rows as row_sets
 from common import types
 
 _MAX_LISTED = 10_000_000  # larger products are not listed
@@ -89,6 +91,61 @@ def search_space(
     )
 
 
+def product(name: str, num_choices: tuple[int, ...], decisions: Sequence[str] = ()) -> types.SearchSpace:
+    """Returns the space of all combinations of choices, each a network of its own.
+
+    Args:
+      name: the space's name.
+      num_choices: options at each of the L decisions.
+      decisions: their names, for `describe`; () for none.
+    """
+
+    def describe(arch):
+        names = [f"{name}=" for name in decisions] or [""] * len(num_choices)
+        return " ".join(f"{name}{int(choice)}" for name, choice in zip(names, arch, strict=True))
+
+    return search_space(name, num_choices, size=math.prod(num_choices), describe=describe)
+
+
+def listed(space: types.SearchSpace, archs: np.ndarray) -> types.SearchSpace:
+    """Returns the part of a space that holds some of its architectures alone.
+
+    A row without a neighbour in the list has none, and mutates into any other row.
+
+    Args:
+      space: the whole space.
+      archs: int[P, L], at least two distinct canonical rows, in lexicographic order.
+    """
+    archs = np.asarray(archs, np.int32)
+
+    def is_valid(rows):
+        at = row_sets.find(archs, space.canonicalize(rows))
+        return space.is_valid(rows) & (at < len(archs))
+
+    def neighbors(rows):
+        around, is_new = space.neighbors(rows)
+        return around, is_new & is_valid(around.reshape(-1, rows.shape[1])).reshape(is_new.shape)
+
+    def mutate(key, rows):
+        near_key, far_key = jax.random.split(key)
+        around, is_new = neighbors(rows)
+        steps = jax.random.randint(far_key, rows.shape[:1], 1, len(archs))
+        others = jnp.asarray(archs)[(row_sets.find(archs, rows) + steps) % len(archs)]
+        return jnp.where(jnp.any(is_new, axis=1)[:, None], _pick(near_key, around, is_new), others)
+
+    def sample(key, count):
+        return jnp.asarray(archs)[jax.random.randint(key, (count,), 0, len(archs))]
+
+    return space._replace(
+        size=len(archs),
+        is_valid=is_valid,
+        neighbors=neighbors,
+        mutate=mutate,
+        sample=sample,
+        enumerate=lambda: archs,
+    )
+
+
 def one_hot(archs: chex.Array, num_choices: tuple[int, ...]) -> chex.Array:
     """Returns float32[B, sum(num_choices)], the one-hot code of each decision, side by side."""
     columns = [jax.nn.one_hot(archs[:, i], n, dtype=jnp.float32) for i, n in enumerate(num_choices)]
@@ -141,14 +198,13 @@ def _neighbors(num_choices, is_valid, canonicalize):
 
 def _mutate(neighbors):
     """A uniform choice among the valid neighbours."""
+    return lambda key, archs: _pick(key, *neighbors(archs))
 
-    def mutate(key, archs):
-        around, is_valid = neighbors(archs)
-        scores = jnp.where(is_valid, jax.random.uniform(key, is_valid.shape), -1.0)
-        at = jnp.argmax(scores, axis=1)
-        return jnp.take_along_axis(around, at[:, None, None], axis=1)[:, 0]
 
-    return mutate
+def _pick(key, around, is_valid):
+    scores = jnp.where(is_valid, jax.random.uniform(key, is_valid.shape), -1.0)
+    at = jnp.argmax(scores, axis=1)
+    return jnp.take_along_axis(around, at[:, None, None], axis=1)[:, 0]
 
 
 def after_any(legal: np.ndarray) -> np.ndarray:

@@ -1,11 +1,14 @@
-"""Benchmarks by name: what they measured, as tables. A new benchmark is one reader and one line in `BENCHMARKS`."""
+"""Benchmarks as tables: published ones by name, users' own as files.
+
+A new published benchmark is one reader and one line in `BENCHMARKS`; for files see `common.tables.columns`.
+"""
 
 import dataclasses
 import os
 import pathlib
 from collections.abc import Callable
 
-from common.tables import nasbench101, nasbench201, nasbench_macro, table
+from common.tables import columns, nasbench101, nasbench201, nasbench_macro, table
 
 _PACKAGED = pathlib.Path(__file__).parent / "data"
 
@@ -16,14 +19,14 @@ class Benchmark:
 
     Attributes:
       space: the name of its search space.
-      dataset: the dataset taken where none is named.
+      dataset: the dataset taken where none is named; None: the first of the table.
       sources: names of published files and folders, looked for in this order.
       read: path of one of these -> table; None where the table ships with the package.
       origin: where to get it, for error messages.
     """
 
-    space: str
-    dataset: str
+    space: str | None
+    dataset: str | None
     sources: tuple[str, ...]
     read: Callable[[pathlib.Path], table.Table] | None
     origin: str
@@ -71,24 +74,43 @@ BENCHMARKS: dict[str, Benchmark] = {
 
 
 def get(name: str) -> Benchmark:
-    """Returns the record of the benchmark called `name`; a `ValueError` lists the names there are."""
+    """Returns the record of a benchmark, a name or a file; a `ValueError` lists the names there are."""
+    if is_file(name):
+        return Benchmark(space=None, dataset=None, sources=(), read=_read_file, origin="the user")
     if name not in BENCHMARKS:
-        raise ValueError(f"unknown benchmark {name!r}; choose one of {', '.join(sorted(BENCHMARKS))}")
+        names = ", ".join(sorted(BENCHMARKS))
+        raise ValueError(f"unknown benchmark {name!r}; choose one of {names}, or give a file .csv, .npz or .table")
     return BENCHMARKS[name]
 
 
-def load_benchmark(name: str, data_dir: str | os.PathLike | None = None) -> table.Table:
+def is_file(name: str) -> bool:
+    """Returns whether a benchmark is named by its file: one of the user's own, or a table."""
+    return name.endswith((*columns.SUFFIXES, table.SUFFIX))
+
+
+def find_file(name: str, data_dir: str | os.PathLike | None) -> pathlib.Path:
+    """Returns the path of a benchmark file: in `data_dir` if it is there, else as named."""
+    inside = pathlib.Path(data_dir or ".", name)
+    return inside if inside.is_file() else pathlib.Path(name)
+
+
+def load_benchmark(name: str, data_dir: str | os.PathLike | None = None, *, space: str | None = None) -> table.Table:
     """Returns the table of a benchmark: the packaged one, else a table file, else read from a published file.
 
     Args:
-      name: a key of `BENCHMARKS`.
+      name: a key of `BENCHMARKS`, or a file (see `common.tables.columns`) with the suffix .csv, .npz or .table.
       data_dir: the folder that has `NAME.table` or a published file, directly or in its folder NAME. Not
-        needed for a table that ships with the package.
+        needed for a table that ships with the package. A file is looked for there first.
+      space: of a file .csv or .npz, the name of its search space.
 
     Raises:
       ValueError: if there is no such benchmark or file, or the file is not sound.
     """
+    if is_file(name):
+        return _read_file(find_file(name, data_dir), space)
     benchmark = get(name)
+    if space not in (None, benchmark.space):
+        raise ValueError(f"benchmark {name} is of the space {benchmark.space}, not {space}")
     if benchmark.read is None:
         packaged = _PACKAGED / f"{name}{table.SUFFIX}"
         if not packaged.is_file():
@@ -111,4 +133,13 @@ def load_benchmark(name: str, data_dir: str | os.PathLike | None = None) -> tabl
     loaded = table.load(found) if found.suffix == table.SUFFIX else benchmark.read(found)
     if loaded.info.benchmark != name:
         raise ValueError(f"{found} holds the benchmark {loaded.info.benchmark}, not {name}")
+    return loaded
+
+
+def _read_file(path: pathlib.Path, space: str | None = None) -> table.Table:
+    if path.suffix in columns.SUFFIXES:
+        return columns.read(path, space)
+    loaded = table.load(path)
+    if space not in (None, loaded.info.space):
+        raise ValueError(f"{path} is of the space {loaded.info.space}, not {space}")
     return loaded

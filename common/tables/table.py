@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from common import rows, spaces
+from common import rows, spaces, types
 from common.file_formats import tensor_file
 from common.spaces import factory
 
@@ -36,6 +36,9 @@ class Info:
       source: the file it was made from, its SHA-256 and its origin.
       licence: of the numbers.
       notes: what a reader of results should know.
+      num_choices: of a benchmark of a user's own without a named space, the options of each decision; else ().
+      decisions: of such a benchmark, the names of the decisions; () if they have none.
+      is_listed: whether the rows of the table are all that can be searched, of a larger space.
     """
 
     benchmark: str
@@ -44,6 +47,9 @@ class Info:
     source: str
     licence: str
     notes: str = ""
+    num_choices: tuple[int, ...] = ()
+    decisions: tuple[str, ...] = ()
+    is_listed: bool = False
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -71,7 +77,7 @@ def from_rows(info: Info, archs: np.ndarray, metrics: Mapping[str, np.ndarray]) 
     archs = np.asarray(archs)
     if archs.ndim != 2 or not len(archs):
         raise ValueError(f"a table holds at least one architecture; got an array of shape {archs.shape}")
-    num_choices = max(spaces.get(info.space).num_choices)
+    num_choices = max(base_space(info).num_choices)
     order = rows.lexicographic_order(archs)
     columns = {}
     for name, values in metrics.items():
@@ -83,6 +89,19 @@ def from_rows(info: Info, archs: np.ndarray, metrics: Mapping[str, np.ndarray]) 
     made = Table(info=info, archs=archs[order].astype(dtype), metrics=columns)
     check(made)
     return made
+
+
+def base_space(info: Info) -> types.SearchSpace:
+    """Returns the space that the rows of a table are written in."""
+    if info.num_choices:
+        return factory.product(info.space, info.num_choices, info.decisions)
+    return spaces.get(info.space)
+
+
+def space_of(table: Table) -> types.SearchSpace:
+    """Returns the space that can be searched: that of the rows, or the rows themselves if `is_listed`."""
+    space = base_space(table.info)
+    return factory.listed(space, table.archs) if table.info.is_listed else space
 
 
 def mean(table: Table, metric: str) -> np.ndarray:
@@ -97,7 +116,10 @@ def mean(table: Table, metric: str) -> np.ndarray:
 def save(path: str | os.PathLike, table: Table) -> None:
     """Checks `table` and writes it to `path`, all or nothing."""
     check(table)
-    info = json.dumps(dataclasses.asdict(table.info))
+    own = {"num_choices", "decisions", "is_listed"}  # left out where not needed, as before there were any
+    info = json.dumps(
+        {name: value for name, value in dataclasses.asdict(table.info).items() if value or name not in own}
+    )
     tensors = {"archs": table.archs} | {f"metrics/{name}": values for name, values in table.metrics.items()}
     metadata = {"format": FORMAT, "info": info, "sha256": tensor_file.digest(tensors, info)}
     tensor_file.write(pathlib.Path(path), tensors, metadata)
@@ -168,7 +190,7 @@ def check(table: Table, *, every: int = 1) -> None:
 
 
 def _check_archs(table, every):
-    archs, space = table.archs, spaces.get(table.info.space)
+    archs, space = table.archs, base_space(table.info)
     if archs.ndim != 2 or archs.dtype not in (np.int8, np.int32) or not len(archs):
         raise ValueError(f"archs must be int8 or int32 of shape (rows, decisions); got {archs.dtype} {archs.shape}")
     chosen = archs[::every]
@@ -208,6 +230,8 @@ def _check_dataset(table, dataset, metrics):
 
 def _parse_info(path, text):
     try:
-        return Info(**json.loads(text))
+        record = json.loads(text)
+        own = {name: tuple(record[name]) for name in ("num_choices", "decisions") if name in record}
+        return Info(**record | own)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path} is not a table of this version ({FORMAT}): its info is {text[:200]!r}") from error
