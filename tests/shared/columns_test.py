@@ -1,9 +1,11 @@
 """Benchmarks of a user's own, as CSV or npz files."""
 
 import contextlib
+import importlib
 import io
 import json
 import pathlib
+import re
 import tempfile
 
 import jax
@@ -227,6 +229,19 @@ class UseTest(Case):
         assert (result["benchmark"], result["queries"]) == ("mine", 3)
         assert result["best"]["arch"] == [1, 2]
         assert result["best"]["description"] == "depth=1 width=2"
+
+
+class DocumentTest(Case):
+    def test_the_example_of_the_page_on_data(self):
+        page = (pathlib.Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+        self.write(re.search(r"```\n(x_depth.*?)```", page, re.DOTALL)[1], "mobile.csv")
+        commands = re.findall(r"python -m launch.(\w+) (.*mobile.csv.*)", page)
+        assert [command for command, _ in commands] == ["baselines", "study", "build_table"]
+        with contextlib.chdir(self.folder):
+            for command, arguments in commands:
+                code, output = run(importlib.import_module(f"launch.{command}").main, *arguments.split())
+                assert code == 0, output
+            assert tables.load_benchmark("mobile.table").info == tables.load_benchmark("mobile.csv").info
 
 
 def run(main, *arguments):
