@@ -1,6 +1,6 @@
-"""Pictures of architectures: any genotype as an SVG document, without other programs.
+"""Pictures of architectures: any genotype as an SVG document.
 
-    genotype -> graphs -> layering, placement -> panels -> picture -> markup
+    genotype -> graphs -> layout -> picture -> markup
 
 `common.drawing.charts.draw_png` renders the same picture as PNG.
 """
@@ -13,10 +13,10 @@ def svg(genotype: genotypes.Genotype | genotypes.Cell, *, title: str | None = No
     """Returns a self-contained SVG document with the picture of a genotype; the same for equal arguments.
 
     Args:
-      genotype: what to draw: any genotype, or a single cell.
+      genotype: any genotype, or a single cell.
       title: a line above it.
 
     Raises:
-      ValueError: where it is no genotype, or one whose edges lead backward.
+      ValueError: it is not a genotype, its edges lead backward, or it has more than 100 vertices.
     """
     return markup.render(pictures.picture(genotype, title=title), title or "architecture")

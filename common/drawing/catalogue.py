@@ -1,4 +1,4 @@
-"""The page of published architectures: each with its picture, its source, what it is said to reach and its text."""
+"""Markdown page of the published architectures: picture, source, published results and text of each."""
 
 import pathlib
 import textwrap

@@ -1,13 +1,12 @@
 """Pictures as PNG files, by matplotlib's Agg without its global state."""
 
-import itertools
 import os
 
 from matplotlib import figure, patches
 from matplotlib import path as paths
 from matplotlib.backends import backend_agg
 
-from common.drawing import markup, palette, pictures, shapes
+from common.drawing import palette, pictures, shapes
 from common.genotypes import genotype as genotypes
 
 _POINTS = 72.0  # the unit of pictures is a point
@@ -20,16 +19,16 @@ def draw_png(
     title: str | None = None,
     dots_per_inch: float = 144.0,
 ) -> None:
-    """Writes the picture of a genotype, the one that `drawing.svg` gives, as a PNG file.
+    """Writes the picture that `drawing.svg` returns as a PNG file.
 
     Args:
-      genotype: what to draw: any genotype, or a single cell.
-      path: of the file.
+      genotype: any genotype, or a single cell.
+      path: path of the file.
       title: a line above it.
       dots_per_inch: 72 gives one pixel for each of the SVG's.
 
     Raises:
-      ValueError: where it is no genotype, or one whose edges lead backward.
+      ValueError: as `drawing.svg` does.
     """
     picture = pictures.picture(genotype, title=title)
     size = (picture.width / _POINTS, picture.height / _POINTS)
@@ -37,25 +36,13 @@ def draw_png(
     axes = canvas.figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
     axes.set(xlim=(0, picture.width), ylim=(picture.height, 0))
-    for layer, artist in enumerate(_artists(picture)):
+    for layer, part in enumerate(picture.parts()):
+        artist = _DRAW[type(part)](part)
         artist.set_zorder(layer)
         axes.add_artist(artist)
     for label in picture.labels:
         _write(axes, label, len(axes.patches))
     canvas.figure.savefig(path, format="png", dpi=dots_per_inch, metadata={"Software": None})
-
-
-def _artists(picture: shapes.Picture) -> list[patches.Patch]:
-    """Returns all of a picture but its labels, from back to front."""
-    artists = [_box(box) for box in picture.boxes if box.is_behind]
-    for _, group in itertools.groupby(picture.curves, key=lambda curve: curve.group):
-        curves = list(group)
-        gaps = [curve.crossing for curve in curves if curve.crossing]
-        artists += [_line(points, palette.BACKGROUND, markup.HALO_WIDTH) for points in gaps]
-        artists += [_line(curve.points, curve.ink, markup.LINE_WIDTH) for curve in curves]
-        heads = [(shapes.head(curve), curve.ink) for curve in curves if curve.is_arrow]
-        artists += [patches.Polygon(corners, facecolor=ink, edgecolor="none") for corners, ink in heads]
-    return artists + [_box(box) for box in picture.boxes if not box.is_behind]
 
 
 def _box(box: shapes.Box) -> patches.Patch:
@@ -68,14 +55,17 @@ def _box(box: shapes.Box) -> patches.Patch:
     return patches.FancyBboxPatch((box.x, box.y), box.width, box.height, boxstyle=corners, **style)
 
 
-def _line(points: tuple[shapes.Point, ...], ink: str, width: float) -> patches.Patch:
-    codes = [paths.Path.MOVETO] + [paths.Path.CURVE4] * (len(points) - 1)
-    outline = paths.Path(points, codes)
-    return patches.PathPatch(outline, facecolor="none", edgecolor=ink, linewidth=width, capstyle="butt")
+def _line(stroke: shapes.Stroke) -> patches.Patch:
+    outline = paths.Path(stroke.points, [paths.Path.MOVETO] + [paths.Path.CURVE4] * (len(stroke.points) - 1))
+    return patches.PathPatch(outline, facecolor="none", edgecolor=stroke.ink, linewidth=stroke.width, capstyle="butt")
+
+
+def _head(head: shapes.Head) -> patches.Patch:
+    return patches.Polygon(head.corners, facecolor=head.ink, edgecolor="none")
 
 
 def _write(axes, label: shapes.Label, layer: int) -> None:
-    """Puts a label on the axes; words and subscript as two texts, the second where the first ends."""
+    """Writes a label: words and subscript as two texts, the second where the first ends."""
     left = label.x
     style = {"color": label.ink, "weight": "bold" if label.is_bold else "normal", "parse_math": False, "zorder": layer}
     style |= {"family": "DejaVu Sans", "va": "baseline"}
@@ -89,3 +79,6 @@ def _write(axes, label: shapes.Label, layer: int) -> None:
     right = axes.transData.inverted().transform((extent.x1, extent.y0))[0]
     drop = shapes.SUBSCRIPT_DROP * label.size
     axes.text(right, label.baseline + drop, label.subscript, size=shapes.SUBSCRIPT * label.size, ha="left", **style)
+
+
+_DRAW = {shapes.Box: _box, shapes.Stroke: _line, shapes.Head: _head}

@@ -1,16 +1,16 @@
-"""Genotypes as graphs to be drawn: vertices that hold operations, each of which reads vertices before it."""
+"""Genotypes as graphs to be drawn: vertices with operations, each of which reads earlier vertices."""
 
 import dataclasses
 import itertools
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from common.drawing import lettering, palette
 from common.genotypes import genotype as genotypes
 
 
 class Operation(NamedTuple):
-    """A box with a word in it, and what it reads.
+    """A box with a word in it, and the vertices that it reads.
 
     Attributes:
       text: the word.
@@ -45,10 +45,10 @@ class Graph:
     """A graph to be drawn from left to right.
 
     Attributes:
-      caption: what stands above it; may be empty.
+      caption: a line above it; may be empty.
       vertices: each reads only vertices before it.
-      columns: where the graph is a chain, the number of vertices in each of its columns; else empty.
-      headings: what stands above each of these columns.
+      columns: of a chain, the number of vertices in each of its columns; else empty.
+      headings: a line above each of these columns.
     """
 
     caption: str
@@ -61,7 +61,7 @@ def graphs(genotype: genotypes.Genotype | genotypes.Cell) -> list[Graph]:
     """Returns the graphs of a genotype: two of a pair of different cells, else one.
 
     Raises:
-      ValueError: where it is no genotype.
+      ValueError: it is not a genotype, or its edges lead backward.
     """
     match genotype:
         case genotypes.CellGenotype(normal, reduction) if normal == reduction:
@@ -82,7 +82,7 @@ def graphs(genotype: genotypes.Genotype | genotypes.Cell) -> list[Graph]:
 
 
 def _cell(cell: genotypes.Cell, caption: str) -> Graph:
-    """A node is one vertex; what leaves the cell is put side by side in one more."""
+    """A node is one vertex, the concatenation of the output another."""
     vertices = [_state("c", f"k{lettering.MINUS}2"), _state("c", f"k{lettering.MINUS}1")]
     for number, branches in enumerate(cell.nodes):
         operations = (_operation(branch.operation, (branch.state,)) for branch in branches)
@@ -91,7 +91,7 @@ def _cell(cell: genotypes.Cell, caption: str) -> Graph:
 
 
 def _recurrent(genotype: genotypes.RecurrentGenotype) -> Graph:
-    """Vertices 0 and 1 are what the cell reads, 2 its first state, i + 2 node i."""
+    """Vertices 0 and 1 are the inputs of the cell, 2 its first state, i + 2 node i."""
     vertices = [_state("x", "t"), _state("h", f"t{lettering.MINUS}1")]
     vertices.append(Vertex((Operation("0", palette.STATE, (0, 1)),)))
     for number, (activation, state) in enumerate(genotype.nodes, start=1):
@@ -113,25 +113,24 @@ def _chain(genotype: genotypes.ChainGenotype) -> Graph:
 
 def _labelled_vertices(genotype: genotypes.GraphGenotype) -> Graph:
     """Operations at vertices stay there."""
-    _check(genotype.edges, len(genotype.operations))
-    vertices, last = [], len(genotype.operations) - 1
-    for at, name in enumerate(genotype.operations):
-        reads = tuple(sorted({source for source, target in genotype.edges if target == at}))
-        kind = palette.STATE if at in (0, last) else palette.kind(name)
-        vertices.append(Vertex((Operation(lettering.display(name), kind, reads),)))
-    return Graph("", tuple(vertices))
+    last = len(genotype.operations) - 1
+    reads = _sources(genotype.edges, last + 1)
+    kinds = [palette.STATE if at in (0, last) else palette.kind(name) for at, name in enumerate(genotype.operations)]
+    names = map(lettering.display, genotype.operations)
+    operations = (
+        Operation(*parts, tuple(sorted(sources))) for *parts, sources in zip(names, kinds, reads, strict=True)
+    )
+    return Graph("", tuple(Vertex((operation,)) for operation in operations))
 
 
 def _labelled_edges(genotype: genotypes.EdgeGenotype) -> Graph:
     """An operation at an edge becomes a vertex between its ends."""
-    _check([edge[:2] for edge in genotype.edges], genotype.num_states)
     vertices, states = [], []
-    for state in range(genotype.num_states):
+    for state, edges in enumerate(_sources(genotype.edges, genotype.num_states)):
         reads = []
-        for source, target, name in genotype.edges:
-            if target == state:
-                vertices.append(Vertex((_operation(name, (states[source],)),)))
-                reads.append(len(vertices) - 1)
+        for source, name in edges:
+            vertices.append(Vertex((_operation(name, (states[source],)),)))
+            reads.append(len(vertices) - 1)
         name = {0: "input", genotype.num_states - 1: "output"}.get(state, str(state))
         vertices.append(Vertex((Operation(name, palette.STATE, tuple(reads)),)))
         states.append(len(vertices) - 1)
@@ -139,17 +138,20 @@ def _labelled_edges(genotype: genotypes.EdgeGenotype) -> Graph:
 
 
 def _joined(how: str, reads: tuple[int, ...], result: Vertex, size: int) -> tuple[Vertex, ...]:
-    """Returns the last vertices of a graph of `size` others: what joins, where there is much, and the result."""
+    """Returns the last vertices of a graph of `size` others: the join, if there are several to join, and the result."""
     if len(reads) == 1:
         return (_reading(result, reads),)
     return Vertex((Operation(how, palette.STATE, reads),)), _reading(result, (size,))
 
 
-def _check(edges: Sequence[tuple[int, int]], size: int) -> None:
-    """Raises a `ValueError` unless the edges lead forward between `size` vertices."""
-    for source, target in edges:
+def _sources(edges: Sequence[tuple], size: int) -> list[dict[Any, None]]:
+    """Returns the edges into each vertex without their targets, if they lead forward between `size` vertices."""
+    sources: list[dict[Any, None]] = [{} for _ in range(size)]
+    for source, target, *name in edges:
         if not 0 <= source < target < size:
             raise ValueError(f"an edge leads from {source} to {target}; allowed are 0 <= from < to <= {size - 1}")
+        sources[target][(source, *name) if name else source] = None
+    return sources
 
 
 def _reading(vertex: Vertex, reads: tuple[int, ...]) -> Vertex:

@@ -1,21 +1,18 @@
 """A picture as SVG."""
 
-import itertools
 from xml.sax import saxutils
 
 from common.drawing import lettering, palette, shapes
 
 FONTS = "Helvetica, Arial, 'DejaVu Sans', sans-serif"
-LINE_WIDTH = 1.4  # of curves
-HALO_WIDTH = 5.0  # of the gap where they cross others
 
 
 def render(picture: shapes.Picture, name: str) -> str:
-    """Returns an SVG document, whose text ends in a new line.
+    """Returns an SVG document that ends in a newline.
 
     Args:
-      picture: what to draw.
-      name: what screen readers call it.
+      picture: the picture.
+      name: its title for screen readers.
     """
     width, height = _number(picture.width), _number(picture.height)
     lines = [
@@ -23,14 +20,8 @@ def render(picture: shapes.Picture, name: str) -> str:
         f'viewBox="0 0 {width} {height}" role="img" font-family="{FONTS}">',
         f"<title>{saxutils.escape(lettering.clean(name))}</title>",
         f'<rect width="{width}" height="{height}" rx="8" fill="{palette.BACKGROUND}"/>',
-        *(_box(box) for box in picture.boxes if box.is_behind),
     ]
-    for _, group in itertools.groupby(picture.curves, key=lambda curve: curve.group):
-        curves = list(group)
-        lines += [_path(curve.crossing, palette.BACKGROUND, HALO_WIDTH) for curve in curves if curve.crossing]
-        lines += [_path(curve.points, curve.ink, LINE_WIDTH) for curve in curves]
-        lines += [_head(curve) for curve in curves if curve.is_arrow]
-    lines += [_box(box) for box in picture.boxes if not box.is_behind]
+    lines += [_DRAW[type(part)](part) for part in picture.parts()]
     lines += [_label(label) for label in picture.labels]
     return "\n".join([*lines, "</svg>", ""])
 
@@ -43,15 +34,15 @@ def _box(box: shapes.Box) -> str:
     )
 
 
-def _path(points: tuple[shapes.Point, ...], ink: str, width: float) -> str:
-    first, *rest = (f"{_number(point.x)} {_number(point.y)}" for point in points)
+def _path(stroke: shapes.Stroke) -> str:
+    first, *rest = (f"{_number(point.x)} {_number(point.y)}" for point in stroke.points)
     parts = " ".join(f"C{rest[at]} {rest[at + 1]} {rest[at + 2]}" for at in range(0, len(rest), 3))
-    return f'<path d="M{first} {parts}" fill="none" stroke="{ink}" stroke-width="{_number(width)}"/>'
+    return f'<path d="M{first} {parts}" fill="none" stroke="{stroke.ink}" stroke-width="{_number(stroke.width)}"/>'
 
 
-def _head(curve: shapes.Curve) -> str:
-    corners = " ".join(f"{_number(x)},{_number(y)}" for x, y in shapes.head(curve))
-    return f'<polygon points="{corners}" fill="{curve.ink}"/>'
+def _head(head: shapes.Head) -> str:
+    corners = " ".join(f"{_number(x)},{_number(y)}" for x, y in head.corners)
+    return f'<polygon points="{corners}" fill="{head.ink}"/>'
 
 
 def _label(label: shapes.Label) -> str:
@@ -70,3 +61,6 @@ def _label(label: shapes.Label) -> str:
 def _number(value: float) -> str:
     """Returns a length in hundredths of a pixel, without zeros at its end."""
     return f"{value:.2f}".rstrip("0").rstrip(".").replace("-0", "0" if abs(value) < 0.005 else "-0")
+
+
+_DRAW = {shapes.Box: _box, shapes.Stroke: _path, shapes.Head: _head}

@@ -1,11 +1,21 @@
-"""A genotype as one picture: title, graphs with captions, legend."""
+"""A genotype as one picture: title, graphs with captions in layers from left to right or in columns, legend."""
 
 import dataclasses
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 
-from common.drawing import graphs, lettering, palette, panels, shapes
+from common.drawing import graphs, layout, lettering, nodes, palette, shapes
+from common.drawing.shapes import Point
 from common.genotypes import genotype as genotypes
 
+_MAX_VERTICES = 100  # of a layered drawing, which takes a minute then
+_GAP = 14.0  # between the items of a layer
+_LANE = (34.0, 96.0)  # least and largest distance of two layers
+_STEEP = 0.3  # width of a lane against the height that its steepest edge climbs
+_LEAVE, _LEAD = 3.0, 8.0  # straight ends of an edge
+_CHAIN_LANE = 40.0  # between the columns of a chain
+_CHAIN_GAP = 16.0  # between its blocks
+_HEADING = 26.0  # above them
 _MARGIN = 20.0  # around all
 _TITLE, _CAPTION, _LEGEND = 15.0, 12.0, 11.0  # sizes of letters
 _SWATCH = 12.0  # side of the samples of colour
@@ -19,21 +29,21 @@ def picture(genotype: genotypes.Genotype | genotypes.Cell, *, title: str | None 
     """Returns the picture of a genotype.
 
     Args:
-      genotype: what to draw.
+      genotype: any genotype, or a single cell.
       title: a line above it.
 
     Raises:
-      ValueError: where it is no genotype, or one whose edges lead backward.
+      ValueError: it is not a genotype, its edges lead backward, or it is too large.
     """
     found = graphs.graphs(genotype)
     parts = [_words(lettering.clean(title), _TITLE, palette.INK)] if title else []
     drawn = [_captioned(graph) for graph in found]
     if sum(part.width for part in drawn) + _BESIDE * (len(drawn) - 1) <= _WIDEST:
-        parts.append(shapes.beside(drawn, _BESIDE))
+        parts.append(shapes.row(drawn, _BESIDE))
     else:
         parts += drawn
     legend = _legend(found, max(_NARROWEST, *(part.width for part in parts)))
-    whole = shapes.stacked([*parts, legend] if legend.labels else parts, _APART).moved(_MARGIN, _MARGIN)
+    whole = shapes.column([*parts, legend] if legend.labels else parts, _APART).moved(_MARGIN, _MARGIN)
     return dataclasses.replace(whole, width=whole.width + _MARGIN, height=whole.height + _MARGIN)
 
 
@@ -45,14 +55,14 @@ def _words(text: str, size: float, ink: str) -> shapes.Picture:
 
 def _captioned(graph: graphs.Graph) -> shapes.Picture:
     """Returns a graph's picture under its caption."""
-    drawn = panels.panel(graph)
+    drawn = panel(graph)
     if not graph.caption:
         return drawn
-    return shapes.stacked([_words(graph.caption, _CAPTION, palette.FAINT_INK), drawn], _CAPTION)
+    return shapes.column([_words(graph.caption, _CAPTION, palette.FAINT_INK), drawn], _CAPTION)
 
 
 def _legend(found: Sequence[graphs.Graph], width: float) -> shapes.Picture:
-    """Returns what colours and circles mean, in as many lines as they need."""
+    """Returns the meaning of colours and circles, in as many lines as needed."""
     vertices = [vertex for graph in found for vertex in graph.vertices]
     kinds = {operation.kind for vertex in vertices for operation in vertex.operations}
     side = _SWATCH
@@ -67,7 +77,148 @@ def _legend(found: Sequence[graphs.Graph], width: float) -> shapes.Picture:
     for name, box in samples:
         label = shapes.Label(side + 6.0, side / 2, name, size=_LEGEND, ink=palette.FAINT_INK, is_left=True)
         entry = shapes.Picture(side + 6.0 + label.width, side, (box,), (), (label,))
-        if lines[-1] and shapes.beside([*lines[-1], entry], side).width > width:
+        if lines[-1] and shapes.row([*lines[-1], entry], side).width > width:
             lines.append([])
         lines[-1].append(entry)
-    return shapes.stacked([shapes.beside(line, side) for line in lines], 0.6 * side)
+    return shapes.column([shapes.row(line, side) for line in lines], 0.6 * side)
+
+
+def panel(graph: graphs.Graph) -> shapes.Picture:
+    """Returns the picture of a graph, without its caption."""
+    if not graph.vertices:
+        return shapes.Picture(0.0, 0.0)
+    return _columns(graph) if graph.columns else _layers(graph)
+
+
+def _layers(graph: graphs.Graph) -> shapes.Picture:
+    """Returns the layered drawing."""
+    if len(graph.vertices) > _MAX_VERTICES:
+        raise ValueError(f"can draw graphs of at most {_MAX_VERTICES} vertices; got {len(graph.vertices)}")
+    reads = [[read for operation in vertex.operations for read in operation.reads] for vertex in graph.vertices]
+    plan = layout.layering(reads)
+    vertices = _untangled(graph.vertices, plan)
+    boxes = _box_widths(vertices)
+    num_bends = len(plan.owner) - len(vertices)
+    widths = [*map(nodes.width, vertices, boxes), *[0.0] * num_bends]
+    heights = [*map(nodes.height, vertices), *[0.0] * num_bends]
+    links = _links(vertices, plan)
+    middles = layout.heights(plan.layers, tuple(heights), tuple(links), _GAP)
+    columns = _lanes(plan.layers, widths, middles, links)
+
+    place, column_of = {}, {}
+    for column, layer in zip(columns, plan.layers):
+        place.update({item: Point(sum(column) / 2, middles[item]) for item in layer})
+        column_of.update(dict.fromkeys(layer, column))
+    parts = [nodes.draw(vertex, place[at], boxes[at], at) for at, vertex in enumerate(vertices)]
+    curves = []
+    for source, target, offset, _ in links:
+        leave = Point(column_of[source][1] + _LEAVE, middles[source])
+        arrive = Point(column_of[target][0], middles[target] + offset)
+        start, end = Point(column_of[source][1], leave.y), Point(column_of[target][1], arrive.y)
+        is_arrow = target < len(vertices)
+        if source < len(vertices):
+            start = Point(place[source].x + widths[source] / 2 - nodes.inset(vertices[source]), leave.y)
+        if is_arrow:
+            arrive = Point(arrive.x - _LEAD, arrive.y)
+            end = Point(place[target].x - widths[target] / 2 + nodes.inset(vertices[target]), arrive.y)
+        crossing = (leave, *shapes.swing(leave, arrive))
+        points = (start, *shapes.straight(start, leave), *crossing[1:], *shapes.straight(arrive, end))
+        curves.append(shapes.Curve(points, plan.owner[source], crossing, is_arrow))
+    return _joined(parts, curves)
+
+
+def _untangled(vertices: Sequence[graphs.Vertex], plan: layout.Layering) -> list[graphs.Vertex]:
+    """Returns the vertices with their operations, and what these read, from top to bottom as the edges come in."""
+    place = {item: at for layer in plan.layers for at, item in enumerate(layer)}
+    result = []
+    for at, vertex in enumerate(vertices):
+        above = {plan.owner[source]: place[source] for source, target in plan.edges if target == at}
+        operations = [_sorted_by(above, operation) for operation in vertex.operations]
+        operations.sort(key=lambda one, above=above: _mean([above[read] for read in one.reads]))
+        result.append(dataclasses.replace(vertex, operations=tuple(operations)))
+    return result
+
+
+def _sorted_by(above: Mapping[int, int], operation: graphs.Operation) -> graphs.Operation:
+    return operation._replace(reads=tuple(sorted(operation.reads, key=above.__getitem__)))
+
+
+def _mean(places: Sequence[int]) -> float:
+    return sum(places) / max(len(places), 1)
+
+
+def _box_widths(vertices: Sequence[graphs.Vertex]) -> list[float]:
+    """Returns the width of the boxes of each vertex: all operations as the widest of them, states as needed."""
+    needed = [max(map(nodes.operation_width, vertex.operations)) for vertex in vertices]
+    is_state = [vertex.operations[0].kind == palette.STATE for vertex in vertices]
+    widest = max((width for width, plain in zip(needed, is_state) if not plain), default=0.0)
+    return [width if plain else widest for width, plain in zip(needed, is_state)]
+
+
+def _links(vertices: Sequence[graphs.Vertex], plan: layout.Layering) -> list[layout.Link]:
+    """Returns the edges between items, one for each place where one arrives."""
+    links = []
+    for source, target in plan.edges:
+        num_bends = (source >= len(vertices)) + (target >= len(vertices))
+        if target >= len(vertices):
+            links.append(layout.Link(source, target, 0.0, num_bends))
+            continue
+        for port in nodes.ports(vertices[target]):
+            if port.source == plan.owner[source]:
+                links.append(layout.Link(source, target, port.offset, num_bends))
+    return links
+
+
+def _lanes(
+    layers: Sequence[Sequence[int]], widths: Sequence[float], middles: Sequence[float], links: Sequence[layout.Link]
+) -> list[tuple[float, float]]:
+    """Returns the left and right border of each layer, further apart where edges climb more."""
+    rank_of = {item: rank for rank, layer in enumerate(layers) for item in layer}
+    climbs = [0.0] * len(layers)
+    for source, target, offset, _ in links:
+        climb = abs(middles[target] + offset - middles[source])
+        climbs[rank_of[target]] = max(climbs[rank_of[target]], climb)
+    columns, x = [], 0.0
+    for rank, layer in enumerate(layers):
+        if rank:
+            x += min(max(_LANE[0], _STEEP * climbs[rank] + _LEAD), _LANE[1])
+        columns.append((x, x + max(widths[item] for item in layer)))
+        x = columns[-1][1]
+    return columns
+
+
+def _columns(graph: graphs.Graph) -> shapes.Picture:
+    """Returns the drawing of a chain: a column of blocks for each stage."""
+    box = max(_box_widths(graph.vertices))
+    high = max(map(nodes.height, graph.vertices))
+    pitch = box + _CHAIN_LANE
+    places = [(column, row) for column, size in enumerate(graph.columns) for row in range(size)]
+    middles = [Point(box / 2 + x * pitch, _HEADING + high / 2 + y * (high + _CHAIN_GAP)) for x, y in places]
+    parts = [nodes.draw(vertex, middle, box, 0) for vertex, middle in zip(graph.vertices, middles)]
+    curves = [_chain_edge(start, end, box, high) for start, end in itertools.pairwise(middles)]
+    labels = [
+        shapes.Label(box / 2 + column * pitch, 7.0, heading, size=11.0, ink=palette.FAINT_INK)
+        for column, heading in enumerate(graph.headings)
+    ]
+    return _joined(parts, curves, labels)
+
+
+def _chain_edge(start: Point, end: Point, box: float, high: float) -> shapes.Curve:
+    """Returns the edge from block to block: straight down, or from the foot of a column to the head of the next."""
+    if start.x == end.x:
+        start, end = Point(start.x, start.y + high / 2), Point(end.x, end.y - high / 2)
+        return shapes.Curve((start, *shapes.straight(start, end)), 0, is_arrow=True)
+    start, end = Point(start.x + box / 2, start.y), Point(end.x - box / 2, end.y)
+    arrive = Point(end.x - _LEAD, end.y)
+    return shapes.Curve((start, *shapes.swing(start, arrive), *shapes.straight(arrive, end)), 0, is_arrow=True)
+
+
+def _joined(
+    parts: Sequence[shapes.Picture], curves: Sequence[shapes.Curve], labels: Sequence[shapes.Label] = ()
+) -> shapes.Picture:
+    """Returns one picture of all vertices and edges, with its size."""
+    whole = shapes.overlaid([*parts, shapes.Picture(0.0, 0.0, (), tuple(curves), tuple(labels))])
+    rights = [box.x + box.width for box in whole.boxes] + [label.bounds[2] for label in whole.labels]
+    lows = [box.y + box.height for box in whole.boxes]
+    lows += [point.y for curve in whole.curves for point in curve.points]
+    return dataclasses.replace(whole, width=max(rights, default=0.0), height=max(lows, default=0.0))

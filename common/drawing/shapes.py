@@ -1,14 +1,16 @@
 """What a picture is made of: boxes, labels and curves, in a plane whose y axis points down."""
 
 import dataclasses
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from common.drawing import lettering, palette
 
 SUBSCRIPT = 0.72  # size of its letters, against those that it follows
 SUBSCRIPT_DROP = 0.22  # how far it stands below them, in their size
+_LINE, _HALO = 1.4, 5.0  # width of curves, and of the gap where they cross others
 
 
 class Point(NamedTuple):
@@ -100,6 +102,21 @@ class Curve(NamedTuple):
     ink: str = palette.EDGE
 
 
+class Stroke(NamedTuple):
+    """A line of cubic curves as it is painted."""
+
+    points: tuple[Point, ...]
+    ink: str
+    width: float
+
+
+class Head(NamedTuple):
+    """The head of an arrow, its tip first."""
+
+    corners: tuple[Point, Point, Point]
+    ink: str
+
+
 @dataclasses.dataclass(frozen=True)
 class Picture:
     """Boxes behind, curves, boxes in front, labels: in this order, and within each in the order given.
@@ -119,39 +136,53 @@ class Picture:
 
     def moved(self, x: float, y: float, first_group: int = 0) -> "Picture":
         """Returns all of it further right and down, with other groups."""
-        boxes = (box._replace(x=box.x + x, y=box.y + y) for box in self.boxes)
-        labels = (label._replace(x=label.x + x, y=label.y + y) for label in self.labels)
-        curves = (
-            curve._replace(
-                points=_moved(curve.points, x, y),
-                crossing=_moved(curve.crossing, x, y),
-                group=curve.group + first_group,
-            )
-            for curve in self.curves
+
+        def moved(points):
+            return tuple(Point(point.x + x, point.y + y) for point in points)
+
+        return Picture(
+            self.width + x,
+            self.height + y,
+            tuple(box._replace(x=box.x + x, y=box.y + y) for box in self.boxes),
+            tuple(
+                Curve(moved(points), group + first_group, moved(crossing), *style)
+                for points, group, crossing, *style in self.curves
+            ),
+            tuple(label._replace(x=label.x + x, y=label.y + y) for label in self.labels),
         )
-        return Picture(self.width + x, self.height + y, tuple(boxes), tuple(curves), tuple(labels))
+
+    def parts(self) -> Iterator[Box | Stroke | Head]:
+        """Returns everything but the labels, from back to front; curves of a group cross others with a gap."""
+        yield from (box for box in self.boxes if box.is_behind)
+        for _, group in itertools.groupby(self.curves, key=lambda curve: curve.group):
+            curves = list(group)
+            yield from (Stroke(curve.crossing, palette.BACKGROUND, _HALO) for curve in curves if curve.crossing)
+            yield from (Stroke(curve.points, curve.ink, _LINE) for curve in curves)
+            yield from (Head(head(curve), curve.ink) for curve in curves if curve.is_arrow)
+        yield from (box for box in self.boxes if not box.is_behind)
 
 
-def beside(pictures: Sequence[Picture], gap: float) -> Picture:
+def row(pictures: Sequence[Picture], gap: float) -> Picture:
     """Returns pictures side by side, their upper borders level."""
-    placed, x = [], 0.0
-    for picture in pictures:
-        placed.append(picture.moved(x, 0.0, 1 + _last_group(placed)))
-        x = placed[-1].width + gap
-    return overlaid(placed)
+    return _arranged(pictures, lambda placed: (placed.width + gap, 0.0))
 
 
-def stacked(pictures: Sequence[Picture], gap: float) -> Picture:
+def column(pictures: Sequence[Picture], gap: float) -> Picture:
     """Returns pictures below each other, their left borders level."""
-    placed, y = [], 0.0
+    return _arranged(pictures, lambda placed: (0.0, placed.height + gap))
+
+
+def _arranged(pictures: Sequence[Picture], next_place: Callable[[Picture], tuple[float, float]]) -> Picture:
+    placed: list[Picture] = []
     for picture in pictures:
-        placed.append(picture.moved(0.0, y, 1 + _last_group(placed)))
-        y = placed[-1].height + gap
+        place = next_place(placed[-1]) if placed else (0.0, 0.0)
+        groups = (curve.group for before in placed for curve in before.curves)
+        placed.append(picture.moved(*place, 1 + max(groups, default=-1)))
     return overlaid(placed)
 
 
 def overlaid(pictures: Sequence[Picture]) -> Picture:
-    """Returns all that is in some pictures as one."""
+    """Returns the contents of several pictures as one."""
     return Picture(
         max((picture.width for picture in pictures), default=0.0),
         max((picture.height for picture in pictures), default=0.0),
@@ -159,14 +190,6 @@ def overlaid(pictures: Sequence[Picture]) -> Picture:
         tuple(sorted((curve for picture in pictures for curve in picture.curves), key=lambda curve: curve.group)),
         tuple(label for picture in pictures for label in picture.labels),
     )
-
-
-def _last_group(pictures: Sequence[Picture]) -> int:
-    return max((curve.group for picture in pictures for curve in picture.curves), default=-1)
-
-
-def _moved(points: tuple[Point, ...], x: float, y: float) -> tuple[Point, ...]:
-    return tuple(Point(point.x + x, point.y + y) for point in points)
 
 
 def text_width(text: str, subscript: str, size: float, *, is_bold: bool = False) -> float:

@@ -11,7 +11,7 @@ import pytest
 from absl.testing import parameterized
 
 from common import drawing
-from common.drawing import graphs, lettering, panels, pictures
+from common.drawing import graphs, lettering, pictures
 from common.genotypes import genotype as genotypes
 from common.genotypes import published
 
@@ -159,7 +159,7 @@ class PictureTest(parameterized.TestCase):
     def test_every_edge_is_drawn_and_no_other(self, case):
         genotype = BY_HAND[case] if isinstance(case, str) else random_genotype(case)
         for graph in graphs.graphs(genotype):
-            picture = panels.panel(graph)
+            picture = pictures.panel(graph)
             pills = [box for box in picture.boxes if not box.is_behind and box.radius < box.height / 2]
             wanted, drawn = [], []
             for vertex in graph.vertices:

@@ -1,4 +1,4 @@
-"""The page of published architectures is what the code writes, and every picture on it is sound."""
+"""The page of published architectures is up to date and complete."""
 
 import dataclasses
 import pathlib
@@ -7,9 +7,8 @@ import re
 import pytest
 from absl.testing import parameterized
 
-from common.drawing import catalogue as page
+from common.drawing import catalogue
 from common.genotypes import published
-from common.genotypes.published import Claim
 
 DOCS = pathlib.Path(__file__).resolve().parents[2] / "docs"
 COMMAND = "python -m launch.genotype --document=docs/genotypes.md"
@@ -17,16 +16,20 @@ COMMAND = "python -m launch.genotype --document=docs/genotypes.md"
 
 @pytest.fixture(scope="module")
 def files():
-    return page.files()
+    return catalogue.files()
+
+
+def content(path, text):
+    """Returns the content of a page; of a picture its words and how many lines it has, as places depend on a solver."""
+    if not path.endswith(".svg"):
+        return text
+    return sorted(re.findall(r">([^<]+)<", text)), text.count("<path"), text.count("<rect")
 
 
 def test_the_page_in_docs_is_up_to_date(files):
-    stale = [
-        path for path, text in files.items() if not (DOCS / path).is_file() or (DOCS / path).read_text("utf-8") != text
-    ]
-    assert not stale, f"run {COMMAND}: differing or absent are {', '.join(stale)}"
-    left_over = {f"genotypes/{path.name}" for path in (DOCS / "genotypes").iterdir()} - set(files)
-    assert not left_over, f"docs has pictures of what is not published: {', '.join(sorted(left_over))}"
+    assert {f"genotypes/{path.name}" for path in (DOCS / "genotypes").iterdir()} | {"genotypes.md"} == set(files)
+    stale = [path for path, text in files.items() if content(path, text) != content(path, (DOCS / path).read_text())]
+    assert not stale, f"run {COMMAND}: {', '.join(stale)} differ"
 
 
 def test_everything_published_is_on_it(files):
@@ -47,16 +50,17 @@ class WriteTest(parameterized.TestCase):
     def folder(self, tmp_path):
         self.folder = tmp_path
 
-    def test_it_writes_where_it_is_told(self):
+    def test_into_any_folder(self):
         one = published.PUBLISHED["lanet"]
-        claim = Claim("cifar10", "a|b", 1.5, "me", params=12_345_000)
-        page.write(self.folder / "new" / "cells.md", {"lanet": dataclasses.replace(one, claims=(claim,), space=None)})
+        claim = published.Claim("cifar10", "a|b", 1.5, "me", params=12_345_000)
+        made = dataclasses.replace(one, claims=(claim,), space=None)
+        catalogue.write(self.folder / "new" / "cells.md", {"lanet": made})
         assert sorted(path.name for path in (self.folder / "new").rglob("*")) == ["cells", "cells.md", "lanet.svg"]
         text = (self.folder / "new" / "cells.md").read_text("utf-8")
         assert "![lanet](cells/lanet.svg)" in text
         assert "| cifar10 | a\\|b | 1.5 | 12.345 million |  | me |" in text
         assert "in no search space" in text
 
-    def test_it_refuses_what_is_no_page(self):
+    def test_other_suffixes(self):
         with pytest.raises(ValueError, match=r"must be a path that ends in \.md; got 'page\.html'"):
-            page.write("page.html")
+            catalogue.write("page.html")

@@ -1,17 +1,25 @@
-"""The first half of a layered drawing: which layer each vertex is in, and the order within layers.
+"""Layered drawing of a graph: the layer of each vertex, the order within layers, and heights.
 
-After Sugiyama, Tagawa and Toda (1981): layers by longest paths, edges over several layers cut at *bends*, and
-sweeps that put each item at the barycenter of its neighbours as long as crossings become fewer. All long edges
-from one vertex share their bends, so that they run as one line that branches.
+After Sugiyama, Tagawa and Toda (1981): layers by longest paths, edges over several layers cut at *bends*, sweeps that
+put each item at the barycenter of its neighbours, and exchanges of neighbours that undo crossings. All long edges from
+one vertex share their bends, so that they run as one line that branches. Heights are those for which lines climb least
+and most of them are level, the optimum of a mixed-integer program.
 """
 
 import dataclasses
+import functools
 import itertools
 import random
 from collections.abc import Sequence
+from typing import NamedTuple
 
-_NUM_SWEEPS = 8
-_NUM_STARTS = 24  # from as many random orders, where the one of the graph leaves crossings
+import numpy as np
+from scipy import optimize
+
+_NUM_STARTS = 24  # random orders to improve, unless the order of the graph leads to no crossings
+_WEIGHTS = (1.0, 2.0, 4.0)  # of an edge between two vertices, a vertex and a bend, two bends
+_UNLEVEL = 6.0  # the climb that an edge that is not level counts in addition
+_MAX_NODES = 200  # of the search of the optimum, which rarely takes more than one
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,8 +27,7 @@ class Layering:
     """Items, which are vertices and bends, in layers.
 
     Attributes:
-      layers: the items of each layer from top to bottom. Vertices are numbered as in the graph, bends from
-        there on.
+      layers: the items of each layer from top to bottom. Vertices are numbered as in the graph, bends from there on.
       owner: of each item the vertex that it is or whose edges bend there.
       edges: pairs of items in neighbouring layers, from left to right.
     """
@@ -30,29 +37,49 @@ class Layering:
     edges: tuple[tuple[int, int], ...]
 
 
+class Link(NamedTuple):
+    """An edge between neighbouring layers.
+
+    Attributes:
+      source: item whose middle it leaves.
+      target: item of the next layer.
+      offset: where it arrives, below the middle of the target.
+      num_bends: how many of its ends are bends.
+    """
+
+    source: int
+    target: int
+    offset: float
+    num_bends: int
+
+
 def layering(reads: Sequence[Sequence[int]]) -> Layering:
     """Returns the layering of a graph with few crossings.
 
     Args:
-      reads: of each vertex the vertices before it that it reads.
+      reads: of each vertex the earlier vertices that it reads.
     """
     ranks = _ranks(reads)
     owner, rank_of, edges = _cut(reads, ranks)
     start = [[item for item in range(len(owner)) if rank_of[item] == rank] for rank in range(max(ranks) + 1)]
-    best = _sweep(start, edges)
-    draws = random.Random(0)
-    for _ in range(_NUM_STARTS):
-        if num_crossings(best, edges) == 0:
+    best, fewest = start, num_crossings(start, edges)
+    generator = random.Random(0)
+    for attempt in range(_NUM_STARTS + 1):
+        layers = [sorted(layer, key=lambda _: generator.random()) for layer in start] if attempt else start
+        for is_forward in (True, False):
+            layers = _exchange(_towards_neighbours(layers, edges, is_forward=is_forward), edges)
+            crossings = num_crossings(layers, edges)
+            if crossings < fewest:
+                best, fewest = layers, crossings
+        if not fewest:
             break
-        shuffled = [sorted(layer, key=lambda _: draws.random()) for layer in start]
-        best = min(best, _sweep(shuffled, edges), key=lambda layers: num_crossings(layers, edges))
-    if best[0].index(0) >= len(best[0]) / 2:  # the same upside down, with the first input above the others
+    if best[0].index(0) >= len(best[0]) / 2:  # upside down, with the first input above the others
         best = [layer[::-1] for layer in best]
     return Layering(tuple(map(tuple, best)), tuple(owner), tuple(edges))
 
 
 def num_crossings(layers: Sequence[Sequence[int]], edges: Sequence[tuple[int, int]]) -> int:
-    """Returns how many pairs of edges cross; those with a common end do not."""
+    """Returns the number of pairs of edges that cross; edges with a common end do not."""
     place = {item: at for layer in layers for at, item in enumerate(layer)}
     crossings = 0
     for layer in layers:
@@ -60,6 +87,54 @@ def num_crossings(layers: Sequence[Sequence[int]], edges: Sequence[tuple[int, in
         spans = [(place[source], place[target]) for source, target in edges if source in here]
         crossings += sum((a[0] - b[0]) * (a[1] - b[1]) < 0 for a, b in itertools.combinations(spans, 2))
     return crossings
+
+
+@functools.lru_cache(maxsize=256)
+def heights(
+    layers: tuple[tuple[int, ...], ...], extents: tuple[float, ...], links: tuple[Link, ...], gap: float
+) -> list[float]:
+    """Returns the heights of the middles of all items, counted downwards from the uppermost border.
+
+    Args:
+      layers: the items of each layer from top to bottom.
+      extents: of each item its height.
+      links: edges between neighbouring layers.
+      gap: least distance between the borders of two items of a layer.
+    """
+    # Variables: the middles, and of each link its climb and whether it climbs at all.
+    num_items, num_links, extent = len(extents), len(links), np.array(extents)
+    pairs = [pair for layer in layers for pair in itertools.pairwise(layer)]
+    apart = _differences([high for high, _ in pairs], [low for _, low in pairs], num_items)
+    step = _differences([link.target for link in links], [link.source for link in links], num_items)
+    climb, offset = np.eye(num_links), np.array([link.offset for link in links])
+    highest = max(extent[list(layer)].sum() + gap * len(layer) for layer in layers)
+    rows = np.block(
+        [
+            [apart, np.zeros((len(pairs), 2 * num_links))],
+            [step, -climb, 0 * climb],
+            [-step, -climb, 0 * climb],
+            [0 * step, climb, -highest * climb],
+        ]
+    )
+    room = [-extent[list(pair)].sum() / 2 - gap for pair in pairs]
+    weights = np.array([_WEIGHTS[link.num_bends] for link in links])
+    lowest = np.concatenate([extent / 2, np.zeros(2 * num_links)])
+    program = {
+        "c": np.concatenate([np.full(num_items, 1e-3), weights, _UNLEVEL * weights]),  # of equals the uppermost
+        "bounds": optimize.Bounds(lowest, np.inf),
+        "constraints": optimize.LinearConstraint(rows, ub=np.concatenate([room, -offset, offset, np.zeros(num_links)])),
+        "options": {"node_limit": _MAX_NODES},
+    }
+    found = optimize.milp(integrality=np.repeat([0, 0, 1], [num_items, num_links, num_links]), **program)
+    if found.x is None:  # too large: only the climbs
+        found = optimize.milp(**program)
+    return np.round(found.x[:num_items], 3).tolist()
+
+
+def _differences(plus: Sequence[int], minus: Sequence[int], size: int) -> np.ndarray:
+    """Returns float[n, size], the matrix of the differences of n pairs of `size` variables."""
+    identity = np.eye(size)
+    return identity[list(plus)] - identity[list(minus)]
 
 
 def _ranks(reads: Sequence[Sequence[int]]) -> list[int]:
@@ -98,17 +173,6 @@ def _cut(reads: Sequence[Sequence[int]], ranks: list[int]) -> tuple[list[int], l
                 at = bends[source, rank]
             edges.append((at, target))
     return owner, rank_of, edges
-
-
-def _sweep(layers: list[list[int]], edges: list[tuple[int, int]]) -> list[list[int]]:
-    """Returns the layers in the best order that sweeps and exchanges of neighbours find."""
-    best, fewest = layers, num_crossings(layers, edges)
-    for sweep in range(_NUM_SWEEPS):
-        layers = _exchange(_towards_neighbours(layers, edges, is_forward=sweep % 2 == 0), edges)
-        crossings = num_crossings(layers, edges)
-        if crossings < fewest:
-            best, fewest = layers, crossings
-    return best
 
 
 def _towards_neighbours(layers: list[list[int]], edges: list[tuple[int, int]], *, is_forward: bool) -> list[list[int]]:
