@@ -24,7 +24,7 @@ from common import drawing
 from common.drawing import catalogue
 from common.genotypes import description, formats, json_text, published
 from common.genotypes.genotype import Genotype
-from launch import counting
+from common.networks import counting
 from launch import flags as launch_flags
 
 _STANDARD_INPUT = "-"
@@ -168,7 +168,7 @@ def _print_formats() -> None:
 
 def _print_counts(genotype: Genotype, values: flags.FlagValues) -> None:
     names = ("network", "num_cells", "width", "num_classes", "image_size")
-    for name, value in counting.counts(genotype, **{name: getattr(values, name) for name in names}).items():
+    for name, value in counting.of_genotype(genotype, **{name: getattr(values, name) for name in names}).items():
         print(f"{name}: {value:,}" if isinstance(value, int) else f"{name}: {value}")
 
 

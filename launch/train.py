@@ -4,22 +4,27 @@ python -m launch.train
 python -m launch.train --genotype=naonet_v2 --dataset=cifar10.npz --preset=naonet_v2_36 --workdir=runs/naonet_v2
 python -m launch.train --workdir=runs/naonet_v2 --evaluate --checkpoint=best --export=naonet_v2.safetensors
 
-Started again on its workdir, training goes on where it was, to the bit. Defaults of the settings are those of
---preset, and the help shows those of --preset=digits.
+Started again on its workdir, training resumes bit-exactly. Defaults of the settings are those of --preset; the help
+shows those of --preset=digits.
 
-A recurrent cell (--genotype=nao_ptb) is trained by launch.train_language, which has flags of its own.
+Recurrent cells (--genotype=nao_ptb) are trained by launch.train_language, whose --help lists its flags.
 """
 
 import os
 import sys
 from collections.abc import Sequence
 
+import rich.console
+import rich.table
+import rich.text
 from absl import flags
 
+from common import config as configs
 from common.datasets import streams
-from common.training import presets
+from common.runs import training
+from common.training import presets, sharding
+from launch import compilation, train_language
 from launch import flags as launch_flags
-from launch import train_language, training
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,52 +43,108 @@ def define(values: flags.FlagValues) -> None:
 
     define("genotype", "lanet", "a published architecture (launch.genotype lists them) or a JSON file")
     define("dataset", "digits", "digits, cluttered_digits, mnist, or an npz file of images and labels")
-    define("data_dir", os.environ.get("NAS_DATA_DIR"), "folder of the datasets; else $NAS_DATA_DIR")
+    define("data_dir", os.environ.get("NAS_DATA_DIR"), "folder of the datasets; default: $NAS_DATA_DIR")
     define("preset", "digits", f"settings to start from: {', '.join(presets.PRESETS)}")
-    define("stream", None, f"read the images while training goes on, changed as for: {', '.join(streams.PRESETS)}")
-    define("image_size", 0, "side of the images of a stream; 0: as in --stream", flags.DEFINE_integer)
-    define("seed", 0, "decides everything random", flags.DEFINE_integer)
-    define("held_out", 0, "training images to hold out; the best checkpoint is the best on them", flags.DEFINE_integer)
-    define("workdir", None, "folder of the run, to start or to go on with; by default a fresh one under runs/")
-    define("evaluate", False, "evaluate a checkpoint of --workdir, and train nothing", flags.DEFINE_bool)
-    define("checkpoint", "latest", "which checkpoint is evaluated or exported: latest or best")
-    define("export", None, "file to write the trained network to, such as model.safetensors")
-    define("evaluate_every", 5, "epochs from one evaluation to the next", flags.DEFINE_integer)
-    define("evaluation_batch_size", 256, "images evaluated at a time", flags.DEFINE_integer)
-    define("steps_per_chunk", 0, "most steps between two looks at the metrics; 0: an epoch", flags.DEFINE_integer)
-    define("checkpoint_seconds", 300.0, "least seconds between checkpoints within an epoch", flags.DEFINE_float)
-    define("num_devices", 0, "devices to split batches over; 0: all", flags.DEFINE_integer)
-    define("coordinator", None, "with several hosts: address:port of process 0")
-    define(
-        "num_processes", None, "with several hosts: how many; by default what the cluster says", flags.DEFINE_integer
-    )
-    define("process_id", None, "with several hosts: which of them this is", flags.DEFINE_integer)
-    define("compilation_cache_dir", None, "where compiled programs are kept; empty: nowhere")
+    define("stream", None, f"stream images during training, preprocessed as in: {', '.join(streams.PRESETS)}")
+    define("image_size", 0, "side of streamed images, in pixels; 0: as in --stream", flags.DEFINE_integer)
+    define("workdir", None, "folder of the run, to start or to resume; by default a fresh one under runs/")
+    define("evaluate", False, "evaluate a checkpoint of --workdir without training", flags.DEFINE_bool)
+    define("coordinator", None, "several hosts: address:port of process 0")
+    define("num_processes", None, "several hosts: number of processes; default: from the cluster", flags.DEFINE_integer)
+    define("process_id", None, "several hosts: number of this process, from 0", flags.DEFINE_integer)
+    define("compilation_cache_dir", None, "folder of compiled programs; empty: none")
+    launch_flags.define(values, training.Options())
     launch_flags.define_network(values)
-    launch_flags.define_config(values, presets.PRESETS["digits"].training)
-    launch_flags.define_config(values, presets.PRESETS["digits"].augmentation)
+    launch_flags.define(values, presets.PRESETS["digits"].training)
+    launch_flags.define(values, presets.PRESETS["digits"].augmentation)
 
 
 def run(values: flags.FlagValues) -> None:
-    """Trains, or evaluates what was trained."""
+    """Trains, or evaluates a checkpoint."""
     launch_flags.one_of("preset", values.preset, presets.PRESETS)
-    launch_flags.one_of("checkpoint", values.checkpoint, training.CHECKPOINTS)
-    if not 0 <= values.seed <= launch_flags.MAX_SEED:
-        raise ValueError(f"--seed must be from 0 to {launch_flags.MAX_SEED}; got {values.seed}")
-    for name, least in (("evaluate_every", 1), ("evaluation_batch_size", 1), ("steps_per_chunk", 0), ("held_out", 0)):
-        if values[name].value < least:
-            raise ValueError(f"--{name} must be at least {least}; got {values[name].value}")
+    options = launch_flags.read(values, training.Options())
+    sharding.connect(values.coordinator, num_processes=values.num_processes, process_id=values.process_id)
+    compilation.enable_cache(values.compilation_cache_dir)
     if values.evaluate:
-        training.evaluate(values)
+        if not values.workdir:
+            raise ValueError("--evaluate needs --workdir, the folder of a training run")
+        _print_scores(training.evaluate(values.workdir, options, data_dir=values.data_dir), options)
         return
-    preset = presets.PRESETS[values.preset]
-    training.train(
-        values,
-        network=preset.network,
-        given=launch_flags.network_of(values),
-        config=launch_flags.config_of(values, preset.training),
-        augmentation=launch_flags.config_of(values, preset.augmentation),
+    result = training.train(
+        values.genotype,
+        preset(values),
+        values.dataset,
+        options,
+        folder=values.workdir,
+        data_dir=values.data_dir,
+        stream=_stream(values),
+        flags=values.flag_values_dict(),
     )
+    if "seconds" in result:  # of several processes one prints
+        _print_result(result, options)
+
+
+def preset(values: flags.FlagValues) -> presets.Preset:
+    """Returns the settings of network, training and augmentation.
+
+    Raises:
+      ValueError: a setting is invalid, or not one of the preset's networks.
+    """
+    found, network = presets.PRESETS[values.preset], launch_flags.network_of(values)
+    for name in network:
+        if not hasattr(found.network, name):
+            raise ValueError(f"--{name} is not a setting of the networks of --preset={values.preset}; leave it out")
+    return presets.Preset(
+        configs.replace(found.network, network) if network else found.network,
+        launch_flags.read(values, found.training),
+        launch_flags.read(values, found.augmentation),
+    )
+
+
+def _stream(values):
+    if not values.stream:
+        return None
+    launch_flags.one_of("stream", values.stream, streams.PRESETS)
+    found, size = streams.PRESETS[values.stream], values.image_size
+    return configs.replace(
+        found, {"image_size": size, "resized": round(size * found.resized / found.image_size)} if size else {}
+    )
+
+
+def _print_scores(scored, options):
+    table = rich.table.Table(title=f"{options.checkpoint} checkpoint, step {scored.step}")
+    for name in ("images", "top-1", "top-5", "loss"):
+        table.add_column(name)
+    for part, score in scored.scores.items():
+        table.add_row(part, f"{100 * score['top1']:.2f} %", f"{100 * score['top5']:.2f} %", f"{score['loss']:.4f}")
+    _print_exported(options)
+    rich.console.Console().print(table)
+
+
+def _print_result(result, options):
+    table = rich.table.Table(title=f"{result['genotype']} on {result['dataset']}", show_header=False)
+    last, best, watched = result["latest"], result["best"], result["protocol"]
+    rows = {
+        "test top-1": f"{100 * last['test']['top1']:.2f} %",
+        "test top-5": f"{100 * last['test']['top5']:.2f} %",
+        f"best on {watched}": f"{100 * best[watched]['top1']:.2f} % at step {best['step']}",
+        "parameters": f"{result['parameters']:,}",
+        "multiply-adds": f"{result['multiply_adds']:,} per image",
+        "seconds": f"{result['seconds']:.1f}, compilation included",
+        "images per second": f"{result['images_per_second']:,.0f}",
+    }
+    if "validation" in last:
+        rows["test top-1 of the best"] = f"{100 * best['test']['top1']:.2f} %"
+    for name, text in rows.items():
+        table.add_row(name, rich.text.Text(text))
+    _print_exported(options)
+    rich.console.Console().print(table)
+    print(f"workdir: {result['workdir']}", flush=True)
+
+
+def _print_exported(options):
+    if options.export:
+        print(f"exported: {options.export}", flush=True)
 
 
 if __name__ == "__main__":

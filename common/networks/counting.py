@@ -1,8 +1,9 @@
-"""What a network costs: its parameters, and the multiply-adds of one image, counted from the network itself.
+"""Parameters and multiply-adds of networks, counted from the network itself.
 
-Nothing is computed or compiled: shapes are followed through the program.
+Nothing is computed or compiled: shapes are followed through the traced program.
 """
 
+import dataclasses
 import math
 from typing import Any
 
@@ -10,15 +11,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-AUXILIARY = "auxiliary"  # the part of the parameters that only training has
+from common import config as configs
+from common.genotypes import description, formats
+from common.genotypes.genotype import CellGenotype, ChainGenotype, Genotype
+
+AUXILIARY = "auxiliary"  # the parameters that only training has
 
 
 def num_params(module: Any, image_shape: tuple[int, int, int]) -> tuple[int, int]:
-    """Returns how many parameters a network has, without its auxiliary head and of its auxiliary head.
+    """Returns (number of parameters without the auxiliary head, those of the auxiliary head).
 
     Args:
-      module: a network of images, see `common.networks.logits`.
-      image_shape: height, width and channels.
+      module: a network that maps images to `logits.Logits`.
+      image_shape: (H, W, C).
     """
     params = dict(_shapes(module, image_shape)["params"])
     auxiliary = params.pop(AUXILIARY, {})
@@ -26,17 +31,92 @@ def num_params(module: Any, image_shape: tuple[int, int, int]) -> tuple[int, int
 
 
 def num_multiply_adds(module: Any, image_shape: tuple[int, int, int]) -> int:
-    """Returns the multiply-adds of the convolutions and linear layers for one image, the padding's included.
+    """Returns the multiply-adds of convolutions and linear layers for one image, zeros of the padding included.
 
-    Norms, pools and activations are not counted, as is usual. The auxiliary head is not either.
+    Norms, pools, activations and the auxiliary head are not counted.
 
     Args:
-      module: a network of images.
-      image_shape: height, width and channels.
+      module: a network that maps images to `logits.Logits`.
+      image_shape: (H, W, C).
     """
     images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
     run = jax.make_jaxpr(lambda variables, images: module.apply(variables, images, train=False))
     return _count(run(_shapes(module, image_shape), images).jaxpr)
+
+
+def of_genotype(
+    genotype: Genotype,
+    *,
+    network: str | None = None,
+    num_cells: int | None = None,
+    width: int | None = None,
+    num_classes: int | None = None,
+    image_size: int | None = None,
+) -> dict[str, str | int]:
+    """Counts the network of a genotype.
+
+    Args:
+      genotype: two cells, or a chain of blocks.
+      network: a key of `child.PRESETS` or, for a chain, `mobile.PRESETS`; default: that of the space of the genotype.
+      num_cells: cells in all; this and the following default to the network's.
+      width: channels of the first cell.
+      num_classes: number of classes.
+      image_size: side of the images; default: that of the genotype, else 32, or 224 for networks of ImageNet.
+
+    Returns:
+      Name -> value for a table: network and settings, parameters without and of the auxiliary head, multiply-adds of
+      one image.
+
+    Raises:
+      ValueError: the genotype is of another kind, the network is unknown or cannot be built.
+    """
+    from common.networks import child, mobile, of_space  # flax takes a second to import
+
+    if isinstance(genotype, CellGenotype):
+        family, changes = child, {"num_cells": num_cells, "width": width}
+        name = network or _home(genotype, of_space.PRESETS, child.PRESETS) or "darts"
+    elif isinstance(genotype, ChainGenotype):
+        if num_cells is not None or width is not None:
+            raise ValueError("--num_cells and --width are of networks of cells; a chain has those of its --network")
+        family, changes = mobile, {}
+        name = network or _home(genotype, of_space.PRESETS, mobile.PRESETS)
+        if name is None:
+            known = ", ".join(mobile.PRESETS)
+            raise ValueError(f"no network is known for this chain; give --network, one of {known}")
+    else:
+        kind = description.kind(genotype)
+        raise ValueError(f"--count is for cells of convolutional networks and chains of blocks; this is a {kind}")
+    configs.one_of("network", name, family.PRESETS)
+    changes = {key: value for key, value in {**changes, "num_classes": num_classes}.items() if value is not None}
+    config = dataclasses.replace(family.PRESETS[name], **changes)
+    if image_size is None:
+        is_imagenet = family is mobile or config.stem == "imagenet"
+        image_size = getattr(genotype, "resolution", None) or (224 if is_imagenet else 32)
+    if image_size < 1:
+        raise ValueError(f"--image_size must be at least 1; got {image_size}")
+    module, shape = family.Network(genotype, config), (image_size, image_size, 3)
+    params, auxiliary = num_params(module, shape)
+    return {
+        "network": name,
+        **({"cells": config.num_cells, "width": config.width} if family is child else {}),
+        "classes": config.num_classes,
+        "pixels": image_size,
+        "parameters": params,
+        "of the auxiliary head": auxiliary,
+        "multiply-adds": num_multiply_adds(module, shape),
+    }
+
+
+def _home(genotype, names, presets):
+    """Returns the preset of the first space that contains a genotype, or None."""
+    for space, name in names.items():
+        if name in presets:
+            try:
+                formats.get(f"{space}_row").write(genotype)
+            except ValueError:  # not in this space
+                continue
+            return name
+    return None
 
 
 def _shapes(module, image_shape):
@@ -51,7 +131,7 @@ def _size(tree):
 
 
 def _count(jaxpr) -> int:
-    """Returns the multiply-adds of a program; of alternatives the most expensive one, loops as often as they run."""
+    """Returns the multiply-adds of a program: of the most expensive branch, of loops times their length."""
     total = 0
     for equation in jaxpr.eqns:
         name, params = equation.primitive.name, equation.params
@@ -71,7 +151,7 @@ def _count(jaxpr) -> int:
 
 
 def _inner(params):
-    """Returns the programs within an equation."""
+    """Returns the programs nested in an equation."""
     found = []
     for value in params.values():
         value = getattr(value, "jaxpr", value)  # closed ones hold theirs

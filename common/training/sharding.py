@@ -37,6 +37,11 @@ def replicate(tree: Any, mesh: jax.sharding.Mesh) -> Any:
     return jax.tree.map(lambda array: _put(array, everywhere), tree)
 
 
+def place(tree: Any, batches: jax.sharding.NamedSharding | None) -> Any:
+    """Returns a tree of arrays on the device, or replicated on the devices of a sharding of batches."""
+    return jax.device_put(tree) if batches is None else replicate(tree, batches.mesh)
+
+
 def check_batch(size: int, mesh: jax.sharding.Mesh, *, name: str = "batch_size") -> None:
     """Raises a `ValueError` unless a batch of `size` images can be split evenly."""
     if size % mesh.size:

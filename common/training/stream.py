@@ -1,18 +1,17 @@
-"""Training on images that stream from the host, because they do not fit on the device.
+"""Training and evaluation on images that stream from the host, because they do not fit on the device.
 
-The same steps in the same order as `loop.train` takes them, and chunks of them are one compiled loop likewise.
+Chunks of steps are one compiled loop, as in `loop.train`.
 """
 
 import functools
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import jax
 import numpy as np
 
-from common.training import config as configs
 from common.training import loop
 from common.training import state as states
 from common.training import step as step_lib
@@ -27,24 +26,24 @@ def train(
     most: int,
     sharding: jax.sharding.Sharding | None = None,
 ) -> Iterator[tuple[states.State, loop.Chunk]]:
-    """Trains on batches that the host makes, for images that do not fit on the device.
+    """Trains on batches that the host makes.
 
     While the device computes a chunk, the host prepares the next one.
 
     Args:
       steps: see `step.steps`.
-      state: where to go on; used up, as by `loop.train`.
+      state: to resume from; donated, as in `loop.train`.
       keys: see `state.keys`.
       batches: (images uint8[B, H, W, C], labels int32[B]), the first one that of step `state.step`; training ends
-        with them. See `host_batches`.
-      most: steps of a chunk.
+        with the last.
+      most: maximum number of steps of a chunk.
       sharding: of the batches over several devices.
 
     Yields:
       (state, `loop.Chunk`).
 
     Raises:
-      DivergedError: the loss is no longer a finite number.
+      DivergedError: the loss or its gradient is not finite.
     """
     done = int(state.step)
     start = time.perf_counter()
@@ -60,24 +59,28 @@ def train(
         start, chunk = time.perf_counter(), following
 
 
-def host_batches(
-    images: Any, labels: np.ndarray, keys: states.Keys, config: configs.Config, *, start: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yields the batches from step `start` to the last epoch's end, the same ones in the same order as `loop.train`.
+def evaluate(
+    steps: step_lib.Steps, variables: Any, batches: Iterable[tuple[np.ndarray, np.ndarray]], *, batch_size: int
+) -> dict[str, float]:
+    """Returns {"loss", "top1", "top5"}, means over the images of all batches.
 
     Args:
-      images: uint8[N, H, W, C], anything that can be indexed by int[B] rows, such as a memory-mapped array.
-      labels: int32[N].
-      keys: see `state.keys`.
-      config: of the training run.
-      start: steps done.
+      steps: see `step.steps`.
+      variables: of the network.
+      batches: (images uint8[B, H, W, C], labels int32[B]), of at most `batch_size` images.
+      batch_size: a smaller batch is padded to it, so that one program is compiled.
     """
-    per_epoch = configs.steps_per_epoch(config, len(labels))
-    for epoch in range(start // per_epoch, config.num_epochs):
-        rows = np.asarray(loop.order(keys.order, epoch, len(labels)))
-        for at in range(start % per_epoch if epoch == start // per_epoch else 0, per_epoch):
-            batch = rows[at * config.batch_size : (at + 1) * config.batch_size]
-            yield images[batch], labels[batch]
+    totals = None
+    for images, labels in batches:
+        rows = np.minimum(np.arange(batch_size), len(labels) - 1)
+        counts = _evaluate(steps, variables, images[rows], labels[rows], np.arange(batch_size) < len(labels))
+        totals = counts if totals is None else jax.tree.map(np.add, totals, counts)
+    return {name: float(totals[name]) / int(totals.num) for name in ("loss", "top1", "top5")}
+
+
+@functools.partial(jax.jit, static_argnames="steps")
+def _evaluate(steps, variables, images, labels, mask):
+    return steps.evaluate(variables, images, labels, mask)
 
 
 @functools.partial(jax.jit, static_argnames=("steps", "sharding"), donate_argnames="state")

@@ -136,11 +136,11 @@ class GenotypeCommandTest(parameterized.TestCase):
         (("--genotype=lanet", "--output=/no/such/folder/a.svg"), "cannot write /no/such/folder/a.svg: No such file"),
         (
             ("--genotype=nao_ptb", "--count"),
-            "--count is of networks of cells and of chains",
+            "--count is for cells of convolutional networks and chains",
         ),
-        (("--genotype=lanet", "--count", "--network=tf"), "unknown --network=tf; choose one of darts, lanas"),
+        (("--genotype=lanet", "--count", "--network=tf"), "unknown network 'tf'; choose one of nao_pytorch"),
         (("--genotype=seminasnet", "--count", "--width=8"), "--num_cells and --width are of networks of cells"),
-        (("--genotype=lanet", "--count", "--width=0"), "num_cells, width and num_classes must be positive"),
+        (("--genotype=lanet", "--count", "--width=0"), "width must be at least 1; got 0"),
         (("--genotype=lanet", "--count", "--image_size=0"), "--image_size must be at least 1; got 0"),
     )
     def test_says_what_is_wrong(self, arguments, message):

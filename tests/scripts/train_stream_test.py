@@ -12,7 +12,8 @@ import safetensors.numpy
 from absl.testing import parameterized
 
 from common.genotypes import genotype, json_text
-from launch import prepare_data, train, training_stream
+from common.training import stream
+from launch import prepare_data, train
 
 _CELL = genotype.Cell(nodes=((genotype.Branch("identity", 0), genotype.Branch("identity", 1)),), output=(2,))
 _NUM_IMAGES, _NUM_CLASSES = 10, 2
@@ -63,18 +64,18 @@ class StreamedTrainingTest(parameterized.TestCase):
 
     def _stopped(self, *flags):
         """Trains three of six steps."""
-        original = training_stream.train
+        original = stream.train
 
         def some(*arguments, **settings):
-            for number, (state, chunk) in enumerate(original(*arguments, **settings)):
-                if number == 3:
+            for state, chunk in original(*arguments, **settings):
+                if chunk.step == 4:
                     raise KeyboardInterrupt
                 yield state, chunk
 
-        training_stream.train = some
-        self.addCleanup(setattr, training_stream, "train", original)
+        stream.train = some
+        self.addCleanup(setattr, stream, "train", original)
         code, _ = self.run_main(*flags)
-        training_stream.train = original
+        stream.train = original
         assert code == 130
 
     def test_refused(self):

@@ -102,8 +102,8 @@ class TrainTest(parameterized.TestCase):
         again = subprocess.run(
             self.command(killed, *flags), check=True, env=environment, capture_output=True, text=True
         )
-        assert "going on from step " in again.stdout
-        step = int(again.stdout.split("going on from step ")[1].split()[0])
+        assert "resuming from step " in again.stdout
+        step = int(again.stdout.split("resuming from step ")[1].split()[0])
         assert 17 < step < 51
         assert step % 17 != 0, "the checkpoint should be one of mid-epoch"
         arrays = [safetensors.numpy.load_file(self.folder / f"{name}.safetensors") for name in ("whole", "killed")]

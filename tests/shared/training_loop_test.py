@@ -253,6 +253,16 @@ class TrainTest(parameterized.TestCase):
         last(loop.train(steps._replace(train=traced), state, keys, data, config))
 
 
+def host_batches(images, labels, keys, config, *, start):
+    """Yields the batches from step `start` to the last epoch's end, as `loop.train` takes them."""
+    per_epoch = configs.steps_per_epoch(config, len(labels))
+    for step in range(start, config.num_epochs * per_epoch):
+        epoch, at = divmod(step, per_epoch)
+        rows = np.asarray(loop.order(keys.order, epoch, len(labels)))
+        batch = rows[at * config.batch_size : (at + 1) * config.batch_size]
+        yield images[batch], labels[batch]
+
+
 class StreamTest(parameterized.TestCase):
     @parameterized.parameters((0, "drop"), (3, "keep"))
     def test_a_stream_is_the_same_training(self, start, last_batch):
@@ -262,8 +272,7 @@ class StreamTest(parameterized.TestCase):
             state = last(loop.train(steps, state, keys, data, config, stop=start))
         copy = jax.tree.map(jnp.copy, state)
         wanted = last(loop.train(steps, copy, keys, data, config))
-        images, labels = np.asarray(data.images), np.asarray(data.labels)
-        batches = stream.host_batches(images, labels, keys, config, start=start)
+        batches = host_batches(np.asarray(data.images), np.asarray(data.labels), keys, config, start=start)
         found = last(stream.train(steps, state, keys, batches, most=2))
         assert int(found.step) == int(wanted.step)
         chex.assert_trees_all_close(found, wanted, rtol=1e-5, atol=1e-6)

@@ -1,0 +1,232 @@
+"""Training of one architecture in a run folder; started again on its folder, it resumes bit-exactly.
+
+  from common.runs import training
+  from common.training import presets
+
+  result = training.train("lanet", presets.PRESETS["digits"], "digits", training.Options(seed=1), folder="runs/first")
+
+config.json   metrics.jsonl (a line per chunk of steps)   result.json
+checkpoints/ (see `common.training.checkpoints`)   events/ (for TensorBoard)
+"""
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+import time
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, NamedTuple
+
+import jax
+
+from common import config as config_lib
+from common.config import Range
+from common.datasets import streams
+from common.genotypes import genotype as genotypes
+from common.genotypes import published
+from common.networks import counting
+from common.records import locks, run_dir
+from common.runs import training_data, training_run
+from common.training import checkpoints, export, loop, models, presets, sharding, training_log
+from common.training import state as states
+
+CHECKPOINTS = ("latest", "best")
+_CHECKPOINTS, _LOCK = "checkpoints", "lock"
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Settings of a training run."""
+
+    seed: Annotated[int, "seed of all random numbers", Range(at_least=0, at_most=2**32 - 1)] = 0
+    held_out: Annotated[
+        int,
+        "training images to hold out, which determine the best checkpoint; 0: the test images do",
+        Range(at_least=0),
+    ] = 0
+    checkpoint: Annotated[Literal[CHECKPOINTS], "checkpoint to evaluate or export"] = "latest"
+    export: Annotated[str | None, "file to write the trained network to, such as model.safetensors"] = None
+    evaluate_every: Annotated[int, "epochs between evaluations", Range(at_least=1)] = 5
+    evaluation_batch_size: Annotated[int, "images per evaluation batch", Range(at_least=1)] = 256
+    steps_per_chunk: Annotated[
+        int, "maximum steps per compiled chunk; 0: an epoch, or 8 of a stream", Range(at_least=0)
+    ] = 0
+    checkpoint_seconds: Annotated[float, "minimum seconds between checkpoints in an epoch", Range(at_least=0)] = 300.0
+    num_devices: Annotated[int, "devices to split batches over; 0: all", Range(at_least=0)] = 0
+
+    def __post_init__(self):
+        config_lib.validate(self)
+
+
+class Scored(NamedTuple):
+    """A checkpoint and its scores by part ("validation", if images are held out, and "test")."""
+
+    step: int
+    variables: Any
+    scores: dict[str, training_data.Scores]
+
+
+def train(
+    genotype: str | genotypes.Genotype,
+    preset: presets.Preset,
+    dataset: str = "digits",
+    options: Options | None = None,
+    *,
+    folder: str | os.PathLike | None = None,
+    data_dir: str | os.PathLike | None = None,
+    stream: streams.Config | None = None,
+    flags: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Trains an architecture, or resumes its training, and writes the files of the run.
+
+    Args:
+      genotype: cells or a chain of blocks; or the name of a published one, or a JSON file.
+      preset: settings of network, training and augmentation; the number of classes is that of the dataset.
+      dataset: see `common.datasets.images.load`; of a stream, the name of a prepared dataset.
+      options: settings of the run.
+      folder: of the run; None: a fresh one under runs/.
+      data_dir: folder of the datasets.
+      stream: preprocessing of images that are streamed during training; None: they are loaded into memory.
+      flags: all settings by flag name, for config.json; by default those of `options`.
+
+    Returns:
+      The content of result.json, and `workdir`, the folder. Of several processes, the first has all of it.
+
+    Raises:
+      ValueError: settings do not fit each other, the folder belongs to another run, or training diverged.
+    """
+    options = options or Options()
+    if jax.process_count() > 1 and not folder:
+        raise ValueError("on several hosts give --workdir, a folder that all of them see")
+    name = genotype if isinstance(genotype, str) else type(genotype).__name__
+    genotype = published.get(genotype) if isinstance(genotype, str) else genotype
+    images = training_run.open_images(dataset, data_dir, stream=stream, held_out=options.held_out, seed=options.seed)
+    network = models.network(genotype, dataclasses.replace(preset.network, num_classes=images.num_classes))
+    about = {
+        **models.to_dict(network),
+        "training": config_lib.to_json(preset.training),
+        "augmentation": config_lib.to_json(preset.augmentation),
+        "dataset": dataset,
+        "held_out": options.held_out,
+        "seed": options.seed,
+    }
+    if stream is not None:
+        about["stream"] = config_lib.to_json(stream)
+    run = training_run.make(about, network, preset.training, preset.augmentation, images)
+    batches = training_run.split(
+        run, num_devices=options.num_devices, evaluation_batch_size=options.evaluation_batch_size
+    )
+    folder = run_dir.create(folder and str(folder), command="train", benchmark=pathlib.Path(dataset).stem)
+    is_first = jax.process_index() == 0  # of several processes; checkpoints they write together
+    with contextlib.ExitStack() as stack:
+        log = None
+        if is_first:
+            print(f"workdir: {folder}", flush=True)
+            stack.enter_context(locks.hold(folder / _LOCK, what=str(folder)))
+        saved = stack.enter_context(checkpoints.Checkpoints(folder / _CHECKPOINTS, run.about))
+        state = saved.latest(run.template(batches))
+        if is_first:
+            flags = config_lib.to_json(options) if flags is None else dict(flags)
+            run_dir.write_json(
+                folder / run_dir.CONFIG, {"command": "train", "flags": flags, **about, **run_dir.environment()}
+            )
+            start = 0 if state is None else int(state.step)
+            if start:
+                print(f"resuming from step {start} of {run.num_steps}", flush=True)
+            log = stack.enter_context(training_log.TrainingLog(folder, total=run.num_steps, start=start))
+        _train(run, options, state, saved, batches=batches, log=log)
+        result = _result(run, options, saved, name=name, batches=batches)
+    if is_first:
+        result |= {"seconds": round(log.seconds, 3), "images_per_second": log.images_per_second}
+        run_dir.write_json(folder / run_dir.RESULT, result)
+    return {**result, "workdir": str(folder)}
+
+
+def evaluate(
+    folder: str | os.PathLike, options: Options | None = None, *, data_dir: str | os.PathLike | None = None
+) -> Scored:
+    """Evaluates a checkpoint of a run folder on the test images (and those held out), and exports it if asked to.
+
+    Raises:
+      ValueError: there is no such checkpoint or dataset.
+    """
+    options, folder = options or Options(), pathlib.Path(folder) / _CHECKPOINTS
+    run = training_run.build(checkpoints.read_about(folder), data_dir)
+    with checkpoints.Checkpoints(folder, run.about) as saved:
+        scored = _scored(run, options, saved, options.checkpoint)
+    if options.export:
+        _export(options.export, run, scored)
+    return scored
+
+
+def _train(run, options, state, saved, *, batches, log):
+    """Trains from a state (None: from the start) to the last step, whose state is a checkpoint then."""
+    if state is None:
+        state = run.steps.init(run.keys.init, run.images.shape)
+    if int(state.step) == run.num_steps:
+        return
+    state, keys = sharding.place((state, run.keys), batches)
+    watched = run.images.watched
+    score = run.images.scorer(run.steps, watched, batch_size=options.evaluation_batch_size, sharding=batches)
+    chunks = run.images.chunks(run.steps, state, keys, run.config, most=options.steps_per_chunk, sharding=batches)
+    last_saved = time.monotonic()
+    try:
+        for current, chunk in chunks:
+            epoch, within = divmod(chunk.step, run.steps_per_epoch)
+            scores = None
+            if chunk.step == run.num_steps or (not within and epoch % options.evaluate_every == 0):
+                scores = score(states.averaged(current))
+            if log is not None:
+                log.add_chunk(chunk, epoch=chunk.step / run.steps_per_epoch, part=watched, scores=scores)
+            if scores or sharding.agreed(time.monotonic() - last_saved >= options.checkpoint_seconds):
+                saved.save(current, score=scores and scores["top1"])
+                last_saved = time.monotonic()
+    except loop.DivergedError as error:
+        saved.wait()
+        kept = f"; the checkpoint of step {saved.steps()[-1]} is kept" if saved.steps() else ""
+        raise ValueError(f"{error}{kept}") from error
+    saved.wait()
+
+
+def _scored(run, options, saved, which, *, batches=None):
+    template = run.template(batches)
+    state = saved.latest(template) if which == "latest" else saved.best(template)
+    if state is None:
+        raise ValueError("there is no checkpoint yet")
+    variables, scores = states.averaged(state), {}
+    for part in ("validation", "test"):
+        if part in run.images.sizes:
+            score = run.images.scorer(run.steps, part, batch_size=options.evaluation_batch_size, sharding=batches)
+            scores[part] = score(variables)
+    return Scored(int(state.step), variables, scores)
+
+
+def _result(run, options, saved, *, name, batches):
+    """Returns the content of result.json but for the times; exports the network if asked to."""
+    scored = {which: _scored(run, options, saved, which, batches=batches) for which in CHECKPOINTS}
+    if options.export and jax.process_index() == 0:
+        _export(options.export, run, scored[options.checkpoint])
+    num_params, num_auxiliary = counting.num_params(run.network, run.images.shape)
+    return {
+        "protocol": run.images.watched,
+        "dataset": run.about["dataset"],
+        "seed": run.about["seed"],
+        "genotype": name,
+        "parameters": num_params,
+        "auxiliary_parameters": num_auxiliary,
+        "multiply_adds": counting.num_multiply_adds(run.network, run.images.shape),
+        "epochs": run.config.num_epochs,
+        **{which: {"step": one.step, **one.scores} for which, one in scored.items()},
+    }
+
+
+def _export(path, run, scored):
+    about = {
+        "dataset": run.about["dataset"],
+        "seed": run.about["seed"],
+        "step": scored.step,
+        "is_averaged": run.config.average_decay > 0,
+        "scores": scored.scores,
+    }
+    images = export.Images(run.images.shape, run.images.mean, run.images.std, run.normalization)
+    export.save(path, run.network, scored.variables, images, about=about)

@@ -1,0 +1,126 @@
+"""Setup of a training run: network, step, images and keys, from settings or from the record in its folder."""
+
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+
+from common import config as config_lib
+from common.datasets import streams
+from common.runs import training_data
+from common.training import augmentation as augmentations
+from common.training import config as configs
+from common.training import models, sharding
+from common.training import state as states
+from common.training import step as step_lib
+
+
+class Run(NamedTuple):
+    """A training run.
+
+    Attributes:
+      about: record of JSON types that identifies the run: `build` makes the run from it.
+      network: a Linen module.
+      config: settings of its training.
+      steps: its training and evaluation step.
+      images: of the run.
+      keys: random keys.
+      normalization: of images, see `augmentation.Config`.
+    """
+
+    about: Mapping[str, Any]
+    network: Any
+    config: configs.Config
+    steps: step_lib.Steps
+    images: training_data.Images
+    keys: states.Keys
+    normalization: str
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of an epoch."""
+        return configs.steps_per_epoch(self.config, self.images.sizes["train"])
+
+    @property
+    def num_steps(self) -> int:
+        """Steps of the whole training."""
+        return self.config.num_epochs * self.steps_per_epoch
+
+    def template(self, batches: jax.sharding.NamedSharding | None = None) -> states.State:
+        """Returns the shapes of a state, on every device of `batches` if it is given."""
+        state = jax.eval_shape(lambda key: self.steps.init(key, self.images.shape), self.keys.init)
+        if batches is None:
+            return state
+        everywhere = jax.sharding.NamedSharding(batches.mesh, jax.sharding.PartitionSpec())
+        return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=everywhere), state)
+
+
+def build(about: Mapping[str, Any], data_dir: str | os.PathLike | None = None) -> Run:
+    """Returns the run that a record describes.
+
+    Raises:
+      ValueError: the record is of another kind or version, or there is no such dataset.
+    """
+    if missing := {"genotype", "network", "training", "augmentation", "dataset", "held_out", "seed"} - set(about):
+        raise ValueError(f"this is not a training run of launch.train: it lacks {', '.join(sorted(missing))}")
+    stream = config_lib.from_json(streams.Config, about["stream"]) if "stream" in about else None
+    images = open_images(about["dataset"], data_dir, stream=stream, held_out=about["held_out"], seed=about["seed"])
+    config = config_lib.from_json(configs.Config, about["training"])
+    augmentation = config_lib.from_json(augmentations.Config, about["augmentation"])
+    return make(about, models.from_dict(about), config, augmentation, images)
+
+
+def make(
+    about: Mapping[str, Any],
+    network: Any,
+    config: configs.Config,
+    augmentation: augmentations.Config,
+    images: training_data.Images,
+) -> Run:
+    """Returns the run of a network on images; the arguments are those of `Run`.
+
+    Raises:
+      ValueError: network, settings and images do not fit each other.
+    """
+    steps = step_lib.steps(
+        network,
+        config,
+        models.inputs(augmentation, mean=images.mean, std=images.std),
+        num_classes=images.num_classes,
+        num_images=images.sizes["train"],
+    )
+    keys = states.keys(jax.random.key(about["seed"]))
+    run = Run(about, network, config, steps, images, keys, augmentation.normalization)
+    run.template()  # raises where images are too small for the network
+    return run
+
+
+def open_images(
+    dataset: str, data_dir: str | os.PathLike | None, *, stream: streams.Config | None, held_out: int, seed: int
+) -> training_data.Images:
+    """Returns the images of a run, in memory unless `stream` is given."""
+    if stream is None:
+        return training_data.in_memory(dataset, data_dir, held_out=held_out)
+    if held_out:
+        raise ValueError("no images can be held out of a stream; leave --held_out out")
+    return training_data.streamed(dataset, data_dir, stream, seed=seed)
+
+
+def split(run: Run, *, num_devices: int, evaluation_batch_size: int) -> jax.sharding.NamedSharding | None:
+    """Returns the sharding of batches over devices, None for one device.
+
+    Raises:
+      ValueError: there are fewer devices, or a batch cannot be split evenly.
+    """
+    devices = jax.devices()
+    if num_devices > len(devices):
+        raise ValueError(f"--num_devices must be from 0 to {len(devices)}, all there are; got {num_devices}")
+    if num_devices == 1 or len(devices) == 1:
+        return None
+    mesh = sharding.mesh(devices[: num_devices or len(devices)])
+    sharding.check_batch(run.config.batch_size, mesh)
+    sharding.check_batch(evaluation_batch_size, mesh, name="evaluation_batch_size")
+    if run.config.last_batch == "keep" and not run.images.is_streamed:
+        sharding.check_batch(run.images.sizes["train"] % run.config.batch_size, mesh, name="the last batch")
+    return sharding.batches(mesh)
