@@ -8,6 +8,7 @@ from common.spaces import (
     nao_cnn,
     nao_rnn,
     nasbench101,
+    nasbench101_encodings,
     nasbench201,
     nasbench_macro,
     ofa_mobile,
@@ -30,9 +31,19 @@ SPACES: dict[str, types.SearchSpace] = {
     )
 }
 
+# The same rows with other features: name -> (the space of `SPACES`, the variant).
+VARIANTS: dict[str, tuple[str, types.SearchSpace]] = {
+    "nasbench101_lanas": (
+        "nasbench101",
+        nasbench101.space("nasbench101_lanas", nasbench101_encodings.lanas_features),
+    ),
+}
+
 
 def get(name: str) -> types.SearchSpace:
-    """Returns the space called `name`; a `ValueError` lists the names there are."""
+    """Returns the space or variant called `name`; a `ValueError` lists the names of the spaces."""
+    if name in VARIANTS:
+        return VARIANTS[name][1]
     if name not in SPACES:
         raise ValueError(f"unknown search space {name!r}; choose one of {', '.join(sorted(SPACES))}")
     return SPACES[name]

@@ -55,10 +55,6 @@ class Layout:
         num_choices[self.columns[..., 1]] = len(self.operations)
         return tuple(num_choices.tolist())
 
-    def num_writings(self) -> int:
-        """Returns the number of rows, which tell the branches of a node apart."""
-        return math.prod(self.num_choices)
-
     def num_networks(self) -> int:
         """Returns the number of rows up to swaps of branches: of m branches, m (m + 1) / 2 pairs."""
         num_branches = [(node + 2) * len(self.operations) for node in range(self.num_nodes)]

@@ -4,8 +4,6 @@ A row is the 28 integers of the released traces: the operations of the two branc
 their inputs. One cell serves as normal and as reduction cell. LaNet is such a cell.
 """
 
-import chex
-import jax.numpy as jnp
 import numpy as np
 
 from common import types
@@ -25,11 +23,6 @@ def layout() -> cells.Layout:
     operations = np.arange(2 * NUM_NODES).reshape(1, NUM_NODES, 2)
     columns = np.stack([operations + 2 * NUM_NODES, operations], axis=-1)
     return cells.Layout(cells=("searched",), operations=OPERATIONS, columns=columns)
-
-
-def ordinal_features(archs: chex.Array) -> chex.Array:
-    """Returns float32[B, 28], the ids as numbers, which the released program fits though their order means nothing."""
-    return archs.astype(jnp.float32)
 
 
 def from_string(text: str) -> np.ndarray:

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from common import types
-from common.spaces import factory, nasbench101_features, nasbench101_graphs, nasbench101_tokens
+from common.spaces import factory, nasbench101_encodings, nasbench101_graphs
 
 OPERATIONS = ("conv1x1-bn-relu", "conv3x3-bn-relu", "maxpool3x3")
 INPUT, OUTPUT = "input", "output"
@@ -25,20 +25,22 @@ MAX_EDGES, MAX_VERTICES = nasbench101_graphs.MAX_EDGES, nasbench101_graphs.NUM_V
 _LAST = MAX_VERTICES - 1
 
 
-def space() -> types.SearchSpace:
+def space(
+    name: str = "nasbench101", features: Callable[[chex.Array], chex.Array] = nasbench101_encodings.features
+) -> types.SearchSpace:
     """Returns the space: 21 edge bits, then 5 operations with the ids of `OPERATIONS`."""
     num_choices = (2,) * nasbench101_graphs.NUM_EDGES + (len(OPERATIONS),) * nasbench101_graphs.NUM_INNER
     return factory.search_space(
-        "nasbench101",
+        name,
         num_choices,
         size=423_624,
         describe=describe,
         is_valid=nasbench101_graphs.is_valid,
         canonicalize=nasbench101_graphs.canonicalize,
-        features=nasbench101_features.features,
-        tokens=nasbench101_tokens.tokens,
-        from_tokens=nasbench101_tokens.from_tokens,
-        legal_tokens=nasbench101_tokens.legal_tokens(),
+        features=features,
+        tokens=nasbench101_encodings.tokens,
+        from_tokens=nasbench101_encodings.from_tokens,
+        legal_tokens=nasbench101_encodings.legal_tokens(),
         neighbors=_neighbors(num_choices),
         enumerate_rows=nasbench101_graphs.enumerate_rows,
     )

@@ -8,6 +8,7 @@ import os
 import pathlib
 from collections.abc import Callable
 
+from common import spaces
 from common.tables import columns, nasbench101, nasbench201, nasbench_macro, table
 
 _PACKAGED = pathlib.Path(__file__).parent / "data"
@@ -101,7 +102,8 @@ def load_benchmark(name: str, data_dir: str | os.PathLike | None = None, *, spac
       name: a key of `BENCHMARKS`, or a file (see `common.tables.columns`) with the suffix .csv, .npz or .table.
       data_dir: the folder that has `NAME.table` or a published file, directly or in its folder NAME. Not
         needed for a table that ships with the package. A file is looked for there first.
-      space: of a file .csv or .npz, the name of its search space.
+      space: of a file .csv or .npz, the name of its search space; of a published benchmark, a variant of its space
+        with other features (`spaces.VARIANTS`).
 
     Raises:
       ValueError: if there is no such benchmark or file, or the file is not sound.
@@ -109,8 +111,11 @@ def load_benchmark(name: str, data_dir: str | os.PathLike | None = None, *, spac
     if is_file(name):
         return _read_file(find_file(name, data_dir), space)
     benchmark = get(name)
-    if space not in (None, benchmark.space):
-        raise ValueError(f"benchmark {name} is of the space {benchmark.space}, not {space}")
+    if space is not None:
+        if benchmark.space not in (space, spaces.VARIANTS.get(space, (None,))[0]):
+            raise ValueError(f"benchmark {name} is of the space {benchmark.space}, not {space}")
+        loaded = load_benchmark(name, data_dir)
+        return dataclasses.replace(loaded, info=dataclasses.replace(loaded.info, space=space))
     if benchmark.read is None:
         packaged = _PACKAGED / f"{name}{table.SUFFIX}"
         if not packaged.is_file():

@@ -217,6 +217,14 @@ class UseTest(Case):
         with pytest.raises(ValueError, match="benchmark digits_convnet is of the space convnet, not nasbench201"):
             tables.load_benchmark("digits_convnet", space="nasbench201")
 
+    def test_a_variant_of_a_space_has_other_features(self):
+        folder, rows = self.folder, spaces.get("nasbench101").enumerate()[:5]
+        info = table.Info("nasbench101", "nasbench101", {"cifar10": {"test": "test"}}, source="", licence="")
+        table.save(folder / "nasbench101.table", table.from_rows(info, rows, {"test": np.linspace(0, 1, 5)}))
+        space = table.space_of(tables.load_benchmark("nasbench101", folder, space="nasbench101_lanas"))
+        assert jax.eval_shape(space.features, rows).shape == (5, 49)
+        assert space.size == 423_624
+
     @parameterized.parameters("random", "regularized_evolution", "local_search")
     def test_a_search_finds_the_best_row(self, algorithm):
         path = self.write(TEXT)

@@ -1,5 +1,7 @@
 """The convolutional spaces of NAO against the published architectures and what follows from them by hand."""
 
+import math
+
 import jax
 import numpy as np
 import pytest
@@ -108,7 +110,7 @@ class ConvolutionalTest(parameterized.TestCase):
     )
     def test_size(self, name, num_networks, num_writings, published):
         assert spaces.get(name).size == num_networks
-        assert nao_cnn.layout(name).num_writings() == num_writings
+        assert math.prod(nao_cnn.layout(name).num_choices) == num_writings
         assert f"{num_writings:.2e}" == published
         assert spaces.get(name).enumerate is None
 

@@ -2,13 +2,13 @@ import chex
 import jax
 import numpy as np
 
-from common.spaces import nasbench101, nasbench101_features, nasbench101_graphs
+from common.spaces import nasbench101, nasbench101_encodings, nasbench101_graphs
 
 CONV1X1, CONV3X3, MAXPOOL = range(3)
 SPACE = nasbench101.space()
 BATCH = 1000
 COMPILED_FEATURES = jax.jit(SPACE.features)
-COMPILED_LANAS_FEATURES = jax.jit(nasbench101_features.lanas_features)
+COMPILED_LANAS_FEATURES = jax.jit(nasbench101_encodings.lanas_features)
 
 
 def features(archs, compiled=COMPILED_FEATURES):

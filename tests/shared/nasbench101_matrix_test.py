@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from absl.testing import parameterized
 
-from common.spaces import nasbench101, nasbench101_features, nasbench101_graphs
+from common.spaces import nasbench101, nasbench101_encodings, nasbench101_graphs
 
 CONV1X1, CONV3X3, MAXPOOL = range(3)
 SPACE = nasbench101.space()
@@ -72,5 +72,5 @@ class PublishedSampleTest(chex.TestCase):
         archs = np.array(archs)
         assert jax.jit(SPACE.is_valid)(archs).all()
         # 301 differ as labelled graphs, nine of them only in how vertices are numbered.
-        assert len(np.unique(jax.jit(nasbench101_features.lanas_features)(archs), axis=0)) == 301
+        assert len(np.unique(jax.jit(nasbench101_encodings.lanas_features)(archs), axis=0)) == 301
         assert len(np.unique(jax.jit(SPACE.canonicalize)(archs), axis=0)) == 292
