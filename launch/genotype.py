@@ -7,19 +7,22 @@
   python -m launch.genotype --genotype=mine.json --output=mine.svg
   python -m launch.genotype --genotype=lanet --count --num_cells=20 --width=36
 
-An architecture is named by --genotype, or written in --text, and then shown unless something else is asked for.
-What a search found is a row: give it as --text, with --from_format=SPACE_row, such as nasbench201_row.
+An architecture is given by --genotype or --text and shown unless another task is given. Searches print rows: read them
+with --text and --from_format=SPACE_row, such as nasbench201_row.
 """
 
+import dataclasses
 import pathlib
 import sys
 from collections.abc import Sequence
+from typing import Annotated
 
 import rich.console
 import rich.table
 import rich.text
 from absl import flags
 
+from common import config as configs
 from common import drawing
 from common.drawing import catalogue
 from common.genotypes import description, formats, json_text, published
@@ -28,7 +31,36 @@ from common.networks import counting
 from launch import flags as launch_flags
 
 _STANDARD_INPUT = "-"
-_TASKS = ("show", "convert_to", "output", "count")
+
+
+@dataclasses.dataclass(frozen=True)
+class Counting:
+    """Network for --count."""
+
+    network: Annotated[str | None, "published network; None: the network of the space that contains the genotype"] = (
+        None
+    )
+    num_cells: Annotated[int | None, "cells in all; None: as in the network"] = None
+    width: Annotated[int | None, "channels of the first cell; None: as in the network"] = None
+    num_classes: Annotated[int | None, "classes; None: as in the network"] = None
+    image_size: Annotated[int | None, "pixels; None: the genotype's own, else 32, for ImageNet networks 224"] = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """Architecture and tasks."""
+
+    genotype: Annotated[str | None, "name of a published architecture, or a file as --output writes it"] = None
+    text: Annotated[str | None, "architecture as text in --from_format; -: read it from standard input"] = None
+    from_format: Annotated[str | None, "format of --text, see --list_formats"] = None
+    show: Annotated[bool, "show it, and its text in every format that can represent it"] = False
+    convert_to: Annotated[str | None, "print its text in this format, see --list_formats"] = None
+    output: Annotated[str | None, "file to write: a drawing (.svg, .png) or its JSON (.json)"] = None
+    count: Annotated[bool, "count the parameters and multiply-adds of its network"] = False
+    list: Annotated[bool, "list the published architectures"] = False
+    list_formats: Annotated[bool, "list the formats"] = False
+    document: Annotated[str | None, "file .md to write: a page of all published architectures, with drawings"] = None
+    counting: Counting = Counting()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,95 +70,70 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def define(values: flags.FlagValues) -> None:
     """Defines the flags."""
-
-    def define(name, default, text, of=flags.DEFINE_string):
-        of(name, default, text, flag_values=values)
-
-    define("list", False, "list the published architectures", flags.DEFINE_bool)
-    define("document", None, "file .md to write, a page of all published architectures; pictures go beside it")
-    define("list_formats", False, "list the formats", flags.DEFINE_bool)
-    define("genotype", None, "name of a published architecture, or a JSON file as --output writes it")
-    define("text", None, f"an architecture as text in --from_format; {_STANDARD_INPUT} reads it from standard input")
-    define("from_format", None, "format of --text, see --list_formats")
-    define("show", False, "show it, and its text in every format that can hold it", flags.DEFINE_bool)
-    define("convert_to", None, "print its text in this format, see --list_formats")
-    define("output", None, "file to write: a drawing (.svg, .png) or its JSON (.json)")
-    define("count", False, "count the parameters and multiply-adds of its network", flags.DEFINE_bool)
-    define("network", None, "with --count, a published network; by default that of the space that holds it")
-    define("num_cells", None, "with --count, cells in all, if not those of the network", flags.DEFINE_integer)
-    define("width", None, "with --count, channels of the first cell, if not those of the network", flags.DEFINE_integer)
-    define("num_classes", None, "with --count, classes, if not those of the network", flags.DEFINE_integer)
-    define(
-        "image_size",
-        None,
-        "with --count, pixels; by default its own, else 32 or of ImageNet's 224",
-        flags.DEFINE_integer,
-    )
+    launch_flags.define(values, Command())
 
 
 def run(values: flags.FlagValues) -> None:
-    """Does what the flags ask for."""
-    tasks = [name for name in _TASKS if getattr(values, name)]
-    if values.list:
+    """Runs the tasks that the flags ask for."""
+    command = launch_flags.read(values, Command())
+    if command.list:
         _print_published()
-    if values.list_formats:
+    if command.list_formats:
         _print_formats()
-    if values.document:
-        catalogue.write(values.document)
-        print(f"wrote {values.document}")
-    if values.genotype is None and values.text is None:
-        if tasks or not (values.list or values.list_formats or values.document):
+    if command.document:
+        catalogue.write(command.document)
+        print(f"wrote {command.document}")
+    is_task = command.show or command.convert_to or command.output or command.count
+    if command.genotype is None and command.text is None:
+        if is_task or not (command.list or command.list_formats or command.document):
             raise ValueError("give --genotype=NAME_OR_FILE, or --text and --from_format; --list shows the names")
         return
-    genotype = _read(values)
-    if values.show or not tasks:
-        _show(values.genotype, genotype)
-    if values.convert_to:
-        print(formats.get(values.convert_to).write(genotype).rstrip("\n"))
-    if values.output:
-        write(genotype, values.output, title=values.genotype if values.genotype in published.PUBLISHED else None)
-        print(f"wrote {values.output}")
-    if values.count:
-        _print_counts(genotype, values)
+    genotype = _read(command)
+    if command.show or not is_task:
+        _show(command.genotype, genotype)
+    if command.convert_to:
+        print(formats.get(command.convert_to).write(genotype).rstrip("\n"))
+    if command.output:
+        title = command.genotype if command.genotype in published.PUBLISHED else None
+        _write(genotype, pathlib.Path(command.output), title)
+        print(f"wrote {command.output}")
+    if command.count:
+        for name, value in counting.of_genotype(genotype, **configs.to_json(command.counting)).items():
+            print(f"{name}: {value:,}" if isinstance(value, int) else f"{name}: {value}")
 
 
-def write(genotype: Genotype, output: str, *, title: str | None = None) -> None:
-    """Writes a drawing or the JSON of a genotype.
+def _read(command: Command) -> Genotype:
+    if command.text is None:
+        if command.from_format is not None:
+            raise ValueError("--from_format is the format of --text; give --text, or leave it out")
+        return published.get(command.genotype)
+    if command.genotype is not None:
+        raise ValueError("give --genotype or --text, not both")
+    text = command.text
+    if text == _STANDARD_INPUT:
+        try:
+            text = sys.stdin.read()
+        except UnicodeDecodeError:
+            raise ValueError("standard input is not UTF-8 text") from None
+    name = command.from_format or formats.recognize(text)
+    if name is None:
+        raise ValueError("give --from_format, the format of --text; --list_formats lists the formats")
+    return formats.get(name).read(text)
 
-    Args:
-      genotype: what to write.
-      output: path, which ends in .svg, .png or .json.
-      title: a line above a drawing.
 
-    Raises:
-      ValueError: the path has another suffix, or cannot be written.
-    """
-    path = pathlib.Path(output)
+def _write(genotype: Genotype, path: pathlib.Path, title: str | None) -> None:
     if path.suffix not in (".svg", ".png", ".json"):
-        raise ValueError(f"give --output, a file that ends in .svg, .png or .json; got {output!r}")
+        raise ValueError(f"give --output, a file that ends in .svg, .png or .json; got {str(path)!r}")
     try:
         if path.suffix == ".png":
-            from common.drawing import charts as plotting  # matplotlib, which takes a second to import
+            from common.drawing import charts  # matplotlib, which takes a second to import
 
-            plotting.draw_png(genotype, path, title=title)
+            charts.draw_png(genotype, path, title=title)
         else:
             text = json_text.to_text(genotype) if path.suffix == ".json" else drawing.svg(genotype, title=title)
             path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ValueError(f"cannot write {path}: {error.strerror}") from error
-
-
-def _read(values: flags.FlagValues) -> Genotype:
-    if values.text is None:
-        if values.from_format is not None:
-            raise ValueError("--from_format is the format of --text; give --text, or leave it out")
-        return published.get(values.genotype)
-    if values.genotype is not None:
-        raise ValueError("give --genotype or --text, not both")
-    if values.from_format is None:
-        raise ValueError("give --from_format, the format of --text; --list_formats shows which there are")
-    text = sys.stdin.read() if values.text == _STANDARD_INPUT else values.text
-    return formats.get(values.from_format).read(text)
 
 
 def _show(name: str | None, genotype: Genotype) -> None:
@@ -137,7 +144,10 @@ def _show(name: str | None, genotype: Genotype) -> None:
             print(made.note)
     print(description.describe(genotype))
     for claim in made.claims if made else ():
-        print(_claim(claim))
+        params = f"{claim.params / 1e6:.2f} million parameters" if claim.params else ""
+        setting = ", ".join(part for part in (claim.setting, params) if part)
+        setting = f" ({setting})" if setting else ""
+        print(f"{_result(claim.dataset, claim.metric, claim.value)}{setting}; {claim.by}")
     for key, text in formats.written(genotype).items():
         print(f"\n{key}:\n{text.rstrip()}")
 
@@ -146,14 +156,14 @@ def _print_published() -> None:
     table = rich.table.Table(title="published architectures")
     for column in ("name", "space, or kind"):
         table.add_column(column, no_wrap=True)
-    table.add_column("claims, of each the best", overflow="fold")
+    table.add_column("best result of each kind", overflow="fold")
     for name, made in published.PUBLISHED.items():
-        best: dict[tuple[str, str], float] = {}  # of errors and perplexities the smallest, of accuracies the only one
+        best: dict[tuple[str, str], float] = {}  # the smallest error or perplexity; of accuracies there is only one
         for claim in made.claims:
             key = claim.dataset, claim.metric
             best[key] = min(claim.value, best.get(key, claim.value))
-        claims = "\n".join(_value(*key, value) for key, value in best.items())
-        table.add_row(name, made.space or f"({description.kind(made.genotype)})", rich.text.Text(claims))
+        results = "\n".join(_result(*key, value) for key, value in best.items())
+        table.add_row(name, made.space or f"({description.kind(made.genotype)})", rich.text.Text(results))
     rich.console.Console().print(table)
 
 
@@ -166,19 +176,7 @@ def _print_formats() -> None:
     rich.console.Console().print(table)
 
 
-def _print_counts(genotype: Genotype, values: flags.FlagValues) -> None:
-    names = ("network", "num_cells", "width", "num_classes", "image_size")
-    for name, value in counting.of_genotype(genotype, **{name: getattr(values, name) for name in names}).items():
-        print(f"{name}: {value:,}" if isinstance(value, int) else f"{name}: {value}")
-
-
-def _claim(claim: published.Claim) -> str:
-    params = f"{claim.params / 1e6:.2f} million parameters" if claim.params else ""
-    setting = ", ".join(part for part in (claim.setting, params) if part)
-    return f"{_value(claim.dataset, claim.metric, claim.value)}{f' ({setting})' if setting else ''}; {claim.by}"
-
-
-def _value(dataset: str, metric: str, value: float) -> str:
+def _result(dataset: str, metric: str, value: float) -> str:
     name, percent, _ = metric.partition(", %")
     return f"{dataset}: {name} {value:g}{' %' if percent else ''}"
 

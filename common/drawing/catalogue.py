@@ -15,33 +15,30 @@ _HEAD = """\
 
 writes this page and its pictures from `common/genotypes/published.json`.
 
-Pictures are read from left to right. A line that branches carries the same tensor to all its ends. In a
-convolutional cell a grey frame is a node, which adds up its operations; its number stands in the circle. In a
-recurrent cell a node is one activation, its number stands before it, and 0 is the cell's first state. Parameters are
-those of the network in their row, without its auxiliary head.
+Drawings read from left to right. A line that branches carries the same tensor to all its ends. In a convolutional cell
+a grey frame is a node, the sum of its operations, with its number in the circle. In a recurrent cell a node is one
+activation, with its number in front, and 0 is the first state of the cell. Parameters are those of the network in the
+same row, without its auxiliary head.
 """
 _WIDTH = 116  # of the lines of a published text
 
 
 def files(published: Mapping[str, Published] = publications.PUBLISHED) -> dict[str, str]:
-    """Returns the texts of the page and its pictures, by their paths below the folder of the page.
-
-    The page itself is `genotypes.md`, and the picture of the architecture NAME is `genotypes/NAME.svg`.
-    """
+    """Returns the contents of the page, `genotypes.md`, and of the drawings, `genotypes/NAME.svg`, by path."""
     contents = _filled(", ".join(f"[{name}](#{name})" for name in published) + ".")
     found = {"genotypes.md": "\n".join([_HEAD, contents, *(_section(made) for made in published.values())]) + "\n"}
     return found | {f"genotypes/{name}.svg": drawing.svg(made.genotype, title=name) for name, made in published.items()}
 
 
 def write(document: str | pathlib.Path, published: Mapping[str, Published] = publications.PUBLISHED) -> None:
-    """Writes the page of published architectures, and their pictures into a folder named as it is, without `.md`.
+    """Writes the page of published architectures, and their drawings into a folder of the same name without `.md`.
 
     Args:
-      document: path of the page, whose name ends in `.md`.
-      published: what to show.
+      document: path of the page, which ends in `.md`.
+      published: the architectures on it.
 
     Raises:
-      ValueError: where the name does not end in `.md`.
+      ValueError: the path does not end in `.md`.
     """
     document = pathlib.Path(document)
     if document.suffix != ".md":
@@ -53,21 +50,21 @@ def write(document: str | pathlib.Path, published: Mapping[str, Published] = pub
 
 
 def _section(made: Published) -> str:
-    """Returns what the page says of one architecture."""
+    """Returns the section of one architecture."""
     lines = ["", f"## {made.name}", "", f"![{made.name}](genotypes/{made.name}.svg)", ""]
     home = f"in the search space `{made.space}`" if made.space else "in no search space of this project"
     lines.append(_filled(f"{made.source}; {home}."))
     if made.note:
         lines += ["", _filled(made.note)]
     if made.claims:
-        lines += ["", "| data | measured | value | parameters | network | says |", "|---|---|---|---|---|---|"]
+        lines += ["", "| dataset | metric | value | parameters | network | source |", "|---|---|---|---|---|---|"]
         lines += [_row(claim) for claim in made.claims]
     text = textwrap.wrap(made.text, _WIDTH, break_on_hyphens=False)
     return "\n".join([*lines, "", f"As published, format `{made.format}`:", "", *(f"    {line}" for line in text)])
 
 
 def _row(claim: Claim) -> str:
-    """Returns the line of a claim in its table; a count of round thousands is as exact as it is known."""
+    """Returns the row of a claim; parameters in round thousands are known to that precision and given in millions."""
     params = "" if claim.params is None else f"{claim.params:,}"
     if params.endswith(",000"):
         params = f"{claim.params / 1e6:g} million"
@@ -76,5 +73,5 @@ def _row(claim: Claim) -> str:
 
 
 def _filled(text: str) -> str:
-    """Returns a paragraph in lines that break at blanks alone."""
+    """Returns a paragraph whose lines break only at blanks."""
     return textwrap.fill(text, _WIDTH, break_long_words=False, break_on_hyphens=False)

@@ -1,9 +1,9 @@
 """Rows of the convolutional cell spaces as genotypes, and back.
 
-What a cell puts out is a rule of its space. Those of NAO put out all states that no branch reads, their
-inputs among them. Those of distributed LaNAS do so too, but for the inputs of the reduction cell, which are
-left out. Those of one-shot LaNAS put out all 5 nodes: the network with shared weights leaves the first one
-out, but the one that is trained for itself, which a genotype is for, does not.
+The output of a cell is a rule of its space. In those of NAO it consists of all states that no branch reads, the inputs
+among them. In that of distributed LaNAS it does too, except that the reduction cell leaves the inputs out. In that of
+one-shot LaNAS it is all 5 nodes: the network with shared weights leaves the first one out, but the stand-alone network,
+which a genotype describes, does not.
 """
 
 import numpy as np
@@ -32,7 +32,7 @@ def from_row(space: str, row: np.ndarray) -> CellGenotype:
 
 
 def to_row(space: str, genotype: CellGenotype) -> np.ndarray:
-    """Returns int32[L], the row of a genotype, branches in its order; a `ValueError` says where it has none."""
+    """Returns int32[L], the row of a genotype, branches in its order; a `ValueError` says why it has none."""
     layout = LAYOUTS[space]
     pairs = {kind: _pairs(space, kind, getattr(genotype, kind)) for kind in _KINDS}
     if layout.cells == (_SEARCHED,):
@@ -44,7 +44,7 @@ def to_row(space: str, genotype: CellGenotype) -> np.ndarray:
 
 
 def _output(space, kind, nodes):
-    """The states that a cell of these nodes puts out."""
+    """Returns the states that a cell of these nodes outputs."""
     if space == "lanas_oneshot":
         return tuple(range(NUM_INPUTS, NUM_INPUTS + len(nodes)))
     ends = loose_ends(nodes)
@@ -54,7 +54,7 @@ def _output(space, kind, nodes):
 
 
 def _pairs(space, kind, cell):
-    """The (input, operation id) pairs of a cell, node by node."""
+    """Returns the (input, operation id) pairs of a cell by node; raises unless the space contains it."""
     layout = LAYOUTS[space]
     if len(cell.nodes) != layout.num_nodes:
         raise ValueError(f"{space}: the {kind} cell has {len(cell.nodes)} nodes; in this space {layout.num_nodes}")
@@ -71,5 +71,5 @@ def _pairs(space, kind, cell):
             raise ValueError(f"{place} has {name}({branches[0].state}) twice; in this space the two branches differ")
     output = _output(space, kind, cell.nodes)
     if cell.output != output:
-        raise ValueError(f"{space}: the {kind} cell puts out states {cell.output}; in this space it would be {output}")
+        raise ValueError(f"{space}: the {kind} cell outputs states {cell.output}; in this space {output}")
     return pairs

@@ -10,24 +10,24 @@ def describe(genotype: Genotype) -> str:
 
 
 def kind(genotype: Genotype) -> str:
-    """Returns what a genotype is, in a word or two."""
+    """Returns the name of the kind of a genotype."""
     return _KINDS[type(genotype)]
 
 
 def _cells(genotype):
     lines = []
     for name, cell in (("normal", genotype.normal), ("reduction", genotype.reduction)):
-        lines.append(f"{name} cell; 0 and 1 are its inputs")
+        lines.append(f"{name} cell; 0 and 1 are the inputs")
         for state, branches in enumerate(cell.nodes, start=genotypes.NUM_INPUTS):
             lines.append(f"  {state} = " + " + ".join(f"{operation}({source})" for operation, source in branches))
-        lines.append(f"  puts out {_join(cell.output)}, side by side")
+        lines.append(f"  outputs the concatenation of {_join(cell.output)}")
     return lines
 
 
 def _recurrent(genotype):
-    lines = ["recurrent cell; 0 is its first state"]
+    lines = ["recurrent cell; 0 is the first state"]
     lines += [f"  {at} = {activation}({state})" for at, (activation, state) in enumerate(genotype.nodes, start=1)]
-    return [*lines, f"  puts out the mean of {_join(genotype.output)}"]
+    return [*lines, f"  outputs the mean of {_join(genotype.output)}"]
 
 
 def _chain(genotype):
@@ -44,7 +44,7 @@ def _graph(genotype):
 
 
 def _edges(genotype):
-    lines = [f"cell with an operation at each edge; 0 is its input, {genotype.num_states - 1} what it puts out"]
+    lines = [f"cell with an operation at each edge; 0 is the input, {genotype.num_states - 1} the output"]
     for state in range(1, genotype.num_states):
         terms = [f"{operation}({source})" for source, target, operation in genotype.edges if target == state]
         lines.append(f"  {state} = {' + '.join(terms)}")

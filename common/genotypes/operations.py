@@ -1,7 +1,7 @@
-"""Names of operations: which there are, and which mean the same.
+"""Names of operations and their synonyms.
 
-A genotype keeps the names of where it comes from: what NAO calls `identity` is `skip_connect` in LaNAS and
-DARTS. Whoever looks a name up goes through `find`.
+A genotype keeps the names of its source: NAO's `identity` is `skip_connect` in LaNAS and DARTS. Look names up by
+`find`.
 """
 
 import re
@@ -34,13 +34,13 @@ _OTHER = {name: other for pair in _SAME for name, other in (pair, pair[::-1])}
 
 
 def find(name: str, names: Iterable[str]) -> str | None:
-    """Returns the one of `names` that means what `name` does, or None."""
+    """Returns the one of `names` with the meaning of `name`, or None."""
     names = tuple(names)
     return name if name in names else _OTHER[name] if _OTHER.get(name) in names else None
 
 
 def check(name: str, names: Sequence[str], place: str) -> str:
-    """Returns what `find` does; where that is None, raises a `ValueError` that says where the name stands."""
+    """Returns the one of `names` with the meaning of `name`, or raises a `ValueError` that names its `place`."""
     found = find(name, names) if isinstance(name, str) else None
     if found is None:
         raise ValueError(f"{place}: unknown operation {name!r}; choose one of {', '.join(names)}")

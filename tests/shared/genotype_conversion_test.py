@@ -162,7 +162,7 @@ class RefusalTest(parameterized.TestCase):
     def test_other_outputs(self):
         made = self.cells("nao_small")
         cut = dataclasses.replace(made, normal=genotype.Cell(made.normal.nodes, (6,)))
-        with pytest.raises(ValueError, match=r"the normal cell puts out states \(6,\); in this space it would be \("):
+        with pytest.raises(ValueError, match=r"the normal cell outputs states \(6,\); in this space \("):
             conversion.to_arch(cut, "nao_small")
 
     def test_a_branch_twice(self):
