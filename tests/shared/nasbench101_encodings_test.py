@@ -1,0 +1,157 @@
+"""Features and tokens of NAS-Bench-101 cells, by hand and over all networks of the benchmark."""
+
+import chex
+import jax
+import numpy as np
+from absl.testing import parameterized
+
+from common.spaces import nasbench101, nasbench101_encodings, nasbench101_graphs
+
+CONV1X1, CONV3X3, MAXPOOL = range(3)
+SPACE = nasbench101.space()
+BATCH = 1000
+TOKENS, FROM_TOKENS = jax.jit(SPACE.tokens), jax.jit(SPACE.from_tokens)  # op by op they take seconds
+COMPILED_FEATURES = jax.jit(SPACE.features)
+COMPILED_LANAS_FEATURES = jax.jit(nasbench101_encodings.lanas_features)
+OPERATION_AT = (1, 4, 8, 13, 19, 26)
+
+
+def features(archs, compiled=COMPILED_FEATURES):
+    """Of fewer than `BATCH` rows too, so that all tests share one compiled function."""
+    padded = np.concatenate([archs, np.repeat(archs[-1:], BATCH - len(archs), axis=0)])
+    return np.asarray(compiled(padded))[: len(archs)]
+
+
+def lanas_features(archs):
+    return features(archs, COMPILED_LANAS_FEATURES)
+
+
+def row(edges, operations):
+    return np.array([edge in edges for edge in nasbench101_graphs.EDGES] + list(operations), np.int32)
+
+
+def legal(position, previous=0):
+    return np.flatnonzero(SPACE.legal_tokens[position, previous]).tolist()
+
+
+def cell(edges, operations):
+    """The row of a cell whose last vertex is its output; `operations` are those between."""
+    adjacency = np.zeros((len(operations) + 2,) * 2, int)
+    adjacency[tuple(np.array(edges).T)] = 1
+    names = [nasbench101.OPERATIONS[operation] for operation in operations]
+    return nasbench101.from_matrix(adjacency, ["input", *names, "output"])
+
+
+class FeaturesTest(chex.TestCase):
+    def test_of_a_cell_by_hand(self):
+        # input -> conv1x1 -> conv3x3 -> output, input -> conv3x3, input -> output.
+        arch = row(((0, 1), (0, 2), (0, 6), (1, 2), (2, 6)), (CONV1X1, CONV3X3, 0, 0, 0))
+        out = features(arch[None])[0]
+        chex.assert_shape(out, (64,))
+        np.testing.assert_array_equal(out[:21], arch[:21])
+        np.testing.assert_array_equal(out[21:36], [1, 0, 0, 0, 1, 0] + [0] * 9)
+        # Rows: from input, conv1x1, conv3x3, maxpool; the first has three entries.
+        between = [1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0]
+        summary = [1 / 5, 1 / 5, 0, 4 / 7, 5 / 9, 3 / 6, 2 / 6, 3 / 8, 3 / 6, 1 / 6, 1 / 5, 2 / 5, 0]
+        np.testing.assert_allclose(out[36:], [*(np.array(between) / 9), *summary], rtol=1e-6)
+
+    def test_of_the_deepest_chain(self):
+        chain = row([(v, v + 1) for v in range(6)], (CONV3X3,) * 5)
+        out = features(chain[None])[0]
+        np.testing.assert_allclose(out[51:], [0, 1, 0, 1, 6 / 9, 1 / 6, 1 / 6, 1 / 8, 1, 1, 1, 1, 1], rtol=1e-6)
+
+    def test_are_fractions_and_their_summaries_do_not_depend_on_the_numbering(self):
+        archs = np.random.default_rng(0).integers(0, SPACE.num_choices, (1000, 26)).astype(np.int32)
+        archs = archs[np.asarray(jax.jit(SPACE.is_valid)(archs))]
+        canonical = np.asarray(jax.jit(SPACE.canonicalize)(archs))
+        assert np.any(canonical != nasbench101_graphs.prune(archs), axis=1).mean() > 0.5
+        out = features(archs)
+        assert out.min() >= 0
+        assert out.max() <= 1
+        np.testing.assert_array_equal(out[:, 36:], features(canonical)[:, 36:])
+
+    def test_are_finite_for_rows_that_are_no_architecture(self):
+        rows = np.array([[-1] * 26, [0] * 26, [1] * 21 + [2] * 5], np.int32)
+        assert np.isfinite(features(rows)).all()
+        assert np.isfinite(lanas_features(rows)).all()
+
+    def test_lanas_encoding_of_the_cell_in_their_code(self):
+        arch = row(((0, 1), (0, 2), (0, 3), (0, 4), (0, 6), (1, 4), (2, 3), (3, 4), (4, 6)), (CONV3X3,) * 5)
+        matrix = [0, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1]
+        expected = matrix + [0] * 12 + [-1, 0.5, 0.5, 0.5, 0.5, 1, 0]
+        np.testing.assert_array_equal(lanas_features(arch[None])[0], expected)
+
+    def test_lanas_encoding_of_seven_vertices_drops_the_last_row(self):
+        chain = row([(v, v + 1) for v in range(6)], (CONV1X1, CONV3X3, MAXPOOL, CONV1X1, CONV3X3))
+        expected = np.append(np.eye(7, k=1)[:-1].reshape(-1), [-1, -0.5, 0.5, 0.25, -0.5, 0.5, 1])
+        np.testing.assert_array_equal(lanas_features(chain[None])[0], expected)
+
+
+class TokensTest(parameterized.TestCase):
+    @parameterized.parameters(
+        ([(0, 1)], (), [2, 6] + [0] * 25),
+        ([(0, 1), (0, 2), (1, 2)], (CONV3X3,), [2, 4, 2, 2, 6] + [0] * 22),
+        (
+            [(0, 1), (1, 2), (1, 3), (2, 3)],
+            (MAXPOOL, CONV1X1),
+            [2, 5, 1, 2, 3, 1, 2, 2, 6] + [0] * 18,
+        ),
+        (
+            [(0, 1), (1, 2), (0, 3), (3, 4), (2, 5), (5, 6), (4, 6)],
+            (CONV1X1, CONV3X3, MAXPOOL, CONV1X1, CONV3X3),
+            [2, 3, 1, 2, 4, 2, 1, 1, 5, 1, 1, 1, 2, 3, 1, 1, 2, 1, 1, 4, 1, 1, 1, 1, 2, 2, 6],
+        ),
+    )
+    def test_of_cells_by_hand(self, edges, operations, expected):
+        arch = cell(edges, operations)
+        tokens = TOKENS(arch[None])
+        assert tokens[0].tolist() == expected
+        assert FROM_TOKENS(tokens)[0].tolist() == arch.tolist()
+
+    def test_missing_vertices_leave_no_gap(self):
+        # Vertices 1, 3 and 5 are on no path; 2 and 4 become 1 and 2.
+        arch = np.zeros(26, np.int32)
+        for edge in ((0, 2), (2, 4), (4, 6), (0, 6), (0, 1), (3, 5)):
+            arch[nasbench101_graphs.EDGES.index(edge)] = 1
+        arch[21:] = [2, 1, 2, 0, 2]
+        assert TOKENS(arch[None])[0].tolist() == [2, 4, 1, 2, 3, 2, 1, 2, 6] + [0] * 18
+
+    def test_of_all_networks_lead_back(self):
+        listed = SPACE.enumerate()
+
+        @jax.jit
+        def both_ways(archs):
+            tokens = SPACE.tokens(archs)
+            return tokens, SPACE.from_tokens(tokens)
+
+        size = len(listed) // 8
+        for at in range(0, len(listed), size):
+            tokens, back = both_ways(listed[at : at + size])
+            np.testing.assert_array_equal(back, listed[at : at + size])
+            previous = np.pad(tokens[:, :-1], ((0, 0), (1, 0)))
+            assert SPACE.legal_tokens[np.arange(27)[None], previous, np.asarray(tokens)].all()
+
+    def test_legal_tokens(self):
+        assert SPACE.legal_tokens.shape == (27, 7, 7)
+        for position in range(27):
+            for previous in range(7):
+                if previous == 6 or (previous == 0 and position > 0):
+                    expected = [0]  # padding, after the output and ever after
+                elif position == 26:
+                    expected = [6]
+                else:
+                    expected = [3, 4, 5, 6] if position in OPERATION_AT else [1, 2]
+                assert legal(position, previous) == expected, (position, previous)
+
+    def test_the_output_ends_the_cell(self):
+        tokens = np.full((6, 27), 2, np.int32)  # all edges
+        for vertex, at in enumerate(OPERATION_AT):
+            tokens[:, at] = 4
+            tokens[vertex, at:] = [6] + [0] * (26 - at)
+        archs = np.asarray(SPACE.from_tokens(tokens))
+        kept = nasbench101_graphs.is_kept(archs[:, :21])
+        assert kept.sum(axis=1).tolist() == [2, 3, 4, 5, 6, 7]
+        # n vertices with all edges: n (n - 1) / 2, of which 9 are allowed.
+        assert archs[:, :21].sum(axis=1).tolist() == [1, 3, 6, 10, 15, 21]
+        assert np.asarray(SPACE.is_valid(archs)).tolist() == [True, True, True, False, False, False]
+        assert archs[:, 21:].tolist() == [[1] * inner + [0] * (5 - inner) for inner in range(6)]
