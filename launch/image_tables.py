@@ -9,7 +9,7 @@ import rich.console
 import rich.table
 
 from common.records import run_dir
-from common.report import image_search_files, image_search_table
+from common.report import image_table
 
 
 def show(result: Mapping[str, Any]) -> None:
@@ -31,19 +31,17 @@ def markdown(result: Mapping[str, Any]) -> str:
     about = f"Seed {result['seed']}; {result['budget']} architectures measured on shared weights by each search."
     chosen = (
         f"The best {num} of each search were trained alone, and the best of them by validation was tested; "
-        f'"{image_search_files.CHOSEN}" is the same of {num} random architectures, without shared weights.'
+        f'"{image_table.CHOSEN}" is the same of {num} random architectures, without shared weights.'
     )
     lines = ["| " + " | ".join(row) + " |" for row in (names, ("---",) * len(names), *rows)]
     tau = f"Kendall's tau between shared weights and test, over all networks: {_tau(result)}."
-    return "\n".join(
-        [f"# {_title(result)}", "", about, "", chosen, "", *lines, "", image_search_table.NOTE, "", tau, ""]
-    )
+    return "\n".join([f"# {_title(result)}", "", about, "", chosen, "", *lines, "", image_table.NOTE, "", tau, ""])
 
 
 def _table(result):
     path = pathlib.Path(run_dir.RESULT)
     parts = (("networks", "test"), ("choice", "validation"))
-    return image_search_table.table(*(image_search_files.networks(result, *part, path=path) for part in parts))
+    return image_table.table(*(image_table.networks(result, *part, path=path) for part in parts))
 
 
 def _title(result):

@@ -1,4 +1,4 @@
-"""One self-contained HTML page of a search, a training or a study, or of studies of several tasks; pictures as files.
+"""Writes a self-contained HTML page of a search, a training or a study, or of several studies, and pictures as files.
 
 python -m launch.report --workdir=runs/lanas-digits_convnet-20250101-120000
 python -m launch.report --workdir=STUDY --pictures=figures --format=pdf
@@ -6,32 +6,16 @@ python -m launch.report --workdir=ranking.json  (of python -m benchmarks.superne
 python -m launch.report --workdir=STUDY_OF_CIFAR10 --workdir=STUDY_OF_CIFAR100 --output=report.html
 """
 
-import os
-import pathlib
 import sys
 from collections.abc import Sequence
 
 from absl import flags
 
-from common.records import run_dir
-from common.report import (
-    across_page,
-    across_tables,
-    canvas,
-    files,
-    image_search_files,
-    image_search_page,
-    ranking_page,
-    run_page,
-    study_page,
-    training_files,
-    training_page,
-    training_pictures,
-)
-from launch import compilation, refitting
+import lanas_jax
+import nao_jax
+from common.report import canvas, report
+from launch import algorithms, compilation
 from launch import flags as launch_flags
-
-PAGE = "report.html"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,92 +26,47 @@ def main(argv: Sequence[str] | None = None) -> int:
 def define(values: flags.FlagValues) -> None:
     """Defines the flags."""
 
-    def define(name, default, text):
-        flags.DEFINE_string(name, default, text, flag_values=values)
+    def define(name, default, text, of=flags.DEFINE_string):
+        of(name, default, text, flag_values=values)
 
     text = (
-        "folder of a search (launch.lanas, nao, baselines, search_recurrent, search_images), of a training "
-        "(launch.train, train_supernet, train_language) or of launch.study; given several times, studies of several "
-        "tasks, which are compared over all"
+        "folder of a search, a training or a study, as written by the commands; may be given several times for studies "
+        "of several tasks, which are compared on one page"
     )
-    flags.DEFINE_multi_string("workdir", [], text, flag_values=values)
+    define("workdir", [], text, flags.DEFINE_multi_string)
     text = "number of queries after which studies of several tasks are compared; by default their budget"
-    flags.DEFINE_integer("queries", None, text, flag_values=values)
-    define("output", None, f"the page to write; by default {PAGE} in the workdir")
-    define(
-        "pictures", None, "folder for all pictures as files of their own, and the tables of a study; by default none"
-    )
-    define("format", "svg", f"of these pictures: {', '.join(canvas.FORMATS)}")
-    text = "whether models are fitted again, for pictures of LaNAS' tree and NAO's latents; takes seconds, or minutes"
-    flags.DEFINE_bool("refit", True, text, flag_values=values)
-    define("compilation_cache_dir", None, "where compiled programs are kept; empty: nowhere")
+    define("queries", None, text, flags.DEFINE_integer)
+    define("output", None, f"file of the page; by default {report.PAGE} in the workdir")
+    define("pictures", None, "folder for all pictures as files, and the tables of a study; by default none")
+    define("format", "svg", f"format of these pictures: {', '.join(canvas.FORMATS)}")
+    text = "whether to fit models again, for pictures of LaNAS' tree and NAO's latents; takes seconds to minutes"
+    define("refit", True, text, flags.DEFINE_bool)
+    define("compilation_cache_dir", None, "folder of compiled programs; empty: none")
 
 
 def run(values: flags.FlagValues) -> None:
-    """Writes the page, and the pictures where asked for."""
-    launch_flags.one_of("format", values.format, canvas.FORMATS)
-    folders = [folder for folder in values.workdir if folder]
-    if not folders:
-        raise ValueError("give --workdir, the folder of a search, a training or a study")
-    if len(folders) > 1 and not values.output:
-        raise ValueError("several folders have one page together: name its file with --output")
-    first = pathlib.Path(folders[0])
-    output = pathlib.Path(values.output or (first.with_suffix(".html") if first.is_file() else first / PAGE))
-    found = files.read(folders[0]) if len(folders) == 1 else files.read_together(folders)
-    if values.queries is not None and not isinstance(found, files.Studies):
-        raise ValueError("--queries is for studies of several tasks")
-    if not output.parent.is_dir():
-        raise ValueError(f"--output={output}: its folder is not there; make it first")
-    text, made, tables = _page(values, found, output)
-    run_dir.write_text(output, text)
-    if values.pictures:
-        _write_pictures(pathlib.Path(values.pictures), made, tables, values.format)
-    state = "" if found.is_finished else ", which is unfinished"
-    print(f"{output}: {len(made)} pictures of {found.name}{state}", flush=True)
-
-
-def _page(values, found, output):
-    """Returns (the page, its pictures, its tables, where it has some to copy)."""
-    if isinstance(found, files.Studies):
-        compared = across_tables.compare(found, num_queries=values.queries)
-        made, tables = across_page.pictures(compared), across_tables.tables_of(compared)
-        return across_page.document(compared, made, tables), made, tables
-    if isinstance(found, files.Study):
-        made, tables = study_page.pictures(found), study_page.tables_of(found)
-        return study_page.document(found, made), made, tables
-    if isinstance(found, training_files.Training):
-        made = training_pictures.pictures(found)
-        return training_page.document(found, made), made, None
-    if isinstance(found, ranking_page.Ranking):
-        made = ranking_page.pictures(found)
-        return ranking_page.document(found, made), made, None
-    if isinstance(found, image_search_files.ImageSearch):
-        folder = pathlib.Path(values.workdir[0])
-        for name, run in found.runs.items():  # the pages that this one links to
-            run_dir.write_text(folder / name / PAGE, _run_page(values, run)[0])
-        made = image_search_page.pictures(found)
-        reports = os.path.relpath(folder, output.parent)
-        return image_search_page.document(found, made, reports=reports, name=PAGE), made, None
-    return *_run_page(values, found), None
-
-
-def _run_page(values, run):
-    """Returns (the page of a search, its pictures)."""
-    models, notes = {}, ["Models were not fitted again (--norefit)."]
+    """Writes the page, and the pictures if a folder is given for them."""
     if values.refit:
         compilation.enable_cache(values.compilation_cache_dir)
-        models, notes = refitting.models(run)
-    made = run_page.pictures(run, **models)
-    return run_page.document(run, made, partition=models.get("partition"), notes=notes), made
+    written = report.write(
+        [folder for folder in values.workdir if folder],
+        output=values.output,
+        pictures=values.pictures,
+        format=values.format,
+        queries=values.queries,
+        models=_models() if values.refit else None,
+    )
+    state = "" if written.is_finished else ", which is unfinished"
+    print(f"{written.output}: {written.num_pictures} pictures of {written.name}{state}", flush=True)
 
 
-def _write_pictures(folder, made, tables, suffix):
-    folder.mkdir(parents=True, exist_ok=True)
-    for picture in made:
-        canvas.write(picture, folder / f"{picture.name}.{suffix}")
-    if tables is not None:
-        run_dir.write_text(folder / "tables.md", study_page.markdown(tables))
-        run_dir.write_text(folder / "tables.tex", study_page.latex(tables))
+def _models():
+    """The algorithms that explain their models, with their settings in large spaces."""
+    return {
+        name: (algorithm.explain, algorithms.of_large_space(name).keywords["config"])
+        for algorithm in (lanas_jax.ALGORITHM, nao_jax.ALGORITHM)
+        for name in algorithm.presets
+    }
 
 
 if __name__ == "__main__":

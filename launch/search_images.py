@@ -31,7 +31,7 @@ from absl import flags
 from common import metrics
 from common.evaluators import training_config
 from common.records import run_dir
-from common.report import image_search_files
+from common.report import image_table
 from common.supernets import scoring as scores
 from common.supernets import stand_alone as supernet_alone
 from common.supernets import training as supernet
@@ -43,7 +43,7 @@ DATASET = "cluttered_digits"  # on plain digits architectures hardly differ
 BUDGET, NUM_BEST, NUM_RANDOM, NUM_TRAININGS = 100, 12, 20, 4
 SHARED_EPOCHS, NUM_EPOCHS = 80, 6  # of shared weights, and of networks alone
 TRAINED, SUMMARY = "trained.json", "summary.md"
-RANDOM, CHOSEN = image_search_files.RANDOM, image_search_files.CHOSEN
+RANDOM, CHOSEN = image_table.RANDOM, image_table.CHOSEN
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,6 +1,6 @@
-"""Pictures and pages of what searches and studies left in their folders.
+"""Reports: pictures and self-contained HTML pages of the folders that searches, trainings and studies write.
 
-    files (`records`) -> pictures (`canvas`, `*_pictures`) -> page (`page`), one self-contained HTML document
-
-What only one algorithm knows (LaNAS' tree, NAO's latents) comes as a record of plain arrays, made by its package.
+One file for each subject (`search`, `image_search`, `training`, `study`, `across` tasks, `ranking`) holds its data, as
+read from files, its pictures and its page. `canvas` draws, `page` writes HTML, `report.write` is the whole of it. The
+packages of the algorithms explain their models as plain arrays (`common.explanations`).
 """

@@ -1,7 +1,7 @@
-"""What all pictures share: matplotlib without its global state, colours, and SVG that a page can hold.
+"""Drawing of pictures: matplotlib without its global state, colours, and SVG to embed in a page.
 
-Lines and letters take their colours from the page, so that pictures follow it into the dark; tips show when a pointer
-rests on a mark. Nothing in a text is markup: neither matplotlib's nor SVG's.
+Lines and letters take the colours of the page, so that pictures follow its theme; tips are shown when the pointer is
+over a mark. Texts are never taken as markup, neither by matplotlib nor in SVG.
 """
 
 import io
@@ -19,10 +19,10 @@ from common.drawing import lettering, palette
 from common.records import run_dir
 
 INK, FAINT, GRID, PAPER = palette.INK, palette.FAINT_INK, palette.FRAME_LINE, "#fdfdfe"
-# Okabe and Ito's, those dark enough for lines; with the dashes no two series depend on colour alone.
+# Palette of Okabe and Ito, colours dark enough for lines; dashes also tell series apart without colour.
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f")
 DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)), (0, (9, 2)), (0, (3, 3)), "-")
-# Made to look alike to all eyes; of few colours, as matplotlib makes a raster of a scale of many.
+# Readable with colour vision deficiency; few colours, as matplotlib rasterises scales of many.
 COLORMAP = matplotlib.colormaps["cividis"].resampled(40)
 FORMATS = ("svg", "png", "pdf")
 STYLE = {
@@ -54,14 +54,14 @@ _DOTS_PER_INCH = 200
 
 
 class Picture(NamedTuple):
-    """A figure and what is said of it.
+    """A figure with its texts.
 
     Attributes:
-      name: of its file, without a suffix; different for all pictures of a page.
-      title: what it shows, a few words.
-      caption: how it is read, and how it was made.
-      figure: matplotlib's.
-      tips: gid of an artist -> a text for each of its marks, in their order.
+      name: of its file, without a suffix; unique on a page.
+      title: a few words.
+      caption: how to read it, and how it was made.
+      figure: the matplotlib figure.
+      tips: gid of an artist -> a text for each of its marks, in order.
     """
 
     name: str
@@ -72,14 +72,14 @@ class Picture(NamedTuple):
 
 
 def new(width: float = 5.6, height: float = 3.4, **subplots) -> tuple[figure.Figure, axes.Axes]:
-    """Returns an empty figure of a size in inches and its axes (several where `subplots` says so)."""
+    """Returns an empty figure of a size in inches, and its axes; `subplots` are the arguments of matplotlib's."""
     made = figure.Figure((width, height), layout="constrained", facecolor="none")
     backend_agg.FigureCanvasAgg(made)
     return made, made.subplots(**subplots)
 
 
 def scale(marks, label: str, **style) -> None:
-    """Puts the scale of the colours of `marks` beside their axes."""
+    """Adds the colour scale of `marks` beside their axes."""
     bar = marks.figure.colorbar(marks, label=label, **style)
     bar.solids.set_edgecolor("face")  # no gaps between the colours
 
@@ -90,18 +90,18 @@ def series(at: int) -> dict[str, object]:
 
 
 def some(count: int, most: int = 2000) -> np.ndarray:
-    """Returns int[at most `most`], which of `count` marks are drawn: all, or evenly spread ones."""
+    """Returns int[at most `most`], the indices of the marks to draw: all `count`, or evenly spaced ones."""
     return np.unique(np.linspace(0, count - 1, min(count, most)).astype(int)) if count else np.zeros(0, int)
 
 
 def words(text: str) -> str:
-    """Returns a text as a picture shows it: one line without control characters, not too long."""
+    """Returns a text for a picture: on one line, without control characters, cut to a maximal length."""
     text = lettering.clean(" ".join(str(text).split()))
     return text if len(text) <= lettering.MAX_LETTERS else text[: lettering.MAX_LETTERS - 1] + "…"
 
 
 def write(picture: Picture, path: str | os.PathLike) -> None:
-    """Writes a picture as a file whose suffix is one of `FORMATS`, on white paper."""
+    """Writes a picture on a white background to a file whose suffix is one of `FORMATS`."""
     if str(path).endswith(".svg"):
         run_dir.write_text(path, _svg(picture, paper="white") + "\n")
         return
@@ -110,7 +110,7 @@ def write(picture: Picture, path: str | os.PathLike) -> None:
 
 
 def svg(picture: Picture) -> str:
-    """Returns an SVG element for a page, the same for equal pictures, that loads nothing from elsewhere."""
+    """Returns a self-contained SVG element for a page; equal for equal pictures."""
     text = _svg(picture, paper="none")
     for color, variable in _VARIABLES.items():
         text = text.replace(color, f"var({variable}, {color})")
@@ -139,11 +139,11 @@ def _svg(picture, *, paper):
 
 
 def _add_tips(root, tips):
-    """Puts a title into each mark of the artists that have tips."""
+    """Adds a title to each mark of the artists that have tips."""
     by_id = {element.get("id"): element for element in root.iter()}
     for gid, texts in tips.items():
         hidden = {inner for element in by_id[gid].iter(f"{{{_SVG}}}defs") for inner in element.iter()}
-        drawn = (f"{{{_SVG}}}use", f"{{{_SVG}}}path")  # marks of many sizes are paths of their own
+        drawn = (f"{{{_SVG}}}use", f"{{{_SVG}}}path")  # marks of different sizes are separate paths
         marks = [element for element in by_id[gid].iter() if element.tag in drawn and element not in hidden]
         if len(marks) != len(texts):
             raise ValueError(f"{gid} has {len(marks)} marks and {len(texts)} tips")
@@ -153,7 +153,7 @@ def _add_tips(root, tips):
 
 
 def _rename(root, name):
-    """Gives what is referred to names that no other picture of a page has, and drops all other names."""
+    """Makes the ids that are referred to unique on a page, and drops all others."""
     links = {element.get(f"{{{_XLINK}}}href", "")[1:] for element in root.iter()}
     clips = {element.get("clip-path", "")[5:-1] for element in root.iter()}
     for element in root.iter():

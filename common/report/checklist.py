@@ -1,149 +1,71 @@
-"""What a paper on architecture search must state, filled from a run: what is known, and what only its author knows.
+"""Reporting checklist of a page: what a paper on architecture search must state, filled in as far as the run knows it.
 
 After M. Lindauer and F. Hutter, "Best practices for scientific research on neural architecture search"
 (arXiv:1909.02453).
 """
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from common.report import page
 
-
-class Item(NamedTuple):
-    """One thing to state.
-
-    Attributes:
-      what: it is.
-      said: what the run says of it, or what is missing.
-      is_known: whether nothing is missing.
-    """
-
-    what: str
-    said: str
-    is_known: bool
+PROTOCOLS = {
+    "validation": "validation fitness; test fitness is looked up after the search, for the best architecture alone",
+    "test": "test fitness, an oracle, as in the LaNAS paper: not comparable with searches on validation fitness",
+}
+_LOCAL = {"help", "h", "traceback", "workdir", "data_dir", "compilation_cache_dir", "export", "flagfile"}
 
 
-def items(
+def sections(
     config: Mapping[str, Any],
+    stated: Sequence[tuple[str, str, bool]],
     *,
-    benchmark: str,
-    protocol: str,
-    budget: str,
-    seeds: str,
-    has_spread: bool,
-    baselines: str,
-    has_baselines: bool,
-    seconds: str,
-    test: str,
-) -> list[Item]:
-    """Returns the list.
+    seconds: float | str | None,
+    test: str | None,
+    files: str = "journal or histories",
+    settings: str | None = None,
+) -> list[page.Section]:
+    """Returns the last sections of a page: the checklist, and the flags of the run.
 
     Args:
       config: config.json.
-      benchmark: what was searched, and its space.
-      protocol: "validation" or "test".
-      budget: what a search may spend.
-      seeds: which there are.
-      has_spread: whether they are several.
-      baselines: which other algorithms stand beside.
-      has_baselines: whether random search is among them.
-      seconds: of wall-clock time, and what of it is compiling.
-      test: what is known of test fitness.
+      stated: (item, text, whether it is known) of the items that depend on the subject of the page.
+      seconds: wall-clock time, as a number or a text; None if unknown.
+      test: quality on the test data; None if unknown.
+      files: to be published beside config.json and the page.
+      settings: HTML of the last section; by default the flags as a flagfile.
     """
-    sees = {
-        "validation": "validation fitness; test fitness is looked up after the search, of the best alone",
-        "test": "test fitness, an oracle, as in the LaNAS paper: not to be compared with searches on validation",
-    }
-    return [
-        Item("Search space and benchmark", benchmark, True),
-        Item("What the search sees", sees.get(protocol, protocol), True),
-        Item("Budget", budget, True),
-        Item("Seeds", seeds, has_spread),
-        Item("Baselines under the same budget", baselines, has_baselines),
-        *_settings(),
-        Item("Test fitness of what was found", test, test != "unknown"),
-        *_environment(config, seconds),
-        Item("Files", "publish the folder of this run: journal or histories, config.json and this page", True),
-    ]
-
-
-def training_items(
-    config: Mapping[str, Any],
-    *,
-    trained: str,
-    data: str,
-    stopped: str,
-    seed: int,
-    seconds: str,
-    test: str,
-) -> list[Item]:
-    """Returns the list of a training of one network.
-
-    Args:
-      config: config.json.
-      trained: what was.
-      data: that it learnt from, and what was held out.
-      stopped: by what the network that is reported was chosen.
-      seed: of its randomness.
-      seconds: of wall-clock time.
-      test: what is known of its quality on the test data.
-    """
-    seeds = f"{seed} alone, which says nothing of spread: train with other --seed too"
-    return [
-        Item("What was trained", trained, True),
-        Item("Data", data, True),
-        Item("Which checkpoint is reported", stopped, True),
-        Item("Seeds", seeds, False),
-        *_settings(),
-        Item("Quality on the test data", test, test != "unknown"),
-        *_environment(config, seconds),
-        Item("Files", "publish the folder of this run: checkpoints, metrics.jsonl, config.json and this page", True),
-    ]
-
-
-def _settings():
-    return [
-        Item("All settings", "in the flags at the end of this page", True),
-        Item(
-            "How the settings were chosen, and what that cost",
-            "not known to the program: say on which seeds and datasets, how many searches, and that they are not these",
-            False,
-        ),
-    ]
-
-
-def _environment(config, seconds):
-    """What it ran on."""
     device, versions = config.get("device", {}), config.get("versions", {})
     hardware = f"{device.get('count', '?')} x {device.get('kind', '?')} ({device.get('platform', '?')})"
+    seconds = f"{seconds:.1f} s, compilation included" if isinstance(seconds, int | float) else seconds
     software = ", ".join(f"{name} {version}" for name, version in versions.items())
-    return [
-        Item("Hardware", hardware if device else "unknown", bool(device)),
-        Item("Wall-clock time", seconds, seconds != "unknown"),
-        Item("Software", software or "unknown", bool(versions)),
-        Item("Version of the code", "not known to the program: name the commit or release", False),
+    tuning = "not recorded: state on which seeds and datasets, after how many searches, and that these are others"
+    items = [
+        *stated,
+        ("All settings", "in the flags at the end of this page", True),
+        ("How the settings were chosen, and at which cost", tuning, False),
+        ("Quality on the test data", test or "unknown", test is not None),
+        ("Hardware", hardware if device else "unknown", bool(device)),
+        ("Wall-clock time", seconds or "unknown", seconds is not None),
+        ("Software", software or "unknown", bool(versions)),
+        ("Version of the code", "not recorded: name the commit or release", False),
+        ("Files", f"publish the folder of this run: {files}, config.json and this page", True),
     ]
+    if settings is None:
+        settings = flags(config)
+    return [page.Section("Reporting checklist", page.checks(items)), page.Section("Settings", settings)]
 
 
-def body(found: list[Item]) -> str:
-    """Returns the list as HTML: what is known with a tick, what is missing with a question mark."""
-    lines = [
-        f'<li class="{"yes" if item.is_known else "no"}"><strong>{page.escape(item.what)}.</strong> '
-        f"{page.escape(item.said)}</li>"
-        for item in found
-    ]
-    return '<ul class="check">\n' + "\n".join(lines) + "\n</ul>"
+def flags(config: Mapping[str, Any], title: str = "All flags, as a flagfile") -> str:
+    """Returns the flags of a run as a folded listing, HTML."""
+    return page.folded(title, page.listing(flagfile(config)))
 
 
 def flagfile(config: Mapping[str, Any]) -> str:
-    """Returns the flags of a run as the text of a flagfile; folders of this machine and what is unset are left out."""
-    left_out = {"help", "h", "traceback", "workdir", "data_dir", "compilation_cache_dir", "export", "flagfile"}
+    """Returns the flags of a run as the text of a flagfile, without unset ones and folders of this machine."""
     lines = [f"# python -m launch.{config.get('command')} --flagfile=THIS_FILE --workdir=... --data_dir=..."]
     for name, value in config.get("flags", {}).items():
-        if name in left_out or value is None or name.startswith("?"):
-            continue
-        if isinstance(value, list):
-            value = ",".join(map(str, value))
-        lines.append(f"--{name}={' '.join(str(value).split())}")
+        if name not in _LOCAL and value is not None and not name.startswith("?"):
+            value = ",".join(map(str, value)) if isinstance(value, list) else value
+            lines.append(f"--{name}={' '.join(str(value).split())}")
     return "\n".join(lines) + "\n"

@@ -1,7 +1,7 @@
-"""One self-contained HTML page: no network, no other file, readable on a phone, in the light and in the dark.
+"""One self-contained HTML page that loads nothing, reads well on a phone, and follows the light or dark theme.
 
-All texts are escaped here; only what pictures and drawings return is taken for markup. The page forbids itself to
-load anything.
+All texts are escaped here; only the SVG of pictures and drawings is taken as markup. The page's content security policy
+forbids it to load anything.
 """
 
 import html
@@ -14,7 +14,7 @@ from common.report import canvas
 
 
 class Section(NamedTuple):
-    """A heading and what stands under it, HTML made by the functions of this file."""
+    """A heading and its content, HTML made by the functions of this file; left out if empty."""
 
     title: str
     body: str
@@ -22,8 +22,7 @@ class Section(NamedTuple):
 
 def document(title: str, subtitle: str, sections: Iterable[Section]) -> str:
     """Returns the page, an HTML document."""
-    sections = [section for section in sections if section.body]
-    parts = [f"<section>\n<h2>{escape(one.title)}</h2>\n{one.body}\n</section>" for one in sections]
+    parts = [f"<section>\n<h2>{escape(one.title)}</h2>\n{one.body}\n</section>" for one in sections if one.body]
     return (
         "<!DOCTYPE html>\n"
         f'<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{escape(title)}</title>\n'
@@ -37,31 +36,31 @@ def document(title: str, subtitle: str, sections: Iterable[Section]) -> str:
 
 
 def escape(text: object) -> str:
-    """Returns a text as HTML shows it, on one line."""
+    """Returns a text escaped for HTML, on one line."""
     return html.escape(lettering.clean(" ".join(str(text).split())))
 
 
-def pictures(made: Iterable[canvas.Picture | None]) -> str:
-    """Returns pictures beside each other where there is room, with titles and captions; what is None is left out."""
-    return grid(figure(one.title, canvas.svg(one), one.caption) for one in made if one is not None)
+def pictures(made: Iterable[canvas.Picture]) -> str:
+    """Returns a grid of pictures with titles and captions."""
+    return grid(figure(one.title, canvas.svg(one), one.caption) for one in made)
 
 
 def figure(title: str, svg: str, caption: str = "") -> str:
     """Returns an SVG element with a title above it and a caption below."""
-    said = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
-    return f"<figure>\n<h3>{escape(title)}</h3>\n{svg.strip()}\n{said}</figure>"
+    caption = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
+    return f"<figure>\n<h3>{escape(title)}</h3>\n{svg.strip()}\n{caption}</figure>"
 
 
 def grid(figures: Iterable[str]) -> str:
-    """Returns figures beside each other where there is room."""
+    """Returns figures side by side where there is room."""
     found = list(figures)
     return '<div class="grid">\n' + "\n".join(found) + "\n</div>" if found else ""
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Returns a table that scrolls by itself where it is too wide.
+    """Returns a table that scrolls if it is too wide; empty without rows.
 
-    Numbers belong into columns after the first; a column with a long text is written as one.
+    The first column and columns with long texts are aligned to the left, others (numbers) to the right.
     """
     if not rows:
         return ""
@@ -72,24 +71,32 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
         found = (f"<{tag}{' class=text' if text else ''}>{escape(cell)}</{tag}>" for cell, text in parts)
         return f"<tr>{''.join(found)}</tr>"
 
-    head = line("th", header)
     body = "\n".join(line("td", row) for row in rows)
-    whole = f"<table>\n<thead>{head}</thead>\n<tbody>\n{body}\n</tbody>\n</table>"
+    whole = f"<table>\n<thead>{line('th', header)}</thead>\n<tbody>\n{body}\n</tbody>\n</table>"
     return f'<div class="scroll" tabindex="0">{whole}</div>'
 
 
 def facts(pairs: Iterable[tuple[str, object]]) -> str:
-    """Returns names and what they stand for."""
+    """Returns a list of names and values."""
     return "<dl>\n" + "\n".join(f"<dt>{escape(a)}</dt><dd>{escape(b)}</dd>" for a, b in pairs) + "\n</dl>"
 
 
+def checks(items: Iterable[tuple[str, str, bool]]) -> str:
+    """Returns a checklist of (item, text, is known): a tick if known, a question mark if not."""
+    lines = [
+        f'<li class="{"yes" if is_known else "no"}"><strong>{escape(item)}.</strong> {escape(text)}</li>'
+        for item, text, is_known in items
+    ]
+    return '<ul class="check">\n' + "\n".join(lines) + "\n</ul>"
+
+
 def folded(title: str, body: str) -> str:
-    """Returns what is shown only when asked for."""
+    """Returns content that is shown on a click; empty without content."""
     return f"<details><summary>{escape(title)}</summary>\n{body}\n</details>" if body else ""
 
 
 def listing(text: str) -> str:
-    """Returns a text of several lines as it is."""
+    """Returns a text of several lines, verbatim."""
     return f"<pre>{html.escape(chr(10).join(map(lettering.clean, text.splitlines())))}</pre>"
 
 
@@ -98,20 +105,21 @@ def paragraph(text: str) -> str:
     return f"<p>{escape(text)}</p>"
 
 
-def note(what: str, more: str) -> str:
-    """Returns what a reader must not overlook, HTML: what it is, and more on it."""
-    return f'<p class="note"><strong>{escape(what)}:</strong> {escape(more)}</p>\n'
+def note(text: str, title: str = "") -> str:
+    """Returns a highlighted note."""
+    title = f"<strong>{escape(title)}:</strong> " if title else ""
+    return f'<p class="note">{title}{escape(text)}</p>\n'
 
 
 def links(found: Iterable[tuple[str, str, str]]) -> str:
-    """Returns a list of pages beside this one: (name, path of the file relative to this one, what is said of it)."""
+    """Returns a list of links to other pages: (name, path of the file relative to this one, description)."""
     items = [
         f'<li><a href="{escape(urllib.parse.quote(path))}">{escape(a)}</a>: {escape(b)}</li>' for a, path, b in found
     ]
     return "<ul>\n" + "\n".join(items) + "\n</ul>" if items else ""
 
 
-_LONG = 40  # letters, from which on a cell is a text
+_LONG = 40  # letters; columns with longer cells are texts
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 _STYLE = """
 :root { color-scheme: light dark; --ink: #16191d; --faint: #4a525c; --grid: #cfd4da; --paper: #ffffff; --card: #f6f7f9;
@@ -151,7 +159,7 @@ pre { overflow-x: auto; background: var(--card); border: 1px solid var(--grid); 
   border-radius: 0.4rem; background: var(--ink); color: var(--paper); display: none; }
 @media print { #tip { display: none; } figure { break-inside: avoid; } }
 """
-# Where there is no pointer to rest on a mark, a tap on it shows its tip.
+# Touch screens cannot hover over a mark: a tap shows its tip.
 _SCRIPT = """
 document.addEventListener("click", (event) => {
   const mark = event.target.closest("use, path"), tip = document.getElementById("tip");

@@ -4,111 +4,82 @@ import numpy as np
 from matplotlib import ticker
 
 from common import types
-from common.report import canvas, run_files
+from common.report import canvas, units
 
-# Sources of fitness that measure here -> what takes the time.
+# Source of fitness, the first part of the benchmark's name -> what takes the time; others are looked up in tables.
 _MEASURING = {
     "supernet": "scoring time",
     "recurrent_supernet": "scoring time",
     "training": "training time",
     "recurrent_training": "training time",
 }
-_QUERIES = "queries (architectures measured)"
-_UNITS = ((86_400 * 2, 86_400, "days"), (3_600 * 2, 3_600, "hours"), (120, 60, "minutes"), (0, 1, "seconds"))
+_QUERIES = "queries (architectures evaluated)"
 
 
-@canvas.styled
-def best_by_queries(run: run_files.Run) -> canvas.Picture | None:
-    """Returns the picture of every measurement and of the best so far, against queries; None of a renewed pool."""
-    if run.blocks:
-        return None
-    at = np.arange(1, len(run.history.status) + 1) - run.num_earlier
-    caption = "Dots: every architecture measured. Line: the best so far."
-    if run.num_earlier:
-        caption += f" Queries up to 0 are the {run.num_earlier} measurements that the search began with."
-    return _best(run, at, "best_by_queries", "Best so far, by queries", caption, _QUERIES)
-
-
-@canvas.styled
-def best_by_time(run: run_files.Run) -> canvas.Picture | None:
-    """Returns the same against the training time of all measurements; None where the benchmark tells no time."""
-    seconds = np.cumsum(np.asarray(run.history.cost, np.float64))
-    if seconds[-1] <= 0:
-        return None
-    divisor, unit = time_unit(seconds[-1])
-    what = cost_name(run)
-    caption = (
-        f"The same against the {what} of all measurements, one after another: what a search without the table would "
-        "have cost on one device."
-    )
-    if measures_here(run):
-        caption = f"The same against the {what} of all measurements, one after another, compiling included."
-    return _best(run, seconds / divisor, "best_by_time", f"Best so far, by {what}", caption, f"{what} ({unit})")
-
-
-@canvas.styled
-def pools_by_block(run: run_files.Run) -> canvas.Picture | None:
-    """Returns the scores of a pool after each block of training of its shared weights; None where there is no pool."""
-    if not run.blocks:
-        return None
-    figure, axes = canvas.new()
-    scores = [run.unit.of(block[np.isfinite(block)].astype(np.float64)) for block in run.blocks]
-    at = np.concatenate([np.full(len(block), float(number)) for number, block in enumerate(scores, start=1)])
-    spread = ((np.arange(len(at)) * 0.618034) % 1 - 0.5) * 0.5  # apart, but the same each time
-    values = np.concatenate(scores)
-    shown = canvas.some(len(values))
-    axes.scatter((at + spread)[shown], values[shown], s=9, color=canvas.SERIES[5], lw=0, alpha=0.8).set_gid("pool")
-    pick = np.min if run.unit.is_lower_better else np.max
-    for order, (label, statistic) in enumerate((("best", pick), ("median", np.median))):
-        line = [statistic(block) for block in scores]
-        axes.plot(range(1, len(scores) + 1), line, label=label, marker=".", **canvas.series(order))
-    axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
-    axes.set(xlabel="blocks of training", ylabel=f"{run.config['protocol']} {run.unit.label}")
-    axes.legend(loc="upper right" if run.unit.is_lower_better else "lower right")
-    caption = (
-        "Dots: the architectures of the pool after each block of training of the shared weights; lines: the best and "
-        "the median of them. Weights change from block to block, so scores of two blocks are no measure of the search."
-    )
-    tips = [f"block {block:.0f}: {run.unit.form.format(value)}" for block, value in zip(at[shown], values[shown])]
-    return canvas.Picture("pools_by_block", "The pool, by block", caption, figure, {"pool": tips})
-
-
-@canvas.styled
-def predictor_by_round(run: run_files.Run) -> canvas.Picture | None:
-    """Returns how well a search's predictor ordered architectures, round by round; None where none is told of."""
-    lines = {
+def pictures(run) -> list[canvas.Picture | None]:
+    """Returns the pictures of a `search.Run`; None for those that its files do not suffice for."""
+    predictor = {
         "held_out_pairwise_accuracy": "pairs in order, held out",
         "pairwise_accuracy": "pairs in order, proposals so far",
         "exact_reconstruction": "decoded exactly",
     }
-    caption = (
-        "Share of pairs that the predictor puts in the right order: of architectures measured after the fit "
-        "(held out; few a round, so it jumps), and of all proposals of one fit, made before they were measured. 50 % "
-        "is chance. Share of 64 random architectures that come back from encoder and decoder without a wrong token."
+    predictor_caption = (
+        "Share of pairs that the predictor ranks correctly: of architectures measured after the fit (held out; few per "
+        "round, hence noisy), and of all proposals of one fit, predicted before they were measured. 50 % is chance. "
+        "Decoded exactly: share of 64 random architectures that encoder and decoder reproduce."
     )
-    return _rounds(run, lines, "predictor_by_round", "Predictor and decoder, by round", caption, chance=50.0)
+    decoded = {"new": "new", "known": "measured before", "repeated": "repeated", "invalid": "invalid"}
+    decoded_caption = "Outcome of the architectures decoded in each round, as shares of all of them."
+    return [
+        best_by_queries(run),
+        best_by_time(run),
+        _by_round(run, predictor, "predictor_by_round", "Predictor and decoder by round", predictor_caption, 50.0),
+        _by_round(run, decoded, "decoded_by_round", "Decoded architectures by round", decoded_caption),
+        gains(run),
+    ]
 
 
 @canvas.styled
-def decoded_by_round(run: run_files.Run) -> canvas.Picture | None:
-    """Returns what became of the architectures that climbs decoded, round by round; None where none is told of."""
-    lines = {"new": "new", "known": "measured before", "repeated": "repeated", "invalid": "invalid"}
-    caption = "What became of the architectures that the decoder wrote in a round, shares of all of them."
-    return _rounds(run, lines, "decoded_by_round", "What climbs decoded, by round", caption)
+def best_by_queries(run) -> canvas.Picture | None:
+    """Draws all measurements and the best so far against queries; None for a renewed pool."""
+    if run.blocks:
+        return None
+    at = np.arange(1, len(run.history.status) + 1) - run.num_earlier
+    caption = "Dots: all architectures evaluated. Line: the best so far."
+    if run.num_earlier:
+        caption += f" Queries up to 0 are the {run.num_earlier} measurements that the search began with."
+    return _best(run, at, "best_by_queries", "Best so far by queries", caption, _QUERIES)
 
 
 @canvas.styled
-def gains(run: run_files.Run) -> canvas.Picture | None:
-    """Returns the gain predicted for each decoded architecture against the one measured; None where none is told of."""
-    told = [
+def best_by_time(run) -> canvas.Picture | None:
+    """Draws the same against the training time of all measurements; None where times are unknown."""
+    seconds = np.cumsum(np.asarray(run.history.cost, np.float64))
+    if seconds[-1] <= 0:
+        return None
+    divisor, unit = units.time(seconds[-1])
+    kind = cost_name(run)
+    caption = f"The same against the {kind} of all evaluations, one after another"
+    caption += (
+        ", compilation included."
+        if measures_here(run)
+        else ": the cost of the search without the table, on one device."
+    )
+    return _best(run, seconds / divisor, "best_by_time", f"Best so far by {kind}", caption, f"{kind} ({unit})")
+
+
+@canvas.styled
+def gains(run) -> canvas.Picture | None:
+    """Draws predicted against measured gains of decoded architectures; None where none are recorded."""
+    found = [
         (line["queries"], predicted, realised)
         for line in run.rounds
         for predicted, realised in zip(line.get("predicted_gain") or (), line.get("realised_gain") or ())
     ]
-    if not told:
+    if not found:
         return None
-    told = [told[at] for at in canvas.some(len(told))]
-    queries, predicted, realised = np.array(told).T
+    found = [found[at] for at in canvas.some(len(found))]
+    queries, predicted, realised = np.array(found).T
     figure, axes = canvas.new()
     dots = axes.scatter(predicted, 100 * realised, c=queries, cmap=canvas.COLORMAP, s=18, lw=0.4, ec=canvas.INK)
     dots.set_gid("gains")
@@ -117,41 +88,36 @@ def gains(run: run_files.Run) -> canvas.Picture | None:
     axes.axvline(0, color=canvas.FAINT, lw=1)
     axes.set(xlabel="predicted gain (unit of the target)", ylabel="measured gain (points of fitness)")
     tips = [
-        f"after {at:.0f} queries: predicted {value:+.2f}, measured {100 * gain:+.2f} points" for at, value, gain in told
+        f"after {at:.0f} queries: predicted {value:+.2f}, measured {100 * gain:+.2f} points"
+        for at, value, gain in found
     ]
     caption = (
-        "Each decoded architecture against the best before it: what the predictor promised and what came. "
-        "Upper right: improvements that were foreseen; lower right: promises not kept."
+        "Predicted and measured gain of each decoded architecture over the best before it. Upper right: predicted "
+        "improvements that came true; lower right: those that did not."
     )
     return canvas.Picture("gains", "Predicted against measured gain", caption, figure, {"gains": tips})
 
 
-def cost_name(run: run_files.Run) -> str:
-    """Returns what the cost of a measurement is: time of training, or of scoring on shared weights."""
+def cost_name(run) -> str:
+    """Returns what the cost of an evaluation is: the time of training, or of scoring on shared weights."""
     return _MEASURING.get(_source(run), "training time")
 
 
-def measures_here(run: run_files.Run) -> bool:
-    """Returns whether a search trains or scores architectures, and does not look them up."""
+def measures_here(run) -> bool:
+    """Returns whether a search trains or scores architectures, rather than looking them up in a table."""
     return _source(run) in _MEASURING
 
 
 def _source(run):
-    """Where fitness comes from: the first part of the benchmark's name."""
     return str(run.config["benchmark"]).split("/")[0]
 
 
-def time_unit(seconds: float) -> tuple[float, str]:
-    """Returns (seconds in a unit, its name), of the unit in which a time is read best."""
-    return next((divisor, unit) for least, divisor, unit in _UNITS if seconds >= least)
-
-
 def _best(run, x, name, title, caption, label):
-    """Dots and a step line over x float[N]."""
-    history = run.history
+    """Draws dots and a step line over x float[N]."""
+    history, unit = run.history, run.unit
     is_measured = np.asarray(history.status) == types.MEASURED
     fitness = np.where(is_measured, history.fitness, np.nan).astype(np.float64)
-    unit, values, best = run.unit, run.unit.of(fitness), run.unit.of(np.fmax.accumulate(fitness))
+    values, best = unit.of(fitness), unit.of(np.fmax.accumulate(fitness))
     figure, axes = canvas.new()
     shown = np.flatnonzero(is_measured)
     shown = shown[canvas.some(len(shown))]
@@ -162,21 +128,19 @@ def _best(run, x, name, title, caption, label):
     axes.step(x, best, where="post", **canvas.series(0), label="best so far")
     optimum = run.config.get("optimum")
     if optimum is not None:
-        axes.axhline(
-            unit.of(optimum), color=canvas.SERIES[1], lw=1.2, ls=canvas.DASHES[1], label="optimum of the benchmark"
-        )
+        style = {"color": canvas.SERIES[1], "lw": 1.2, "ls": canvas.DASHES[1]}
+        axes.axhline(unit.of(optimum), label="optimum of the benchmark", **style)
     _frame(axes, values[is_measured], best, is_lower_better=unit.is_lower_better)
     axes.set(xlabel=label, ylabel=f"{run.config['protocol']} {unit.label}")
     axes.legend(loc="upper right" if unit.is_lower_better else "lower right")
     queries = np.arange(1, len(x) + 1) - run.num_earlier
     tips = [f"query {at}: {unit.form.format(value)}" for at, value in zip(queries[shown], values[shown])]
-    if run.is_finished is False:
-        caption += " The search is unfinished."
+    caption += "" if run.is_finished else " The search is unfinished."
     return canvas.Picture(name, title, caption, figure, {"measured": tips})
 
 
 def _frame(axes, values, best, *, is_lower_better):
-    """Leaves out the worst tail, which would press the rest into a line, where it is far away."""
+    """Leaves a far tail of bad values out of the frame, which would compress all others."""
     if not len(values):
         return
     sign = -1 if is_lower_better else 1
@@ -189,7 +153,9 @@ def _frame(axes, values, best, *, is_lower_better):
         axes.set_title(f"worst fifth {where} the frame", fontsize=8, color=canvas.FAINT, loc="left")
 
 
-def _rounds(run, lines, name, title, caption, chance=None):
+@canvas.styled
+def _by_round(run, lines, name, title, caption, chance=None):
+    """Draws shares by round, from name -> label; None where none are recorded."""
     found = {key: [(one["queries"], one[key]) for one in run.rounds if one.get(key) is not None] for key in lines}
     if not any(found.values()):
         return None

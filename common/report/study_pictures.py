@@ -1,4 +1,4 @@
-"""Pictures of a study: curves with bands, targets reached, and comparisons."""
+"""Pictures of a study: curves with bands, targets reached, comparisons."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,70 +6,67 @@ from typing import Any
 import numpy as np
 from matplotlib import ticker
 
-from common.report import canvas, files, search_pictures
+from common.report import canvas, units
 from common.statistics import intervals
-from common.statistics import study as reaching
+from common.statistics import study as statistics
 
 _NUM_PLACES = 120  # of a curve at which its band is computed
-STATISTICS = {
-    "mean": (intervals.mean, "mean over {} seeds; bands: 95 % intervals of the bootstrap"),
+_STATISTICS = {
+    "mean": (intervals.mean, "mean over {} seeds; bands: 95 % bootstrap intervals"),
     "median": (intervals.median, "median over {} seeds; bands: quartiles, between which half of the seeds lie"),
     "interquartile_mean": (intervals.interquartile_mean, "mean of the middle half of {} seeds; bands: 95 % intervals"),
 }
 
 
 @canvas.styled
-def curves(study: files.Study, *, of: str = "best_fitness", statistic: str = "mean") -> canvas.Picture | None:
-    """Returns how the searches went: `of` "best_fitness" or "test_of_best", against queries; None if unknown."""
-    function, text = STATISTICS[statistic]
+def curves(study, *, of: str = "best_fitness", statistic: str = "mean") -> canvas.Picture | None:
+    """Draws `of` "best_fitness" or "test_of_best" against queries, a mean or median over seeds; None if unknown."""
+    function, text = _STATISTICS[statistic]
+    report, bands = study.report, {}
     figure, axes = canvas.new(5.6, 3.8)
-    bands = {}
     for at, (name, algorithm) in enumerate(study.curves.items()):
         values = 100 * getattr(algorithm, of).astype(np.float64)
         places = columns(values.shape[1])
         band = function(values[:, places])
-        if not np.any(np.isfinite(band.center)):
-            continue
-        bands[name] = band
-        line(axes, places + 1, band, at=at, name=name)
+        if np.any(np.isfinite(band.center)):
+            bands[name] = band
+            line(axes, places + 1, band, at=at, name=name)
     if not bands:
         return None
     _frame(axes, bands)
-    protocol = study.report["protocol"]
-    what = f"best {protocol} fitness so far" if of == "best_fitness" else f"test fitness of the best by {protocol}"
-    if of == "best_fitness" and study.report.get("optimum") is not None:
-        axes.axhline(100 * study.report["optimum"], color=canvas.FAINT, lw=1, ls=canvas.DASHES[2])
-    axes.set(ylabel=f"{what} (%)")
+    caption = f"Lines: {text.format(report['num_seeds'])}."
+    label = f"test fitness of the best by {report['protocol']}"
+    if of == "best_fitness":
+        label = f"best {report['protocol']} fitness so far"
+        if report.get("optimum") is not None:
+            axes.axhline(100 * report["optimum"], color=canvas.FAINT, lw=1, ls=canvas.DASHES[2])
+            caption += " The upper dotted line is the optimum of the benchmark."
+    axes.set(ylabel=f"{label} (%)")
     by_queries(axes)
     figure.legend(loc="outside upper left", ncols=2)
-    caption = f"Lines: {text.format(study.report['num_seeds'])}. The upper dotted line is the benchmark's optimum."
-    if of != "best_fitness" or study.report.get("optimum") is None:
-        caption = f"Lines: {text.format(study.report['num_seeds'])}."
-    return canvas.Picture(
-        f"{of}_{statistic}", f"{what[0].upper()}{what[1:]}, {statistic.replace('_', ' ')}", caption, figure
-    )
+    title = f"{label[0].upper()}{label[1:]}, {statistic.replace('_', ' ')}"
+    return canvas.Picture(f"{of}_{statistic}", title, caption, figure)
 
 
 @canvas.styled
-def reached(study: files.Study, target: float, *, by: str = "queries") -> canvas.Picture | None:
-    """Returns the share of seeds that reached a fitness, against queries or "seconds" of training; None if unknown."""
+def reached(study, target: float, *, by: str = "queries") -> canvas.Picture | None:
+    """Draws the share of seeds that reached a fitness, against queries or "seconds" of training; None if unknown."""
     figure, axes = canvas.new(5.6, 3.8)
     spent = {}
     for name, algorithm in study.curves.items():
         if by == "queries":
-            spent[name] = reaching.queries_to(algorithm.best_fitness, target), algorithm.seconds.shape[1]
+            spent[name] = statistics.queries_to(algorithm.best_fitness, target), algorithm.seconds.shape[1]
         else:
-            seconds = reaching.seconds_to(algorithm, target)
-            spent[name] = seconds, float(np.min(algorithm.seconds[:, -1]))
+            spent[name] = statistics.seconds_to(algorithm, target), float(np.min(algorithm.seconds[:, -1]))
     if not spent or max(limit for _, limit in spent.values()) <= 0:
         return None
-    divisor, unit = (1, "queries") if by == "queries" else search_pictures.time_unit(max(x for _, x in spent.values()))
+    divisor, unit = (1, "queries") if by == "queries" else units.time(max(x for _, x in spent.values()))
     for at, (name, (values, limit)) in enumerate(spent.items()):
         found = np.sort(values[np.isfinite(values) & (values <= limit)]) / divisor
         x = np.concatenate([[0], found, [limit / divisor]])
         y = np.concatenate([np.arange(len(found) + 1), [len(found)]]) / len(values)
         axes.step(x, 100 * y, where="post", **canvas.series(at), label=canvas.words(name))
-    label = "queries (architectures measured)" if by == "queries" else f"training time ({unit})"
+    label = "queries (architectures evaluated)" if by == "queries" else f"training time ({unit})"
     axes.set(xlabel=label, ylabel="searches that reached it (%)", ylim=(-3, 103))
     figure.legend(loc="outside upper left", ncols=2)
     title = f"Searches that reached {100 * target:.2f} %, by {'queries' if by == 'queries' else 'training time'}"
@@ -77,21 +74,21 @@ def reached(study: files.Study, target: float, *, by: str = "queries") -> canvas
     return canvas.Picture(f"reached_{by}_{target:.6f}".replace(".", "_"), title, caption, figure)
 
 
-@canvas.styled
-def improvements(study: files.Study) -> canvas.Picture | None:
-    """Returns the probabilities of improvement of all pairs; None where there is but one algorithm."""
-    compared = study.report.get("comparisons") or []
+def improvements(report: Mapping[str, Any]) -> canvas.Picture | None:
+    """Draws the probabilities of improvement of all pairs of a study.json; None for a single algorithm."""
+    compared = report.get("comparisons") or []
     targets = [one["target"] for one in compared if one["of"] == "queries"]
-    shown = [one for one in compared if (one["of"] == "queries" and one["target"] == max(targets)) or not targets]
+    shown = [one for one in compared if not targets or (one["of"] == "queries" and one["target"] == max(targets))]
     if not shown:
         return None
-    by = f"queries to {100 * max(targets):.2f} %" if targets else "best fitness in the end"
-    return pairs(shown, f"By {by}: how often a search of the first algorithm does better than one of the second")
+    by = f"queries to {100 * max(targets):.2f} %" if targets else "final best fitness"
+    text = f"Probability, by {by}, that a search of the first algorithm does better than one of the second"
+    return pairs(shown, text)
 
 
 @canvas.styled
 def pairs(compared: Sequence[Mapping[str, Any]], text: str) -> canvas.Picture:
-    """Returns the probabilities of improvement of pairs as dots with their intervals; `text` says of what they are."""
+    """Draws probabilities of improvement of pairs as dots with their intervals; `text` starts the caption."""
     figure, axes = canvas.new(5.6, 1.1 + 0.27 * len(compared))
     labels, tips = [], []
     for at, one in enumerate(reversed(compared)):
@@ -105,34 +102,34 @@ def pairs(compared: Sequence[Mapping[str, Any]], text: str) -> canvas.Picture:
     axes.scatter(centers, range(len(compared)), s=24, color=canvas.SERIES[0], zorder=3).set_gid("pairs")
     axes.axvline(50, color=canvas.SERIES[1], lw=1, ls=canvas.DASHES[1])
     axes.set_yticks(range(len(compared)), labels, fontsize=8)
-    axes.set(
-        xlabel="the first does better in so many pairs of seeds (%)", xlim=(-3, 103), ylim=(-0.6, len(compared) - 0.4)
-    )
-    caption = f"{text}, ties half; bars: 95 % intervals of the bootstrap. At 50 % (dashed) neither is better."
+    axes.set(xlabel="pairs of seeds in which the first does better (%)", xlim=(-3, 103))
+    axes.set_ylim(-0.6, len(compared) - 0.4)
+    caption = f"{text}, ties half; bars: 95 % bootstrap intervals. At 50 % (dashed) neither is better."
     return canvas.Picture("improvements", "Probability of improvement", caption, figure, {"pairs": tips})
 
 
 def columns(num_queries: int) -> np.ndarray:
-    """Returns int[at most 120], the columns of a curve at which its band is computed: denser at its start."""
+    """Returns int[at most 120], the columns of a curve at which its band is computed: denser at the start."""
     return np.unique(np.geomspace(1, num_queries, _NUM_PLACES).astype(int)) - 1
 
 
-def line(axes, x: np.ndarray, band: intervals.Band, *, at: int, name: str) -> None:
-    """Draws the band of series number `at` and its center as a line."""
-    axes.plot(x, band.center, **canvas.series(at), label=canvas.words(name))
-    axes.fill_between(x, band.low, band.high, color=canvas.SERIES[at % len(canvas.SERIES)], alpha=0.18, lw=0)
+def line(axes, x: np.ndarray, band: intervals.Band, *, at: int, name: str, factor: float = 1.0) -> None:
+    """Draws the band of series number `at`, times `factor`, and its center as a line."""
+    center, low, high = (factor * np.asarray(values) for values in band)
+    axes.plot(x, center, **canvas.series(at), label=canvas.words(name))
+    axes.fill_between(x, low, high, color=canvas.SERIES[at % len(canvas.SERIES)], alpha=0.18, lw=0)
 
 
 def by_queries(axes) -> None:
     """Makes the x axis one of queries, on a logarithmic scale."""
-    axes.set(xlabel="queries (architectures measured)", xscale="log")
+    axes.set(xlabel="queries (architectures evaluated)", xscale="log")
     axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
     axes.xaxis.set_minor_locator(ticker.NullLocator())
 
 
 def _frame(axes, bands):
-    """Begins where all have measured ten or so: the first queries would press the rest into a line."""
+    """Starts the y axis at the lower quartiles of the curves: the first queries would compress the rest."""
     top = max(np.nanmax(band.center) for band in bands.values())
     start = min(np.nanquantile(band.center, 0.25) for band in bands.values())
     if np.isfinite(start) and start < top:

@@ -1,22 +1,25 @@
-"""In what fitness is shown to people: percent, or the perplexity that it stands for."""
+"""Display of numbers: fitness in percent or as perplexity, intervals, and times."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from common.datasets import text
 
+_TIMES = ((86_400 * 2, 86_400, "days"), (3_600 * 2, 3_600, "hours"), (120, 60, "minutes"), (0, 1, "seconds"))
+
 
 class Unit(NamedTuple):
-    """What fitness is called, and counted in.
+    """The unit in which fitness is displayed.
 
     Attributes:
       name: "fitness" or "perplexity".
       label: of an axis, with the unit.
       of: fitness, a number or an array -> the same in this unit.
-      form: of such a value as text.
-      is_lower_better: whether less is better.
+      form: format of such a value.
+      is_lower_better: whether lower values are better.
     """
 
     name: str
@@ -26,17 +29,31 @@ class Unit(NamedTuple):
     is_lower_better: bool
 
     def text(self, fitness: float) -> str:
-        """Returns a fitness as text."""
-        return self.form.format(float(self.of(fitness)))
+        """Returns a fitness as text; "-" if it is not finite."""
+        return self.form.format(float(self.of(fitness))) if math.isfinite(fitness) else "-"
 
 
 PERCENT = Unit("fitness", "fitness (%)", lambda fitness: 100.0 * np.asarray(fitness, np.float64), "{:.2f} %", False)
+percent = PERCENT.text
 
 
 def perplexity(vocabulary_size: int) -> Unit:
-    """Returns the unit of language models that choose among so many words."""
+    """Returns the unit of language models with a vocabulary of the given size."""
 
     def of(fitness):
         return np.vectorize(lambda one: text.perplexity(one, vocabulary_size), otypes=[np.float64])(fitness)
 
     return Unit("perplexity", "perplexity (lower is better)", of, "{:.2f}", True)
+
+
+def interval(band: Sequence[float | None], form: str = ".2f", factor: float = 100.0) -> str:
+    """Returns "value [low, high]", multiplied by `factor` (by default in %); "-" where one of them is unknown."""
+    if any(value is None or not math.isfinite(value) for value in band):
+        return "-"
+    center, low, high = (format(factor * value, form) for value in band)
+    return f"{center} [{low}, {high}]"
+
+
+def time(seconds: float) -> tuple[float, str]:
+    """Returns (seconds in a unit, its name) of the unit in which a time reads best."""
+    return next((divisor, unit) for least, divisor, unit in _TIMES if seconds >= least)

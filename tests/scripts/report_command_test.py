@@ -1,7 +1,6 @@
 """launch.report end to end, on the run of a search, and what it says of bad input."""
 
 import contextlib
-import dataclasses
 import functools
 import io
 import json
@@ -12,11 +11,9 @@ import tempfile
 import chex
 import pytest
 
-import lanas_jax.config
-import nao_jax.presets
 from common.records import run_dir
 from common.training import event_files
-from launch import algorithms, lanas, refitting, report, study
+from launch import lanas, report, study
 
 BUDGET = 24
 
@@ -89,7 +86,7 @@ class ReportTest(chex.TestCase):
         assert output == f"{self.folder / 'page.html'}: 2 pictures of run, which is unfinished\n"
         text = (self.folder / "page.html").read_text()
         assert "This search is unfinished" in text
-        assert "Too little is measured yet to fit the model again." in text
+        assert "Too few measurements to fit the model again." in text
 
     def test_settings_of_another_version(self):
         shutil.copytree(searched()[1], self.workdir)
@@ -98,13 +95,13 @@ class ReportTest(chex.TestCase):
         run_dir.write_json(self.workdir / run_dir.CONFIG, config)
         self.run_report()
         text = (self.workdir / "report.html").read_text()
-        assert "The model could not be fitted again: this version has no settings altitude" in text
+        assert "The model could not be fitted again: settings of another version: altitude missing or unknown" in text
 
     def test_bad_input(self):
         for arguments, message in (
-            (["--format=gif"], "unknown --format=gif; choose one of pdf, png, svg"),
-            (["--workdir="], "give --workdir"),
-            ([], "run is not a folder; give --workdir"),
+            (["--format=gif"], "unknown format 'gif'; choose one of svg, png, pdf"),
+            (["--workdir="], "give the folder of a search, a training or a study (--workdir)"),
+            ([], "run is not a folder; give the folder"),
         ):
             _, errors = self.run_report(*arguments, code=1)
             assert message in errors
@@ -117,7 +114,7 @@ class ReportTest(chex.TestCase):
         shutil.rmtree(self.workdir)
         shutil.copytree(searched()[1], self.workdir)
         _, errors = self.run_report(f"--output={self.folder / 'nowhere' / 'page.html'}", code=1)
-        assert "its folder is not there" in errors
+        assert "does not exist; make it first" in errors
 
     def test_event_files_say_what_metrics_say(self):
         _, workdir = searched()
@@ -128,23 +125,3 @@ class ReportTest(chex.TestCase):
 
 
 _TOLD = ("best_fitness", "infeasible", "seconds")
-
-
-class ConfigTest(chex.TestCase):
-    def test_records_become_configurations_again(self):
-        for preset in nao_jax.presets.PRESETS.values():
-            record = json.loads(json.dumps(dataclasses.asdict(preset)))
-            assert refitting.config_of(nao_jax.presets.Config, record) == preset
-
-    def test_commands_with_a_choice_of_algorithms_take_them_at_their_presets(self):
-        for command in ("search_images", "search_recurrent"):
-            for name in algorithms.ALGORITHMS:
-                made = refitting._config({"command": command, "algorithm": name, "config": {"measure": "supernet"}})
-                searched = algorithms.of_large_space(name)
-                assert made == (getattr(searched, "keywords", None) or {}).get("config"), name
-
-    def test_settings_that_stand_beside_those_of_shared_weights(self):
-        record = json.loads(json.dumps(dataclasses.asdict(lanas_jax.config.Config(height=3))))
-        for settings in (record, {"searcher": record, "shared_weights": {"space": "nao_small"}}):
-            made = refitting._config({"command": "lanas", "algorithm": "lanas", "config": settings})
-            assert made == lanas_jax.config.Config(height=3)

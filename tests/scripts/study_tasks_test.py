@@ -92,7 +92,7 @@ class StudyOfTasksTest(CommandTest):
 
     def test_several_folders_need_a_place_for_the_page(self):
         _, errors = self.run_command(report.main, f"--workdir={self.folder}", code=1)
-        assert "several folders have one page together: name its file with --output" in errors
+        assert "several folders have one page: give its file (--output)" in errors
         _, errors = self.run_command(report.main, f"--workdir={self.folder}", "--output=page.html", code=1)
         assert f"{self.folder} has no config.json" in errors
 

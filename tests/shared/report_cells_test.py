@@ -1,4 +1,4 @@
-"""Pages of searches of recurrent cells, in perplexity; of pools that are renewed; and of finalists."""
+"""Pages of searches of recurrent cells, in perplexity; of searches with a renewed pool; and of finalists."""
 
 import json
 import math
@@ -13,7 +13,8 @@ from absl.testing import parameterized
 from common import spaces, types
 from common.records import journal as journals
 from common.records import json_lines, run_dir
-from common.report import canvas, files, finalists_page, run_page, search_pictures, units
+from common.report import canvas, report, search, search_pictures, units
+from common.report import pools as pool_reports
 from common.supernets import population
 
 SPACE = "nao_rnn"
@@ -69,7 +70,7 @@ class CellsTest(parameterized.TestCase):
 
     def test_perplexity_by_hand(self):
         self.write_search(vocabulary_size=WORDS)
-        run = files.read(self.folder)
+        run = report.read(self.folder)
         assert run.unit.is_lower_better
         picture = search_pictures.best_by_queries(run)
         texts = ["query 1: 100.00", "query 2: 1000.00", "query 3: 10.00", "query 4: 10000.00"]
@@ -77,14 +78,14 @@ class CellsTest(parameterized.TestCase):
         axes = picture.figure.axes[0]
         assert axes.get_ylabel() == "validation perplexity (lower is better)"
         np.testing.assert_allclose(axes.lines[0].get_ydata(), [100, 100, 10, 10], rtol=1e-5)
-        text = run_page.document(run, [])
+        text = search.document(run, [])
         assert "<dt>best validation perplexity</dt><dd>10.00</dd>" in text
         assert "<dt>its test perplexity</dt><dd>100.00</dd>" in text
         assert "No. 1: perplexity 10.00, query 3" in text
         assert "perplexity 100.00, of the best by validation fitness alone" in text
-        assert "random search with the same budget belongs beside it" in text
-        assert "Perplexity is the exponential of the loss a word; lower is better." in text
-        assert "<dt>training time</dt><dd>4 minutes, of all that was measured</dd>" in text
+        assert "add random search with the same budget" in text
+        assert "Perplexity is the exponential of the mean loss per word; lower is better." in text
+        assert "<dt>training time</dt><dd>4 minutes for all evaluations</dd>" in text
 
     def test_the_worst_perplexities_are_above_the_frame(self):
         figure, axes = canvas.new()
@@ -96,17 +97,17 @@ class CellsTest(parameterized.TestCase):
 
     def test_without_the_number_of_words_fitness_is_shown_and_said_to_be(self):
         self.write_search()
-        text = run_page.document(files.read(self.folder), [])
-        assert "This folder does not say how many there are, so perplexities are not shown." in text
+        text = search.document(report.read(self.folder), [])
+        assert "This folder does not record V, so perplexities are not shown." in text
         assert "<dt>best validation fitness</dt><dd>75.00 %</dd>" in text
 
     def test_a_pool_by_hand(self):
         self.write_pools()
-        run = files.read(self.folder)
+        run = report.read(self.folder)
         assert (run.is_finished, run.budget, [len(block) for block in run.blocks]) == (True, 2, [3, 3])
         np.testing.assert_array_equal(run.history.archs, ARCHS[[2, 1, 3]])  # the last pool, best first
         assert run.history.status.tolist() == [types.MEASURED, types.MEASURED, types.INFEASIBLE]
-        (picture,) = run_page.pictures(run)
+        (picture,) = search.pictures(run)
         assert picture.name == "pools_by_block"
         best, median = picture.figure.axes[0].lines
         np.testing.assert_allclose(best.get_ydata(), [100, 10], rtol=1e-5)
@@ -117,58 +118,60 @@ class CellsTest(parameterized.TestCase):
             "block 2: 1000.00",
             "block 2: 10.00",
         ]
-        text = run_page.document(run, [picture])
+        text = search.document(run, [picture])
         assert "<h1>nao on recurrent_supernet/topics</h1>" in text
         assert "<dt>blocks of training</dt><dd>2 of 2</dd>" in text
-        assert "<dd>6, those that stayed in the pool again</dd>" in text
+        assert "<dd>6, those kept in the pool once per block</dd>" in text
         assert "found at query" not in text
 
     def test_a_pool_of_images(self):
         about = {"dataset": "data/cifar10.npz", "space": "nao_small", "seed": 4}
         shared = {"shared_weights": about, "flags": {"protocol": "test"}, "command": "nao", "vocabulary_size": None}
         self.write_pools(**shared)
-        run = files.read(self.folder)
+        run = report.read(self.folder)
         told = [run.config[name] for name in ("benchmark", "space", "seed", "protocol")]
         assert told == ["supernet/cifar10", "nao_small", 4, "test"]
         assert run.unit is units.PERCENT
 
     def test_a_pool_that_goes_on(self):
         self.write_pools(blocks=1)
-        run = files.read(self.folder)
+        run = report.read(self.folder)
         assert (run.is_finished, run.result, len(run.blocks)) == (False, {}, 1)
-        assert "This search is unfinished" in run_page.document(run, [])
+        assert "This search is unfinished" in search.document(run, [])
 
     def test_a_pool_without_scores(self):
         self.write_pools(blocks=0)
         with pytest.raises(ValueError, match=r"no scored pool in pools\.jsonl: its search has measured nothing yet"):
-            files.read(self.folder)
+            report.read(self.folder)
         (self.folder / population.POOLS).unlink()
         with pytest.raises(ValueError, match="its search has measured nothing yet"):
-            files.read(self.folder)
+            report.read(self.folder)
 
     def test_finalists_of_cells(self):
         self.write_search(vocabulary_size=WORDS)
         with journals.open_journal(self.folder / "finalists.jsonl", {}) as journal:
             journal.write_proposed(0, ARCHS[[2, 0, 4]])
             journal.write_measured([types.Outcome(0, 0.25, 1.0, True), types.Outcome(1, math.nan, 1.0, False, "why")])
-        run = files.read(self.folder)
+        run = report.read(self.folder)
         assert [one.shared for one in run.finalists] == [0.75, 0.5]
         assert [one.alone for one in run.finalists] == pytest.approx([0.25, math.nan], nan_ok=True)
-        text = finalists_page.table(run)
-        assert "<th>perplexity, trained alone</th>" in text
+        text = pool_reports.table(run.finalists, run.unit, run.config["space"])
+        assert "<th>perplexity, trained from scratch</th>" in text
         assert "<td>1</td><td>1000.00</td><td>10.00</td>" in text
         assert "<td>2</td><td>failed</td><td>100.00</td>" in text
-        assert finalists_page.agreement(run) is None
+        assert pool_reports.agreement(run.finalists, run.unit) is None
 
     def test_finalists_of_images(self):
         self.write_search(space="a space of another version")
         rows = [{"arch": [at, 1], "shared_weights": at / 10, "trained": (at + 1) / 10} for at in range(5)]
         run_dir.write_json(self.folder / "finalists.json", {"trained_as": "x", "finalists": rows})
-        run = files.read(self.folder)
-        picture = finalists_page.agreement(run)
-        assert picture.caption.startswith("5 architectures. Kendall's tau 1.00 (95 %: 1.00 to 1.00, ")
-        assert picture.tips["architectures-0"][4] == "architecture 4: 40.00 %, alone 50.00 %"
-        assert "<td>1</td><td>50.00 %</td><td>40.00 %</td><td>4 1</td>" in finalists_page.table(run)
+        run = report.read(self.folder)
+        picture = pool_reports.agreement(run.finalists, run.unit)
+        assert picture.caption.startswith("5 architectures. Kendall's tau 1.00 (95 % interval 1.00 to 1.00, ")
+        assert picture.tips["architectures-0"][4] == "architecture 4: 40.00 %, stand-alone 50.00 %"
+        assert "<td>1</td><td>50.00 %</td><td>40.00 %</td><td>4 1</td>" in pool_reports.table(
+            run.finalists, run.unit, run.config["space"]
+        )
         (self.folder / "finalists.json").write_text(json.dumps({"finalists": [{"arch": None}]}))
         with pytest.raises(ValueError, match=r"finalists\.json is damaged"):
-            files.read(self.folder)
+            report.read(self.folder)

@@ -15,7 +15,8 @@ from absl.testing import parameterized
 from common import spaces, types
 from common.records import journal as journals
 from common.records import run_dir
-from common.report import files, image_search_files, image_search_page, training_files
+from common.report import image_search, training
+from common.report import report as reports
 from launch import report
 
 SPACE = "lanas_oneshot"
@@ -86,14 +87,14 @@ class ImageSearchTest(parameterized.TestCase):
 
     def page(self, *, is_drawn=True):
         """(what is read, its pictures, the text of its page)."""
-        found = files.read(self.folder)
-        made = image_search_page.pictures(found) if is_drawn else []
-        return found, made, image_search_page.document(found, made, reports=".", name="report.html")
+        found = reports.read(self.folder)
+        made = image_search.pictures(found) if is_drawn else []
+        return found, made, image_search.document(found, made, reports=".", name="report.html")
 
     def test_a_folder_by_hand(self):
         self.write_all()
         found, made, text = self.page()
-        assert isinstance(found, image_search_files.ImageSearch)
+        assert isinstance(found, image_search.ImageSearch)
         assert (found.name, found.is_finished, found.num_trained, list(found.runs)) == (
             "images",
             True,
@@ -105,7 +106,7 @@ class ImageSearchTest(parameterized.TestCase):
         curves = ["loss", "accuracy", "learning_rate", "gradient_norm", "images_per_second"]
         assert [one.name for one in made] == ["agreement", *curves]
         # Of three pairs all are in one order, as the fourth network has no accuracy.
-        assert made[0].caption.startswith("3 architectures. Kendall's tau 1.00 (95 %: ")
+        assert made[0].caption.startswith("3 architectures. Kendall's tau 1.00 (95 % interval ")
         rows = re.findall(r"<tr>(<td>.*?)</tr>", text)
         assert rows[0] == "<td>nao</td><td>81.25 % ± 6.25</td><td>50.00 %</td><td>1</td><td>0</td>"
         assert rows[2] == "<td>random architectures</td><td>50.00 %</td><td>18.75 %</td><td>2</td><td>1</td>"
@@ -113,9 +114,9 @@ class ImageSearchTest(parameterized.TestCase):
         assert re.findall(r'<a href="(.*?)">', text) == ["nao/report.html", "lanas/report.html"]
         assert "4 of 4 queries, best validation fitness 50.00 %" in text
         assert text.count("<svg") == len(made) + 2  # and the best of each search
-        assert "nao: 50.00 % on shared weights, 81.25 % trained alone" in text
-        assert "2 of 2 epochs in 9.0 s, compiling included, 150 images a second" in text
-        assert "12.0 s of shared weights and searches" in text  # 9 and twice 1.5
+        assert "nao: 50.00 % on shared weights, 81.25 % trained from scratch" in text
+        assert "2 of 2 epochs in 9.0 s, compilation included, 150 images per second" in text
+        assert "12.0 s for shared weights and searches" in text  # 9 and twice 1.5
         assert "random search is missing" in text
         assert "unfinished" not in text
 
@@ -151,8 +152,8 @@ class ImageSearchTest(parameterized.TestCase):
         assert found.candidates[0].accuracy == 0.75
         assert "Choice: 5 networks" in text
         assert "<td>nao</td><td>75.00 %</td><td>50.00 %</td>" in text
-        assert "Of the 2 best on shared weights it was the best by validation when trained alone." in text
-        assert "Of 3 random ones it was the best by validation when trained alone." in text
+        assert "Chosen among the 2 best on shared weights by validation accuracy after training from scratch." in text
+        assert "Chosen among 3 random ones by validation accuracy after training from scratch." in text
         assert (
             "<td>random, chosen alike</td><td>62.50 % ± 12.50</td><td>50.00 % ± 0.00</td><td>25.00 %</td><td>1</td>"
             in text
@@ -172,7 +173,7 @@ class ImageSearchTest(parameterized.TestCase):
         self.write_search("nao", num_measured=3)
         found, made, text = self.page()
         assert (found.is_finished, list(found.waiting)) == (False, ["lanas"])
-        said = "the search by nao goes on; the search by lanas has not begun; 0 trainings alone are done"
+        said = "the search by nao is unfinished; the search by lanas has not started; 0 trainings from scratch are done"
         assert f"This search is unfinished:</strong> {said}" in text
         assert made[0].name == "loss"
         assert "3 of 4 queries" in text
@@ -187,15 +188,15 @@ class ImageSearchTest(parameterized.TestCase):
         self.write_search("nao")
         self.write_search("lanas")
         (self.folder / "lanas" / run_dir.JOURNAL).unlink()
-        assert files.read(self.folder).waiting == {"lanas": "has measured nothing yet"}
+        assert reports.read(self.folder).waiting == {"lanas": "has measured nothing yet"}
         (self.folder / "lanas" / run_dir.JOURNAL).write_text("{}\n")
         with pytest.raises(ValueError, match="not a journal of format 1"):
-            files.read(self.folder)
+            reports.read(self.folder)
 
     def test_shared_weights_that_are_still_trained(self):
         self.write_shared(EPOCHS[:1])
-        found = files.read(self.folder)
-        assert isinstance(found, training_files.Training)
+        found = reports.read(self.folder)
+        assert isinstance(found, training.Training)
         assert (found.kind, found.epoch, found.num_epochs, found.is_finished) == ("shared weights", 1.0, 2, False)
 
     @parameterized.parameters(
@@ -206,20 +207,20 @@ class ImageSearchTest(parameterized.TestCase):
     def test_damaged(self, networks, message):
         self.write_all(networks=networks)
         with pytest.raises(ValueError, match=message):
-            files.read(self.folder)
+            reports.read(self.folder)
 
     def test_a_folder_of_folders_is_of_nothing(self):
         (self.folder / "nao").mkdir()
         run_dir.write_json(self.folder / "nao" / run_dir.CONFIG, {"command": "nao", "flags": {}})
         with pytest.raises(ValueError, match="it holds nao"):
-            files.read(self.folder)
+            reports.read(self.folder)
 
     def test_names_are_no_markup(self):
         self.write_all()
-        found = files.read(self.folder)
+        found = reports.read(self.folder)
         hostile = "<b>x</b>&"
         found = found._replace(networks=tuple(one._replace(found_by=hostile) for one in found.networks))
-        made = image_search_page.pictures(found)[:1]
-        text = image_search_page.document(found, made, reports="..", name="a b.html")
+        made = image_search.pictures(found)[:1]
+        text = image_search.document(found, made, reports="..", name="a b.html")
         assert "<b>" not in text
         assert 'href="../nao/a%20b.html"' in text

@@ -1,10 +1,12 @@
-"""Reports: files read, pictures, and pages that are whole, load nothing and take no name for markup."""
+"""Reports: files that are read, pictures, and pages that are self-contained and escape all names."""
 
+import dataclasses
 import functools
 import html.parser
 import json
 import pathlib
 import tempfile
+from typing import Annotated
 from xml.etree import ElementTree
 
 import chex
@@ -12,23 +14,12 @@ import numpy as np
 import pytest
 from absl.testing import parameterized
 
-from common import explanations as records
-from common import spaces, types
+from common import explanations, spaces, types
 from common.records import journal as journals
 from common.records import run_dir
-from common.report import (
-    across_page,
-    across_tables,
-    canvas,
-    checklist,
-    files,
-    latent_pictures,
-    page,
-    partition_pictures,
-    run_page,
-    study_page,
-)
-from common.statistics import study as summary
+from common.report import across, canvas, checklist, latents, page, partition, ranking, report, search
+from common.report import study as studies
+from common.statistics import study as statistics
 
 NAN = np.nan
 HOSTILE = "<script>alert(1)</script>\"'&<img src=x onerror=alert(2)>$\\frac{1}{0}$\x00\n]]>"
@@ -37,7 +28,7 @@ ARCHS = spaces.get("convnet").enumerate()[:4].tolist()
 
 
 class Parser(html.parser.HTMLParser):
-    """Takes down tags, attributes and text; a tag that is closed wrongly is an error."""
+    """Records tags, attributes and text; a tag that is closed wrongly is an error."""
 
     VOID = ("meta", "path", "use", "rect", "polygon", "circle", "ellipse", "line", "image", "br")
 
@@ -72,7 +63,7 @@ def parse(text):
 
 
 def assert_self_contained(text):
-    """Nothing is loaded, all that is referred to is there, once, and only our own script runs."""
+    """Checks that a page loads nothing, that references have one target each, and that only our script runs."""
     parser = parse(text)
     assert parser.tags.count("script") == 1
     assert not {"link", "img", "image", "iframe", "object", "embed", "base"} & set(parser.tags)
@@ -101,7 +92,7 @@ class FolderTest(chex.TestCase):
         self.folder.mkdir()
 
     def write_run(self, *, num_measured=4, budget=4, name="lanas", **more):
-        """The files of a search of two rounds; the third architecture failed."""
+        """Writes the files of a search of two rounds; the third architecture failed."""
         header = {
             "benchmark": f"toy/{name}",
             "space": "convnet",
@@ -118,6 +109,7 @@ class FolderTest(chex.TestCase):
             types.Outcome(2, NAN, 0.0, False, name),
             types.Outcome(3, 0.75, 90.0, True),
         ]
+        (self.folder / run_dir.JOURNAL).unlink(missing_ok=True)
         with journals.open_journal(self.folder / run_dir.JOURNAL, header) as journal:
             for round_ in range(2):
                 journal.write_proposed(round_, np.array(ARCHS[2 * round_ : 2 * round_ + 2]))
@@ -134,37 +126,37 @@ class FolderTest(chex.TestCase):
             run_dir.write_json(self.folder / run_dir.RESULT, result)
 
     def write_study(self, names=("good", "bad"), missing=(), folder=None, **more):
-        """The files of a study, of which study.json says `more`."""
+        """Writes the files of a study; `more` is added to study.json."""
         folder = folder or self.folder
         folder.mkdir(exist_ok=True)
         generator = np.random.default_rng(0)
-        report = {"benchmark": "toy", "dataset": "small", "protocol": "validation", "budget": 12, "num_seeds": 6}
-        report |= {"seed": 0, "optimum": 1.0, "algorithms": {}, **more}
+        told = {"benchmark": "toy", "dataset": "small", "protocol": "validation", "budget": 12, "num_seeds": 6}
+        told |= {"seed": 0, "optimum": 1.0, "algorithms": {}, **more}
         curves = {}
         for at, name in enumerate(names):
             best = np.maximum.accumulate(generator.uniform(0, 1 - 0.3 * at, (6, 12)), axis=1)
             best[: 3 - at, 6:] = 1.0
             seconds = np.tile(np.arange(1.0, 13) * 600, (6, 1))
-            curves[name] = summary.Curves(best_fitness=best, test_of_best=best - 0.1, seconds=seconds)
-            told = {"seconds_per_search": 0.5, "compile_seconds": 2.0}
-            report["algorithms"][name] = told | summary.of_algorithm(curves[name], optimum=1.0, targets=(1.0,))
+            curves[name] = statistics.Curves(best_fitness=best, test_of_best=best - 0.1, seconds=seconds)
+            record = {"seconds_per_search": 0.5, "compile_seconds": 2.0}
+            told["algorithms"][name] = record | statistics.of_algorithm(curves[name], optimum=1.0, targets=(1.0,))
             run_dir.write_arrays(folder / run_dir.CURVES.format(_file_name(name)), curves[name]._asdict())
-        report["comparisons"] = summary.comparisons(curves, targets=(1.0,))
+        told["comparisons"] = statistics.comparisons(curves, targets=(1.0,))
         config = {"command": "study", "flags": {"algorithms": [*names, *missing], "budget": 12}} | ENVIRONMENT
         run_dir.write_json(folder / run_dir.CONFIG, config)
-        run_dir.write_json(folder / run_dir.STUDY, report)
-        return files.read(folder)._replace(curves=curves)
+        run_dir.write_json(folder / run_dir.STUDY, told)
+        return report.read(folder)._replace(curves=curves)
 
 
 def _file_name(name):
-    """Of an algorithm, whose name may be no name of a file here."""
+    """A file name for the name of an algorithm, which may be none."""
     return "".join(letter if letter.isalnum() else "_" for letter in name)[:40]
 
 
-class FilesTest(FolderTest):
+class SearchTest(FolderTest):
     def test_a_finished_run_by_hand(self):
         self.write_run()
-        run = files.read(self.folder)
+        run = report.read(self.folder)
         assert (run.name, run.is_finished, run.budget, run.num_earlier) == ("run", True, 4, 0)
         np.testing.assert_array_equal(run.history.archs, ARCHS)
         np.testing.assert_array_equal(run.history.fitness, np.array([0.25, 0.5, NAN, 0.75], np.float32))
@@ -172,252 +164,243 @@ class FilesTest(FolderTest):
         measured, infeasible = types.MEASURED, types.INFEASIBLE
         np.testing.assert_array_equal(run.history.status, [measured, measured, infeasible, measured])
         assert [line["queries"] for line in run.rounds] == [2, 4]
-        assert run.result["seconds"] == 1.5
-
-    def test_an_unfinished_run(self):
-        self.write_run(num_measured=3)
-        run = files.read(self.folder)
-        assert not run.is_finished
-        assert run.history.status[3] == types.PENDING
-        text = run_page.document(run, run_page.pictures(run))
-        assert "This search is unfinished" in text
-        assert "3 of 4" in text
-
-    def test_a_run_that_is_to_go_on_is_unfinished(self):
-        self.write_run(budget=6)
-        assert not files.read(self.folder).is_finished
-
-    def test_a_smaller_budget_leaves_the_rest_out(self):
-        self.write_run(budget=2)
-        assert len(files.read(self.folder).history.status) == 2
-
-    def test_earlier_measurements_count_nothing_of_the_budget(self):
-        self.write_run()
-        text = (self.folder / run_dir.JOURNAL).read_text().splitlines(keepends=True)
-        earlier = {
-            "event": "earlier",
-            "archs": spaces.get("convnet").enumerate()[9:10].tolist(),
-            "fitness": [0.5],
-            "cost": [None],
-            "seconds": 0.0,
-        }
-        text[1:] = [json.dumps(earlier) + "\n", *(line.replace('"at": 3', '"at": 4') for line in text[1:-1]), text[-1]]
-        text = [
-            line.replace('"at": 2', '"at": 3').replace('"at": 1,', '"at": 2,').replace('"at": 0', '"at": 1')
-            for line in text[:-1]
-        ]
-        (self.folder / run_dir.JOURNAL).write_text("".join(text))
-        run = files.read(self.folder)
-        assert (run.num_earlier, len(run.history.status), run.is_finished) == (1, 5, False)
-        np.testing.assert_array_equal(run.history.fitness[:3], np.array([0.5, 0.25, 0.5], np.float32))
-
-    def test_folders_of_nothing(self):
-        with pytest.raises(ValueError, match="nowhere is not a folder"):
-            files.read(self.folder / "nowhere")
-        with pytest.raises(ValueError, match=r"has no config.json.*it holds nothing"):
-            files.read(self.folder)
-        (self.folder / "photo.jpg").write_text("")
-        with pytest.raises(ValueError, match=r"it holds photo\.jpg"):
-            files.read(self.folder)
-
-    @parameterized.parameters(
-        (
-            {"command": "prepare_data", "flags": {}},
-            "is of launch.prepare_data; reports are of searches, trainings and studies",
-        ),
-        ({"command": "study", "flags": {}}, "none of its algorithms is done yet"),
-    )
-    def test_folders_of_something_else(self, config, message):
-        run_dir.write_json(self.folder / run_dir.CONFIG, config)
-        with pytest.raises(ValueError, match=message):
-            files.read(self.folder)
-
-    def test_damaged_files(self):
-        self.write_run()
-        (self.folder / run_dir.RESULT).write_text("{")
-        with pytest.raises(ValueError, match=r"result\.json is damaged"):
-            files.read(self.folder)
-        (self.folder / run_dir.RESULT).write_text("[]")
-        with pytest.raises(ValueError, match="no JSON object"):
-            files.read(self.folder)
-        (self.folder / run_dir.RESULT).unlink()
-        (self.folder / run_dir.JOURNAL).write_text('{"a": 1}\n')
-        with pytest.raises(ValueError, match="not a journal of format 1"):
-            files.read(self.folder)
-        (self.folder / run_dir.JOURNAL).unlink()
-        with pytest.raises(ValueError, match="measured nothing yet"):
-            files.read(self.folder)
-
-    def test_a_search_that_is_running_can_be_read(self):
-        self.write_run(num_measured=3)
-        header = json.loads((self.folder / run_dir.JOURNAL).read_text().splitlines()[0])["header"]
-        with journals.open_journal(self.folder / run_dir.JOURNAL, header):
-            assert len(files.read(self.folder).history.status) == 4
-
-
-class PageTest(FolderTest):
-    def test_a_run(self):
-        self.write_run()
-        run = files.read(self.folder)
-        made = run_page.pictures(run, partition=partition(), latents=latents())
+        made = search.pictures(run, made_partition())
         names = ["best_by_queries", "best_by_time", "predictor_by_round", "partition_tree", "partition_leaves"]
-        assert [one.name for one in made] == [*names, "latent_map", "predictions"]
-        text = run_page.document(run, made, partition=partition(), notes=["a note"])
+        assert [one.name for one in made] == names
+        assert [one.name for one in search.pictures(run, made_latents())][3:] == ["latent_map", "predictions"]
+        text = search.document(run, made, explained=made_partition(), notes=["a note"])
         parser = assert_self_contained(text)
         assert parser.tags.count("svg") == len(made) + 2  # and two architectures
         words = " ".join("".join(parser.text).split())
-        for said in (
-            "75.00 %",
-            "62.50 %",
-            "0.00 points",
-            "2.5 minutes",
-            "python 3.11",
-            "a note",
-            "not known to the program",
-        ):
+        for said in ("75.00 %", "62.50 %", "0.00 points", "2.5 minutes", "python 3.11", "a note", "1.5 s, compilation"):
             assert said in words
+        assert "Table of 3 nodes" in words
         assert "secret" not in text
 
+    def test_an_unfinished_run(self):
+        self.write_run(num_measured=3)
+        header = json.loads((self.folder / run_dir.JOURNAL).read_text().splitlines()[0])["header"]
+        with journals.open_journal(self.folder / run_dir.JOURNAL, header):  # as while the search runs
+            run = report.read(self.folder)
+        assert not run.is_finished
+        assert run.history.status[3] == types.PENDING
+        text = search.document(run, search.pictures(run))
+        assert "This search is unfinished" in text
+        assert "3 of 4" in text
+
+    def test_budgets(self):
+        self.write_run(budget=6)  # larger than before
+        assert not report.read(self.folder).is_finished
+        self.write_run(budget=2)
+        assert len(report.read(self.folder).history.status) == 2
+
+    def test_nothing_measured(self):
+        self.write_run(num_measured=0)
+        run = report.read(self.folder)
+        assert search.pictures(run) == []
+        assert_self_contained(search.document(run, []))
+
+    def test_earlier_measurements_do_not_count_in_the_budget(self):
+        self.write_run()
+        path = self.folder / run_dir.JOURNAL
+        header, *events, _ = path.read_text().splitlines()
+        events = [json.loads(event) for event in events]
+        for event in events:
+            if "at" in event:
+                event["at"] += 1
+        archs = spaces.get("convnet").enumerate()[9:10].tolist()
+        earlier = {"event": "earlier", "archs": archs, "fitness": [0.5], "cost": [None], "seconds": 0.0}
+        path.write_text("".join(f"{line}\n" for line in (header, *map(json.dumps, [earlier, *events]))))
+        run = report.read(self.folder)
+        assert (run.num_earlier, len(run.history.status), run.is_finished) == (1, 5, False)
+        np.testing.assert_array_equal(run.history.fitness[:3], np.array([0.5, 0.25, 0.5], np.float32))
+
+    @parameterized.parameters(
+        ({"command": "prepare_data", "flags": {}}, "is of launch.prepare_data; reports are of searches"),
+        ({"command": "study", "flags": {}}, "none of its algorithms is done yet"),
+    )
+    def test_folders_of_something_else(self, config, message):
+        with pytest.raises(ValueError, match="nowhere is not a folder"):
+            report.read(self.folder / "nowhere")
+        with pytest.raises(ValueError, match=r"has no config.json.*it holds nothing"):
+            report.read(self.folder)
+        run_dir.write_json(self.folder / run_dir.CONFIG, config)
+        with pytest.raises(ValueError, match=message):
+            report.read(self.folder)
+
+    def test_damaged_files(self):
+        self.write_run()
+        for name, text, message in (
+            (run_dir.RESULT, "{", r"result\.json is damaged"),
+            (run_dir.RESULT, "[]", "no JSON object"),
+            (run_dir.RESULT, "{}", None),
+            (run_dir.JOURNAL, '{"a": 1}\n', "not a journal of format 1"),
+        ):
+            (self.folder / name).write_text(text)
+            if message:
+                with pytest.raises(ValueError, match=message):
+                    report.read(self.folder)
+        (self.folder / run_dir.JOURNAL).unlink()
+        with pytest.raises(ValueError, match="measured nothing yet"):
+            report.read(self.folder)
+
+    def test_models(self):
+        """The settings are those of config.json where it has them, also beside others; errors become a note."""
+
+        def explain(space, settings, history, *, seed):
+            assert (space.name, len(history.status), seed) == ("convnet", 4, 3)
+            if settings.num_tries == 3:
+                raise ValueError("three")
+            return made_partition() if settings.num_tries == 2 else None
+
+        models = {"lanas": (explain, Settings())}
+        for config, text in (
+            ({"num_tries": 2}, "Table of 3 nodes"),
+            ({"searcher": {"num_tries": 2}, "shared_weights": {}}, "Table of 3 nodes"),
+            ({"num_tries": 3}, "The model could not be fitted again: three"),
+            ({"num_tries": 2, "other": 1}, "again: settings of another version: other missing or unknown"),
+            ({"measure": "supernet"}, "Too few measurements to fit the model again."),  # the default of 1
+        ):
+            self.write_run(config=config)
+            written = report.write([self.folder], models=models)
+            assert text in written.output.read_text()
+        self.write_run(algorithm="other")
+        assert "fitted again" not in report.write([self.folder], models=models).output.read_text()
+        report.write([self.folder])
+        assert "Models were not fitted again." in (self.folder / report.PAGE).read_text()
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Settings of an algorithm."""
+
+    num_tries: Annotated[int, "a number"] = 1
+
+
+class StudyTest(FolderTest):
     def test_a_study(self):
         study = self.write_study()
-        made = study_page.pictures(study)
-        assert [one.name for one in made] == [
-            "best_fitness_mean",
-            "best_fitness_median",
-            "test_of_best_mean",
-            "reached_queries_1_000000",
-            "reached_seconds_1_000000",
-            "improvements",
-        ]
-        text = study_page.document(study, made)
+        made = studies.pictures(study)
+        names = ["best_fitness_mean", "best_fitness_median", "test_of_best_mean"]
+        names += ["reached_queries_1_000000", "reached_seconds_1_000000", "improvements"]
+        assert [one.name for one in made] == names
+        text = studies.document(study, made)
         assert_self_contained(text)
         assert "random search is missing" in text
         assert "unfinished" not in text
-        (_, header, rows) = study_page.tables_of(study)[1]
+        (_, header, rows) = studies.tables(study)[1]
         assert header[3] == "training time: median (minutes)"
         assert rows[0][:2] == ["good", "50"]
         assert rows[1][2].startswith("never")
 
     def test_an_unfinished_study(self):
         study = self.write_study(missing=("later<b>",))
-        text = study_page.document(study, [])
+        text = studies.document(study, [])
         assert "This study is unfinished" in text
-        assert "later&lt;b&gt; still to come" in text
+        assert "later&lt;b&gt; still to run" in text
 
     def write_tasks(self, *, second=(), names=("random", "good"), **more):
-        """Folders of studies of two tasks, of which the second has other `names` or says `more`."""
+        """Writes folders of studies of two tasks, of which the second has other `names` or says `more`."""
         self.write_study(names, folder=self.folder / "a")
         self.write_study(second or names, folder=self.folder / "b", **{"dataset": "large", **more})
         return [self.folder / "a", self.folder / "b"]
 
     def test_studies_of_two_tasks(self):
-        compared = across_tables.compare(files.read_together(self.write_tasks()), num_queries=5)
-        made, found = across_page.pictures(compared), across_tables.tables_of(compared)
+        compared = across.compare(report.read_together(self.write_tasks()), num_queries=5)
+        made, found = across.pictures(compared), across.tables(compared)
         assert [one.name for one in made] == ["across_regret", "across_profile", "across_found", "improvements"]
-        text = across_page.document(compared, made, found)
+        text = across.document(compared, made, found)
         words = " ".join("".join(assert_self_contained(text).text).split())
-        for said in (
-            "Study of 2 tasks",
-            "toy/small, toy/large",
-            "had larger budgets",
-            "toy/small (12), toy/large (12)",
-        ):
+        for said in ("Study of 2 tasks", "toy/small, toy/large", "larger budgets", "toy/small (12), toy/large (12)"):
             assert said in words
         (_, header, (random, _)), (_, by_task, (units, *_)), _ = found
         assert header == ["algorithm", "after 5", "mean after 5", "found the optimum (%)"]
         assert by_task == ["algorithm", "toy/small", "toy/large"]
         unit = f"{100 * compared.searches.unit[0][-1]:.3g}"
         assert units[1:] == [unit, unit]
-        # Of both tasks the same six numbers, of which the middle half is left.
+        # Both tasks have the same six numbers, of which the middle half remains.
         regret = np.sort(np.tile(compared.searches.regret["random"][0][:, -1], 2))[3:9]
         assert random[1].startswith(f"{regret.mean():.3f} [")
         assert random[3] == "0 [0, 0]"
 
-    def test_what_is_left_out_is_told(self):
+    def test_notes(self):
         folders = self.write_tasks(names=("random", "good", "bad"), second=("random", "good"), seed=7)
         config = json.loads((folders[1] / run_dir.CONFIG).read_text())
         config["flags"]["algorithms"].append("bad")
         run_dir.write_json(folders[1] / run_dir.CONFIG, config)
-        studies = files.read_together(folders)._replace(missing=("toy/third",), is_finished=False)
-        compared = across_tables.compare(studies, num_queries=5)
-        assert across_page.notes(compared) == [
-            "bad is left out of everything here: it is missing on toy/large.",
-            "Nothing is done yet on toy/third; start the study again to go on.",
+        found = report.read_together(folders)._replace(missing=("toy/third",), is_finished=False)
+        compared = across.compare(found, num_queries=5)
+        assert across.notes(compared) == [
+            "bad is left out of the comparison: it is missing on toy/large.",
+            "Nothing is done yet on toy/third; start the study again to resume.",
             "The study of toy/large is unfinished.",
-            "Searches had larger budgets than what is compared here: toy/small (12), toy/large (12).",
+            "Searches had larger budgets than the number of queries compared here: toy/small (12), toy/large (12).",
             "First seeds differ: toy/small 0, toy/large 7.",
         ]
-        assert "bad" not in across_tables.tables_of(compared)[0][2]
+        assert "bad" not in across.tables(compared)[0][2]
 
     def test_a_folder_of_several_tasks(self):
         self.write_tasks()
         tasks = {"toy/small": "a", "toy/large": "b", "toy/later": "c"}
         run_dir.write_json(self.folder / run_dir.CONFIG, {"command": "study", "flags": {}, "tasks": tasks})
-        studies = files.read(self.folder)
-        assert (studies.name, studies.missing, studies.is_finished) == ("run", ("toy/later",), False)
-        assert [study.report["dataset"] for study in studies.studies] == ["small", "large"]
-        assert files.read_together([self.folder]).missing == ("toy/later",)
+        found = report.read(self.folder)
+        assert (found.name, found.missing, found.is_finished) == ("run", ("toy/later",), False)
+        assert [one.task for one in found.studies] == ["toy/small", "toy/large"]
+        assert report.read_together([self.folder]).missing == ("toy/later",)
         run_dir.write_json(self.folder / run_dir.CONFIG, {"command": "study", "flags": {}, "tasks": {"toy/later": "c"}})
-        with pytest.raises(ValueError, match="no task of which an algorithm is done"):
-            files.read(self.folder)
+        with pytest.raises(ValueError, match="no task with a finished algorithm"):
+            report.read(self.folder)
 
     def test_studies_that_are_not_comparable(self):
         for more, message in (
             (
                 {"protocol": "test"},
-                r"the protocol is not the same in all studies \(toy/small: validation, toy/large: test",
+                r"the protocol differs.*\(toy/small: validation, toy/large: test",
             ),
-            ({"budget": 13}, r"the budget is not the same.*toy/large: 13.*--queries"),
+            ({"budget": 13}, r"the budget differs.*toy/large: 13.*--queries"),
             ({"dataset": "small"}, "two of the studies are of toy/small"),
             ({"optimum": None}, "the optimum of toy/large is not known"),
             ({"second": ("good", "bad")}, "random, which is missing on toy/large"),
         ):
-            studies = files.read_together(self.write_tasks(**more))
+            found = report.read_together(self.write_tasks(**more))
             with pytest.raises(ValueError, match=message):
-                across_tables.compare(studies)
+                across.compare(found)
         (self.folder / "b" / run_dir.CURVES.format("good")).unlink()
-        with pytest.raises(ValueError, match="b was written by an older version"):
-            across_tables.compare(files.read_together([self.folder / "a", self.folder / "b"]))
+        with pytest.raises(ValueError, match="b lacks curves"):
+            across.compare(report.read_together([self.folder / "a", self.folder / "b"]))
         self.write_run()
         with pytest.raises(ValueError, match="several folders must all be of studies"):
-            files.read_together([self.folder / "a", self.folder])
+            report.read_together([self.folder / "a", self.folder])
 
-    def test_names_are_no_markup(self):
+
+class PageTest(FolderTest):
+    def test_names_are_escaped(self):
         self.write_run(name=HOSTILE)
-        run = files.read(self.folder)._replace(name=HOSTILE)
-        made = run_page.pictures(run, partition=partition(), latents=latents())
-        parser = assert_self_contained(run_page.document(run, made, notes=[HOSTILE]))
+        run = report.read(self.folder)._replace(name=HOSTILE)
+        made = [*search.pictures(run, made_partition()), *latents.pictures(made_latents())]
+        parser = assert_self_contained(search.document(run, made, notes=[HOSTILE]))
         assert not {"b", "frac"} & set(parser.tags)
         assert "<script>alert(1)</script>" in "".join(parser.text)  # as text
         study = self.write_study(names=(HOSTILE, "$x$", "</svg>"))._replace(name=HOSTILE)
-        assert_self_contained(study_page.document(study, study_page.pictures(study)))
-
-    def test_nothing_measured(self):
-        self.write_run(num_measured=0)
-        run = files.read(self.folder)
-        assert run_page.pictures(run) == []
-        assert_self_contained(run_page.document(run, []))
+        assert_self_contained(studies.document(study, studies.pictures(study)))
 
     def test_flagfile(self):
         config = {"command": "lanas", "flags": {"budget": 4, "dataset": None, "workdir": "w", "algorithms": ["a", "b"]}}
         config["flags"]["evil"] = "a\n--budget=9"
         assert checklist.flagfile(config).splitlines()[1:] == ["--budget=4", "--algorithms=a,b", "--evil=a --budget=9"]
 
-    def test_tables_scroll_and_are_escaped(self):
-        text = page.table(("a", "b"), [("<i>", 1)])
-        assert "&lt;i&gt;" in text
+    def test_tables(self):
+        assert "&lt;i&gt;" in page.table(("a", "b"), [("<i>", 1)])
         assert page.table(("a",), []) == ""
-
-    def test_long_texts_are_written_as_texts(self):
         text = page.table(("rank", "architecture"), [(1, "x" * 41), (2, "y")])
         assert "<tr><th>rank</th><th class=text>architecture</th></tr>" in text
         assert "<tr><td>2</td><td class=text>y</td></tr>" in text
 
 
 @functools.cache
-def partition():
+def made_partition():
     """Height 2: two at the good leaf, one at the bad one."""
-    return records.Partition(
+    return explanations.Partition(
         count=np.array([3.0, 2.0, 1.0]),
         mean=np.array([0.5, 0.625, 0.25]),
         bound=np.array([0.5, np.inf, 0.75]),
@@ -430,8 +413,8 @@ def partition():
 
 
 @functools.cache
-def latents():
-    return records.LatentMap(
+def made_latents():
+    return explanations.LatentMap(
         points=np.array([[0.0, 1], [1, 0], [0, 0], [1, 1]]),
         fitness=np.array([0.25, 0.5, 0.75, 0.5]),
         is_learned=np.array([True, True, False, False]),
@@ -450,19 +433,19 @@ class CanvasTest(parameterized.TestCase):
         return [child.text for mark in marks for child in mark if child.tag.endswith("title")]
 
     def test_tips_stand_at_their_marks(self):
-        tips = self.tips(partition_pictures.tree(partition()))
+        tips = self.tips(partition.tree(made_partition()))
         assert tips[0] == "node 0: 3 measured, mean 50.00 %, UCB 0.50; good before bad in 100 % of pairs, +37.50 points"
         assert tips[1:] == ["node 1: 2 measured, mean 62.50 %", "node 2: 1 measured, mean 25.00 %, UCB 0.75"]
-        assert len(self.tips(latent_pictures.latent_map(latents()))) == 5
+        assert len(self.tips(latents.latent_map(made_latents()))) == 5
 
     def test_equal_pictures_are_equal_texts(self):
-        first, second = (canvas.svg(partition_pictures.leaves(partition())) for _ in range(2))
+        first, second = (canvas.svg(partition.leaves(made_partition())) for _ in range(2))
         assert first == second
         assert "<metadata" not in first
         assert "var(--ink, #16191d)" in first
 
     def test_wrong_number_of_tips(self):
-        picture = partition_pictures.tree(partition())
+        picture = partition.tree(made_partition())
         with pytest.raises(ValueError, match="nodes has 3 marks and 1 tips"):
             canvas.svg(picture._replace(tips={"nodes": ["one"]}))
 
@@ -470,20 +453,21 @@ class CanvasTest(parameterized.TestCase):
     def test_files(self, suffix, start):
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder) / f"a.{suffix}"
-            canvas.write(partition_pictures.tree(partition()), path)
+            canvas.write(partition.tree(made_partition()), path)
             assert path.read_bytes().startswith(start)
             assert b"var(--" not in path.read_bytes()  # not all viewers know such colours
 
     def test_agreement_by_hand(self):
         """Of three pairs two are in the same order."""
-        picture = latent_pictures.agreement(np.array([0.1, 0.2, 0.3]), np.array([0.5, 0.7, 0.6]))
+        picture = ranking.agreement(np.array([0.1, 0.2, 0.3]), np.array([0.5, 0.7, 0.6]))
         assert picture.caption == (
-            "3 architectures. Kendall's tau 0.33 (95 %: -1.00 to 1.00, resampling architectures), Spearman's rho 0.50."
+            "3 architectures. Kendall's tau 0.33 (95 % interval -1.00 to 1.00, bootstrap over architectures), "
+            "Spearman's rho 0.50."
         )
-        assert self.tips(picture)[0] == "architecture 0: 10.00 %, alone 50.00 %"
+        assert self.tips(picture)[0] == "architecture 0: 10.00 %, stand-alone 50.00 %"
         for scores, accuracies in ((np.zeros(1), np.zeros(1)), (np.zeros(2), np.zeros(3))):
             with pytest.raises(ValueError, match="of the same architectures, at least 2"):
-                latent_pictures.agreement(scores, accuracies)
+                ranking.agreement(scores, accuracies)
 
     def test_so_many_marks_are_drawn(self):
         assert canvas.some(3).tolist() == [0, 1, 2]

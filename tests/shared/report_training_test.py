@@ -11,7 +11,7 @@ from absl.testing import parameterized
 
 from common.genotypes import json_text, published
 from common.records import run_dir
-from common.report import files, training_files, training_page, training_pictures
+from common.report import report, training, training_pictures
 
 ENVIRONMENT = {"device": {"platform": "cpu", "kind": "cpu", "count": 1}, "versions": {"python": "3.11", "jax": "0.10"}}
 
@@ -81,12 +81,12 @@ class TrainingTest(parameterized.TestCase):
             (self.folder / run_dir.METRICS).write_text(text + torn)
         if result is not None:
             run_dir.write_json(self.folder / run_dir.RESULT, result)
-        return files.read(self.folder)
+        return report.read(self.folder)
 
     def draw(self, found):
         """(pictures by name, the page)."""
-        made = training_pictures.pictures(found)
-        return {one.name: one for one in made}, training_page.document(found, made)
+        made = training.pictures(found)
+        return {one.name: one for one in made}, training.document(found, made)
 
     def test_a_network_by_hand(self):
         lines = [epoch(1, validation=scores(0.375)), epoch(2, validation=scores(0.5))]
@@ -100,18 +100,17 @@ class TrainingTest(parameterized.TestCase):
         }
         assert made["loss"].tips["validation"] == ["validation, epoch 1: 0.500", "validation, epoch 2: 0.500"]
         assert made["learning_rate"].tips["training"][1] == "training, epoch 2: 0.05"
-        assert made["images_per_second"].tips["training"][1] == "training, epoch 2: 200 images a second"
+        assert made["images_per_second"].tips["training"][1] == "training, epoch 2: 200 images per second"
         for said in (
             "<h1>lanet on toy.npz</h1>",
             "training toy, seed 3, finished",
             "<dt>test accuracy after the last epoch</dt><dd>62.50 %</dd>",
-            "<dt>test accuracy of the best on validation images</dt><dd>68.75 %</dd>",
+            "<dt>test accuracy of the best checkpoint by validation accuracy</dt><dd>68.75 %</dd>",
             "<dd>1,234, and 56 of the auxiliary head</dd>",
-            "<dd>7,890 an image</dd>",
-            "<dt>images a second, in training</dt><dd>150</dd>",
-            "<dd>12.5 s, compiling included</dd>",
-            "<td>the best on validation images</td><td>4</td><td>test</td><td>68.75 %</td><td>100.00 %</td>"
-            "<td>0.5000</td>",
+            "<dd>7,890 per image</dd>",
+            "<dt>training images per second</dt><dd>150</dd>",
+            "<dd>12.5 s, compilation included</dd>",
+            "<td>best on validation images</td><td>4</td><td>test</td><td>68.75 %</td><td>100.00 %</td><td>0.5000</td>",
             "10 training images held out",
         ):
             assert said in text, said
@@ -122,9 +121,9 @@ class TrainingTest(parameterized.TestCase):
     def test_the_best_on_test_images_is_called_no_fair_figure(self):
         result = RESULT | {"protocol": "test", "best": {"step": 4, "test": scores(0.75)}}
         result["latest"] = {"step": 8, "test": scores(0.625)}
-        text = training_page.document(self.write(network(), [epoch(1), epoch(2)], result), [])
-        assert "the best one is the best on the test images, which is no fair figure" in text
-        assert "<td>the best on test images</td><td>4</td><td>test</td><td>75.00 %</td>" in text
+        text = training.document(self.write(network(), [epoch(1), epoch(2)], result), [])
+        assert "the best one is chosen on the test images, a biased estimate" in text
+        assert "<td>best on test images</td><td>4</td><td>test</td><td>75.00 %</td>" in text
         assert "test accuracy of the best" not in text
 
     def test_an_unfinished_training_and_a_torn_line(self):
@@ -148,14 +147,14 @@ class TrainingTest(parameterized.TestCase):
 
     def test_numbers_that_are_none_are_left_out(self):
         found = self.write(network(), [epoch(1, loss=None), epoch(2, loss=math.nan), epoch(3)])
-        np.testing.assert_array_equal(training_pictures._series(found.lines, "loss"), [[3.0, 2.0 / 3]])
+        np.testing.assert_array_equal(training_pictures.series(found.lines, "loss"), [[3.0, 2.0 / 3]])
 
     def test_an_architecture_of_another_version(self):
         config = network() | {"genotype": {"kind": "cell", "version": 9}}
-        assert "It could not be drawn: version of a genotype is 1" in training_page.document(self.write(config), [])
+        assert "It could not be drawn: version of a genotype is 1" in training.document(self.write(config), [])
 
     def test_a_genotype_on_the_command_line(self):
-        text = training_page.document(self.write(network(genotype=' {"kind": 1}')), [])
+        text = training.document(self.write(network(genotype=' {"kind": 1}')), [])
         assert "<h1>an architecture on toy.npz</h1>" in text
 
     def test_shared_weights_by_hand(self):
@@ -169,10 +168,10 @@ class TrainingTest(parameterized.TestCase):
         made, text = self.draw(found)
         assert made["accuracy"].tips["validation"] == ["validation, epoch 1: 25.00 %", "validation, epoch 2: 50.00 %"]
         assert list(made["loss"].tips) == ["training"]
-        assert "drawn at random" in made["accuracy"].caption
+        assert "random architecture" in made["accuracy"].caption
         assert "<h1>Shared weights of nao_small on digits</h1>" in text
-        assert "<dd>50.00 % on average, 75.00 % at best</dd>" in text
-        assert "<dt>architectures scored a second</dt><dd>4.0</dd>" in text
+        assert "<dd>mean 50.00 %, best 75.00 %</dd>" in text
+        assert "<dt>architectures scored per second</dt><dd>4.0</dd>" in text
 
     def test_a_language_model_by_hand(self):
         found = self.write(LANGUAGE, WORDS, LANGUAGE_RESULT)
@@ -182,7 +181,7 @@ class TrainingTest(parameterized.TestCase):
             "training": ["training, epoch 1: 600.00", "training, epoch 2: 75.00"],
             "validation": ["validation, epoch 1: 90.00", "validation, epoch 2: 45.00"],
         }
-        assert "From epoch 2 on, steps are averaged." in made["perplexity"].caption
+        assert "Parameters are averaged from epoch 2." in made["perplexity"].caption
         axes = made["perplexity"].figure.axes[0]
         assert (axes.get_ylabel(), axes.get_yscale()) == ("perplexity (lower is better)", "log")
         made["perplexity"].figure.canvas.draw()
@@ -191,37 +190,37 @@ class TrainingTest(parameterized.TestCase):
         assert not any("$" in label for label in labels)
         for said in (
             "<h1>nao_ptb on topics</h1>",
-            "<dt>test perplexity</dt><dd>48.25 (of single words 289.50)</dd>",
-            "<dt>validation perplexity</dt><dd>45.00 (of single words 228.30)</dd>",
-            "<dd>2, the best on validation text, averaged over steps</dd>",
+            "<dt>test perplexity</dt><dd>48.25 (unigram model: 289.50)</dd>",
+            "<dt>validation perplexity</dt><dd>45.00 (unigram model: 228.30)</dd>",
+            "<dd>2, the best on validation text, parameters averaged over steps</dd>",
             "topics, 1,672 words",
         ):
             assert said in text, said
         assert "accuracy" not in text
 
     def test_damaged(self):
-        with pytest.raises(ValueError, match=r"config\.json is damaged: it does not say for how many epochs"):
+        with pytest.raises(ValueError, match=r"config\.json is damaged: it lacks the number of epochs"):
             self.write({"command": "train", "flags": {}})
         run_dir.write_json(self.folder / run_dir.CONFIG, network())
         (self.folder / run_dir.RESULT).write_text("{")
         with pytest.raises(ValueError, match=r"result\.json is damaged"):
-            files.read(self.folder)
+            report.read(self.folder)
 
     @parameterized.parameters(
-        (network(), RESULT | {"latest": {}}, r"None is no number, in latest\.test\.top1"),
-        (network(), RESULT | {"best": {"test": 3}}, r"in best\.test\.top1"),
-        (LANGUAGE, LANGUAGE_RESULT | {"best": {"epoch": 2, "valid_perplexity": "45"}}, "'45' is no number, in best"),
+        (network(), RESULT | {"latest": {}}, r"latest\.test\.top1 must be a number; got None"),
+        (network(), RESULT | {"best": {"test": 3}}, r"best\.test\.top1 must be a number"),
+        (LANGUAGE, LANGUAGE_RESULT | {"best": {"epoch": 2, "valid_perplexity": "45"}}, "must be a number; got '45'"),
     )
     def test_damaged_results(self, config, result, message):
         with pytest.raises(ValueError, match=message):
             self.write(config, [], result)
 
     def test_shared_weights_of_a_search(self):
-        assert training_files.read_shared(self.folder) is None
+        assert training.read_shared(self.folder) is None
         (self.folder / "supernet").mkdir()
         about = {"vocabulary_size": 100, "config": {"num_epochs": 2}, "corpus": "topics"}
         run_dir.write_json(self.folder / "supernet" / "about.json", {"format": 1, "about": about})
-        found = training_files.read_shared(self.folder)
+        found = training.read_shared(self.folder)
         assert (found.kind, found.is_language, found.epoch, found.is_finished) == (
             "shared language model",
             True,
@@ -229,10 +228,10 @@ class TrainingTest(parameterized.TestCase):
             False,
         )
         (self.folder / "supernet.jsonl").write_text("".join(json.dumps(line) + "\n" for line in WORDS))
-        found = training_files.read_shared(self.folder)
+        found = training.read_shared(self.folder)
         assert (found.epoch, found.is_finished) == (2.0, True)
-        titles = [one.title for one in training_pictures.pictures(found)]
+        titles = [one.title for one in training.pictures(found)]
         assert titles == ["Shared weights: perplexity", "Shared weights: speed"]
-        begun = files.read(self.folder)  # all that the search has so far
+        begun = report.read(self.folder)  # all that the search has so far
         assert begun == found._replace(is_finished=False)
-        assert "2 of 2 epochs are done, and what comes after them is not." in training_page.unfinished(begun)
+        assert "2 of 2 epochs are done, but not the evaluation after them." in training.unfinished(begun)

@@ -1,4 +1,4 @@
-"""JSON files of a run that may still be written to, or was killed."""
+"""Readers of JSON files of a run, which may still be written, or was killed."""
 
 import json
 import pathlib
@@ -7,11 +7,11 @@ from typing import Any
 
 
 class NothingYetError(ValueError):
-    """A search has measured nothing yet, of which there could be a page."""
+    """A search has measured nothing yet that a report could show."""
 
 
 def read(path: pathlib.Path) -> dict[str, Any] | None:
-    """Returns the object in a file; None where there is no file.
+    """Returns the JSON object in a file; None if there is no file.
 
     Raises:
       ValueError: it is damaged.
@@ -28,7 +28,7 @@ def read(path: pathlib.Path) -> dict[str, Any] | None:
 
 
 def read_lines(path: pathlib.Path) -> list[Mapping[str, Any]]:
-    """Returns the objects in the whole lines of a file, none where there is no file; a kill may have torn the last."""
+    """Returns the JSON objects in the complete lines of a file; empty if there is no file. A kill may tear the last."""
     lines = []
     for line in path.read_text().splitlines() if path.exists() else ():
         try:

@@ -1,16 +1,23 @@
-"""Pictures of a tree that splits a space: LaNAS' partition."""
+"""Pictures and table of LaNAS' partition of the search space."""
+
+import math
 
 import numpy as np
 
-from common import explanations as records
-from common.report import canvas
+from common import explanations
+from common.report import canvas, page
 
 _SIZES = (60.0, 420.0)  # of the circles of the least and the most visited node, in square points
 
 
+def pictures(partition: explanations.Partition) -> list[canvas.Picture]:
+    """Returns all pictures of a partition."""
+    return [tree(partition), leaves(partition)]
+
+
 @canvas.styled
-def tree(partition: records.Partition) -> canvas.Picture:
-    """Returns the tree: a circle a node, good children to the left, the paths of the last selections."""
+def tree(partition: explanations.Partition) -> canvas.Picture:
+    """Draws the tree: one circle per node, good children to the left, with the paths of the last selections."""
     num_nodes = len(partition.count)
     height = num_nodes.bit_length()
     depth = np.array([int(node + 1).bit_length() - 1 for node in range(num_nodes)])
@@ -39,21 +46,21 @@ def tree(partition: records.Partition) -> canvas.Picture:
     axes.grid(False)
     axes.spines[:].set_visible(False)
     caption = (
-        "Circles: nodes, the good child of a split to the left; their size (and number) says how many measured "
-        "architectures they hold, their colour the mean fitness of these. Thick lines: where the last selections "
-        "went. The tree is fitted again to all that was measured before the last round."
+        "Circles: nodes, the good child of a split to the left; size (and number): measured architectures in the node; "
+        "colour: their mean fitness. Thick lines: paths of the last selections. The tree is fitted again to all "
+        "measurements before the last round."
     )
-    tips = [describe(partition, node) for node in range(num_nodes)]
-    return canvas.Picture("partition_tree", "LaNAS: the partition", caption, figure, {"nodes": tips})
+    tips = [_tip(partition, node) for node in range(num_nodes)]
+    return canvas.Picture("partition_tree", "LaNAS: partition", caption, figure, {"nodes": tips})
 
 
 @canvas.styled
-def leaves(partition: records.Partition) -> canvas.Picture:
-    """Returns the fitness of the measured architectures of each leaf, from the best leaf (left) to the worst."""
+def leaves(partition: explanations.Partition) -> canvas.Picture:
+    """Draws the fitness of the measured architectures of each leaf, from the best leaf (left) to the worst."""
     inner = len(partition.quality)
     numbers = np.arange(inner, len(partition.count))
     figure, axes = canvas.new()
-    spread = ((np.arange(len(partition.leaf)) * 0.618034) % 1 - 0.5) * 0.6  # apart, but the same each time
+    spread = ((np.arange(len(partition.leaf)) * 0.618034) % 1 - 0.5) * 0.6  # deterministic jitter
     percent = 100 * partition.fitness
     dots = canvas.some(len(percent))
     axes.scatter(
@@ -64,8 +71,7 @@ def leaves(partition: records.Partition) -> canvas.Picture:
         if len(members):
             axes.hlines(np.median(members), at - 0.4, at + 0.4, color=canvas.SERIES[1], lw=2.2)
     picked = np.unique(partition.selected) - inner
-    low = np.quantile(percent, 0.05) if len(percent) else 0.0
-    high = percent.max() if len(percent) else 1.0
+    low, high = (np.quantile(percent, 0.05), percent.max()) if len(percent) else (0.0, 1.0)
     margin = 0.08 * max(high - low, 0.5)
     axes.set_ylim(low - 2 * margin, high + margin)
     axes.scatter(picked, np.full(len(picked), low - margin), marker="^", color=canvas.SERIES[1], s=36, clip_on=False)
@@ -73,15 +79,37 @@ def leaves(partition: records.Partition) -> canvas.Picture:
     axes.set_xticks(np.arange(0, len(numbers), step), [str(node) for node in numbers[::step]])
     axes.set(xlabel="leaf (node number), the best side of all splits to the left", ylabel="fitness (%)")
     caption = (
-        "Dots: measured architectures, in the leaf that the fitted splits put them in; bars: medians; triangles: "
-        "leaves of the last selections. A good partition falls from left to right. The worst twentieth may lie below."
+        "Dots: measured architectures, by leaf of the fitted splits; bars: medians; triangles: leaves of the last "
+        "selections. A good partition decreases from left to right. The worst 5 % may lie below the frame."
     )
     tips = [f"leaf {node}: {value:.2f} %" for node, value in zip(partition.leaf[dots], percent[dots])]
-    return canvas.Picture("partition_leaves", "LaNAS: what the leaves hold", caption, figure, {"members": tips})
+    return canvas.Picture("partition_leaves", "LaNAS: fitness by leaf", caption, figure, {"members": tips})
 
 
-def describe(partition: records.Partition, node: int) -> str:
-    """Returns a node's figures as text."""
+def nodes(partition: explanations.Partition) -> str:
+    """Returns a table of the nodes, HTML."""
+    header = ("node", "level", "measured", "mean fitness (%)", "UCB", "good before bad (%)", "gap (points)")
+    rows = []
+    for node in range(len(partition.count)):
+        of_split = ["leaf", "leaf"]
+        if node < len(partition.quality):
+            of_split = [_number(100 * partition.quality[node], ".0f"), _number(100 * partition.gap[node], "+.2f")]
+        level, count = (node + 1).bit_length() - 1, f"{partition.count[node]:.0f}"
+        mean, bound = _number(100 * partition.mean[node], ".2f"), _number(partition.bound[node], ".3f")
+        rows.append((node, level, count, mean, bound, *of_split))
+    text = page.paragraph(
+        "Children of node i are 2i + 1 (good) and 2i + 2 (bad). UCB: upper confidence bound, in the unit of the "
+        "target; for the root its mean. Good before bad: share of pairs in which the measured architecture of the "
+        "good child is fitter; 50 % is chance. Gap: difference of the children's mean fitness."
+    )
+    return page.folded(f"Table of {len(rows)} nodes", text + page.table(header, rows))
+
+
+def _number(value, form):
+    return format(value, form) if math.isfinite(value) else "-"
+
+
+def _tip(partition, node):
     text = f"node {node}: {partition.count[node]:.0f} measured"
     if np.isfinite(partition.mean[node]):
         text += f", mean {100 * partition.mean[node]:.2f} %"
@@ -94,7 +122,7 @@ def describe(partition: records.Partition, node: int) -> str:
 
 
 def _visits(leaves_taken, num_nodes):
-    """How many of the selections went through each node."""
+    """Returns how many of the selections went through each node."""
     taken = np.zeros(num_nodes, int)
     for leaf in leaves_taken:
         node = int(leaf)

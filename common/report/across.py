@@ -1,0 +1,282 @@
+"""Studies of several tasks compared on one scale: checks, tables, pictures and page."""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from common.records import json_files, run_dir
+from common.report import canvas, checklist, page, study, study_pictures, units
+from common.statistics import across, intervals
+from common.statistics import study as statistics
+
+_NUM_THRESHOLDS = 121
+_METHOD = (
+    "Points of accuracy differ in meaning between tasks. So the regret of each search (the optimum minus its best "
+    "fitness) is divided by the median regret of random search after as many queries on the same task (Bayesmark, "
+    "arXiv:2104.10201). Interquartile means, intervals, profiles and probabilities of improvement follow rliable "
+    "(arXiv:2108.13264)."
+)
+
+
+class Studies(NamedTuple):
+    """Studies of several tasks.
+
+    Attributes:
+      name: of the folder, or folders.
+      studies: those with at least one finished algorithm.
+      missing: the other tasks.
+      is_finished: whether all are done.
+    """
+
+    name: str
+    studies: tuple[study.Study, ...]
+    missing: tuple[str, ...]
+    is_finished: bool
+
+
+class Compared(NamedTuple):
+    """Studies and their comparison.
+
+    Attributes:
+      studies: of the folders.
+      searches: all their searches, on one scale.
+      improvements: of all pairs of algorithms, from `across.improvements`.
+    """
+
+    studies: Studies
+    searches: across.Scaled
+    improvements: list[dict[str, Any]]
+
+    @property
+    def num_seeds(self) -> int:
+        """Seeds of each algorithm on each task."""
+        return len(self.searches.queries[across.BASELINE][0])
+
+    @property
+    def num_queries(self) -> int:
+        """Queries after which the algorithms are compared."""
+        return len(self.searches.unit[0])
+
+
+def read(folder: pathlib.Path, tasks: Mapping[str, str]) -> Studies:
+    """Returns the studies in a folder, from the names of its tasks to those of their folders; some may not exist yet.
+
+    Raises:
+      ValueError: no algorithm is done on any task, or a file is damaged.
+    """
+    folders = {task: folder / name for task, name in tasks.items() if (folder / name / run_dir.STUDY).exists()}
+    if not folders:
+        raise ValueError(f"{folder} has no task with a finished algorithm yet")
+    studies = tuple(study.read(inner, json_files.read(inner / run_dir.CONFIG) or {}) for inner in folders.values())
+    missing = tuple(task for task in tasks if task not in folders)
+    return Studies(folder.resolve().name, studies, missing, not missing and all(one.is_finished for one in studies))
+
+
+def compare(studies: Studies, *, num_queries: int | None = None) -> Compared:
+    """Returns studies on one scale.
+
+    Args:
+      studies: of two tasks or more.
+      num_queries: after which algorithms are compared; by default the budget, if it is the same in all studies.
+
+    Raises:
+      ValueError: two are of one task; protocols differ, or budgets without `num_queries`; curves are missing; or
+        `across.scaled` raises.
+    """
+    reports = {}
+    for one in studies.studies:
+        if one.task in reports:
+            raise ValueError(f"two of the studies are of {one.task}; give one study of each task")
+        if len(one.curves) < len(one.report["algorithms"]):
+            raise ValueError(f"{one.name} lacks curves; launch.study with its --workdir writes them")
+        reports[one.task] = one.report
+    _check_equal(reports, "protocol", "their fitness is not comparable")
+    if num_queries is None:
+        _check_equal(reports, "budget", "give the number of queries to compare after (--queries)")
+        num_queries = min(report["budget"] for report in reports.values())
+    searches = across.scaled(
+        {one.task: one.curves for one in studies.studies},
+        {task: report.get("optimum") for task, report in reports.items()},
+        num_queries=num_queries,
+    )
+    return Compared(studies, searches, across.improvements(searches))
+
+
+def _check_equal(reports, key, advice):
+    if len({report[key] for report in reports.values()}) > 1:
+        values = ", ".join(f"{task}: {report[key]}" for task, report in reports.items())
+        raise ValueError(f"the {key} differs between the studies ({values}); {advice}")
+
+
+def tables(compared: Compared) -> list[study.Table]:
+    """Returns the tables, of text."""
+    searches, last = compared.searches, compared.num_queries
+    after = statistics.shown(statistics.checkpoints(last), most=4)
+    rows, by_task = [], [["1 equals (points)", *(f"{100 * unit[-1]:.3g}" for unit in searches.unit)]]
+    for name in searches.algorithms:
+        regret = searches.regret[name]
+        bands = [intervals.interquartile_mean(*(task[:, at - 1] for task in regret)) for at in after]
+        bands.append(intervals.mean(*(task[:, -1] for task in regret)))
+        optimum = intervals.mean(*(np.isfinite(task) for task in searches.queries[name]))
+        rows.append([name, *map(_number, bands), units.interval(optimum, ".0f")])
+        by_task.append([name, *(_number(intervals.interquartile_mean(task[:, -1])) for task in regret)])
+    header = ["algorithm", *(f"after {queries}" for queries in after), f"mean after {last}", "found the optimum (%)"]
+    text = (
+        f"Normalised regret (random search = 1, optimum = 0) over {len(searches.tasks)} tasks, {compared.num_seeds} "
+        "seeds each: interquartile means after these numbers of queries, and the mean; in brackets 95 % bootstrap "
+        "intervals, stratified by task."
+    )
+    task_text = (
+        f"Normalised regret after {last} queries by task: interquartile means with 95 % intervals. First row: the "
+        "median regret of random search, in points of fitness."
+    )
+    by = {"best_fitness": "best fitness", "queries": "queries to the optimum"}
+    pairs = [
+        [one["first"], one["second"], by[one["of"]], units.interval(one["improvement"], ".0f")]
+        for one in compared.improvements
+    ]
+    pair_text = (
+        "Comparisons: probability that a search of the first does better (ties half), mean over tasks, with its 95 % "
+        "interval stratified by task. The pages of the single studies have p-values."
+    )
+    return [
+        (text, header, rows),
+        (task_text, ["algorithm", *searches.tasks], by_task),
+        (pair_text, ["first", "second", "by", "first better (%)"], pairs),
+    ]
+
+
+def _number(band):
+    if not all(map(np.isfinite, band)):
+        return "-"
+    center, low, high = (f"{value:.3f}" if value else "0" for value in band)
+    return f"{center} [{low}, {high}]"
+
+
+def pictures(compared: Compared) -> list[canvas.Picture]:
+    """Returns all pictures."""
+    searches, columns = compared.searches, study_pictures.columns(compared.num_queries)
+    thresholds = np.linspace(0, 1.5, _NUM_THRESHOLDS)
+    regret, final, found = {}, {}, {}
+    for name in searches.algorithms:
+        regret[name] = intervals.interquartile_mean(*(task[:, columns] for task in searches.regret[name]))
+        final[name] = across.profile(*(task[:, -1] for task in searches.regret[name]), thresholds=thresholds)
+        found[name] = across.profile(*searches.queries[name], thresholds=columns + 1)
+    num = f"{compared.num_seeds} searches on each of {len(searches.tasks)} tasks"
+    stratified = "Bands: 95 % bootstrap intervals, stratified by task."
+    regret_text = (
+        f"Interquartile mean over {num} of the regret divided by the median regret of {across.BASELINE} search after "
+        f"as many queries: 0 is the optimum, 1 (dotted) is no better than random search. {stratified}"
+    )
+    final_text = (
+        f"Performance profile after {compared.num_queries} queries: share of {num} whose normalised regret is at most "
+        "the value on the x axis, each task with the same weight; at 0 those that found the optimum. Higher is better. "
+        + stratified
+    )
+    found_text = (
+        f"Share of {num} that found the optimum, each task with the same weight. Higher and further left is better. "
+        + stratified
+    )
+    pair_text = (
+        "Probability, by queries to the optimum, that a search of the first algorithm does better than one of the "
+        "second, mean over tasks"
+    )
+    return [
+        _curves("across_regret", "Normalised regret, all tasks", columns + 1, regret, regret_text),
+        _curves("across_profile", "Performance profile, all tasks", thresholds, final, final_text),
+        _curves("across_found", "Optimum found, all tasks", columns + 1, found, found_text),
+        study_pictures.pairs([one for one in compared.improvements if one["of"] == "queries"], pair_text),
+    ]
+
+
+@canvas.styled
+def _curves(name, title, x, bands, caption):
+    figure, axes = canvas.new(5.6, 3.8)
+    factor = 1.0 if name == "across_regret" else 100.0  # shares in %
+    for at, (algorithm, band) in enumerate(bands.items()):
+        study_pictures.line(axes, x, band, at=at, name=algorithm, factor=factor)
+    label = f"({across.BASELINE} search = 1)"
+    if name == "across_regret":
+        top = max(np.nanmax(band.center, initial=1) for band in bands.values())
+        axes.axhline(1, color=canvas.FAINT, lw=1, ls=canvas.DASHES[2])
+        axes.set(ylabel=f"regret {label}", ylim=(-0.04, 1.15 * min(top, 2)))
+    elif name == "across_profile":
+        axes.axvline(1, color=canvas.FAINT, lw=1, ls=canvas.DASHES[2])
+        axes.set(xlabel=f"regret at most {label}", ylabel="searches (%)", ylim=(-3, 103))
+    else:
+        axes.set(ylabel="searches that found the optimum (%)", ylim=(-3, 103))
+    if name != "across_profile":
+        study_pictures.by_queries(axes)
+    figure.legend(loc="outside upper left", ncols=2)
+    return canvas.Picture(name, title, caption, figure)
+
+
+def document(compared: Compared, made: Sequence[canvas.Picture], found: Sequence[study.Table]) -> str:
+    """Returns the page, an HTML document, of the pictures `made` and the tables `found`."""
+    studies, searches = compared.studies, compared.searches
+    state = "finished" if studies.is_finished else "unfinished"
+    subtitle = f"{studies.name}: {compared.num_seeds} seeds on each task, compared after {compared.num_queries} queries"
+    *parts, last = [page.paragraph(caption) + page.table(header, rows) for caption, header, rows in found]
+    parts = [*map(page.note, notes(compared)), page.paragraph(_METHOD), *parts]
+    parts.append(page.folded("Comparisons of all pairs", last))
+    configs = [one.config for one in studies.studies]
+    flags = [checklist.flags(one.config, f"All flags of {one.task}, as a flagfile") for one in studies.studies]
+    is_same = len({str((config.get("device"), config.get("versions"))) for config in configs}) == 1
+    sections = [
+        page.Section("Results", "".join(parts)),
+        page.Section("Pictures", page.pictures(made)),
+        page.Section("Tables to copy", study.to_copy(found)),
+        *checklist.sections(
+            configs[0] if is_same else {},
+            _stated(compared),
+            seconds=_seconds(compared),
+            test="on the pages of the single studies",
+            settings="".join(flags),
+        ),
+    ]
+    return page.document(f"Study of {len(searches.tasks)} tasks", f"{subtitle}, {state}", sections)
+
+
+def notes(compared: Compared) -> list[str]:
+    """Returns notes on what is left out of the comparison, or differs between tasks."""
+    studies, searches = compared.studies, compared.searches
+    texts = [
+        f"{name} is left out of the comparison: it is missing on {', '.join(tasks)}."
+        for name, tasks in searches.left_out.items()
+    ]
+    if studies.missing:
+        texts.append(f"Nothing is done yet on {', '.join(studies.missing)}; start the study again to resume.")
+    texts += [f"The study of {one.task} is unfinished." for one in studies.studies if not one.is_finished]
+    budgets = {one.task: one.report["budget"] for one in studies.studies}
+    longer = [f"{task} ({budget})" for task, budget in budgets.items() if budget > compared.num_queries]
+    if longer:
+        texts.append(f"Searches had larger budgets than the number of queries compared here: {', '.join(longer)}.")
+    firsts = {one.task: one.report["seed"] for one in studies.studies}
+    if len(set(firsts.values())) > 1:
+        texts.append(f"First seeds differ: {', '.join(f'{task} {seed}' for task, seed in firsts.items())}.")
+    return texts
+
+
+def _seconds(compared):
+    texts, reports = [], [one.report for one in compared.studies.studies]
+    for name in compared.searches.algorithms:
+        each = [report["algorithms"][name]["seconds_per_search"] for report in reports]
+        compiling = sum(report["algorithms"][name]["compile_seconds"] for report in reports)
+        texts.append(f"{name} {min(each):.3g} to {max(each):.3g} s per search and {compiling:.1f} s of compilation")
+    return ", ".join(texts)
+
+
+def _stated(compared):
+    """The items of the checklist that depend on the studies."""
+    searches, reports = compared.searches, [one.report for one in compared.studies.studies]
+    firsts = " or ".join(str(seed) for seed in sorted({report["seed"] for report in reports}))
+    seeds = f"{compared.num_seeds} on each task, starting from {firsts}, intervals in the tables"
+    return [
+        ("Search space and benchmark", ", ".join(searches.tasks), True),
+        ("Fitness that the search sees", checklist.PROTOCOLS[reports[0]["protocol"]], True),
+        ("Budget", f"{compared.num_queries} architectures per search", True),
+        ("Seeds", seeds, compared.num_seeds > 1),
+        ("Baselines under the same budget", ", ".join(searches.algorithms), True),
+    ]

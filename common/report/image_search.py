@@ -1,0 +1,260 @@
+"""The folder of `launch.search_images`: searches on one set of shared weights and networks trained from scratch."""
+
+import math
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from common import drawing, spaces
+from common.genotypes import conversion
+from common.records import json_files, run_dir
+from common.report import canvas, checklist, image_table, page, ranking, search, training, units
+
+COMMAND = "search_images"
+_RANDOM, _CHOSEN = image_table.RANDOM, image_table.CHOSEN
+_TRAINED = "trained.json"
+
+
+class ImageSearch(NamedTuple):
+    """Searches on one set of shared weights.
+
+    Attributes:
+      name: of the folder.
+      config: config.json of the first search; empty if none has started.
+      result: result.json; empty while not all is done.
+      networks: found by searches and random ones, with test accuracies, in the order of the result.
+      candidates: the best of each search and random ones, among which one was chosen, with validation accuracies.
+      runs: name of an algorithm -> its search, in the order requested.
+      waiting: name of an algorithm -> the state of its search, which cannot be shown yet.
+      num_trained: number of trainings from scratch done.
+      shared: the training of the shared weights, if they were trained here.
+      is_finished: whether all is done.
+    """
+
+    name: str
+    config: Mapping[str, Any]
+    result: Mapping[str, Any]
+    networks: tuple[image_table.Network, ...]
+    candidates: tuple[image_table.Network, ...]
+    runs: Mapping[str, search.Run]
+    waiting: Mapping[str, str]
+    num_trained: int
+    shared: training.Training | None
+    is_finished: bool
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """The record of the shared weights; empty if unknown."""
+        if self.shared is not None:
+            return self.shared.config
+        return (self.config.get("config") or {}).get("shared_weights") or {}
+
+    def get(self, name: str) -> Any:
+        """Returns a field of result.json, or of the record of the shared weights; None if unknown."""
+        return self.result.get(name, self.about.get(name))
+
+
+def is_one(folder: pathlib.Path, config: Mapping[str, Any] | None) -> bool:
+    """Returns whether a folder with the config.json `config` is of such searches, rather than of one of them."""
+    if config is not None:
+        return config.get("command") == COMMAND and "algorithm" not in config
+    result = json_files.read(folder / run_dir.RESULT) or {}
+    return "networks" in result or (folder / _TRAINED).exists() or bool(_configs(folder))
+
+
+def read(folder: pathlib.Path) -> ImageSearch:
+    """Returns the contents of a folder for which `is_one` is true.
+
+    Raises:
+      ValueError: a file in it is damaged.
+    """
+    path, configs = folder / run_dir.RESULT, _configs(folder)
+    result, runs, waiting = json_files.read(path) or {}, {}, {}
+    first = next(iter(configs.values()), {})
+    requested = first.get("flags", {}).get("algorithms") or list(configs)
+    for name in dict.fromkeys([*requested, *configs]):
+        if name not in configs:
+            waiting[name] = "has not started"
+            continue
+        try:
+            runs[name] = search.read(folder / name, configs[name])
+        except json_files.NothingYetError:
+            waiting[name] = "has measured nothing yet"
+    is_finished = "networks" in result and not waiting and all(run.is_finished for run in runs.values())
+    is_finished &= not runs or result.get("budget") in (None, first["flags"].get("budget"))  # else of an earlier start
+    return ImageSearch(
+        name=folder.resolve().name,
+        config=first,
+        result=result if is_finished else {},
+        networks=image_table.networks(result, "networks", "test", path=path) if is_finished else (),
+        candidates=image_table.networks(result, "choice", "validation", path=path) if is_finished else (),
+        runs=runs,
+        waiting=waiting,
+        num_trained=len((json_files.read(folder / _TRAINED) or {}).get("trainings", ())),
+        shared=training.read_shared(folder),
+        is_finished=is_finished,
+    )
+
+
+def _configs(folder):
+    """Returns name of a search -> its config.json, of all the searches in a folder."""
+    found = {path.parent.name: json_files.read(path) for path in sorted(folder.glob(f"*/{run_dir.CONFIG}"))}
+    return {name: one for name, one in found.items() if one.get("command") == COMMAND and "algorithm" in one}
+
+
+def pictures(found: ImageSearch) -> list[canvas.Picture]:
+    """Returns all pictures that the files of a folder suffice for."""
+    known = [one for one in found.networks if math.isfinite(one.shared) and math.isfinite(one.accuracy)]
+    made = [] if found.shared is None else training.pictures(found.shared)
+    if len(known) < 2:
+        return made
+    names = [one.found_by for one in known]
+    values = np.array([(one.shared, one.accuracy) for one in known]).T
+    return [ranking.agreement(*values, names=names, groups=names), *made]
+
+
+def document(found: ImageSearch, made: Sequence[canvas.Picture], *, reports: str, name: str) -> str:
+    """Returns the page, an HTML document.
+
+    Args:
+      found: the contents of the folder.
+      made: its pictures.
+      reports: path of the folder, relative to that of the page.
+      name: file name of the pages of the searches, in their folders.
+    """
+    state = "finished" if found.is_finished else "unfinished"
+    seed = found.result.get("seed", found.config.get("seed", found.about.get("seed")))
+    links = [
+        (name_, pathlib.PurePath(os.path.normpath(os.path.join(reports, name_, name))).as_posix(), search.summary(run))
+        for name_, run in found.runs.items()
+    ]
+    sections = [
+        page.Section("Results", _unfinished(found) + _results(found)),
+        page.Section("How well shared weights rank", page.pictures(one for one in made if one.name == "agreement")),
+        page.Section("Best network of each search", _best(found)),
+        page.Section("Searches", page.links(links)),
+        page.Section("Training of the shared weights", page.pictures(one for one in made if one.name != "agreement")),
+        page.Section("All networks trained from scratch", _networks(found)),
+        *checklist.sections(
+            found.config,
+            _stated(found),
+            seconds=_seconds(found),
+            test="in the table; no network was chosen by it" if found.networks else None,
+        ),
+    ]
+    return page.document(f"Searches on {_benchmark(found)}", f"{found.name}, seed {seed}, {state}", sections)
+
+
+def _benchmark(found):
+    dataset = pathlib.PurePath(str(found.get("dataset"))).name
+    return f"shared weights of {found.get('space')}, {found.get('num_images') or 'all'} training images of {dataset}"
+
+
+def _unfinished(found):
+    if found.is_finished:
+        return ""
+    if found.shared is not None and not found.shared.is_finished:
+        return training.unfinished(found.shared)
+    states = {name: "is done" if run.is_finished else "is unfinished" for name, run in found.runs.items()}
+    parts = [f"the search by {name} {state}" for name, state in {**states, **found.waiting}.items()]
+    parts.append(f"{found.num_trained} trainings from scratch are done")
+    return page.note(
+        f"{'; '.join(parts)}. Start it again with the same --workdir to resume.", "This search is unfinished"
+    )
+
+
+def _results(found):
+    header, rows = image_table.table(found.networks, found.candidates)
+    facts, shared = [], found.shared
+    if shared is not None and shared.lines:
+        rates = [line["images_per_second"] for line in shared.lines if "images_per_second" in line]
+        speed = f", {np.median(rates):,.0f} images per second" if rates else ""
+        seconds = shared.lines[-1].get("seconds")
+        took = f" in {seconds:.1f} s, compilation included" if isinstance(seconds, int | float) else ""
+        facts.append(("shared weights", f"{shared.epoch:g} of {shared.num_epochs} epochs{took}{speed}"))
+    facts.append(("trainings from scratch", found.num_trained))
+    return page.table(header, rows) + (page.paragraph(image_table.NOTE) if rows else "") + page.facts(facts)
+
+
+def _best(found):
+    """Drawings of the best network on shared weights of each group but the random ones."""
+    space, figures = found.result.get("space"), []
+    for name, networks in image_table.groups(found.networks).items():
+        if name == _RANDOM or space not in spaces.SPACES:
+            continue
+        best = max(networks, key=lambda one: one.shared if math.isfinite(one.shared) else -math.inf)
+        values = ((best.shared, "on shared weights"), (best.accuracy, "trained from scratch"))
+        values = [f"{units.percent(value)} {where}" for value, where in values if math.isfinite(value)]
+        caption = "Validation accuracy on shared weights; test accuracy after training from scratch."
+        if len(networks) > 1:
+            caption += f" The best of {len(networks)} networks on shared weights."
+        num = sum(one.found_by == name for one in found.candidates)
+        if num > 1:
+            among = f"{num} random ones" if name == _CHOSEN else f"the {num} best on shared weights"
+            caption += f" Chosen among {among} by validation accuracy after training from scratch."
+        figures.append(
+            page.figure(f"{name}: {', '.join(values)}", drawing.svg(conversion.from_arch(space, best.arch)), caption)
+        )
+    return page.grid(figures)
+
+
+def _networks(found):
+    """Tables of all networks that were trained from scratch, folded."""
+    text = page.paragraph(
+        "The best of each search on shared weights, and random ones, each trained from scratch; the best by validation "
+        "accuracy is the result of the search. It was trained again, from other initial parameters, for the test."
+    )
+    tests = page.folded(f"Tests: {len(found.networks)} networks", _listed(found, found.networks, "test"))
+    candidates = _listed(found, found.candidates, "validation")
+    return tests + page.folded(f"Choice: {len(found.candidates)} networks", candidates and text + candidates)
+
+
+def _listed(found, networks, part):
+    space = spaces.SPACES.get(found.result.get("space"))
+    rows = []
+    for one in networks:
+        each = ", ".join("failed" if math.isnan(accuracy) else units.percent(accuracy) for accuracy in one.accuracies)
+        text = space.describe(one.arch) if space is not None else " ".join(map(str, one.arch.tolist()))
+        rows.append((one.found_by, units.percent(one.accuracy), units.percent(one.shared), each, text))
+    header = (
+        "found by",
+        f"{part}, trained from scratch",
+        "validation on shared weights",
+        "each training",
+        "architecture",
+    )
+    if all(len(one.accuracies) < 2 for one in networks):
+        header, rows = (*header[:3], header[4]), [(*row[:3], row[4]) for row in rows]
+    return page.table(header, rows)
+
+
+def _seconds(found):
+    spent = [run.result.get("seconds") for run in found.runs.values()]
+    if found.shared is not None and found.shared.lines:
+        spent.append(found.shared.lines[-1].get("seconds"))
+    if found.is_finished and all(isinstance(value, int | float) for value in spent):
+        return f"{sum(spent):.1f} s for shared weights and searches, without trainings from scratch"
+    return None
+
+
+def _stated(found):
+    """The items of the checklist that depend on the searches."""
+    groups = image_table.groups(found.networks)
+    others = ", ".join(name for name in groups if name != _RANDOM) or "none"
+    has_baselines = "random" in groups or _CHOSEN in groups
+    baselines = f"{others}, and {len(groups.get(_RANDOM, ()))} {_RANDOM} without selection"
+    baselines += "" if has_baselines else "; random search is missing (--algorithms=...,random)"
+    budget = found.result.get("budget", found.config.get("flags", {}).get("budget", "?"))
+    seed = found.config.get("seed", found.about.get("seed"))
+    protocol = found.config.get("protocol", "validation")
+    budget = f"{budget} architectures on shared weights per search; {found.num_trained} trainings from scratch"
+    return [
+        ("Search space and benchmark", _benchmark(found), True),
+        ("Fitness that the search sees", checklist.PROTOCOLS.get(protocol, protocol), True),
+        ("Budget", budget, True),
+        ("Seeds", f"{seed} only, which says nothing about variance; run it with other values of --seed", False),
+        ("Baselines under the same budget", baselines, has_baselines),
+    ]

@@ -1,0 +1,111 @@
+"""The networks that `launch.search_images` trained from scratch, and the table of its results."""
+
+import math
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from common.report import units
+
+RANDOM = "random architectures"  # that no search found
+CHOSEN = "random, chosen alike"  # the best of random ones, chosen as that of a search is
+NOTE = (
+    "Means ± standard errors, over networks, or over the trainings of a single one; in brackets from the worst to the "
+    "best network. Searches see validation accuracy only."
+)
+
+
+class Network(NamedTuple):
+    """An architecture that was trained from scratch.
+
+    Attributes:
+      found_by: a search, or `RANDOM`, or `CHOSEN`.
+      arch: int32[L].
+      shared: its fitness on shared weights; NaN where unknown.
+      accuracies: float64[T], after each training, NaN where that failed.
+    """
+
+    found_by: str
+    arch: np.ndarray
+    shared: float
+    accuracies: np.ndarray
+
+    @property
+    def accuracy(self) -> float:
+        """The mean of its trainings; NaN where one failed, or there is none."""
+        return float(np.mean(self.accuracies)) if len(self.accuracies) else math.nan
+
+
+def networks(result: Mapping[str, Any], name: str, part: str, *, path: pathlib.Path) -> tuple[Network, ...]:
+    """Returns the networks of a result.json.
+
+    Args:
+      result: its contents.
+      name: of the list: "networks" or "choice".
+      part: of the images, whose accuracies to take.
+      path: of the file, for the message.
+
+    Raises:
+      ValueError: one of them cannot be read.
+    """
+    found, rows = [], result.get(name)
+    for at, row in enumerate(rows if isinstance(rows, list) else ()):
+        try:
+            alone, shared = row.get(part), row.get("shared_weights")
+            each = alone if isinstance(alone, list) else [] if alone is None else [alone]
+            found.append(
+                Network(
+                    found_by=str(row["found_by"]),
+                    arch=np.array([int(choice) for choice in row["arch"]], np.int32),
+                    shared=math.nan if shared is None else float(shared),
+                    accuracies=np.array([math.nan if one is None else float(one) for one in each], np.float64),
+                )
+            )
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{path} is damaged: number {at} of {name} cannot be read ({error!r}); restore it"
+            ) from error
+    return tuple(found)
+
+
+def groups(networks: Sequence[Network]) -> dict[str, list[Network]]:
+    """Returns the networks by what found them, in their order."""
+    found: dict[str, list[Network]] = {}
+    for one in networks:
+        found.setdefault(one.found_by, []).append(one)
+    return found
+
+
+def table(networks: Sequence[Network], candidates: Sequence[Network]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Returns (header, rows) of the results, as text.
+
+    Args:
+      networks: found by searches and random ones, with test accuracies.
+      candidates: those among which the former were chosen, with validation accuracies: their mean is the result of a
+        search before that choice.
+    """
+    chosen_among, rows = groups(candidates), []
+    for name, own in groups(networks).items():
+        tests = np.array([one.accuracy for one in own])
+        ok = tests[np.isfinite(tests)]
+        test = _mean(tests if len(own) > 1 else own[0].accuracies)
+        test += f" ({units.percent(ok.min())} to {units.percent(ok.max())})" if len(ok) > 1 else ""
+        alone = _mean(np.array([one.accuracy for one in chosen_among.get(name, ())]))
+        shared = np.array([one.shared for one in own])
+        shared = _mean(shared, has_error=False)
+        rows.append((name, test, alone, shared, str(len(own)), str(len(tests) - len(ok))))
+    header = ["found by", "test, trained from scratch", "candidates, validation, trained from scratch"]
+    header += ["validation on shared weights", "networks", "failed"]
+    shown = [0, 1, *([2] if candidates else []), 3, 4, *([5] if any(row[5] != "0" for row in rows) else [])]
+    return tuple(header[at] for at in shown), [tuple(row[at] for at in shown) for row in rows]
+
+
+def _mean(accuracies, has_error=True):
+    """A mean and its standard error as text, without failures."""
+    ok = accuracies[np.isfinite(accuracies)]
+    if not len(ok):
+        return "-"
+    error = f" ± {100 * ok.std(ddof=1) / len(ok) ** 0.5:.2f}" if has_error and len(ok) > 1 else ""
+    return f"{units.percent(ok.mean())}{error}"

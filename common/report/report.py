@@ -1,0 +1,176 @@
+"""Writes the report of any folder: its page, and pictures and tables as files."""
+
+import os
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from common import config as configs
+from common import spaces
+from common.records import json_files, run_dir
+from common.report import across, canvas, image_search, ranking, search, study, training
+
+PAGE = "report.html"
+Found = search.Run | training.Training | image_search.ImageSearch | ranking.Ranking | study.Study | across.Studies
+Model = tuple[Callable[..., Any], Any]  # `explain` of an algorithm, and its settings
+
+
+class Written(NamedTuple):
+    """A report that was written.
+
+    Attributes:
+      output: file of the page.
+      name: of the folder, or folders.
+      num_pictures: on the page.
+      is_finished: whether the folder is of a finished run.
+    """
+
+    output: pathlib.Path
+    name: str
+    num_pictures: int
+    is_finished: bool
+
+
+class _Report(NamedTuple):
+    text: str
+    pictures: Sequence[canvas.Picture]
+    tables: Sequence[study.Table] = ()
+
+
+def write(
+    folders: Sequence[str | os.PathLike],
+    *,
+    output: str | os.PathLike | None = None,
+    pictures: str | os.PathLike | None = None,
+    format: str = "svg",
+    queries: int | None = None,
+    models: Mapping[str, Model] | None = None,
+) -> Written:
+    """Writes the page of a folder, or one page of several studies.
+
+    Args:
+      folders: of a search, a training or a study, or a file of `benchmarks.supernet_ranking`; several of studies.
+      output: the page; by default report.html in the folder.
+      pictures: folder for all pictures as files, and the tables of a study; by default none.
+      format: of these pictures, one of `canvas.FORMATS`.
+      queries: number of queries after which studies of several tasks are compared; by default their budget.
+      models: name of an algorithm -> (`types.Algorithm.explain`, its settings where config.json does not record them),
+        for pictures of the fitted model; by default none.
+
+    Raises:
+      ValueError: an argument is out of range, a folder is not of a run, or one of its files is damaged.
+    """
+    if format not in canvas.FORMATS:
+        raise ValueError(f"unknown format {format!r}; choose one of {', '.join(canvas.FORMATS)}")
+    if not folders:
+        raise ValueError("give the folder of a search, a training or a study (--workdir)")
+    if len(folders) > 1 and not output:
+        raise ValueError("several folders have one page: give its file (--output)")
+    first = pathlib.Path(folders[0])
+    output = pathlib.Path(output or (first.with_suffix(".html") if first.is_file() else first / PAGE))
+    found = read(first) if len(folders) == 1 else read_together(folders)
+    if queries is not None and not isinstance(found, across.Studies):
+        raise ValueError("the number of queries to compare after (--queries) is for studies of several tasks")
+    if not output.parent.is_dir():
+        raise ValueError(f"the folder of {output} does not exist; make it first")
+    made = _report(found, first, output, queries, models)
+    run_dir.write_text(output, made.text)
+    if pictures:
+        _write_files(pathlib.Path(pictures), made, format)
+    return Written(output, found.name, len(made.pictures), found.is_finished)
+
+
+def read(folder: str | os.PathLike) -> Found:
+    """Returns the contents of a folder of a run or a study, or of a file of `benchmarks.supernet_ranking`.
+
+    Raises:
+      ValueError: it does not exist, is empty or not of a run, or a file in it is damaged.
+    """
+    folder = pathlib.Path(folder)
+    if folder.is_file():
+        return ranking.read(folder)
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is not a folder; give the folder of a search, a training or a study (--workdir)")
+    config = json_files.read(folder / run_dir.CONFIG)
+    if image_search.is_one(folder, config):
+        return image_search.read(folder)
+    if config is None:
+        shared = training.read_shared(folder)
+        if shared is not None:  # a search that has trained its shared weights so far
+            return shared._replace(is_finished=False)
+        found = ", ".join(sorted(path.name for path in folder.iterdir())[:5]) or "nothing"
+        raise ValueError(
+            f"{folder} has no {run_dir.CONFIG}, so it is not the folder of a search, a training or a study; it holds "
+            f"{found}"
+        )
+    command = config.get("command")
+    if command == "study":
+        tasks = config.get("tasks")
+        return across.read(folder, tasks) if tasks else study.read(folder, config)
+    return training.read(folder, config) if command in training.KINDS else search.read(folder, config)
+
+
+def read_together(folders: Sequence[str | os.PathLike]) -> across.Studies:
+    """Returns the studies in several folders.
+
+    Raises:
+      ValueError: as `read`; or one of them is not of a study.
+    """
+    found = [read(folder) for folder in folders]
+    for folder, one in zip(folders, found):
+        if not isinstance(one, study.Study | across.Studies):
+            raise ValueError(f"{folder} is not of a study; several folders must all be of studies")
+    each = [across.Studies("", (one,), (), one.is_finished) if isinstance(one, study.Study) else one for one in found]
+    return across.Studies(
+        ", ".join(one.name for one in found),
+        tuple(inner for one in each for inner in one.studies),
+        tuple(task for one in each for task in one.missing),
+        all(one.is_finished for one in each),
+    )
+
+
+def _report(found, folder, output, queries, models):
+    if isinstance(found, search.Run):
+        explained, notes = _explained(found, models)
+        made = search.pictures(found, explained)
+        return _Report(search.document(found, made, explained=explained, notes=notes), made)
+    if isinstance(found, across.Studies):
+        compared = across.compare(found, num_queries=queries)
+        made, tables = across.pictures(compared), across.tables(compared)
+        return _Report(across.document(compared, made, tables), made, tables)
+    if isinstance(found, image_search.ImageSearch):
+        for name, run in found.runs.items():  # the pages that this one links to
+            run_dir.write_text(folder / name / PAGE, _report(run, folder, output, None, models).text)
+        made = image_search.pictures(found)
+        reports = os.path.relpath(folder, output.parent)
+        return _Report(image_search.document(found, made, reports=reports, name=PAGE), made)
+    subject = {study.Study: study, training.Training: training, ranking.Ranking: ranking}[type(found)]
+    made = subject.pictures(found)
+    return _Report(subject.document(found, made), made, study.tables(found) if subject is study else ())
+
+
+def _explained(run, models):
+    """Returns (the record of the fitted model of a search or None, notes)."""
+    if models is None:
+        return None, ["Models were not fitted again."]
+    explain, settings = models.get(run.config["algorithm"], (None, None))
+    if explain is None or run.blocks:  # the history of a renewed pool is incomplete
+        return None, []
+    recorded = run.config.get("config", {})
+    recorded = recorded.get("searcher", recorded)  # beside those of shared weights
+    try:
+        if recorded.keys() & {field.name for field in configs.fields(type(settings))}:
+            settings = configs.from_json(type(settings), recorded)
+        explained = explain(spaces.get(run.config["space"]), settings, run.history, seed=int(run.config["seed"]))
+    except (ValueError, TypeError) as error:  # of another version
+        return None, [f"The model could not be fitted again: {error}"]
+    return explained, [] if explained is not None else ["Too few measurements to fit the model again."]
+
+
+def _write_files(folder, made, suffix):
+    folder.mkdir(parents=True, exist_ok=True)
+    for picture in made.pictures:
+        canvas.write(picture, folder / f"{picture.name}.{suffix}")
+    if made.tables:
+        run_dir.write_text(folder / "tables.md", study.markdown(made.tables))
+        run_dir.write_text(folder / "tables.tex", study.latex(made.tables))

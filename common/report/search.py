@@ -1,0 +1,279 @@
+"""One search: its folder, read also while it runs or after a kill, and its page."""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from common import drawing, explanations, spaces, types
+from common import history as history_lib
+from common.genotypes import conversion
+from common.records import journal as journals
+from common.records import json_files, run_dir
+from common.report import canvas, checklist, latents, page, partition, pools, search_pictures, training, units
+
+_NUM_LISTED, _NUM_DRAWN = 10, 2
+_FIELDS = {"flags", "benchmark", "space", "algorithm", "seed", "protocol"}  # of config.json
+_PICTURES = {explanations.Partition: partition.pictures, explanations.LatentMap: latents.pictures}
+
+
+class Run(NamedTuple):
+    """One search.
+
+    Attributes:
+      name: of its folder.
+      config: config.json.
+      result: result.json; empty while the search is unfinished.
+      history: the measurements so far, in the order proposed; NumPy arrays. Of a search with a renewed pool the last
+        pool, best first.
+      num_earlier: rows of the history that were measured before the search.
+      rounds: the lines of metrics.jsonl.
+      budget: measurements (or blocks of training) requested.
+      is_finished: whether all are done.
+      unit: in which fitness is displayed.
+      shared: the training of its shared weights, if any.
+      blocks: of a search with a pool the scores float32[P] after each block of training; else empty.
+      finalists: the best few, trained from scratch.
+    """
+
+    name: str
+    config: Mapping[str, Any]
+    result: Mapping[str, Any]
+    history: history_lib.History
+    num_earlier: int
+    rounds: list[Mapping[str, Any]]
+    budget: int
+    is_finished: bool
+    unit: units.Unit = units.PERCENT
+    shared: training.Training | None = None
+    blocks: tuple[np.ndarray, ...] = ()
+    finalists: tuple[pools.Finalist, ...] = ()
+
+    @property
+    def num_done(self) -> int:
+        """Number of measurements, or blocks of training, done."""
+        new = self.history.status[self.num_earlier :]
+        return len(self.blocks) or int(np.sum(np.isin(new, (types.MEASURED, types.INFEASIBLE))))
+
+    @property
+    def order(self) -> np.ndarray:
+        """Rows of the measured architectures, best first."""
+        is_measured = self.history.status == types.MEASURED
+        order = np.argsort(-np.where(is_measured, self.history.fitness, -np.inf), kind="stable")
+        return order[: np.sum(is_measured)]
+
+
+def read(folder: pathlib.Path, config: Mapping[str, Any]) -> Run:
+    """Returns the search in a folder whose config.json is `config`.
+
+    Raises:
+      ValueError: the folder is not of a search, nothing is measured yet, or a file is damaged.
+    """
+    is_of_pools = pools.is_of_pools(config)
+    config = pools.completed(config) if is_of_pools else config
+    if not config.keys() >= _FIELDS:
+        raise ValueError(
+            f"{folder} is of launch.{config.get('command')}; reports are of searches, trainings and studies"
+        )
+    blocks, num_earlier = (), 0
+    if is_of_pools:
+        history, blocks = pools.read(folder)
+        budget = int(config["schedule"]["num_blocks"])
+    elif (folder / run_dir.JOURNAL).exists():
+        budget = int(config["flags"]["budget"])
+        history, num_earlier = _history(journals.read(folder / run_dir.JOURNAL), budget)
+    elif (folder / run_dir.HISTORY).exists():
+        history, _ = run_dir.read_history(folder / run_dir.HISTORY)
+        budget = len(history.status)
+    else:
+        raise json_files.NothingYetError(f"{folder} has no {run_dir.JOURNAL}: its search has measured nothing yet")
+    shared = training.read_shared(folder)
+    vocabularies = [one.get("vocabulary_size") for one in (config, {} if shared is None else shared.config)]
+    sizes = [size for size in vocabularies if isinstance(size, int)]
+    run = Run(
+        name=folder.resolve().name,
+        config=config,
+        result=json_files.read(folder / run_dir.RESULT) or {},
+        history=history,
+        num_earlier=num_earlier,
+        rounds=[] if blocks else json_files.read_lines(folder / run_dir.METRICS),
+        budget=budget,
+        is_finished=True,
+        unit=units.perplexity(sizes[0]) if sizes else units.PERCENT,
+        shared=shared,
+        blocks=blocks,
+        finalists=pools.read_finalists(folder, history),
+    )
+    return run if run.result and run.num_done >= budget else run._replace(result={}, is_finished=False)
+
+
+def _history(journal, budget):
+    """Returns (the history in a journal, the number of its rows that are earlier measurements)."""
+    num_earlier = 0 if journal.earlier is None else len(journal.earlier.archs)
+    parts = list(journal.proposed.values())
+    if num_earlier:
+        parts.insert(0, journal.earlier.archs)
+    if not parts:
+        raise json_files.NothingYetError("the search has proposed nothing yet; wait for its first round")
+    archs = np.concatenate(parts)[: num_earlier + budget].astype(np.int32)
+    fitness, cost = np.full(len(archs), np.nan, np.float32), np.zeros(len(archs), np.float32)
+    status = np.full(len(archs), types.PENDING, np.int32)
+    if num_earlier:
+        fitness[:num_earlier], cost[:num_earlier] = journal.earlier.fitness, np.nan_to_num(journal.earlier.cost)
+        status[:num_earlier] = np.where(np.isfinite(journal.earlier.fitness), types.MEASURED, types.INFEASIBLE)
+    for at, one in journal.measured.items():
+        if at < len(archs):
+            fitness[at], cost[at] = one.fitness, np.nan_to_num(one.cost)
+            status[at] = types.MEASURED if one.ok else types.INFEASIBLE
+    return history_lib.History(archs=archs, fitness=fitness, cost=cost, status=status, size=len(archs)), num_earlier
+
+
+def pictures(run: Run, explained: Any = None) -> list[canvas.Picture]:
+    """Returns all pictures that the files of a run suffice for, and those of a record of `common.explanations`."""
+    shared = [] if run.shared is None else training.pictures(run.shared)
+    if not len(run.order):
+        return shared
+    made = search_pictures.pictures(run)
+    if run.blocks:
+        made.insert(0, pools.pools_by_block(run.blocks, run.unit, run.config["protocol"]))
+    made += [] if explained is None else _PICTURES[type(explained)](explained)
+    made.append(pools.agreement(run.finalists, run.unit))
+    return [one for one in made if one is not None] + shared
+
+
+def document(run: Run, made: Sequence[canvas.Picture], *, explained: Any = None, notes: Sequence[str] = ()) -> str:
+    """Returns the page of a run, an HTML document.
+
+    Args:
+      run: the run.
+      made: its pictures.
+      explained: a record of `common.explanations`, or None.
+      notes: what is missing, and why.
+    """
+    config, result = run.config, run.result
+    title = f"{config['algorithm']} on {'/'.join(str(config['benchmark']).split('/')[:2])}"  # the rest are settings
+    state = "finished" if run.is_finished else "unfinished"
+    subtitle = f"run {run.name}, seed {config['seed']}, {config['protocol']} protocol, {state}"
+    nodes = partition.nodes(explained) if isinstance(explained, explanations.Partition) else ""
+    table = page.table(("setting of the algorithm", "value"), _flat("", config.get("config", {})))
+    test = (result.get("best") or {}).get("test")
+    if test is not None:
+        text = f"{run.unit.name} {run.unit.text(test)}"
+        test = f"{text}, of the best by {config['protocol']} fitness alone"
+    sections = [
+        page.Section("Results", _results(run) + "".join(map(page.paragraph, notes))),
+        page.Section("Best architectures", _best(run)),
+        page.Section("Finalists, trained from scratch", pools.table(run.finalists, run.unit, config["space"])),
+        page.Section("Pictures", page.pictures(made)),
+        page.Section("Nodes of the partition", nodes),
+        *checklist.sections(
+            config,
+            _stated(run),
+            seconds=result.get("seconds"),
+            test=test,
+            settings=page.folded("Settings of the algorithm", table) + checklist.flags(config),
+        ),
+    ]
+    return page.document(title, subtitle, sections)
+
+
+def summary(run: Run) -> str:
+    """Returns the progress of a search and its best measurement, in one line."""
+    text = f"{run.num_done} of {run.budget} {'blocks' if run.blocks else 'queries'}"
+    if len(run.order):
+        best = run.unit.text(run.history.fitness[run.order[0]])
+        text += f", best {run.config['protocol']} {run.unit.name} {best}"
+    return text
+
+
+def _results(run):
+    history, unit, config = run.history, run.unit, run.config
+    facts = [("blocks of training" if run.blocks else "queries", f"{run.num_done} of {run.budget}")]
+    if run.blocks:
+        facts.append(("architectures scored", f"{sum(map(len, run.blocks)):,}, those kept in the pool once per block"))
+    facts.append(("infeasible", int(np.sum(history.status == types.INFEASIBLE))))
+    if run.num_earlier:
+        facts.append(("measured before", run.num_earlier))
+    if len(run.order):
+        best, optimum = run.order[0], config.get("optimum")
+        facts.append((f"best {config['protocol']} {unit.name}", unit.text(history.fitness[best])))
+        if not run.blocks:
+            facts.append(("found at query", best + 1 - run.num_earlier))
+        if optimum is not None:
+            facts.append(("simple regret", f"{100 * (optimum - history.fitness[best]):.2f} points"))
+        test = (run.result.get("best") or {}).get("test")
+        facts.append((f"its test {unit.name}", "unknown" if test is None else unit.text(test)))
+    if run.result.get("seconds") is not None:
+        facts.append(("wall-clock time", f"{run.result['seconds']:.1f} s, compilation included"))
+    cost = float(np.sum(history.cost))
+    if cost > 0:
+        divisor, time_unit = units.time(cost)
+        facts.append((search_pictures.cost_name(run), f"{cost / divisor:.3g} {time_unit} for all evaluations"))
+    failures = page.table(("reason", "times"), list(run.result.get("failures", {}).items()))
+    return _notes(run) + page.facts(facts) + page.folded("Reasons of failures", failures)
+
+
+def _notes(run):
+    note = ""
+    if not run.is_finished:
+        text = "this page shows what its journal holds so far. Start it again with the same --workdir to resume."
+        note = page.note(text, "This search is unfinished")
+        note += "" if run.shared is None else training.unfinished(run.shared)
+    if run.unit.is_lower_better:
+        note += page.paragraph(
+            "Perplexity is the exponential of the mean loss per word; lower is better. Fitness is 1 - loss / ln V, "
+            "with V words in the vocabulary: 0 for a uniform guess, 1 for certainty."
+        )
+    elif run.config["space"] == "nao_rnn":
+        note += page.paragraph(
+            "Fitness is 1 - loss / ln V, with V words in the vocabulary. This folder does not record V, so "
+            "perplexities are not shown."
+        )
+    return note
+
+
+def _best(run):
+    """Drawings of the best architectures and a table of more."""
+    name = run.config["space"]
+    if not len(run.order) or name not in spaces.SPACES:
+        return ""
+    space, drawn, rows = spaces.get(name), [], []
+    for rank, at in enumerate(run.order[:_NUM_LISTED].tolist(), start=1):
+        arch, query = run.history.archs[at], str(at + 1 - run.num_earlier)
+        value = run.unit.text(run.history.fitness[at])
+        if rank <= _NUM_DRAWN:
+            text = f"No. {rank}: {'perplexity ' if run.unit.is_lower_better else ''}{value}"
+            text += "" if run.blocks else f", query {query}"
+            drawn.append(page.figure(text, drawing.svg(conversion.from_arch(name, arch))))
+        rows.append((rank, value, query, space.describe(arch)))
+    header = ["rank", f"{run.config['protocol']} {run.unit.name}", "query", "architecture"]
+    if run.blocks:  # the architectures of a pool have no query
+        header, rows = [*header[:2], header[3]], [(*row[:2], row[3]) for row in rows]
+    return page.grid(drawn) + page.folded(f"The {len(rows)} best", page.table(header, rows))
+
+
+def _stated(run):
+    """The items of the checklist that depend on the search."""
+    config = run.config
+    baselines, seeds = "python -m launch.study compares algorithms", "python -m launch.study runs many"
+    if search_pictures.measures_here(run):
+        baselines, seeds = "add random search with the same budget", "run it with other values of --seed"
+    budget = f"{run.budget} {'blocks of training' if run.blocks else 'architectures'}"
+    budget += f", beside {run.num_earlier} measured earlier" if run.num_earlier else ""
+    return [
+        ("Search space and benchmark", f"{config['benchmark']}, space {config['space']}", True),
+        ("Fitness that the search sees", checklist.PROTOCOLS.get(config["protocol"], config["protocol"]), True),
+        ("Budget", budget, True),
+        ("Seeds", f"{config['seed']} only, which says nothing about variance; {seeds}", False),
+        ("Baselines under the same budget", f"none in this run; {baselines}", False),
+    ]
+
+
+def _flat(prefix, settings):
+    """(name, value) of all settings, nested ones included."""
+    pairs = []
+    for name, value in settings.items():
+        is_nested = isinstance(value, Mapping) and value
+        pairs += _flat(f"{prefix}{name}.", value) if is_nested else [(f"{prefix}{name}", value)]
+    return pairs

@@ -1,0 +1,199 @@
+"""A study: its folder, its tables and its page."""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from common.records import json_files, run_dir
+from common.report import canvas, checklist, page, study_pictures, units
+from common.statistics import study as statistics
+from common.statistics import tables as texts
+
+Table = tuple[str, Sequence[str], Sequence[Sequence[str]]]  # caption, header, rows
+
+
+class Study(NamedTuple):
+    """Searches of several algorithms, with many seeds.
+
+    Attributes:
+      name: of its folder.
+      config: config.json.
+      report: study.json.
+      curves: algorithm -> curves of its searches, for those that have a file.
+      is_finished: whether all algorithms are done.
+    """
+
+    name: str
+    config: Mapping[str, Any]
+    report: Mapping[str, Any]
+    curves: Mapping[str, statistics.Curves]
+    is_finished: bool
+
+    @property
+    def task(self) -> str:
+        """The name of its task."""
+        return f"{self.report['benchmark']}/{self.report['dataset']}"
+
+
+def read(folder: pathlib.Path, config: Mapping[str, Any]) -> Study:
+    """Returns the study in a folder whose config.json is `config`.
+
+    Raises:
+      ValueError: none of its algorithms is done yet, or a file is damaged.
+    """
+    report = json_files.read(folder / run_dir.STUDY)
+    if not report or not report.get("algorithms"):
+        raise ValueError(f"{folder} has no complete {run_dir.STUDY}: none of its algorithms is done yet")
+    curves = {}
+    for name in report["algorithms"]:
+        path = folder / run_dir.CURVES.format(name)
+        if path.exists():
+            with np.load(path, allow_pickle=False) as arrays:
+                curves[name] = statistics.Curves(**{field: arrays[field] for field in statistics.Curves._fields})
+    is_finished = set(config["flags"].get("algorithms", ())) <= report["algorithms"].keys()
+    return Study(folder.resolve().name, config, report, curves, is_finished)
+
+
+def targets(study: Study) -> list[float]:
+    """Returns the targets of the study, the largest first."""
+    return [one["target"] for one in next(iter(study.report["algorithms"].values())).get("targets", ())]
+
+
+def pictures(study: Study) -> list[canvas.Picture]:
+    """Returns all pictures that the files of a study suffice for."""
+    made = [study_pictures.curves(study, of="best_fitness", statistic=name) for name in ("mean", "median")]
+    if study.report["protocol"] != "test":
+        made.append(study_pictures.curves(study, of="test_of_best", statistic="mean"))
+    made += [study_pictures.reached(study, target, by=by) for target in targets(study) for by in ("queries", "seconds")]
+    made.append(study_pictures.improvements(study.report))
+    return [one for one in made if one is not None]
+
+
+def document(study: Study, made: Sequence[canvas.Picture]) -> str:
+    """Returns the page, an HTML document."""
+    report, names = study.report, list(study.report["algorithms"])
+    state = "finished" if study.is_finished else "unfinished"
+    subtitle = f"{study.name}: {report['num_seeds']} seeds, {report['budget']} queries, {state}"
+    note = ""
+    if not study.is_finished:
+        missing = ", ".join(name for name in study.config["flags"]["algorithms"] if name not in names)
+        text = f"{missing} still to run. Start it again with the same --workdir to resume."
+        note = page.note(text, "This study is unfinished")
+    found = tables(study)
+    parts = [page.paragraph(caption) + page.table(header, rows) for caption, header, rows in found]
+    if report.get("comparisons"):
+        parts[-1] = page.folded("Comparisons of all pairs", parts[-1])
+    seconds = ", ".join(
+        f"{name} {record['seconds_per_search']:.3g} s per search and {record['compile_seconds']:.1f} s of compilation"
+        for name, record in report["algorithms"].items()
+    )
+    has_test = any(
+        value is not None for record in report["algorithms"].values() for value in record["test_of_best"].values()
+    )
+    sections = [
+        page.Section("Results", note + "".join(parts)),
+        page.Section("Pictures", page.pictures(made)),
+        page.Section("Tables to copy", to_copy(found)),
+        *checklist.sections(
+            study.config,
+            _stated(study),
+            seconds=seconds,
+            test="in the table, of the best so far" if has_test else None,
+        ),
+    ]
+    return page.document(f"Study: {study.task}", subtitle, sections)
+
+
+def markdown(found: Sequence[Table]) -> str:
+    """Returns tables as Markdown."""
+    return "\n".join(f"{caption}\n\n{texts.markdown(header, rows)}" for caption, header, rows in found)
+
+
+def latex(found: Sequence[Table]) -> str:
+    """Returns tables as LaTeX, the captions as comments."""
+    return "\n".join(f"% {' '.join(caption.split())}\n{texts.latex(header, rows)}" for caption, header, rows in found)
+
+
+def to_copy(found: Sequence[Table]) -> str:
+    """Returns tables as folded Markdown and LaTeX texts to copy, HTML."""
+    latex_text = page.folded("LaTeX, with the package booktabs", page.listing(latex(found)))
+    return page.folded("Markdown", page.listing(markdown(found))) + latex_text
+
+
+def tables(study: Study) -> list[Table]:
+    """Returns the tables of a study, of text."""
+    report, last = study.report, str(study.report["budget"])
+    rows = []
+    for name, record in report["algorithms"].items():
+        if "intervals" in record:
+            best, test = (record["intervals"][key][last] for key in ("best_fitness", "test_of_best"))
+            bands = [*(best[kind] for kind in ("mean", "interquartile_mean", "median")), test["mean"]]
+            rows.append([name, *map(units.interval, bands), f"{record['seconds_per_search']:.3g}"])
+    header = ["algorithm", "mean (%)", "interquartile mean (%)", "median (%)", "test of best, mean (%)", "s per search"]
+    caption = (
+        f"Best {report['protocol']} fitness after {last} queries, {report['num_seeds']} seeds; in brackets 95 % "
+        "bootstrap intervals, for the median the quartiles."
+    )
+    found = [(caption, header, rows), *(_reaching(study, at, target) for at, target in enumerate(targets(study)))]
+    if report.get("comparisons"):
+        header = ["first", "second", "by", "first better (%)", "p", "p after Holm"]
+        caption = (
+            "Comparisons: probability that a search of the first does better (ties half) with its 95 % interval; "
+            "p-value of the two-sided Mann-Whitney test, also corrected for the number of pairs."
+        )
+        found.append((caption, header, [_compared(one) for one in report["comparisons"]]))
+    return found
+
+
+def _reaching(study, at, target):
+    """The table of the queries and the training time to a target."""
+    records = {name: record["targets"][at] for name, record in study.report["algorithms"].items()}
+    finite = [value for record in records.values() for value in record["seconds"] if value is not None]
+    divisor, unit = units.time(max(finite, default=0))
+    rows = [
+        [
+            name,
+            f"{100 * record['found']:.0f}",
+            _quartiles(record["queries"], 1, ".1f"),
+            _quartiles(record["seconds"], divisor, ".3g"),
+        ]
+        for name, record in records.items()
+    ]
+    header = ["algorithm", "seeds that reached it (%)", "queries: median", f"training time: median ({unit})"]
+    if not any(np.any(curves.seconds[:, -1] > 0) for curves in study.curves.values()):
+        header, rows = header[:-1], [row[:-1] for row in rows]
+    budget = study.report["budget"]
+    caption = f"Reaching {100 * target:.2f} %: medians, in brackets quartiles; never: not within {budget} queries."
+    return caption, header, rows
+
+
+def _quartiles(values, divisor, form):
+    """The median and the quartiles; "never" for those of searches that did not reach the target."""
+    center, low, high = ("never" if value is None else format(value / divisor, form) for value in values)
+    return "never" if center == low == high == "never" else f"{center} [{low}, {high}]"
+
+
+def _compared(one):
+    by = "best fitness" if one["of"] == "best_fitness" else f"queries to {100 * one['target']:.2f} %"
+    improvement = units.interval(one["improvement"], ".0f")
+    return [one["first"], one["second"], by, improvement, f"{one['p_value']:.2g}", f"{one['adjusted']:.2g}"]
+
+
+def _stated(study):
+    """The items of the checklist that depend on the study."""
+    report, names = study.report, list(study.report["algorithms"])
+    first, last = report["seed"], report["seed"] + report["num_seeds"] - 1
+    has_baselines = "random" in names and len(names) > 1
+    return [
+        ("Search space and benchmark", study.task, True),
+        ("Fitness that the search sees", checklist.PROTOCOLS[report["protocol"]], True),
+        ("Budget", f"{report['budget']} architectures per search", True),
+        ("Seeds", f"{report['num_seeds']}: {first} to {last}, intervals in the tables", report["num_seeds"] > 1),
+        (
+            "Baselines under the same budget",
+            ", ".join(names) + ("" if "random" in names else "; random search is missing"),
+            has_baselines,
+        ),
+    ]
