@@ -1,4 +1,4 @@
-"""Drawings of genotypes: nothing overlaps, every edge is there, and the SVG is well formed and always the same."""
+"""Drawings of genotypes: nothing overlaps, every edge is drawn, and the SVG is well formed and reproducible."""
 
 import itertools
 import os
@@ -125,6 +125,13 @@ def faults(picture):
     return found
 
 
+CASES = {
+    **BY_HAND,
+    **{name: made.genotype for name, made in published.PUBLISHED.items()},
+    **{f"random {seed}": random_genotype(seed) for seed in range(24)},
+}
+
+
 class FaultsTest(parameterized.TestCase):
     """The checker itself."""
 
@@ -143,36 +150,24 @@ class FaultsTest(parameterized.TestCase):
 
 
 class PictureTest(parameterized.TestCase):
-    @parameterized.parameters(*BY_HAND)
-    def test_nothing_overlaps(self, name):
-        assert not faults(pictures.picture(BY_HAND[name], title=name))
+    @parameterized.parameters(*CASES)
+    def test_nothing_overlaps(self, case):
+        assert not faults(pictures.picture(CASES[case], title="a title that is a good deal longer"))
 
-    @parameterized.parameters(*published.PUBLISHED)
-    def test_nothing_overlaps_in_what_is_published(self, name):
-        assert not faults(pictures.picture(published.PUBLISHED[name].genotype, title=name))
-
-    @parameterized.parameters(*range(24))
-    def test_nothing_overlaps_at_random(self, seed):
-        assert not faults(pictures.picture(random_genotype(seed), title="a title that is a good deal longer"))
-
-    @parameterized.parameters(*(name for name in BY_HAND if not name.startswith("chain")), *range(24))
+    @parameterized.parameters(*(case for case in CASES if not isinstance(CASES[case], genotypes.ChainGenotype)))
     def test_every_edge_is_drawn_and_no_other(self, case):
-        genotype = BY_HAND[case] if isinstance(case, str) else random_genotype(case)
-        for graph in graphs.graphs(genotype):
+        for graph in graphs.graphs(CASES[case]):
             picture = pictures.panel(graph)
             pills = [box for box in picture.boxes if not box.is_behind and box.radius < box.height / 2]
-            wanted, drawn = [], []
-            for vertex in graph.vertices:
-                wanted += [(read, len(op.reads), op.text) for op in vertex.operations for read in op.reads]
+            operations = [operation for vertex in graph.vertices for operation in vertex.operations]
+            drawn = []
             for curve in picture.curves:
                 if curve.is_arrow:
-                    end = curve.points[-1]
-                    (pill,) = (
-                        box for box in pills if box.x == pytest.approx(end.x) and box.y < end.y < box.y + box.height
-                    )
+                    x, y = curve.points[-1]
+                    (pill,) = (box for box in pills if box.x == pytest.approx(x) and box.y < y < box.y + box.height)
                     inside = [label for label in picture.labels if is_within(label.bounds, corners(pill))]
                     drawn.append((curve.group, inside[-1].text))
-            assert sorted(drawn) == sorted((read, text) for read, _, text in wanted)
+            assert sorted(drawn) == sorted((read, op.text) for op in operations for read in op.reads)
 
     def test_a_cell_that_serves_as_both_is_drawn_once(self):
         assert len(graphs.graphs(BY_HAND["same_cells"])) == 1
@@ -181,6 +176,10 @@ class PictureTest(parameterized.TestCase):
     @parameterized.parameters(
         (genotypes.GraphGenotype(("input", "a", "output"), ((1, 0),)), "from 1 to 0"),
         (genotypes.EdgeGenotype(2, ((0, 2, "a"),)), "from 0 to 2"),
+        (
+            genotypes.RecurrentGenotype((genotypes.RecurrentNode("tanh", 0),) * 99, (1,)),
+            "at most 100 vertices; got 103",
+        ),
         ("naonet_a", "a str"),
     )
     def test_what_cannot_be_drawn(self, genotype, message):
@@ -190,9 +189,11 @@ class PictureTest(parameterized.TestCase):
 
 class SvgTest(parameterized.TestCase):
     @parameterized.parameters(*BY_HAND)
-    def test_it_holds_the_picture(self, name):
-        picture = pictures.picture(BY_HAND[name], title=name)
-        root = ElementTree.fromstring(drawing.svg(BY_HAND[name], title=name))
+    def test_content(self, name):
+        picture, text = pictures.picture(BY_HAND[name], title=name), drawing.svg(BY_HAND[name], title=name)
+        assert text.count("http") == 1, "only the name space"
+        assert all(word not in text for word in ("href", "url(", "@import", "<style", "<script"))
+        root = ElementTree.fromstring(text)
         assert float(root.get("width")) == pytest.approx(picture.width, abs=0.01)
         assert float(root.get("height")) == pytest.approx(picture.height, abs=0.01)
         assert len(root.findall(f"{SVG}rect")) == len(picture.boxes) + 1  # the background
@@ -201,9 +202,7 @@ class SvgTest(parameterized.TestCase):
         ]
         assert len(root.findall(f"{SVG}polygon")) == sum(curve.is_arrow for curve in picture.curves)
 
-    @parameterized.parameters(
-        "<script>", "a & b", '"><g/>', "]]>", "it's", "\x00\x08\x1b", "\ud800", "\ufffe", "\U0001f600"
-    )
+    @parameterized.parameters("<script>", "a & \"b'", '"><g/>', "]]>", "\x00\x08\x1b", "\ud800", "\ufffe", "\U0001f600")
     def test_any_name_is_escaped(self, name):
         genotype = genotypes.GraphGenotype(("input", name, "output"), ((0, 1), (1, 2)))
         text = drawing.svg(genotype, title=name)
@@ -215,12 +214,7 @@ class SvgTest(parameterized.TestCase):
         assert lettering.clean(name) in [element.text for element in root.findall(f"{SVG}text")]
         assert not faults(pictures.picture(genotype, title=name))
 
-    def test_it_needs_nothing_else(self):
-        text = drawing.svg(BY_HAND["two_cells"])
-        assert text.count("http") == 1, "only the name space"
-        assert all(word not in text for word in ("href", "url(", "@import", "<style", "<script"))
-
-    def test_it_is_the_same_in_every_process(self):
+    def test_equal_in_every_process(self):
         program = (
             "from common import drawing; from common.genotypes import genotype as g; import hashlib;"
             "names = ['tanh', 'relu', 'sigmoid', 'identity', 'x'];"
@@ -229,10 +223,8 @@ class SvgTest(parameterized.TestCase):
             "print(hashlib.sha256(text.encode()).hexdigest())"
         )
         printed = set()
-        for seed in ("1", "2", "3"):
+        for seed in ("1", "2"):
             environment = {**os.environ, "PYTHONHASHSEED": seed}
-            run = subprocess.run(
-                [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
-            )
+            run = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=True)
             printed.add(run.stdout)
         assert len(printed) == 1

@@ -1,4 +1,4 @@
-"""The published architectures: their texts, what the papers say of them, and how they are named."""
+"""The published architectures: texts, claims and names."""
 
 import json
 import pathlib
@@ -17,7 +17,7 @@ PUBLISHED = published.PUBLISHED
 
 class PublishedTest(parameterized.TestCase):
     @parameterized.parameters(*PUBLISHED)
-    def test_texts_lead_to_the_genotype_and_back(self, name):
+    def test_texts_round_trip(self, name):
         made = PUBLISHED[name]
         assert made.name == name
         form = formats.get(made.format)
@@ -30,7 +30,7 @@ class PublishedTest(parameterized.TestCase):
             assert written == made.text
 
     @parameterized.parameters(*PUBLISHED)
-    def test_spaces_are_those_that_hold_it(self, name):
+    def test_space(self, name):
         made = PUBLISHED[name]
         holding = [key.removesuffix("_row") for key in formats.written(made.genotype) if key.endswith("_row")]
         if made.space is None:
