@@ -81,7 +81,7 @@ class EverySpaceTest(parameterized.TestCase):
             conversion.from_arch("nasbench201", np.zeros(5, int))
         with pytest.raises(ValueError, match="integers; got float64"):
             conversion.from_arch("nasbench201", np.zeros(6))
-        with pytest.raises(ValueError, match="decision 5 .*nasbench201 is 5; allowed are 0 to 4"):
+        with pytest.raises(ValueError, match=r"decision 5 .*nasbench201 is 5; allowed are 0 to 4"):
             conversion.from_arch("nasbench201", np.array([0, 0, 0, 0, 0, 5]))
         with pytest.raises(ValueError, match="is not valid in lanas_oneshot"):
             conversion.from_arch("lanas_oneshot", np.zeros(40, int))
