@@ -19,6 +19,7 @@ setuptools.setup(
         "array-record>=0.8",
         "chex>=0.1.91",
         "flax>=0.12",
+        "google-crc32c>=1.5",
         "grain>=0.2.12",
         "jax>=0.10,<0.12",
         "matplotlib>=3.10",

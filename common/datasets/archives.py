@@ -13,6 +13,7 @@ import numpy as np
 import PIL.Image
 
 from common.datasets import arrays
+from common.file_formats import pickles
 
 CIFAR_LABELS = {"cifar10": ("label",), "cifar100": ("coarse_label", "label")}  # in the order of the binary files
 _PIXELS = 3 * 32 * 32
@@ -145,8 +146,6 @@ def _cifar_batches(files, dataset):
 
 def _read_batch(contents, dataset, *, source):
     """Returns (uint8[N, 32, 32, 3], labels by name) of one file of an archive."""
-    from common.file_formats import pickles  # a package that imports much
-
     names = CIFAR_LABELS[dataset]
     if source.split(" ")[0].endswith(".bin"):
         rows, rest = divmod(len(contents), len(names) + _PIXELS)
@@ -156,7 +155,7 @@ def _read_batch(contents, dataset, *, source):
         pixels, labels = values[:, len(names) :], {name: values[:, at] for at, name in enumerate(names)}
     else:
         try:
-            found = pickles.load_arrays(io.BytesIO(contents))
+            found = pickles.load_dictionary(contents)
         except ValueError as error:
             raise ValueError(f"{source} is {error}") from error
         keys = {"cifar10": {"label": "labels"}, "cifar100": {"label": "fine_labels", "coarse_label": "coarse_labels"}}
@@ -179,13 +178,11 @@ _NUM_CLASSES = {"cifar10": {"label": 10}, "cifar100": {"label": 100, "coarse_lab
 
 def _cifar_classes(files, dataset):
     """Returns the names of the classes where the archive has them, else their number."""
-    from common.file_formats import pickles
-
     classes = dict(_NUM_CLASSES[dataset])
     keys = {"label": "label_names"} if dataset == "cifar10" else {}
     keys = keys or {"label": "fine_label_names", "coarse_label": "coarse_label_names"}
     meta = next((files[name] for name in ("batches.meta", "meta") if name in files), None)
-    found = pickles.load_arrays(io.BytesIO(meta)) if meta else {}
+    found = pickles.load_dictionary(meta) if meta else {}
     texts = {"label_names": "batches.meta.txt"}
     for label, key in keys.items():
         text = files.get(texts.get(key, f"{key}.txt"), b"").decode()

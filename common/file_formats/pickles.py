@@ -1,13 +1,15 @@
-"""Reads pickled benchmark files without running them, and without the packages that wrote them.
+"""Reads pickled benchmark files safely, and without the packages that wrote them.
 
-A pickle is a program. The one run here may build containers, numbers and text, NumPy numbers and
-arrays, and plain records in place of a benchmark's own classes; it can name nothing else.
+A pickle is a program. Here it may build containers, numbers, text, NumPy numbers and arrays, and plain records in
+place of a benchmark's own classes; every other name is refused.
 """
 
 import bz2
 import collections
+import io
 import pathlib
 import pickle
+import pickletools
 import types as python_types
 import zipfile
 from typing import BinaryIO
@@ -18,72 +20,58 @@ import numpy as np
 _RECORDS = ("ArchResults", "ResultsCount")
 _PACKAGES = ("nas_201_api", "nats_bench", "nas_102_api")
 _TORCH_MAGIC = 0x1950A86A20F9469CFC6C
+_MAX_NESTING = 4000  # tuples in tuples; Python hashes them recursively, without a check of the stack
+_TUPLES = ("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3")
 _BROKEN = (
-    pickle.UnpicklingError,
-    EOFError,
-    OSError,
-    AttributeError,
-    TypeError,
-    ValueError,
-    IndexError,
-    KeyError,
-    ImportError,
-    OverflowError,
-    zipfile.BadZipFile,
+    *(pickle.UnpicklingError, EOFError, OSError, AttributeError, TypeError, ValueError, IndexError, KeyError),
+    *(ImportError, OverflowError, MemoryError, RecursionError, zipfile.BadZipFile),
 )
 
 
 def read(path: pathlib.Path) -> object:
-    """Returns what a pickle holds: plain, compressed by bzip2, or written by `torch.save`.
+    """Returns the contents of a pickle: plain, compressed by bzip2, or written by `torch.save`.
 
-    Instances of a benchmark's classes come back as `types.SimpleNamespace`, NumPy numbers and arrays as
-    Python numbers and nested lists.
+    Instances of a benchmark's classes come back as `types.SimpleNamespace`, NumPy numbers as Python numbers.
 
     Raises:
-      ValueError: if the file is missing, broken, or names anything that it has no business to name.
+      ValueError: if the file is missing or broken, or names anything but the admitted classes.
     """
     if not path.is_file():
         raise ValueError(f"no file at {path}")
     try:
-        with path.open("rb") as file:
-            magic = file.read(4)
-        if magic[:3] == b"BZh":
-            with bz2.open(path, "rb") as file:
-                return _load(file)
-        if magic == b"PK\x03\x04":
+        contents = path.read_bytes()
+        if contents[:3] == b"BZh":
+            contents = bz2.decompress(contents)
+        if contents[:4] == b"PK\x03\x04":
             return _load_torch_zip(path)
-        with path.open("rb") as file:
-            return _load(file)
+        file = io.BytesIO(contents)
+        first = _load(file)
+        if first != _TORCH_MAGIC:
+            return first
+        for _ in range(2):  # the version of the format, then facts of the machine
+            _load(file)
+        return _load(file)
     except _BROKEN as error:
-        raise ValueError(f"cannot read {path}: {error}") from error
+        raise ValueError(f"cannot read {path}: {error or type(error).__name__}") from error
 
 
-def load_arrays(file: BinaryIO) -> dict[str, object]:
-    """Returns the dictionary of an open pickle, its NumPy arrays as such, read with the same care as by `read`.
+def load_dictionary(contents: bytes) -> dict[str, object]:
+    """Returns a pickled dictionary, with the same care as `read`.
 
     Text that Python 2 wrote comes back as text, its bytes as one character each.
 
     Raises:
-      ValueError: if the pickle is broken, is no dictionary, or names anything that it has no business to name.
+      ValueError: if the pickle is broken, is not a dictionary, or names anything but the admitted classes.
     """
     try:
-        found = _ArrayUnpickler(file, encoding="latin1").load()
+        found = _load(io.BytesIO(contents), encoding="latin1")
     except _BROKEN as error:
-        raise ValueError(f"a broken pickle: {error}") from error
+        raise ValueError(f"a broken pickle: {error or type(error).__name__}") from error
     if not isinstance(found, dict):
         raise ValueError(f"a pickle of a {type(found).__name__}; want a dictionary")
     names = (name.decode("latin1") if isinstance(name, bytes) else str(name) for name in found)
-    values = (value.values if isinstance(value, _KeptArray) else value for value in found.values())
+    values = (value.view(np.ndarray) if isinstance(value, _Array) else value for value in found.values())
     return dict(zip(names, values, strict=True))
-
-
-def _load(file):
-    first = _Unpickler(file).load()
-    if first != _TORCH_MAGIC:
-        return first
-    for _ in range(2):  # the version of the format, then facts of the machine
-        _Unpickler(file).load()
-    return _Unpickler(file).load()
 
 
 def _load_torch_zip(path):
@@ -91,16 +79,19 @@ def _load_torch_zip(path):
         names = [name for name in archive.namelist() if name.endswith("/data.pkl")]
         if len(names) != 1:
             raise pickle.UnpicklingError("a zip file that `torch.save` did not write")
-        with archive.open(names[0]) as file:
-            return _Unpickler(file).load()
+        return _load(io.BytesIO(archive.read(names[0])))
+
+
+def _load(file: BinaryIO, **settings):
+    _check_nesting(file)
+    return _Unpickler(file, **settings).load()
 
 
 class _Unpickler(pickle.Unpickler):
-    """Admits the names of `_ADMITTED`, all of which build plain data and nothing else."""
+    """Admits the names of `_ADMITTED`, all of which build plain data."""
 
     def find_class(self, module, name):
-        package = module.split(".")[0]
-        if package in _PACKAGES and name in _RECORDS:
+        if module.split(".")[0] in _PACKAGES and name in _RECORDS:
             return python_types.SimpleNamespace
         if (module, name) not in _ADMITTED:
             raise pickle.UnpicklingError(f"it names {module}.{name}, which no benchmark file needs; do not trust it")
@@ -110,76 +101,36 @@ class _Unpickler(pickle.Unpickler):
         raise pickle.UnpicklingError("it holds network weights; take the file without weights instead")
 
 
-class _ArrayUnpickler(_Unpickler):
-    """Keeps arrays instead of making nested lists of them."""
-
-    def find_class(self, module, name):
-        found = super().find_class(module, name)
-        return {_make_array: _make_kept_array, _make_filled_array: _make_filled_kept_array}.get(found, found)
-
-
-class _KeptArray:
-    """An array, once its state is known."""
-
-    values = None
-
-    def __setstate__(self, state):
-        _, shape, dtype, is_fortran, contents = state
-        if isinstance(contents, str):
-            contents = contents.encode("latin1")
-        self.values = np.frombuffer(contents, dtype.value()).reshape(shape, order="F" if is_fortran else "C")
-
-
 class _Dtype:
-    """A NumPy number type, as pickles describe it: code, then a state with the byte order."""
+    """A NumPy number type. NumPy's own would let a pickle set flags that make bytes be read as pointers."""
 
-    __slots__ = ("order", "type_code")
-
-    def __init__(self, type_code):
-        self.type_code, self.order = type_code, "<"
+    def __init__(self, code, *_):
+        if code[:1] not in ("b", "i", "u", "f"):
+            raise pickle.UnpicklingError(f"NumPy type {code!r} is not a number")
+        self.value = np.dtype(code)
 
     def __setstate__(self, state):
-        self.order = state[1]
-
-    def value(self):
-        if self.type_code[:1] not in ("b", "i", "u", "f") or self.order not in ("<", ">", "|", "="):
-            raise pickle.UnpicklingError(f"NumPy type {self.type_code!r} is not a number")
-        return np.dtype(self.type_code).newbyteorder(self.order)
+        self.value = self.value.newbyteorder(state[1])
 
 
-class _Array(list):
-    """The nested list of an array's values, once its state is known."""
+class _Array(np.ndarray):
+    """An array whose state names a `_Dtype`."""
 
     def __setstate__(self, state):
         _, shape, dtype, is_fortran, contents = state
-        values = np.frombuffer(contents, dtype.value())
-        self[:] = values.reshape(shape, order="F" if is_fortran else "C").tolist()
-
-
-def _make_dtype(type_code, *_):
-    return _Dtype(type_code)
+        super().__setstate__((1, shape, dtype.value, is_fortran, contents))
 
 
 def _make_array(*_):
-    return _Array()
-
-
-def _make_kept_array(*_):
-    return _KeptArray()
-
-
-def _make_filled_kept_array(contents, dtype, shape, order, *_):
-    made = _KeptArray()
-    made.values = np.frombuffer(contents, dtype.value()).reshape(shape, order=order)
-    return made
+    return np.ndarray.__new__(_Array, 0)
 
 
 def _make_filled_array(contents, dtype, shape, order, *_):
-    return np.frombuffer(contents, dtype.value()).reshape(shape, order=order).tolist()
+    return np.frombuffer(contents, dtype.value).reshape(shape, order=order).view(_Array)
 
 
 def _make_number(dtype, contents):
-    return np.frombuffer(contents, dtype.value(), count=1)[0].item()
+    return np.frombuffer(contents, dtype.value, count=1)[0].item()
 
 
 def _encode(text, encoding="latin1"):
@@ -189,20 +140,50 @@ def _encode(text, encoding="latin1"):
     return text.encode("latin1")
 
 
-def _admitted():
-    names = {
-        ("collections", "OrderedDict"): collections.OrderedDict,
-        ("numpy", "dtype"): _make_dtype,
-        ("numpy", "ndarray"): list,
-        ("_codecs", "encode"): _encode,
-    }
-    for module in ("builtins", "__builtin__"):
-        names |= {(module, kind.__name__): kind for kind in (set, frozenset, list, dict, tuple, int, float, complex)}
-    for module in ("numpy.core.multiarray", "numpy._core.multiarray"):
-        names |= {(module, "scalar"): _make_number, (module, "_reconstruct"): _make_array}
-    for module in ("numpy.core.numeric", "numpy._core.numeric"):
-        names[module, "_frombuffer"] = _make_filled_array
-    return names
+_ADMITTED = {
+    ("collections", "OrderedDict"): collections.OrderedDict,
+    ("numpy", "dtype"): _Dtype,
+    ("numpy", "ndarray"): list,  # named as the kind of array to make; never called
+    ("_codecs", "encode"): _encode,
+    **{(at, kind.__name__): kind for at in ("builtins", "__builtin__") for kind in (set, frozenset, complex)},
+    **{(f"numpy.{core}.multiarray", "scalar"): _make_number for core in ("core", "_core")},
+    **{(f"numpy.{core}.multiarray", "_reconstruct"): _make_array for core in ("core", "_core")},
+    **{(f"numpy.{core}.numeric", "_frombuffer"): _make_filled_array for core in ("core", "_core")},
+}
 
 
-_ADMITTED = _admitted()
+def _check_nesting(file: BinaryIO) -> None:
+    """Raises an `UnpicklingError` if the next pickle of a file nests tuples deeper than `_MAX_NESTING`.
+
+    The depths of the objects on the stack are followed through the pickle's opcodes. A small pickle, which cannot
+    nest so deeply, is not followed: it would take longer than to load it.
+    """
+    start = file.tell()
+    rest = file.getbuffer()[start:]
+    codes = np.frombuffer(rest, np.uint8)
+    if sum(int(np.count_nonzero(codes == code)) for code in b"t\x85\x86\x87") < _MAX_NESTING:
+        return
+    stack, marks, memo = [], [], {}
+    for opcode, argument, _ in pickletools.genops(file):
+        name, pushed = opcode.name, len(opcode.stack_after)
+        if name == "MARK":
+            marks.append(len(stack))
+        elif name == "MEMOIZE" or "PUT" in name:
+            memo[len(memo) if name == "MEMOIZE" else argument] = stack[-1]
+        elif name in ("GET", "BINGET", "LONG_BINGET"):
+            stack.append(memo[argument])
+        elif name == "DUP":
+            stack.append(stack[-1])
+        else:
+            taken = opcode.stack_before
+            if pickletools.markobject in taken:
+                at = marks.pop() - taken.index(pickletools.markobject)
+            elif name == "POP" and marks and marks[-1] == len(stack):
+                at = marks.pop()
+            else:
+                at = len(stack) - len(taken)
+            depth = 1 + max(stack[at:], default=0) if name in _TUPLES else 0
+            if depth > _MAX_NESTING:
+                raise pickle.UnpicklingError(f"it nests tuples more than {_MAX_NESTING} deep")
+            stack[at:] = [depth] * pushed
+    file.seek(start)

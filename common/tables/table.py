@@ -1,8 +1,7 @@
 """A benchmark as a table: which architectures were trained, and what each training run gave.
 
 A table lives in one file of the safetensors format: text and numbers only, nothing that runs when it is
-read. Loading maps the file into memory and copies nothing, so a large table opens at once and worker
-processes share its pages. The metadata say what the table is and hold a SHA-256 of all of it.
+read. The metadata describe the table and hold a SHA-256 of all of it.
 """
 
 import dataclasses
@@ -126,7 +125,7 @@ def save(path: str | os.PathLike, table: Table) -> None:
 
 
 def load(path: str | os.PathLike, *, verify: bool = True) -> Table:
-    """Returns the table in the file `path`, mapped into memory.
+    """Returns the table in the file `path`.
 
     Args:
       path: a file that `save` wrote.

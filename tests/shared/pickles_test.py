@@ -3,7 +3,10 @@ import collections
 import os
 import pathlib
 import pickle
+import subprocess
+import sys
 import tempfile
+import types
 
 import numpy as np
 import pytest
@@ -74,8 +77,39 @@ class PicklesTest(parameterized.TestCase):
         self.path.write_bytes(pickle.dumps(contents, protocol))
         read = pickles.read(self.path)
         assert type(read["number"]) is float
-        expected = contents | {"number": 0.1, "half": 1.5, "swapped": [1, 2], "matrix": [[0, 1, 2], [3, 4, 5]]}
-        assert read == expected
+        for name in ("swapped", "matrix"):
+            np.testing.assert_array_equal(read.pop(name), contents.pop(name))
+        assert read == contents
+
+    @parameterized.parameters(
+        b"\x80\x02})" + b"\x85" * 3_000_000 + b"Ns.",  # a tuple in a tuple in ..., as the key of a dictionary
+        b"\x80\x04}(K\x01)" + b"\x94h\x00\x860h\x00" * 100 + b"N\x86" * 9_000 + b"Nu.",
+        b"\x80\x04\x8f()" + b"(N)t0\x85" * 9_000 + b"\x90.",
+    )
+    def test_deeply_nested_tuples_do_not_overflow_the_stack(self, contents):
+        self.path.write_bytes(contents)
+        program = (
+            "import pathlib, sys; from common.file_formats import pickles; pickles.read(pathlib.Path(sys.argv[1]))"
+        )
+        command = [sys.executable, "-c", program, self.path]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert ended.returncode == 1
+        assert "it nests tuples more than 4000 deep" in ended.stderr
+
+    def test_many_tuples_side_by_side_are_read(self):
+        contents = [{("cifar10", seed): ((seed, 1, 2, 3), {seed, "t"})} for seed in range(9000)]
+        contents += [collections.OrderedDict(a=1), frozenset([1]), 1j]
+        for protocol in range(6):
+            self.path.write_bytes(pickle.dumps(contents, protocol))
+            assert pickles.read(self.path) == contents
+
+    def test_a_stack_with_marks_is_followed(self):
+        # Protocol 1 marks an object's class; POP takes a mark away where nothing stands on it.
+        self.path.write_bytes(b"((cnats_bench.api\nArchResults\no(02(N1" + b")\x85" * 5000 + b"l.")
+        first, second, *rest = pickles.read(self.path)
+        assert first is second
+        assert isinstance(first, types.SimpleNamespace)
+        assert rest == [((),)] * 5000
 
     @parameterized.parameters(b"", b"BZh9 no", b"PK\x03\x04 no", b"\x80\x04}", b"hello there", b"\x80\x04(K\x01R.")
     def test_broken_files_are_refused(self, contents):

@@ -1,4 +1,3 @@
-import mmap
 import os
 import pathlib
 import tempfile
@@ -29,12 +28,6 @@ def make_table(metrics=None, archs=((0, 0, 0, 0, 0, 1), (4, 0, 0, 0, 0, 0), (0, 
     return table.from_rows(table.Info(**(info | changes)), np.array(archs), metrics)
 
 
-def mapping_of(array):
-    while array is not None and not isinstance(array, mmap.mmap):
-        array = getattr(array, "base", None)
-    return array
-
-
 class TableTest(parameterized.TestCase):
     def setUp(self):
         super().setUp()
@@ -60,13 +53,6 @@ class TableTest(parameterized.TestCase):
         assert set(loaded.metrics) == set(made.metrics)
         for name, values in made.metrics.items():
             np.testing.assert_array_equal(loaded.metrics[name], values)
-
-    def test_loaded_arrays_are_mapped_and_read_only(self):
-        table.save(self.path, make_table())
-        loaded = table.load(self.path)
-        for array in (loaded.archs, *loaded.metrics.values()):
-            assert mapping_of(array) is not None
-            assert not array.flags.writeable
 
     def test_the_file_is_safetensors(self):
         made = make_table()
@@ -97,13 +83,13 @@ class TableTest(parameterized.TestCase):
         contents = self.path.read_bytes()
         self.path.write_bytes(contents[:size])
         for verify in (True, False):
-            with pytest.raises(ValueError, match=r"small\.table is (cut short|not a file of tensors)"):
+            with pytest.raises(ValueError, match=r"small\.table is cut short, damaged or not a safetensors file"):
                 table.load(self.path, verify=verify)
 
     @parameterized.parameters(b"not a table at all, but rather long all the same", b"\x02" + b"\0" * 7 + b"[]")
     def test_another_kind_of_file_is_refused(self, contents):
         self.path.write_bytes(contents)
-        with pytest.raises(ValueError, match="is not a file of tensors"):
+        with pytest.raises(ValueError, match="not a safetensors file"):
             table.load(self.path)
 
     def test_a_safetensors_file_that_is_no_table_is_refused(self):
