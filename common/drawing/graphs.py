@@ -33,7 +33,7 @@ class Vertex:
 
     Attributes:
       operations: shown on top of each other, in whatever order has fewer crossings.
-      number: stands where they are added up; None: a single operation without a frame.
+      number: of the node, shown at the sum; None: a single operation without a frame.
     """
 
     operations: tuple[Operation, ...]

@@ -44,7 +44,7 @@ class Link(NamedTuple):
       source: item whose middle it leaves.
       target: item of the next layer.
       offset: where it arrives, below the middle of the target.
-      num_bends: how many of its ends are bends.
+      num_bends: number of its ends that are bends.
     """
 
     source: int
@@ -120,7 +120,9 @@ def heights(
     weights = np.array([_WEIGHTS[link.num_bends] for link in links])
     lowest = np.concatenate([extent / 2, np.zeros(2 * num_links)])
     program = {
-        "c": np.concatenate([np.full(num_items, 1e-3), weights, _UNLEVEL * weights]),  # of equals the uppermost
+        "c": np.concatenate(
+            [np.full(num_items, 1e-3), weights, _UNLEVEL * weights]
+        ),  # 1e-3: of equal solutions the uppermost
         "bounds": optimize.Bounds(lowest, np.inf),
         "constraints": optimize.LinearConstraint(rows, ub=np.concatenate([room, -offset, offset, np.zeros(num_links)])),
         "options": {"node_limit": _MAX_NODES},
@@ -142,7 +144,7 @@ def _ranks(reads: Sequence[Sequence[int]]) -> list[int]:
     ranks = []
     for sources in reads:
         ranks.append(1 + max((ranks[source] for source in sources), default=-1))
-    ranks[-1] = max(ranks)  # the output stands last even where it reads nothing deep
+    ranks[-1] = max(ranks)  # the output is last even if it reads nothing deep
     readers = [[reader for reader, sources in enumerate(reads) if vertex in sources] for vertex in range(len(reads))]
     for vertex in reversed(range(len(reads))):
         if reads[vertex] and readers[vertex]:

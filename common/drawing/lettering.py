@@ -23,7 +23,7 @@ _ADVANCES = {
     1.00: "Wm%@…",
 }
 _ADVANCE = {letter: advance for advance, letters in _ADVANCES.items() for letter in letters}
-# What XML 1.0 cannot hold, even escaped, and what would break a line.
+# Characters that XML 1.0 cannot represent, even escaped, and line breaks.
 _UNSHOWABLE = re.compile("[^\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 

@@ -31,19 +31,19 @@ class Port(NamedTuple):
 
 
 def operation_width(operation: graphs.Operation) -> float:
-    """Returns how wide the box of an operation must be."""
+    """Returns the width of the box of an operation."""
     badge = 2 * _BADGE if operation.badge else 0.0
     text = shapes.text_width(operation.text, operation.subscript, LETTERS)
     return max(2 * _MARGIN + badge + text, _HEIGHT + 4)
 
 
 def width(vertex: graphs.Vertex, box: float) -> float:
-    """Returns how wide a vertex is whose boxes are as wide as given."""
+    """Returns the width of a vertex with boxes of the given width."""
     return box if vertex.number is None else 2 * _PADDING + box + _FAN + 2 * _RADIUS
 
 
 def height(vertex: graphs.Vertex) -> float:
-    """Returns how high a vertex is."""
+    """Returns the height of a vertex."""
     stack = sum(map(_box_height, vertex.operations)) + _STACK * (len(vertex.operations) - 1)
     return stack if vertex.number is None else stack + 2 * _PADDING
 
@@ -66,9 +66,9 @@ def draw(vertex: graphs.Vertex, middle: Point, box: float, group: int) -> shapes
     """Returns the picture of a vertex.
 
     Args:
-      vertex: what to draw.
-      middle: where.
-      box: how wide the boxes of its operations are.
+      vertex: a vertex.
+      middle: its place.
+      box: width of the boxes of its operations.
       group: of the curves within it.
     """
     left = middle.x - width(vertex, box) / 2

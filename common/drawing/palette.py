@@ -22,7 +22,7 @@ class Kind(NamedTuple):
     """A kind of operation.
 
     Attributes:
-      name: what the legend calls it; empty: the legend leaves it out.
+      name: its name in the legend; empty: not in the legend.
       fill: colour of its boxes.
       ink: colour of the text in them.
       line: colour of their outlines.
@@ -36,7 +36,7 @@ class Kind(NamedTuple):
     is_dashed: bool = False
 
 
-STATE = Kind("", BACKGROUND, line=INK)  # what is no operation: inputs, outputs
+STATE = Kind("", BACKGROUND, line=INK)  # inputs and outputs
 OTHER = Kind("other operation", _PURPLE)
 # In the order of the legend; the first pattern that a name starts with decides.
 _KINDS = (

@@ -128,7 +128,7 @@ def _layers(graph: graphs.Graph) -> shapes.Picture:
 
 
 def _untangled(vertices: Sequence[graphs.Vertex], plan: layout.Layering) -> list[graphs.Vertex]:
-    """Returns the vertices with their operations, and what these read, from top to bottom as the edges come in."""
+    """Returns the vertices with operations, and their inputs, from top to bottom in the order of the edges."""
     place = {item: at for layer in plan.layers for at, item in enumerate(layer)}
     result = []
     for at, vertex in enumerate(vertices):

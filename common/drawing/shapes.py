@@ -1,4 +1,4 @@
-"""What a picture is made of: boxes, labels and curves, in a plane whose y axis points down."""
+"""Elements of a picture: boxes, labels and curves, in a plane whose y axis points down."""
 
 import dataclasses
 import itertools
@@ -9,7 +9,7 @@ from typing import NamedTuple
 from common.drawing import lettering, palette
 
 SUBSCRIPT = 0.72  # size of its letters, against those that it follows
-SUBSCRIPT_DROP = 0.22  # how far it stands below them, in their size
+SUBSCRIPT_DROP = 0.22  # how far below their baseline, in their size
 _LINE, _HALO = 1.4, 5.0  # width of curves, and of the gap where they cross others
 
 
@@ -73,12 +73,12 @@ class Label(NamedTuple):
 
     @property
     def baseline(self) -> float:
-        """The y on which its letters stand."""
+        """The y of its baseline."""
         return self.y + 0.36 * self.size
 
     @property
     def bounds(self) -> tuple[float, float, float, float]:
-        """Left, top, right and bottom of a rectangle that holds all its letters."""
+        """Left, top, right and bottom of a rectangle around its letters."""
         left = self.x if self.is_left else self.x - self.width / 2
         drop = SUBSCRIPT_DROP * self.size if self.subscript else 0.0
         return left, self.y - 0.6 * self.size, left + self.width, self.y + 0.6 * self.size + drop

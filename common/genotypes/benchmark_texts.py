@@ -54,7 +54,7 @@ def write_vertices(genotype: GraphGenotype) -> str:
 def read_ofa(text: str) -> ChainGenotype:
     """Returns the genotype of `{'wid': None, 'ks': [20 kernels], 'e': [20 expansions], 'd': [5 depths], 'r': [176]}`.
 
-    One integer in place of a list stands for all its values. Kernels and expansions of blocks beyond the depth of
+    One integer in place of a list sets all its values. Kernels and expansions of blocks beyond the depth of
     their stage must be allowed ones, too, and are dropped.
 
     Raises:

@@ -18,7 +18,7 @@ from common.genotypes.genotype import (
 )
 from common.spaces import nao_cnn
 
-# What DARTS calls an operation that has another name elsewhere.
+# Names in DARTS of operations that have other names elsewhere.
 _PREFERRED = ("skip_connect", "none", "dil_conv_3x3", "dil_conv_5x5", "dil_conv_7x7")
 _MAX_STATES = 1000  # of a range: enough to report that a cell has no such state
 _CELLS = {"conv_dag": "normal", "reduc_dag": "reduction"}

@@ -1,6 +1,6 @@
 """Published architectures by name, read from `published.json`, and how a user names an architecture.
 
-Two programs may hold different cells under one name: those of NAO's replicas have names that end in `_nao`. NAO's
+Two programs may have different cells of one name: those of NAO's replicas have names that end in `_nao`. NAO's
 replica of PNASNet is a copy of that of NASNet-A and left out.
 """
 
@@ -42,7 +42,7 @@ class Published:
     Attributes:
       name: its key in `PUBLISHED`.
       genotype: the architecture.
-      source: the paper, and where its text stands.
+      source: the paper, and the place of its text.
       format: the key in `common.genotypes.formats.FORMATS` of the format in which it was published.
       text: as published, except for line breaks.
       space: the search space that contains it, None if no space does.

@@ -50,6 +50,18 @@ class GenotypeCommandTest(parameterized.TestCase):
         assert f"\njson:\n{json_text.to_text(published.get('nao_ptb'))}" in output
         assert "nao_small" not in output
 
+    def test_show_a_graph(self):
+        text = str(
+            {
+                "module_adjacency": [[0, 1, 1], [0, 0, 1], [0, 0, 0]],
+                "module_operations": ["input", "maxpool3x3", "output"],
+            }
+        )
+        output, _ = self.run_command(f"--text={text}")
+        assert output.startswith(
+            "cell with an operation at each vertex\n  0 = input\n  1 = maxpool3x3 of 0\n  2 = output of 0, 1\n"
+        )
+
     def test_document(self):
         path = self.folder / "architectures.md"
         output, _ = self.run_command(f"--document={path}")

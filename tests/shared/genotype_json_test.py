@@ -162,6 +162,15 @@ class JsonTest(parameterized.TestCase):
         with pytest.raises(ValueError, match=message):
             json_text.from_text(text)
 
+    def test_values_that_are_no_genotypes(self):
+        with pytest.raises(ValueError, match="not a genotype: 'lanet'"):
+            json_text.to_dict("lanet")
+        nested = []
+        for _ in range(10**5):
+            nested = [nested]
+        with pytest.raises(ValueError, match="a JSON object with a kind; got a deeply nested value"):
+            json_text.from_dict(nested)
+
     @hypothesis.given(
         st.text(max_size=40) | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(json.dumps)
     )
