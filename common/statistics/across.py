@@ -1,11 +1,11 @@
-"""Algorithms on several tasks (datasets, benchmarks) at once: regrets on one scale, and what they come to.
+"""Comparison of algorithms over several tasks (datasets, benchmarks): regrets on one scale, and their aggregation.
 
-Points of accuracy mean something else on every task, so a regret is divided by the median regret of random search after
-the same number of queries on that task: 0 is the optimum, 1 is as good as random search, above 1 worse. It is the
+Points of accuracy differ in meaning between tasks, so a regret is divided by the median regret of random search after
+the same number of queries on that task: 0 is the optimum, 1 is as good as random search, above 1 worse. This is the
 normalised median score of Bayesmark, which ranked the black-box optimisation challenge of NeurIPS 2020
-(arXiv:2104.10201; bayesmark.readthedocs.io, "How scoring works"), of single searches. As there, optimum and random
-search are fixed points of reference: intervals do not tell how well these are known. The worst architecture, by which
-others divide, is no measure here: it is a broken network on most tasks.
+(arXiv:2104.10201; bayesmark.readthedocs.io, "How scoring works"), applied to single searches. As there, optimum and
+random search are fixed points of reference, whose uncertainty the intervals do not include. Normalisation by the worst
+architecture is not useful here: it is a broken network on most tasks.
 """
 
 from collections.abc import Mapping
@@ -20,16 +20,16 @@ BASELINE = "random"
 
 
 class Scaled(NamedTuple):
-    """Searches on M tasks, on one scale, over their first N queries.
+    """Searches on M tasks on one scale, over their first N queries.
 
     Attributes:
       tasks: their names.
-      algorithms: those that all tasks have.
-      left_out: of the others, the tasks that lack them.
-      unit: of each task float64[N], the regret that stands for 1, a fraction: the baseline's median.
-      regret: of each algorithm and task float64[S, N], the regret of the best so far over the unit; NaN or inf before
-        the first architecture was measured.
-      queries: of each algorithm and task float64[S], queries to the optimum; inf where not found within N.
+      algorithms: those present on all tasks.
+      left_out: each other algorithm -> the tasks that lack it.
+      unit: for each task float64[N], the regret that equals 1, a fraction: the baseline's median.
+      regret: for each algorithm and task float64[S, N], the regret of the best so far over the unit; NaN or inf before
+        the first measurement.
+      queries: for each algorithm and task float64[S], queries to the optimum; inf if not found within N.
     """
 
     tasks: tuple[str, ...]
@@ -56,9 +56,9 @@ def scaled(
       baseline: the algorithm whose median regret is the unit.
 
     Raises:
-      ValueError: there are fewer than two tasks, or than two algorithms that all have; numbers of seeds differ; curves
-        are too short; an optimum is not known; or the baseline is missing, or found the optimum of a task in half of
-        its searches, so that its regret is no unit.
+      ValueError: there are fewer than two tasks, or two algorithms present on all of them; numbers of seeds differ;
+        curves are too short; an optimum is unknown; or the baseline is missing, or found the optimum of a task in half
+        of its searches, so that its median regret of 0 cannot be the unit.
     """
     if len(curves) < 2:
         raise ValueError(f"give the studies of at least two tasks; got {', '.join(curves) or 'none'}")
@@ -75,8 +75,8 @@ def scaled(
         unit = np.asarray(intervals.median(_regret(best[baseline], optima[task])).center)
         if not 0 < unit[-1] < np.inf:
             raise ValueError(
-                f"{baseline} has a median regret of {unit[-1]:g} on {task} after {num_queries} queries, which is no "
-                "unit to measure others by; compare after fewer queries, or leave the task out"
+                f"{baseline} has a median regret of {unit[-1]:g} on {task} after {num_queries} queries, which cannot "
+                "be the unit of others; compare after fewer queries, or leave the task out"
             )
         units.append(unit)
         for name in algorithms:
@@ -96,11 +96,11 @@ def scaled(
 def profile(*samples: np.ndarray, thresholds: np.ndarray) -> intervals.Band:
     """Returns the shares of searches whose value is at most each threshold, the mean over tasks, with intervals.
 
-    The performance profile (run-score distribution) of arXiv:2108.13264, section 4.2, of values of which the smaller is
-    the better one.
+    The performance profile (run-score distribution) of arXiv:2108.13264, section 4.2, for values where smaller is
+    better.
 
     Args:
-      *samples: of each task float[S].
+      *samples: for each task float[S].
       thresholds: float[T].
 
     Returns:
@@ -116,18 +116,18 @@ def improvements(searches: Scaled) -> list[dict[str, Any]]:
       As `study.comparisons`, without p-values: `of` "best_fitness" after N queries or "queries" to the optimum,
       `first`, `second` and `improvement`.
     """
-    told = []
+    compared = []
     final = {name: [-task[:, -1] for task in searches.regret[name]] for name in searches.algorithms}
     queries = {name: [-task for task in searches.queries[name]] for name in searches.algorithms}
     for of, values in (("best_fitness", final), ("queries", queries)):
         for first, second in comparison.pairs_of(searches.algorithms):
             band = comparison.improvement_across(values[first], values[second])
-            told.append({"of": of, "first": first, "second": second, "improvement": list(band)})
-    return told
+            compared.append({"of": of, "first": first, "second": second, "improvement": list(band)})
+    return compared
 
 
 def _regret(best, optimum):
-    """How far below the optimum; what differs by rounding alone is none."""
+    """The optimum minus the best fitness; differences within rounding are 0."""
     regret = optimum - best
     return np.where(regret <= metrics.VALUE_TOLERANCE, 0.0, regret)
 
@@ -135,18 +135,16 @@ def _regret(best, optimum):
 def _check(curves, optima, algorithms, left_out, num_queries, baseline):
     if baseline not in algorithms:
         missing = ", ".join(left_out.get(baseline, curves))
-        raise ValueError(
-            f"regrets are measured by those of {baseline}, which is missing on {missing}; run it there too"
-        )
+        raise ValueError(f"regrets are divided by those of {baseline}, which is missing on {missing}; run it there too")
     if len(algorithms) < 2:
-        raise ValueError(f"{baseline} alone is on all tasks; of the others, {', '.join(left_out)} lack some")
+        raise ValueError(f"only {baseline} is present on all tasks; {', '.join(left_out)} lack some")
     unknown = [task for task in curves if optima[task] is None]
     if unknown:
-        raise ValueError(f"the optimum of {', '.join(unknown)} is not known, so there are no regrets; leave it out")
+        raise ValueError(f"the optimum of {', '.join(unknown)} is unknown, so regrets are undefined; leave it out")
     shapes = {(task, name): curves[task][name].best_fitness.shape for task in curves for name in algorithms}
     seeds = {f"{name} on {task}: {shape[0]}" for (task, name), shape in shapes.items()}
     if len({shape[0] for shape in shapes.values()}) > 1:
-        raise ValueError(f"numbers of seeds differ, so tasks would not count the same: {', '.join(sorted(seeds))}")
+        raise ValueError(f"numbers of seeds differ, so tasks would have different weights: {', '.join(sorted(seeds))}")
     shortest = min(shape[1] for shape in shapes.values())
     if not 1 <= num_queries <= shortest:
         raise ValueError(f"queries to compare after must be 1 to {shortest}, the smallest budget; got {num_queries}")

@@ -1,4 +1,4 @@
-"""Whether one algorithm does better than another, over seeds."""
+"""Comparison of algorithms over seeds: probability of improvement and significance tests."""
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,8 +18,8 @@ class Comparison(NamedTuple):
     Attributes:
       first, second: their names.
       improvement: the probability that a search of the first does better than one of the second, with its interval.
-      p_value: of the test that neither tends to do better, both sides.
-      adjusted: the same, corrected for the number of comparisons by Holm's method.
+      p_value: of the two-sided test.
+      adjusted: the p-value corrected for the number of comparisons by Holm's method.
     """
 
     first: str
@@ -35,13 +35,13 @@ def compare(
     """Returns the comparisons of all pairs of algorithms.
 
     Args:
-      samples: of each algorithm float[S], one value a seed. Infinite ones may stand for a target never reached.
-      is_larger_better: else the smaller value is the better one, as of queries.
-      test: "mann_whitney" for seeds that have nothing to do with each other; "wilcoxon" for seeds in pairs, which must
-        be finite and as many.
+      samples: for each algorithm float[S], one value per seed; infinite if a target was never reached.
+      is_larger_better: false where smaller values are better, such as queries.
+      test: "mann_whitney" for independent seeds; "wilcoxon" for paired seeds, whose values must be finite and equal in
+        number.
 
     Raises:
-      ValueError: the test is unknown, or the values are not what it takes.
+      ValueError: the test is unknown, or it does not accept the values.
     """
     if test not in TESTS:
         raise ValueError(f"unknown test {test!r}; choose one of {', '.join(TESTS)}")
@@ -63,8 +63,8 @@ def pairs_of(names: Iterable[str]) -> list[tuple[str, str]]:
 def improvement(first: np.ndarray, second: np.ndarray, *, level: float = intervals.LEVEL) -> intervals.Band:
     """Returns the probability that a value of the first is larger than one of the second; ties count half.
 
-    Of all pairs of seeds (arXiv:2108.13264, section 4.3; the U of Mann and Whitney over the number of pairs), with the
-    percentile interval of its bootstrap, each algorithm resampled by itself.
+    Over all pairs of seeds (arXiv:2108.13264, section 4.3; Mann and Whitney's U over the number of pairs), with the
+    percentile interval of its bootstrap, in which each algorithm is resampled separately.
 
     Args:
       first: float[S], larger is better.
@@ -79,27 +79,28 @@ def improvement_across(
 ) -> intervals.Band:
     """Returns the mean over tasks of the probability that a value of the first is larger than one of the second.
 
-    Tasks count the same, and their values need no common scale: only the order within a task matters. The bootstrap is
-    stratified: the seeds of each algorithm on each task are resampled by themselves (arXiv:2108.13264, section 4.3).
+    Tasks have the same weight, and their values need no common scale: only the order within a task matters. The
+    bootstrap is stratified: the seeds of each algorithm on each task are resampled separately (arXiv:2108.13264,
+    section 4.3).
 
     Args:
-      first: of each task float[S], larger is better.
-      second: of the same tasks float[R].
+      first: for each task float[S], larger is better.
+      second: for the same tasks float[R].
       level: as in `improvement`.
 
     Raises:
-      ValueError: there is no task, or not as many of the one as of the other.
+      ValueError: there is no task, or the numbers of tasks differ.
     """
     if not len(first) or len(first) != len(second):
         raise ValueError(f"give values of the same tasks, at least one; got {len(first)} and {len(second)}")
     generator = np.random.default_rng(0)
     center, resampled = 0.0, np.zeros(intervals.NUM_RESAMPLES)
     for one, other in zip(first, second):
-        # Of each pair 0, 1 (a tie) or 2. Only the order matters, and ranks are finite.
+        # For each pair 0, 1 (a tie) or 2. Only the order matters, and ranks are finite.
         ranks = stats.rankdata(np.concatenate([one, other]))
         wins = 1 + np.sign(ranks[: len(one), None] - ranks[None, len(one) :])
         center += np.mean(wins) / 2
-        # How often each seed is drawn suffices for a resample, and makes it a product of matrices.
+        # The number of times each seed is drawn determines a resample, which makes it a matrix product.
         counts = [_counts(generator, size) for size in wins.shape]
         resampled += np.sum((counts[0] @ wins) * counts[1], axis=1) / (2 * wins.size)
     low, high = np.quantile(resampled / len(first), [(1 - level) / 2, (1 + level) / 2])
@@ -107,10 +108,10 @@ def improvement_across(
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Returns p-values corrected for their number: S. Holm, Scandinavian Journal of Statistics 6, 1979.
+    """Returns p-values corrected for multiple comparisons: S. Holm, Scandinavian Journal of Statistics 6, 1979.
 
-    The smallest is multiplied by their number, the next by one less, and so on; none is below one that was smaller,
-    and none above 1.
+    The smallest is multiplied by their number, the next by one less, and so on; the results are made monotonic and at
+    most 1.
     """
     adjusted, largest = [0.0] * len(p_values), 0.0
     for rank, at in enumerate(np.argsort(p_values, kind="stable").tolist()):
@@ -120,7 +121,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _counts(generator, size):
-    """How often each of `size` seeds is in each resample of as many: float[resamples, size]."""
+    """How often each of `size` seeds occurs in each resample: float[resamples, size]."""
     num = intervals.NUM_RESAMPLES
     drawn = generator.integers(size, size=(num, size)) + size * np.arange(num)[:, None]
     return np.bincount(drawn.ravel(), minlength=num * size).reshape(num, size).astype(float)
@@ -141,7 +142,7 @@ def _wilcoxon(first, second):
 def _checked(name, values):
     values = np.asarray(values, np.float64)
     if values.ndim != 1 or not len(values) or np.any(np.isnan(values)):
-        raise ValueError(f"{name} needs one number a seed, at least one; got shape {values.shape}, or NaN in it")
+        raise ValueError(f"{name} needs one number per seed, at least one; got shape {values.shape}, or NaN in it")
     return values
 
 

@@ -11,10 +11,10 @@ _LATEX = str.maketrans(
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Returns a table in Markdown, its first column to the left and the others to the right.
+    """Returns a Markdown table, the first column aligned to the left and the others to the right.
 
     Raises:
-      ValueError: a row is not as long as the header.
+      ValueError: a row differs from the header in length.
     """
     _check(header, rows)
     lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
@@ -23,10 +23,10 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def latex(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    r"""Returns a `tabular` with the rules of the package booktabs, its first column to the left.
+    r"""Returns a LaTeX `tabular` with the rules of the package booktabs, the first column aligned to the left.
 
     Raises:
-      ValueError: a row is not as long as the header.
+      ValueError: a row differs from the header in length.
     """
     _check(header, rows)
     lines = [" & ".join(_one_line(cell).translate(_LATEX) for cell in line) + r" \\" for line in (header, *rows)]

@@ -82,13 +82,13 @@ class ScaledTest(chex.TestCase):
         refused("at least two tasks; got x", {"x": two_tasks()["x"]})
         for num_queries in (0, 3):
             refused(f"must be 1 to 2, the smallest budget; got {num_queries}", two_tasks(), num_queries=num_queries)
-        refused("optimum of y is not known", two_tasks(), {"x": 1.0, "y": None})
+        refused("optimum of y is unknown", two_tasks(), {"x": 1.0, "y": None})
         tasks = two_tasks()
         del tasks["y"]["random"]
-        refused("measured by those of random, which is missing on y", tasks)
+        refused("divided by those of random, which is missing on y", tasks)
         tasks = two_tasks()
         del tasks["y"]["mine"]
-        refused("random alone is on all tasks", tasks)
+        refused("only random is present on all tasks", tasks)
         tasks = two_tasks()
         tasks["y"]["mine"] = curves([[0.25, 0.25]] * 2)
         refused("numbers of seeds differ.*mine on y: 2, random on x: 3", tasks)

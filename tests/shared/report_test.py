@@ -359,7 +359,7 @@ class StudyTest(FolderTest):
             ),
             ({"budget": 13}, r"the budget differs.*toy/large: 13.*--queries"),
             ({"dataset": "small"}, "two of the studies are of toy/small"),
-            ({"optimum": None}, "the optimum of toy/large is not known"),
+            ({"optimum": None}, "the optimum of toy/large is unknown"),
             ({"second": ("good", "bad")}, "random, which is missing on toy/large"),
         ):
             found = report.read_together(self.write_tasks(**more))

@@ -119,7 +119,7 @@ class ComparisonTest(chex.TestCase):
         assert (one.p_value, one.adjusted, one.improvement) == (1.0, 1.0, (0.5, 0.5, 0.5))
 
     @parameterized.parameters(
-        ({"a": np.zeros(0), "b": np.ones(2)}, "mann_whitney", "a needs one number a seed"),
+        ({"a": np.zeros(0), "b": np.ones(2)}, "mann_whitney", "a needs one number per seed"),
         ({"a": np.array([NAN]), "b": np.ones(1)}, "mann_whitney", "or NaN"),
         ({"a": np.ones(3), "b": np.ones(2)}, "wilcoxon", "in pairs; got 3 and 2"),
         ({"a": np.ones(2), "b": np.array([1.0, INF])}, "wilcoxon", "finite"),
