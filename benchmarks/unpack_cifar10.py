@@ -1,11 +1,10 @@
-"""Unpacks CIFAR-10 stored as JPEGs in one NumPy file, to try training on while the published archive is not at hand.
+"""Unpacks CIFAR-10 stored as JPEGs in one NumPy file, for use when the published archive is not available.
 
   python -m benchmarks.unpack_cifar10 --source=cifar10_jpeg_q75.npz --output=cifar10.npz
   python -m launch.prepare_data --dataset=cifar10 --source=cifar10.npz --data_dir=DIR
 
-JPEG i is `header` and then `body[offset[i]:offset[i + 1]]`; `label` and `is_train` say what it is. They are lossy, so
-accuracies are not comparable with published ones to the last decimal. The file is sorted by class, which training does
-not mind: it shuffles.
+JPEG i is `header` and then `body[offset[i]:offset[i + 1]]`; `label` and `is_train` describe it. JPEG is lossy, so
+accuracies differ slightly from published ones. The file is sorted by class; training shuffles it.
 """
 
 import argparse

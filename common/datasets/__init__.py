@@ -1,4 +1,4 @@
-"""Data to train on: images in memory (`images`), and images as a stream (`streams`)."""
+"""Datasets: images in memory (`images`), streamed images (`streams`), text (`text`)."""
 
 from common.datasets.images import DATASETS, Dataset, Split, hold_out, load
 

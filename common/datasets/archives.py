@@ -1,4 +1,4 @@
-"""Datasets as their authors publish them: archives and folders, read example by example."""
+"""Readers of datasets as published: archives and folders, example by example."""
 
 import dataclasses
 import io
@@ -26,8 +26,8 @@ class Part:
     """A split of a published dataset.
 
     Attributes:
-      num_examples: of the split.
-      examples: iterates over (encoded image, labels by name, the image's own name).
+      num_examples: number of examples.
+      examples: iterator over (encoded image, labels by name, name of the image).
     """
 
     num_examples: int
@@ -40,9 +40,9 @@ class Published:
 
     Attributes:
       image_shape: (height, width, channels); None where images differ.
-      encoding: of its images: "png" or "jpeg".
-      classes: of each label, the number of classes or their names.
-      parts: by name of the split.
+      encoding: of the images, "png" or "jpeg".
+      classes: number of classes or their names, by label.
+      parts: by split.
     """
 
     image_shape: tuple[int | None, int | None, int]
@@ -59,7 +59,7 @@ def read_cifar(path: pathlib.Path, dataset: str) -> Published:
       dataset: "cifar10" or "cifar100".
 
     Raises:
-      ValueError: if the archive is not there, is damaged, or is of another dataset.
+      ValueError: if the archive is missing, damaged, or of another dataset.
     """
     if not path.is_file():
         number = dataset.removeprefix("cifar")
@@ -92,10 +92,10 @@ def read_cifar(path: pathlib.Path, dataset: str) -> Published:
 def read_folder(path: pathlib.Path) -> Published:
     """Reads a folder with the folders train and val (or validation), each with a folder of images for each class.
 
-    This is the layout in which ImageNet is used. Images are taken as they are, without another encoding.
+    This is the usual layout of ImageNet. Images keep their encoding.
 
     Raises:
-      ValueError: if there is no such folder, or its classes or files are not as said.
+      ValueError: if a folder is missing, or its classes or files are not in this layout.
     """
     folders = {"train": path / "train", "validation": path / "val"}
     if not folders["validation"].is_dir():
@@ -122,7 +122,7 @@ def read_arrays(path: pathlib.Path) -> Published:
     """Reads an npz file, see `common.datasets.arrays`.
 
     Raises:
-      ValueError: if there is no such file, or it is not sound.
+      ValueError: if the file is missing or damaged.
     """
     data = arrays.load_file(path)
     shape = data.train.images.shape[1:]
@@ -134,7 +134,7 @@ def read_arrays(path: pathlib.Path) -> Published:
 
 
 def _cifar_batches(files, dataset):
-    """Returns the names of the files of each split, of the kind that the archive is of."""
+    """Returns the file names of each split: those of the Python archive, or of the binary one (.bin)."""
     pattern = {"cifar10": r"data_batch_\d+", "cifar100": "train"}[dataset]
     test = {"cifar10": "test_batch", "cifar100": "test"}[dataset]
     for suffix in ("", ".bin"):
@@ -177,7 +177,7 @@ _NUM_CLASSES = {"cifar10": {"label": 10}, "cifar100": {"label": 100, "coarse_lab
 
 
 def _cifar_classes(files, dataset):
-    """Returns the names of the classes where the archive has them, else their number."""
+    """Returns the names of the classes if the archive has them, else their number."""
     classes = dict(_NUM_CLASSES[dataset])
     keys = {"label": "label_names"} if dataset == "cifar10" else {}
     keys = keys or {"label": "fine_label_names", "coarse_label": "coarse_label_names"}
@@ -201,7 +201,7 @@ def _part(images, labels, split):
 
 
 def encode_png(image: np.ndarray) -> io.BytesIO:
-    """Returns a PNG of uint8[H, W, C], which gives back the same bytes."""
+    """Returns uint8[H, W, C] as a PNG, which is lossless."""
     file = io.BytesIO()
     PIL.Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(file, "png")
     file.seek(0)
@@ -220,5 +220,5 @@ def _folder_examples(files):
         try:
             PIL.Image.open(io.BytesIO(contents)).close()
         except OSError as error:
-            raise ValueError(f"{file} is no image that can be read: {error}") from error
+            raise ValueError(f"{file} cannot be read as an image: {error}") from error
         yield io.BytesIO(contents), {"label": label}, file.name

@@ -1,8 +1,8 @@
-"""Datasets in one NumPy file: MNIST as commonly passed around, and any file of a user's own.
+"""Datasets in one NumPy file: `mnist.npz`, and files of a user's own.
 
-The arrays are called as in `mnist.npz`: x_train (images, uint8, [N, H, W] or [N, H, W, C]), y_train (labels,
+The names of the arrays are those of `mnist.npz`: x_train (images, uint8, [N, H, W] or [N, H, W, C]), y_train (labels,
 integers, [N] or [N, 1]), x_test and y_test; or train_images, train_labels, test_images and test_labels.
-num_classes (one integer) may stand beside them; without it, there are as many classes as the largest label says.
+num_classes (one integer) is optional; by default it follows from the largest label.
 """
 
 import os
@@ -26,7 +26,7 @@ def load_mnist(data_dir: str | os.PathLike | None = None) -> records.Dataset:
     """Returns MNIST, from `mnist.npz` in `data_dir` or in its folder mnist.
 
     Raises:
-      ValueError: if there is no such file, or it is not sound.
+      ValueError: if the file is missing or damaged.
     """
     advice = "get mnist.npz (arrays x_train, y_train, x_test, y_test; Keras has one) and give its folder as --data_dir"
     if data_dir is None:
@@ -43,11 +43,11 @@ def load_file(path: str | os.PathLike, *, name: str | None = None, num_classes: 
 
     Args:
       path: the file.
-      name: of the dataset; by default the file's, without its suffix.
-      num_classes: by default as the file says.
+      name: name of the dataset; by default that of the file, without suffix.
+      num_classes: by default that of the file.
 
     Raises:
-      ValueError: if there is no such file, or it is not sound.
+      ValueError: if the file is missing or damaged.
     """
     path = pathlib.Path(path)
     if not path.is_file():

@@ -1,8 +1,8 @@
-"""Small digits anywhere among pieces of others, 12x12 pixels: harder than `digits`, and nothing needs to be fetched.
+"""Cluttered digits of 12x12 pixels, a harder variant of `digits` that needs no download.
 
-Nearly every network is right on 98 of 100 of scikit-learn's digits, so they hardly tell architectures apart. Here a
-digit of 8x8 pixels lies anywhere on a larger image, over four pieces of 3x3 pixels of other digits: the cluttered
-translated MNIST of Mnih et al. (2014, arXiv:1406.6247, section 4.2) in small.
+Nearly every network classifies 98 % of scikit-learn's digits correctly, so they hardly separate architectures. Here a
+digit of 8x8 pixels lies at a random place on a larger image, over four 3x3 patches of other digits: a small version of
+the cluttered translated MNIST of Mnih et al. (2014, arXiv:1406.6247, section 4.2).
 """
 
 import hashlib
@@ -20,16 +20,16 @@ SHA256 = "1611bdb0c4d056e6773cc204357337b084071ad90200f2a26e41c497e6c9fdce"
 def load(data_dir: str | os.PathLike | None = None) -> records.Dataset:
     """Returns the dataset, 2,180 images for training and 2,828 for tests; `data_dir` is not needed.
 
-    Digits, and the pieces among them, are for training or for tests as in `digits`. The two training images of a digit
-    are one group, so that none is trained on while its other image is held out.
+    Digits and patches belong to the training or test set as in `digits`. The two training images of a digit are one
+    group, so that both are trained on or both are held out.
 
     Raises:
-      ValueError: if scikit-learn's images are not those expected, or NumPy draws otherwise.
+      ValueError: if scikit-learn's images or NumPy's random numbers are not the expected ones.
     """
     del data_dir
     levels, labels = digits.read()
     levels = levels * digits.LEVEL
-    rng = np.random.RandomState(0)  # draws the same in every version of NumPy
+    rng = np.random.RandomState(0)  # the same numbers in every version of NumPy
     train, test = np.split(digits.shuffled(), [digits.NUM_IMAGES - digits.NUM_TEST])
     groups = np.tile(np.arange(len(train)), TRAIN_COPIES)
     train, test = np.tile(train, TRAIN_COPIES), np.tile(test, TEST_COPIES)
@@ -42,10 +42,10 @@ def load(data_dir: str | os.PathLike | None = None) -> records.Dataset:
 
 
 def clutter(rng: np.random.RandomState, images: np.ndarray) -> np.ndarray:
-    """Returns uint8[N, 12, 12], each image put anywhere over pieces of others.
+    """Returns uint8[N, 12, 12], each image at a random place over patches of others.
 
     Args:
-      rng: draws pieces and places.
+      rng: source of the patches and places.
       images: uint8[N, H, W], at most 12x12 pixels.
     """
     found = np.zeros((len(images), SIZE, SIZE), np.uint8)
@@ -60,7 +60,7 @@ def clutter(rng: np.random.RandomState, images: np.ndarray) -> np.ndarray:
 
 
 def _window(rng, images, size):
-    """Returns an index of uint8[N, size, size] anywhere in each of uint8[N, S, S]."""
+    """Returns the index of a window [N, size, size] at a random place of each of uint8[N, S, S]."""
     top, left = rng.randint(images.shape[1] - size + 1, size=(2, len(images), 1, 1))
     pixels = np.arange(size)
     return np.arange(len(images))[:, None, None], top + pixels[:, None], left + pixels

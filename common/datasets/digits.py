@@ -1,4 +1,4 @@
-"""Small digits, 8x8 pixels of 17 grey levels: they ship with scikit-learn, so nothing needs to be fetched.
+"""scikit-learn's digits, 8x8 pixels of 17 grey levels, which need no download.
 
 The 707 test images are those of the benchmark `digits_convnet`; the other 1,090 are for training.
 """
@@ -13,14 +13,14 @@ from common.datasets import records
 SHA256 = "87ff0c9e40dc7e2c0e34e7257799c2e3f3aec1a016363bb11cad869ec428a826"
 NUM_IMAGES = 1797
 NUM_TEST = 707
-LEVEL = 15  # levels go from 0 to 16; times 15 they spread over most of a byte, and stay linear
+LEVEL = 15  # grey levels 0 to 16 times 15 span most of a byte
 
 
 def load(data_dir: str | os.PathLike | None = None) -> records.Dataset:
     """Returns the dataset; `data_dir` is not needed.
 
     Raises:
-      ValueError: if scikit-learn's images are not those expected.
+      ValueError: if scikit-learn's images are not the expected ones.
     """
     del data_dir
     levels, labels = read()
@@ -36,9 +36,9 @@ def read() -> tuple[np.ndarray, np.ndarray]:
     """Returns (grey levels uint8[1797, 8, 8] from 0 to 16, labels int32[1797]) in scikit-learn's order.
 
     Raises:
-      ValueError: if scikit-learn's images are not those expected.
+      ValueError: if scikit-learn's images are not the expected ones.
     """
-    from sklearn import datasets  # takes a second, and no other dataset needs it
+    from sklearn import datasets  # takes a second to import
 
     levels, labels = datasets.load_digits(return_X_y=True)
     levels, labels = levels.astype(np.uint8), labels.astype(np.int32)
@@ -49,7 +49,7 @@ def read() -> tuple[np.ndarray, np.ndarray]:
 
 
 def shuffled() -> np.ndarray:
-    """Returns the numbers of all images in a fixed random order, from which parts are cut."""
+    """Returns the indices of all images in a fixed random order, in which splits are consecutive."""
     import jax
 
     return np.asarray(jax.random.permutation(jax.random.key(0), NUM_IMAGES))

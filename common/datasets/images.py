@@ -1,6 +1,6 @@
 """Datasets of images by name. A new source is one file and one line in `DATASETS`.
 
-Such a dataset fits into memory whole, as uint8 arrays; ImageNet is read as a stream (`common.datasets.streams`).
+These datasets fit in memory as uint8 arrays; ImageNet is streamed (`common.datasets.streams`).
 """
 
 import functools
@@ -32,12 +32,12 @@ def load(name: str, data_dir: str | os.PathLike | None = None) -> Dataset:
     """Returns a dataset, whose arrays are read-only: callers share them, and they are read once until a file changes.
 
     Args:
-      name: a key of `DATASETS`; or of a dataset that was prepared in `data_dir` from a file of the user's own; or an
-        npz file (see `common.datasets.arrays`), taken from `data_dir` where it is given and the file is there.
+      name: a key of `DATASETS`; or a dataset prepared in `data_dir` from a user's own file; or an npz file (see
+        `common.datasets.arrays`), in `data_dir` if it exists there.
       data_dir: the folder of prepared datasets; `digits` needs none.
 
     Raises:
-      ValueError: if there is no such dataset or file, or it is not sound.
+      ValueError: if there is no such dataset, or a file is missing or damaged.
     """
     folder = None if data_dir is None else str(data_dir)
     return _load(name, folder, _stamps(name, folder))
@@ -71,15 +71,15 @@ def _stamps(name, data_dir):
 
 
 def parts(dataset: Dataset, *, held_out: int | None = None, num_images: int | None = None) -> dict[str, Split]:
-    """Returns the images of a search: "train", "validation" and "test", the same whatever its seed.
+    """Returns the splits of a search, "train", "validation" and "test"; they do not depend on its seed.
 
     Args:
-      dataset: of which the training images are split.
-      held_out: images for validation; by default a third, at most 5,000.
-      num_images: images to train on; by default all others.
+      dataset: its training images are split.
+      held_out: number of validation images; by default a third of the training images, at most 5,000.
+      num_images: number of images to train on; by default all others.
 
     Raises:
-      ValueError: there are not so many images.
+      ValueError: if there are not as many images.
     """
     held_out = min(_MOST_HELD_OUT, len(dataset.train.labels) // 3) if held_out is None else held_out
     if held_out < 1:
@@ -95,18 +95,18 @@ def parts(dataset: Dataset, *, held_out: int | None = None, num_images: int | No
 
 
 def hold_out(split: Split, count: int, *, key: jax.Array) -> tuple[Split, Split]:
-    """Sets some images aside, drawn uniformly without replacement; with groups, one group after another.
+    """Holds out images sampled uniformly without replacement; with groups, one group after another.
 
     Args:
-      split: images to draw from.
-      count: how many; at least one remains.
-      key: decides which.
+      split: the images.
+      count: number of held-out images; at least one image remains.
+      key: random key.
 
     Returns:
-      (what remains, what was drawn), each in the order it had.
+      (remaining images, held-out images), each in the original order.
 
     Raises:
-      ValueError: if there are not more than `count` images.
+      ValueError: unless there are more than `count` images.
     """
     if not 0 <= count < len(split.labels):
         raise ValueError(f"cannot hold out {count} of {len(split.labels)} images; want 0 to {len(split.labels) - 1}")

@@ -1,4 +1,4 @@
-"""Random crops and changes of colour of ImageNet images, by Pillow, as torchvision defines them."""
+"""Random crops and colour jitter of ImageNet images with Pillow, as in torchvision."""
 
 import io
 import math
@@ -16,19 +16,19 @@ _ENHANCE = {
 
 
 def decode(contents: bytes) -> PIL.Image.Image:
-    """Returns an encoded image, in colour."""
+    """Returns an encoded image in RGB."""
     return PIL.Image.open(io.BytesIO(contents)).convert("RGB")
 
 
 def draw_crop(rng: np.random.Generator, size: tuple[int, int], min_area: float) -> tuple[int, int, int, int]:
-    """Draws a rectangle: its area uniform, the logarithm of its ratio of sides uniform, its place uniform.
+    """Samples a crop: area, logarithm of the aspect ratio and place are uniform.
 
-    Where 10 draws do not fit into the image, it is the largest central one whose ratio is allowed.
+    If 10 samples do not fit into the image, it is the largest central crop with an allowed aspect ratio.
 
     Args:
-      rng: draws.
+      rng: random generator.
       size: (width, height) of the image.
-      min_area: smallest share of the image's area; the greatest is 1.
+      min_area: smallest fraction of the image's area; the largest is 1.
 
     Returns:
       (left, top, width, height).
@@ -58,14 +58,14 @@ def flip(image: PIL.Image.Image) -> PIL.Image.Image:
 
 
 def draw_colors(rng: np.random.Generator, config) -> list[tuple[str, float]]:
-    """Draws changes of colour and their order.
+    """Samples colour changes and their order.
 
     Args:
-      rng: draws.
+      rng: random generator.
       config: has brightness, contrast, saturation and hue, see `common.datasets.streams.Config`.
 
     Returns:
-      (name, factor or turn) of each change whose range is not 0.
+      (name, factor or hue shift) of each change whose range is not 0.
     """
     names = [name for name in (*_ENHANCE, "hue") if getattr(config, name)]
     changes = []
@@ -77,14 +77,14 @@ def draw_colors(rng: np.random.Generator, config) -> list[tuple[str, float]]:
 
 
 def recolor(image: PIL.Image.Image, changes: list[tuple[str, float]]) -> PIL.Image.Image:
-    """Applies changes of colour, one after the other."""
+    """Applies colour changes in order."""
     for name, amount in changes:
         image = turn_hue(image, amount) if name == "hue" else _ENHANCE[name](image).enhance(amount)
     return image
 
 
 def turn_hue(image: PIL.Image.Image, turn: float) -> PIL.Image.Image:
-    """Turns the hues by a share of the circle, in steps of 1/256 of it."""
+    """Shifts the hues by a fraction of the circle, in steps of 1/256."""
     hue, saturation, value = image.convert("HSV").split()
     turned = np.asarray(hue) + np.uint8(int(turn * 255) % 256)  # bytes wrap around
     return PIL.Image.merge("HSV", (PIL.Image.fromarray(turned), saturation, value)).convert("RGB")

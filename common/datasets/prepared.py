@@ -1,15 +1,17 @@
-"""Datasets that were prepared on disk (`launch.prepare_data`, or `tfds build` elsewhere), and how to prepare them."""
+"""Prepared datasets on disk: made by `prepare`, or elsewhere by `tfds build`."""
 
 import dataclasses
 import io
 import os
 import pathlib
+import re
 from collections.abc import Callable
 
 import numpy as np
 import PIL.Image
 
 from common.datasets import archives, records, tfds_format
+from common.records import progress
 
 IMAGENET_STATISTICS = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _MAX_BYTES = 2**33  # of decoded ImageNet images; beyond, they are read as a stream
@@ -17,20 +19,20 @@ _MAX_BYTES = 2**33  # of decoded ImageNet images; beyond, they are read as a str
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A dataset as it is published and as it is stored.
+    """Published and stored form of a dataset.
 
     Attributes:
-      stored_name: as TensorFlow Datasets calls it, and its folder.
-      version: the version of that dataset that is written.
-      sources: what is published, for messages.
-      read: path of one of these -> its examples.
-      test: the split that is the test set.
-      statistics: (mean, std) of each channel as published; None: those of the training images.
+      stored_name: its name and folder in TensorFlow Datasets.
+      version: the version that is written.
+      source: the published file or folder, for messages.
+      read: path of the source -> its examples.
+      test: name of the test split.
+      statistics: published (mean, std) of each channel; None: computed from the training images.
     """
 
     stored_name: str
     version: str
-    sources: str
+    source: str
     read: Callable[[pathlib.Path], archives.Published]
     test: str = "test"
     statistics: tuple[tuple[float, ...], tuple[float, ...]] | None = None
@@ -40,20 +42,20 @@ SOURCES: dict[str, Source] = {
     "cifar10": Source(
         stored_name="cifar10",
         version="3.0.2",
-        sources="cifar-10-python.tar.gz",
+        source="cifar-10-python.tar.gz",
         read=lambda path: archives.read_cifar(path, "cifar10"),
         statistics=((0.49139968, 0.48215827, 0.44653124), (0.24703233, 0.24348505, 0.26158768)),
     ),
     "cifar100": Source(
         stored_name="cifar100",
         version="3.0.2",
-        sources="cifar-100-python.tar.gz",
+        source="cifar-100-python.tar.gz",
         read=lambda path: archives.read_cifar(path, "cifar100"),
     ),
     "imagenet": Source(
         stored_name="imagenet2012",
         version="5.1.0",
-        sources="FOLDER_OF_TRAIN_AND_VAL",
+        source="FOLDER_OF_TRAIN_AND_VAL",
         read=archives.read_folder,
         test="validation",
         statistics=IMAGENET_STATISTICS,
@@ -62,21 +64,21 @@ SOURCES: dict[str, Source] = {
 
 
 def source_of(name: str) -> Source:
-    """Returns how a dataset is stored; one that is not in `SOURCES` is made of a NumPy file."""
+    """Returns the record of a dataset; one that is not in `SOURCES` comes from a NumPy file."""
     return SOURCES.get(name) or Source(name, "1.0.0", "FILE.npz", archives.read_arrays)
 
 
 def command_for(name: str, data_dir: str | os.PathLike | None) -> str:
     """Returns the command that prepares a dataset."""
     folder = data_dir or "DATA_DIR"
-    return f"python -m launch.prepare_data --dataset={name} --source={source_of(name).sources} --data_dir={folder}"
+    return f"python -m launch.prepare_data --dataset={name} --source={source_of(name).source} --data_dir={folder}"
 
 
 def find(name: str, data_dir: str | os.PathLike | None) -> pathlib.Path:
     """Returns the folder of a prepared dataset.
 
     Raises:
-      ValueError: if it is not there; the message has the command that prepares it.
+      ValueError: if it is missing; the message has the command that prepares it.
     """
     command = command_for(name, data_dir)
     if data_dir is None:
@@ -92,11 +94,43 @@ def find(name: str, data_dir: str | os.PathLike | None) -> pathlib.Path:
     return folder
 
 
+def prepare(name: str, source: str, data_dir: str | os.PathLike) -> pathlib.Path:
+    """Writes a dataset from its published source, printing progress, and returns its folder.
+
+    Args:
+      name: a key of `SOURCES`, or a new name for a NumPy file.
+      source: the archive, folder or npz file.
+      data_dir: the folder of prepared datasets.
+
+    Raises:
+      ValueError: if the name is unknown or not allowed, or the source is missing or damaged.
+    """
+    is_array_file = source.endswith(".npz")
+    if name not in SOURCES and not is_array_file:
+        names = ", ".join(SOURCES)
+        raise ValueError(f"unknown dataset {name!r}; choose one of {names}, or give an npz file as source")
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise ValueError(f"a dataset's name must be lower-case letters, digits and _, a letter first; got {name!r}")
+    kind = source_of(name)
+    published = (archives.read_arrays if is_array_file else kind.read)(pathlib.Path(source))
+    for split, part in published.parts.items():
+        print(f"{name}: {part.num_examples:,} images in {split}")
+    total, done = sum(part.num_examples for part in published.parts.values()), 0
+    with progress.Progress(name, total=total, unit="images") as shown:
+
+        def report(split, *_):
+            nonlocal done
+            done += 1
+            shown.update(done, split)
+
+        return tfds_format.write(kind.stored_name, kind.version, published, pathlib.Path(data_dir), report=report)
+
+
 def load(name: str, data_dir: str | os.PathLike | None = None) -> records.Dataset:
     """Returns a prepared dataset of images of one size.
 
     Raises:
-      ValueError: if it is not there, or not sound.
+      ValueError: if it is missing or damaged.
     """
     folder = find(name, data_dir)
     source = source_of(name)
@@ -112,10 +146,10 @@ def load(name: str, data_dir: str | os.PathLike | None = None) -> records.Datase
 
 
 def load_imagenet(data_dir: str | os.PathLike | None = None, *, image_size: int = 224) -> records.Dataset:
-    """Returns ImageNet, or a small part of it, as central squares of `image_size` pixels.
+    """Returns ImageNet, or a small subset of it, as central squares of `image_size` pixels.
 
     Raises:
-      ValueError: if it is not there, is not sound, or is too large to be held in memory.
+      ValueError: if it is missing, damaged, or too large for memory.
     """
     folder = find("imagenet", data_dir)
     splits = {}
@@ -139,12 +173,12 @@ def load_imagenet(data_dir: str | os.PathLike | None = None, *, image_size: int 
 
 
 def decode_centre(contents: bytes, image_size: int = 224, resized: int | None = None) -> np.ndarray:
-    """Returns the central square of an encoded image, as ImageNet networks are tested: uint8[S, S, 3].
+    """Returns the resized central crop of an encoded image, uint8[S, S, 3], the test transform of ImageNet.
 
     Args:
       contents: JPEG or PNG.
       image_size: S.
-      resized: the length that the shorter side gets before; by default 256 / 224 of S, rounded.
+      resized: length of the shorter side before the crop; by default 256 / 224 of S, rounded.
     """
     image = PIL.Image.open(io.BytesIO(contents)).convert("RGB")
     resized = resized or round(image_size * 256 / 224)

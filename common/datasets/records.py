@@ -1,4 +1,4 @@
-"""Images with labels as arrays, and the checks that every source of them goes through."""
+"""Arrays of images with labels, and the checks that every dataset passes."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ class Split:
     Attributes:
       images: uint8[N, H, W, C].
       labels: int32[N], from 0.
-      groups: int32[N], from 0: images of one group show the same thing, and are held out together; None: each its own.
+      groups: int32[N], from 0: images of one group show the same object and are held out together; None: no groups.
     """
 
     images: np.ndarray
@@ -26,15 +26,15 @@ class Split:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images to learn from and images to be judged by.
+    """Training and test images.
 
     Attributes:
-      name: of the dataset.
-      train: for training; validation images are held out of these.
-      test: for the last figure alone.
-      num_classes: K; labels are below it.
-      mean: of each channel over the training images, of pixels / 255.
-      std: the standard deviation of each channel, of the same.
+      name: name of the dataset.
+      train: training images; validation images are held out of these.
+      test: test images, for final results only.
+      num_classes: K; labels are 0 to K - 1.
+      mean: mean of each channel over the training images, of pixels / 255.
+      std: standard deviation of each channel, of pixels / 255.
     """
 
     name: str
@@ -58,16 +58,16 @@ def make(
     """Returns a dataset of checked arrays.
 
     Args:
-      name: of the dataset.
+      name: name of the dataset.
       train: (uint8[N, H, W, C] or uint8[N, H, W], labels: integers [N] or [N, 1]).
       test: the same.
-      source: where the arrays come from, for error messages.
+      source: origin of the arrays, for error messages.
       num_classes: K; by default one more than the largest label.
       statistics: (mean, std) of each channel, of pixels / 255; by default those of the training images.
-      groups: integers [N], of training images, see `Split`.
+      groups: integers [N] of the training images, see `Split`.
 
     Raises:
-      ValueError: if a shape, a type or a label is not as said.
+      ValueError: if a shape, a type or a label is wrong.
     """
     parts = {"train": check(*train, source=f"train of {source}"), "test": check(*test, source=f"test of {source}")}
     shapes = {part: split.images.shape[1:] for part, split in parts.items()}
@@ -89,7 +89,7 @@ def make(
 
 
 def check(images: np.ndarray, labels: np.ndarray, *, source: str) -> Split:
-    """Returns a split of these arrays; a `ValueError` says what is wrong with them."""
+    """Returns a split of these arrays, or raises a `ValueError` if they are invalid."""
     images, labels = np.asarray(images), np.asarray(labels)
     if images.dtype != np.uint8:
         raise ValueError(f"{source}: images are {images.dtype}; want uint8, pixels from 0 to 255")
@@ -112,8 +112,8 @@ def check(images: np.ndarray, labels: np.ndarray, *, source: str) -> Split:
 def measure(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Returns (mean, standard deviation) of each channel of uint8[N, H, W, C], of pixels / 255.
 
-    Both come from counts of the 256 values, so they are exact however many pixels there are. A channel of
-    one value has deviation 0, with which nothing could be divided; it gets 1.
+    Both are computed from counts of the 256 values, so they are exact for any number of pixels. The deviation
+    of a constant channel is set to 1.
     """
     values = np.arange(256) / 255
     counts = np.stack([np.bincount(images[..., channel].ravel(), minlength=256) for channel in range(images.shape[-1])])

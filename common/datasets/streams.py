@@ -1,9 +1,8 @@
-"""ImageNet as a stream: images are decoded, cropped and recoloured on the host while the device trains.
+"""ImageNet as a stream: images are decoded and augmented on the host while the device trains.
 
-The changes are those of the published code (torchvision's RandomResizedCrop, RandomHorizontalFlip and ColorJitter on
-Pillow images); batches stay uint8 and are normalised on the device. Everything random follows from the seed and the
-place of an example in the stream, not from threads or hosts, and the state of an iterator is a few numbers:
-`get_state` and `set_state` go on exactly where it was.
+Augmentation is that of the published code (torchvision's RandomResizedCrop, RandomHorizontalFlip and ColorJitter on
+Pillow images); batches are uint8 and are normalised on the device. Randomness depends on the seed and the place of an
+example in the stream, not on threads or hosts; `get_state` and `set_state` of an iterator resume it exactly.
 """
 
 import dataclasses
@@ -51,14 +50,14 @@ PRESETS: dict[str, Config] = {"naonet": Config(), "seminasnet": Config(hue=0.1)}
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Source:
-    """A dataset on disk that is read as a stream.
+    """A dataset on disk that is streamed.
 
     Attributes:
-      train: its examples: dictionaries with "image" (encoded bytes) and "label".
-      test: the same.
+      train: examples, dictionaries with "image" (encoded bytes) and "label".
+      test: test examples, likewise.
       num_classes: K.
-      mean: of each channel, of pixels / 255, as published.
-      std: the same.
+      mean: published mean of each channel, of pixels / 255.
+      std: published standard deviation of each channel.
     """
 
     train: Sequence[dict]
@@ -69,10 +68,10 @@ class Source:
 
 
 def open_source(data_dir: str | os.PathLike | None, name: str = "imagenet") -> Source:
-    """Opens a prepared dataset (see `launch.prepare_data`); no image is read yet.
+    """Opens a prepared dataset (see `launch.prepare_data`) without reading images.
 
     Raises:
-      ValueError: if it is not there, or not sound.
+      ValueError: if it is missing or damaged.
     """
     folder = prepared.find(name, data_dir)
     train, test = (tfds_format.open_split(folder, split) for split in ("train", prepared.source_of(name).test))
@@ -89,22 +88,22 @@ def train_batches(
     shard: tuple[int, int] = (0, 1),
     num_epochs: int | None = None,
 ):
-    """Streams training batches, in another order in each epoch.
+    """Streams training batches, shuffled anew in each epoch.
 
     Args:
       examples: `Source.train`.
-      config: what becomes of an image.
-      batch_size: images of a batch of this host.
-      seed: decides the order and every random change.
-      shard: (this host, number of hosts): hosts share out each epoch's images; a rest is left out.
-      num_epochs: passes over the examples; None: without end.
+      config: decoding and augmentation.
+      batch_size: images per batch on this host.
+      seed: of the order and the augmentation.
+      shard: (this host, number of hosts): each epoch's images are divided among hosts; a remainder is dropped.
+      num_epochs: passes over the examples; None: unlimited.
 
     Returns:
       A `grain.IterDataset` of {"images": uint8[B, S, S, 3], "labels": int32[B]}. Its iterators have `get_state` and
       `set_state`.
 
     Raises:
-      ValueError: if the shard or the sizes make no sense.
+      ValueError: if the shard or a size is out of range.
     """
     import grain
 
@@ -120,9 +119,9 @@ def train_batches(
 
 
 def evaluation_batches(examples: Sequence[dict], config: Config, *, batch_size: int, shard: tuple[int, int] = (0, 1)):
-    """Streams the test set once, in order; the last batch may be a smaller one.
+    """Streams the test set once, in order; the last batch may be smaller.
 
-    Arguments and result are those of `train_batches`; with several hosts each has every `shard[1]`-th image.
+    Arguments and result are those of `train_batches`; with several hosts, each reads every `shard[1]`-th image.
     """
     import grain
 
@@ -160,7 +159,7 @@ def _stack(examples):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Examples:
-    """A source for grain, which wants no more than these two."""
+    """A random-access source for grain."""
 
     examples: Sequence[dict]
 
@@ -173,7 +172,7 @@ class _Examples:
 
 @dataclasses.dataclass(frozen=True)
 class _TrainTransform:
-    """Decodes and changes an image."""
+    """Decodes and augments an image."""
 
     config: Config
 
@@ -191,7 +190,7 @@ class _TrainTransform:
 
 @dataclasses.dataclass(frozen=True)
 class _TestTransform:
-    """Decodes an image and cuts its centre out."""
+    """Decodes an image and crops its centre."""
 
     config: Config
 

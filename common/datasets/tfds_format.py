@@ -1,7 +1,7 @@
 """Datasets on disk in the format of TensorFlow Datasets, in array_record files, without TensorFlow.
 
-They are what `tfds build --file_format=array_record` makes, and `tfds.data_source` reads them; whichever machine
-made them. The images of an example are stored as PNG or JPEG.
+The format is that of `tfds build --file_format=array_record`, and `tfds.data_source` reads it. Images are stored as PNG
+or JPEG.
 """
 
 import contextlib
@@ -22,17 +22,17 @@ _CHUNK = 512  # examples read at once
 
 
 def folder_of(name: str, data_dir: str | os.PathLike) -> pathlib.Path | None:
-    """Returns the folder of the newest version of a dataset in `data_dir`; None where there is none."""
+    """Returns the folder of the newest version of a dataset in `data_dir`, or None."""
     found = [path.parent for path in pathlib.Path(data_dir, name).glob("*/dataset_info.json")]
     return max(found, key=lambda path: [int(part) for part in path.name.split(".") if part.isdigit()], default=None)
 
 
 def open_split(folder: pathlib.Path, split: str) -> Sequence[dict]:
-    """Returns the examples of a split: a sequence of dictionaries, images as encoded bytes.
+    """Returns the examples of a split, a sequence of dictionaries with images as encoded bytes.
 
     Args:
-      folder: of one version of a dataset, see `folder_of`.
-      split: its name.
+      folder: folder of one version of a dataset, see `folder_of`.
+      split: name of the split.
 
     Raises:
       ValueError: if the dataset is damaged, in another file format, or has no such split.
@@ -44,18 +44,18 @@ def open_split(folder: pathlib.Path, split: str) -> Sequence[dict]:
         raise ValueError(
             f"{folder} holds {file_format} files; want array_record (tfds build --file_format=array_record)"
         )
-    with _refusing_damage(folder, split):
+    with _reporting_damage(folder, split):
         builder = tfds.builder_from_directory(folder)
         if split not in builder.info.splits:
             raise ValueError(f"{folder} has no split {split}; it has {', '.join(builder.info.splits)}")
         for name in builder.info.splits[split].filenames:
             if not (folder / name).is_file():
-                raise ValueError(f"{folder} is not whole: {name} is missing")
+                raise ValueError(f"{folder} is incomplete: {name} is missing")
         return builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
 
 
 def num_classes(folder: pathlib.Path) -> int:
-    """Returns how many classes the labels of a dataset have."""
+    """Returns the number of classes of a dataset."""
     try:
         features = json.loads((folder / "features.json").read_text())["featuresDict"]["features"]
         return int(features["label"]["classLabel"]["numClasses"])
@@ -64,7 +64,7 @@ def num_classes(folder: pathlib.Path) -> int:
 
 
 def read_split(folder: pathlib.Path, split: str, decode: Callable[[bytes], np.ndarray] | None = None) -> records.Split:
-    """Returns a split as arrays; its images are of one size once `decode` made uint8[H, W, C] of their bytes.
+    """Returns a split as arrays; `decode` turns encoded bytes into uint8[H, W, C], all of one size.
 
     Raises:
       ValueError: if the dataset is damaged or has no such split.
@@ -72,7 +72,7 @@ def read_split(folder: pathlib.Path, split: str, decode: Callable[[bytes], np.nd
     source = open_split(folder, split)
     decode = decode or decode_image
     images, labels = [], []
-    with _refusing_damage(folder, split):
+    with _reporting_damage(folder, split):
         for start in range(0, len(source), _CHUNK):
             for example in source.__getitems__(range(start, min(start + _CHUNK, len(source)))):
                 images.append(decode(example["image"]))
@@ -97,24 +97,24 @@ def write(
     *,
     report: Callable[[str, int, int], None] = lambda split, done, total: None,
 ) -> pathlib.Path:
-    """Writes a dataset; the same one gives the same files.
+    """Writes a dataset; equal examples give equal files.
 
     Args:
-      name: as TensorFlow Datasets calls it.
-      version: the same.
-      published: the examples, which keep their order.
-      data_dir: the folder of all datasets.
-      report: is called with a split, how many of its examples are written, and how many there are.
+      name: name in TensorFlow Datasets.
+      version: version in TensorFlow Datasets.
+      published: the examples, whose order is kept.
+      data_dir: folder of all datasets.
+      report: called with a split, the number of its examples written, and their total.
 
     Returns:
-      The folder NAME/VERSION in `data_dir`. It appears once it is whole.
+      The folder NAME/VERSION in `data_dir`, which appears only when complete.
 
     Raises:
-      ValueError: if it is there already, or cannot be written.
+      ValueError: if it exists already, or cannot be written.
     """
     target = data_dir / name / version
     if target.exists():
-        raise ValueError(f"{target} is there already; remove it to prepare {name} anew")
+        raise ValueError(f"{target} exists already; remove it to prepare {name} again")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = pathlib.Path(tempfile.mkdtemp(dir=data_dir, prefix=f".{name}-"))
@@ -126,7 +126,7 @@ def write(
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         with contextlib.suppress(OSError):
-            target.parent.rmdir()  # if nothing came of it
+            target.parent.rmdir()  # if nothing was written
     return target
 
 
@@ -144,10 +144,10 @@ def _build(name, version, published, folder, report):
     with tfds.core.registered.skip_registration():
 
         class Builder(tfds.core.GeneratorBasedBuilder):
-            """Hands over the examples as they come."""
+            """Passes the examples on."""
 
             VERSION = tfds.core.Version(version)
-            pkg_dir_path = folder  # where it would look for descriptions and checksums; there are none
+            pkg_dir_path = folder  # without descriptions and checksums
             code_path = None
 
             def _info(self):
@@ -163,7 +163,7 @@ def _build(name, version, published, folder, report):
                 return {split: _numbered(name, split, part, report) for split, part in published.parts.items()}
 
             def _generate_examples(self):
-                """Is not called."""
+                """Never called."""
 
     Builder.name = name
     builder = Builder(data_dir=folder, file_format="array_record")
@@ -184,8 +184,8 @@ def _name_feature(name):
 
 
 @contextlib.contextmanager
-def _refusing_damage(folder, split):
-    """Turns what a damaged dataset raises into a `ValueError`."""
+def _reporting_damage(folder, split):
+    """Turns the exceptions of a damaged dataset into a `ValueError`."""
     try:
         yield
     except (OSError, RuntimeError, KeyError, TypeError) as error:

@@ -182,7 +182,7 @@ class PrepareTest(parameterized.TestCase):
         before = contents_of(self.data_dir / "cifar10/3.0.2")
         code, _, errors = self.prepare("cifar10", source)
         place = self.data_dir / "cifar10/3.0.2"
-        assert (code, errors) == (1, f"error: {place} is there already; remove it to prepare cifar10 anew\n")
+        assert (code, errors) == (1, f"error: {place} exists already; remove it to prepare cifar10 again\n")
         assert contents_of(place) == before
 
     def test_an_npz_file(self):
@@ -202,23 +202,33 @@ class PrepareTest(parameterized.TestCase):
             (self.folder / "raw" / split / "n01" / "a.JPEG").write_bytes(b"no image")
         code, _, errors = self.prepare("imagenet", self.folder / "raw")
         assert code == 1
-        assert f"{self.folder}/raw/train/n01/a.JPEG is no image that can be read" in errors
+        assert f"{self.folder}/raw/train/n01/a.JPEG cannot be read as an image" in errors
         assert list(self.data_dir.iterdir()) == []
 
     @parameterized.parameters(
-        ({"dataset": None}, "give --dataset, one of cifar10, cifar100, imagenet, or a name of your own"),
-        ({"dataset": "moon"}, "unknown --dataset=moon; choose one of cifar10, cifar100, imagenet, or give an npz file"),
-        ({"dataset": "../up", "source": "x.npz"}, "--dataset must be lower-case letters, digits and _"),
-        ({"source": None}, "give --source and --data_dir: `python -m launch.prepare_data --dataset=cifar10 --source="),
-        ({"data_dir": None}, "--source=cifar-10-python.tar.gz --data_dir=DATA_DIR`"),
-        ({}, "no file at nowhere; get cifar-10-python.tar.gz or cifar-10-binary.tar.gz from"),
-        ({"dataset": "imagenet"}, "no folder nowhere/train; want nowhere/train/CLASS/.*JPEG and nowhere/val/CLASS"),
-        ({"source": "nowhere.npz"}, "no file at nowhere.npz"),
+        ([], "give --dataset, one of cifar10, cifar100, imagenet, or a name of your own for an npz file"),
+        (
+            ["--dataset=cifar10"],
+            "give --source and --data_dir: `python -m launch.prepare_data --dataset=cifar10 --source=",
+        ),
+        (["--dataset=cifar10", "--source=x"], "--source=cifar-10-python.tar.gz --data_dir=DATA_DIR`"),
     )
-    def test_arguments(self, changes, message):
-        arguments = {"dataset": "cifar10", "source": "nowhere", "data_dir": str(self.data_dir)} | changes
+    def test_missing_flags(self, arguments, message):
+        errors = io.StringIO()
+        with contextlib.redirect_stderr(errors):
+            assert prepare_data.main(arguments) == 1
+        assert message in errors.getvalue()
+
+    @parameterized.parameters(
+        ("moon", "nowhere", "unknown dataset 'moon'; choose one of cifar10, cifar100, imagenet, or give an npz file"),
+        ("../up", "x.npz", "a dataset's name must be lower-case letters, digits and _"),
+        ("cifar10", "nowhere", "no file at nowhere; get cifar-10-python.tar.gz or cifar-10-binary.tar.gz from"),
+        ("imagenet", "nowhere", "no folder nowhere/train; want nowhere/train/CLASS/.*JPEG and nowhere/val/CLASS"),
+        ("cifar10", "nowhere.npz", "no file at nowhere.npz"),
+    )
+    def test_arguments(self, name, source, message):
         with pytest.raises(ValueError, match=message):
-            prepare_data.prepare(**arguments)
+            prepared.prepare(name, source, self.data_dir)
         assert not self.data_dir.exists()
 
     def test_archives_of_no_use(self):
@@ -266,7 +276,7 @@ class DamagedTest(parameterized.TestCase):
         path = self.data_dir / "mine.npz"
         pixels = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), dtype=np.uint8)
         np.savez(path, x_train=pixels, y_train=np.arange(40) % 4, x_test=pixels[:5], y_test=np.arange(5) % 4)
-        prepare_data.prepare(dataset="mine", source=str(path), data_dir=str(self.data_dir))
+        prepared.prepare("mine", str(path), str(self.data_dir))
         self.folder = self.data_dir / "mine" / "1.0.0"
         self.info = self.folder / "dataset_info.json"
         self.records = self.folder / "mine-train.array_record-00000-of-00001"
@@ -297,7 +307,7 @@ class DamagedTest(parameterized.TestCase):
 
     def test_missing_files(self):
         self.records.unlink()
-        self.refused("is not whole: mine-train.array_record-00000-of-00001 is missing")
+        self.refused("is incomplete: mine-train.array_record-00000-of-00001 is missing")
 
     def test_damaged_files(self):
         contents = self.records.read_bytes()
@@ -326,7 +336,7 @@ class FolderTest(parameterized.TestCase):
 
     def prepare(self):
         data_dir = self.folder / "prepared"
-        return prepare_data.prepare(dataset="imagenet", source=str(self.folder / "raw"), data_dir=str(data_dir))
+        return prepared.prepare("imagenet", str(self.folder / "raw"), str(data_dir))
 
     def test_files_are_kept_as_they_are(self):
         paths = [self.save(f"train/{name}.JPEG") for name in ("n01/b", "n01/a", "n02/c")]

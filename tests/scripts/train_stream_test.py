@@ -11,9 +11,10 @@ import PIL.Image
 import safetensors.numpy
 from absl.testing import parameterized
 
+from common.datasets import prepared
 from common.genotypes import genotype, json_text
 from common.training import stream
-from launch import prepare_data, train
+from launch import train
 
 _CELL = genotype.Cell(nodes=((genotype.Branch("identity", 0), genotype.Branch("identity", 1)),), output=(2,))
 _NUM_IMAGES, _NUM_CLASSES = 10, 2
@@ -31,7 +32,7 @@ class StreamedTrainingTest(parameterized.TestCase):
                 folder.mkdir(parents=True, exist_ok=True)
                 pixels = rng.integers(0, 256, (24, 20, 3), dtype=np.uint8)
                 PIL.Image.fromarray(pixels).save(folder / f"{number}.JPEG")
-        prepare_data.prepare(dataset="imagenet", source=str(cls.folder / "raw"), data_dir=str(cls.folder / "data"))
+        prepared.prepare("imagenet", str(cls.folder / "raw"), str(cls.folder / "data"))
         cell = genotype.CellGenotype(normal=_CELL, reduction=_CELL)
         (cls.folder / "tiny.json").write_text(json_text.to_text(cell))
 

@@ -9,8 +9,7 @@ import pytest
 from absl.testing import parameterized
 
 from benchmarks import unpack_cifar10
-from common.datasets import images
-from launch import prepare_data
+from common.datasets import images, prepared
 
 
 def published(name):
@@ -28,7 +27,7 @@ class PublishedImagesTest(parameterized.TestCase):
         folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
         arrays = unpack_cifar10.unpack(path)
         np.savez(folder / "cifar10.npz", num_classes=10, **arrays)
-        prepare_data.prepare(dataset="cifar10", source=str(folder / "cifar10.npz"), data_dir=str(folder))
+        prepared.prepare("cifar10", str(folder / "cifar10.npz"), str(folder))
         data = images.load("cifar10", folder)
         assert (data.train.images.shape, data.test.images.shape) == ((50_000, 32, 32, 3), (10_000, 32, 32, 3))
         np.testing.assert_array_equal(np.bincount(data.train.labels), np.full(10, 5000))

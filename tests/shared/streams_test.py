@@ -14,7 +14,6 @@ from absl import flags
 from absl.testing import parameterized
 
 from common.datasets import images, jitter, prepared, streams
-from launch import prepare_data
 
 SMALL = streams.Config(image_size=16, resized=20, num_threads=4, prefetch=16)
 NUM_TRAIN, NUM_TEST = 22, 7
@@ -52,7 +51,7 @@ class StreamTest(parameterized.TestCase):
                     pixels = rng.integers(0, 256, (24 + number, 40 - number, 3), dtype=np.uint8)
                     (folder / "x.JPEG").write_bytes(encode(pixels))
         data_dir = str(cls.folder / "prepared")
-        prepare_data.prepare(dataset="imagenet", source=str(cls.folder / "raw"), data_dir=data_dir)
+        prepared.prepare("imagenet", str(cls.folder / "raw"), data_dir)
         cls.source = streams.open_source(data_dir)
 
     def train(self, config=SMALL, **changes):
