@@ -90,7 +90,7 @@ def driver_seconds(num_open: int, budget: int, path: pathlib.Path | None) -> np.
     with journal:
         search.run_search(
             jax.random.key(0),
-            baselines.BASELINES["random"](space),
+            baselines.ALGORITHMS["random"].searcher(space),
             evaluator,
             budget=budget,
             count=1,

@@ -36,7 +36,10 @@ class Range:
 
     def __str__(self) -> str:
         bounds = (("at least", self.at_least), ("above", self.above), ("at most", self.at_most), ("below", self.below))
-        return " and ".join(f"{text} {bound:g}" for text, bound in bounds if math.isfinite(bound))
+        finite = (
+            (text, int(bound) if bound == int(bound) else bound) for text, bound in bounds if math.isfinite(bound)
+        )
+        return " and ".join(f"{text} {bound}" for text, bound in finite)
 
 
 @dataclasses.dataclass(frozen=True)

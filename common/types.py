@@ -207,6 +207,12 @@ class Searcher(NamedTuple):
     diagnostics: Callable[[Any, Any], dict[str, chex.Array]] = no_diagnostics
 
 
+def any_space(space: SearchSpace, config: Any) -> Any:
+    """Returns `config`, for algorithms whose settings suit every space."""
+    del space
+    return config
+
+
 class Algorithm(NamedTuple):
     """A search algorithm with its settings.
 
@@ -215,8 +221,9 @@ class Algorithm(NamedTuple):
       config: the default settings, a configuration dataclass (`common.config`).
       presets: settings by name, the defaults among them under `name`.
       searcher: (space, config, *, name) -> `Searcher`.
-      explain: for reports: (space, config, history, *, seed) -> a record of `common.explanations` of the model fitted
-        to the history, or None where too little is measured; None for algorithms that learn no model.
+      explain: for reports: (space, config, history, key) -> a record of `common.explanations`, or None where
+        there is nothing to draw; None for algorithms that learn no model.
+      for_space: (space, config) -> config, with the defaults that do not suit the space replaced.
     """
 
     name: str
@@ -224,3 +231,4 @@ class Algorithm(NamedTuple):
     presets: Mapping[str, Any]
     searcher: Callable[..., Searcher]
     explain: Callable[..., Any] | None = None
+    for_space: Callable[[SearchSpace, Any], Any] = any_space

@@ -3,9 +3,10 @@
 from common import types
 from lanas_jax import explain as explanations
 from lanas_jax.config import PRESETS, Config
+from lanas_jax.draws import for_space
 from lanas_jax.search import searcher
 
 ALGORITHM = types.Algorithm(
-    name="lanas", config=Config(), presets=PRESETS, searcher=searcher, explain=explanations.explain
+    name="lanas", config=Config(), presets=PRESETS, searcher=searcher, explain=explanations.explain, for_space=for_space
 )
 __all__ = ["ALGORITHM", "PRESETS", "Config", "searcher"]

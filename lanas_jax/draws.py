@@ -4,6 +4,7 @@ Each draw descends by the upper confidence bound, takes a row of the leaf, and c
 so that the next draw of the round sees it (arXiv:1906.06832, Algorithm 1).
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import NamedTuple
@@ -52,6 +53,18 @@ def setting(space: types.SearchSpace, config: configs.Config) -> Setting:
     return Setting(space=space, config=config, features=features)
 
 
+def is_listable(space: types.SearchSpace) -> bool:
+    """Returns whether the "pool" sampler can list a space."""
+    return space.enumerate is not None and space.size <= MAX_LISTED
+
+
+def for_space(space: types.SearchSpace, config: configs.Config) -> configs.Config:
+    """Returns `config` with the sampler "walk" in place of "pool" for a space that cannot be listed."""
+    if config.sampler != "pool" or is_listable(space):
+        return config
+    return dataclasses.replace(config, sampler="walk")
+
+
 def list_pool(setting: Setting, pool: np.ndarray | None) -> Pool:
     """Returns the `Pool`; an empty one if the sampler needs none."""
     space, length = setting.space, len(setting.space.num_choices)
@@ -59,7 +72,7 @@ def list_pool(setting: Setting, pool: np.ndarray | None) -> Pool:
     if setting.config.sampler != "pool":
         return Pool(archs=jnp.zeros((0, length), jnp.int32), features=jnp.zeros((0, num_features)))
     if pool is None:
-        if space.enumerate is None or space.size > MAX_LISTED:
+        if not is_listable(space):
             raise ValueError(
                 f"{space.name} has {space.size} networks, too many for the 'pool' sampler to list; set sampler to "
                 "'reject' or 'walk', or give a pool of rows"

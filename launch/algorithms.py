@@ -1,34 +1,46 @@
-"""Algorithms by name, with their default settings: what `launch.study` can compare."""
+"""Search algorithms by name: each preset of LaNAS, NAO and SemiNAS, and the baselines."""
 
-import dataclasses
-import functools
 from collections.abc import Callable
 
-import lanas_jax.config
-import lanas_jax.search
-import nao_jax.presets
-import nao_jax.search
-from common import baselines, types
+import lanas_jax
+import nao_jax
+from common import baselines, plugins, types
+from common import config as configs
 
-
-def _lanas(name: str) -> Callable[[types.SearchSpace], types.Searcher]:
-    return functools.partial(lanas_jax.search.searcher, config=lanas_jax.config.PRESETS[name], name=name)
-
-
-def _nao(name: str) -> Callable[[types.SearchSpace], types.Searcher]:
-    return functools.partial(nao_jax.search.searcher, config=nao_jax.presets.PRESETS[name], name=name)
-
-
-ALGORITHMS: dict[str, Callable[[types.SearchSpace], types.Searcher]] = {
-    **{name: _lanas(name) for name in lanas_jax.config.PRESETS},
-    **{name: _nao(name) for name in nao_jax.presets.PRESETS},
-    **baselines.BASELINES,
+ALGORITHMS: dict[str, types.Algorithm] = {
+    name: algorithm._replace(name=name, config=config)
+    for algorithm in (lanas_jax.ALGORITHM, nao_jax.ALGORITHM, *baselines.ALGORITHMS.values())
+    for name, config in algorithm.presets.items()
 }
 
 
-def of_large_space(name: str) -> Callable[[types.SearchSpace], types.Searcher]:
-    """Returns an algorithm for spaces that cannot be listed: LaNAS finds its candidates by a walk there."""
-    if name not in lanas_jax.config.PRESETS:
+def get(name: str) -> types.Algorithm:
+    """Returns an algorithm by name.
+
+    Args:
+      name: a key of `ALGORITHMS`; or package.module:name of an `Algorithm`, or of a function (space) -> `Searcher`.
+
+    Raises:
+      ValueError: there is no such algorithm.
+    """
+    if not plugins.is_path(name):
+        configs.one_of("algorithm", name, ALGORITHMS)
         return ALGORITHMS[name]
-    config = dataclasses.replace(lanas_jax.config.PRESETS[name], sampler="walk")
-    return functools.partial(lanas_jax.search.searcher, config=config, name=name)
+    if isinstance(found := plugins.load(name), types.Algorithm):
+        return found
+
+    def searcher(space, config, *, name):
+        del config
+        return plugins.made(path, types.Searcher, space)._replace(name=name)
+
+    path, name = name, name.partition(":")[2]
+    return types.Algorithm(name, config=None, presets={}, searcher=searcher)
+
+
+def factory(algorithm: types.Algorithm) -> Callable[[types.SearchSpace], types.Searcher]:
+    """Returns space -> searcher, with the settings of the algorithm for the space."""
+
+    def make(space):
+        return algorithm.searcher(space, algorithm.for_space(space, algorithm.config), name=algorithm.name)
+
+    return make

@@ -1,19 +1,19 @@
-"""One search with a baseline (random search, regularised evolution, local search) on a benchmark.
+"""One search with a baseline (random search, regularized evolution, local search) on a benchmark.
 
 python -m launch.baselines --algorithm=regularized_evolution
 python -m launch.baselines --algorithm=local_search --benchmark=nasbench201 --data_dir=data --budget=300
 """
 
-import dataclasses
 import functools
 import sys
 from collections.abc import Sequence
 
 from absl import flags
 
-from common import baselines
+from common import baselines, plugins
+from common import config as configs
+from launch import algorithms, proxy, shared_weights, single
 from launch import flags as launch_flags
-from launch import proxy, shared_weights, single
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,37 +26,39 @@ def define(values: flags.FlagValues) -> None:
     single.define(values)
     shared_weights.define(values)
     proxy.define(values)
-    names = ", ".join(baselines.BASELINES)
-    flags.DEFINE_string("algorithm", "random", f"one of {names}", flag_values=values)
-    for name, config in baselines.CONFIGS.items():
-        launch_flags.define_config(values, config(), only_if=name)
+    text = f"{', '.join(baselines.ALGORITHMS)}, or package.module:name of a function (space) -> Searcher"
+    flags.DEFINE_string("algorithm", "random", text, flag_values=values)
+    for name, algorithm in baselines.ALGORITHMS.items():
+        launch_flags.define(values, algorithm.config, note=name)
 
 
 def run(values: flags.FlagValues) -> None:
-    """Searches."""
-    name = values.algorithm
-    launch_flags.one_of("algorithm", name, baselines.BASELINES)
-    config = launch_flags.config_of(values, baselines.CONFIGS[name]())
-    _refuse_others(values, config)
-    settings = dataclasses.asdict(config)
-    is_shared = shared_weights.is_asked_for(values)
-    search = functools.partial(shared_weights.run, space="lanas_oneshot") if is_shared else single.run
-    search(
+    """Runs or resumes a search and prints the result."""
+    if not plugins.is_path(values.algorithm):
+        configs.one_of("algorithm", values.algorithm, baselines.ALGORITHMS)
+    algorithm = algorithms.get(values.algorithm)
+    _check_settings(values, algorithm)
+    if not shared_weights.is_asked_for(values):
+        single.run(values, algorithm, command="baselines")
+        return
+    config = single.settings(values, algorithm)
+    shared_weights.run(
         values,
+        space="lanas_oneshot",
         command="baselines",
-        algorithm=name,
+        algorithm=algorithm.name,
         config=config,
-        make_searcher=lambda space: baselines.BASELINES[name](space, **settings),
+        make_searcher=functools.partial(algorithm.searcher, config=config, name=algorithm.name),
     )
 
 
-def _refuse_others(values, config):
-    """Raises a `ValueError` for a given flag that is a setting of another algorithm only."""
-    own = {field.name for field in dataclasses.fields(config)}
-    others = {field.name for other in baselines.CONFIGS.values() for field in dataclasses.fields(other)} - own
-    for flag in sorted(others):
-        if not values[flag].using_default_value:
-            raise ValueError(f"--{flag} is no setting of {values.algorithm}; its settings are {', '.join(sorted(own))}")
+def _check_settings(values, algorithm):
+    """Raises a `ValueError` for a given flag that is a setting of other algorithms only."""
+    own = set() if algorithm.config is None else set(configs.flat_names(algorithm.config))
+    every = {name for each in baselines.ALGORITHMS.values() for name in configs.flat_names(each.config)}
+    if others := launch_flags.given(values, sorted(every - own)):
+        known = ", ".join(sorted(own)) or "none"
+        raise ValueError(f"--{others[0]} is not a setting of {algorithm.name}; its settings: {known}")
 
 
 if __name__ == "__main__":

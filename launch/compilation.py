@@ -4,9 +4,15 @@ import os
 import pathlib
 
 import jax
-from absl import logging
+from absl import flags, logging
 
 _MIN_COMPILE_SECONDS = 0.2  # JAX's 1 second leaves out much of what a short search waits for
+
+
+def define(values: flags.FlagValues) -> None:
+    """Defines --compilation_cache_dir."""
+    text = "folder of compiled programs, for later runs; empty: none; by default in the user's cache folder"
+    flags.DEFINE_string("compilation_cache_dir", None, text, flag_values=values)
 
 
 def default_directory() -> str:

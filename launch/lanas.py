@@ -6,16 +6,16 @@ python -m launch.lanas --evaluator=supernet --space=lanas_oneshot --budget=300 -
 python -m launch.lanas --benchmark=nasbench201 --data_dir=data --budget=300 --preset=lanas_paper
 """
 
-import dataclasses
 import functools
 import sys
 from collections.abc import Sequence
 
 from absl import flags
 
-import lanas_jax.config
-import lanas_jax.search
-from launch import few_shot_config, proxy, shared_weights, single
+import lanas_jax
+from common import config as configs
+from common import spaces
+from launch import algorithms, few_shot_config, proxy, shared_weights, single
 from launch import flags as launch_flags
 
 
@@ -30,25 +30,30 @@ def define(values: flags.FlagValues) -> None:
     shared_weights.define(values)
     launch_flags.define_config(values, few_shot_config.Config())
     proxy.define(values)
-    presets = ", ".join(lanas_jax.config.PRESETS)
+    presets = ", ".join(lanas_jax.PRESETS)
     flags.DEFINE_string("preset", "lanas", f"settings to start from: {presets}", flag_values=values)
-    launch_flags.define_config(values, lanas_jax.config.Config())
+    launch_flags.define(values, lanas_jax.Config())
 
 
 def run(values: flags.FlagValues) -> None:
-    """Searches."""
-    launch_flags.one_of("preset", values.preset, lanas_jax.config.PRESETS)
-    config = launch_flags.config_of(values, lanas_jax.config.PRESETS[values.preset])
-    is_shared = shared_weights.is_asked_for(values)
-    if (is_shared or proxy.is_asked_for(values)) and values["sampler"].using_default_value:
-        config = dataclasses.replace(config, sampler="walk")  # spaces of networks are too large to be listed
-    lanas_jax.config.validate(config)
-    make_searcher = functools.partial(lanas_jax.search.searcher, config=config, name=values.preset)
+    """Runs or resumes a search and prints the result."""
+    configs.one_of("preset", values.preset, lanas_jax.PRESETS)
+    algorithm = algorithms.get(values.preset)
     few_shot = launch_flags.config_of(values, few_shot_config.Config())
-    search = single.run
-    if is_shared:
-        search = functools.partial(shared_weights.run, space="lanas_oneshot", refine=_refine(few_shot, config))
-    search(values, command="lanas", algorithm=values.preset, config=config, make_searcher=make_searcher)
+    if not shared_weights.is_asked_for(values):
+        single.run(values, algorithm, command="lanas")
+        return
+    space = "lanas_oneshot"
+    config = single.settings(values, algorithm, spaces.get(values.space or space))
+    shared_weights.run(
+        values,
+        space=space,
+        command="lanas",
+        algorithm=algorithm.name,
+        config=config,
+        make_searcher=functools.partial(algorithm.searcher, config=config, name=algorithm.name),
+        refine=_refine(few_shot, config),
+    )
 
 
 def _refine(settings, config):

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 
 from absl import flags
 
-import nao_jax.presets
-import nao_jax.search
+import nao_jax
+from common import config as configs
+from launch import algorithms, proxy, shared_weights, single
 from launch import flags as launch_flags
-from launch import proxy, shared_weights, single
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,25 +29,31 @@ def define(values: flags.FlagValues) -> None:
     single.define(values)
     shared_weights.define(values, has_schedules=True)
     proxy.define(values)
-    presets = ", ".join(nao_jax.presets.PRESETS)
+    presets = ", ".join(nao_jax.PRESETS)
     flags.DEFINE_string("preset", "nao", f"settings to start from: {presets}", flag_values=values)
-    launch_flags.define_config(values, nao_jax.presets.Config())
+    launch_flags.define(values, nao_jax.Config())
 
 
 def run(values: flags.FlagValues) -> None:
-    """Searches."""
-    launch_flags.one_of("preset", values.preset, nao_jax.presets.PRESETS)
-    config = launch_flags.config_of(values, nao_jax.presets.PRESETS[values.preset])
-    search = single.run
-    if shared_weights.is_asked_for(values):
-        search = functools.partial(shared_weights.run, space="nao_small")
-        if values.schedule:
-            config, search = _with_schedule(values, config)
-        elif values.num_blocks is not None:
-            raise ValueError("--num_blocks is of --schedule; give one, or leave it out")
-    nao_jax.presets.validate(config)
-    make_searcher = functools.partial(nao_jax.search.searcher, config=config, name=values.preset)
-    search(values, command="nao", algorithm=values.preset, config=config, make_searcher=make_searcher)
+    """Runs or resumes a search and prints the result."""
+    configs.one_of("preset", values.preset, nao_jax.PRESETS)
+    algorithm = algorithms.get(values.preset)
+    if not shared_weights.is_asked_for(values):
+        single.run(values, algorithm, command="nao")
+        return
+    config = single.settings(values, algorithm)
+    search = functools.partial(shared_weights.run, space="nao_small")
+    if values.schedule:
+        config, search = _with_schedule(values, config)
+    elif values.num_blocks is not None:
+        raise ValueError("--num_blocks needs --schedule")
+    search(
+        values,
+        command="nao",
+        algorithm=algorithm.name,
+        config=config,
+        make_searcher=functools.partial(algorithm.searcher, config=config, name=algorithm.name),
+    )
 
 
 def _with_schedule(values, config):

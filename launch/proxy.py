@@ -1,22 +1,21 @@
 """The flags of searches that train each architecture for its fitness, and the evaluator that they name."""
 
-import dataclasses
-import pathlib
-import types as python_types
-import typing
-
 from absl import flags
 
-from common import types
+from common import config as configs
+from common import plugins
 from common.evaluators import training_config
 from launch import flags as launch_flags
 
 EVALUATORS = ("benchmark", "training")
 SUPERNET = "supernet"  # of commands that define its flags too, see `shared_weights.py`
 PREFIX = "proxy_"
-_FLAGS = {  # by the start of their names -> the evaluators that they are of
+CUSTOM = "package.module:name"
+_FLAGS = {  # by the start of their names -> the evaluators that they are for
     "benchmark": ("benchmark",),
-    "space": ("training", SUPERNET),
+    "dataset": (*EVALUATORS, SUPERNET),
+    "protocol": (*EVALUATORS, SUPERNET),
+    "space": ("training", SUPERNET, CUSTOM),
     PREFIX: ("training", SUPERNET),
     SUPERNET: (SUPERNET,),
     "score_": (SUPERNET,),
@@ -25,23 +24,18 @@ _FLAGS = {  # by the start of their names -> the evaluators that they are of
     "rerank": (SUPERNET,),
     "few_shot_": (SUPERNET,),
 }
-_DEFINE = {str: flags.DEFINE_string, int: flags.DEFINE_integer, float: flags.DEFINE_float}
 
 
 def define(values: flags.FlagValues) -> None:
     """Defines the flags."""
     text = "where fitness comes from: benchmark (--benchmark), training (--space, --dataset and --proxy_...)"
     if SUPERNET in values:
-        text += ", or supernet: shared weights (--supernet..., --score_...)"
+        text += ", supernet: shared weights (--supernet..., --score_...)"
+    text += f", or {CUSTOM} of an Evaluator, or of a function (space) -> Evaluator"
     flags.DEFINE_string("evaluator", "benchmark", text, flag_values=values)
-    text = "of evaluators training and supernet: the space that is searched, such as nao_small or lanas_oneshot"
+    text = "search space, such as nao_small or lanas_oneshot (evaluators training, supernet), or package.module:name"
     flags.DEFINE_string("space", None, text, flag_values=values)
-    hints = typing.get_type_hints(training_config.Config, include_extras=True)
-    for field in dataclasses.fields(training_config.Config):
-        kind, text = typing.get_args(hints[field.name])[:2]
-        if isinstance(kind, python_types.UnionType):
-            kind = next(option for option in typing.get_args(kind) if option is not type(None))
-        _DEFINE[kind](PREFIX + field.name, field.default, f"of evaluator training: {text}", flag_values=values)
+    launch_flags.define(values, training_config.Config(), prefix=PREFIX, note="evaluator training")
 
 
 def is_asked_for(values: flags.FlagValues) -> bool:
@@ -53,31 +47,12 @@ def is_asked_for(values: flags.FlagValues) -> bool:
     if "evaluator" not in values:
         return False
     names = (*EVALUATORS, SUPERNET) if SUPERNET in values else EVALUATORS
-    launch_flags.one_of("evaluator", values.evaluator, names)
+    is_custom = plugins.is_path(values.evaluator)
+    if not is_custom:
+        configs.one_of("evaluator", values.evaluator, names)
     for start, of in _FLAGS.items():
+        kind = CUSTOM if is_custom else values.evaluator
         for flag in values:
-            if flag.startswith(start) and values.evaluator not in of and not values[flag].using_default_value:
-                raise ValueError(f"--{flag} is not of --evaluator={values.evaluator}; leave it out")
+            if flag.startswith(start) and kind not in of and not values[flag].using_default_value:
+                raise ValueError(f"--{flag} is not for --evaluator={values.evaluator}; leave it out")
     return values.evaluator == "training"
-
-
-def evaluator(values: flags.FlagValues) -> types.Evaluator:
-    """Returns the evaluator that trains.
-
-    Raises:
-      ValueError: a flag makes no sense, or the dataset cannot be loaded.
-    """
-    from common.evaluators import training  # flax, which takes a second to import
-
-    if not values.space:
-        raise ValueError(f"--evaluator=training needs --space, one of {', '.join(training.NETWORKS)}")
-    settings = {field.name: values[PREFIX + field.name].value for field in dataclasses.fields(training_config.Config)}
-    dataset = values.dataset or "digits"
-    return training.evaluator(
-        values.space, dataset=dataset, data_dir=values.data_dir, protocol=values.protocol, **settings
-    )
-
-
-def name(values: flags.FlagValues) -> str:
-    """Returns what a run is called after: the benchmark, or the dataset that is trained on."""
-    return pathlib.Path(values.dataset or "digits").stem if is_asked_for(values) else values.benchmark

@@ -11,8 +11,6 @@ from collections.abc import Sequence
 
 from absl import flags
 
-import lanas_jax
-import nao_jax
 from common.report import canvas, report
 from launch import algorithms, compilation
 from launch import flags as launch_flags
@@ -54,19 +52,10 @@ def run(values: flags.FlagValues) -> None:
         pictures=values.pictures,
         format=values.format,
         queries=values.queries,
-        models=_models() if values.refit else None,
+        models={name: each for name, each in algorithms.ALGORITHMS.items() if each.explain} if values.refit else None,
     )
     state = "" if written.is_finished else ", which is unfinished"
     print(f"{written.output}: {written.num_pictures} pictures of {written.name}{state}", flush=True)
-
-
-def _models():
-    """The algorithms that explain their models, with their settings in large spaces."""
-    return {
-        name: (algorithm.explain, algorithms.of_large_space(name).keywords["config"])
-        for algorithm in (lanas_jax.ALGORITHM, nao_jax.ALGORITHM)
-        for name in algorithm.presets
-    }
 
 
 if __name__ == "__main__":

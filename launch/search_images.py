@@ -118,7 +118,7 @@ def _check(values):
     if values.rerank:
         raise ValueError("--rerank is not of this command, which trains --num_best of each search; leave it out")
     for name in values.algorithms:
-        launch_flags.one_of("algorithms", name, algorithms.ALGORITHMS)
+        algorithms.get(name)
     if len(set(values.algorithms)) < len(values.algorithms):
         raise ValueError(f"--algorithms={','.join(values.algorithms)} names one twice")
     for field in dataclasses.fields(training_config.Config):
@@ -142,7 +142,7 @@ def _search(values, name, evaluator, about, folder):
         command="search_images",
         algorithm=name,
         config=Settings(dict(about)),
-        make_searcher=algorithms.of_large_space(name),
+        make_searcher=algorithms.factory(algorithms.get(name)),
         folder=folder,
     )
     history, _ = run_dir.read_history(folder / run_dir.HISTORY)

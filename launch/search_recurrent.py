@@ -82,7 +82,7 @@ def define(values: flags.FlagValues) -> None:
 
 def run(values: flags.FlagValues) -> None:
     """Trains shared weights where they are needed, searches, and writes the files of the run."""
-    launch_flags.one_of("algorithm", values.algorithm, algorithms.ALGORITHMS)
+    algorithms.get(values.algorithm)
     launch_flags.one_of("measure", values.measure, MEASURES)
     launch_flags.one_of("score", values.score, evaluators.SCORES)
     preset = values.preset or MEASURES[values.measure]
@@ -120,7 +120,7 @@ def _make_searcher(algorithm, schedule):
         rounds |= {"num_new": schedule.num_new, "num_random": 0}
         config = dataclasses.replace(nao_jax.presets.PRESETS[algorithm], **rounds)
         return functools.partial(nao_jax.search.searcher, config=config, name=algorithm)
-    return algorithms.ALGORITHMS[algorithm]
+    return algorithms.factory(algorithms.get(algorithm))
 
 
 def _search(values, corpus, config, folder, make_searcher):

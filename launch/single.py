@@ -1,4 +1,4 @@
-"""One search on a benchmark, from the flags to the files of the run: what `launch.lanas` and its like share."""
+"""Flags, evaluator and result table of the commands that run one search."""
 
 import dataclasses
 import os
@@ -11,58 +11,76 @@ import rich.table
 import rich.text
 from absl import flags
 
-from common import types
-from common.executors import config as executor_config
+from common import plugins, types
+from common.evaluators import problem, training_config
 from common.runs import search as runs
-from launch import compilation, problem
+from launch import compilation, proxy
 from launch import flags as launch_flags
 
-BUDGET = 100
 _FAILURES_SHOWN = 3
 
 
 def define(values: flags.FlagValues) -> None:
     """Defines the flags of every command that runs one search."""
-    launch_flags.define_common(values, budget=BUDGET)
-    launch_flags.define_executor(values)
+    launch_flags.define(values, problem.Benchmark(data_dir=os.environ.get("NAS_DATA_DIR")))
+    launch_flags.define(values, runs.Options())
+    compilation.define(values)
 
 
-def run(
-    values: flags.FlagValues,
-    *,
-    command: str,
-    algorithm: str,
-    config: Any,
-    make_searcher: Callable[[types.SearchSpace], types.Searcher],
-) -> None:
-    """Searches, goes on with an earlier start of the same search, writes the files of the run and says what it found.
+def run(values: flags.FlagValues, algorithm: types.Algorithm, *, command: str) -> None:
+    """Runs or resumes a search without shared weights and prints the result.
 
     Args:
       values: the flags.
-      command: the name of the command.
-      algorithm: the name of the algorithm.
-      config: its settings, a dataclass.
-      make_searcher: space -> searcher.
+      algorithm: the algorithm; flags given on the command line replace its settings.
+      command: name of the command.
 
     Raises:
-      ValueError: the flags do not suit each other, the folder is of another search or in use, or a file of
-        earlier measurements is not sound.
+      ValueError: flags do not belong together, the folder belongs to another search or is in use, or a file of
+        earlier measurements is invalid.
       OSError: the folder cannot be written.
     """
-    launch_flags.check_common(values)
+    options(values)
+    settings(values, algorithm)  # mistakes are found before data is loaded
     prepare(values)
+    evaluator = problem.build(problem_of(values))
+    config = settings(values, algorithm, evaluator.space)
     search_with(
         values,
-        problem.evaluator(values),
+        evaluator,
         command=command,
-        algorithm=algorithm,
+        algorithm=algorithm.name,
         config=config,
-        make_searcher=make_searcher,
+        make_searcher=lambda space: algorithm.searcher(space, config, name=algorithm.name),
     )
 
 
+def settings(values: flags.FlagValues, algorithm: types.Algorithm, space: types.SearchSpace | None = None) -> Any:
+    """Returns the settings of an algorithm: its own, those for the space, and above all those given as flags."""
+    if algorithm.config is None:
+        return {}
+    config = algorithm.config if space is None else algorithm.for_space(space, algorithm.config)
+    return launch_flags.read(values, config)
+
+
+def problem_of(values: flags.FlagValues) -> problem.Problem:
+    """Returns the problem that the flags name.
+
+    Raises:
+      ValueError: a flag is out of range, or flags do not belong together.
+    """
+    if plugins.is_path(values.evaluator):
+        return problem.Custom(values.evaluator, values.space)
+    if not proxy.is_asked_for(values):
+        return launch_flags.read(values, problem.Benchmark(data_dir=values.data_dir))
+    if not values.space:
+        raise ValueError("--evaluator=training needs --space, such as --space=nao_small")
+    trained = launch_flags.read(values, problem.Training(data_dir=values.data_dir))
+    return dataclasses.replace(trained, proxy=launch_flags.read(values, training_config.Config(), prefix=proxy.PREFIX))
+
+
 def prepare(values: flags.FlagValues) -> None:
-    """Does what must be done before anything is on the device."""
+    """Sets up the process, before anything is on the device."""
     if values.executor == "process":
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # workers need the memory
     compilation.enable_cache(values.compilation_cache_dir)
@@ -79,18 +97,7 @@ def search_with(
     folder: pathlib.Path | None = None,
     told: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Searches with an evaluator that the caller made, and returns what result.json says; else as `run`.
-
-    Args:
-      values: the flags, checked.
-      evaluator: what measures.
-      command: the name of the command.
-      algorithm: the name of the algorithm.
-      config: its settings, a dataclass, and those of the measurements if the evaluator's name does not tell.
-      make_searcher: space -> searcher.
-      folder: of the run, where the caller made it.
-      told: what config.json says beside, for reports; of JSON types.
-    """
+    """Runs a search on an evaluator and prints the result; see `common.runs.search.run`."""
     searcher = make_searcher(evaluator.space)
     result = runs.run(
         evaluator,
@@ -103,19 +110,18 @@ def search_with(
         notes=told,
         flags=values.flag_values_dict(),
     )
-    _print_result(result, searcher.name, evaluator.optimum)
+    print_result(result, searcher.name, evaluator.optimum)
     print(f"workdir: {result['workdir']}", flush=True)
     return result
 
 
 def options(values: flags.FlagValues) -> runs.Options:
     """Returns the settings of the run that the flags name."""
-    names = [field.name for field in dataclasses.fields(runs.Options) if field.name != "workers"]
-    workers = launch_flags.config_of(values, executor_config.Config())
-    return runs.Options(workers=workers, **{name: values[name].value for name in names})
+    return launch_flags.read(values, runs.Options(budget=values["budget"].default))
 
 
-def _print_result(result, algorithm, optimum):
+def print_result(result: Mapping[str, Any], algorithm: str, optimum: float | None) -> None:
+    """Prints the result of a search."""
     table = rich.table.Table(title=f"{algorithm} on {result['benchmark']}/{result['dataset']}", show_header=False)
     table.add_column()
     table.add_column(overflow="fold")
@@ -129,7 +135,7 @@ def _print_result(result, algorithm, optimum):
         rows["infeasible"] = "\n".join(f"{count} x {reason}" for reason, count in shown)
     best = result["best"]
     if best is None:
-        rows["best"] = "nothing could be measured"
+        rows["best"] = "no evaluation succeeded"
     else:
         rows["best fitness"] = f"{100 * best['fitness']:.2f} %"
         if optimum is not None:

@@ -4,6 +4,8 @@ python -m launch.study --algorithms=lanas,regularized_evolution,random --num_see
 python -m launch.study --tasks=nasbench201/cifar10,nasbench201/cifar100,nasbench_macro --protocol=test
 """
 
+import dataclasses
+import os
 import sys
 from collections.abc import Sequence
 
@@ -11,7 +13,7 @@ import rich.console
 import rich.table
 from absl import flags
 
-from common.evaluators import benchmark
+from common.evaluators import problem
 from common.runs import study
 from common.statistics import study as statistics
 from launch import algorithms, compilation
@@ -25,29 +27,29 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def define(values: flags.FlagValues) -> None:
     """Defines the flags."""
-    launch_flags.define_common(values, budget=study.Options.budget)
-    names = ", ".join(algorithms.ALGORITHMS)
+    launch_flags.define(values, problem.Benchmark(data_dir=os.environ.get("NAS_DATA_DIR")))
+    launch_flags.define(values, study.Options())
+    compilation.define(values)
+    names = ", ".join((*algorithms.ALGORITHMS, "package.module:name"))
     default = ["lanas", "regularized_evolution", "local_search", "random"]
     flags.DEFINE_list("algorithms", default, f"some of {names}, with their default settings", flag_values=values)
     text = (
         "BENCHMARK or BENCHMARK/DATASET, several, instead of --benchmark and --dataset; each has a folder in --workdir"
     )
     flags.DEFINE_list("tasks", [], text, flag_values=values)
-    launch_flags.define(values, study.Options(), omit=("budget", "seed", "workdir"))
 
 
 def run(values: flags.FlagValues) -> None:
     """Runs or resumes the study and prints its tables."""
-    launch_flags.check_common(values)
     if not values.algorithms:
         raise ValueError(f"--algorithms is empty; choose some of {', '.join(sorted(algorithms.ALGORITHMS))}")
-    for name in values.algorithms:
-        launch_flags.one_of("algorithms", name, algorithms.ALGORITHMS)
+    searched = [algorithms.get(name) for name in values.algorithms]
     options = launch_flags.read(values, study.Options())
+    task = launch_flags.read(values, problem.Benchmark(data_dir=values.data_dir))
     compilation.enable_cache(values.compilation_cache_dir)
     reports = study.run(
-        _evaluators(values),
-        {name: algorithms.ALGORITHMS[name] for name in values.algorithms},
+        _evaluators(values, task),
+        {algorithm.name: algorithms.factory(algorithm) for algorithm in searched},
         options,
         folder_per_task=bool(values.tasks),
         flags=values.flag_values_dict(),
@@ -58,12 +60,14 @@ def run(values: flags.FlagValues) -> None:
         print("python -m launch.report with the same --workdir compares the algorithms over all tasks", flush=True)
 
 
-def _evaluators(values):
+def _evaluators(values, task):
     if values.tasks and launch_flags.given(values, ("benchmark", "dataset")):
         raise ValueError("give either --tasks or --benchmark and --dataset")
-    pairs = [task.partition("/")[::2] for task in values.tasks] or [(values.benchmark, values.dataset)]
-    more = {"protocol": values.protocol, "data_dir": values.data_dir}
-    return [benchmark.evaluator(name, dataset=dataset or None, **more) for name, dataset in pairs]
+    tasks = [task]
+    if values.tasks:
+        pairs = [name.partition("/")[::2] for name in values.tasks]
+        tasks = [dataclasses.replace(task, benchmark=name, dataset=dataset or None) for name, dataset in pairs]
+    return [problem.build(task) for task in tasks]
 
 
 def _print(report):

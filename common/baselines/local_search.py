@@ -7,19 +7,19 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from common import config as configs
 from common import history as history_lib
-from common import rows, types
-from common import unseen as fresh
+from common import rows, types, unseen
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
     """Settings of local search."""
 
-    count: Annotated[int, "architectures proposed a round"] = 1
+    count: Annotated[int, "architectures proposed a round", configs.Range(at_least=1)] = 1
 
     def __post_init__(self):
-        fresh.check_at_least_one(count=self.count)
+        configs.validate(self)
 
 
 @chex.dataclass(frozen=True)
@@ -32,12 +32,12 @@ class State:
       is_started: bool[], False before the first round.
     """
 
-    index: fresh.Index
+    index: unseen.Index
     centre: chex.Array
     is_started: chex.Array
 
 
-def searcher(space: types.SearchSpace, **config) -> types.Searcher:
+def searcher(space: types.SearchSpace, config: Config | None = None, *, name: str = "local_search") -> types.Searcher:
     """Returns local search, in the simplest version of the paper, with which it reports its results.
 
     All neighbours of the centre are measured, then the best of them becomes the centre if it is better
@@ -52,17 +52,15 @@ def searcher(space: types.SearchSpace, **config) -> types.Searcher:
 
     Args:
       space: the search space.
-      **config: fields of `Config`.
-
-    Raises:
-      ValueError: if a setting is out of range.
+      config: the settings.
+      name: its name in results.
     """
-    settings = Config(**config)
+    config = config or Config()
 
     def init(pool: chex.Array, key: chex.PRNGKey, history: history_lib.History) -> State:
         del key
         return State(
-            index=fresh.empty_index(pool, history),
+            index=unseen.empty_index(pool, history),
             centre=jnp.zeros((len(space.num_choices),), jnp.int32),
             is_started=jnp.zeros((), bool),
         )
@@ -70,19 +68,19 @@ def searcher(space: types.SearchSpace, **config) -> types.Searcher:
     def propose(
         pool: chex.Array, key: chex.PRNGKey, state: State, history: history_lib.History, *, count: int
     ) -> tuple[chex.Array, State]:
-        known = fresh.know(pool, state.index, history, count=count)
+        known = unseen.know(pool, state.index, history, count=count)
         start_key, order_key, rest_key = jax.random.split(key, 3)
         centre, is_over = _climb(space, known, state.centre)
         is_start = is_over | ~state.is_started
-        centre = fresh.complete(start_key, space, known, centre[None], ~is_start[None])[0]
+        centre = unseen.complete(start_key, space, known, centre[None], ~is_start[None])[0]
         archs, is_filled = _around(order_key, space, known, centre, count=count)
-        archs = fresh.complete(rest_key, space, known, archs, is_filled)
+        archs = unseen.complete(rest_key, space, known, archs, is_filled)
         return archs, State(index=known.index, centre=centre, is_started=jnp.ones((), bool))
 
-    pool = fresh.pool_of(space)
+    pool = unseen.pool_of(space)
     return types.Searcher(
-        name="local_search",
-        count=settings.count,
+        name=name,
+        count=config.count,
         init=jax.tree_util.Partial(init, pool),
         propose=jax.tree_util.Partial(propose, pool),
     )
@@ -102,7 +100,7 @@ def _climb(space, known, centre):
         return target, look(target)
 
     centre, (_, _, has_open) = jax.lax.while_loop(lambda carry: carry[1][1], move, (centre, look(centre)))
-    at = fresh.find(known, centre[None])[0]
+    at = unseen.find(known, centre[None])[0]
     is_infeasible = known.history.status.at[at].get(mode="fill", fill_value=types.EMPTY) == types.INFEASIBLE
     return centre, ~has_open | is_infeasible
 
@@ -111,7 +109,7 @@ def _around(key, space, known, centre, *, count):
     """The first rows of a round: the centre where it is new, then its new neighbours in random order."""
     around, is_open, _ = _neighbors(space, known, centre)
     around = jnp.concatenate([centre[None], around])
-    is_new = fresh.find(known, centre[None]) == known.history.status.shape[0]
+    is_new = unseen.find(known, centre[None]) == known.history.status.shape[0]
     order = jnp.concatenate([jnp.full((1,), 2.0), jax.random.uniform(key, is_open.shape)])
     order = jnp.where(jnp.concatenate([is_new, is_open]), order, -1.0)
     scores, at = jax.lax.top_k(order, min(count, order.shape[0]))
@@ -123,12 +121,15 @@ def _neighbors(space, known, centre):
     """The neighbours int32[K, L], which of them are new (once each), and their fitness, -inf unless measured."""
     around, is_valid = space.neighbors(centre[None])
     around = jnp.where(is_valid[0][:, None], around[0], -1)
-    is_new = fresh.find(known, around) == known.history.status.shape[0]
+    is_new = unseen.find(known, around) == known.history.status.shape[0]
     return around, is_valid[0] & is_new & ~rows.is_repeat(around), _fitness(known, around)
 
 
 def _fitness(known, archs):
     """The fitness float32[B] of the rows that the history holds measured, else -inf."""
-    at = fresh.find(known, archs)
+    at = unseen.find(known, archs)
     is_measured = history_lib.is_measured(known.history).at[at].get(mode="fill", fill_value=False)
     return jnp.where(is_measured, known.history.fitness.at[at].get(mode="fill", fill_value=0.0), -jnp.inf)
+
+
+ALGORITHM = types.Algorithm("local_search", Config(), {"local_search": Config()}, searcher)

@@ -7,22 +7,22 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from common import config as configs
 from common import history as history_lib
-from common import types
-from common import unseen as fresh
+from common import types, unseen
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
     """Settings of random search."""
 
-    count: Annotated[int, "architectures proposed a round"] = 1
+    count: Annotated[int, "architectures proposed a round", configs.Range(at_least=1)] = 1
 
     def __post_init__(self):
-        fresh.check_at_least_one(count=self.count)
+        configs.validate(self)
 
 
-def searcher(space: types.SearchSpace, **config) -> types.Searcher:
+def searcher(space: types.SearchSpace, config: Config | None = None, *, name: str = "random") -> types.Searcher:
     """Returns random search without replacement.
 
     Where the space can be listed each round is uniform over its networks not yet proposed, so the
@@ -31,29 +31,30 @@ def searcher(space: types.SearchSpace, **config) -> types.Searcher:
 
     Args:
       space: the search space.
-      **config: fields of `Config`.
-
-    Raises:
-      ValueError: if a setting is out of range.
+      config: the settings.
+      name: its name in results.
     """
-    settings = Config(**config)
+    config = config or Config()
 
-    def init(pool: chex.Array, key: chex.PRNGKey, history: history_lib.History) -> fresh.Index:
+    def init(pool: chex.Array, key: chex.PRNGKey, history: history_lib.History) -> unseen.Index:
         del key
-        return fresh.empty_index(pool, history)
+        return unseen.empty_index(pool, history)
 
     def propose(
-        pool: chex.Array, key: chex.PRNGKey, state: fresh.Index, history: history_lib.History, *, count: int
-    ) -> tuple[chex.Array, fresh.Index]:
-        known = fresh.know(pool, state, history, count=count)
+        pool: chex.Array, key: chex.PRNGKey, state: unseen.Index, history: history_lib.History, *, count: int
+    ) -> tuple[chex.Array, unseen.Index]:
+        known = unseen.know(pool, state, history, count=count)
         free = jnp.zeros((count, len(space.num_choices)), jnp.int32)
-        archs = fresh.complete(key, space, known, free, jnp.zeros((count,), bool))
+        archs = unseen.complete(key, space, known, free, jnp.zeros((count,), bool))
         return archs, known.index
 
-    pool = fresh.pool_of(space)
+    pool = unseen.pool_of(space)
     return types.Searcher(
-        name="random",
-        count=settings.count,
+        name=name,
+        count=config.count,
         init=jax.tree_util.Partial(init, pool),
         propose=jax.tree_util.Partial(propose, pool),
     )
+
+
+ALGORITHM = types.Algorithm("random", Config(), {"random": Config()}, searcher)

@@ -7,11 +7,12 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from common import config as configs
 from common import history as history_lib
-from common import types
-from common import unseen as fresh
+from common import types, unseen
 
 _MAX_DRAWS = 100
+_AT_LEAST_1 = configs.Range(at_least=1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,15 +23,21 @@ class Config:
     studies on tables use; Real et al. trained with a population of 100 and samples of 25.
     """
 
-    count: Annotated[int, "architectures proposed a round"] = 1
-    population_size: Annotated[int, "youngest measured architectures that can be parents"] = 50
-    sample_size: Annotated[int, "architectures drawn for a tournament, the best of which is the parent"] = 10
+    count: Annotated[int, "architectures proposed a round", _AT_LEAST_1] = 1
+    population_size: Annotated[
+        int, "youngest measured architectures, the possible parents", configs.Range(at_least=1)
+    ] = 50
+    sample_size: Annotated[
+        int, "architectures sampled for a tournament, whose best is the parent", configs.Range(at_least=1)
+    ] = 10
 
     def __post_init__(self):
-        fresh.check_at_least_one(count=self.count, population_size=self.population_size, sample_size=self.sample_size)
+        configs.validate(self)
 
 
-def searcher(space: types.SearchSpace, **config) -> types.Searcher:
+def searcher(
+    space: types.SearchSpace, config: Config | None = None, *, name: str = "regularized_evolution"
+) -> types.Searcher:
     """Returns regularised evolution.
 
     The population is the last `population_size` measured rows of the history, so growing old is being
@@ -43,44 +50,42 @@ def searcher(space: types.SearchSpace, **config) -> types.Searcher:
 
     Args:
       space: the search space.
-      **config: fields of `Config`.
-
-    Raises:
-      ValueError: if a setting is out of range.
+      config: the settings.
+      name: its name in results.
     """
-    settings = Config(**config)
+    config = config or Config()
 
-    def init(pool: chex.Array, key: chex.PRNGKey, history: history_lib.History) -> fresh.Index:
+    def init(pool: chex.Array, key: chex.PRNGKey, history: history_lib.History) -> unseen.Index:
         del key
-        return fresh.empty_index(pool, history)
+        return unseen.empty_index(pool, history)
 
     def propose(
-        pool: chex.Array, key: chex.PRNGKey, state: fresh.Index, history: history_lib.History, *, count: int
-    ) -> tuple[chex.Array, fresh.Index]:
-        known = fresh.know(pool, state, history, count=count)
+        pool: chex.Array, key: chex.PRNGKey, state: unseen.Index, history: history_lib.History, *, count: int
+    ) -> tuple[chex.Array, unseen.Index]:
+        known = unseen.know(pool, state, history, count=count)
         num_measured = jnp.cumsum(history_lib.is_measured(history))
 
         def breed(key):
             tournament_key, mutation_key = jax.random.split(key)
-            drawn = jax.random.randint(tournament_key, (count, settings.sample_size), 0, settings.population_size)
+            drawn = jax.random.randint(tournament_key, (count, config.sample_size), 0, config.population_size)
             return space.mutate(mutation_key, _winners(history, num_measured, drawn))
 
         child_key, random_key = jax.random.split(key)
         free = jnp.zeros((count, len(space.num_choices)), jnp.int32)
-        archs, is_filled = fresh.fill(
+        archs, is_filled = unseen.fill(
             child_key,
             known,
             free,
             jnp.zeros((count,), bool),
             draw=breed,
-            max_draws=jnp.where(num_measured[-1] < settings.population_size, 0, _MAX_DRAWS),
+            max_draws=jnp.where(num_measured[-1] < config.population_size, 0, _MAX_DRAWS),
         )
-        return fresh.complete(random_key, space, known, archs, is_filled), known.index
+        return unseen.complete(random_key, space, known, archs, is_filled), known.index
 
-    pool = fresh.pool_of(space)
+    pool = unseen.pool_of(space)
     return types.Searcher(
-        name="regularized_evolution",
-        count=settings.count,
+        name=name,
+        count=config.count,
         init=jax.tree_util.Partial(init, pool),
         propose=jax.tree_util.Partial(propose, pool),
     )
@@ -95,3 +100,6 @@ def _winners(history, num_measured, drawn):
     at = jnp.searchsorted(num_measured, num_measured[-1] - drawn)
     winner = jnp.argmax(history.fitness[at], axis=1)
     return history.archs[jnp.take_along_axis(at, winner[:, None], axis=1)[:, 0]]
+
+
+ALGORITHM = types.Algorithm("regularized_evolution", Config(), {"regularized_evolution": Config()}, searcher)

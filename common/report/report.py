@@ -2,17 +2,16 @@
 
 import os
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from common import config as configs
-from common import spaces
+from common import spaces, types
 from common.records import json_files, run_dir
 from common.report import across, canvas, image_search, ranking, search, study, training
 
 PAGE = "report.html"
 Found = search.Run | training.Training | image_search.ImageSearch | ranking.Ranking | study.Study | across.Studies
-Model = tuple[Callable[..., Any], Any]  # `explain` of an algorithm, and its settings
 
 
 class Written(NamedTuple):
@@ -44,7 +43,7 @@ def write(
     pictures: str | os.PathLike | None = None,
     format: str = "svg",
     queries: int | None = None,
-    models: Mapping[str, Model] | None = None,
+    models: Mapping[str, types.Algorithm] | None = None,
 ) -> Written:
     """Writes the page of a folder, or one page of several studies.
 
@@ -54,8 +53,7 @@ def write(
       pictures: folder for all pictures as files, and the tables of a study; by default none.
       format: of these pictures, one of `canvas.FORMATS`.
       queries: number of queries after which studies of several tasks are compared; by default their budget.
-      models: name of an algorithm -> (`types.Algorithm.explain`, its settings where config.json does not record them),
-        for pictures of the fitted model; by default none.
+      models: the algorithms that explain their models, by name, for pictures of the fitted model; by default none.
 
     Raises:
       ValueError: an argument is out of range, a folder is not of a run, or one of its files is damaged.
@@ -153,15 +151,17 @@ def _explained(run, models):
     """Returns (the record of the fitted model of a search or None, notes)."""
     if models is None:
         return None, ["Models were not fitted again."]
-    explain, settings = models.get(run.config["algorithm"], (None, None))
-    if explain is None or run.blocks:  # the history of a renewed pool is incomplete
+    algorithm = models.get(run.config["algorithm"])
+    if algorithm is None or run.blocks:  # the history of a renewed pool is incomplete
         return None, []
     recorded = run.config.get("config", {})
     recorded = recorded.get("searcher", recorded)  # beside those of shared weights
     try:
+        space = spaces.get(run.config["space"])
+        settings = algorithm.for_space(space, algorithm.config)
         if recorded.keys() & {field.name for field in configs.fields(type(settings))}:
             settings = configs.from_json(type(settings), recorded)
-        explained = explain(spaces.get(run.config["space"]), settings, run.history, seed=int(run.config["seed"]))
+        explained = algorithm.explain(space, settings, run.history, seed=int(run.config["seed"]))
     except (ValueError, TypeError) as error:  # of another version
         return None, [f"The model could not be fitted again: {error}"]
     return explained, [] if explained is not None else ["Too few measurements to fit the model again."]

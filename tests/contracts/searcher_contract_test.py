@@ -29,7 +29,7 @@ _SMALL_SEMINAS = dataclasses.replace(
 )
 
 SEARCHERS = {  # name: space -> types.Searcher, as small as it may be
-    **baselines.BASELINES,
+    **{name: algorithm.searcher for name, algorithm in baselines.ALGORITHMS.items()},
     "nao": functools.partial(nao.searcher, config=_SMALL_NAO),
     "seminas": functools.partial(nao.searcher, config=_SMALL_SEMINAS, name="seminas"),
 }

@@ -196,7 +196,7 @@ class DriversTest(chex.TestCase):
         best = {}
         for name, searcher in (
             ("nao", search.searcher(SPACE, config)),
-            ("random", baselines.BASELINES["random"](SPACE)),
+            ("random", baselines.ALGORITHMS["random"].searcher(SPACE)),
         ):
             with jax.debug_key_reuse(False):  # the checker rejects a scan once it is vmapped
                 found, _ = drivers.search_seeds(keys, searcher, EVALUATOR, budget=60, seeds_at_once=6, count=COUNT)

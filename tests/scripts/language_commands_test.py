@@ -232,7 +232,7 @@ class SearchTest(CommandTest):
     @parameterized.parameters(
         ("--measure=both", "unknown --measure=both"),
         ("--score=none", "unknown --score=none"),
-        ("--algorithm=none", "unknown --algorithm=none"),
+        ("--algorithm=none", "unknown algorithm 'none'"),
         ("--executor=process", "measure with --executor=inline"),
         ("--budget=0", "--budget must be at least 1"),
         ("--schedule=none", "unknown --schedule=none"),

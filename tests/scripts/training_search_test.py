@@ -47,12 +47,12 @@ class TrainingSearchTest(parameterized.TestCase):
         assert "another search" in errors
 
     @parameterized.parameters(
-        (("--evaluator=training",), "--evaluator=training needs --space, one of nao_small"),
+        (("--evaluator=training",), "--evaluator=training needs --space"),
         (("--evaluator=training", "--space=nasbench201"), "has no network to train; choose one of nao_small"),
-        (("--evaluator=guess",), "unknown --evaluator=guess; choose one of benchmark, supernet, training"),
-        (("--space=nao_small",), "--space is not of --evaluator=benchmark; leave it out"),
-        (("--proxy_width=3",), "--proxy_width is not of --evaluator=benchmark; leave it out"),
-        ((*TINY, "--benchmark=nasbench201"), "--benchmark is not of --evaluator=training; leave it out"),
+        (("--evaluator=guess",), "unknown evaluator 'guess'; choose one of benchmark, training, supernet"),
+        (("--space=nao_small",), "--space is not for --evaluator=benchmark; leave it out"),
+        (("--proxy_width=3",), "--proxy_width is not for --evaluator=benchmark; leave it out"),
+        ((*TINY, "--benchmark=nasbench201"), "--benchmark is not for --evaluator=training; leave it out"),
         ((*TINY, "--proxy_preset=long"), "unknown preset 'long'"),
         ((*TINY, "--dataset=cifar10"), "dataset cifar10 does not ship with the package"),
     )

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from absl.testing import parameterized
 
-import lanas_jax.search
+import lanas_jax
 from common import baselines, one_round, search, types
 from common import history as history_lib
 from common.evaluators import benchmark
@@ -303,7 +303,7 @@ def _digits():
 
 @functools.cache
 def _made(name):
-    return {**baselines.BASELINES, "lanas": lanas_jax.search.searcher}[name](_digits().space)
+    return {**baselines.ALGORITHMS, "lanas": lanas_jax.ALGORITHM}[name].searcher(_digits().space)
 
 
 class SearchersTest(parameterized.TestCase):
@@ -312,7 +312,7 @@ class SearchersTest(parameterized.TestCase):
     def test_random_search(self):
         self.check("random", num_workers=7, has_earlier=False)
 
-    @parameterized.product(name=[*baselines.BASELINES, "lanas"], has_earlier=[False, True])
+    @parameterized.product(name=[*baselines.ALGORITHMS, "lanas"], has_earlier=[False, True])
     @pytest.mark.slow
     def test_every_architecture_once(self, name, has_earlier):
         for num_workers in (3, 25):

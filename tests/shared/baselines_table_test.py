@@ -42,7 +42,7 @@ def _table_evaluator(space, table):
 class LocalSearchTest(parameterized.TestCase):
     def test_a_run_follows_the_algorithm_row_by_row(self):
         """Replays the histories of whole searches: each row must be one that the textbook allows next."""
-        searcher = baselines.BASELINES["local_search"](GRID)
+        searcher = baselines.ALGORITHMS["local_search"].searcher(GRID)
         evaluator = _table_evaluator(GRID, GRID_FITNESS)
         keys = jax.random.split(jax.random.key(0), 20)
         histories, _ = search.search_seeds(keys, searcher, evaluator, budget=12, seeds_at_once=20)
@@ -96,7 +96,7 @@ class NasBench201Test(parameterized.TestCase):
         keys = jax.vmap(jax.random.key)(jnp.arange(1000, 1040))
         evaluator = _table_evaluator(space, table)
         histories, _ = search.search_seeds(
-            keys, baselines.BASELINES[name](space), evaluator, budget=600, seeds_at_once=40
+            keys, baselines.ALGORITHMS[name].searcher(space), evaluator, budget=600, seeds_at_once=40
         )
         is_measured = histories.status == types.MEASURED
         best, _ = study.best_so_far(histories.fitness, is_measured)

@@ -1,7 +1,6 @@
 """What each baseline does beyond the contract of every searcher."""
 
 import dataclasses
-from typing import get_type_hints
 
 import jax
 import jax.numpy as jnp
@@ -9,9 +8,9 @@ import numpy as np
 import pytest
 from absl.testing import parameterized
 
-from common import baselines, spaces, types
+from common import baselines, spaces, types, unseen
 from common import history as history_lib
-from common import unseen as fresh
+from common.baselines import regularized_evolution
 from common.spaces import factory
 
 GRID = factory.search_space("grid", (3, 4), size=12, describe=str)  # row number = 4 * row[0] + row[1]
@@ -58,68 +57,53 @@ def _chi_square(counts):
 
 
 class RegistryTest(parameterized.TestCase):
-    def test_every_baseline_has_a_configuration_with_help(self):
-        assert baselines.CONFIGS.keys() == baselines.BASELINES.keys()
-        for config in baselines.CONFIGS.values():
-            hints = get_type_hints(config, include_extras=True)
-            for field in dataclasses.fields(config):
-                assert field.default is not dataclasses.MISSING
-                (text,) = hints[field.name].__metadata__
-                assert isinstance(text, str)
+    def test_settings_and_name_reach_the_searcher(self):
+        for name, algorithm in baselines.ALGORITHMS.items():
+            assert algorithm.searcher(GRID).name == name
+            assert algorithm.presets == {name: algorithm.config}
+            config = dataclasses.replace(algorithm.config, count=3)
+            searcher = algorithm.searcher(GRID, config, name="other")
+            assert (searcher.count, searcher.name) == (3, "other")
 
-    def test_settings_reach_the_searcher(self):
-        for factory_ in baselines.BASELINES.values():
-            assert factory_(GRID, count=3).count == 3
-
-    @parameterized.parameters(
-        ("random", "count"),
-        ("regularized_evolution", "population_size"),
-        ("regularized_evolution", "sample_size"),
-        ("local_search", "count"),
-    )
-    def test_settings_out_of_range_are_named(self, name, setting):
-        with pytest.raises(ValueError, match=f"{setting} = 0; choose 1 or more"):
-            baselines.BASELINES[name](GRID, **{setting: 0})
-
-    @parameterized.parameters(*baselines.BASELINES)
+    @parameterized.parameters(*baselines.ALGORITHMS)
     def test_more_than_the_space_has_cannot_be_proposed(self, name):
         with pytest.raises(ValueError, match="grid has 12"):
-            _propose(baselines.BASELINES[name](GRID), history_lib.empty(20, 2), count=13)
+            _propose(baselines.ALGORITHMS[name].searcher(GRID), history_lib.empty(20, 2), count=13)
 
 
 class FreshTest(parameterized.TestCase):
     def test_index_finds_rows_however_the_history_grew(self):
-        pool = fresh.pool_of(GRID)
+        pool = unseen.pool_of(GRID)
         history = _measured(pool[jnp.array([7, 0, 11, 4])], capacity=6)
-        none = fresh.empty_index(pool, history)
-        know = jax.jit(fresh.know, static_argnames="count")  # op by op it takes seconds
+        none = unseen.empty_index(pool, history)
+        know = jax.jit(unseen.know, static_argnames="count")  # op by op it takes seconds
         for count in (1, 3, 10):
             known = know(pool, none, history, count=count)
             np.testing.assert_array_equal(known.index.places, [1, 6, 6, 6, 3, 6, 6, 0, 6, 6, 6, 2])
             assert known.index.num_indexed == 4
         grown = history_lib.append_pending(history, pool[2:3])
         known = know(pool, known.index, grown, count=1)
-        np.testing.assert_array_equal(fresh.find(known, pool[:5]), [1, 6, 4, 6, 3])
+        np.testing.assert_array_equal(unseen.find(known, pool[:5]), [1, 6, 4, 6, 3])
 
     def test_without_a_pool_rows_are_found_as_well(self):
-        pool = fresh.pool_of(GRID)
+        pool = unseen.pool_of(GRID)
         history = _measured(pool[jnp.array([7, 0, 11, 4])], capacity=6)
-        no_pool = fresh.pool_of(GRID._replace(enumerate=None))
-        known = fresh.know(no_pool, fresh.empty_index(no_pool, history), history, count=2)
-        np.testing.assert_array_equal(fresh.find(known, pool), [1, 6, 6, 6, 3, 6, 6, 0, 6, 6, 6, 2])
+        no_pool = unseen.pool_of(GRID._replace(enumerate=None))
+        known = unseen.know(no_pool, unseen.empty_index(no_pool, history), history, count=2)
+        np.testing.assert_array_equal(unseen.find(known, pool), [1, 6, 6, 6, 3, 6, 6, 0, 6, 6, 6, 2])
 
     def test_rows_that_are_no_networks_are_nowhere(self):
-        pool = fresh.pool_of(GRID)
+        pool = unseen.pool_of(GRID)
         history = _measured(pool, capacity=12)
-        known = fresh.know(pool, fresh.empty_index(pool, history), history, count=1)
-        np.testing.assert_array_equal(fresh.find(known, jnp.array([[0, 4], [-1, -1]])), [12, 12])
+        known = unseen.know(pool, unseen.empty_index(pool, history), history, count=1)
+        np.testing.assert_array_equal(unseen.find(known, jnp.array([[0, 4], [-1, -1]])), [12, 12])
 
 
 class RandomSearchTest(parameterized.TestCase):
     @parameterized.named_parameters(("by_rejection", [0, 5, 6, 11]), ("by_looking_through", list(range(9))))
     def test_ordered_pairs_are_uniform_over_the_unused_pool(self, used):
         pool = np.asarray(GRID.enumerate())
-        archs = _propose(baselines.BASELINES["random"](GRID), _measured(pool[used]), num_keys=6000, count=2)
+        archs = _propose(baselines.ALGORITHMS["random"].searcher(GRID), _measured(pool[used]), num_keys=6000, count=2)
         first, second = (archs @ np.array([4, 1])).T
         unused = [at for at in range(12) if at not in used]
         pairs = [(i, j) for i in unused for j in unused if i != j]
@@ -131,7 +115,7 @@ class RandomSearchTest(parameterized.TestCase):
         # 20 of 1,364 are left: after 16 draws the unused pool is looked through.
         space = spaces.get("convnet")
         pool = np.random.default_rng(0).permutation(space.enumerate())
-        archs = _propose(baselines.BASELINES["random"](space), _measured(pool[20:]), num_keys=4000, count=3)
+        archs = _propose(baselines.ALGORITHMS["random"].searcher(space), _measured(pool[20:]), num_keys=4000, count=3)
         for slot in range(3):
             at = np.argmax(np.all(archs[:, slot, None] == pool[None, :20], axis=-1), axis=1)
             assert _chi_square(np.bincount(at, minlength=20)) < 5
@@ -155,7 +139,7 @@ class RegularizedEvolutionTest(parameterized.TestCase):
         return np.sum(archs[None] != children[:, None], axis=-1) == 1
 
     def _searcher(self, **config):
-        return baselines.BASELINES["regularized_evolution"](self.space, **config)
+        return regularized_evolution.searcher(self.space, regularized_evolution.Config(**config))
 
     def test_random_until_the_population_is_grown(self):
         archs = self._rows(50)
@@ -213,14 +197,14 @@ class LocalSearchTest(parameterized.TestCase):
         return {row for row in rows_ if (row[0] != arch[0]) + (row[1] != arch[1]) == 1}
 
     def test_a_round_of_several_is_a_start_and_its_neighbors(self):
-        searcher = baselines.BASELINES["local_search"](GRID)
+        searcher = baselines.ALGORITHMS["local_search"].searcher(GRID)
         whole = _propose(searcher, history_lib.empty(12, 2), num_keys=20, count=8)
         for start, *others in whole.tolist():  # 5 neighbours, then 2 of the other 6 rows
             around = self._around(tuple(start))
             assert [tuple(row) in around for row in others] == [True] * 5 + [False] * 2
 
     def test_an_infeasible_start_is_left_at_once(self):
-        searcher = baselines.BASELINES["local_search"](GRID)
+        searcher = baselines.ALGORITHMS["local_search"].searcher(GRID)
         starts = []
         for seed in range(20):
             history = history_lib.empty(12, 2)

@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 from absl.testing import parameterized
 
-from common import baselines, executors, one_round, search, types
+from common import executors, one_round, search, types
 from common import history as history_lib
+from common.baselines import regularized_evolution
 from common.evaluators import benchmark
 from common.executors import config as configs
 from common.executors import inline, measuring, process
@@ -198,9 +199,8 @@ class ProcessTest(ExecutorTest):
 
     def test_a_traced_evaluator_gives_the_same(self):
         evaluator = benchmark.evaluator("digits_convnet")
-        searcher = baselines.BASELINES["regularized_evolution"](
-            evaluator.space, count=4, population_size=5, sample_size=2
-        )
+        config = regularized_evolution.Config(count=4, population_size=5, sample_size=2)
+        searcher = regularized_evolution.searcher(evaluator.space, config)
         histories = []
         for name in ("inline", "process"):
             with executors.EXECUTORS[name](evaluator, configs.Config(num_workers=2)) as executor:

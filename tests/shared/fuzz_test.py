@@ -66,7 +66,7 @@ def run(journal, earlier=None):
 def _searcher():
     from common import baselines as baselines_lib
 
-    return baselines_lib.BASELINES["random"](troubled.SPACE, count=3)
+    return baselines_lib.random_search.searcher(troubled.SPACE, baselines_lib.random_search.Config(count=3))
 
 
 def changed_line(lines):

@@ -253,7 +253,7 @@ class SearchTest(FolderTest):
                 raise ValueError("three")
             return made_partition() if settings.num_tries == 2 else None
 
-        models = {"lanas": (explain, Settings())}
+        models = {"lanas": types.Algorithm("lanas", Settings(), {}, searcher=None, explain=explain)}
         for config, text in (
             ({"num_tries": 2}, "Table of 3 nodes"),
             ({"searcher": {"num_tries": 2}, "shared_weights": {}}, "Table of 3 nodes"),

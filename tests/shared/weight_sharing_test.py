@@ -59,8 +59,11 @@ class Spy:
 
 @functools.cache
 def searcher(name="random"):
-    settings = {"population_size": 8, "sample_size": 200} if name == "regularized_evolution" else {}
-    return baselines.BASELINES[name](SPACE, **settings)
+    algorithm = baselines.ALGORITHMS[name]
+    config = algorithm.config
+    if name == "regularized_evolution":
+        config = dataclasses.replace(config, population_size=8, sample_size=200)
+    return algorithm.searcher(SPACE, config)
 
 
 def run(schedule, spy=None, state=(), name="random", folder=None, seed=0, **more):

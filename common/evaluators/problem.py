@@ -1,0 +1,101 @@
+"""Search problems: the settings of each source of fitness, and the evaluator built from them."""
+
+import dataclasses
+from typing import Annotated, Literal
+
+from common import config as configs
+from common import plugins, spaces, tables, types
+from common.evaluators import benchmark, tabular, training_config
+
+_Protocol = Annotated[
+    Literal[tabular.PROTOCOLS], "fitness that the search sees; test is the test-oracle protocol of the LaNAS paper"
+]
+_DataDir = Annotated[str | None, "folder of the benchmark and dataset files"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Benchmark:
+    """Fitness from a benchmark table."""
+
+    benchmark: Annotated[Literal[tuple(tables.BENCHMARKS)], "name of the benchmark"] = "digits_convnet"
+    dataset: Annotated[str | None, "of a benchmark with several, such as cifar100; by default its first"] = None
+    protocol: _Protocol = "validation"
+    data_dir: _DataDir = None
+
+    def __post_init__(self):
+        configs.validate(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """Fitness from a short training of each architecture, from scratch."""
+
+    space: Annotated[str, "search space with networks for images"] = "nao_small"
+    dataset: Annotated[str, "images: a name, or an npz file"] = "digits"
+    protocol: _Protocol = "validation"
+    data_dir: _DataDir = None
+    proxy: Annotated[training_config.Config, "settings of the trainings"] = dataclasses.field(
+        default_factory=training_config.Config
+    )
+
+    def __post_init__(self):
+        configs.validate(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class Custom:
+    """Fitness from an evaluator of another package."""
+
+    evaluator: Annotated[str, "package.module:name of an Evaluator, or of a function that returns one"] = ""
+    space: Annotated[str | None, "argument of that function: a search space, by name or package.module:name"] = None
+
+    def __post_init__(self):
+        configs.validate(self)
+
+
+Problem = Benchmark | Training | Custom
+
+
+def build(problem: Problem) -> types.Evaluator:
+    """Returns the evaluator of a problem.
+
+    Raises:
+      ValueError: a setting is wrong, data is missing or damaged, or a benchmark holds only a part of its space.
+    """
+    if isinstance(problem, Benchmark):
+        settings = dataclasses.asdict(problem)
+        return benchmark.evaluator(settings.pop("benchmark"), **settings)
+    if isinstance(problem, Custom):
+        return custom(problem.evaluator, problem.space)
+    from common.evaluators import training  # flax, which takes a second to import
+
+    settings = {"dataset": problem.dataset, "data_dir": problem.data_dir, "protocol": problem.protocol}
+    return training.evaluator(problem.space, **settings, **dataclasses.asdict(problem.proxy))
+
+
+def custom(evaluator: str, space: str | None = None) -> types.Evaluator:
+    """Returns an evaluator of another package; worker processes make it again by the same call.
+
+    Args:
+      evaluator: package.module:name of an `Evaluator`, or of a function that returns one.
+      space: name or package.module:name of a search space, the argument of that function.
+
+    Raises:
+      ValueError: there is no such evaluator or space.
+    """
+    args = () if space is None else (named_space(space),)
+    made = plugins.made(evaluator, types.Evaluator, *args)
+    if args and made.space.name != args[0].name:
+        raise ValueError(f"{evaluator} is an evaluator of {made.space.name}; leave out the space {space}")
+    if made.recipe is None:
+        made = made._replace(recipe=types.Recipe(f"{__name__}.custom", {"evaluator": evaluator, "space": space}))
+    return made
+
+
+def named_space(name: str) -> types.SearchSpace:
+    """Returns a search space by name, or by package.module:name of a `SearchSpace` or of a function without arguments.
+
+    Raises:
+      ValueError: there is no such space.
+    """
+    return plugins.made(name, types.SearchSpace) if plugins.is_path(name) else spaces.get(name)

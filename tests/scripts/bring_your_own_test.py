@@ -1,0 +1,152 @@
+"""Spaces, evaluators and algorithms of another package, named as package.module:name on a command line."""
+
+import contextlib
+import io
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+import pytest
+from absl.testing import parameterized
+
+from common import plugins
+from common.evaluators import problem
+from common.records import run_dir
+from launch import algorithms, baselines, lanas, study
+
+ROOT = pathlib.Path(__file__).parents[2]
+MODULE = '''
+"""A package of a user: switches, some of which are lamps."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from common import types
+from common.baselines import random_search
+from common.spaces import factory
+
+print("imported")
+
+
+def space():
+    return factory.search_space("switches", (2,) * 6, size=64, describe=lambda arch: "".join(map(str, arch)))
+
+
+def evaluator(space):
+    def measure(key, archs):
+        fitness = np.asarray(archs).mean(axis=1).astype(np.float32)
+        return types.Evaluation(fitness=fitness, cost=np.ones(len(archs), np.float32), ok=np.ones(len(archs), bool))
+
+    return types.Evaluator(
+        name="lamps/six", space=space, protocol="validation", evaluate=measure, test=measure, optimum=1.0,
+        num_archs=64, is_traceable=False,
+    )
+
+
+ready = evaluator(space())
+shy = random_search.searcher
+number = 3
+
+
+def nothing():
+    return None
+'''
+
+
+class BringYourOwnTest(parameterized.TestCase):
+    def setUp(self):
+        super().setUp()
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        (self.folder / "mylamps.py").write_text(MODULE)
+        sys.path.insert(0, str(self.folder))
+        self.addCleanup(sys.path.remove, str(self.folder))
+        self.addCleanup(sys.modules.pop, "mylamps", None)
+        self.workdir = self.folder / "run"
+
+    def run_command(self, main, *arguments, code=0):
+        output, errors = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+            got = main([f"--workdir={self.workdir}", "--compilation_cache_dir=", *arguments])
+        assert got == code, errors.getvalue()
+        return output.getvalue() if code == 0 else errors.getvalue()
+
+    def result(self):
+        return json.loads((self.workdir / run_dir.RESULT).read_text())
+
+    def test_a_search_resumes(self):
+        own = ("--evaluator=mylamps:evaluator", "--space=mylamps:space", "--algorithm=mylamps:shy", "--seed=3")
+        self.run_command(baselines.main, *own, "--budget=5")
+        first = json.loads((self.workdir / run_dir.CONFIG).read_text())
+        assert (first["space"], first["benchmark"], first["algorithm"]) == ("switches", "lamps/six", "shy")
+        self.run_command(baselines.main, *own, "--budget=9")
+        assert self.result()["queries"] == 9
+        wrong = self.run_command(baselines.main, "--budget=9", "--algorithm=mylamps:shy", code=1)
+        assert "benchmark was 'lamps/six' and is now 'digits_convnet/digits'" in wrong
+        del sys.modules["mylamps"]
+        assert "imported" not in self.run_command(baselines.main, "--budget=9", code=1), "a folder imports nothing"
+        assert "mylamps" not in sys.modules
+
+    def test_an_evaluator_that_is_ready_and_lanas(self):
+        self.run_command(lanas.main, "--evaluator=mylamps:ready", "--budget=30", "--height=2")
+        result = self.result()
+        assert result["best"]["fitness"] == 1.0
+        assert result["best"]["description"] == "111111"
+
+    @pytest.mark.slow
+    def test_worker_processes_make_the_evaluator(self):
+        own = ("--evaluator=mylamps:evaluator", "--space=mylamps:space", "--budget=6", "--compilation_cache_dir=")
+        done = subprocess.run(
+            [sys.executable, "-m", "launch.baselines", *own, "--executor=process", f"--workdir={self.workdir}"],
+            env={**os.environ, "PYTHONPATH": f"{ROOT}:{self.folder}", "JAX_PLATFORMS": "cpu"},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert self.result()["queries"] == 6
+
+    def test_an_algorithm_of_a_study(self):
+        flags = ("--algorithms=random,mylamps:shy", "--budget=20", "--num_seeds=2", "--seeds_at_once=2")
+        self.run_command(study.main, *flags)
+        report = json.loads((self.workdir / run_dir.STUDY).read_text())["algorithms"]
+        np.testing.assert_equal(report["shy"]["best_fitness"], report["random"]["best_fitness"])
+
+    def test_an_algorithm_record(self):
+        assert algorithms.get("common.baselines.local_search:ALGORITHM").name == "local_search"
+        assert algorithms.get("lanas_jax:ALGORITHM").config.height == 4
+
+    @parameterized.parameters(
+        ("mylamps", "'mylamps' must have the form package.module:name"),
+        ("no.such:thing", "no module 'no' for no.such:thing; run the command from its folder, or install it"),
+        ("common.nowhere:thing", "no module 'common.nowhere' for common.nowhere:thing"),
+        ("mylamps:lamps", "module mylamps has no 'lamps'; it has jax, jnp, np,"),
+        ("mylamps:number", "mylamps:number must be a Evaluator or a function that returns one; got int"),
+        ("mylamps:nothing", "mylamps:nothing must return a Evaluator; it returned a NoneType"),
+        ("mylamps:evaluator", "mylamps:evaluator must be callable with no arguments: missing a required argument"),
+    )
+    def test_errors_are_one_line(self, path, message):
+        with pytest.raises(ValueError, match=message.replace("(", r"\(")):
+            problem.custom(path)
+
+    def test_errors_of_the_module_itself(self):
+        for text, message in (("1 / 0", "ZeroDivisionError: division by zero"), ("import nowhere", "No module named")):
+            (self.folder / "broken.py").write_text(text)
+            with pytest.raises(ValueError, match=f"broken cannot be imported: .*{message}"):
+                plugins.load("broken:thing")
+
+    def test_flags_that_do_not_suit(self):
+        for flags, message in (
+            (("--evaluator=mylamps:ready", "--space=nasbench201"), "is an evaluator of switches; leave out the space"),
+            (("--evaluator=mylamps:ready", "--benchmark=nasbench201"), "--benchmark is not for --evaluator=mylamps"),
+            (("--algorithm=mylamps:shy", "--count=2"), "--count is not a setting of shy; its settings: none"),
+            (("--evaluator=mine",), "unknown evaluator 'mine'; choose one of benchmark, training, supernet"),
+        ):
+            assert message in self.run_command(baselines.main, *flags, code=1)
