@@ -5,7 +5,7 @@ of scikit-learn's `load_digits`; 706 images are the validation set and 707 the t
 accuracies go from 9.5 % over a median of 53.5 % to 90.46 %, which one network has. Seeds differ by a
 standard deviation of 6.4 points (median; 2.5 among the best 100) and rank networks alike (Spearman 0.79),
 as do validation and test (0.998). All of it takes about 11 minutes of one processor core. More figures, and
-why it was set up so: `common/tables/data/README.md`.
+the reasons for the setup: `common/tables/data/README.md`.
 
 Metrics: `validation` and `test` (accuracies, one a seed), `train_seconds` (processor seconds of one
 training run, averaged over the networks trained together with it), `parameters`, `multiply_adds` (of one
@@ -35,16 +35,16 @@ _CHUNK = 64  # networks trained between two savings
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """How the networks are trained: Adam, a learning rate that falls to zero along a cosine, no augmentation.
+    """Training settings: Adam, cosine decay of the learning rate to zero, no augmentation.
 
     Attributes:
-      network: what all networks have in common.
-      num_train: images to train on.
-      num_validation: images of the validation set; the rest is the test set.
-      batch_size: images a step.
+      network: settings that all networks share.
+      num_train: number of training images.
+      num_validation: number of validation images; the others are the test set.
+      batch_size: images per step.
       num_epochs: passes over the training images.
-      learning_rate: of the first step.
-      num_seeds: training runs of a network.
+      learning_rate: initial learning rate.
+      num_seeds: training runs per network.
     """
 
     network: convnet.Config = dataclasses.field(default_factory=convnet.Config)
@@ -58,7 +58,7 @@ class Settings:
 
 @chex.dataclass(frozen=True)
 class Images:
-    """Part of the data; the last axis counts images.
+    """Part of the data; the last axis is that of images.
 
     Attributes:
       pixels: float32[..., 8, 8, N], with mean 0 and deviation 1 over the training images.
@@ -75,12 +75,12 @@ def train_table(
     """Trains every network and returns the table.
 
     Args:
-      chunk_dir: a folder for what is trained already; started again on it, training goes on. None keeps nothing.
-      settings: how to train; by default as the shipped table was trained.
-      report: is called with a line of text after each chunk.
+      chunk_dir: folder of partial results, from which training resumes; None: no partial results.
+      settings: training settings; by default those of the shipped table.
+      report: called with a line of text after each chunk.
 
     Raises:
-      ValueError: if scikit-learn's images are not those expected, or `chunk_dir` holds work done with other settings.
+      ValueError: if scikit-learn's images are not the expected ones, or `chunk_dir` is of other settings.
     """
     settings = settings or Settings()
     train, *held_out = load_data(settings)
@@ -104,7 +104,7 @@ def train_table(
 
 
 def load_data(settings: Settings) -> tuple[Images, Images, Images]:
-    """Returns the training, validation and test images, drawn with a fixed key.
+    """Returns the training, validation and test images, split with a fixed key.
 
     Raises:
       ValueError: if scikit-learn's images are not those expected.
@@ -119,12 +119,12 @@ def load_data(settings: Settings) -> tuple[Images, Images, Images]:
 
 
 def split(settings: Settings) -> list[np.ndarray]:
-    """Returns which images are for training, validation and test: three arrays of distinct numbers."""
+    """Returns the indices of the training, validation and test images."""
     return np.split(digits.shuffled(), [settings.num_train, settings.num_train + settings.num_validation])
 
 
 def draw_batches(settings: Settings, train: Images) -> Images:
-    """Returns the minibatches of all steps and seeds, (steps, S, ..., batch_size); all networks see the same."""
+    """Returns the minibatches of all steps and seeds, (steps, S, ..., batch_size), equal for all networks."""
     num_steps = settings.num_train // settings.batch_size
 
     def draw(seed):
@@ -140,11 +140,11 @@ def draw_batches(settings: Settings, train: Images) -> Images:
 def train_network(
     settings: Settings, index: chex.Array, arch: chex.Array, batches: Images, held_out: list[Images]
 ) -> chex.Array:
-    """Trains one network with every seed.
+    """Trains one network with each seed.
 
     Args:
-      settings: how to train.
-      index: int32[], its place in the table, from which its first weights follow.
+      settings: training settings.
+      index: int32[], its row in the table, which seeds its initial parameters.
       arch: int32[D], its row without the zeros; one program serves all networks of depth D.
       batches: see `draw_batches`.
       held_out: validation and test images.
@@ -154,7 +154,7 @@ def train_network(
     """
     config = settings.network
     mask = convnet.masks(config, arch)
-    # As one vector, the parameters take one update a step rather than one for every array.
+    # As one vector, the parameters take one update per step instead of one per array.
     _, unravel = jax.flatten_util.ravel_pytree(mask)
 
     def init(seed):
@@ -181,13 +181,13 @@ def train_network(
 
 
 def _compile(settings, depth, batches, held_out):
-    """Returns (index, arch) -> accuracies, compiled, so that the time taken is the training's alone."""
+    """Returns the compiled (index, arch) -> accuracies, so that only training is timed."""
     program = train_network.lower(settings, jnp.int32(0), jnp.zeros(depth, jnp.int32), batches, held_out).compile()
     return lambda index, arch: program(jnp.int32(index), jnp.asarray(arch), batches, held_out)
 
 
 def _train_chunk(settings, path, run, indices, archs):
-    """Returns the columns of some networks of one depth, from the file at `path` where there is one."""
+    """Returns the columns of some networks of one depth, from the file at `path` if it exists."""
     if path and path.is_file():
         with np.load(path) as found:
             if str(found["settings"]) != repr(settings):

@@ -1,9 +1,9 @@
-"""What regressors can use of a cell of two-branch nodes: counts, and what its graph does to a signal.
+"""Features of a cell of two-branch nodes: counts, and how its graph transforms a signal.
 
-Accuracy depends on how operations follow one another more than on where they stand. What matters most in
-the networks trained for distributed LaNAS is how large a state is: convolutions are normalised, so each puts
-out a signal of size 1 whatever it reads, while pooling and identity pass on what they read. A state is then
-a sum of whole multiples of independent signals, those of the cell's two inputs and of its convolutions.
+Accuracy depends more on how operations follow one another than on where they stand. In the networks trained for
+distributed LaNAS, the size of the states matters most: convolutions are normalised, so each outputs a signal of size 1
+for any input, while pooling and identity preserve their input. A state is then a sum of integer multiples of
+independent signals, those of the cell's two inputs and of its convolutions.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _SHARE_OF_NODES = 0.1  # on the trained cells of distributed LaNAS ridge regress
 
 
 class _States(NamedTuple):
-    """What is known of each of the S = N + 2 states of a cell.
+    """Properties of the S = N + 2 states of a cell.
 
     Attributes:
       ways: float32[S, 2], the ways to it from input 0 and from input 1.
@@ -35,7 +35,7 @@ class _States(NamedTuple):
 
 
 def features(pairs: chex.Array, operations: Sequence[str]) -> chex.Array:
-    """Returns float32[F], equal for all writings of a cell.
+    """Returns float32[F], equal for all encodings of a cell.
 
     Columns of N nodes, S = N + 2 states and O operations, branches counted (0, 1, 2, ...) unless said:
 
@@ -43,7 +43,7 @@ def features(pairs: chex.Array, operations: Sequence[str]) -> chex.Array:
       those of the whole cell with each operation;
       which states but the last no branch reads (0, 1);
       for each operation, those that read input 0, input 1, and a node, once for each operation in that node;
-      of the nodes nobody reads, the smallest, mean and largest of
+      of the unread nodes, the smallest, mean and largest of
         the mean uses of each operation on the ways to it, and the share of these ways that start at input 1,
           where at each node both branches are equally likely,
         the most convolutions on one way to it,
@@ -53,8 +53,8 @@ def features(pairs: chex.Array, operations: Sequence[str]) -> chex.Array:
       log2(1 + size^2) of them all side by side, and the shares of this size^2 that are due to input 0,
         input 1, and each kind of convolution.
 
-    The columns of single nodes tell networks apart, but there are many and each says little: a tenth keeps
-    penalised models from leaning on them.
+    The columns of single nodes distinguish networks, but are many and carry little information each: scaled to a tenth,
+    they have little weight in penalised models.
 
     An operation is a convolution if its name has "conv" in it, and stops every signal if it is "zero".
 
@@ -97,7 +97,7 @@ def _counts(inputs, chosen, is_read):
 
 
 def _followers(inputs, chosen):
-    """float32[O, 2 + O]: branches by their operation, and by what they read."""
+    """Returns float32[O, 2 + O], the number of branches by operation and input."""
     of_inputs = jnp.eye(2, 2 + chosen.shape[-1])
     of_nodes = jnp.pad(chosen.sum(axis=1), ((0, 0), (2, 0)))
     made_of = jnp.concatenate([of_inputs, of_nodes])  # [S, 2 + O]
@@ -105,7 +105,7 @@ def _followers(inputs, chosen):
 
 
 def _states(inputs, chosen, is_conv, is_zero):
-    """Goes through the nodes: each makes its `_States` of those of the two states it reads."""
+    """Returns the `_States`, computed node by node from the two states that each reads."""
     num_nodes, num_operations = chosen.shape[0], chosen.shape[-1]
     num_states = num_nodes + 2
     makes = jnp.dot(chosen, is_conv.astype(np.float32))  # [N, 2]

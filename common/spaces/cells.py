@@ -1,13 +1,13 @@
-"""Cells of nodes with two branches: what the convolutional spaces of NAO and of distributed LaNAS share.
+"""Cells of two-branch nodes, the basis of the convolutional spaces of NAO and LaNAS.
 
 A network stacks one or several kinds of cell. State 0 of a cell is the output of the cell before the
 previous one, state 1 that of the previous cell, state i + 2 node i. Node i has two branches, each with an
-operation on one of the states 0 to i + 1, and adds them up. The cell puts out all states that no branch
-reads, side by side: its *loose ends*.
+operation on one of the states 0 to i + 1, and adds them up. The output of the cell is the concatenation of all
+states that no branch reads, its *loose ends*.
 
-The two branches of a node may trade places, which leaves the network unchanged; the canonical row has the
-smaller (input, operation) first. Cells that differ in how their nodes are numbered count apart here, as do
-those with an operation that happens to compute what another one does.
+Exchanging the two branches of a node leaves the network unchanged; the canonical row has the smaller (input,
+operation) first. Cells that differ only in the numbering of their nodes count as different networks here, and so do
+cells with different operations that happen to be equivalent.
 """
 
 import dataclasses
@@ -108,7 +108,7 @@ def canonicalize(layout: Layout, archs: chex.Array) -> chex.Array:
 
 
 def features(layout: Layout, archs: chex.Array) -> chex.Array:
-    """Returns float32[B, F], equal for all writings of a network: cell after cell, `cell_features.features`."""
+    """Returns float32[B, F], equal for all encodings of a network: cell after cell, `cell_features.features`."""
     one = functools.partial(cell_features.features, operations=layout.operations)
     return jax.vmap(jax.vmap(one))(branches(layout, archs)).reshape(archs.shape[0], -1)
 
@@ -151,20 +151,20 @@ def read(layout: Layout, text: str, kind: str, *, first_id: int = 0) -> np.ndarr
     Args:
       layout: of the rows.
       text: L integers in the order of the row.
-      kind: what the text is to be, for messages.
+      kind: description of the text, for messages.
       first_id: the integer that stands for the first operation.
 
     Raises:
-      ValueError: where the text is no architecture, such as one with a branch that reads a later node; it
-        says where.
+      ValueError: if the text is not an architecture, such as one with a branch that reads a later node; the message
+        names the place.
     """
     lows = np.zeros(layout.columns.size, np.int32)
     lows[layout.columns[..., 1]] = first_id
     highs = lows + np.array(layout.num_choices) - 1
     places = [""] * layout.columns.size
-    for (cell, node, branch, what), column in np.ndenumerate(layout.columns):
-        allowed = f"a state before it, its own is {node + 2}" if what == 0 else ", ".join(layout.operations)
-        kind_of_place = ("input", "operation")[what]
+    for (cell, node, branch, part), column in np.ndenumerate(layout.columns):
+        allowed = f"a state before it, its own is {node + 2}" if part == 0 else ", ".join(layout.operations)
+        kind_of_place = ("input", "operation")[part]
         places[column] = f"{layout.cells[cell]} cell, node {node}, {kind_of_place} of branch {branch}: {allowed}"
     return integer_strings.read(text, kind, places=places, lows=lows, highs=highs) - lows
 

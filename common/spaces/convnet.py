@@ -1,7 +1,7 @@
 """The plain ConvNet space of the LaNAS paper's motivating example (arXiv:1906.06832v1, section 1).
 
 One to five convolution layers, each with one of two widths and one of two kernels: 4 + 4^2 + ... + 4^5
-= 1,364 networks. What the two widths and kernels are is up to whoever trains them.
+= 1,364 networks. The evaluator defines the two widths and kernels.
 """
 
 import itertools
@@ -20,8 +20,8 @@ NUM_LAYERS = 4  # kinds of layer: (narrow or wide) x (small or large kernel)
 def space() -> types.SearchSpace:
     """Returns the space: decision l is 0 for no layer, else 1 + 2 * is_wide + is_large_kernel.
 
-    A missing layer passes its input on, so rows that differ only in where layers are missing are one
-    network; the canonical row has its layers first.
+    A missing layer is the identity, so rows that differ only in the places of missing layers are one network; the
+    canonical row has its layers first.
     """
     return factory.search_space(
         "convnet",

@@ -1,4 +1,4 @@
-"""Builds a `SearchSpace` from what is special about it; the rest follows from `num_choices`."""
+"""Factories of search spaces; whatever is not given follows from the numbers of choices."""
 
 import itertools
 import math
@@ -31,7 +31,7 @@ def search_space(
     neighbors: Callable[[chex.Array], tuple[chex.Array, chex.Array]] | None = None,
     enumerate_rows: Callable[[], np.ndarray] | None = None,
 ) -> types.SearchSpace:
-    """Returns a space; what is not given has a default.
+    """Returns a space, with defaults for everything but the numbers of choices, the size and the description.
 
     Args:
       name: the space's name.
@@ -47,7 +47,7 @@ def search_space(
       legal_tokens: bool[T, V, V].
       symmetries: int32[K, T] arrays of permutations of token positions, one for each group.
       neighbors: int32[B, L] -> (int32[B, K, L], bool[B, K]), see `types.SearchSpace`; by default every
-        change of one decision. `mutate` draws among them.
+        change of one decision. `mutate` samples among them.
       enumerate_rows: () -> every canonical valid row; by default the full product, where rows are
         their own networks and no more than 10 million.
 
@@ -158,7 +158,7 @@ def distinct(archs: np.ndarray) -> np.ndarray:
 
 
 def _sample(num_choices, is_valid, canonicalize):
-    """Uniform decisions, drawn again where invalid."""
+    """Uniform decisions, by rejection sampling."""
     high = np.asarray(num_choices)[None]
 
     def draw(key, count):
@@ -197,7 +197,7 @@ def _neighbors(num_choices, is_valid, canonicalize):
 
 
 def _mutate(neighbors):
-    """A uniform choice among the valid neighbours."""
+    """Samples uniformly among the valid neighbours."""
     return lambda key, archs: _pick(key, *neighbors(archs))
 
 

@@ -1,4 +1,4 @@
-"""Published architectures written as rows of integers: reading them with errors that say where."""
+"""Reader of architectures published as rows of integers."""
 
 import re
 from collections.abc import Sequence
@@ -11,13 +11,13 @@ def read(text: str, kind: str, *, places: Sequence[str], lows: Sequence[int], hi
 
     Args:
       text: such as `0 1 0 4` or `[0, 1, 0, 4]`.
-      kind: what the text is to be, for messages, such as "nao_small architecture".
-      places: what each of the n integers says, for messages, such as "node 2, operation of branch 1".
+      kind: description of the text, for messages, such as "nao_small architecture".
+      places: meaning of each of the n integers, for messages, such as "node 2, operation of branch 1".
       lows: the smallest integer allowed at each place.
       highs: the largest.
 
     Raises:
-      ValueError: where a part is no integer, the number of integers is not n or one is out of its range.
+      ValueError: if a part is not an integer, the number of integers is not n, or one is out of range.
     """
     words = [word for word in re.split(r"[\s,\[\]()]+", text) if word]
     for at, word in enumerate(words):

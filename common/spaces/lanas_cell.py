@@ -29,7 +29,7 @@ def from_string(text: str) -> np.ndarray:
     """Returns int32[28], the row of a released code such as `[2, 2, 0, ...]`, which need not be canonical.
 
     Raises:
-      ValueError: where the text is no cell of the space; it says where.
+      ValueError: if the text is not a cell of the space; the message names the place.
     """
     return cells.read(layout(), text, "lanas_cell architecture")
 

@@ -4,11 +4,11 @@ A node adds up two different (input, operation) pairs, which may share the input
 a network as a mask of 160 bits: for each cell, node, input and operation whether the pair is used, so that
 of the 4 (i + 2) bits of node i exactly two are set. A row holds the two pairs instead, as a row of NAO does.
 
-Two networks are built from a mask: the one with shared weights puts out the last 4 nodes of a cell, the one
-that is trained for itself all 5.
+Two networks are built from a mask: the output of a cell is its last 4 nodes with shared weights, all 5 in the network
+that is trained from scratch.
 
-Regressors get the columns of `cell_features`, not the mask: on the 3,776 recorded scores ridge regression on
-1,000 of them orders the others with Kendall's tau of 0.38, on their masks 0.30; on 100 of them 0.20 and 0.13.
+The features are those of `cell_features`, not the mask: fitted to 1,000 of the 3,776 recorded scores, ridge regression
+ranks the others with a Kendall's tau of 0.38, and of 0.30 with masks; fitted to 100, of 0.20 and 0.13.
 """
 
 import math
@@ -53,7 +53,7 @@ def from_mask(masks: np.ndarray) -> np.ndarray:
     """Returns int32[B, 40], the canonical rows of released masks [B, 160], NumPy; undoes `to_mask`.
 
     Raises:
-      ValueError: where a mask is no network of the space; it says which and where.
+      ValueError: if a mask is not a network of the space; the message names the mask and the place.
     """
     masks = np.asarray(masks)
     if masks.ndim != 2 or masks.shape[1] != MASK_SIZE:
@@ -74,7 +74,7 @@ def from_mask(masks: np.ndarray) -> np.ndarray:
 
 
 def _bits(archs):
-    """Which of the bits of its node each branch sets: int32[B, C N, 2]."""
+    """Returns int32[B, C N, 2], the bit of its node that each branch sets."""
     pairs = archs.reshape(archs.shape[0], -1, cells.NUM_BRANCHES, 2)
     return pairs[..., 0] * len(OPERATIONS) + pairs[..., 1]
 

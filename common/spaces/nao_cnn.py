@@ -5,9 +5,9 @@ normal cell first. Three sets of operations:
 
   nao_small    5, of NAO with shared weights and of NAONet-B and NAONet-V2 (arXiv:1909.10815)
   nao_middle  10, of Balanced NAO
-  nao_large   11, of NAO where each architecture is trained alone, and of NAONet-A
+  nao_large   11, of NAO with each architecture trained from scratch, and of NAONet-A
 
-Small and middle are read and written as 40 tokens, large as 60: input, kind of operation, kernel.
+Small and middle have 40 tokens, large has 60: input, kind of operation, kernel.
 """
 
 import chex
@@ -65,7 +65,7 @@ def from_string(text: str, name: str, *, first_id: int = 0) -> np.ndarray:
       first_id: the integer of the first operation; `NAONET_A_FIRST_ID` for NAONet-A.
 
     Raises:
-      ValueError: where the text is no architecture of the space; it says where.
+      ValueError: if the text is not an architecture of the space; the message names the place.
     """
     return cells.read(layout(name), text, f"{name} architecture", first_id=first_id)
 
@@ -102,7 +102,7 @@ def _large_tokens():
 def _large_legal_tokens(is_operation: np.ndarray) -> np.ndarray:
     """bool[60, 21, 21], where of each kind only the kernels it has are legal.
 
-    The released mask allows any kind or kernel at both positions, also pairs that are no operation.
+    The released mask allows any kind or kernel at both positions, also pairs that are not an operation.
     """
     kernels = np.where(is_operation.any(axis=1, keepdims=True), is_operation, is_operation.any(axis=0))
     kinds = np.tile(is_operation.any(axis=1), (_LARGE_VOCABULARY_SIZE, 1))

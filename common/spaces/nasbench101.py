@@ -5,9 +5,9 @@ then the operations of vertices 1 to 5. Vertex 0 is the input, vertex 6 the outp
 whose other vertices are on no path from input to output. Of the 2^21 * 3^5 = 509,607,936 rows 73 % are
 valid, and these are 423,624 networks.
 
-`sample` draws each edge with probability 1/2 and each operation uniformly, and again where the row is
-invalid, as the benchmark's own random search does. This favours small cells: of the networks it draws
-0.3 % have 7 vertices, of the list 85 %. To draw evenly from the networks, draw from `enumerate()`.
+`sample` includes each edge with probability 1/2, chooses operations uniformly and rejects invalid rows, as the
+benchmark's own random search does. This favours small cells: 0.3 % of the samples have 7 vertices, but 85 % of all
+networks. To sample networks uniformly, sample rows of `enumerate()`.
 """
 
 from collections.abc import Callable, Sequence
@@ -64,15 +64,15 @@ def to_matrix(arch: np.ndarray) -> tuple[np.ndarray, list[str]]:
 def from_matrix(adjacency: np.ndarray, operations: Sequence[str]) -> np.ndarray:
     """Returns int32[26], the row of a cell as NAS-Bench-101 writes it.
 
-    The vertices keep their order and what pruning would drop stays, so the row is valid but maybe not
-    canonical: to read many cells, stack their rows and `canonicalize` them together.
+    Vertices keep their order and are not pruned, so the row is valid but maybe not canonical: to read many cells, stack
+    their rows and `canonicalize` them together.
 
     Args:
       adjacency: integer [n, n], strictly upper triangular zeros and ones, 2 <= n <= 7.
       operations: n names, the first `input`, the last `output`, the others of `OPERATIONS`.
 
     Raises:
-      ValueError: where it is not a cell of the benchmark; the text says why.
+      ValueError: if it is not a cell of the benchmark.
     """
     adjacency = np.asarray(adjacency)
     _check_form(adjacency, operations)
@@ -132,9 +132,9 @@ def _check_form(adjacency: np.ndarray, operations: Sequence[str]) -> None:
 def _neighbors(num_choices: tuple[int, ...]) -> Callable[[chex.Array], tuple[chex.Array, chex.Array]]:
     """One changed decision, or one more vertex: K = 21 + 5 * 2 + 45.
 
-    A changed decision cannot bring back a missing vertex, which needs an edge to it and one from it; the
-    cell of one edge would have no neighbours at all. But among the rows of a network are those where the
-    missing vertex has a dangling edge, and one more edge connects it.
+    A changed decision cannot add a missing vertex, which needs an edge to it and one from it, so the cell of one edge
+    would have no neighbours. But in some rows of a network the missing vertex has a dangling edge, and one more edge
+    connects it.
     """
     steps = np.array([(at, step) for at, n in enumerate(num_choices) for step in range(1, n)])
     changes = np.eye(len(num_choices), dtype=np.int32)[steps[:, 0]] * steps[:, 1:]  # [31, 26]

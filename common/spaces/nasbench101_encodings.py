@@ -33,10 +33,10 @@ _IS_OPERATION = _SOURCE == _COLUMN
 def features(archs: chex.Array) -> chex.Array:
     """Returns float32[B, 64], every column in [0, 1], of canonical rows int32[B, 26].
 
-    The number that a vertex has says little about what it does, so bits and one-hot codes alone make a
-    poor linear model; the other columns count what the numbering does not touch.
+    The number of a vertex says little about its role, so bits and one-hot codes alone make a poor linear model; the
+    other columns are invariant to the numbering.
 
-    | columns | what | divided by |
+    | columns | contents | divided by |
     |---|---|---|
     | 0-20 | edge bits, in the order of `nasbench101_graphs.EDGES` | 1 |
     | 21-35 | operations of vertices 1 to 5, one-hot, zero for a missing vertex | 1 |
@@ -72,7 +72,7 @@ def features(archs: chex.Array) -> chex.Array:
 
 
 def lanas_features(archs: chex.Array) -> chex.Array:
-    """Returns float32[B, 49], the encoding of the LaNAS authors, of valid rows int32[B, 26].
+    """Returns float32[B, 49], the features of LaNAS' authors, of valid rows int32[B, 26].
 
     The adjacency matrix of the n vertices that remain after pruning, in the order of the row and flattened
     row by row at its own width n, so that places do not align between cells of different n; zeros up to
@@ -104,7 +104,7 @@ def _paths(adjacency: chex.Array, operations: chex.Array) -> chex.Array:
     conv3x3 = operations[..., _CONV3X3]
     convolutions = conv3x3 + operations[..., _CONV1X1]
     one = jnp.ones_like(conv3x3)
-    # Each is the largest sum along a path of what its vertices, the input aside, weigh.
+    # Each is the largest sum, over paths, of the weights of the vertices after the input.
     weights = jnp.stack([one, -one, conv3x3, convolutions, -conv3x3], axis=-1)
     counts, sums = [one[:, 0]], [jnp.zeros_like(weights[:, 0])]
     for v in range(1, _LAST + 1):

@@ -51,7 +51,7 @@ def is_kept(edges: chex.Array) -> chex.Array:
 
 
 def prune(archs: chex.Array) -> chex.Array:
-    """Drops what cannot matter, as the benchmark does: vertices on no path from input to output.
+    """Prunes as the benchmark does: removes vertices on no path from input to output.
 
     Args:
       archs: int[..., 26], NumPy or JAX.
@@ -136,7 +136,7 @@ def _graphs() -> np.ndarray:
 
 @functools.cache
 def _renumbering_weights() -> tuple[np.ndarray, np.ndarray]:
-    """What each edge and operation adds to the code under each renumbering of the inner vertices.
+    """Weights of each edge and operation in the code, under each renumbering of the inner vertices.
 
     Returns:
       float32[21, 120]: the power of two of the edge's new place; -2^21, which outweighs all places

@@ -16,7 +16,7 @@ from common.spaces import factory
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))  # (from, to), the order of the official string
-PATHS = ((3,), (0, 4), (1, 5), (0, 2, 5))  # the edges of each way from state 0 to state 3
+PATHS = ((3,), (0, 4), (1, 5), (0, 2, 5))  # the edges of each path from state 0 to state 3
 _NONE, _SKIP, _CONV_1X1, _CONV_3X3, _POOL = range(5)
 
 
@@ -26,13 +26,12 @@ def space() -> types.SearchSpace:
 
 
 def features(archs: chex.Array) -> chex.Array:
-    """Returns float32[B, 60], what a linear model can use of each row of int32[B, 6].
+    """Returns float32[B, 60], features for linear models, of int32[B, 6].
 
-    An edge on no complete way from state 0 to state 3 computes nothing that counts; its operation is
-    read as "none". Columns: 30 one-hot operations of the edges; 5 numbers of edges with each operation,
-    halved; for each of the four `PATHS` 5 columns: it exists, is all skips, its numbers of
-    convolutions, of 3x3 convolutions and of poolings (0 unless it exists); 5 one-hot depths, the most
-    convolutions on one path, -1 (no path) to 3.
+    An edge on no complete path from state 0 to state 3 has no effect; its operation counts as "none". Columns: 30
+    one-hot operations of the edges; 5 numbers of edges with each operation, halved; for each of the four `PATHS` 5
+    columns: it exists, is all skips, its numbers of convolutions, of 3x3 convolutions and of poolings (0 unless it
+    exists); 5 one-hot depths, the most convolutions on one path, -1 (no path) to 3.
     """
     exists = jnp.stack([jnp.all(archs[:, path] != _NONE, axis=1) for path in PATHS], axis=1)  # [B, 4]
     on_path = np.array([[edge in path for edge in range(len(EDGES))] for path in PATHS])
@@ -66,7 +65,7 @@ def to_string(arch: np.ndarray) -> str:
 
 
 def from_string(text: str) -> np.ndarray:
-    """Returns int32[6], the row of an official string; a `ValueError` says what is wrong with it."""
+    """Returns int32[6], the row of an official string; or raises a `ValueError`."""
     parts = re.findall(r"([a-z0-9_]+)~(\d)", text)
     row = [OPERATIONS.index(name) for name, _ in parts if name in OPERATIONS]
     arch = np.array(row, np.int32)

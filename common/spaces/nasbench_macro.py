@@ -1,8 +1,8 @@
 """NAS-Bench-Macro: 8 layers, 3 choices a layer (arXiv:2103.11922, section 5).
 
-An identity may move within a stage without changing the network, and the published table then gives
-both rows one result: its 6,561 rows hold 3,969. It counts them apart all the same, and so does everything
-that has been published on it, so `canonicalize` is the identity here.
+Moving an identity within a stage does not change the network, and the published table gives such rows one result: its
+6,561 rows hold 3,969. The benchmark and the literature on it count them as different, so `canonicalize` is the
+identity here.
 """
 
 import numpy as np

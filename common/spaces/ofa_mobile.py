@@ -1,10 +1,10 @@
 """A mobile space in the manner of Once-for-all (arXiv:1908.09791, section 3), which LaNAS searched on ImageNet.
 
-LaNAS' own encoding of it was never released. A row of 46 decisions: the resolution of the images, from 128 to
+LaNAS' own encoding was never released. A row of 46 decisions: the resolution of the images, from 128 to
 224 pixels in steps of 4; then for each of 5 stages its depth, 2 to 4 blocks, and for each of 4 blocks the
 kernel of its depthwise convolution, 3, 5 or 7, and its expansion, 3, 4 or 6. Blocks beyond the depth of their
-stage are not there; in the canonical row their choices are 0. A network with its width multiplier fixed is a
-row; a limit on multiply-adds is for whoever evaluates it.
+stage do not exist; in the canonical row their choices are 0. The width multiplier is fixed; a limit on multiply-adds
+is left to the evaluator.
 """
 
 import chex

@@ -51,7 +51,7 @@ def from_string(text: str) -> np.ndarray:
     """Returns int32[21], the row of a published string of 21 integers 1 to 7, which need not be canonical.
 
     Raises:
-      ValueError: where the text is no network of the space; it says where.
+      ValueError: if the text is not a network of the space; the message names the place.
     """
     places = []
     for stage, depth in enumerate(STAGES):

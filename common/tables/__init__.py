@@ -16,14 +16,14 @@ _PACKAGED = pathlib.Path(__file__).parent / "data"
 
 @dataclasses.dataclass(frozen=True)
 class Benchmark:
-    """Where a benchmark is found and how it is read.
+    """Files and reader of a benchmark.
 
     Attributes:
       space: the name of its search space.
-      dataset: the dataset taken where none is named; None: the first of the table.
-      sources: names of published files and folders, looked for in this order.
-      read: path of one of these -> table; None where the table ships with the package.
-      origin: where to get it, for error messages.
+      dataset: the default dataset; None: the first of the table.
+      sources: names of published files and folders, in order of preference.
+      read: path of a source -> table; None if the table ships with the package.
+      origin: where to get the sources, for error messages.
     """
 
     space: str | None
@@ -96,7 +96,7 @@ def find_file(name: str, data_dir: str | os.PathLike | None) -> pathlib.Path:
 
 
 def load_benchmark(name: str, data_dir: str | os.PathLike | None = None, *, space: str | None = None) -> table.Table:
-    """Returns the table of a benchmark: the packaged one, else a table file, else read from a published file.
+    """Returns the table of a benchmark: packaged, from a table file, or read from a published or a user's own file.
 
     Args:
       name: a key of `BENCHMARKS`, or a file (see `common.tables.columns`) with the suffix .csv, .npz or .table.
@@ -106,7 +106,7 @@ def load_benchmark(name: str, data_dir: str | os.PathLike | None = None, *, spac
         with other features (`spaces.VARIANTS`).
 
     Raises:
-      ValueError: if there is no such benchmark or file, or the file is not sound.
+      ValueError: if there is no such benchmark or file, or the file is damaged.
     """
     if is_file(name):
         return _read_file(find_file(name, data_dir), space)

@@ -20,7 +20,7 @@ from common.spaces import nasbench101 as space
 from common.spaces import nasbench101_graphs
 from common.tables import table
 
-NUM_EPOCHS = 108  # of the runs that the benchmark itself calls the result
+NUM_EPOCHS = 108  # of the runs that count as results
 _ORIGIN = "C. Ying et al., github.com/google-research/nasbench"
 _SAMPLE_ORIGIN = "automl/NASLib, zc_nasbench101.json, from NAS-Bench-101 by C. Ying et al."
 # Fields of the messages in `nasbench/lib/model_metrics.proto`.
@@ -33,7 +33,7 @@ def read(path: str | pathlib.Path) -> table.Table:
     """Returns the table of `nasbench_only108.tfrecord` or `nasbench_full.tfrecord`; takes minutes.
 
     Raises:
-      ValueError: if there is no such file, or it is cut short, damaged or of another kind.
+      ValueError: if the file is missing, damaged or of another format.
     """
     path = pathlib.Path(path)
     cells: dict[tuple[str, str], int] = {}  # (adjacency, operations) -> the number of the cell
@@ -63,12 +63,12 @@ def read(path: str | pathlib.Path) -> table.Table:
 def read_sample(path: str | pathlib.Path) -> table.Table:
     """Returns the table of `nasbench101_500.npz`: validation accuracies of 292 cells.
 
-    The file has 500 draws of a cell and of one of its three runs, with the columns `adjacency` (500, 7, 7),
-    `ops` (500, 7), `val_accuracy` in percent and `params` in millions. A run drawn again adds nothing, so
-    the runs of a row are the different accuracies of its cell.
+    The file has 500 samples of a cell and one of its three runs, with the columns `adjacency` (500, 7, 7),
+    `ops` (500, 7), `val_accuracy` in percent and `params` in millions. A run may be sampled repeatedly, so the
+    runs of a row are the distinct accuracies of its cell.
 
     Raises:
-      ValueError: if there is no such file, or it is broken or of another kind.
+      ValueError: if the file is missing, damaged or of another format.
     """
     path = pathlib.Path(path)
     if not path.is_file():
@@ -109,13 +109,13 @@ def _parse_runs(path) -> Iterator[tuple[tuple[str, str], int, int, dict[str, flo
             num_parameters, measured = _parse_metrics(base64.b64decode(encoded, validate=True))
             yield (adjacency, operations), int(num_epochs), num_parameters, measured
         except (ValueError, TypeError, IndexError, KeyError, struct.error) as error:
-            raise ValueError(f"{path}: record {i} is not as NAS-Bench-101 writes it: {error!r}") from error
+            raise ValueError(f"{path}: record {i} is not a NAS-Bench-101 record: {error!r}") from error
 
 
 def _rows(path, cells):
-    """int8[n, 26] of cells as the file writes them: v * v adjacency bits, and v operations with commas.
+    """Returns int8[n, 26] of cells as in the file: v * v adjacency bits, and v operations separated by commas.
 
-    Does what `space.from_matrix` does, for all cells of one size together.
+    Like `space.from_matrix`, but for all cells of one size at once.
     """
     rows = np.zeros((len(cells), len(space.space().num_choices)), np.int8)
     ids = {name: i for i, name in enumerate(space.OPERATIONS)}
@@ -125,7 +125,7 @@ def _rows(path, cells):
         size = len(inner) + 2
         is_cell = (first, last) == (space.INPUT, space.OUTPUT) and set(inner) <= set(ids) and size <= space.MAX_VERTICES
         if not is_cell or len(adjacency) != size**2 or set(adjacency) - set("01"):
-            raise ValueError(f"{path}: {adjacency} with {operations} is no cell of NAS-Bench-101")
+            raise ValueError(f"{path}: {adjacency} with {operations} is not a cell of NAS-Bench-101")
         of_size.setdefault(size, []).append((i, adjacency, [ids[name] for name in inner]))
     for size, some in of_size.items():
         at, texts, labels = zip(*some, strict=True)
@@ -148,7 +148,7 @@ def _merge(rows):
 
 
 def _runs(place, values, num_rows):
-    """Returns float[R, S] of the values of each row in the order given, NaN beyond its last."""
+    """Returns float[R, S], the values of each row in the given order, padded with NaN."""
     place, values = np.asarray(place), np.asarray(values, np.float64)
     order = np.argsort(place, kind="stable")
     count = np.bincount(place, minlength=num_rows)
@@ -192,7 +192,7 @@ def _parse_fields(message: bytes) -> Iterator[tuple[int, int | float | bytes]]:
         elif kind == 5:
             (value,), at = struct.unpack_from("<f", message, at), at + 4
         else:
-            raise ValueError(f"protocol buffers have no wire type {kind}")
+            raise ValueError(f"unknown protocol buffer wire type {kind}")
         if at > len(message):
             raise ValueError("a field ends after its message")
         yield tag >> 3, value

@@ -1,6 +1,6 @@
 """NAS-Bench-201, also called the topology part of NATS-Bench (arXiv:2001.00326, arXiv:2009.00437).
 
-15,625 cells, trained for 200 epochs on three datasets with up to three seeds, and for 12 epochs.
+15,625 cells, trained on three datasets for 200 epochs with up to three seeds, and for 12 epochs.
 The official protocol: on CIFAR-10 the validation accuracy is of the network trained on 25,000 images
 (`cifar10-valid`), the test accuracy of the network trained on all 50,000 (`cifar10`); on CIFAR-100 and
 ImageNet16-120 both are of one network, on the two halves of the original test set.
@@ -74,7 +74,7 @@ def read(path: str | pathlib.Path) -> table.Table:
         columns, `nasbench201.npz` or `nasbench201.csv.gz`.
 
     Raises:
-      ValueError: if there is no such file, or it is broken or of another kind.
+      ValueError: if the file is missing, damaged or of another format.
     """
     path = pathlib.Path(path)
     if not path.exists():
@@ -109,7 +109,7 @@ def _npz(path):
 
 
 def _csv(path) -> dict[str, np.ndarray]:
-    """Returns columns as the npz has them: those that end in _0, _1, ... or in a dataset's name stacked."""
+    """Returns the columns of the npz: those that end in _0, _1, ... or in the name of a dataset stacked."""
     try:
         with gzip.open(path, "rt", newline="") as file:
             names, *lines = csv.reader(file)
@@ -167,7 +167,7 @@ def _from_results(path, architectures):
             archs.append(space.from_string(_fields(next(iter(schedules.values())))["arch_str"]))
             runs.append({(metric, seed): value for metric, seed, value in _runs(schedules)})
         except (KeyError, TypeError, AttributeError, StopIteration) as error:
-            raise ValueError(f"{path}: architecture {i} is not as NAS-Bench-201 writes it: {error!r}") from error
+            raise ValueError(f"{path}: architecture {i} is not a NAS-Bench-201 record: {error!r}") from error
     keys = sorted(set().union(*runs))
     metrics = {}
     for metric in dict.fromkeys(metric for metric, _ in keys):
@@ -195,5 +195,5 @@ def _runs(schedules) -> Iterator[tuple[str, int, float]]:
 
 
 def _fields(record):
-    """The fields of a state dictionary, or of the object it is the state of."""
+    """Returns the fields of a record, an object or its state dictionary."""
     return record if isinstance(record, dict) else vars(record)

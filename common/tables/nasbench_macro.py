@@ -20,7 +20,7 @@ def read(path: str | pathlib.Path) -> table.Table:
     """Returns the table of `nas-bench-macro_cifar10.json`.
 
     Raises:
-      ValueError: if there is no such file, or it is broken or of another kind.
+      ValueError: if the file is missing, damaged or of another format.
     """
     path = pathlib.Path(path)
     if not path.is_file():

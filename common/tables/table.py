@@ -1,4 +1,4 @@
-"""A benchmark as a table: which architectures were trained, and what each training run gave.
+"""A benchmark as a table: its architectures and the metrics of each training run.
 
 A table lives in one file of the safetensors format: text and numbers only, nothing that runs when it is
 read. The metadata describe the table and hold a SHA-256 of all of it.
@@ -19,22 +19,22 @@ from common.spaces import factory
 
 SUFFIX = ".table"
 FORMAT = "nas-table-1"
-ROLES = ("validation", "test", "cost")  # what a dataset can call a metric
+ROLES = ("validation", "test", "cost")  # of the metrics of a dataset
 _CHUNK = 1 << 13  # rows compared with their canonical form at a time
 
 
 @dataclasses.dataclass(frozen=True)
 class Info:
-    """What a table is and where it comes from.
+    """Description and origin of a table.
 
     Attributes:
       benchmark: its key in `common.tables.BENCHMARKS`.
       space: the name of its search space.
       datasets: dataset -> {"validation": metric, "test": metric, "cost": metric}; at least one of the
-        first two. A benchmark that does not publish one of them leaves it out.
-      source: the file it was made from, its SHA-256 and its origin.
-      licence: of the numbers.
-      notes: what a reader of results should know.
+        first two; those that are not published are absent.
+      source: name, SHA-256 and origin of the file it was made from.
+      licence: licence of the numbers.
+      notes: remarks for readers of results.
       num_choices: of a benchmark of a user's own without a named space, the options of each decision; else ().
       decisions: of such a benchmark, the names of the decisions; () if they have none.
       is_listed: whether the rows of the table are all that can be searched, of a larger space.
@@ -53,13 +53,13 @@ class Info:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Table:
-    """All that a benchmark measured. R rows, S training runs (seeds) of a row.
+    """The results of a benchmark: R rows (architectures), S training runs (seeds) of each.
 
     Attributes:
-      info: what it is.
+      info: description and origin.
       archs: int8[R, L] or int32[R, L], distinct canonical rows in lexicographic order.
-      metrics: name -> float32[R, S], NaN where there is no such run; S differs from metric to metric.
-        Metrics that a dataset calls validation or test are fractions in [0, 1], costs are seconds.
+      metrics: name -> float32[R, S], NaN for missing runs; S depends on the metric. The validation and test metrics
+        of a dataset are fractions in [0, 1], its cost is in seconds.
     """
 
     info: Info
@@ -104,7 +104,7 @@ def space_of(table: Table) -> types.SearchSpace:
 
 
 def mean(table: Table, metric: str) -> np.ndarray:
-    """Returns float32[R], the mean of `metric` over the runs there are; NaN where there is none."""
+    """Returns float32[R], the mean of `metric` over the runs of each row; NaN for rows without runs."""
     runs = np.asarray(table.metrics[metric], np.float64)
     is_run = np.isfinite(runs)
     total = np.sum(np.where(is_run, runs, 0.0), axis=1)
@@ -129,13 +129,11 @@ def load(path: str | os.PathLike, *, verify: bool = True) -> Table:
 
     Args:
       path: a file that `save` wrote.
-      verify: whether to read all of it now, to compare its SHA-256 and to `check` it; of a large table,
-        whose rows `save` has checked, some thousands of rows, which is enough to notice that a space now
-        writes its rows in another way.
+      verify: whether to compare the SHA-256 and to `check` the table; of a large one, some thousands of rows are
+        compared with their canonical form, enough to notice that the encoding of a space has changed.
 
     Raises:
-      ValueError: if the file is missing, cut short, not a table, changed since it was written, or if
-        what it holds is not a valid table.
+      ValueError: if the file is missing, damaged, or not a valid table.
     """
     path = pathlib.Path(path)
     if not path.is_file():
@@ -159,7 +157,7 @@ def load(path: str | os.PathLike, *, verify: bool = True) -> Table:
 
 
 def describe_source(path: pathlib.Path, origin: str) -> str:
-    """Returns the text of `Info.source`: the file's name, its SHA-256 (of a folder none) and `origin`."""
+    """Returns the text of `Info.source`: name, SHA-256 (of a file) and `origin`."""
     if path.is_dir():
         return f"{path.name}; {origin}"
     with path.open("rb") as file:
@@ -167,11 +165,11 @@ def describe_source(path: pathlib.Path, origin: str) -> str:
 
 
 def check(table: Table, *, every: int = 1) -> None:
-    """Raises a `ValueError` that says what makes `table` invalid, if anything does.
+    """Raises a `ValueError` if a table is invalid.
 
     Args:
-      table: what to check.
-      every: of every so many rows one is compared with its canonical form, which is slow in some spaces.
+      table: the table.
+      every: compare every this many rows with their canonical form, which is slow in some spaces.
     """
     _check_archs(table, every)
     num_rows = len(table.archs)
@@ -211,7 +209,9 @@ def _check_archs(table, every):
 
 def _check_dataset(table, dataset, metrics):
     if set(metrics) - set(ROLES) or not set(metrics) & {"validation", "test"}:
-        raise ValueError(f"dataset {dataset!r} must name metrics for some of {', '.join(ROLES)}; got {dict(metrics)}")
+        raise ValueError(
+            f"dataset {dataset!r} must name metrics for at least one of {', '.join(ROLES)}; got {dict(metrics)}"
+        )
     for role, name in metrics.items():
         if name not in table.metrics:
             known = ", ".join(table.metrics)

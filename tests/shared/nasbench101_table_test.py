@@ -162,13 +162,13 @@ class Nasbench101Test(parameterized.TestCase):
     )
     def test_other_records_are_refused(self, record):
         self.path.write_bytes(frame(record))
-        with pytest.raises(ValueError, match="record 0 is not as NAS-Bench-101 writes it"):
+        with pytest.raises(ValueError, match="record 0 is not a NAS-Bench-101 record"):
             nasbench101.read(self.path)
 
     @parameterized.parameters(
-        (("010", "input,output"), "010 with input,output is no cell of NAS-Bench-101"),
-        (("0120", "input,output"), "is no cell of NAS-Bench-101"),
-        (("010001000", "input,moon,output"), "with input,moon,output is no cell of NAS-Bench-101"),
+        (("010", "input,output"), "010 with input,output is not a cell of NAS-Bench-101"),
+        (("0120", "input,output"), "is not a cell of NAS-Bench-101"),
+        (("010001000", "input,moon,output"), "with input,moon,output is not a cell of NAS-Bench-101"),
         (("0110", "input,output"), "the adjacency 0110 of 2 vertices is not strictly upper triangular"),
         (("0000", "input,output"), "is not a valid canonical architecture of nasbench101"),
     )

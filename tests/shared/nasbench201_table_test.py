@@ -177,7 +177,7 @@ class Nasbench201PickleTest(parameterized.TestCase):
 
     @parameterized.parameters(
         ([1, 2], "no dictionary called arch2infos"),
-        ({"arch2infos": {0: {"200": {"arch_str": ARCHS_201[0]}}}}, "architecture 0 is not as NAS-Bench-201 writes it"),
+        ({"arch2infos": {0: {"200": {"arch_str": ARCHS_201[0]}}}}, "architecture 0 is not a NAS-Bench-201 record"),
         ({"arch2infos": {0: {"200": {"arch_str": "|skip|", "all_results": {}}}}}, "not a NAS-Bench-201 architecture"),
     )
     def test_other_pickles_are_refused(self, contents, message):
