@@ -88,15 +88,6 @@ class ReportTest(chex.TestCase):
         assert "This search is unfinished" in text
         assert "Too few measurements to fit the model again." in text
 
-    def test_settings_of_another_version(self):
-        shutil.copytree(searched()[1], self.workdir)
-        config = json.loads((self.workdir / run_dir.CONFIG).read_text())
-        config["config"]["altitude"] = 3
-        run_dir.write_json(self.workdir / run_dir.CONFIG, config)
-        self.run_report()
-        text = (self.workdir / "report.html").read_text()
-        assert "The model could not be fitted again: settings of another version: altitude missing or unknown" in text
-
     def test_bad_input(self):
         for arguments, message in (
             (["--format=gif"], "unknown format 'gif'; choose one of svg, png, pdf"),

@@ -161,14 +161,14 @@ class ImageSearchTest(parameterized.TestCase):
         assert "random search is missing" not in text
 
     def test_shared_weights_from_elsewhere(self):
-        self.write_search("nao")
-        self.write_search("lanas")
+        for name in ("nao", "lanas"):
+            self.write_search(name)
         self.write_result()
         found, made, text = self.page()
         assert (found.shared, [one.name for one in made]) == (None, ["agreement"])
         assert "Searches on shared weights of lanas_oneshot, 64 training images of digits" in text
 
-    def test_a_search_that_goes_on(self):
+    def test_an_unfinished_search(self):
         self.write_shared()
         self.write_search("nao", num_measured=3)
         found, made, text = self.page()
@@ -177,15 +177,6 @@ class ImageSearchTest(parameterized.TestCase):
         assert f"This search is unfinished:</strong> {said}" in text
         assert made[0].name == "loss"
         assert "3 of 4 queries" in text
-
-    def test_a_result_of_an_earlier_start_with_another_budget_is_not_shown(self):
-        self.write_all(budget=3)
-        found, _, text = self.page(is_drawn=False)
-        assert (found.is_finished, found.result, found.networks) == (False, {}, ())
-        assert "This search is unfinished" in text
-
-    def test_a_search_that_has_measured_nothing_and_one_that_is_damaged(self):
-        self.write_search("nao")
         self.write_search("lanas")
         (self.folder / "lanas" / run_dir.JOURNAL).unlink()
         assert reports.read(self.folder).waiting == {"lanas": "has measured nothing yet"}
@@ -193,11 +184,19 @@ class ImageSearchTest(parameterized.TestCase):
         with pytest.raises(ValueError, match="not a journal of format 1"):
             reports.read(self.folder)
 
-    def test_shared_weights_that_are_still_trained(self):
+    def test_a_result_of_an_earlier_start_with_another_budget_is_not_shown(self):
+        self.write_all(budget=3)
+        found, _, text = self.page(is_drawn=False)
+        assert (found.is_finished, found.result, found.networks) == (False, {}, ())
+        assert "This search is unfinished" in text
+
+    def test_shared_weights_in_training(self):
         self.write_shared(EPOCHS[:1])
         found = reports.read(self.folder)
         assert isinstance(found, training.Training)
         assert (found.kind, found.epoch, found.num_epochs, found.is_finished) == ("shared weights", 1.0, 2, False)
+        self.write_search("nao")
+        assert "1 of 2 epochs are done" in self.page(is_drawn=False)[2]
 
     @parameterized.parameters(
         ([3], r"result\.json is damaged: number 0 of networks"),
@@ -207,12 +206,6 @@ class ImageSearchTest(parameterized.TestCase):
     def test_damaged(self, networks, message):
         self.write_all(networks=networks)
         with pytest.raises(ValueError, match=message):
-            reports.read(self.folder)
-
-    def test_a_folder_of_folders_is_of_nothing(self):
-        (self.folder / "nao").mkdir()
-        run_dir.write_json(self.folder / "nao" / run_dir.CONFIG, {"command": "nao", "flags": {}})
-        with pytest.raises(ValueError, match="it holds nao"):
             reports.read(self.folder)
 
     def test_names_are_no_markup(self):

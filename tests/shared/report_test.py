@@ -30,8 +30,6 @@ ARCHS = spaces.get("convnet").enumerate()[:4].tolist()
 class Parser(html.parser.HTMLParser):
     """Records tags, attributes and text; a tag that is closed wrongly is an error."""
 
-    VOID = ("meta", "path", "use", "rect", "polygon", "circle", "ellipse", "line", "image", "br")
-
     def __init__(self):
         super().__init__()
         self.open, self.tags, self.attributes, self.text = [], [], [], []
@@ -54,17 +52,12 @@ class Parser(html.parser.HTMLParser):
         self.text.append(data)
 
 
-def parse(text):
+def assert_self_contained(text):
+    """Checks that a page loads nothing, that references have one target each, and that only our script runs."""
     parser = Parser()
     parser.feed(text)
     parser.close()
     assert parser.open == []
-    return parser
-
-
-def assert_self_contained(text):
-    """Checks that a page loads nothing, that references have one target each, and that only our script runs."""
-    parser = parse(text)
     assert parser.tags.count("script") == 1
     assert not {"link", "img", "image", "iframe", "object", "embed", "base"} & set(parser.tags)
     for _, name, value in parser.attributes:
@@ -103,27 +96,21 @@ class FolderTest(chex.TestCase):
         flags = {"budget": budget, "seed": 3, "note": name, "workdir": "/secret", "help": False}
         config = {"command": "lanas", "flags": flags, **header, "config": {"height": 2, "note": name}, "optimum": 0.75}
         run_dir.write_json(self.folder / run_dir.CONFIG, config | ENVIRONMENT | more)
-        outcomes = [
-            types.Outcome(0, 0.25, 30.0, True),
-            types.Outcome(1, 0.5, 30.0, True),
-            types.Outcome(2, NAN, 0.0, False, name),
-            types.Outcome(3, 0.75, 90.0, True),
-        ]
+        outcomes = [types.Outcome(0, 0.25, 30.0, True), types.Outcome(1, 0.5, 30.0, True)]
+        outcomes += [types.Outcome(2, NAN, 0.0, False, name), types.Outcome(3, 0.75, 90.0, True)]
         (self.folder / run_dir.JOURNAL).unlink(missing_ok=True)
         with journals.open_journal(self.folder / run_dir.JOURNAL, header) as journal:
             for round_ in range(2):
                 journal.write_proposed(round_, np.array(ARCHS[2 * round_ : 2 * round_ + 2]))
                 journal.write_measured(outcomes[2 * round_ : min(2 * round_ + 2, num_measured)])
         lines = [
-            {"round": 0, "queries": 2, "pairwise_accuracy": None},
-            {"round": 1, "queries": 4, "pairwise_accuracy": 0.5},
+            {"round": at, "queries": 2 * at + 2, "pairwise_accuracy": value} for at, value in ((0, None), (1, 0.5))
         ]
         text = "".join(json.dumps(line) + "\n" for line in lines) + '{"round": 2, "que'
         (self.folder / run_dir.METRICS).write_text(text)
         best = {"arch": ARCHS[3], "description": name, "fitness": 0.75, "test": 0.625}
         if num_measured == 4:
-            result = {"seconds": 1.5, "best": best, "failures": {name: 1}}
-            run_dir.write_json(self.folder / run_dir.RESULT, result)
+            run_dir.write_json(self.folder / run_dir.RESULT, {"seconds": 1.5, "best": best, "failures": {name: 1}})
 
     def write_study(self, names=("good", "bad"), missing=(), folder=None, **more):
         """Writes the files of a study; `more` is added to study.json."""

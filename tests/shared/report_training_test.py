@@ -118,7 +118,7 @@ class TrainingTest(parameterized.TestCase):
         assert "secret" not in text
         assert "unfinished" not in text
 
-    def test_the_best_on_test_images_is_called_no_fair_figure(self):
+    def test_the_best_on_test_images_is_called_biased(self):
         result = RESULT | {"protocol": "test", "best": {"step": 4, "test": scores(0.75)}}
         result["latest"] = {"step": 8, "test": scores(0.625)}
         text = training.document(self.write(network(), [epoch(1), epoch(2)], result), [])
@@ -126,34 +126,25 @@ class TrainingTest(parameterized.TestCase):
         assert "<td>best on test images</td><td>4</td><td>test</td><td>75.00 %</td>" in text
         assert "test accuracy of the best" not in text
 
-    def test_an_unfinished_training_and_a_torn_line(self):
-        found = self.write(network(), [epoch(1)], torn='{"step": 8, "ep')
-        assert (found.epoch, found.is_finished) == (1.0, False)
-        made, text = self.draw(found)
-        assert len(made) == 5
-        assert "This training is unfinished:</strong> 1 of 2 epochs are done. Start it again" in text
-        assert "unknown" in text
-
-    def test_a_result_of_an_earlier_and_shorter_training_does_not_count(self):
-        found = self.write(network(), [epoch(1)], RESULT)
-        assert (found.is_finished, found.result) == (False, {})
-
-    def test_nothing_done_yet(self):
-        for lines in (None, []):
-            found = self.write(network(), lines)
+    def test_unfinished_trainings(self):
+        for lines, torn, num_pictures, said in (
+            (None, "", 0, "no epoch is done yet"),
+            ([], "", 0, "no epoch is done yet"),
+            ([epoch(1)], '{"step": 8, "ep', 5, "1 of 2 epochs are done. Start it again"),
+        ):
+            found = self.write(network(), lines, torn=torn)
             made, text = self.draw(found)
-            assert made == {}
-            assert "no epoch is done yet" in text
-
-    def test_numbers_that_are_none_are_left_out(self):
+            assert (len(made), found.is_finished) == (num_pictures, False)
+            assert f"This training is unfinished:</strong> {said}" in text
+            assert "unknown" in text
+        found = self.write(network(), [epoch(1)], RESULT)  # of an earlier start with fewer epochs
+        assert (found.is_finished, found.result) == (False, {})
         found = self.write(network(), [epoch(1, loss=None), epoch(2, loss=math.nan), epoch(3)])
         np.testing.assert_array_equal(training_pictures.series(found.lines, "loss"), [[3.0, 2.0 / 3]])
 
-    def test_an_architecture_of_another_version(self):
+    def test_architectures(self):
         config = network() | {"genotype": {"kind": "cell", "version": 9}}
         assert "It could not be drawn: version of a genotype is 1" in training.document(self.write(config), [])
-
-    def test_a_genotype_on_the_command_line(self):
         text = training.document(self.write(network(genotype=' {"kind": 1}')), [])
         assert "<h1>an architecture on toy.npz</h1>" in text
 
@@ -198,20 +189,13 @@ class TrainingTest(parameterized.TestCase):
             assert said in text, said
         assert "accuracy" not in text
 
-    def test_damaged(self):
-        with pytest.raises(ValueError, match=r"config\.json is damaged: it lacks the number of epochs"):
-            self.write({"command": "train", "flags": {}})
-        run_dir.write_json(self.folder / run_dir.CONFIG, network())
-        (self.folder / run_dir.RESULT).write_text("{")
-        with pytest.raises(ValueError, match=r"result\.json is damaged"):
-            report.read(self.folder)
-
     @parameterized.parameters(
+        ({"command": "train", "flags": {}}, None, r"config\.json is damaged: it lacks the number of epochs"),
         (network(), RESULT | {"latest": {}}, r"latest\.test\.top1 must be a number; got None"),
         (network(), RESULT | {"best": {"test": 3}}, r"best\.test\.top1 must be a number"),
         (LANGUAGE, LANGUAGE_RESULT | {"best": {"epoch": 2, "valid_perplexity": "45"}}, "must be a number; got '45'"),
     )
-    def test_damaged_results(self, config, result, message):
+    def test_damaged(self, config, result, message):
         with pytest.raises(ValueError, match=message):
             self.write(config, [], result)
 
