@@ -1,8 +1,8 @@
-"""Images augmented in a second, compiled for the device, beside Pillow and NumPy image by image.
+"""Augmented images per second, compiled for the device, compared with Pillow and NumPy image by image.
 
-The reference does what a worker of a PyTorch data loader does: crop, flip, AutoAugment by Pillow, normalisation and
-cutout, one image after the other, in one process. Both sides do the same kinds of things, each with draws of its own.
-CPU seconds are counted, those of all threads, so that a busy machine matters less.
+The reference does what a worker of a PyTorch data loader does: crop, flip, AutoAugment by Pillow, normalization and
+cutout, one image at a time, in one process. Both sides apply the same operations, with random numbers of their own.
+CPU seconds of all threads are counted, which makes results less dependent on other load.
 
     python -m benchmarks.augmentation
 """
@@ -41,13 +41,13 @@ def main() -> None:
         def reference(seed, config=config, rng=rng):
             np.stack([plain(rng, image, config) for image in images])
 
-        # Pillow has no cubic splines; LaNet's form is timed beside Pillow's warps, which do less.
+        # Pillow has no cubic splines; LaNet's form is compared with Pillow's cheaper warps.
         rates = speed(ours, repeats=10), speed(reference, repeats=1)
         print(f"{name:20} {rates[0]:9,.0f} {rates[1]:9,.0f} {rates[0] / rates[1]:6.1f} {compiled:9.1f}")
 
 
 def speed(run: Callable[[int], None], *, repeats: int) -> float:
-    """Returns images a second of processor time: the median of several repetitions."""
+    """Returns images per CPU second: the median of several repetitions."""
     seconds = []
     for repetition in range(REPETITIONS):
         start = time.process_time()

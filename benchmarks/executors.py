@@ -1,10 +1,10 @@
-"""What the driver and the executors cost: time per candidate with 1,000 of them open, and trivial candidates a second.
+"""Overhead of the driver and the executors: time per candidate with 1,000 open, and trivial candidates per second.
 
-Of the driver: an asynchronous random search on NAS-Bench-201's space, whose 1,000 made-up workers answer one at a time
-and at once, so that all of the time is the driver's: proposing, the journal on disk, the history. The journal's part is
+Driver: an asynchronous random search on NAS-Bench-201's space, whose 1,000 simulated workers answer immediately, one at
+a time, so that all of the time is the driver's: proposals, the journal on disk, the history. The cost of the journal is
 the difference to a search whose journal is in memory.
 
-Of an executor: a table's look-ups handed to it without a search, through workers that are warm.
+Executor: table look-ups submitted without a search, to warm workers.
 
     python -m benchmarks.executors
     python -m benchmarks.executors --executors=ray --num_workers=8
@@ -29,7 +29,7 @@ from common.records import journal as journal_lib
 
 
 class Rate(NamedTuple):
-    """Seconds until the first candidate was measured, and candidates a second from then on."""
+    """Seconds until the first result, and candidates per second after it."""
 
     start_seconds: float
     per_second: float
@@ -37,15 +37,15 @@ class Rate(NamedTuple):
 
 def _define_flags():
     flags.DEFINE_integer("num_open", 1000, "candidates open at a time")
-    flags.DEFINE_integer("budget", 3000, "candidates of the search that times the driver")
+    flags.DEFINE_integer("budget", 3000, "evaluations of the search that times the driver")
     flags.DEFINE_multi_enum("executors", list(executors.EXECUTORS), executors.EXECUTORS, "executors to time")
-    flags.DEFINE_integer("num_workers", 2, "their workers")
-    flags.DEFINE_integer("num_candidates", 2000, "candidates that time them")
-    flags.DEFINE_string("folder", None, "where the journal is written; by default a temporary folder")
+    flags.DEFINE_integer("num_workers", 2, "workers per executor")
+    flags.DEFINE_integer("num_candidates", 2000, "candidates per executor")
+    flags.DEFINE_string("folder", None, "folder of the journal; default: a temporary one")
 
 
 def main(argv: Sequence[str]) -> None:
-    """Times what the flags name and prints it."""
+    """Times the driver and the executors that the flags name, and prints the results."""
     del argv
     args = flags.FLAGS
     print(f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}; jax {jax.__version__}, {jax.default_backend()}")
@@ -68,11 +68,11 @@ def main(argv: Sequence[str]) -> None:
 
 
 def driver_seconds(num_open: int, budget: int, path: pathlib.Path | None) -> np.ndarray:
-    """Returns float[B], the driver's seconds for each candidate answered while `num_open` were open.
+    """Returns float[B], seconds of the driver per candidate while `num_open` candidates are open.
 
     Args:
-      num_open: workers of the cluster made up.
-      budget: candidates of the search, more than `num_open`.
+      num_open: workers of the simulated cluster.
+      budget: evaluations of the search, more than `num_open`.
       path: the journal, or None for one in memory.
     """
     if budget <= num_open:
@@ -102,7 +102,7 @@ def driver_seconds(num_open: int, budget: int, path: pathlib.Path | None) -> np.
 
 
 def executor_rate(name: str, *, num_workers: int, num_candidates: int) -> Rate:
-    """Returns how fast an executor is with candidates that take next to no time."""
+    """Returns the rate of an executor on trivial candidates."""
     evaluator = benchmark.evaluator("digits_convnet")
     archs = evaluator.space.enumerate()
     words = np.asarray(jax.random.key_data(jax.random.split(jax.random.key(0), num_candidates))).tolist()
@@ -116,7 +116,7 @@ def executor_rate(name: str, *, num_workers: int, num_candidates: int) -> Rate:
         executor.submit(candidates[:1])
         executor.collect()
         start_seconds = time.perf_counter() - start
-        # Every worker is warm before the clock starts, and inline has compiled for as many as will come.
+        # Every worker is warm before timing starts, and inline has compiled for the batch sizes that follow.
         _measure(executor, candidates)
         start = time.perf_counter()
         _measure(executor, candidates)

@@ -1,10 +1,10 @@
-"""Kills searches (-9) at random moments, starts them again, and compares with a search that nobody killed.
+"""Kills searches (SIGKILL) at random moments, restarts them, and compares them with an uninterrupted search.
 
-Each search is a command in a process of its own. It is killed when its journal has come to a line drawn at random, or
-at a random moment of its start; then it is started again on the same folder, and killed again, until the kills of the
-case are spent and it ends by itself. Checked after every kill: what the journal held before is still there (nothing
-lost), no row has two results (nothing measured twice), and no worker outlives the search. Checked in the end: the
-history equals that of the search that nobody killed.
+Each search is a command in its own process. It is killed when its journal reaches a random line, or at a random moment
+during start-up; then it is restarted on the same folder and killed again, until the number of kills is reached and it
+ends by itself. Checked after every kill: the earlier contents of the journal are still there (nothing lost), no row has
+two results (nothing evaluated twice), and no worker outlives the search. Checked at the end: the history equals that of
+the uninterrupted search.
 
     python -m benchmarks.kill_test
     python -m benchmarks.kill_test --commands='lanas --mode=asynchronous' --num_searches=20 --num_kills=5
@@ -36,19 +36,19 @@ _SECONDS_TO_END = 600
 
 
 class Counts(collections.Counter):
-    """What happened: searches, kills, and what was found amiss."""
+    """Numbers of searches, kills and errors."""
 
 
 def _define_flags():
     flags.DEFINE_multi_string("commands", COMMANDS, "commands of launch with their flags, without --seed and --workdir")
-    flags.DEFINE_integer("num_searches", 5, "searches of each command that are killed, each with a seed of its own")
-    flags.DEFINE_integer("num_kills", 4, "kills of each search")
-    flags.DEFINE_integer("seed", 0, "decides the moments, and the first seed of the searches")
-    flags.DEFINE_string("folder", None, "where to work; by default a temporary folder")
+    flags.DEFINE_integer("num_searches", 5, "searches per command, each with its own seed")
+    flags.DEFINE_integer("num_kills", 4, "kills per search")
+    flags.DEFINE_integer("seed", 0, "random seed of the moments, and first seed of the searches")
+    flags.DEFINE_string("folder", None, "folder of the runs; default: a temporary one")
 
 
 def main(argv: Sequence[str]) -> None:
-    """Kills the searches that the flags name and prints what came of it."""
+    """Kills the searches that the flags name and prints the counts."""
     del argv
     args = flags.FLAGS
     failed = False
@@ -78,14 +78,14 @@ def describe(counts: Counts) -> str:
 
 
 def kill_search(command: str, folder: pathlib.Path, *, seed: int, num_kills: int, moments: random.Random) -> Counts:
-    """Runs one search undisturbed and one that is killed; returns what was found.
+    """Runs one uninterrupted search and one that is killed; returns the counts.
 
     Args:
-      command: see the flag.
-      folder: where their folders are made.
+      command: see --commands.
+      folder: parent of their run folders.
       seed: of both searches.
-      num_kills: how often the second is killed.
-      moments: decides when.
+      num_kills: kills of the second search.
+      moments: random generator of the moments.
     """
     undisturbed, killed = folder / "undisturbed", folder / "killed"
     for path in (undisturbed, killed):
@@ -102,7 +102,7 @@ def kill_search(command: str, folder: pathlib.Path, *, seed: int, num_kills: int
             until = time.monotonic() + moments.uniform(0, seconds)
             is_over = _wait(process, functools.partial(_is_past, until))
         else:
-            # Spread over what is left, so that the last kill is near the end.
+            # Spread over the rest, so that the last kill is near the end.
             line = moments.randint(len(before), max(len(before), round(num_lines * (kill + 1) / num_kills)))
             is_over = _wait(process, functools.partial(_has_lines, killed, line))
             time.sleep(moments.uniform(0, 0.05))
@@ -128,7 +128,7 @@ def kill_search(command: str, folder: pathlib.Path, *, seed: int, num_kills: int
 
 
 def _start(command, workdir, seed):
-    """Starts a search in a process group of its own, with its workers."""
+    """Starts a search, with its workers, in its own process group."""
     log = workdir.with_suffix(".log").open("ab")
     with log:
         return subprocess.Popen(
@@ -150,7 +150,7 @@ def _end(process):
 
 
 def _wait(process, is_time):
-    """Waits until it is time; returns whether the process ended before."""
+    """Waits for the moment of a kill; returns whether the process ended earlier."""
     while not is_time():
         if process.poll() is not None:
             return True
@@ -167,7 +167,7 @@ def _has_lines(workdir, count):
 
 
 def _survivors(group):
-    """How many processes of a group are there a few seconds after its first was killed; ends them."""
+    """Returns the number of processes of a group a few seconds after its first was killed, and ends them."""
     until = time.monotonic() + 10
     while time.monotonic() < until:
         alive = _members(group)
@@ -197,7 +197,7 @@ def _whole_lines(workdir):
 
 
 def _compare(before, after, counts):
-    """Counts lines that are gone, and rows with two results."""
+    """Counts lost lines, and rows with two results."""
     counts["lost"] += sum(line not in after[at : at + 1] for at, line in enumerate(before))
     rows = collections.Counter(event["at"] for event in map(json.loads, after) if event.get("event") == "measured")
     counts["measured twice"] += sum(count - 1 for count in rows.values())

@@ -1,9 +1,9 @@
-"""Time of one LaNAS learning phase: the tree is fitted to all of the history and the pool is routed.
+"""Time of one LaNAS learning phase: fitting the tree to the history and routing the pool.
 
-The reference does the same work one node at a time: scikit-learn's `Ridge` for each node, its members
-split by their predictions at their mean target, then the rows of the pool split likewise. Both sides
-fit the same targets with the same penalty, so their leaves must agree; the fraction of the pool's rows
-where they do is printed. The targets are made before the clock starts.
+The reference does the same one node at a time: scikit-learn's `Ridge` for each node, whose members are split by their
+predictions at their mean target; the rows of the pool are split likewise. Both sides fit the same targets with the same
+penalty, so their leaves must agree; the fraction of the pool's rows with equal leaves is printed. Targets are computed
+before timing.
 
     python -m benchmarks.lanas_step --pools=nasbench101 --history_sizes=2000 --heights=5
 """
@@ -36,10 +36,10 @@ _WIDTHS = (8, 9, 7, 13, 18, 21, 7, 9, 11, 7)
 
 
 class Problem(NamedTuple):
-    """A pool, and the part of it that is measured.
+    """A pool and its evaluated part.
 
     Attributes:
-      features: float32[N, F], of the measured rows.
+      features: float32[N, F], of the evaluated rows.
       values: float32[N], their targets.
       pool: float32[P, F], the features of all rows.
     """
@@ -50,13 +50,13 @@ class Problem(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What one case gave.
+    """Measurements of one case.
 
     Attributes:
       ours: float[R], seconds of each repetition.
-      reference: float[R], likewise.
-      compile_seconds: seconds of tracing and compiling, in no other figure.
-      temporary_bytes: what the compiled program allocates beside its arguments and results.
+      reference: float[R], the same of the reference.
+      compile_seconds: seconds of tracing and compiling, not included elsewhere.
+      temporary_bytes: temporary memory of the compiled program.
       agreement: fraction of the pool's rows with the same leaf.
     """
 
@@ -110,10 +110,10 @@ def pool_features(name: str) -> np.ndarray:
 
 
 def make_problem(pool: np.ndarray, history_size: int, *, seed: int) -> Problem:
-    """Returns a `Problem` with `history_size` measured rows, drawn evenly, and a made-up fitness.
+    """Returns a `Problem` with `history_size` random evaluated rows and a synthetic fitness.
 
     The fitness is a random linear function of the features, plus one of 200 products of two of them, plus
-    noise of a tenth of their spread, scaled to [0, 1]; the targets are those of the default configuration.
+    noise of a tenth of their standard deviation, scaled to [0, 1]; the targets are those of the default configuration.
 
     Raises:
       ValueError: if the pool has fewer rows than `history_size`.
@@ -134,7 +134,7 @@ def make_problem(pool: np.ndarray, history_size: int, *, seed: int) -> Problem:
 
 
 def measure(problem: Problem, config: configs.Config, *, repeats: int) -> Result:
-    """Times both sides on one problem, in turns, so that a busy moment of the machine meets both."""
+    """Times both sides on one problem alternately, so that other load affects both."""
     features, values, pool = (jnp.asarray(array) for array in problem)
     is_measured = jnp.ones(values.shape, bool)
     start = time.perf_counter()
@@ -159,15 +159,15 @@ def measure(problem: Problem, config: configs.Config, *, repeats: int) -> Result
 
 
 def step(features: jax.Array, values: jax.Array, is_measured: jax.Array, pool: jax.Array, *, config: configs.Config):
-    """Returns (leaves int32[N] of the measured rows, leaves int32[P] of the pool)."""
+    """Returns (leaves int32[N] of the evaluated rows, leaves int32[P] of the pool)."""
     tree, leaves = partition.fit(features, values, is_measured, config=config)
     return leaves, trees.route(tree, pool)
 
 
 def reference_step(features: np.ndarray, values: np.ndarray, pool: np.ndarray, *, config: configs.Config):
-    """Does as `step` where every row is measured, one node at a time.
+    """Computes `step` one node at a time, for evaluated rows.
 
-    A prior other than zero is a ridge regression too: of what the prior leaves unexplained.
+    With a prior other than zero it is ridge regression of the prior's residuals.
     """
     num_nodes, num_inner = config.num_nodes, config.num_nodes // 2
     num_fitted = num_inner if config.acquisition == "uniform" and config.height > 1 else num_nodes
@@ -196,13 +196,13 @@ def reference_step(features: np.ndarray, values: np.ndarray, pool: np.ndarray, *
 
 
 def _halves(features, members, weights, bias, threshold):
-    """Returns the members at or above the threshold, and the others."""
+    """Returns (members at or above the threshold, the others)."""
     is_good = features[members] @ weights + bias >= threshold
     return members[is_good], members[~is_good]
 
 
 def _leaves(members, num_rows, num_inner):
-    """Returns int32[num_rows], the leaf that holds each row."""
+    """Returns int32[num_rows], the leaf of each row."""
     leaves = np.zeros(num_rows, np.int32)
     for node in range(num_inner, 2 * num_inner + 1):
         leaves[members[node]] = node
@@ -216,7 +216,7 @@ def _seconds(run: Callable[[], object]) -> float:
 
 
 def _print_row(cells):
-    """Prints one line of the table at once, so that a run cut short leaves what it measured."""
+    """Prints one line of the table immediately, so that an interrupted run shows its results."""
     print("".join(str(cell).rjust(width) for cell, width in zip(cells, _WIDTHS, strict=True)), flush=True)
 
 
@@ -241,7 +241,7 @@ def _cells(problem, config, result):
 
 
 def _peak_bytes():
-    """The most memory this process has held; the system gives kilobytes, on macOS bytes."""
+    """Returns the peak memory of this process; the system reports kilobytes, on macOS bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 

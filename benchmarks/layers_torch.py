@@ -1,7 +1,7 @@
-"""Layers and operations of cells written plainly in PyTorch, as far as benchmarks need them.
+"""Layers and cell operations in plain PyTorch, for the benchmarks.
 
-Modules have the names that ours have (`common.networks.operations`), so that weights can be copied by name. What a
-`styles.Style` says and is not known here is refused.
+Module names are those of `common.networks.operations`, so that weights can be copied by name. Fields of `styles.Style`
+that are not implemented here raise an error.
 """
 
 import torch
@@ -12,7 +12,7 @@ from common.networks import styles
 
 
 class Calibration(nn.Module):
-    """Gives the two inputs of a cell one size and one width."""
+    """Brings the two inputs of a cell to the same size and width."""
 
     def __init__(self, inputs, features, style, *, was_reduced):
         super().__init__()
@@ -49,7 +49,7 @@ class ReluConvolution(nn.Module):
 
 
 class FactorizedReduction(nn.Module):
-    """Halves the image with two pointwise convolutions on pixels one apart."""
+    """Halves the image with two pointwise convolutions, offset by one pixel."""
 
     def __init__(self, inputs, features, style, *, has_relu):
         super().__init__()
@@ -75,7 +75,7 @@ def norm(features: int, style: styles.Style) -> nn.BatchNorm2d:
 
 
 def convolution(inputs, features, kernel, *, stride=1, dilation=1, groups=1, kind=nn.Conv2d) -> nn.Conv2d:
-    """Returns a convolution without bias that keeps the size of images, but for its stride."""
+    """Returns a convolution without bias and with same padding."""
     sides = (kernel, kernel) if isinstance(kernel, int) else kernel
     padding = tuple((side - 1) * dilation // 2 for side in sides)
     return kind(inputs, features, sides, stride, padding, dilation=dilation, groups=groups, bias=False)
@@ -85,7 +85,7 @@ def operation(name: str, features: int, stride: int, style: styles.Style) -> nn.
     """Returns an operation of a cell.
 
     Raises:
-      ValueError: the reference has none of that name.
+      ValueError: the reference has no operation of this name.
     """
     kind, _, size = name.rpartition("_")
     if name in ("identity", "skip_connect"):
@@ -102,13 +102,13 @@ def operation(name: str, features: int, stride: int, style: styles.Style) -> nn.
 
 
 def drop(images: torch.Tensor, probability: float) -> torch.Tensor:
-    """Returns images float[B, ...], each replaced by zeros with a probability, the others scaled up."""
+    """Returns images float[B, ...], each dropped with a probability, the others rescaled."""
     kept = torch.rand(len(images), 1, 1, 1, device=images.device) >= probability
     return images * (kept / (1 - probability)).to(images.dtype)
 
 
 class _StandardizedConvolution(nn.Conv2d):
-    """A convolution whose weights have mean 0 and deviation 1 for each output."""
+    """Convolution with standardized weights: mean 0 and standard deviation 1 for each output."""
 
     def forward(self, images):
         weights = self.weight - self.weight.mean((1, 2, 3), keepdim=True)
@@ -140,7 +140,7 @@ class _Factorized(nn.Module):
 
 
 class _Separable(nn.Module):
-    """ReLU, depthwise, pointwise, norm: twice, or once where it is dilated."""
+    """ReLU, depthwise, pointwise, norm: twice, or once if dilated."""
 
     def __init__(self, features, size, stride, style, dilation):
         super().__init__()
@@ -161,7 +161,7 @@ class _Separable(nn.Module):
 
 
 class _Identity(nn.Module):
-    """Half of the image."""
+    """Every second pixel of the image."""
 
     def __init__(self, features, style):
         super().__init__()
@@ -175,7 +175,7 @@ class _Identity(nn.Module):
 
 
 class _Pool(nn.Module):
-    """The mean or largest value of windows; those of 2x2 see a row and a column of zeros at the end (NAO)."""
+    """Average or max pooling; 2x2 windows with a row and a column of zero padding at the end (NAO)."""
 
     def __init__(self, kind, features, size, stride, style):
         super().__init__()

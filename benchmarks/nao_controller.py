@@ -1,10 +1,9 @@
-"""Time of NAO's controller: an epoch of its training, and a step of its climb with the decoding after it.
+"""Time of NAO's controller: an epoch of its training, and a step of gradient ascent with decoding.
 
-The networks and settings are those of NAO on NAS-Bench-101 in SemiNAS's experiments, the architectures are
-made up. The reference is the same written plainly in PyTorch: `torch.nn.LSTM`, the same losses, dropout,
-clipping, Adam and weight decay. A test gives both the same parameters and compares what they compute.
-The two take turns. Several seeds are one program, in which each processor core takes one after the other, as
-`launch.study --seeds_at_once=CORES` does; their time is given per seed.
+Networks and settings are those of NAO on NAS-Bench-101 in SemiNAS's experiments; the architectures are synthetic. The
+reference is plain PyTorch: `torch.nn.LSTM`, the same losses, dropout, clipping, Adam and weight decay. A test copies
+parameters and compares outputs. Both sides alternate. Several seeds are one program that runs them sequentially on each
+CPU core, as `launch.study --seeds_at_once=CORES` does; times are per seed.
 
     python -m benchmarks.nao_controller
 """
@@ -36,7 +35,7 @@ _WIDTHS = (8, 7, 20, 22, 18, 11)
 
 
 class Problem(NamedTuple):
-    """Architectures and what is to be predicted of them.
+    """Architectures and prediction targets.
 
     Attributes:
       tokens: int32[N, T].
@@ -48,7 +47,7 @@ class Problem(NamedTuple):
 
 
 class Times(NamedTuple):
-    """Seconds of each repetition of both sides, and of compiling ours."""
+    """Seconds of each repetition of both sides, and of compiling our program."""
 
     ours: np.ndarray
     reference: np.ndarray
@@ -97,7 +96,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def make_problem(num_archs: int, *, seed: int) -> Problem:
-    """Returns `num_archs` legal token sequences, drawn evenly, with targets from a standard normal."""
+    """Returns `num_archs` random legal token sequences, with standard normal targets."""
     rng = np.random.default_rng(seed)
     tokens = rng.integers(1, 3, size=(num_archs, NUM_TOKENS))
     tokens[:, _OP_POSITIONS] = rng.integers(3, 7, size=(num_archs, len(_OP_POSITIONS)))
@@ -105,7 +104,7 @@ def make_problem(num_archs: int, *, seed: int) -> Problem:
 
 
 def legal_tokens() -> np.ndarray:
-    """Returns bool[T, V, V]: edges are 1 or 2, operations 3 to 6, whatever stands before."""
+    """Returns bool[T, V, V]: edges are 1 or 2, operations 3 to 6, regardless of the previous token."""
     legal = np.zeros((NUM_TOKENS, VOCABULARY_SIZE, VOCABULARY_SIZE), bool)
     legal[:, :, 1:3] = True
     legal[_OP_POSITIONS, :, :] = np.arange(VOCABULARY_SIZE) >= 3
@@ -138,7 +137,7 @@ def measure_epoch(
 def measure_ascent(
     problem: Problem, *, num_seeds: int, batch_size: int, repeats: int, clock: Callable[[], float] = time.perf_counter
 ) -> Times:
-    """Times one step of the climb of a batch of architectures, from encoding to decoding."""
+    """Times one step of gradient ascent of a batch of architectures, from encoding to decoding."""
     model, params, _ = make_model(), *first(num_seeds)
     tokens, legal = problem.tokens[:batch_size], legal_tokens()
     climb = side_by_side(functools.partial(encode_and_climb, model), num_seeds, num_shared=2)
@@ -156,9 +155,9 @@ def measure_ascent(
 
 
 def side_by_side(function: Callable, num_seeds: int, *, num_shared: int) -> Callable:
-    """Returns `function` for several seeds, shared among as many devices as divide their number.
+    """Returns `function` over several seeds, distributed over a number of devices that divides theirs.
 
-    Its last `num_shared` arguments are those of all seeds, the others have a leading axis of seeds.
+    Its last `num_shared` arguments are common to all seeds, the others have a leading axis of seeds.
     """
     devices = jax.local_devices()
     while num_seeds % len(devices):
@@ -183,14 +182,14 @@ def make_model() -> models.Model:
 
 
 def first(num_seeds: int):
-    """Returns (first parameters, keys), each with a leading axis of `num_seeds`."""
+    """Returns (initial parameters, keys), each with a leading axis of `num_seeds`."""
     blank = jnp.zeros((1, NUM_TOKENS), jnp.int32)
     keys = jax.random.split(jax.random.key(0), (2, num_seeds))
     return jax.vmap(lambda key: make_model().init(key, blank, blank))(keys[0]), keys[1]
 
 
 def examples(problem: Problem) -> training.Examples:
-    """Returns the problem as the training takes it, every architecture labelled."""
+    """Returns the problem as training examples, all labelled."""
     count = len(problem.targets)
     return training.Examples(
         tokens=jnp.asarray(problem.tokens),
@@ -201,7 +200,7 @@ def examples(problem: Problem) -> training.Examples:
 
 
 def train_epoch(model: models.Model, params, state, key: jax.Array, data: training.Examples, *, config: configs.Config):
-    """Returns (parameters, state of the optimizer) after one pass."""
+    """Returns (parameters, optimizer state) after one epoch."""
     count = data.targets.shape[0]
     size = training.sizes(count, jnp.int32(count), 0, config)
     num_steps = training.num_minibatches(1, size.total, config)
@@ -209,7 +208,7 @@ def train_epoch(model: models.Model, params, state, key: jax.Array, data: traini
 
 
 def encode_and_climb(model: models.Model, params, tokens: jax.Array, legal: jax.Array) -> jax.Array:
-    """Returns int32[B, T], what is decoded after one step up the prediction."""
+    """Returns int32[B, T], the architectures decoded after one step of gradient ascent."""
     latent = model.apply(params, tokens, method="encode")
     return ascent.climb(model, params, latent, legal, config=CONFIG)[0, :, 0]
 
@@ -221,7 +220,7 @@ def _compile(function, *args):
 
 
 def _measure(ours, reference, *, num_seeds, repeats, clock, compile_seconds):
-    """Runs both once to warm up, then in turns."""
+    """Runs both once to warm up, then alternately."""
 
     def seconds(run):
         start = clock()
@@ -234,7 +233,7 @@ def _measure(ours, reference, *, num_seeds, repeats, clock, compile_seconds):
 
 
 def _print_row(cells):
-    """Prints one line of the table at once, so that a run cut short leaves what it measured."""
+    """Prints one line of the table immediately, so that an interrupted run shows its results."""
     print("".join(str(cell).rjust(width) for cell, width in zip(cells, _WIDTHS, strict=True)), flush=True)
 
 

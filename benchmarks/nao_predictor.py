@@ -1,9 +1,8 @@
-"""How well NAO's networks predict accuracy and write architectures back, on held-out architectures.
+"""Accuracy of NAO's predictor and decoder on held-out architectures.
 
-Prediction: 600 of the 5,402 trained cells of distributed LaNAS are learned from, the others are ordered by
-the predictions; ridge regression and scikit-learn's gradient boosting learn from the same 600, to the same
-scores of ranks. Reconstruction: the networks learn from measured architectures, with their fitness, and
-write back others that they have not seen, token by token.
+Prediction: models are fitted to 600 of the 5,402 trained cells of distributed LaNAS and rank the others; ridge
+regression and scikit-learn's gradient boosting are fitted to the same 600, to the same rank scores. Reconstruction: the
+networks are fitted to evaluated architectures with their fitness, and decode unseen ones, token by token.
 
     python -m benchmarks.nao_predictor --data_dir=FOLDER
 """
@@ -94,12 +93,12 @@ def main(argv: Sequence[str]) -> None:
 
 
 def mean_and_deviation(values: np.ndarray) -> str:
-    """Returns float[R] as text: mean and standard deviation over draws."""
+    """Returns float[R] as text: mean and standard deviation over samples."""
     return f"{np.mean(values):.4f} ± {np.std(values, ddof=1) if len(values) > 1 else np.nan:.4f}"
 
 
 def evaluator_of(space: str, data_dir: str | os.PathLike | None) -> types.Evaluator:
-    """Returns a fitness on the space called `space`: of its benchmark where it has one, else a made-up one."""
+    """Returns an evaluator of a space: its benchmark if it has one, else a synthetic one."""
     if space in tables.BENCHMARKS:
         return tabular.evaluator(tables.load_benchmark(space, data_dir))
     return synthetic.evaluator(spaces.get(space))
@@ -109,7 +108,7 @@ def read_trace(data_dir: str | os.PathLike | None) -> tuple[np.ndarray, np.ndarr
     """Returns (int32[5402, 28] canonical rows of `lanas_cell`, float32[5402] accuracies in [0, 1]).
 
     Raises:
-      ValueError: if there is no folder, or no file in it.
+      ValueError: the folder or the file does not exist.
     """
     path = pathlib.Path(data_dir or ".") / TRACE
     if not data_dir or not path.exists():
@@ -127,7 +126,7 @@ def history_of(archs: np.ndarray, fitness: np.ndarray) -> histories.History:
 
 
 def fit(setting: learning.Setting, key: jax.Array, history: histories.History) -> learning.Networks:
-    """Returns networks fitted once to a history, as a search does at first."""
+    """Returns networks fitted once to a history, as in the first round of a search."""
     first_key, others_key, learn_key = jax.random.split(key, 3)
     pool = jnp.zeros((0, history.archs.shape[1]), jnp.int32)
     others = learning.unlabelled(setting, others_key, pool, history) if setting.config.num_unlabelled else pool
@@ -138,7 +137,7 @@ def fit(setting: learning.Setting, key: jax.Array, history: histories.History) -
 def compare(
     archs: np.ndarray, accuracy: np.ndarray, *, draws: Sequence[int], num_measured: int, config: configs.Config
 ) -> dict[str, np.ndarray]:
-    """Returns, for each way to predict, float[R, 3]: pairwise accuracy, Kendall's tau and seconds of each draw."""
+    """Returns, for each model, float[R, 3]: pairwise accuracy, Kendall's tau and seconds of each sample."""
     space = spaces.get("lanas_cell")
     setting = learning.setting(space, config)
     inputs = {
@@ -169,7 +168,7 @@ def compare(
 
 
 def references(seed: int) -> dict[str, tuple[str, object]]:
-    """Returns, for each reference, what it reads and the regressor; ridge chooses its penalty by leave-one-out."""
+    """Returns, for each reference, its inputs and regressor; ridge chooses its penalty by leave-one-out."""
     made = {}
     for kind in ("one-hot", "features"):
         made[f"ridge, {kind}"] = kind, linear_model.RidgeCV(alphas=_PENALTIES)
@@ -196,18 +195,18 @@ def orders(prediction: jax.Array, truth: jax.Array) -> tuple[jax.Array, jax.Arra
 def write_back(
     evaluator: types.Evaluator, config: configs.Config, *, draws: Sequence[int], num_measured: int, num_unseen: int
 ) -> np.ndarray:
-    """Fits networks to random measured architectures and lets them write others back, greedily.
+    """Fits networks to random evaluated architectures and decodes others greedily.
 
     Args:
-      evaluator: whose space and fitness it is.
+      evaluator: space and fitness.
       config: the settings.
       draws: seeds.
-      num_measured: architectures that are learned from, all different.
-      num_unseen: others, to write back.
+      num_measured: architectures for fitting, all different.
+      num_unseen: other architectures, to reconstruct.
 
     Returns:
-      float[R, 3] of each draw: the share without a wrong token, the mean number of wrong tokens (means over the
-      networks, where there are several), and the seconds of the fit without compiling.
+      float[R, 3] of each sample: the fraction without a wrong token, the mean number of wrong tokens (means over the
+      networks of an ensemble), and the seconds of the fit without compilation.
     """
     space, setting = evaluator.space, learning.setting(evaluator.space, config)
     fitted, count_wrong, written = None, jax.jit(functools.partial(num_wrong, setting)), []
@@ -225,7 +224,7 @@ def write_back(
 
 
 def num_wrong(setting: learning.Setting, networks: learning.Networks, archs: jax.Array) -> jax.Array:
-    """Returns int32[M, B], the wrong tokens of what each network writes for `archs` int32[B, L]."""
+    """Returns int32[M, B], the number of wrong tokens of each network's reconstruction of `archs` int32[B, L]."""
     legal = jnp.asarray(setting.space.legal_tokens)
     latents = learning.encode(setting, networks, archs)
     write = functools.partial(decoding.greedy, setting.model)
@@ -234,7 +233,7 @@ def num_wrong(setting: learning.Setting, networks: learning.Networks, archs: jax
 
 
 def different(space: types.SearchSpace, key: jax.Array, count: int) -> jax.Array:
-    """Returns int32[count, L], random canonical rows without repeats."""
+    """Returns int32[count, L], distinct random canonical rows."""
     if space.enumerate is not None:
         return jax.random.permutation(key, jnp.asarray(space.enumerate()))[:count]
     archs = np.asarray(space.sample(key, 2 * count))

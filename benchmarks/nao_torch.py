@@ -1,4 +1,4 @@
-"""NAO's controller written plainly in PyTorch: what `benchmarks.nao_controller` compares with."""
+"""NAO's controller in plain PyTorch: the reference of `benchmarks.nao_controller`."""
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ class Model(nn.Module):
     """Encoder, predictor and decoder of SemiNAS.
 
     Attributes:
-      config: sizes and shares of dropout; of the variants, those of SemiNAS on NAS-Bench-101 are built.
+      config: sizes and dropout rates; only the variants of SemiNAS on NAS-Bench-101 are implemented.
     """
 
     def __init__(self, config: configs.Model, vocabulary_size: int):
@@ -59,7 +59,7 @@ class Model(nn.Module):
 
 
 def loss(model: Model, tokens: torch.Tensor, targets: torch.Tensor, *, mse_weight: float) -> torch.Tensor:
-    """Does as `training.loss` of labelled architectures, with dropout where the module is in training mode."""
+    """Returns `training.loss` of labelled architectures, with dropout if the module is in training mode."""
     latent = model.encode(tokens)
     logits, _ = model.decode(latent, functional.pad(tokens[:, :-1], (1, 0)), model.start(latent))
     squared = functional.mse_loss(model.predict(latent), targets)
@@ -70,7 +70,7 @@ def loss(model: Model, tokens: torch.Tensor, targets: torch.Tensor, *, mse_weigh
 def train_epoch(
     model: Model, optimizer: torch.optim.Optimizer, tokens: torch.Tensor, targets: torch.Tensor, config: configs.Config
 ) -> None:
-    """Takes one pass in shuffled minibatches; the model is in training mode."""
+    """Trains for one epoch of shuffled minibatches; the model is in training mode."""
     order = torch.randperm(len(tokens))
     for at in range(0, len(tokens), config.batch_size):
         rows = order[at : at + config.batch_size]
@@ -81,7 +81,7 @@ def train_epoch(
 
 
 def encode_and_climb(model: Model, tokens: torch.Tensor, legal: torch.Tensor, *, step_size: float) -> torch.Tensor:
-    """Returns int64[B, T], what is decoded after one step up the prediction; the model is in evaluation mode."""
+    """Returns int64[B, T], the architectures decoded after one step of gradient ascent; the model is in eval mode."""
     with torch.no_grad():
         latent = model.encode(tokens)
     latent.requires_grad_(True)
@@ -97,9 +97,9 @@ def encode_and_climb(model: Model, tokens: torch.Tensor, legal: torch.Tensor, *,
 
 
 def copy_params(params, model: Model) -> None:
-    """Gives the reference the parameters of one of our models.
+    """Copies the parameters of our model to the reference.
 
-    PyTorch orders gates as input, forget, candidate, output, transposes weights and has a second bias.
+    PyTorch orders gates as input, forget, candidate, output, and has transposed weights and a second bias.
     """
 
     def assign(parameter, values):

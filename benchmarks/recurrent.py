@@ -1,8 +1,8 @@
-"""Words a second in training a recurrent language model: NAO's cell by itself, and a step of the shared weights.
+"""Words per second in training a recurrent language model: NAO's cell, and a step of the shared weights.
 
-A step reads one piece of text forwards and backwards, clips, and descends. The reference is the same written
-plainly in PyTorch, one node after the other; for the shared weights, it uses the blocks of one architecture, as the
-released program does. A test gives both the same parameters and compares losses and gradients. The two take turns.
+A step is forward, backward, clipping and SGD on one text segment. The reference is plain PyTorch, one node after the
+other; for the shared weights, it uses the blocks of one architecture, as the released program does. A test copies
+parameters and compares losses and gradients. Both sides alternate.
 
     python -m benchmarks.recurrent
     python -m benchmarks.recurrent --width=850 --vocabulary_size=10000 --batch_size=64 --repeats=3
@@ -32,14 +32,14 @@ CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
 
 
 def _define_flags():
-    flags.DEFINE_multi_enum("what", list(WHATS), WHATS, "what is trained; repeat for several")
-    flags.DEFINE_integer("width", 200, "size of the states", lower_bound=1)
-    flags.DEFINE_integer("vocabulary_size", 2000, "words", lower_bound=2)
-    flags.DEFINE_integer("batch_size", 64, "sequences side by side", lower_bound=1)
-    flags.DEFINE_integer("bptt", 35, "words of a piece", lower_bound=1)
-    flags.DEFINE_integer("repeats", 5, "repetitions of each side, in turns", lower_bound=1)
+    flags.DEFINE_multi_enum("what", list(WHATS), WHATS, "network to train; repeat for several")
+    flags.DEFINE_integer("width", 200, "size of embeddings and states", lower_bound=1)
+    flags.DEFINE_integer("vocabulary_size", 2000, "words in the vocabulary", lower_bound=2)
+    flags.DEFINE_integer("batch_size", 64, "sequences per batch", lower_bound=1)
+    flags.DEFINE_integer("bptt", 35, "words per segment", lower_bound=1)
+    flags.DEFINE_integer("repeats", 5, "repetitions of each side", lower_bound=1)
     flags.DEFINE_integer("num_threads", os.cpu_count(), "threads of the reference", lower_bound=1)
-    flags.DEFINE_enum("clock", "wall", list(CLOCKS), "'processor' sums over threads, and suits a busy machine")
+    flags.DEFINE_enum("clock", "wall", list(CLOCKS), "'processor' is CPU time of all threads, for a busy machine")
 
 
 def main(argv: Sequence[str]) -> None:
@@ -66,7 +66,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def make_config(width: int, batch_size: int, bptt: int) -> configs.Config:
-    """Returns NAO's settings on Penn Treebank, with pieces of one length."""
+    """Returns NAO's settings on Penn Treebank, with segments of one length."""
     chunks = configs.Chunks(bptt=bptt, bptt_min=min(5, bptt), bptt_max=max(55, bptt), short_share=0, bptt_deviation=0)
     return dataclasses.replace(configs.Config(), width=width, batch_size=batch_size, chunks=chunks)
 
@@ -83,7 +83,7 @@ def make_network(what: str, config: configs.Config, vocabulary_size: int):
 def measure(
     what: str, config: configs.Config, vocabulary_size: int, *, repeats: int, clock: Callable[[], float]
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """Returns (seconds of our steps, of the reference's, of compiling ours)."""
+    """Returns (seconds of our steps, of the reference's, of compiling our step)."""
     network, arch = make_network(what, config, vocabulary_size)
     length = config.chunks.bptt
     words = np.random.default_rng(0).integers(0, vocabulary_size, (length + 1, config.batch_size)).astype(np.int32)
@@ -105,7 +105,7 @@ def measure(
         state = jax.block_until_ready(compiled(key, state, words, jnp.int32(length), arch))
         middle = clock()
         recurrent_torch.train_step(reference, optimizer, torch_words, hidden, config)
-        if at:  # the first one warms up
+        if at:  # the first one is warm-up
             ours.append(middle - start)
             others.append(clock() - middle)
     return np.array(ours), np.array(others), compile_seconds

@@ -1,4 +1,4 @@
-"""NAO's recurrent language model written plainly in PyTorch: what `benchmarks.recurrent` compares with."""
+"""NAO's recurrent language model in plain PyTorch: the reference of `benchmarks.recurrent`."""
 
 import torch
 from torch import nn
@@ -14,11 +14,11 @@ _NAMES = tuple(_ACTIVATIONS)
 
 
 class Model(nn.Module):
-    """NAO's cell with weights of its own, or on shared weights.
+    """NAO's cell with its own weights, or on shared weights.
 
     Attributes:
-      first: the weights of input and last output.
-      nodes: of each node its weights, of all its blocks one under the other where they are shared.
+      first: weights of the input and the previous output.
+      nodes: weights of each node; shared weights are stacked blocks.
     """
 
     def __init__(self, what: str, config: configs.Config, vocabulary_size: int):
@@ -41,7 +41,7 @@ class Model(nn.Module):
         return self.nodes[at][block * width : (block + 1) * width]
 
     def forward(self, words, hidden):
-        """Returns (logits, outputs, the state to carry on)."""
+        """Returns (logits, outputs, next hidden state)."""
         drop, width = self.config.dropout, self.config.width
         inputs = functional.embedding(words, self.table)
         inputs = inputs * self.mask(drop.dropout_input, hidden)[None] * self.mask(drop.dropout_cell_input, hidden)[None]
@@ -60,7 +60,7 @@ class Model(nn.Module):
         return functional.linear(dropped, self.table, self.bias), outputs, hidden
 
     def mask(self, share, like):
-        """Draws a mask of the shape of `like`."""
+        """Samples a dropout mask of the shape of `like`."""
         if not (self.training and share):
             return torch.ones_like(like)
         return torch.bernoulli(torch.full_like(like, 1 - share)) / (1 - share)
@@ -82,7 +82,7 @@ def loss(model: Model, words: torch.Tensor, hidden: torch.Tensor, config: config
 def train_step(
     model: Model, optimizer: torch.optim.Optimizer, words: torch.Tensor, hidden: torch.Tensor, config: configs.Config
 ) -> None:
-    """Takes a step."""
+    """Trains for one step."""
     optimizer.zero_grad()
     loss(model, words, hidden, config).backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), config.optimizer.clip_norm)

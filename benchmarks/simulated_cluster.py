@@ -1,9 +1,8 @@
-"""What a cluster of 10, 100 or 1,000 workers does with a search, from recorded training times. Nothing is trained.
+"""Searches on simulated clusters of 10, 100 or 1,000 workers, from recorded training times. Nothing is trained.
 
-NAS-Bench-201 holds how long each of its architectures trained (200 epochs); workers here are busy that long on a clock
-that jumps from one event to the next. The searches are real: LaNAS proposes, the table answers. Both modes get the same
-number of measurements. A synchronous round is of as many architectures as there are workers, an asynchronous one of a
-twentieth of that.
+NAS-Bench-201 records how long each of its architectures trained (200 epochs); simulated workers are busy that long, on
+a clock that jumps from event to event. The searches are real: LaNAS proposes, the table answers. Both modes have the
+same budget. A synchronous round has one architecture per worker, an asynchronous one a twentieth of that.
 
     python -m benchmarks.simulated_cluster --data_dir=FOLDER
 """
@@ -30,14 +29,14 @@ _HOUR = 3600.0
 
 
 class Run(NamedTuple):
-    """What one search came to.
+    """Measurements of one search.
 
     Attributes:
-      hours: from its beginning to its last result.
-      idle: the fraction of the workers' time in which they had nothing to do.
-      regret: how far the best validation accuracy found is below the table's best, in points.
-      hours_to_top: until one of the table's 10 best was measured; NaN if none was.
-      driver_seconds: real time of the search, simulation and compiling included.
+      hours: from the start to the last result.
+      idle: idle fraction of the workers' time.
+      regret: simple regret of the validation accuracy, in percentage points.
+      hours_to_top: until one of the table's 10 best was evaluated; NaN if none was.
+      driver_seconds: real time of the search, including simulation and compilation.
     """
 
     hours: float
@@ -48,16 +47,16 @@ class Run(NamedTuple):
 
 
 class Cluster:
-    """An executor on a clock of its own: a measurement takes as long as the table says its training took.
+    """Executor with a simulated clock: an evaluation takes as long as its recorded training.
 
     Attributes:
-      now: seconds since the beginning.
-      busy: seconds that workers worked, in all.
-      finished: row of the history -> when it was measured.
+      now: seconds since the start.
+      busy: total seconds of work of all workers.
+      finished: row of the history -> time of its result.
     """
 
     def __init__(self, evaluator: types.Evaluator, num_workers: int):
-        """`evaluator` is a table that holds costs."""
+        """Takes a table with costs."""
         self.now, self.busy = 0.0, 0.0
         self.finished: dict[int, float] = {}
         self._table, self._num_workers = inline.make(evaluator), num_workers
@@ -128,7 +127,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def everything(evaluator: types.Evaluator) -> types.Evaluation:
-    """Returns what a table says of all architectures of its space."""
+    """Returns a table's evaluation of all architectures of its space."""
     return jax.jit(evaluator.evaluate)(jax.random.key(0), evaluator.space.enumerate())
 
 
@@ -144,11 +143,11 @@ def simulate(
     """Runs one search on a simulated cluster.
 
     Args:
-      searcher: what proposes.
+      searcher: the algorithm.
       evaluator: the table.
       num_workers: of the cluster.
       mode: one of `search.MODES`.
-      budget: measurements.
+      budget: number of evaluations.
       seed: of the search.
     """
     cluster = Cluster(evaluator, num_workers)

@@ -1,9 +1,9 @@
-"""A training step on shared weights beside that of the same architecture alone, compile times, and scoring.
+"""Training step on shared weights compared with a stand-alone network, compile times, and scoring.
 
-The static child (`supernet.extract`) has the architecture in its program, which is compiled for it alone; the shared
-network has it as data. Both take the whole step of training: augmentation, gradient, clipping, SGD over all of their
-parameters. Scoring is a forward pass over a batch for each architecture, all in one program. Beside PyTorch:
-`benchmarks.supernet_training`.
+The stand-alone network (`supernet.extract`) has its architecture in its program, which is compiled for it alone; the
+shared network has it as data. Both take a whole training step: augmentation, gradient, clipping, SGD over all of their
+parameters. Scoring is a forward pass over a batch for each architecture, all in one program. See
+`benchmarks.supernet_training` for the comparison with PyTorch.
 
     python -m benchmarks.supernet
     python -m benchmarks.supernet --space=lanas_oneshot --preset=lanas_oneshot --width=16 --batch_size=32
@@ -44,7 +44,7 @@ def _define_flags():
 
 
 def main(argv: Sequence[str]) -> None:
-    """Measures and prints."""
+    """Measures and prints the results."""
     del argv
     args = flags.FLAGS
     config = network_config(args.preset, num_cells=args.num_cells, width=args.width)
@@ -98,7 +98,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def network_config(preset: str, *, num_cells: int | None = None, width: int | None = None) -> supernet.Config:
-    """Returns the settings of a preset, at another size if asked to, without its auxiliary head."""
+    """Returns the settings of a preset, optionally at another size, without auxiliary head."""
     given = {"num_cells": num_cells, "width": width}
     changed = {name: value for name, value in given.items() if value is not None}
     return dataclasses.replace(supernet.PRESETS[preset], auxiliary=False, **changed)
@@ -107,7 +107,7 @@ def network_config(preset: str, *, num_cells: int | None = None, width: int | No
 def make_steps(
     network, batch_size: int, arch: np.ndarray | None = None, *, augment: str = "standard"
 ) -> step_lib.Steps:
-    """Returns the steps of training a network on images that are changed as the preset `augment` says."""
+    """Returns the training steps of a network, with the augmentation preset `augment`."""
     inputs = models.inputs(augmentation.PRESETS[augment], mean=MEAN, std=STD)
     training = configs.Config(num_epochs=2, batch_size=batch_size)
     return step_lib.steps(network, training, inputs, num_classes=10, num_images=batch_size, arch=arch)
@@ -120,14 +120,14 @@ def batch(batch_size: int, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarr
 
 
 def compiled(function, *arguments):
-    """Returns the seconds of tracing and compiling, and the program, which uses its state up."""
+    """Returns (seconds of tracing and compiling, the program, which donates its state)."""
     start = time.perf_counter()
     program = jax.jit(function, donate_argnums=1).lower(*arguments).compile()
     return time.perf_counter() - start, program
 
 
 def memory(program) -> str:
-    """Returns what a program asks for beside its arguments and results."""
+    """Returns the temporary memory of a program."""
     return f"{program.memory_analysis().temp_size_in_bytes / 2**20:,.0f} MiB"
 
 
@@ -146,7 +146,7 @@ def scorer(network: supernet.Network):
 
 
 def _score(args, network, params, images, labels, archs, clock):
-    """Prints how many architectures a second are scored."""
+    """Prints the number of architectures scored per second."""
     some = np.resize(archs, (args.num_scored, archs.shape[1]))
     start = time.perf_counter()
     program = jax.jit(scorer(network)).lower(params, some, images, labels).compile()

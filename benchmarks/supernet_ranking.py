@@ -1,10 +1,10 @@
-"""How well shared weights order architectures: Kendall's tau of their scores with accuracies of training alone.
+"""Ranking quality of shared weights: Kendall's tau of their scores with accuracies of stand-alone training.
 
-Random architectures are scored on shared weights, on images held out, and each is trained alone from fresh weights.
-The latter takes no compiling: a network alone is the network of all, of which every step draws the one architecture,
-see `supernet.extract`. Its accuracy is that on the test images, the mean of `--num_trainings`. Beside it stand the tau
-of the number of parameters, and that of two trainings of the same architectures with each other, above which no score
-can be expected. Intervals are of 95 %, by resampling architectures.
+Random architectures are scored on shared weights, on held-out images, and each is trained from scratch. The latter
+needs no compilation: a stand-alone network is the shared network whose steps always sample the same architecture, see
+`supernet.extract`. Its accuracy is that on the test images, the mean of `--num_trainings`. For comparison: tau of the
+number of parameters, and of two trainings of the same architectures with each other, an upper bound for any score.
+Confidence intervals are of 95 %, by bootstrap over architectures.
 
     python -m benchmarks.supernet_ranking
     python -m benchmarks.supernet_ranking --space=nao_small --shared_epochs=400
@@ -57,7 +57,7 @@ def _define_flags():
 
 
 def main(argv: Sequence[str]) -> None:
-    """Trains, scores and prints."""
+    """Trains, scores and prints the results."""
     del argv
     args = flags.FLAGS
     compilation.enable_cache(None)
@@ -106,7 +106,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def make_run(args: flags.FlagValues, dataset: images.Dataset, num_epochs: int) -> supernet.Run:
-    """Returns a training of so many epochs, otherwise with the settings of the preset."""
+    """Returns a training run of `num_epochs` epochs with the other settings of the preset."""
     preset = supernet_presets.PRESETS[args.preset]
     network = dataclasses.replace(
         supernet_presets.network(preset, args.space),
@@ -128,20 +128,20 @@ def make_run(args: flags.FlagValues, dataset: images.Dataset, num_epochs: int) -
 
 
 def train(run: supernet.Run, first: Any, keys: states.Keys, draw: jax.tree_util.Partial) -> states.State:
-    """Returns the state at the end of a training from the weights `first(key)`."""
+    """Returns the final state of a training from the initial parameters `first(key)`."""
     state = first(keys.init)
     chunks = loop.train(run.steps, state, keys, run.data("train"), run.config, draw=draw)
     return collections.deque(chunks, maxlen=1)[0][0]
 
 
 def told(values: np.ndarray) -> str:
-    """Returns mean, deviation and range, in percent."""
+    """Returns mean, standard deviation and range as text, in percent."""
     values = 100 * np.asarray(values)
     return f"{values.mean():.1f} % (sd {values.std(ddof=1):.1f}, from {values.min():.1f} to {values.max():.1f})"
 
 
 def interval(first: np.ndarray, second: np.ndarray) -> str:
-    """Returns Kendall's tau-b of two rows of numbers with its interval."""
+    """Returns Kendall's tau-b of two arrays, with its confidence interval, as text."""
     found = intervals.kendall_tau(first, second)
     return f"{found.center:.3f} (95 %: {found.low:.3f} to {found.high:.3f})"
 

@@ -1,8 +1,8 @@
-"""A network with shared weights written plainly in PyTorch: what `benchmarks.supernet_training` is measured against.
+"""A network with shared weights in plain PyTorch: the reference of `benchmarks.supernet_training`.
 
-It holds a module for every copy of every operation, and runs those that the architecture has. Spaces and presets are
-those of PyTorch's programs, `SPACES`; norms divide by the statistics of the batch, in training as when scoring. A test
-gives it our weights by `copy`, and compares logits and gradients.
+It has a module for every copy of every operation and runs those of the architecture. Spaces and presets are those of
+PyTorch's programs, `SPACES`; norms use the statistics of the batch, in training and in scoring. A test copies our
+weights with `copy` and compares logits and gradients.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ SPACES = {"nao_v1": "nao_small", "nao_v2": "nao_small", "lanas_oneshot": "lanas_
 
 
 class Network(training_torch.Stack):
-    """A network with the weights of all architectures of a space; takes images, progress, and `branches`."""
+    """Network with the weights of all architectures of a space; called with images, progress and `branches`."""
 
     def __init__(self, space: str, config: child.Config, *, channels: int = 3):
         supernet.check(space, config)
@@ -38,7 +38,7 @@ class Network(training_torch.Stack):
 
 
 def branches(space: str, arch: np.ndarray) -> list:
-    """Returns the branches of both cells, the normal one first: of each node, (input, operation) of each of the two.
+    """Returns the branches of both cells, normal cell first: (input, operation) of each of a node's two branches.
 
     Args:
       space: its name.
@@ -48,7 +48,7 @@ def branches(space: str, arch: np.ndarray) -> list:
 
 
 def copy(network: Network, params: Mapping[str, Any]) -> None:
-    """Gives a network our weights, or any tree with their names and shapes.
+    """Copies our weights, or any tree with their names and shapes, to a network.
 
     Args:
       network: of the same space and settings.
@@ -59,7 +59,7 @@ def copy(network: Network, params: Mapping[str, Any]) -> None:
 
 
 def _apart(module, tree):
-    """Returns the weights of a module's parts, of which those in a list lie in one array in ours."""
+    """Yields the weights of a module's parts; those in a list are one array in our network."""
     found = {}
     for name, part in tree.items():
         if name == "projection":
@@ -72,7 +72,7 @@ def _apart(module, tree):
 
 
 class _Cell(nn.Module):
-    """A cell: a list of copies of each operation, by group of branches."""
+    """Cell: a list of copies of each operation, by group of branches."""
 
     def __init__(self, space, inputs, features, config, *, is_reduction, was_reduced):
         super().__init__()

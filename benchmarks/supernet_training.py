@@ -1,10 +1,10 @@
-"""Training steps on shared weights, and scoring, beside plain PyTorch that runs only the chosen operations.
+"""Training steps on shared weights, and scoring, compared with plain PyTorch that runs only the sampled operations.
 
 A training step is forward, backward, clipping, and SGD with momentum and L2 over all parameters, without augmentation.
-Scoring is the accuracy of each architecture on one batch. The reference (`benchmarks.supernet_torch`) starts at the
-same weights and takes the same architectures and images. Its optimizer moves all parameters, as ours does. "lazy" is
-the same with PyTorch's default of leaving alone what an architecture does not use; that is other arithmetic, as
-momentum and L2 of a weight then stand still until it is used again.
+Scoring is the accuracy of each architecture on one batch. The reference (`benchmarks.supernet_torch`) starts from the
+same weights and uses the same architectures and images. Its optimizer updates all parameters, as ours does. "lazy" is
+PyTorch's default of not updating what an architecture does not use, which is a different algorithm: momentum and L2
+penalty of a weight are suspended until it is used again.
 
     python -m benchmarks.supernet_training
     OMP_NUM_THREADS=1 taskset -c 0 python -m benchmarks.supernet_training --clock=processor --num_threads=1 \
@@ -52,7 +52,7 @@ def _define_flags():
 
 
 def main(argv: Sequence[str]) -> None:
-    """Measures all sides in turns and prints."""
+    """Measures all sides alternately and prints the results."""
     del argv
     args = flags.FLAGS
     torch.set_num_threads(args.num_threads)
@@ -86,7 +86,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def our_training(network: supernet.Network, images: np.ndarray, labels: np.ndarray, arch: np.ndarray) -> tuple:
-    """Returns the first weights, (arch) -> the weights after one more step, and the seconds of compiling it."""
+    """Returns (initial parameters, arch -> the parameters after one more step, seconds of compiling it)."""
     steps = shared.make_steps(network, len(images), arch, augment="none")
     keys = states.keys(jax.random.key(0))
     state = steps.init(keys.init, images.shape[1:])
@@ -111,7 +111,7 @@ def reference_training(
     layout: torch.memory_format,
     is_lazy: bool,
 ) -> Callable[[np.ndarray], supernet_torch.Network]:
-    """Returns (arch) -> the reference after one more step from our weights on; `is_lazy` as said above."""
+    """Returns arch -> the reference after one more step, starting from our weights; see above for `is_lazy`."""
     made = _reference(network, params, layout)
     optimizer = torch.optim.SGD(made.parameters(), lr=0.025, momentum=0.9, weight_decay=3e-4)
     pixels = _pixels((images / 255 - shared.MEAN) / shared.STD, layout)
@@ -168,7 +168,7 @@ def _pixels(images, layout):
 
 
 def _score(network, params, images, labels, archs, *, layout, repeats, clock):
-    """Prints how many architectures a second are scored."""
+    """Prints the number of architectures scored per second."""
     ours, seconds = our_scoring(network, params, images, labels, archs)
     reference = reference_scoring(network, params, images, labels, archs, layout=layout)
     difference = np.max(np.abs(ours() - reference()))
@@ -181,7 +181,7 @@ def _score(network, params, images, labels, archs, *, layout, repeats, clock):
 
 
 def _step(at, sides, arch, repeats, clock):
-    """Returns seconds of a step of each side, and prints them."""
+    """Returns the seconds of a step of each side, and prints them."""
     runs = [lambda side=side: side(arch) for side in sides]
     for run in runs:
         run()
@@ -192,7 +192,7 @@ def _step(at, sides, arch, repeats, clock):
 
 
 def _in_turns(runs, repeats, clock):
-    """Returns float[runs, repeats], seconds of each, one after the other by turns."""
+    """Returns float[runs, repeats], seconds of each, run alternately."""
 
     def seconds(run):
         start = clock()

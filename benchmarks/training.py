@@ -1,8 +1,8 @@
-"""Images per second of a child network, beside the same network written plainly in PyTorch.
+"""Images per second of a child network, compared with the same network in plain PyTorch.
 
 A training step is forward, backward, clipping and SGD; "forward" is evaluation with running statistics. Images are
 random and on the device, without augmentation. The reference (`benchmarks.training_torch`, channels last, not
-compiled) has the same weights in a test. On a GPU both compute in bfloat16, by torch.autocast there.
+compiled) has the same weights in a test. On a GPU both compute in bfloat16, PyTorch with torch.autocast.
 
     python -m benchmarks.training --network=naonet_a_36 --batch_size=128
     python -m benchmarks.training --network=lanet_36 --batch_size=96
@@ -42,12 +42,12 @@ _WIDTHS = (10, 22, 22, 8, 11, 18)
 
 
 class Side(NamedTuple):
-    """A network as one of the two has it.
+    """One side of the comparison.
 
     Attributes:
-      run: "forward" and "training" -> does it once, to its end.
+      run: "forward" and "training" -> a function that runs it once and waits.
       compile_seconds: of each.
-      peak_bytes: () -> the most memory in use so far, as the device says, or None where it does not.
+      peak_bytes: () -> peak memory of the device, or None if unknown.
     """
 
     run: dict[str, Callable[[], None]]
@@ -66,7 +66,7 @@ def _define_flags():
 
 
 def main(argv: Sequence[str]) -> None:
-    """Measures both sides in turns and prints a table."""
+    """Measures both sides alternately and prints a table."""
     del argv
     args = flags.FLAGS
     torch.set_num_threads(args.num_threads)
@@ -99,14 +99,14 @@ def main(argv: Sequence[str]) -> None:
 
 
 def network(name: str, *, num_cells: int | None = None, width: int | None = None) -> tuple[Any, child.Config]:
-    """Returns (genotype, settings) of a network of `NETWORKS`, at another size if asked to."""
+    """Returns (genotype, settings) of a network of `NETWORKS`, optionally at another size."""
     genotype, config = NETWORKS[name]
     given = {"num_cells": num_cells, "width": width}
     return published.get(genotype), dataclasses.replace(config, **{k: v for k, v in given.items() if v is not None})
 
 
 def our_side(genotype: Any, config: child.Config, *, batch_size: int) -> Side:
-    """Returns ours, compiled."""
+    """Returns our side, compiled."""
     made = models.network(genotype, config)
     training = configs.Config(num_epochs=2, batch_size=batch_size)
     inputs = models.inputs(augmentation.PRESETS["none"], mean=_MEAN, std=_STD)
@@ -183,7 +183,7 @@ def torch_step(
     given: tuple = (),
     set_to_none: bool = True,
 ) -> None:
-    """Takes one step of the reference.
+    """Runs one training step of the reference.
 
     Args:
       made: the network.
@@ -191,10 +191,9 @@ def torch_step(
       images: float[B, C, H, W].
       labels: int64[B].
       progress: the fraction of training done.
-      dtype: that of autocast, None for none.
-      given: what else the network takes.
-      set_to_none: whether parameters that the network did not use have no gradient, so that the optimizer leaves them
-        alone, or one of zeros.
+      dtype: of autocast, or None.
+      given: further inputs of the network.
+      set_to_none: whether unused parameters have no gradient, so that the optimizer skips them, or a zero one.
     """
     with torch.autocast(images.device.type, dtype, enabled=dtype is not None):
         logits, auxiliary = made(images, progress, *given)
@@ -214,7 +213,7 @@ def _batch(batch_size):
 
 
 def _planned(compiled):
-    """The memory that a compiled program asks for: arguments, results, and what lies between."""
+    """Returns the memory of a compiled program: arguments, results and temporaries."""
     plan = compiled.memory_analysis()
     if plan is None:
         return None
@@ -222,7 +221,7 @@ def _planned(compiled):
 
 
 def _measure(ours, reference, repeats, clock):
-    """Returns float[2, repeats], seconds of both in turns, after one to warm up."""
+    """Returns float[2, repeats], seconds of both, run alternately after warm-up."""
 
     def seconds(run):
         start = clock()

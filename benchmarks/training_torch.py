@@ -1,7 +1,7 @@
-"""The networks of NAONet-A and LaNet written plainly in PyTorch: what `benchmarks.training` is measured against.
+"""The networks of NAONet-A and LaNet in plain PyTorch: the reference of `benchmarks.training`.
 
-Modules have the names that ours have, so `copy` gives a network our weights. The families are those of `child.PRESETS`
-called nao_pytorch_large and lanas; settings that neither uses are left out.
+Module names are those of our networks, so that `copy` can copy weights. The families are nao_pytorch_large and lanas of
+`child.PRESETS`; settings that neither uses are not implemented.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,10 +19,10 @@ from common.networks import cells, child
 
 
 class Stack(nn.Module):
-    """A network of cells on images float[B, C, H, W]; its logits, and those of the auxiliary head in training.
+    """Network of cells on images float[B, C, H, W]; returns logits and, in training, those of the auxiliary head.
 
     `make_cell`, (channels of the two inputs, width, is_reduction=..., was_reduced=...) -> a module, makes a cell, whose
-    `num_outputs` says how many channels it puts out.
+    `num_outputs` is its number of output channels.
     """
 
     def __init__(self, make_cell: Callable[..., nn.Module], config: child.Config, *, channels: int = 3):
@@ -48,7 +48,7 @@ class Stack(nn.Module):
         self.classifier.linear = nn.Linear(inputs[1], config.num_classes)
 
     def forward(self, images: torch.Tensor, progress: float = 0.0, *given) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Returns (logits, logits of the auxiliary head or None); cells take what else is given."""
+        """Returns (logits, logits of the auxiliary head or None); further arguments are passed to the cells."""
         config, auxiliary = self.config, None
         state = self.stem.norm(self.stem.convolution(images))
         states = [state, state]
@@ -74,7 +74,7 @@ class Network(Stack):
 
 
 class _Cell(nn.Module):
-    """A cell; its branches are modules, its wiring the genotype."""
+    """Cell; its branches are modules, its wiring the genotype."""
 
     def __init__(self, cell, inputs, features, style, *, is_reduction, was_reduced):
         super().__init__()
@@ -106,7 +106,7 @@ class _Cell(nn.Module):
 
 
 class _Auxiliary(nn.Module):
-    """A classifier part of the way."""
+    """Auxiliary classifier."""
 
     def __init__(self, inputs, config):
         super().__init__()
@@ -124,7 +124,7 @@ class _Auxiliary(nn.Module):
 
 
 def copy(network: Stack, variables: Mapping[str, Any]) -> None:
-    """Gives a network our weights and, where they are given, statistics."""
+    """Copies our weights and, if given, statistics to a network."""
     names = {"scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
     for tree in variables.values():
         for path, value in flax.traverse_util.flatten_dict(dict(tree)).items():

@@ -16,7 +16,7 @@ _RATE = configs.Range(at_least=0, below=1)
 
 @dataclasses.dataclass(frozen=True)
 class Chunks:
-    """Lengths of the text segments that a step reads and backpropagates through (arXiv:1708.02182)."""
+    """Segment lengths: the words that a step reads and backpropagates through (arXiv:1708.02182)."""
 
     bptt: Annotated[int, "mean segment length, in words", _AT_LEAST_ONE] = 35
     short_share: Annotated[
@@ -52,7 +52,7 @@ class Dropout:
 
 @dataclasses.dataclass(frozen=True)
 class Optimizer:
-    """SGD, with averaged weights (ASGD) once the validation loss stops falling."""
+    """SGD whose weights are averaged once the validation loss stops falling (ASGD)."""
 
     learning_rate: Annotated[
         float, "learning rate of a segment of bptt words; scaled by segment length / bptt", _POSITIVE

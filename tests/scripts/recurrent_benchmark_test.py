@@ -1,4 +1,4 @@
-"""`benchmarks.recurrent` compares the same thing with itself: losses and gradients of both sides."""
+"""Both sides of `benchmarks.recurrent` compute the same losses and gradients."""
 
 import dataclasses
 

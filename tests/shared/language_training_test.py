@@ -1,4 +1,4 @@
-"""Training of language models: a step against NumPy, averaging by hand, pieces of any length, resuming, going back."""
+"""Training of language models: segments, a step against NumPy, averaging by hand, resuming, rollback."""
 
 import dataclasses
 import functools
@@ -36,7 +36,7 @@ CONFIG = configs.Config(
 
 
 def make_text(num, seed=0):
-    """Words that go round, with a few mistakes."""
+    """A periodic text with random errors."""
     rng = np.random.default_rng(seed)
     return np.where(rng.random(num) < 0.1, rng.integers(0, V, num), np.arange(num) % V).astype(np.int32)
 
@@ -52,7 +52,7 @@ def texts(config=CONFIG):
 
 
 def run(learner, keys, state=None, **arguments):
-    """All states after epochs, copied, and what the epochs came to."""
+    """Returns copies of all states after epochs, and their metrics."""
     state = language.create(learner, keys) if state is None else state
     data, valid = texts(learner.config)
     trained = language.train(learner, state, keys, data, valid, **arguments)
@@ -85,10 +85,67 @@ def numpy_objective(flat, unravel, words, hidden, length, config):
     )
 
 
+class SegmentsTest(chex.TestCase):
+    @parameterized.parameters(2, 3, 36, 37, 1000)
+    def test_they_cover_the_text_once(self, num_rows):
+        got = segments.cut(jax.random.key(0), 0, num_rows, configs.Chunks())
+        assert got.starts.dtype == got.lengths.dtype == np.int32
+        assert got.starts[0] == 0
+        np.testing.assert_array_equal(got.starts[1:], np.cumsum(got.lengths)[:-1])
+        assert got.lengths.sum() == num_rows - 1
+        assert got.lengths.min() >= 1
+
+    def test_published_lengths(self):
+        lengths = segments.cut(jax.random.key(0), 3, 1_000_000, configs.Chunks()).lengths[:-1]
+        assert lengths.min() == 5
+        assert 52 <= lengths.max() <= 55
+        is_short = lengths < 22  # more than 2.6 standard deviations below 35, and 0.9 above 17.5
+        assert abs(is_short.mean() - 0.05 * 0.84) < 0.01
+        long = lengths[~is_short]
+        assert abs(np.median(long) - 34.5) < 1
+        assert abs(long.std() - 5) < 0.3
+
+    def test_lengths_follow_from_key_and_epoch(self):
+        first, again, other = (
+            segments.cut(jax.random.key(0), epoch, 500, configs.Chunks()).lengths.tolist() for epoch in (1, 1, 2)
+        )
+        assert first == again
+        assert first != other
+
+    def test_all_of_one_length(self):
+        config = configs.Chunks(bptt=35, short_share=0.0, bptt_deviation=0.0)
+        np.testing.assert_array_equal(segments.cut(jax.random.key(0), 0, 100, config).lengths, [35, 35, 29])
+        assert segments.sizes(config) == (35,)
+
+    def test_two_lengths_without_deviation(self):
+        config = configs.Chunks(short_share=0.5, bptt_deviation=0.0)
+        assert set(segments.cut(jax.random.key(0), 0, 2000, config).lengths[:-1].tolist()) == {17, 35}
+
+    def test_sizes_waste_little(self):
+        config = configs.Chunks()
+        sizes = np.array(segments.sizes(config))
+        np.testing.assert_array_equal(sizes, [35, 40, 55])
+        lengths = segments.cut(jax.random.key(0), 0, 1_000_000, config).lengths
+        filled = sizes[np.searchsorted(sizes, lengths)]
+        assert np.all(filled >= lengths)
+        assert 1.14 < filled.sum() / lengths.sum() < 1.18
+
+    def test_padded(self):
+        rows = np.arange(6, dtype=np.int32).reshape(3, 2)
+        got = np.asarray(segments.prepare(np.array([0, 2, 4, 1, 3, 5]), 2, configs.Chunks()).tokens)
+        assert got.shape == (58, 2)
+        np.testing.assert_array_equal(got[:3], rows)
+
+    def test_bounds_must_enclose_the_mean(self):
+        for fields in ({"bptt_min": 36}, {"bptt_max": 34}):
+            with self.assertRaisesRegex(ValueError, "bptt must be from bptt_min to bptt_max; got .*bptt=35"):
+                configs.Chunks(**fields)
+
+
 class StepTest(chex.TestCase):
     @parameterized.parameters((0.05, 6), (100.0, 4))
-    def test_a_step_is_what_its_equations_say(self, clip_norm, size):
-        """With the last words of the piece not counting, or all of them."""
+    def test_a_step_against_numpy(self, clip_norm, size):
+        """With and without padding."""
         length = 4
         optimizer = configs.Optimizer(
             learning_rate=1.5, clip_norm=clip_norm, weight_decay=0.01, activation_penalty=0.7, change_penalty=0.9
@@ -154,7 +211,7 @@ class StepTest(chex.TestCase):
     def test_when_averaging_begins(self, earlier, loss, patience, expected):
         assert steps.starts_averaging(loss, np.array(earlier), patience) is expected
 
-    def test_evaluation_does_not_depend_on_pieces(self):
+    def test_evaluation_does_not_depend_on_segments(self):
         network = make_learner().network
         params = steps.create(jax.random.key(0), network, CONFIG).params
         params = jax.tree.map(lambda p: 20 * p, params)
@@ -169,7 +226,7 @@ class StepTest(chex.TestCase):
 
 
 class LoopTest(chex.TestCase):
-    def test_it_learns_with_one_program_for_all_lengths_and_averages_in_time(self):
+    def test_it_learns_with_one_program_for_all_lengths_and_averages(self):
         before = language._train_segments._cache_size()
         optimizer = dataclasses.replace(CONFIG.optimizer, learning_rate=5.0, clip_norm=1.0)
         config = dataclasses.replace(CONFIG, width=12, num_epochs=12, optimizer=optimizer)
@@ -190,7 +247,7 @@ class LoopTest(chex.TestCase):
         assert [int(state.num_averaged) > 0 for state, _ in done] == [at > first for at in range(12)]
         np.testing.assert_allclose(done[-1][0].valid_losses, losses, rtol=1e-6)
 
-    def test_started_again_it_is_the_same_to_the_bit(self):
+    def test_resuming_is_bit_exact(self):
         learner, keys = make_learner(), language.keys(jax.random.key(1))
         whole = run(learner, keys)
         with tempfile.TemporaryDirectory() as folder:
@@ -210,12 +267,12 @@ class LoopTest(chex.TestCase):
             chex.assert_trees_all_equal(state, expected)
             assert epoch[:-2] == expected_epoch[:-2]  # but for times
 
-    def test_within_an_epoch_too(self):
+    def test_resuming_within_an_epoch_is_bit_exact(self):
         learner, keys = make_learner(), language.keys(jax.random.key(1))
         whole = run(learner, keys)
         data, _ = texts()
-        pieces = segments.cut(keys.segments, 0, data.num_rows, CHUNKS)
-        padded = [np.pad(values[:7], (0, language.SEGMENTS_PER_CALL - 7)) for values in pieces]
+        cut = segments.cut(keys.segments, 0, data.num_rows, CHUNKS)
+        padded = [np.pad(values[:7], (0, language.SEGMENTS_PER_CALL - 7)) for values in cut]
         state = language._train_segments(
             *(learner.network, CHUNKS, CONFIG.optimizer, learner.sample_arch, keys.step),
             *(language.create(learner, keys), data.tokens, *padded),
@@ -223,24 +280,24 @@ class LoopTest(chex.TestCase):
         assert int(state.at) == int(state.step) == 7
         chex.assert_trees_all_equal(run(learner, keys, state)[-1][0], whole[-1][0])
 
-    def test_where_the_loss_is_no_number_it_goes_back_to_the_best(self):
+    def test_rollback_to_the_best_state(self):
         learner, keys = make_learner(), language.keys(jax.random.key(1))
         data, valid = texts()
-        num_steps, broken, told = [], 0, []
+        num_steps, broken, epochs = [], 0, []
         for state, epoch in language.train(learner, language.create(learner, keys), keys, data, valid):
-            told.append(epoch)
+            epochs.append(epoch)
             num_steps.append(int(state.step))
-            if epoch.epoch == 2 and broken < 2:  # the generator goes on with what it yielded
+            if epoch.epoch == 2 and broken < 2:  # the generator continues with the state that it yielded
                 broken += 1
                 state.params["bias"] = jnp.full(V, jnp.nan)
-        # Epoch 2 comes up to three times, or twice: going back may lead to before it.
-        assert [epoch.num_rollbacks for epoch in told][:2] == [0, 0]
-        assert told[-1].num_rollbacks == broken >= 1
-        assert told[-1].epoch == CONFIG.num_epochs
+        # Epoch 2 is reached two or three times: the best state may be an earlier one.
+        assert [epoch.num_rollbacks for epoch in epochs][:2] == [0, 0]
+        assert epochs[-1].num_rollbacks == broken >= 1
+        assert epochs[-1].epoch == CONFIG.num_epochs
         assert num_steps == sorted(num_steps)
-        assert all(np.isfinite(epoch.valid_loss) for epoch in told)
+        assert all(np.isfinite(epoch.valid_loss) for epoch in epochs)
 
-    def test_when_it_cannot_go_back(self):
+    def test_rollback_limits(self):
         keys = language.keys(jax.random.key(1))
         learner = make_learner()
         state = language.create(learner, keys)

@@ -1,4 +1,4 @@
-"""The recurrent cell of NAO against the two published ones."""
+"""NAO's recurrent cell space: the two published cells and their tokens."""
 
 import jax
 import numpy as np
@@ -22,7 +22,7 @@ def legal(position, previous=0):
 
 
 def both_ways(row):
-    """The tokens of a row, after a look at the way back."""
+    """Returns the tokens of a row, after checking the inverse."""
     tokens = np.asarray(SPACE.tokens(row[None]))
     np.testing.assert_array_equal(SPACE.from_tokens(tokens)[0], row)
     return tokens[0].tolist()
@@ -37,7 +37,7 @@ class RecurrentTest(parameterized.TestCase):
         # There 14 is the sigmoid and 15 the identity; one space has one vocabulary.
         assert both_ways(shared) == [{14: 15, 15: 14}.get(token, token) for token in published]
 
-    def test_the_same_string_means_two_cells(self):
+    def test_the_same_string_is_two_cells(self):
         describe = SPACE.describe
         cell = "1=relu(0) 2=relu(0) 3=relu(1) 4=tanh(3) 5=relu(4) 6=relu(4) 7=relu(5) 8=relu(1) 9=relu(7) 10=relu(1)"
         assert describe(nao_rnn.from_string(RNN, convention="nao")) == f"{cell} 11=identity(1)"
@@ -48,7 +48,7 @@ class RecurrentTest(parameterized.TestCase):
         )
 
     @parameterized.parameters(*nao_rnn.CONVENTIONS)
-    def test_strings_lead_back(self, convention):
+    def test_strings_round_trip(self, convention):
         for row in np.asarray(SPACE.sample(jax.random.key(0), 20)):
             text = nao_rnn.to_string(row, convention=convention)
             np.testing.assert_array_equal(nao_rnn.from_string(text, convention=convention), row)
@@ -68,6 +68,6 @@ class RecurrentTest(parameterized.TestCase):
         (RNN[:-1] + "4", "nao", r"22 of 22 \(activation of node 11: tanh, relu, identity, sigmoid\) is 4.* 0 to 3"),
         (RNN, "pytorch", "unknown convention 'pytorch'.*choose one of nao, nao_ws"),
     )
-    def test_says_what_is_wrong(self, text, convention, message):
+    def test_raises(self, text, convention, message):
         with pytest.raises(ValueError, match=message):
             nao_rnn.from_string(text, convention=convention)

@@ -1,4 +1,4 @@
-"""Fitness of recurrent cells: perplexity as a fraction, on shared weights, and by training each alone."""
+"""Fitness of recurrent cells: perplexity as a fraction, on shared weights, and by training from scratch."""
 
 import dataclasses
 import functools
@@ -37,7 +37,7 @@ CONFIG = configs.Config(
 
 
 def write_corpus(folder):
-    """Words of which some come more often than others."""
+    """Writes words of different frequencies."""
     for split, num in (("train", 240), ("valid", 100), ("test", 100)):
         step = 2 if split == "test" else 1
         lines = [" ".join(WORDS[(step * at * at + line % 3) % 7] for at in range(10)) for line in range(num // 10)]
@@ -53,7 +53,7 @@ def corpus():
 
 @functools.cache
 def shared():
-    """(learner, parameters that tell architectures apart and know how frequent words are)."""
+    """Returns (learner, parameters that separate architectures and contain word frequencies)."""
     learner = evaluators.supernet_learner(corpus(), CONFIG)
     state = language.create(learner, language.keys(jax.random.key(0)))
     counts = np.bincount(corpus().train, minlength=len(corpus().vocabulary))
@@ -67,14 +67,14 @@ class PerplexityTest(chex.TestCase):
     def test_by_hand(self, loss, size, expected):
         assert text.fitness(loss, size) == pytest.approx(expected)
 
-    def test_it_tells_the_perplexity(self):
+    def test_perplexity_is_its_inverse(self):
         assert text.fitness(math.log(56.0), 10_000) == pytest.approx(0.563, abs=5e-4)
         assert text.perplexity(text.fitness(math.log(56.0), 10_000), 10_000) == pytest.approx(56.0)
         assert math.isnan(text.fitness(math.nan, 10))
 
 
 class SupernetTest(chex.TestCase):
-    def test_fitness_is_that_of_the_validation_text_and_test_of_the_test_text(self):
+    def test_fitness_on_the_validation_text_and_test_fitness_on_the_test_text(self):
         learner, params = shared()
         evaluator = evaluators.on_shared_weights(corpus(), learner, params)
         archs = SPACE.sample(jax.random.key(1), 3)
@@ -90,8 +90,8 @@ class SupernetTest(chex.TestCase):
             assert got.ok.all()
             assert not got.cost.any()
 
-    def test_one_piece(self):
-        """The released program draws a start below len / bptt: of 54 rows in all, the first nine."""
+    def test_one_segment(self):
+        """The released program samples a start below len / bptt: the first nine of 54 rows."""
         learner, params = shared()
         arch = np.asarray(SPACE.sample(jax.random.key(1), 1))
         rows = text.batchify(corpus().valid, 2)
@@ -111,7 +111,7 @@ class SupernetTest(chex.TestCase):
             assert all(np.min(np.abs(allowed - value)) < 1e-5 for value in got)
             assert len(set(np.round(got, 5))) > min(num_starts, 20) / 2
 
-    def test_refused(self):
+    def test_raises(self):
         learner, params = shared()
         with self.assertRaisesRegex(ValueError, "unknown score 'half'; choose one of all, piece, piece_released"):
             evaluators.on_shared_weights(corpus(), learner, params, score="half")
@@ -119,7 +119,7 @@ class SupernetTest(chex.TestCase):
         with self.assertRaisesRegex(ValueError, "has 5 rows, too few for a segment of 6; lower valid_batch_size"):
             evaluators.on_shared_weights(corpus(), many, params, score="piece")
 
-    def test_a_pool_is_drawn_from(self):
+    def test_a_pool_is_sampled(self):
         pool = np.asarray(SPACE.sample(jax.random.key(2), 3))
         draw = evaluators.supernet_learner(corpus(), CONFIG, pool).sample_arch
         drawn = np.array([draw(key) for key in jax.random.split(jax.random.key(0), 30)])
@@ -134,7 +134,7 @@ class SupernetTest(chex.TestCase):
 
 class TrainingTest(chex.TestCase):
     @pytest.mark.slow
-    def test_one_program_trains_all_and_a_worker_measures_the_same(self):
+    def test_one_program_trains_all_and_a_worker_gets_the_same_fitness(self):
         with tempfile.TemporaryDirectory() as folder:
             write_corpus(folder)
             evaluator = evaluators.from_scratch("text", data_dir=folder, config=CONFIG)
@@ -151,7 +151,7 @@ class TrainingTest(chex.TestCase):
         assert np.isfinite(evaluator.test(jax.random.key(0), archs[:1]).fitness).all()
 
     @pytest.mark.slow
-    def test_what_diverges_is_not_ok(self):
+    def test_divergence_is_not_ok(self):
         with tempfile.TemporaryDirectory() as folder:
             write_corpus(folder)
             config = dataclasses.replace(CONFIG, optimizer=configs.Optimizer(learning_rate=1e38, clip_norm=1e38))
@@ -167,7 +167,7 @@ class TrainingTest(chex.TestCase):
         (MemoryError("no room"), "out of memory: MemoryError: no room"),
         (jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: 9 GiB"), "out of memory: JaxRuntimeError: RESOURCE_EXHAUSTED"),
     )
-    def test_the_reason_is_told(self, error, wanted):
+    def test_the_reason_is_reported(self, error, wanted):
         def fail(*arguments):
             raise error
 

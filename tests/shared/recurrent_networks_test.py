@@ -1,4 +1,4 @@
-"""The recurrent cell against NumPy and against JAX's own derivative; language models; shared weights."""
+"""The recurrent cell against NumPy and against automatic differentiation; language models; shared weights."""
 
 import dataclasses
 import functools
@@ -20,7 +20,7 @@ from common.language import step as language_step
 
 T, B, H, V = 3, 3, 5, 7
 NAO, NAO_WS = (published.get(name) for name in ("nao_ptb", "nao_ws_ptb"))
-# Every activation, an output of its own, two nodes that read one state, and node 1 as the last that is read.
+# Every activation, a subset of states as output, two nodes that read the same state, node 1 read last.
 SMALL = RecurrentGenotype(
     tuple(
         RecurrentNode(*node)
@@ -41,7 +41,7 @@ BENDS = {"tanh": np.tanh, "relu": lambda x: np.maximum(x, 0), "identity": lambda
 
 
 def by_hand(genotype, words, hidden, params, masks):
-    """The language model as its equations stand, a step and a node at a time."""
+    """The equations of the language model in NumPy, one step and one node at a time."""
     params, masks = (jax.tree.map(lambda x: np.asarray(x, np.float64), tree) for tree in (params, dict(masks)))
     table, first, nodes = params["table"], params["first"], params["cell"]["nodes"]
     h, raw = np.asarray(hidden, np.float64), []
@@ -61,7 +61,7 @@ def by_hand(genotype, words, hidden, params, masks):
 
 @functools.cache
 def example(scale=1.0):
-    """Words, a hidden state, and the parameters of NAO's cell, larger than the first ones are."""
+    """Returns words, a hidden state, and parameters of NAO's cell, larger than the initial ones."""
     keys = jax.random.split(jax.random.key(0), 5)
     words, hidden = jax.random.randint(keys[0], (T, B), 0, V), jax.random.normal(keys[1], (B, H))
     model = recurrent.language_model(NAO, vocabulary_size=V, width=H, dropout=DROPOUT)
@@ -75,7 +75,7 @@ def first_nodes(params, num):
 
 
 def cells_input(seed=1, num_nodes=11):
-    """Everything that `highway.read` takes but the wiring."""
+    """Returns the arguments of `highway.read` except the wiring."""
     rng = np.random.default_rng(seed)
     shapes = {
         "projected": (T, B, 2 * H),
@@ -88,7 +88,7 @@ def cells_input(seed=1, num_nodes=11):
 
 
 def plainly(wiring, projected, first, nodes, mask, hidden):
-    """The cell for JAX's own derivative: no loop, no fused products."""
+    """The cell for automatic differentiation: no scan, no fused products."""
     bends = (jnp.tanh, jax.nn.relu, lambda x: x, jax.nn.sigmoid)
     outputs = []
     for gates in projected:
@@ -104,7 +104,7 @@ def plainly(wiring, projected, first, nodes, mask, hidden):
 
 class CellTest(chex.TestCase):
     @parameterized.parameters((NAO, False), (SMALL, True))
-    def test_a_language_model_is_what_its_equations_say(self, genotype, train):
+    def test_a_language_model_against_numpy(self, genotype, train):
         words, hidden, params = example()
         params = first_nodes(params, len(genotype.nodes))
         model = recurrent.language_model(genotype, vocabulary_size=V, width=H, dropout=DROPOUT)
@@ -126,7 +126,7 @@ class CellTest(chex.TestCase):
         np.testing.assert_allclose(reading.logits, logits, rtol=0, atol=5e-5)
 
     @parameterized.parameters((SMALL, False), (SMALL, True))
-    def test_the_derivative_is_that_of_the_plain_cell(self, genotype, is_data):
+    def test_the_derivative_against_automatic_differentiation(self, genotype, is_data):
         wiring = recurrent.wiring(genotype)
         inputs = cells_input(num_nodes=len(genotype.nodes))
         weights = jnp.asarray(np.random.default_rng(2).normal(size=(T, B, H)), jnp.float32)
@@ -148,7 +148,7 @@ class CellTest(chex.TestCase):
         chex.assert_trees_all_close(got, expected, rtol=1e-4, atol=1e-4)
         np.testing.assert_allclose(highway.read(given, **inputs, mask=mask), outputs, rtol=1e-6, atol=1e-6)
 
-    def test_one_trace_for_all_architectures_and_none_is_like_another(self):
+    def test_one_trace_for_all_architectures(self):
         archs = spaces.get("nao_rnn").sample(jax.random.key(0), 6)
         ones = recurrent.masks(None, DROPOUT, (B, H), V)
         words, hidden, params = example()
@@ -167,7 +167,7 @@ class CellTest(chex.TestCase):
 
 
 class MaskTest(chex.TestCase):
-    def test_shares_and_scale(self):
+    def test_rates_and_scale(self):
         masks = recurrent.masks(jax.random.key(0), DROPOUT, (200, 100), 5000)
         for name, mask in dict(masks).items():
             share, mask = getattr(DROPOUT, f"dropout_{name}"), np.asarray(mask)
@@ -178,7 +178,7 @@ class MaskTest(chex.TestCase):
         for mask in dict(recurrent.masks(None, DROPOUT, (2, 3), 4)).values():
             assert np.all(np.asarray(mask) == 1)
 
-    def test_a_mask_stands_for_all_steps_and_differs_between_sequences(self):
+    def test_a_mask_is_constant_over_steps_and_differs_between_sequences(self):
         words, hidden, params = example()
         model = recurrent.language_model(
             NAO, vocabulary_size=V, width=H, dropout=configs.Dropout(0.5, 0.0, 0.0, 0.0, 0.0)
@@ -191,8 +191,8 @@ class MaskTest(chex.TestCase):
 
 
 class FrozenTest(chex.TestCase):
-    def test_a_node_learns_as_ever_or_not_at_all(self):
-        """The same masks, the same outputs; the weights of a frozen node have no gradient, all others theirs."""
+    def test_nodes_without_gradient(self):
+        """Outputs and all other gradients stay; the weights of a frozen node have no gradient."""
         words, hidden = jnp.array([[1], [2], [3]]), jnp.ones((1, H))
         arch = spaces.get("nao_rnn").sample(jax.random.key(4), 1)[0]
         none = configs.Dropout(0.3, 0.0, 0.3, 0.0, 0.0)
@@ -240,7 +240,7 @@ class SizeTest(chex.TestCase):
         model = recurrent.supernet(vocabulary_size=10_000, width=300)
         assert self.num_params(model, jnp.zeros(22, jnp.int32)) == 50_890_000
 
-    def test_first_weights(self):
+    def test_initial_parameters(self):
         words, hidden = jnp.zeros((1, 1), jnp.int32), jnp.zeros((1, H))
         model = recurrent.language_model(NAO, vocabulary_size=V, width=H)
         params = jax.jit(model.init)(jax.random.key(0), words, hidden)["params"]
@@ -248,7 +248,7 @@ class SizeTest(chex.TestCase):
         for weights in (params["table"], params["first"], params["cell"]["nodes"]):
             assert 0.03 < np.abs(weights).max() <= recurrent.INIT_RANGE
 
-    def test_refused(self):
+    def test_raises(self):
         with self.assertRaisesRegex(ValueError, "node 1 has the activation 'swish'; choose one of tanh, relu"):
             recurrent.language_model(RecurrentGenotype((RecurrentNode("swish", 0),), (1,)), vocabulary_size=V, width=H)
         with self.assertRaisesRegex(ValueError, "width must be at least 1; got 0"):
@@ -277,7 +277,7 @@ class SupernetTest(chex.TestCase):
         assert len(np.unique(found)) == 264
 
     @pytest.mark.slow
-    def test_a_cell_on_shared_weights_is_the_cell_on_its_own_with_all_states_put_out(self):
+    def test_a_cell_on_shared_weights_is_the_stand_alone_cell_whose_output_is_all_states(self):
         words, hidden, _ = example()
         model = recurrent.supernet(vocabulary_size=V, width=H, dropout=DROPOUT)
         arch = spaces.get("nao_rnn").sample(jax.random.key(5), 1)[0]

@@ -1,4 +1,4 @@
-"""Corpora: numbers of words, what comes with Python, what is refused, and the published counts."""
+"""Corpora: word indices, the built-in corpus, error messages, and published counts."""
 
 import gzip
 import os
@@ -38,7 +38,7 @@ class TextTest(chex.TestCase):
         np.testing.assert_array_equal(corpus.valid, [1, 4, 2])
         np.testing.assert_array_equal(corpus.test, [5, 2])
 
-    def test_the_vocabulary_of_training_alone(self):
+    def test_the_vocabulary_of_the_training_text(self):
         self.write(train="a <unk>\n", valid="b a\n")
         corpus = self.load(vocabulary="train")
         assert corpus.vocabulary == ("a", "<unk>", "<eos>")
@@ -69,7 +69,7 @@ class TextTest(chex.TestCase):
         with self.assertRaisesRegex(ValueError, message):
             self.load()
 
-    def test_what_is_missing_or_unknown(self):
+    def test_missing_files_and_unknown_names(self):
         self.write()
         (self.folder / "valid.txt").unlink()
         with self.assertRaisesRegex(
@@ -87,7 +87,7 @@ class TextTest(chex.TestCase):
             self.load()
 
     def test_batchify(self):
-        # 11 words in 3 pieces of 3, two are left out; columns are read side by side.
+        # 11 words in 3 sequences of 3, without the remainder; columns are sequences.
         got = text.batchify(np.arange(11), 3)
         np.testing.assert_array_equal(got, [[0, 3, 6], [1, 4, 7], [2, 5, 8]])
         with self.assertRaisesRegex(ValueError, "batch_size = 6 leaves less than 2 of 11 words"):
@@ -96,7 +96,7 @@ class TextTest(chex.TestCase):
             text.batchify(np.arange(11), 0)
 
     def test_unigram_perplexity(self):
-        # Of 5 training words: a twice, b once, <eos> twice; one more each of 3: 3/8, 2/8, 3/8.
+        # 5 training words: a twice, b once, <eos> twice; with add-one smoothing 3/8, 2/8, 3/8.
         corpus = text.Corpus("x", ("a", "b", "<eos>"), *map(np.array, ([0, 0, 2, 1, 2], [0, 1], [2])))
         assert text.unigram_perplexity(corpus) == pytest.approx((8 / 3 * 4) ** 0.5)
         assert text.unigram_perplexity(corpus, "test") == pytest.approx(8 / 3)

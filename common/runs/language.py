@@ -1,0 +1,184 @@
+"""Training of language models in a run folder, with checkpoints, metrics and result; resumable."""
+
+import dataclasses
+import json
+import math
+import pathlib
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import chex
+import jax
+
+from common import config as configs
+from common.datasets import text
+from common.genotypes import json_text
+from common.genotypes.genotype import RecurrentGenotype
+from common.language import config as language_config
+from common.language import recurrent, segments, training
+from common.language import step as steps
+from common.records import locks, metrics_log, run_dir
+from common.runs import search as searches
+from common.training import checkpoints
+
+LOCK = "lock"
+CheckpointSeconds = Annotated[float, "minimum seconds between checkpoints within an epoch", configs.Range(at_least=0)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Corpus:
+    """Text corpus."""
+
+    corpus: Annotated[Literal[text.CORPORA], "text; topics comes with Python"] = "topics"
+    vocabulary: Annotated[Literal[text.VOCABULARIES], "splits whose words are in the vocabulary"] = "all"
+    data_dir: Annotated[str | None, "folder of the corpus; else $NAS_DATA_DIR"] = None
+
+    def __post_init__(self):
+        configs.validate(self)
+
+    def load(self) -> text.Corpus:
+        """Returns the corpus; raises a `ValueError` if it cannot be read."""
+        return text.load(self.corpus, self.data_dir, vocabulary=self.vocabulary)
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Settings of a training run."""
+
+    seed: Annotated[int, "seed of all random numbers", configs.Range(at_least=0, at_most=searches.MAX_SEED)] = 0
+    workdir: Annotated[str | None, "folder of the run, to start or to resume; by default a fresh one under runs/"] = (
+        None
+    )
+    checkpoint_seconds: CheckpointSeconds = 300.0
+    corpus: Annotated[Corpus, "text"] = Corpus()
+    training: Annotated[language_config.Config, "training settings"] = language_config.PRESETS["topics"]
+
+    def __post_init__(self):
+        configs.validate(self)
+
+
+def train(
+    genotype: RecurrentGenotype, options: Options, *, name: str, flags: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Trains the language model of one cell, or resumes its training, and writes the files of the run.
+
+    Args:
+      genotype: the cell.
+      options: settings of the run.
+      name: of the genotype, for result.json.
+      flags: all settings by flag name, for config.json; by default those of `options`.
+
+    Returns:
+      The content of result.json, and `workdir`, the folder.
+
+    Raises:
+      ValueError: the corpus cannot be read, training diverged, or the folder belongs to another run or is in use.
+    """
+    corpus, config = options.corpus.load(), options.training
+    size = len(corpus.vocabulary)
+    network = recurrent.language_model(genotype, vocabulary_size=size, width=config.width, dropout=config.dropout)
+    learner = training.Learner(network, config, training.NO_ARCH)
+    about = {
+        "genotype": json.loads(json_text.to_text(genotype)),
+        "corpus": options.corpus.corpus,
+        "vocabulary_size": size,
+        "config": configs.to_json(config),
+        "seed": options.seed,
+    }
+    folder = run_dir.create(options.workdir, command="train_language", benchmark=options.corpus.corpus)
+    print(f"workdir: {folder}", flush=True)
+    with locks.hold(folder / LOCK, what=str(folder)), checkpoints.Checkpoints(folder / "checkpoints", about) as saved:
+        flags = configs.to_json(options) if flags is None else dict(flags)
+        record = {"command": "train_language", "flags": flags, **about, **run_dir.environment()}
+        run_dir.write_json(folder / run_dir.CONFIG, record)
+        train_in(
+            folder,
+            learner,
+            corpus,
+            saved,
+            key=jax.random.key(options.seed),
+            save_seconds=options.checkpoint_seconds,
+            title="epochs",
+        )
+        result = _result(folder, learner, corpus, saved)
+        result = {"protocol": "validation", "corpus": corpus.name, "seed": options.seed, "genotype": name, **result}
+        run_dir.write_json(folder / run_dir.RESULT, result)
+    return {**result, "workdir": str(folder)}
+
+
+def train_in(
+    folder: pathlib.Path,
+    learner: training.Learner,
+    corpus: text.Corpus,
+    saved: checkpoints.Checkpoints,
+    *,
+    key: chex.PRNGKey,
+    save_seconds: float,
+    title: str,
+    metrics: str = run_dir.METRICS,
+    num_epochs: int | None = None,
+) -> steps.State:
+    """Trains from the latest checkpoint to the last epoch, and writes one line of metrics per epoch.
+
+    Args:
+      folder: of the run.
+      learner: model and settings.
+      corpus: its training and validation texts are read.
+      saved: checkpoints of the run.
+      key: determines all random numbers.
+      save_seconds: minimum time between two checkpoints within an epoch.
+      title: of the progress line.
+      metrics: name of the file of metrics.
+      num_epochs: epoch to stop at; by default that of the settings.
+
+    Returns:
+      The last state.
+    """
+    config, keys = learner.config, training.keys(key)
+    data = segments.prepare(corpus.train, config.batch_size, config.chunks)
+    valid = segments.prepare(corpus.valid, config.valid_batch_size, config.chunks)
+    state = saved.latest(template(learner)) or training.create(learner, keys)
+    log = metrics_log.MetricsLog(
+        folder / metrics, title=title, total=config.num_epochs, unit="epochs", start=int(state.epoch), key="epoch"
+    )
+    with log:
+        trained = training.train(
+            learner, state, keys, data, valid, checkpoints=saved, save_seconds=save_seconds, num_epochs=num_epochs
+        )
+        for state, epoch in trained:  # noqa: B007  the last one is returned
+            perplexities = {
+                "train_perplexity": math.exp(epoch.train_loss),
+                "valid_perplexity": math.exp(epoch.valid_loss),
+            }
+            note = f"validation perplexity {perplexities['valid_perplexity']:.2f}"
+            log.add({**epoch._asdict(), **perplexities}, note=note)
+    saved.wait()
+    return state
+
+
+def template(learner: training.Learner) -> steps.State:
+    """Returns the shapes of a train state, for reading checkpoints."""
+    return jax.eval_shape(lambda: training.create(learner, training.keys(jax.random.key(0))))
+
+
+def _result(folder, learner, corpus, saved):
+    """Returns the entries of result.json about the state with the lowest validation loss."""
+    best = saved.best(template(learner))
+    test = segments.prepare(corpus.test, learner.config.test_batch_size, learner.config.chunks)
+    test_loss = training.evaluate(learner, training.evaluated(best), test)
+    valid_loss = float(best.valid_losses[int(best.epoch) - 1])
+    lines = [json.loads(line) for line in (folder / run_dir.METRICS).read_text().splitlines()]
+    return {
+        "parameters": sum(leaf.size for leaf in jax.tree.leaves(best.params)),
+        "epochs": learner.config.num_epochs,
+        "seconds": round(sum(line["seconds"] for line in lines), 3),
+        "best": {
+            "epoch": int(best.epoch),
+            "is_averaged": bool(best.num_averaged > 0),
+            "valid_loss": valid_loss,
+            "valid_perplexity": math.exp(valid_loss),
+            "test_loss": test_loss,
+            "test_perplexity": math.exp(test_loss),
+        },
+        "unigram_perplexity": {split: text.unigram_perplexity(corpus, split) for split in ("valid", "test")},
+    }

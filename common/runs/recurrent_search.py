@@ -1,0 +1,264 @@
+"""Search of recurrent cells in a run folder: on shared weights, on a renewed pool, or by training from scratch.
+
+Beside the files of a search: supernet/ (checkpoints of the shared weights) and supernet.jsonl (their metrics),
+pools.jsonl (pools and scores), finalists.jsonl (best cells trained from scratch), best.json (the cell found).
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, NamedTuple
+
+import jax
+import numpy as np
+
+from common import config as configs
+from common import spaces, types
+from common.datasets import text
+from common.genotypes import conversion, json_text
+from common.language import config as language_config
+from common.language import evaluators, training
+from common.records import locks, run_dir
+from common.runs import finalists, language, population, weight_sharing
+from common.runs import search as searches
+from common.training import checkpoints
+
+BEST, SUPERNET = "best.json", "supernet"
+PRESETS = {"supernet": "topics_supernet", "training": "topics_search"}  # of training, by measure
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Evaluation of recurrent cells."""
+
+    measure: Annotated[
+        Literal[tuple(PRESETS)], "evaluate cells on shared weights (supernet) or train each from scratch (training)"
+    ] = "supernet"
+    score: Annotated[
+        evaluators.Score,
+        "part of the validation text that is evaluated on shared weights; "
+        + "; ".join(f"{name}: {meaning}" for name, meaning in evaluators.SCORES.items()),
+    ] = "all"
+    rerank: Annotated[int, "number of best cells to train from scratch at the end", configs.Range(at_least=0)] = 0
+    rerank_preset: Annotated[Literal[tuple(language_config.PRESETS)], "settings of this training"] = "topics_search"
+    rerank_num_epochs: Annotated[
+        int | None, "epochs of this training; by default those of its preset", configs.Range(at_least=1)
+    ] = None
+    checkpoint_seconds: language.CheckpointSeconds = 300.0
+    corpus: Annotated[language.Corpus, "text"] = language.Corpus()
+    training: Annotated[language_config.Config, "training settings"] = language_config.PRESETS["topics_supernet"]
+
+    def __post_init__(self):
+        configs.validate(self)
+
+    @property
+    def final_training(self) -> language_config.Config:
+        """Settings of training the best cells from scratch."""
+        config = language_config.PRESETS[self.rerank_preset]
+        return dataclasses.replace(config, num_epochs=self.rerank_num_epochs or config.num_epochs)
+
+
+class Finalist(NamedTuple):
+    """One of the best cells of a search: its perplexity there and from scratch, None (and why) if that failed."""
+
+    arch: np.ndarray
+    found: float
+    trained: float | None
+    reason: str
+
+
+class Found(NamedTuple):
+    """Result of a search.
+
+    Attributes:
+      result: the content of result.json.
+      folder: of the run.
+      vocabulary_size: V, for `text.perplexity`.
+      finalists: the best cells, best of the search first, if they were trained from scratch.
+      best: file of the genotype found; None if nothing could be evaluated.
+    """
+
+    result: dict[str, Any]
+    folder: pathlib.Path
+    vocabulary_size: int
+    finalists: list[Finalist]
+    best: pathlib.Path | None
+
+
+def search(
+    searcher: types.Searcher,
+    settings: Settings,
+    options: searches.Options,
+    *,
+    algorithm: str,
+    schedule: weight_sharing.Schedule | None = None,
+    schedule_name: str | None = None,
+    flags: Mapping[str, Any] | None = None,
+) -> Found:
+    """Searches a recurrent cell, or resumes the search, and writes the files of the run.
+
+    Args:
+      searcher: the search algorithm, on the space `nao_rnn`.
+      settings: of evaluation.
+      options: of the run; with a schedule only its seed and folder are used.
+      algorithm: name of the algorithm, in the headers of the run's files.
+      schedule: of a pool on which the shared weights train, renewed by the searcher, see `population.renewing`; by
+        default they are trained first, on the whole space.
+      schedule_name: for result.json.
+      flags: all settings by flag name, for config.json; by default those of `options`.
+
+    Raises:
+      ValueError: the settings do not fit together, the corpus cannot be read, training diverged, or the folder
+        belongs to another search or is in use.
+    """
+    if settings.measure == "supernet" and options.executor != "inline":
+        raise ValueError("shared weights are in this process; use executor inline (--executor=inline)")
+    if schedule is not None:
+        _check_schedule(settings, schedule)
+    corpus = settings.corpus.load()
+    folder = run_dir.create(options.workdir, command="search_recurrent", benchmark=settings.corpus.corpus)
+    print(f"workdir: {folder}", flush=True)
+    flags = configs.to_json(options) if flags is None else dict(flags)
+    if schedule is not None:
+        result = _search_pool(
+            searcher,
+            settings,
+            schedule,
+            corpus,
+            folder,
+            seed=options.seed,
+            algorithm=algorithm,
+            name=schedule_name,
+            flags=flags,
+        )
+    else:
+        config = {
+            "measure": settings.measure,
+            "corpus": settings.corpus.corpus,
+            "vocabulary": settings.corpus.vocabulary,
+            "score": settings.score,
+            "training": configs.to_json(settings.training),
+        }
+        result = searches.run(
+            _evaluator(settings, corpus, folder, seed=options.seed),
+            searcher,
+            options,
+            command="search_recurrent",
+            algorithm=algorithm,
+            config=config,
+            folder=folder,
+            notes={"vocabulary_size": len(corpus.vocabulary)},
+            flags=flags,
+        )
+    if result["best"] is None:
+        return Found(result, folder, len(corpus.vocabulary), [], None)
+    cells = _rerank(settings, folder, len(corpus.vocabulary), seed=options.seed)
+    arch = np.array(result["best"]["arch"], np.int32)
+    if cells:
+        arch = min(cells, key=lambda cell: np.inf if cell.trained is None else cell.trained).arch
+    run_dir.write_text(folder / BEST, json_text.to_text(conversion.from_arch("nao_rnn", arch)))
+    return Found(result, folder, len(corpus.vocabulary), cells, folder / BEST)
+
+
+def _check_schedule(settings, schedule):
+    if settings.measure != "supernet":
+        raise ValueError("a schedule is for shared weights; choose measure supernet (--measure=supernet)")
+    if settings.training.num_epochs % schedule.num_blocks:
+        raise ValueError(
+            f"num_epochs = {settings.training.num_epochs} is not a multiple of num_blocks = {schedule.num_blocks}; a "
+            "block is num_epochs / num_blocks epochs"
+        )
+
+
+def _evaluator(settings, corpus, folder, *, seed):
+    """Returns the evaluator of a search whose fitness does not change; shared weights are trained first."""
+    if settings.measure == "training":
+        return evaluators.from_scratch(
+            settings.corpus.corpus,
+            data_dir=settings.corpus.data_dir,
+            vocabulary=settings.corpus.vocabulary,
+            config=settings.training,
+        )
+    with checkpoints.Checkpoints(folder / SUPERNET, _about(settings, corpus, seed)) as saved:
+        learner = evaluators.supernet_learner(corpus, settings.training)
+        state = language.train_in(
+            folder,
+            learner,
+            corpus,
+            saved,
+            key=jax.random.key(seed),
+            save_seconds=settings.checkpoint_seconds,
+            title="shared weights",
+            metrics=f"{SUPERNET}.jsonl",
+        )
+    return evaluators.on_shared_weights(corpus, learner, training.evaluated(state), score=settings.score)
+
+
+def _search_pool(searcher, settings, schedule, corpus, folder, *, seed, algorithm, name, flags):
+    """Returns the content of result.json of a search whose shared weights train on a pool that it renews."""
+    config, space = settings.training, spaces.get("nao_rnn")
+    about = {**_about(settings, corpus, seed), "schedule": configs.to_json(schedule)}
+    learner = evaluators.supernet_learner(corpus, config)
+
+    def train(key, archs, block):
+        return language.train_in(
+            folder,
+            evaluators.supernet_learner(corpus, config, archs),
+            corpus,
+            saved,
+            key=key,
+            save_seconds=settings.checkpoint_seconds,
+            title=f"shared weights, block {block + 1} of {schedule.num_blocks}",
+            metrics=f"{SUPERNET}.jsonl",
+            num_epochs=(block + 1) * config.num_epochs // schedule.num_blocks,
+        )
+
+    def evaluator(state):
+        return evaluators.on_shared_weights(corpus, learner, training.evaluated(state), score=settings.score)
+
+    with (
+        locks.hold(folder / language.LOCK, what=str(folder)),
+        checkpoints.Checkpoints(folder / SUPERNET, about) as saved,
+    ):
+        record = {"command": "search_recurrent", "algorithm": algorithm, "score": settings.score, **about}
+        run_dir.write_json(folder / run_dir.CONFIG, {**record, "flags": flags, **run_dir.environment()})
+        weights = population.Weights(train, evaluator, saved.latest(language.template(learner)))
+        result, _ = population.run(space, searcher, weights, schedule, folder, seed=seed, name=name)
+        run_dir.write_json(folder / run_dir.RESULT, result)
+    return result
+
+
+def _about(settings, corpus, seed):
+    """Returns the record of the shared weights' checkpoints."""
+    return {
+        "network": "recurrent_supernet",
+        "corpus": settings.corpus.corpus,
+        "vocabulary_size": len(corpus.vocabulary),
+        "config": configs.to_json(settings.training),
+        "seed": seed,
+    }
+
+
+def _rerank(settings, folder, vocabulary_size, *, seed):
+    """Returns the best cells of a search, trained from scratch for a while."""
+    if not settings.rerank:
+        return []
+    history, _ = run_dir.read_history(folder / run_dir.HISTORY)
+    fitness = np.where(history.status == types.MEASURED, history.fitness, -np.inf)
+    order = np.argsort(-fitness, kind="stable")[: min(settings.rerank, int(np.isfinite(fitness).sum()))]
+    archs = np.asarray(history.archs[order], np.int32)
+    corpus = settings.corpus
+    config = settings.final_training
+    evaluator = evaluators.from_scratch(
+        corpus.corpus, data_dir=corpus.data_dir, vocabulary=corpus.vocabulary, config=config
+    )
+    header = {"corpus": corpus.corpus, "vocabulary": corpus.vocabulary, "seed": seed, "config": configs.to_json(config)}
+    results = finalists.rerank_journaled(evaluator, archs, folder, header=header, seed=seed)
+
+    def perplexity(fitness):
+        return text.perplexity(float(fitness), vocabulary_size) if np.isfinite(fitness) else None
+
+    return [
+        Finalist(arch, perplexity(found), perplexity(one.fitness), one.reason)
+        for arch, found, one in zip(archs, fitness[order], results, strict=True)
+    ]
