@@ -35,13 +35,14 @@ class MetricsLog:
           title: what the progress line shows first.
           total: progress at the end of the run.
           unit: of progress, a plural.
-          start: progress so far. Later lines and events of an earlier start are dropped: they are made again.
+          start: progress so far. Later lines and events of an earlier start are dropped: they are made again. 0: the
+            files start anew.
           key: the entry of a line that holds its progress, an integer or a float.
           events: folder of the event files; None: none are written.
         """
         self._path, self._events, self._key, self._start = pathlib.Path(path), events, key, start
         self._live = progress.Progress(title, total=total, unit=unit)
-        self.lines = [line for line in _read(self._path) if line[key] <= start]
+        self.lines = [line for line in _read(self._path) if line[key] <= start] if start else []
 
     def add(
         self, line: Mapping[str, Any], *, scalars: Mapping[str, float] | None = None, note: str, done: int | None = None

@@ -1,9 +1,7 @@
 """A search with a run folder: journal, metrics, result; started again on its folder, it resumes."""
 
 import collections
-import contextlib
 import dataclasses
-import json
 import pathlib
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -15,7 +13,7 @@ from common import config as configs
 from common import executors, one_round, search, types
 from common.executors import config as executor_config
 from common.records import journal as journal_lib
-from common.records import measurements, progress, run_dir
+from common.records import measurements, metrics_log, run_dir
 
 MAX_SEED = 2**32 - 1  # beyond, keys would repeat
 
@@ -118,28 +116,25 @@ def run(
 
 def _search(evaluator, searcher, options, *, executor, journal, folder):
     """Returns (history, seconds of search over all starts, diagnostics of the last round)."""
-    from common.training import event_files  # tensorboardX imports PyTorch where it is installed, which takes a second
-
     seconds, told = 0.0, {}
-    for path in (folder / run_dir.EVENTS).glob("events.out.tfevents.*"):
-        path.unlink()
     num_earlier = 0 if journal.earlier is None else len(journal.earlier.archs)
-    with contextlib.ExitStack() as stack:
-        # Overwritten: a search that resumes replays its earlier rounds.
-        metrics = stack.enter_context((folder / run_dir.METRICS).open("w"))
-        events = stack.enter_context(event_files.EventFile(folder / run_dir.EVENTS))
-        live = stack.enter_context(progress.Progress(searcher.name, total=options.budget, unit="queries"))
+    with metrics_log.MetricsLog(  # written anew: a search that resumes replays its earlier rounds
+        folder / run_dir.METRICS,
+        title=searcher.name,
+        total=options.budget,
+        unit="queries",
+        key="queries",
+        events=folder / run_dir.EVENTS,
+    ) as log:
 
         def on_round(round_, history, elapsed, diagnostics):
             nonlocal seconds, told
             seconds = max(seconds, elapsed)
             told = {name: _plain(value) for name, value in diagnostics.items()}
             line = {**_round_metrics(round_, history, seconds, num_earlier), **told}
-            metrics.write(json.dumps(line) + "\n")
-            metrics.flush()
-            events.write(line["queries"], _scalars(line, told))
             best = line["best_fitness"]
-            live.update(line["queries"], "nothing measured yet" if best is None else f"best {100 * best:.2f} %")
+            note = "nothing measured yet" if best is None else f"best {100 * best:.2f} %"
+            log.add(line, scalars=_scalars(line, told), note=note)
 
         history = search.run_search(
             jax.random.key(options.seed),

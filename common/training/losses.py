@@ -1,10 +1,11 @@
-"""What is minimised: cross-entropy with soft targets, that of the auxiliary head, and an L2 penalty."""
+"""Losses: cross-entropy with soft targets, auxiliary loss, weight decay."""
 
 from typing import Any
 
 import chex
 import jax
 import jax.numpy as jnp
+import optax
 
 from common.networks import logits as logits_lib
 from common.training import config as configs
@@ -12,43 +13,27 @@ from common.training import config as configs
 Params = Any
 
 
-def smooth(targets: chex.Array, label_smoothing: float) -> chex.Array:
-    """Returns float32[B, K] targets of which a share is spread evenly over all K classes (arXiv:1512.00567)."""
-    return (1.0 - label_smoothing) * targets + label_smoothing / targets.shape[-1]
-
-
-def cross_entropy(logits: chex.Array, targets: chex.Array) -> chex.Array:
-    """Returns float32[B], the cross-entropy of each row.
-
-    Args:
-      logits: float32[B, K].
-      targets: float32[B, K], distributions: rows add up to 1.
-    """
-    chex.assert_equal_shape([logits, targets])
-    return -jnp.sum(targets * jax.nn.log_softmax(logits), axis=-1)
-
-
 def classification(logits: logits_lib.Logits, targets: chex.Array, config: configs.Loss) -> chex.Array:
-    """Returns float32[], the mean loss of a batch with that of the auxiliary head, if there is one.
+    """Returns float32[], the mean loss of a batch, with the auxiliary head's if there is one.
 
     Args:
       logits: of the network.
       targets: float32[B, K], distributions.
       config: see `config.Loss`.
     """
-    targets = smooth(targets, config.label_smoothing)
-    loss = jnp.mean(cross_entropy(logits.main, targets))
+    targets = optax.smooth_labels(targets, config.label_smoothing)  # arXiv:1512.00567
+    loss = jnp.mean(optax.softmax_cross_entropy(logits.main, targets))
     if logits.auxiliary is not None:
-        loss += config.auxiliary_weight * jnp.mean(cross_entropy(logits.auxiliary, targets))
+        loss += config.auxiliary_weight * jnp.mean(optax.softmax_cross_entropy(logits.auxiliary, targets))
     return loss
 
 
 def penalty(params: Params, is_decayed: Params, config: configs.Optimizer) -> chex.Array:
-    """Returns float32[], the L2 penalty that is part of the loss; zero if it enters elsewhere.
+    """Returns float32[], the L2 penalty in the loss; zero if weight decay enters elsewhere.
 
     Args:
       params: of the network.
-      is_decayed: a bool for each of them, see `is_decayed`.
+      is_decayed: a bool per parameter, see `is_decayed`.
       config: see `config.Optimizer`.
     """
     if config.decay in ("gradient", "decoupled") or not config.weight_decay:
@@ -59,9 +44,9 @@ def penalty(params: Params, is_decayed: Params, config: configs.Optimizer) -> ch
 
 
 def is_decayed(params: Params, batch_stats: Params, config: configs.Optimizer) -> Params:
-    """Returns a bool for each parameter: whether the L2 penalty covers it.
+    """Returns a bool per parameter: whether it is decayed.
 
-    A parameter belongs to batch normalisation where its module has running statistics.
+    A parameter belongs to batch normalization if its module has running statistics.
 
     Args:
       params: of the network, or their shapes.

@@ -173,7 +173,7 @@ def steps(
     def evaluate(variables, images, labels, mask, arch=None):
         logits = network.apply(variables, inputs.normalize(images), train=False, **_given(arch)).main
         top1, top5 = is_right(logits, labels)
-        loss = losses.cross_entropy(logits, jax.nn.one_hot(labels, num_classes))
+        loss = optax.softmax_cross_entropy(logits, jax.nn.one_hot(labels, num_classes))
         return Counts(
             loss=jnp.sum(jnp.where(mask, loss, 0.0)),
             top1=jnp.sum(top1 & mask, dtype=jnp.int32),

@@ -12,8 +12,8 @@ import chex
 import pytest
 
 from common.records import run_dir
-from common.training import event_files
 from launch import lanas, report, study
+from tests.shared import event_files
 
 BUDGET = 24
 
@@ -110,7 +110,7 @@ class ReportTest(chex.TestCase):
     def test_event_files_say_what_metrics_say(self):
         _, workdir = searched()
         lines = [json.loads(line) for line in (workdir / run_dir.METRICS).read_text().splitlines()]
-        told = {(one.step, one.name): one.value for one in event_files.read(workdir / run_dir.EVENTS)}
+        told = event_files.scalars(workdir / run_dir.EVENTS)
         wanted = {(line["queries"], f"search/{name}"): line[name] for line in lines for name in _TOLD}
         assert told == pytest.approx(wanted, rel=1e-6)
 

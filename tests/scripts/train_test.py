@@ -18,8 +18,9 @@ from absl.testing import parameterized
 
 from common.datasets import images
 from common.genotypes import genotype, json_text
-from common.training import event_files, export
+from common.training import export
 from launch import train
+from tests.shared import event_files
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 _CELL = genotype.Cell(nodes=((genotype.Branch("conv_1x1", 0), genotype.Branch("identity", 1)),), output=(2,))
@@ -63,7 +64,7 @@ class TrainTest(parameterized.TestCase):
         assert [line["step"] for line in lines] == [15, 30, 45]
         assert ["validation" in line for line in lines] == [False, True, True]
         assert lines[-1]["validation"] == result["latest"]["validation"]
-        scalars = {(one.step, one.name): one.value for one in event_files.read(workdir / "events")}
+        scalars = event_files.scalars(workdir / "events")
         np.testing.assert_allclose(scalars[45, "train/loss"], lines[-1]["loss"], rtol=1e-6)
         assert json.loads((workdir / "config.json").read_text())["training"]["average_decay"] == 0.9
 
@@ -184,14 +185,14 @@ class TrainTest(parameterized.TestCase):
         (("--genotype=lanett",), "did you mean lanet"),
         (("--preset=best",), "unknown --preset=best; choose one of digits"),
         (("--dataset=cifar11",), "unknown dataset 'cifar11'"),
-        (("--schedule=linear",), "unknown schedule 'linear'; choose one of constant, cosine"),
+        (("--schedule=linear",), "unknown --schedule 'linear'; choose one of constant, cosine"),
         (("--batch_size=2000",), "more than the 1090 training images"),
         (("--held_out=1090",), "cannot hold out 1090 of 1090 images"),
         (("--evaluate_every=0",), "--evaluate_every must be at least 1; got 0"),
         (("--evaluate",), "--evaluate needs --workdir"),
         (("--auxiliary",), "auxiliary"),
         (("--num_devices=9",), "--num_devices must be from 0 to"),
-        (("--checkpoint=first",), "unknown --checkpoint=first; choose one of best, latest"),
+        (("--checkpoint=first",), "unknown --checkpoint 'first'; choose one of latest, best"),
     )
     def test_refused(self, flags, message):
         workdir = self.folder / "run"

@@ -1,4 +1,4 @@
-"""Event files are read back; exported networks compute what was trained; presets are the published numbers."""
+"""Metrics logs resume; exported networks compute what was trained; presets are the published numbers."""
 
 import dataclasses
 import functools
@@ -11,11 +11,12 @@ import pytest
 import safetensors.numpy
 from absl.testing import parameterized
 
-from common.file_formats import tfrecord
 from common.genotypes import genotype, published
 from common.networks import child, mobile, styles
-from common.training import augmentation, event_files, export, models, presets
+from common.records import metrics_log
+from common.training import augmentation, export, models, presets
 from common.training import step as step_lib
+from tests.shared import event_files
 
 _CELL = genotype.Cell(
     nodes=((genotype.Branch("conv_1x1", 0), genotype.Branch("identity", 1)),),
@@ -40,34 +41,40 @@ class FolderTest(parameterized.TestCase):
         self.folder = tmp_path
 
 
-class EventFileTest(FolderTest):
-    def test_read_back(self):
-        with event_files.EventFile(self.folder / "events") as file:
-            file.write(10, {"train/loss": 0.5, "train/top1": 0.25})
-            file.write(20, {"train/loss": 0.125})
-        assert list(event_files.read(self.folder / "events")) == [
-            (10, "train/loss", 0.5),
-            (10, "train/top1", 0.25),
-            (20, "train/loss", 0.125),
-        ]
+class MetricsLogTest(FolderTest):
+    def _log(self, start=0):
+        return metrics_log.MetricsLog(
+            self.folder / "metrics.jsonl",
+            title="run",
+            total=9,
+            unit="steps",
+            start=start,
+            events=self.folder / "events",
+        )
 
-    def test_a_second_start_says_which_steps_it_does_again(self):
-        with event_files.EventFile(self.folder, start=10):
-            pass
-        (path,) = self.folder.glob("events.out.tfevents.*")
-        events = [event_files.event_pb2.Event.FromString(record) for record in tfrecord.read(path)]
-        started = [event.step for event in events if event.session_log.status == event.session_log.START]
-        assert started == [11]
+    def _lines(self):
+        return [json.loads(line) for line in (self.folder / "metrics.jsonl").read_text().splitlines()]
 
-    def test_a_damaged_file(self):
-        with event_files.EventFile(self.folder) as file:
-            file.write(1, {"loss": 1.0})
-        (path,) = self.folder.glob("events.out.tfevents.*")
-        content = bytearray(path.read_bytes())
-        content[-6] ^= 1
-        path.write_bytes(content)
-        with self.assertRaisesRegex(ValueError, "checksum"):
-            list(event_files.read(self.folder))
+    def test_a_run_that_is_resumed(self):
+        with self._log() as log:
+            for step in (2, 4, 6):
+                log.add({"step": step, "loss": step / 8}, scalars={"train/loss": step / 8}, note="")
+        with (self.folder / "metrics.jsonl").open("a") as file:
+            file.write('{"step": 8, "lo')  # as a kill leaves it
+        with self._log(start=4) as log:
+            assert [line["step"] for line in log.lines] == [2, 4]
+            log.add({"step": 6, "loss": 1.0}, scalars={"train/loss": 1.0}, note="")
+        assert self._lines() == [{"step": 2, "loss": 0.25}, {"step": 4, "loss": 0.5}, {"step": 6, "loss": 1.0}]
+        found = list(event_files.events(self.folder / "events"))
+        assert [event.step for event in found if event.session_log.status == event.session_log.START] == [5]
+        assert event_files.scalars(self.folder / "events")[6, "train/loss"] == 1.0
+
+    def test_a_run_that_starts_again(self):
+        for loss in (0.5, 0.25):
+            with self._log() as log:
+                log.add({"step": 1, "loss": loss}, scalars={"train/loss": loss}, note="")
+        assert self._lines() == [{"step": 1, "loss": 0.25}]
+        assert event_files.scalars(self.folder / "events") == {(1, "train/loss"): 0.25}
 
 
 class ExportTest(FolderTest):

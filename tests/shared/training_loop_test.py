@@ -13,7 +13,7 @@ from absl.testing import parameterized
 
 from common.networks import logits as logits_lib
 from common.training import config as configs
-from common.training import loop, losses, stream
+from common.training import loop, stream
 from common.training import state as states
 from common.training import step as step_lib
 
@@ -92,7 +92,9 @@ class StepTest(chex.TestCase):
                 mutable=["batch_stats"],
             )
             targets = jax.nn.one_hot(labels, 3)
-            both = [jnp.mean(losses.cross_entropy(scores, targets)) for scores in (logits.main, logits.auxiliary)]
+            both = [
+                jnp.mean(optax.softmax_cross_entropy(scores, targets)) for scores in (logits.main, logits.auxiliary)
+            ]
             return both[0] + 0.4 * both[1], (changed["batch_stats"], logits.main)
 
         (value, (batch_stats, scores)), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
@@ -289,7 +291,7 @@ class EvaluateTest(parameterized.TestCase):
         found = loop.evaluator(steps, batch_size=batch_size)(states.averaged(state), data)
         scores = Small().apply(states.averaged(state), normalize(data.images), train=False).main
         np.testing.assert_allclose(found["top1"], np.mean(np.argmax(scores, axis=1) == data.labels), rtol=1e-6)
-        loss = losses.cross_entropy(scores, jax.nn.one_hot(data.labels, 3))
+        loss = optax.softmax_cross_entropy(scores, jax.nn.one_hot(data.labels, 3))
         np.testing.assert_allclose(found["loss"], jnp.mean(loss), rtol=1e-5)
 
     def test_what_the_mask_leaves_out_counts_for_nothing(self):

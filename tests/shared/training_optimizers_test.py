@@ -146,15 +146,6 @@ class PenaltyTest(chex.TestCase):
 
 
 class ClassificationTest(chex.TestCase):
-    def test_cross_entropy_by_hand(self):
-        scores = jnp.log(jnp.array([[0.5, 0.25, 0.25], [0.1, 0.1, 0.8]]))
-        found = losses.cross_entropy(scores, jnp.array([[1.0, 0.0, 0.0], [0.0, 0.5, 0.5]]))
-        np.testing.assert_allclose(found, [np.log(2), -0.5 * np.log(0.1) - 0.5 * np.log(0.8)], rtol=1e-6)
-
-    def test_smoothing(self):
-        found = losses.smooth(jnp.array([[1.0, 0.0, 0.0, 0.0]]), 0.1)
-        np.testing.assert_allclose(found, [[0.925, 0.025, 0.025, 0.025]], rtol=1e-6)
-
     def test_auxiliary_head(self):
         main, auxiliary = jnp.zeros((2, 4)), jnp.log(jnp.array([[0.7, 0.1, 0.1, 0.1]] * 2))
         targets = jax.nn.one_hot(jnp.array([0, 0]), 4)

@@ -1,8 +1,10 @@
-"""The largest value of each window, as fast as each platform has it.
+"""Max pooling with CPU-specific forward and backward passes.
 
-XLA's windows suit GPU and TPU. On CPU it goes through them one pixel at a time, and their derivative is slower still:
-there the largest of moved images, and a derivative that asks each pixel which windows it was the largest of, take a
-third of the time.
+On CPU XLA reduces windows one pixel at a time, and its gradient is slower still. Here the forward pass is the maximum
+of shifted images, and the backward pass sums over the windows whose maximum a pixel was.
+
+Measured with jax 0.10.2, forward and backward, 3x3, batch 96 of 32x32, 36 channels, milliseconds on one CPU core: 303
+-> 91, at stride 2 132 -> 52. Average pooling gained nothing and is XLA's.
 """
 
 import functools
@@ -17,52 +19,52 @@ from jax import lax
 Paddings = tuple[tuple[int, int], tuple[int, int]]
 
 
-# Compiled on its own, so that pools of one shape, of which a network has many, are traced once.
+# Jitted separately, so that the many pools of one shape in a network are traced once.
 @functools.partial(jax.jit, static_argnames=("size", "stride", "paddings"))
 def pool(images: chex.Array, *, size: int, stride: int, paddings: Paddings) -> chex.Array:
-    """Returns float[B, H', W', C], the largest value of each window; what is padded counts for nothing.
+    """Returns float[B, H', W', C], the maximum of each window; padding is ignored.
 
     Args:
       images: float[B, H, W, C].
-      size: height and width of the windows, each of which has a pixel of the image.
+      size: height and width of the windows, each of which must contain a pixel of the image.
       stride: vertical and horizontal.
       paddings: pixels above and below, left and right.
     """
     settings = {"size": size, "stride": stride, "paddings": paddings}
     return lax.platform_dependent(
-        images, cpu=functools.partial(by_moves, **settings), default=functools.partial(by_windows, **settings)
+        images, cpu=functools.partial(for_cpu, **settings), default=functools.partial(by_xla, **settings)
     )
 
 
-def by_windows(images: chex.Array, *, size: int, stride: int, paddings: Paddings) -> chex.Array:
-    """`pool` as XLA's reduction of windows."""
-    lowest = np.array(-np.inf, images.dtype)  # a constant: of a traced value reduce_window has no derivative
+def by_xla(images: chex.Array, *, size: int, stride: int, paddings: Paddings) -> chex.Array:
+    """Returns `pool` by XLA's window reduction."""
+    lowest = np.array(-np.inf, images.dtype)  # a constant: reduce_window has no gradient for a traced value
     return lax.reduce_window(
         images, lowest, lax.max, (1, size, size, 1), (1, stride, stride, 1), ((0, 0), *paddings, (0, 0))
     )
 
 
-def by_moves(images: chex.Array, *, size: int, stride: int, paddings: Paddings) -> chex.Array:
-    """`pool` as the largest of moved images. Of equal pixels the first has the derivative, as of `by_windows`."""
-    return _by_moves(size, stride, paddings, images)
+def for_cpu(images: chex.Array, *, size: int, stride: int, paddings: Paddings) -> chex.Array:
+    """Returns `pool` as the maximum of shifted images; the gradient goes to the first of equal pixels, as by XLA."""
+    return _for_cpu(size, stride, paddings, images)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
-def _by_moves(size, stride, paddings, images):
-    return functools.reduce(jnp.maximum, _moved(images, size, stride, paddings))
+def _for_cpu(size, stride, paddings, images):
+    return functools.reduce(jnp.maximum, _shifted(images, size, stride, paddings))
 
 
 def _forward(size, stride, paddings, images):
-    largest = _by_moves(size, stride, paddings, images)
+    largest = _for_cpu(size, stride, paddings, images)
     return largest, (images, largest)
 
 
 def _backward(size, stride, paddings, kept, gradients):
     images, largest = kept
-    first = jnp.full(largest.shape, size**2 - 1, jnp.int32)  # place of the first largest pixel of each window
-    for place, moved in reversed(list(enumerate(_moved(images, size, stride, paddings)))):
-        first = jnp.where(moved == largest, place, first)
-    # The windows that see a pixel, as far apart as they are in the padded image.
+    first = jnp.full(largest.shape, size**2 - 1, jnp.int32)  # place of the first maximum of each window
+    for place, shifted in reversed(list(enumerate(_shifted(images, size, stride, paddings)))):
+        first = jnp.where(shifted == largest, place, first)
+    # Dilated by the stride, so that the windows of a pixel are its neighbours.
     around = [(size - 1, size - 1, stride - 1)] * 2
     first, gradients = lax.optimization_barrier((_spread(first, around, -1), _spread(gradients, around, 0)))
     sides = [side - size + 1 for side in first.shape[1:3]]
@@ -76,13 +78,13 @@ def _backward(size, stride, paddings, kept, gradients):
     return (_spread(sums, trim, 0),)
 
 
-_by_moves.defvjp(_forward, _backward)
+_for_cpu.defvjp(_forward, _backward)
 
 
-def _moved(images, size, stride, paddings):
-    """Yields, for each place in a window, the pixel that each window has there."""
+def _shifted(images, size, stride, paddings):
+    """Yields, for each place in a window, the pixels of all windows there."""
     padded = _spread(images, [(*padding, 0) for padding in paddings], -np.inf)
-    padded = lax.optimization_barrier(padded)  # else it would be padded again for each place
+    padded = lax.optimization_barrier(padded)  # otherwise XLA pads again for each place
     sides = [(length - size) // stride + 1 for length in padded.shape[1:3]]
     for start in itertools.product(range(size), repeat=2):
         yield _slice(padded, start, sides, stride)
