@@ -181,6 +181,19 @@ class SearchTest(FolderTest):
         self.write_run(budget=2)
         assert len(report.read(self.folder).history.status) == 2
 
+    def test_gains(self):
+        self.write_run()
+        rounds = [{"queries": 2, "predicted_gain": [0.5], "realised_gain": [0.25]}, {"queries": 4}]
+        picture = search.pictures(report.read(self.folder)._replace(rounds=rounds))[-1]
+        assert picture.tips == {"gains": ["after 2 queries: predicted +0.50, measured +25.00 points"]}
+
+    def test_a_history_without_a_journal(self):
+        self.write_run()
+        run = report.read(self.folder)
+        run_dir.write_history(self.folder / run_dir.HISTORY, run.history)
+        (self.folder / run_dir.JOURNAL).unlink()
+        np.testing.assert_array_equal(report.read(self.folder).history.fitness, run.history.fitness)
+
     def test_nothing_measured(self):
         self.write_run(num_measured=0)
         run = report.read(self.folder)
@@ -201,6 +214,8 @@ class SearchTest(FolderTest):
         run = report.read(self.folder)
         assert (run.num_earlier, len(run.history.status), run.is_finished) == (1, 5, False)
         np.testing.assert_array_equal(run.history.fitness[:3], np.array([0.5, 0.25, 0.5], np.float32))
+        assert "Queries up to 0 are the 1 measurements" in search.pictures(run)[0].caption
+        assert "beside 1 measured earlier" in search.document(run, [])
 
     @parameterized.parameters(
         ({"command": "prepare_data", "flags": {}}, "is of launch.prepare_data; reports are of searches"),
