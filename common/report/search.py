@@ -110,18 +110,17 @@ def read(folder: pathlib.Path, config: Mapping[str, Any]) -> Run:
 
 def _history(journal, budget):
     """Returns (the history in a journal, the number of its rows that are earlier measurements)."""
-    num_earlier = 0 if journal.earlier is None else len(journal.earlier.archs)
-    parts = list(journal.proposed.values())
-    if num_earlier:
-        parts.insert(0, journal.earlier.archs)
+    earlier = journal.earlier
+    num_earlier = 0 if earlier is None else len(earlier.archs)
+    parts = [*([earlier.archs] if num_earlier else []), *journal.proposed.values()]
     if not parts:
         raise json_files.NothingYetError("the search has proposed nothing yet; wait for its first round")
     archs = np.concatenate(parts)[: num_earlier + budget].astype(np.int32)
     fitness, cost = np.full(len(archs), np.nan, np.float32), np.zeros(len(archs), np.float32)
     status = np.full(len(archs), types.PENDING, np.int32)
     if num_earlier:
-        fitness[:num_earlier], cost[:num_earlier] = journal.earlier.fitness, np.nan_to_num(journal.earlier.cost)
-        status[:num_earlier] = np.where(np.isfinite(journal.earlier.fitness), types.MEASURED, types.INFEASIBLE)
+        fitness[:num_earlier], cost[:num_earlier] = earlier.fitness, np.nan_to_num(earlier.cost)
+        status[:num_earlier] = np.where(np.isfinite(earlier.fitness), types.MEASURED, types.INFEASIBLE)
     for at, one in journal.measured.items():
         if at < len(archs):
             fitness[at], cost[at] = one.fitness, np.nan_to_num(one.cost)

@@ -17,9 +17,9 @@ from common import config as configs
 from common import history as history_lib
 from common import one_round, search, types
 from common.records import locks, progress, run_dir
+from common.runs import search as runs
 from common.statistics import study as statistics
 
-MAX_SEED = 2**32 - 1  # beyond, keys would repeat
 Factory = Callable[[types.SearchSpace], types.Searcher]
 
 
@@ -28,7 +28,7 @@ class Options:
     """Settings of a study."""
 
     budget: Annotated[int, "architectures to evaluate in each search", configs.Range(at_least=1)] = 200
-    seed: Annotated[int, "first seed", configs.Range(at_least=0, at_most=MAX_SEED)] = 0
+    seed: Annotated[int, "first seed", configs.Range(at_least=0, at_most=runs.MAX_SEED)] = 0
     num_seeds: Annotated[int, "searches of each algorithm", configs.Range(at_least=1)] = 20
     seeds_at_once: Annotated[int, "searches to run side by side; memory grows with it", configs.Range(at_least=1)] = 16
     targets: Annotated[
@@ -40,8 +40,8 @@ class Options:
 
     def __post_init__(self):
         configs.validate(self)
-        if self.seed + self.num_seeds > MAX_SEED + 1:
-            raise ValueError(f"seed plus num_seeds must be at most {MAX_SEED + 1}")
+        if self.seed + self.num_seeds > runs.MAX_SEED + 1:
+            raise ValueError(f"seed plus num_seeds must be at most {runs.MAX_SEED + 1}")
 
 
 @dataclasses.dataclass(frozen=True)
