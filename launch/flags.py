@@ -1,11 +1,13 @@
-"""Flags of the commands, made from dataclasses, and how a command starts and ends.
+"""Command-line flags from configuration dataclasses, and the frame of a command.
 
-Every command has flag values of its own, so any two of them can be used in one process.
+Every command has its own flag values, so several can run in one process.
 """
 
+import contextlib
 import dataclasses
 import errno
 import os
+import re
 import sys
 import textwrap
 import traceback
@@ -19,11 +21,11 @@ from common import config as configs
 from common import executors, search, tables
 from common.executors import config as executor_config
 from common.records import measurements
-from launch import closed_pipes
 
 Config = TypeVar("Config")
 
 MAX_SEED = 2**32 - 1  # beyond, keys would repeat
+BROKEN_PIPE = 141  # as shells report a program that SIGPIPE ended
 
 _NETWORK = {
     "num_cells": (flags.DEFINE_integer, "cells in all, the two reductions among them"),
@@ -43,51 +45,62 @@ def run_main(
     run: Callable[[flags.FlagValues], None],
     argv: Sequence[str] | None = None,
 ) -> int:
-    """Runs a command from its flags to its exit code.
+    """Runs a command: parses its flags, and turns errors into one line and an exit code.
 
-    What a user can put right is a `ValueError`, and becomes one line on standard
-    error; so does what the system refuses (a full disk, a folder that cannot be written), an `OSError`. Any other
-    exception is a fault of the program and keeps its traceback.
+    `ValueError` and `OSError` are errors of the user or the system, one line on standard error. Any other exception is
+    a bug, and keeps its traceback.
 
     Args:
-      command: its name, for its help.
-      description: what it does, for its help.
+      command: its name, for --help.
+      description: what it does, for --help.
       define: defines its flags.
-      run: does it.
+      run: runs it.
       argv: the command line without the program, by default that of the process.
 
     Returns:
-      0: done; 1: it cannot be done; 2: the command line makes no sense; 130: interrupted; 141: nobody reads its
-      output any more, as of `| head`, which is no fault of anybody.
+      The exit code: 0 success, 1 error, 2 usage error, 130 interrupted, 141 broken pipe (as in `| head`).
     """
-    return closed_pipes.end_quietly(lambda: _run_main(command, description, define, run, argv))
+    try:
+        code = _run_main(command, description, define, run, argv)
+        print(end="", flush=True)  # a broken pipe shows here, not at exit
+        return code
+    except (BrokenPipeError, SystemExit) as error:
+        if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):  # rich exits by one
+            raise
+        nowhere = os.open(os.devnull, os.O_WRONLY)  # for what Python flushes at exit
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError):
+                os.dup2(nowhere, stream.fileno())
+        return BROKEN_PIPE
 
 
 def _run_main(command, description, define, run, argv):
     values = flags.FlagValues()
-    flags.FLAGS.mark_as_parsed()  # libraries with flags of their own, such as grain's, find them at their defaults
+    flags.FLAGS.mark_as_parsed()  # libraries with flags of their own, such as grain, read their defaults
     define(values)
-    flags.DEFINE_bool("traceback", False, "print the traceback of an error too", flag_values=values)
-    flags.DEFINE_bool("help", False, "print this", short_name="h", flag_values=values)
+    flags.DEFINE_bool("traceback", False, "print the traceback of an error", flag_values=values)
+    flags.DEFINE_bool("help", False, "print this help", short_name="h", flag_values=values)
     try:
         rest = values([command, *(sys.argv[1:] if argv is None else argv)])[1:]
         if rest:
             raise flags.Error(f"unexpected argument {rest[0]!r}; flags are written --name=value")
     except flags.Error as error:
-        return _fail(f"{_one_line(error)} (--help lists all flags)", code=2)
+        text = re.sub("invalid literal for int.*", "must be a whole number", _one_line(error))
+        text = re.sub("could not convert string to float.*", "must be a number", text)
+        return _fail(f"{text} (--help lists all flags)", code=2)
     if values.help:
         print(_help(command, description, values))
         return 0
     try:
         run(values)
+    except BrokenPipeError:
+        raise
     except (ValueError, OSError) as error:
-        if isinstance(error, BrokenPipeError) and closed_pipes.close():
-            return closed_pipes.CODE
         if values.traceback:
             traceback.print_exc()
         return _fail(_system_message(error) if isinstance(error, OSError) else _one_line(error), code=1)
     except KeyboardInterrupt:
-        return _fail("interrupted; start it again with the --workdir printed above to go on", code=130)
+        return _fail("interrupted; resume it by the same command with the --workdir printed above", code=130)
     return 0
 
 
@@ -226,7 +239,10 @@ def define(
       note: appended to each help text, such as the algorithm or evaluator that the setting is for.
       omit: fields without a flag.
     """
-    section = (type(config).__doc__ or type(config).__qualname__).strip().splitlines()[0].rstrip(".")
+    kind = type(config)
+    section = (kind.__doc__ or "").strip().partition("\n")[0].rstrip(".")
+    if not section or section.startswith(f"{kind.__name__}("):  # python -OO drops docstrings
+        section = f"Settings of {kind.__module__}.{kind.__qualname__}"
     for field in configs.fields(type(config)):
         default = getattr(config, field.name)
         if field.is_nested:
@@ -300,11 +316,11 @@ def _one_line(error):
 
 
 def _system_message(error):
-    """What the system refused, and of which file."""
+    """Returns the file and the reason of an `OSError`."""
     where = f"{error.filename}: " if error.filename else ""
     advice = ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        advice = "; make room and start it again with the same --workdir to go on"
+        advice = "; make room and resume with the same --workdir"
     return _one_line(f"{where}{error.strerror or error}{advice}")
 
 

@@ -139,12 +139,18 @@ def _check_first(path, got, wanted, what):
             f"{path} is not a journal of format {FORMAT}, which this version reads, but {said}; start in a fresh "
             "folder, or go on with the version that wrote it"
         )
-    names = sorted(got["header"].keys() | wanted["header"].keys())
-    differing = [name for name in names if got["header"].get(name) != wanted["header"].get(name)]
-    differences = "; ".join(
-        f"{name} was {got['header'].get(name)!r} and is now {wanted['header'].get(name)!r}" for name in differing
-    )
+    differences = "; ".join(_differences(got["header"], wanted["header"]))
     raise ValueError(f"{path} is of another {what}: {differences}; start in a fresh folder or with the old settings")
+
+
+def _differences(got, wanted):
+    """Yields a text for each entry that differs, of nested objects too."""
+    for name in sorted(got.keys() | wanted.keys()):
+        old, new = got.get(name), wanted.get(name)
+        if isinstance(old, dict) and isinstance(new, dict):
+            yield from _differences(old, new)
+        elif old != new:
+            yield f"{name} was {old!r} and is now {new!r}"
 
 
 def _damage(path, number, error):

@@ -116,26 +116,24 @@ def run(
 
 def _search(evaluator, searcher, options, *, executor, journal, folder):
     """Returns (history, seconds of search over all starts, diagnostics of the last round)."""
-    seconds, told = 0.0, {}
+    seconds, reported = 0.0, {}
     num_earlier = 0 if journal.earlier is None else len(journal.earlier.archs)
-    with metrics_log.MetricsLog(  # written anew: a search that resumes replays its earlier rounds
-        folder / run_dir.METRICS,
-        title=searcher.name,
-        total=options.budget,
-        unit="queries",
-        key="queries",
-        events=folder / run_dir.EVENTS,
-    ) as log:
+    path = folder / run_dir.METRICS
+    path.unlink(missing_ok=True)  # a search that resumes replays its earlier rounds
+    log = metrics_log.MetricsLog(
+        path, title=searcher.name, total=options.budget, unit="queries", key="queries", events=folder / run_dir.EVENTS
+    )
 
-        def on_round(round_, history, elapsed, diagnostics):
-            nonlocal seconds, told
-            seconds = max(seconds, elapsed)
-            told = {name: _plain(value) for name, value in diagnostics.items()}
-            line = {**_round_metrics(round_, history, seconds, num_earlier), **told}
-            best = line["best_fitness"]
-            note = "nothing measured yet" if best is None else f"best {100 * best:.2f} %"
-            log.add(line, scalars=_scalars(line, told), note=note)
+    def on_round(round_, history, elapsed, diagnostics):
+        nonlocal seconds, reported
+        seconds = max(seconds, elapsed)
+        reported = {name: _plain(value) for name, value in diagnostics.items()}
+        line = {**_round_metrics(round_, history, seconds, num_earlier), **reported}
+        best = line["best_fitness"]
+        note = "no evaluation succeeded yet" if best is None else f"best {100 * best:.2f} %"
+        log.add(line, scalars=_scalars(line, reported), note=note)
 
+    with log:
         history = search.run_search(
             jax.random.key(options.seed),
             searcher,
@@ -146,7 +144,7 @@ def _search(evaluator, searcher, options, *, executor, journal, folder):
             journal=journal,
             on_round=on_round,
         )
-    return history, seconds, told
+    return history, seconds, reported
 
 
 def _result(evaluator, history, options, *, journal, seconds, diagnostics):

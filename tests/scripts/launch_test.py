@@ -192,7 +192,7 @@ class SearchCommandTest(CommandTest):
             ("--seed=1", "seed was 0 and is now 1"),
             ("--algorithm=local_search", "algorithm was 'random' and is now 'local_search'"),
             ("--protocol=test", "protocol was 'validation' and is now 'test'"),
-            ("--count=2", "config was {'count': 1} and is now {'count': 2}"),
+            ("--count=2", "count was 1 and is now 2"),
         ):
             _, errors = self.run_command(baselines.main, "--budget=4", flag, code=1)
             assert message in errors
@@ -237,7 +237,7 @@ class SearchCommandTest(CommandTest):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("common.records.json_lines.append", lambda *_: (_ for _ in ()).throw(full))
             _, errors = self.run_command(baselines.main, "--budget=3", code=1)
-        advice = "make room and start it again with the same --workdir to go on"
+        advice = "make room and resume with the same --workdir"
         assert errors.splitlines()[-1] == f"error: journal.jsonl: No space left on device; {advice}"
         self.run_command(baselines.main, "--budget=3")
         self.assert_run_is_whole(3)
@@ -496,14 +496,14 @@ class CompilationTest(CommandTest):
             self.addCleanup(jax.config.update, name, getattr(jax.config, name))
 
     def test_default_directory(self):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("JAX_COMPILATION_CACHE_DIR", "/given")
-            assert compilation.default_directory() == "/given"
-            patch.delenv("JAX_COMPILATION_CACHE_DIR")
-            patch.setenv("XDG_CACHE_HOME", "/caches")
-            assert compilation.default_directory() == "/caches/nao-lanas-jax"
-            patch.delenv("XDG_CACHE_HOME")
-            assert compilation.default_directory() == "~/.cache/nao-lanas-jax"
+        given = {"JAX_COMPILATION_CACHE_DIR": "given", "XDG_CACHE_HOME": "caches", "HOME": "home"}
+        for name, folder in zip(given, ("given", "caches/nao-lanas-jax", "home/.cache/nao-lanas-jax")):
+            with pytest.MonkeyPatch.context() as patch:
+                for other in given:
+                    patch.delenv(other, raising=False)
+                patch.setenv(name, str(self.folder / given[name]))
+                compilation.enable_cache(None)
+            assert jax.config.jax_compilation_cache_dir == str(self.folder / folder)
 
     def test_directory_is_made_and_used(self):
         compilation.enable_cache(str(self.folder / "a" / "b"))

@@ -133,7 +133,7 @@ class JournalTest(chex.TestCase):
         for other, message in (
             ({"seed": 4}, "seed was 3 and is now 4"),
             ({"space": "nasbench201"}, "space was 'toy' and is now 'nasbench201'"),
-            ({"config": {"count": 3}}, "config was {'count': 2} and is now {'count': 3}"),
+            ({"config": {"count": 3}}, "count was 2 and is now 3"),
             ({"dataset": "cifar10"}, "dataset was None and is now 'cifar10'"),
         ):
             with pytest.raises(ValueError, match=f"is of another search: {message}; start in a fresh folder"):
@@ -195,7 +195,7 @@ class LockTest(chex.TestCase):
 
     def test_another_process_holds_it_until_it_is_killed(self):
         program = (
-            "import sys; from common import locks\n"
+            "import sys; from common.records import locks\n"
             "with locks.hold(sys.argv[1], what='it'):\n    print('held', flush=True); sys.stdin.read()"
         )
         lock = f"{self.path}{json_lines.LOCK_SUFFIX}"
@@ -225,7 +225,7 @@ class FullDiskTest(chex.TestCase):
         program = f"""
 import resource, sys
 import numpy as np
-from common import journal as journal_lib
+from common.records import journal as journal_lib
 resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
 try:
     with journal_lib.open_journal({str(self.path)!r}, {HEADER!r}) as journal:
