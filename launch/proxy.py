@@ -15,7 +15,7 @@ _FLAGS = {  # by the start of their names -> the evaluators that they are for
     "benchmark": ("benchmark",),
     "dataset": (*EVALUATORS, SUPERNET),
     "protocol": (*EVALUATORS, SUPERNET),
-    "space": ("training", SUPERNET, CUSTOM),
+    "space": (*EVALUATORS, SUPERNET, CUSTOM),
     PREFIX: ("training", SUPERNET),
     SUPERNET: (SUPERNET,),
     "score_": (SUPERNET,),
@@ -34,7 +34,10 @@ def define(values: flags.FlagValues) -> None:
     text += f", or {CUSTOM} of an Evaluator, or of a function (space) -> Evaluator"
     flags.DEFINE_string("evaluator", "benchmark", text, flag_values=values)
     text = "search space, such as nao_small or lanas_oneshot (evaluators training, supernet), or package.module:name"
-    flags.DEFINE_string("space", None, text, flag_values=values)
+    if "space" in values:
+        values["space"].help += f"; {text}"
+    else:
+        flags.DEFINE_string("space", None, text, flag_values=values)
     launch_flags.define(values, training_config.Config(), prefix=PREFIX, note="evaluator training")
 
 

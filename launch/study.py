@@ -13,6 +13,7 @@ import rich.console
 import rich.table
 from absl import flags
 
+from common import tables
 from common.evaluators import problem
 from common.runs import study
 from common.statistics import study as statistics
@@ -65,7 +66,7 @@ def _evaluators(values, task):
         raise ValueError("give either --tasks or --benchmark and --dataset")
     tasks = [task]
     if values.tasks:
-        pairs = [name.partition("/")[::2] for name in values.tasks]
+        pairs = [(name, "") if tables.is_file(name) else name.partition("/")[::2] for name in values.tasks]
         tasks = [dataclasses.replace(task, benchmark=name, dataset=dataset or None) for name, dataset in pairs]
     return [problem.build(task) for task in tasks]
 

@@ -17,13 +17,15 @@ _DataDir = Annotated[str | None, "folder of the benchmark and dataset files"]
 class Benchmark:
     """Fitness from a benchmark table."""
 
-    benchmark: Annotated[Literal[tuple(tables.BENCHMARKS)], "name of the benchmark"] = "digits_convnet"
+    benchmark: Annotated[str, f"{', '.join(tables.BENCHMARKS)}, or a file: .csv, .npz or .table"] = "digits_convnet"
     dataset: Annotated[str | None, "of a benchmark with several, such as cifar100; by default its first"] = None
     protocol: _Protocol = "validation"
     data_dir: _DataDir = None
+    space: Annotated[str | None, "search space of a benchmark file; by default it follows from the columns"] = None
 
     def __post_init__(self):
         configs.validate(self)
+        tables.get(self.benchmark)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from common import config as configs
-from common import spaces, types
+from common import types
 from common.records import json_files, run_dir
 from common.report import across, canvas, image_search, ranking, search, study, training
 
@@ -157,7 +157,7 @@ def _explained(run, models):
     recorded = run.config.get("config", {})
     recorded = recorded.get("searcher", recorded)  # beside those of shared weights
     try:
-        space = spaces.get(run.config["space"])
+        space = search.space_of(run.config)
         settings = algorithm.for_space(space, algorithm.config)
         if recorded.keys() & {field.name for field in configs.fields(type(settings))}:
             settings = configs.from_json(type(settings), recorded)

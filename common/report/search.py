@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from common import drawing, explanations, spaces, types
+from common import drawing, explanations, spaces, tables, types
 from common import history as history_lib
 from common.genotypes import conversion
 from common.records import journal as journals
@@ -232,16 +232,32 @@ def _notes(run):
     return note
 
 
+def space_of(config: Mapping[str, Any]) -> types.SearchSpace:
+    """Returns the search space of a config.json; that of a benchmark of the user's own comes from its file.
+
+    Raises:
+      ValueError: the space is unknown, or the file is missing or damaged.
+    """
+    flags = config.get("flags", {})
+    if tables.is_file(str(flags.get("benchmark"))) and flags.get("evaluator", "benchmark") == "benchmark":
+        found = tables.load_benchmark(flags["benchmark"], flags.get("data_dir"), space=flags.get("space"))
+        return tables.table.space_of(found)
+    return spaces.get(config["space"])
+
+
 def _best(run):
     """Drawings of the best architectures and a table of more."""
     name = run.config["space"]
-    if not len(run.order) or name not in spaces.SPACES:
+    try:
+        space, drawn, rows = space_of(run.config), [], []
+    except ValueError:  # of another version, or its file is gone
         return ""
-    space, drawn, rows = spaces.get(name), [], []
+    if not len(run.order):
+        return ""
     for rank, at in enumerate(run.order[:_NUM_LISTED].tolist(), start=1):
         arch, query = run.history.archs[at], str(at + 1 - run.num_earlier)
         value = run.unit.text(run.history.fitness[at])
-        if rank <= _NUM_DRAWN:
+        if rank <= _NUM_DRAWN and name in spaces.SPACES:
             text = f"No. {rank}: {'perplexity ' if run.unit.is_lower_better else ''}{value}"
             text += "" if run.blocks else f", query {query}"
             drawn.append(page.figure(text, drawing.svg(conversion.from_arch(name, arch))))
@@ -249,7 +265,7 @@ def _best(run):
     header = ["rank", f"{run.config['protocol']} {run.unit.name}", "query", "architecture"]
     if run.blocks:  # the architectures of a pool have no query
         header, rows = [*header[:2], header[3]], [(*row[:2], row[3]) for row in rows]
-    return page.grid(drawn) + page.folded(f"The {len(rows)} best", page.table(header, rows))
+    return (page.grid(drawn) if drawn else "") + page.folded(f"The {len(rows)} best", page.table(header, rows))
 
 
 def _stated(run):

@@ -113,7 +113,7 @@ def load_benchmark(name: str, data_dir: str | os.PathLike | None = None, *, spac
     benchmark = get(name)
     if space is not None:
         if benchmark.space not in (space, spaces.VARIANTS.get(space, (None,))[0]):
-            raise ValueError(f"benchmark {name} is of the space {benchmark.space}, not {space}")
+            raise ValueError(f"benchmark {name} is of the space {benchmark.space}, not {space}; leave the space out")
         loaded = load_benchmark(name, data_dir)
         return dataclasses.replace(loaded, info=dataclasses.replace(loaded.info, space=space))
     if benchmark.read is None:

@@ -261,7 +261,7 @@ class SearchCommandTest(CommandTest):
         (["--budget=0"], 1, "--budget must be at least 1; got 0"),
         (["--budget=6562"], 1, "budget must be at most 6561, all that nasbench_macro/cifar10 can measure; got 6562"),
         (["--seed=-1"], 1, "--seed must be at least 0 and at most 4294967295; got -1"),
-        (["--benchmark=imagenet"], 1, "unknown --benchmark 'imagenet'; choose one of digits_convnet, nasbench101"),
+        (["--benchmark=imagenet"], 1, "unknown benchmark 'imagenet'; choose one of digits_convnet, nasbench101"),
         (["--dataset=mnist"], 1, "unknown dataset 'mnist' of nasbench_macro; choose one of cifar10"),
         (["--protocol=train"], 1, "unknown --protocol 'train'; choose one of validation, test"),
         (["--executor=cloud"], 1, "unknown --executor 'cloud'; choose one of inline, process, ray"),
@@ -442,7 +442,7 @@ class FlagfileTest(parameterized.TestCase):
             if main is None:  # of a command without a benchmark, which has tests of its own
                 assert name in ("train", "train_language", "search_recurrent"), path
                 continue
-            flag, message = "--benchmark=nowhere", "unknown --benchmark 'nowhere'"
+            flag, message = "--benchmark=nowhere", "unknown benchmark 'nowhere'"
             if any(line.startswith("--evaluator=") for line in lines):  # a dataset in place of a benchmark
                 flag, message = "--data_dir=/nowhere", "no folder /nowhere to find dataset"
             errors = io.StringIO()

@@ -17,7 +17,7 @@ from common import spaces, tables
 from common.evaluators import benchmark
 from common.spaces import factory
 from common.tables import columns, table
-from launch import baselines, build_table
+from launch import baselines, build_table, report, study
 
 TEXT = """\
 x_depth,x_width,validation_0,validation_1,test,cost,cost_latency
@@ -237,6 +237,31 @@ class UseTest(Case):
         assert (result["benchmark"], result["queries"]) == ("mine", 3)
         assert result["best"]["arch"] == [1, 2]
         assert result["best"]["description"] == "depth=1 width=2"
+        code, output = run(report.main, f"--workdir={workdir}")
+        assert code == 0, output
+        assert "depth=1 width=2" in (workdir / "report.html").read_text()
+
+    def test_commands_take_a_named_space_and_several_files(self):
+        path = self.write("arch,validation\n1 2 0 0 0,0.1\n3 0 0 0 0,0.2\n")
+        arguments = ("--budget=2", f"--workdir={self.folder / 'run'}")
+        code, output = run(baselines.main, "--algorithm=random", f"--benchmark={path}", "--space=convnet", *arguments)
+        assert code == 0, output
+        assert "wide-small" in output
+        code, output = run(baselines.main, f"--benchmark={path}", "--space=nasbench201", *arguments)
+        assert (code, output) == (1, f"error: {path}: its architectures have 5 decisions, those of nasbench201 6\n")
+        code, output = run(
+            study.main,
+            f"--tasks={path},{self.write(TEXT, 'other.csv')}",
+            "--algorithms=random",
+            "--num_seeds=1",
+            "--budget=2",
+            f"--workdir={self.folder / 'study'}",
+        )
+        assert code == 0, output
+        assert sorted(file.name for file in (self.folder / "study").glob("*_default")) == [
+            "mine_default",
+            "other_default",
+        ]
 
 
 class DocumentTest(Case):
