@@ -75,12 +75,30 @@ def searcher(
         count=config.count,
         init=jax.tree_util.Partial(functools.partial(start, setting), listed),
         propose=jax.tree_util.Partial(functools.partial(_propose, setting), listed),
+        diagnostics=diagnostics,
     )
 
 
-def acceptance_rate(state: State) -> chex.Array:
-    """Returns float32[], the fraction of candidates looked at that lay in the chosen region; 1 if none."""
-    return jnp.where(state.tried > 0, state.accepted / jnp.maximum(state.tried, 1.0), 1.0)
+def diagnostics(state: State, history: histories.History) -> dict[str, chex.Array]:
+    """Returns the diagnostics of a search.
+
+    Args:
+      state: after a round.
+      history: with the results of the round.
+
+    Returns:
+      acceptance_rate: of all candidates sampled so far, the fraction in the region of the chosen leaf.
+      num_fallbacks: proposals so far from the region of an ancestor, as no candidate of the leaf was found.
+      leaves: float32[N], the leaf of each architecture proposed since the last fit.
+      NaN where there is nothing to report: without a sampler, before the first fit, of other architectures.
+    """
+    has_sampled = state.tried > 0
+    is_later = jnp.arange(history.status.shape[0]) >= state.fitted_size
+    return {
+        "acceptance_rate": jnp.where(has_sampled, state.accepted / state.tried, jnp.nan),
+        "num_fallbacks": jnp.where(has_sampled, state.fallbacks, jnp.nan),
+        "leaves": jnp.where(is_later & (state.leaves >= 0), state.leaves.astype(jnp.float32), jnp.nan),
+    }
 
 
 def start(setting, pool, key, history):

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nao_jax import config as configs
-from nao_jax import dropout, encoder, initializers, linear, recurrent
+from nao_jax import encoder, layers, recurrent
 
 _HALF = np.sqrt(0.5, dtype=np.float32)
 
@@ -50,20 +50,20 @@ class Decoder(nn.Module):
         is_additive = config.attention == "additive"
 
         def linear(name, fan_in, outputs, has_bias=True):
-            weights = self.param(f"{name}_weights", initializers.weights(config, fan_in=fan_in), (fan_in, outputs))
+            weights = self.param(f"{name}_weights", layers.weights(config, fan_in=fan_in), (fan_in, outputs))
             if not has_bias:
                 return weights, None
-            return weights, self.param(f"{name}_biases", initializers.biases(config, fan_in=fan_in), (outputs,))
+            return weights, self.param(f"{name}_biases", layers.biases(config, fan_in=fan_in), (outputs,))
 
-        self.table = self.param("embeddings", initializers.table(config), (self.vocabulary_size, size))
-        init = initializers.recurrent_weights(config, is_decoder=True)
+        self.table = self.param("embeddings", layers.table(config), (self.vocabulary_size, size))
+        init = layers.recurrent_weights(config, is_decoder=True)
         self.cell_weights = self.param("cell_weights", init, ((3 if is_additive else 2) * size, 4 * size))
-        self.cell_biases = self.param("cell_biases", initializers.recurrent_biases(config), (4 * size,))
+        self.cell_biases = self.param("cell_biases", layers.recurrent_biases(config), (4 * size,))
         if config.attention != "dot":
             self.query_weights, _ = linear("query", size, size, has_bias=False)
         if is_additive:
             self.key_weights, _ = linear("key", size, size, has_bias=False)
-            self.score = self.param("score", initializers.weights(config, fan_in=size), (size,))
+            self.score = self.param("score", layers.weights(config, fan_in=size), (size,))
             self.score_scale = self.param("score_scale", nn.initializers.constant(size**-0.5), ())
             self.score_biases = self.param("score_biases", nn.initializers.zeros, (size,))
         else:
@@ -83,7 +83,7 @@ class Decoder(nn.Module):
         """
         embedded = self.table[inputs.T]
         if is_training and self.config.decoder_dropout:
-            embedded = dropout.drop(self.make_rng("dropout"), embedded, rate=self.config.decoder_dropout)
+            embedded = layers.drop(self.make_rng("dropout"), embedded, rate=self.config.decoder_dropout)
         carry = self.start(latent)
         if self.config.attention == "additive":
             hidden = self._read_with_feeding(embedded, carry, latent)
@@ -154,14 +154,14 @@ class Decoder(nn.Module):
             hidden = self._dot_attention(before, latent)
             hidden = _HALF * (before + hidden) if is_residual else hidden
         weights, biases = self.output
-        return linear.product(hidden, weights) + biases[None, None]
+        return jnp.dot(hidden, weights) + biases[None, None]
 
     def _dot_attention(self, hidden, latent):
         """Attends by dot product and mixes the context with the state (Luong et al., 2015)."""
-        query = linear.product(hidden, self.query_weights) if self.config.attention == "general" else hidden
+        query = jnp.dot(hidden, self.query_weights) if self.config.attention == "general" else hidden
         shares = jax.nn.softmax(jnp.einsum("bth,bsh->bts", query, latent))
         context = jnp.einsum("bts,bsh->bth", shares, latent)
         weights, biases = self.mix
         size = self.config.hidden_size
-        mixed = linear.product(context, weights[:size]) + linear.product(hidden, weights[size:])
+        mixed = jnp.dot(context, weights[:size]) + jnp.dot(hidden, weights[size:])
         return jnp.tanh(mixed if biases is None else mixed + biases[None, None])

@@ -5,7 +5,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from nao_jax import config as configs
-from nao_jax import dropout, initializers, linear, recurrent
+from nao_jax import layers, recurrent
 
 
 def embedding(latent: chex.Array) -> chex.Array:
@@ -45,16 +45,16 @@ class Encoder(nn.Module):
           float32[B, S, H], rows of length 1, where S = T / tokens_per_step.
         """
         config = self.config
-        table = self.param("embeddings", initializers.table(config), (self.vocabulary_size, config.embedding_size))
+        table = self.param("embeddings", layers.table(config), (self.vocabulary_size, config.embedding_size))
         inputs = table[tokens.T]
         if is_training and config.encoder_dropout and config.encoder_dropout_place == "embeddings":
-            inputs = dropout.drop(self.make_rng("dropout"), inputs, rate=config.encoder_dropout)
+            inputs = layers.drop(self.make_rng("dropout"), inputs, rate=config.encoder_dropout)
         inputs = _group(inputs, config.tokens_per_step)
         if config.has_features:
             inputs += self._embed_features(features, inputs.shape[-1])[None]
         hidden = self._read("forward", inputs)
         if is_training and config.encoder_dropout and config.encoder_dropout_place == "outputs":
-            hidden = dropout.drop(self.make_rng("dropout"), hidden, rate=config.encoder_dropout)
+            hidden = layers.drop(self.make_rng("dropout"), hidden, rate=config.encoder_dropout)
         if config.is_bidirectional:
             backward = self._read("backward", inputs, is_reversed=True)
             # SemiNAS's ImageNet encoder scales this sum by sqrt(1/2); to unit length it makes no difference.
@@ -66,24 +66,24 @@ class Encoder(nn.Module):
         config = self.config
         weights = self.param(
             f"{name}_weights",
-            initializers.recurrent_weights(config, is_decoder=False),
+            layers.recurrent_weights(config, is_decoder=False),
             (inputs.shape[-1] + config.hidden_size, 4 * config.hidden_size),
         )
-        biases = self.param(f"{name}_biases", initializers.recurrent_biases(config), (4 * config.hidden_size,))
+        biases = self.param(f"{name}_biases", layers.recurrent_biases(config), (4 * config.hidden_size,))
         h = jnp.zeros((inputs.shape[1], config.hidden_size))
         return recurrent.read(inputs, weights, biases, h, h, forget_bias=config.forget_bias, is_reversed=is_reversed)
 
     def _embed_features(self, features, size):
         fan_in = features.shape[-1]
-        weights = self.param("feature_weights", initializers.weights(self.config, fan_in=fan_in), (fan_in, size))
+        weights = self.param("feature_weights", layers.weights(self.config, fan_in=fan_in), (fan_in, size))
         return jnp.dot(features, weights)
 
     def _project(self, forward, backward):
         """Returns float32[S, B, H], a linear map of both directions' hidden states side by side."""
         size = self.config.hidden_size
-        weights = self.param("output_weights", initializers.weights(self.config, fan_in=2 * size), (2 * size, size))
-        biases = self.param("output_biases", initializers.biases(self.config, fan_in=2 * size), (size,))
-        return linear.product(forward, weights[:size]) + linear.product(backward, weights[size:]) + biases[None, None]
+        weights = self.param("output_weights", layers.weights(self.config, fan_in=2 * size), (2 * size, size))
+        biases = self.param("output_biases", layers.biases(self.config, fan_in=2 * size), (size,))
+        return jnp.dot(forward, weights[:size]) + jnp.dot(backward, weights[size:]) + biases[None, None]
 
 
 def _group(inputs, tokens_per_step):

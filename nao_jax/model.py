@@ -2,10 +2,12 @@
 
 import chex
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
+import numpy as np
 
 from nao_jax import config as configs
-from nao_jax import decoder, encoder, predictor
+from nao_jax import decoder, encoder, layers
 
 START = 0  # the symbol that stands before every sequence
 
@@ -41,7 +43,7 @@ class Model(nn.Module):
     def setup(self):
         """Declares the three networks."""
         self.encoder = encoder.Encoder(self.config, self.vocabulary_size)
-        self.predictor = predictor.Predictor(self.config)
+        self.predictor = Predictor(self.config)
         self.decoder = decoder.Decoder(self.config, self.vocabulary_size)
 
     def __call__(
@@ -90,6 +92,48 @@ class Model(nn.Module):
     def step(self, carry: decoder.Carry, tokens: chex.Array, latent: chex.Array) -> tuple[decoder.Carry, chex.Array]:
         """Reads `tokens` int32[B] and returns (carry, logits float32[B, V] of the next)."""
         return self.decoder.step(carry, tokens, latent)
+
+
+class Predictor(nn.Module):
+    """A small feed-forward network that reads the architecture's embedding and nothing else.
+
+    Attributes:
+      config: sizes and variants.
+    """
+
+    config: configs.Model
+
+    @nn.compact
+    def __call__(self, latent: chex.Array, *, is_training: bool = False) -> chex.Array:
+        """Returns float32[B], the predictions.
+
+        Args:
+          latent: float32[B, S, H].
+          is_training: whether units are dropped, by the random stream "dropout".
+        """
+        config = self.config
+        hidden = before = encoder.embedding(latent)
+        if config.predictor == "residual":
+            sizes = (config.predictor_size, config.hidden_size)
+        else:
+            sizes = (config.predictor_size,) * config.predictor_layers
+        for layer, size in enumerate(sizes):
+            hidden = jax.nn.relu(self._linear(f"layer{layer}", hidden, size))
+            if is_training and config.predictor_dropout:
+                hidden = layers.drop(self.make_rng("dropout"), hidden, rate=config.predictor_dropout)
+        if config.predictor == "residual":
+            hidden = np.sqrt(0.5, dtype=np.float32) * (before + hidden)
+        prediction = self._linear("output", hidden, 1)[:, 0]
+        return jax.nn.sigmoid(prediction) if config.has_sigmoid else prediction
+
+    def _linear(self, name, inputs, size):
+        fan_in = inputs.shape[-1]
+        init = layers.weights(self.config, fan_in=fan_in)
+        if self.config.predictor_weight_range:
+            init = layers.uniform(self.config.predictor_weight_range)
+        weights = self.param(f"{name}_weights", init, (fan_in, size))
+        biases = self.param(f"{name}_biases", layers.biases(self.config, fan_in=fan_in), (size,))
+        return jnp.dot(inputs, weights) + biases[None]
 
 
 def shift_right(tokens: chex.Array) -> chex.Array:

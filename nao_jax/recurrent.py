@@ -16,8 +16,6 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from nao_jax import linear
-
 
 def read(
     inputs: chex.Array,
@@ -119,7 +117,7 @@ def _backward(is_reversed, residuals, d_hs):
     first = (jnp.zeros_like(h), jnp.zeros_like(c))
     (d_h, d_c), d_gates = jax.lax.scan(step, first, (d_hs, *slopes), reverse=not is_reversed)
     read_by_step = jnp.concatenate([inputs, _before(hs, h, is_reversed)], axis=-1)
-    d_weights = linear.weight_gradient(read_by_step, d_gates)
+    d_weights = read_by_step.reshape(-1, weights.shape[0]).T @ d_gates.reshape(-1, weights.shape[1])
     return jnp.dot(d_gates, input_weights.T), d_weights, jnp.sum(d_gates, axis=(0, 1)), d_h, d_c
 
 

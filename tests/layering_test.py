@@ -23,7 +23,6 @@ RESERVED = {
         "common/networks/",
         "common/language/",
         "nao_jax/encoder.py",
-        "nao_jax/predictor.py",
         "nao_jax/decoder.py",
         "nao_jax/model.py",
     ),

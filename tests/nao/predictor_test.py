@@ -7,7 +7,8 @@ import numpy as np
 from absl.testing import parameterized
 
 from nao_jax import config as configs
-from nao_jax import encoder, predictor
+from nao_jax import encoder
+from nao_jax import model as models
 
 
 def mlp(**changes):
@@ -22,7 +23,7 @@ class PredictorTest(chex.TestCase, parameterized.TestCase):
 
     def run_both(self, config, **options):
         """Returns the prediction, the parameters as float64, and the embedding."""
-        module = predictor.Predictor(config)
+        module = models.Predictor(config)
         params = module.init(jax.random.key(0), self.latent)
         named = {name: np.asarray(x, np.float64) for name, x in params["params"].items()}
         found = module.apply(params, self.latent, **options)
@@ -48,19 +49,19 @@ class PredictorTest(chex.TestCase, parameterized.TestCase):
         np.testing.assert_allclose(found, expected[:, 0], atol=1e-6)
 
     def test_only_the_embedding_counts(self):
-        module = predictor.Predictor(mlp())
+        module = models.Predictor(mlp())
         params = module.init(jax.random.key(0), self.latent)
         turned = self.latent[:, ::-1]  # another order of the same steps has the same mean
         np.testing.assert_allclose(module.apply(params, self.latent), module.apply(params, turned), atol=1e-6)
 
     def test_units_are_dropped_in_training_only(self):
         config = mlp(predictor_size=64, predictor_dropout=0.5)
-        module = predictor.Predictor(config)
+        module = models.Predictor(config)
         params = module.init(jax.random.key(0), self.latent)
         quiet = module.apply(params, self.latent)
         one = module.apply(params, self.latent, is_training=True, rngs={"dropout": jax.random.key(2)})
         assert not np.allclose(quiet, one)
-        silent = predictor.Predictor(mlp(predictor_size=64, predictor_dropout=0.0))
+        silent = models.Predictor(mlp(predictor_size=64, predictor_dropout=0.0))
         np.testing.assert_array_equal(silent.apply(params, self.latent, is_training=True), quiet)
 
     def test_first_weights_within_their_range(self):
@@ -73,7 +74,7 @@ class PredictorTest(chex.TestCase, parameterized.TestCase):
                 assert largest > 0.04
 
     def test_the_gradient_climbs(self):
-        module = predictor.Predictor(mlp(predictor="residual"))
+        module = models.Predictor(mlp(predictor="residual"))
         params = module.init(jax.random.key(0), self.latent)
         gradient = jax.grad(lambda latent: jnp.sum(module.apply(params, latent)))(self.latent)
         ahead = module.apply(params, encoder.to_unit_length(self.latent + 0.1 * gradient))

@@ -1,4 +1,4 @@
-"""Dropout: the share, the scale, odd sizes."""
+"""Dropout: rate, scale, odd sizes."""
 
 import chex
 import jax
@@ -6,13 +6,13 @@ import jax.numpy as jnp
 import numpy as np
 from absl.testing import parameterized
 
-from nao_jax import dropout
+from nao_jax import layers
 
 
 class DropoutTest(chex.TestCase, parameterized.TestCase):
     @parameterized.parameters(0.1, 0.5)
     def test_share_and_scale(self, rate):
-        found = np.asarray(dropout.drop(jax.random.key(0), jnp.ones((400, 501)), rate=rate))
+        found = np.asarray(layers.drop(jax.random.key(0), jnp.ones((400, 501)), rate=rate))
         kept = found[found != 0]
         np.testing.assert_allclose(kept, np.full(kept.shape, 1 / (1 - rate)), rtol=2e-5)
         # Five standard deviations of a share of 200,400 independent units, in each half of the random words too.
@@ -20,11 +20,11 @@ class DropoutTest(chex.TestCase, parameterized.TestCase):
             assert abs(np.mean(part == 0) - rate) < 5 * np.sqrt(rate * (1 - rate) / part.size)
 
     def test_units_are_independent(self):
-        found = np.asarray(dropout.drop(jax.random.key(0), jnp.ones((2, 50_001)), rate=0.5)) != 0
+        found = np.asarray(layers.drop(jax.random.key(0), jnp.ones((2, 50_001)), rate=0.5)) != 0
         for first, second in ((found[0], found[1]), (found[:, 1:], found[:, :-1])):
             assert abs(np.mean(first == second) - 0.5) < 5 * 0.5 / np.sqrt(first.size)
 
     @parameterized.parameters((1,), (3, 5))
     def test_odd_sizes(self, *shape):
-        found = dropout.drop(jax.random.key(0), jnp.full(shape, 2.0), rate=0.0)
+        found = layers.drop(jax.random.key(0), jnp.full(shape, 2.0), rate=0.0)
         np.testing.assert_array_equal(found, np.full(shape, 2.0))
