@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import functools
+import re
 
 import chex
 import jax
@@ -11,16 +12,16 @@ import numpy as np
 import pytest
 from absl.testing import parameterized
 
+import lanas_jax
+import nao_jax
 from common import baselines, rows, spaces, types
 from common import history as history_lib
 from common.spaces import factory
-from nao_jax import config as configs
-from nao_jax import search as nao
 
 # Networks and fits as small as can be, and two architectures from which to climb, one step.
 _SMALL_NAO = dataclasses.replace(
-    configs.Config(),
-    model=dataclasses.replace(configs.Config().model, embedding_size=4, hidden_size=4),
+    nao_jax.Config(),
+    model=dataclasses.replace(nao_jax.Config().model, embedding_size=4, hidden_size=4),
     **{"num_members": 2, "num_initial": 4, "num_new": 4, "count": 4, "batch_size": 8, "fit_first": 2, "fit_later": 1},
     **{"num_unlabelled": 6, "num_mutated": 3, "num_seeds": 2, "num_steps": 1, "num_climbs": 1},
 )
@@ -28,13 +29,37 @@ _SMALL_SEMINAS = dataclasses.replace(
     _SMALL_NAO, num_members=1, fit_synthetic=1, reconstructs_unlabelled=False, seeds="union", order="step_size"
 )
 
+_SMALL_LANAS = {"height": 2, "num_initial": 6, "num_select": 4, "count": 4, "adam_steps_first": 4, "adam_steps": 2}
+_SAMPLED = {**_SMALL_LANAS, "features": "one_hot", "num_candidates": 32, "max_batches": 3, "walk_steps": 3}
+
+
+def _lanas(space, name, **changes):
+    """LaNAS with candidates from the listed space where it can be listed, else by rejection."""
+    config = lanas_jax.Config(**{**_SAMPLED, "sampler": "pool" if space.name == "convnet" else "reject", **changes})
+    return lanas_jax.searcher(space, config, name=name)
+
+
+LANAS = {
+    "lanas": {"acquisition": "tempered"},  # the greedy one leaves nothing to the key
+    "lanas_adam": {"regressor": "adam", "acquisition": "uniform"},
+    "lanas_walk": {"sampler": "walk", "acquisition": "expected_improvement"},
+    "lanas_hit_and_run": {"sampler": "hit_and_run", "acquisition": "thompson"},
+}
 SEARCHERS = {  # name: space -> types.Searcher, as small as it may be
     **{name: algorithm.searcher for name, algorithm in baselines.ALGORITHMS.items()},
-    "nao": functools.partial(nao.searcher, config=_SMALL_NAO),
-    "seminas": functools.partial(nao.searcher, config=_SMALL_SEMINAS, name="seminas"),
+    **{name: functools.partial(_lanas, name=name, **changes) for name, changes in LANAS.items()},
+    "nao": functools.partial(nao_jax.searcher, config=_SMALL_NAO),
+    "seminas": functools.partial(nao_jax.searcher, config=_SMALL_SEMINAS, name="seminas"),
 }
 # Searchers that take long to compile: parts of the names of their tests with a program of their own.
-SLOW = {"nao": ("",), "seminas": ("",)}
+_OWN_PROGRAM = ("_huge", "_last_architectures", "_measures_all", "_shapes", "_vmap", "_do_not_matter")
+SLOW = {
+    "lanas_adam": ("_huge",),
+    "lanas_walk": _OWN_PROGRAM,
+    "lanas_hit_and_run": _OWN_PROGRAM,
+    "nao": _OWN_PROGRAM,
+    "seminas": ("",),
+}
 SPACES = {
     "convnet": spaces.get("convnet"),  # 1,364 networks, not every row is canonical
     "huge": factory.search_space("huge", (6,) * 20, size=6**20, describe=str),  # too large to list
@@ -264,5 +289,9 @@ class SearcherTest(parameterized.TestCase):
 
 
 for _name, _test in vars(SearcherTest).items():
-    if any(f"_{name}" in _name and part in _name for name, parts in SLOW.items() for part in parts):
+    if any(
+        re.search(f"_{name}(_convnet|_huge)?$", _name) and part in _name
+        for name, parts in SLOW.items()
+        for part in parts
+    ):
         pytest.mark.slow(_test)

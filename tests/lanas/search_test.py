@@ -1,4 +1,4 @@
-"""LaNAS as a searcher: every preset and sampler keeps the contract, and the tree's statistics are right."""
+"""LaNAS as a searcher, with every preset and sampler: proposals, diagnostics, statistics of the tree."""
 
 import dataclasses
 import functools
@@ -13,7 +13,6 @@ from absl.testing import parameterized
 
 from common import config as common_config
 from common import history as history_lib
-from common import search as drivers
 from common import spaces, types
 from common.spaces import factory
 from lanas_jax import config as configs
@@ -90,32 +89,41 @@ def _rounds(name, num_rounds, *, seed=0, space="convnet", capacity=CAPACITY, bet
         history = _append(history, archs, _evaluation(archs, int(history.size)))
 
 
-def _check_contract(name):
-    space = SPACES["convnet"]
-    for archs, state, history in _rounds(name, 9 if CASES.get(name, configs.Config()).count > 1 else 30):
-        assert archs.dtype == jnp.int32
+def _check_search(name):
+    """Checks proposals (see also the contract of searchers), their leaves and the diagnostics."""
+    config = {**CASES, **PRODUCT}[name]
+    space, known = SPACES["convnet"], set()
+    for archs, state, history in _rounds(name, 9 if config.count > 1 else 30):
         assert np.all(space.is_valid(archs))
-        np.testing.assert_array_equal(space.canonicalize(archs), archs)
-        rows = [tuple(row) for row in np.asarray(archs).tolist()]
-        assert len(set(rows)) == len(rows)
-        assert not set(rows) & {tuple(row) for row in np.asarray(history.archs).tolist()}
-        drawn = np.asarray(state.leaves)[int(history.size) : int(history.size) + len(archs)]
-        is_fitted = int(history.size) >= 6
+        rows = {tuple(row) for row in np.asarray(archs).tolist()}
+        assert len(rows) == len(archs)
+        assert not rows & known
+        known |= rows
+        size, is_fitted = int(history.size), int(history.size) >= 6
+        drawn = np.asarray(state.leaves)[size : size + len(archs)]
         assert np.all(drawn >= trees.num_inner(state.tree) if is_fitted else drawn == -1)
+        told = search.diagnostics(state, history)
+        if is_fitted:
+            np.testing.assert_array_equal(told["leaves"][size : size + len(archs)], drawn)
+        assert np.all(np.isnan(told["leaves"][size + len(archs) :]))
     assert state.fitted_size > 6, "the tree was fitted again"
-    assert 0 <= search.acceptance_rate(state) <= 1
-    assert bool(state.tried > 0) == ({**CASES, **PRODUCT}[name].sampler != "pool")
+    if config.sampler == "pool":
+        assert np.isnan(told["acceptance_rate"])
+        assert np.isnan(told["num_fallbacks"])
+    else:
+        assert told["acceptance_rate"] == state.accepted / state.tried <= 1
+        assert told["num_fallbacks"] == state.fallbacks
 
 
 class SearchTest(parameterized.TestCase):
     @parameterized.named_parameters((name, name) for name in CASES)
-    def test_proposals_are_new_valid_and_different(self, name):
-        _check_contract(name)
+    def test_proposals_leaves_and_diagnostics(self, name):
+        _check_search(name)
 
     @parameterized.named_parameters((name, name) for name in PRODUCT)
     @pytest.mark.slow
     def test_every_sampler_with_every_acquisition(self, name):
-        _check_contract(name)
+        _check_search(name)
 
     @parameterized.named_parameters((name, name) for name in CASES)
     def test_no_lapack_in_the_compiled_step(self, name):
@@ -133,18 +141,6 @@ class SearchTest(parameterized.TestCase):
         stored = list(_rounds(name, 6, between=through_numpy))
         chex.assert_trees_all_equal([row[:2] for row in stored], [row[:2] for row in plain])
 
-    def test_the_key_decides(self):
-        first, again, other = (
-            np.concatenate([archs for archs, _, _ in _rounds("lanas", 5, seed=seed)]) for seed in (0, 0, 3)
-        )
-        np.testing.assert_array_equal(first, again)
-        assert not np.array_equal(first, other)
-
-    def test_name_and_count(self):
-        searcher = search.searcher(SPACES["grid"], configs.Config(count=3), name="mine")
-        assert (searcher.name, searcher.count) == ("mine", 3)
-        assert search.searcher(SPACES["grid"]).name == "lanas"
-
     def test_a_pool_of_some_rows_is_all_that_is_drawn(self):
         pool = SPACES["grid"].enumerate()[[3, 20, 7, 3, 11, 5, 2, 9, 14]]  # one row twice
         searcher = search.searcher(SPACES["grid"], configs.Config(height=1, num_initial=4), pool=pool)
@@ -155,11 +151,6 @@ class SearchTest(parameterized.TestCase):
             archs, state = propose(searcher.propose, jax.random.key(round_), state, history)
             history = _append(history, archs, _evaluation(archs))
         np.testing.assert_array_equal(np.unique(history.archs, axis=0), np.unique(pool, axis=0))
-
-    def test_the_pool_sampler_measures_all_of_a_small_space_once(self):
-        rounds = list(_rounds("lanas", 6, space="grid", capacity=24))
-        everything = np.concatenate([archs for archs, _, _ in rounds])
-        np.testing.assert_array_equal(np.unique(everything, axis=0), SPACES["grid"].enumerate())
 
 
 class StatisticsTest(parameterized.TestCase):
@@ -196,30 +187,3 @@ class StatisticsTest(parameterized.TestCase):
                     state.pool_leaves, trees.route(state.tree, SPACES["convnet"].features(pool))
                 )
                 assert np.bincount(state.pool_leaves).sum() == 1364
-
-
-class DriversTest(parameterized.TestCase):
-    def test_searches_side_by_side_equal_one_after_the_other_in_one_trace(self):
-        space = SPACES["grid"]
-        searcher = search.searcher(space, configs.Config(**_SMALL))
-        evaluator = types.Evaluator(
-            name="synthetic",
-            space=space,
-            protocol="validation",
-            evaluate=lambda key, archs: _evaluation(archs),
-            test=lambda key, archs: _evaluation(archs),
-            optimum=None,
-            num_archs=None,
-            is_traceable=True,
-        )
-        chex.clear_trace_counter()
-        traced = chex.assert_max_traces(lambda key: drivers.scan_search(key, searcher, evaluator, budget=20), n=1)
-        one = jax.jit(traced)
-        keys = jax.random.split(jax.random.key(0), 3)
-        with jax.debug_key_reuse(False):  # the checker rejects the scan over draws once it is vmapped
-            together, _ = drivers.search_seeds(keys, searcher, evaluator, budget=20, seeds_at_once=3)
-        for at in range(3):
-            alone = one(keys[at])
-            np.testing.assert_array_equal(together.archs[at], alone.archs)
-            np.testing.assert_allclose(together.fitness[at], alone.fitness, rtol=1e-6)
-        assert len({tuple(archs.ravel()) for archs in together.archs.tolist() for archs in [np.array(archs)]}) == 3
