@@ -1,1 +1,1 @@
-"""Networks that are trained: operations, cells and whole networks, each an architecture's row made real."""
+"""Flax modules built from architecture encodings; `kernels/` holds what is written for XLA's CPU compiler."""

@@ -1,7 +1,7 @@
-"""Cells of convolutional networks, built from a genotype's cell, and the dropping of their branches.
+"""Cells of convolutional networks, built from a genotype's cell, and drop path.
 
-State 0 of a cell is the output of the cell before the previous one, state 1 that of the previous cell, state
-i + 2 node i. In a reduction cell the branches that read states 0 and 1 have stride 2.
+State 0 of a cell is the output of the cell before the previous one, state 1 that of the previous cell, state i + 2 is
+node i. In a reduction cell the branches that read states 0 and 1 have stride 2.
 """
 
 import chex
@@ -14,16 +14,16 @@ from common.networks import layers, operations, styles
 
 
 class Calibration(nn.Module):
-    """Gives the two inputs of a cell one size and one width, as `style.calibration` says.
+    """Brings the two inputs of a cell to one size and width, see `Style.calibration`.
 
-    State 0 is halved (ReLU, factorized reduction) where it is larger than state 1, that is after a reduction.
-    Where it is not, and for state 1, a pointwise convolution (ReLU, 1x1, norm) sets the width:
+    State 0 is halved (ReLU, factorized reduction) if it is larger than state 1, that is after a reduction. Otherwise,
+    and for state 1, a pointwise convolution (ReLU, 1x1, norm) sets the width:
 
-      where_needed  if the width is another one (NAO in PyTorch)
+      where_needed  if the width differs (NAO in PyTorch)
       always        (DARTS, LaNAS)
-      nao_tf        of state 0 if the width is another one, of state 1 always; state 0 of the first cell is left
-                    as it is, and the operations that read it map it to the width
-      nao_ws_tf     as where_needed; then another one of state 1
+      nao_tf        of state 0 if the width differs, of state 1 always; state 0 of the first cell stays as it is, and
+                    the operations that read it map it to the width
+      nao_ws_tf     as where_needed, then once more for state 1
 
     Attributes:
       features: the width of the cell.
@@ -59,7 +59,7 @@ class Calibration(nn.Module):
 
 
 class Cell(nn.Module):
-    """A cell: its nodes add up their branches, and some states side by side are its output.
+    """A cell: nodes sum their branches, and the output concatenates some states.
 
     Attributes:
       genotype: its nodes and output.
@@ -67,7 +67,7 @@ class Cell(nn.Module):
       style: see `styles.Style`.
       is_reduction: whether it halves the image.
       is_first: whether it is the first of its network.
-      is_projected: whether its output is brought to its width, see `child.Config.output`.
+      is_projected: whether the output is projected to its width, see `child.Config.output`.
     """
 
     genotype: genotype.Cell
@@ -84,8 +84,8 @@ class Cell(nn.Module):
         Args:
           before: float[B, H, W, C], the output of the cell before the previous one, or twice as high and wide.
           previous: float[B, H, W, C'], the output of the previous cell.
-          scales: float32[branches, B], what each branch is multiplied with, see `drop_path_scales`; None: one.
-          train: whether it trains.
+          scales: float32[branches, B], factor of each branch, see `drop_path_scales`; None: one.
+          train: whether in training mode.
         """
         calibration = Calibration(self.features, self.style, is_first=self.is_first, name="calibration")
         states = list(calibration(before, previous, train))
@@ -119,14 +119,14 @@ class Cell(nn.Module):
         return 2 if self.is_reduction and branch.state < genotype.NUM_INPUTS else 1
 
     def _concatenate(self, states, train):
-        """Puts states side by side; an input that is larger than the smallest state, or wider, is brought to it."""
+        """Concatenates states; inputs of another size or width are brought to that of the smallest state."""
         smallest = min(state.shape[1:3] for _, state in states)
         found = []
         for at, state in states:
             if state.shape[1:3] != smallest:
                 state = layers.FactorizedReduction(self.features, self.style, name=f"reduction_of_{at}")(state, train)
             elif state.shape[-1] != self.features:
-                # The "factorized reduction with stride 1" of NAO in TensorFlow, in its first cell alone.
+                # The "factorized reduction with stride 1" of NAO in TensorFlow, in its first cell only.
                 state = layers.Convolution(self.features, (1, 1), self.style, name=f"pointwise_of_{at}")(state)
                 state = layers.Norm(self.style, name=f"norm_of_{at}")(state, train)
             found.append(state)
@@ -142,20 +142,20 @@ def is_exempt(style: styles.Style, operation: str, stride: int) -> bool:
 
 
 def num_branches(cell: genotype.Cell) -> int:
-    """Returns how many branches a cell has."""
+    """Returns the number of branches of a cell."""
     return sum(map(len, cell.nodes))
 
 
 def keep_probabilities(num_cells: int, keep: float, *, by_depth: bool, progress: chex.Array) -> chex.Array:
     """Returns float32[num_cells], the probability to keep a branch of each cell.
 
-    At the end of training it is `keep`, or where it falls with depth (NAO) 1 - (l + 1) / num_cells * (1 - keep)
-    in cell l; on the way there 1 - progress * (1 - that).
+    At the end of training it is `keep`, or with depth (NAO) 1 - (l + 1) / num_cells * (1 - keep) in cell l; before,
+    1 - progress * (1 - that).
 
     Args:
       num_cells: cells of the network.
       keep: in (0, 1].
-      by_depth: whether earlier cells keep more (NAO), or all the same (LaNAS, DARTS).
+      by_depth: whether earlier cells keep more (NAO); otherwise all keep the same (LaNAS, DARTS).
       progress: float32[], the fraction of training done, in [0, 1].
     """
     depth = (jnp.arange(num_cells) + 1) / num_cells if by_depth else jnp.ones(num_cells)
@@ -163,14 +163,14 @@ def keep_probabilities(num_cells: int, keep: float, *, by_depth: bool, progress:
 
 
 def drop_path_scales(key: chex.PRNGKey, keep: chex.Array, *, num_branches: int, batch_size: int) -> chex.Array:
-    """Returns float32[cells, branches, B]: 0 with probability 1 - keep, else 1 / keep, drawn for each image.
+    """Returns float32[cells, branches, B]: 0 with probability 1 - keep, else 1 / keep, sampled per image.
 
-    All numbers of a network are drawn at once: hundreds of draws in one program are slow to compile.
+    All samples of a network come from one call: hundreds of calls in one program are slow to compile.
 
     Args:
       key: a key.
       keep: float32[cells].
-      num_branches: branches of a cell, of the cell that has the most.
+      num_branches: maximum number of branches of a cell.
       batch_size: B.
     """
     uniform = jax.random.uniform(key, (keep.shape[0], num_branches, batch_size))

@@ -78,7 +78,7 @@ class Network(nn.Module):
     """A network of cells.
 
     Attributes:
-      genotype: its two cells.
+      genotype: normal and reduction cell.
       config: see `Config`.
     """
 
@@ -91,9 +91,9 @@ class Network(nn.Module):
 
         Args:
           images: float32[B, H, W, C].
-          train: whether it trains: batch statistics, dropped branches and features (random streams "drop_path"
-            and "dropout"), logits of the auxiliary head.
-          progress: float32[] in [0, 1], the fraction of training done, on which the dropping of branches depends.
+          train: whether in training mode: batch statistics, drop path and dropout (random streams "drop_path" and
+            "dropout"), auxiliary logits.
+          progress: float32[] in [0, 1], the fraction of training done, for the drop-path ramp.
         """
         config = self.config
         style = dataclasses.replace(config.style, dtype=config.dtype)
@@ -123,7 +123,7 @@ class Network(nn.Module):
 
 
 def auxiliary_head(config: Config, style: styles.Style) -> heads.Auxiliary:
-    """Returns the auxiliary head of a network, for use within it."""
+    """Returns the auxiliary head, for use inside a network."""
     return heads.Auxiliary(
         config.num_classes,
         style,
@@ -135,7 +135,7 @@ def auxiliary_head(config: Config, style: styles.Style) -> heads.Auxiliary:
 
 
 def classifier(config: Config, style: styles.Style) -> heads.Classifier:
-    """Returns the end of a network, for use within it."""
+    """Returns the classifier, for use inside a network."""
     return heads.Classifier(
         config.num_classes,
         style,
@@ -149,9 +149,13 @@ def classifier(config: Config, style: styles.Style) -> heads.Classifier:
 def drop_path_scales(
     module: nn.Module, config: Config, progress: chex.Numeric, shape: tuple[int, int]
 ) -> chex.Array | None:
-    """Returns float32[cells, branches, B] of `shape` (branches, B), or None where nothing is dropped.
+    """Returns float32[cells, branches, B], the factors of drop path, or None if nothing is dropped.
 
-    The draws are of the stream "drop_path" of `module`.
+    Args:
+      module: provides the random stream "drop_path".
+      config: of the network.
+      progress: float32[] in [0, 1], the fraction of training done.
+      shape: (branches, B).
     """
     if config.drop_path_keep == 1.0:
         return None
@@ -195,7 +199,7 @@ PRESETS: dict[str, Config] = {
         dropout_keep=0.8,
     ),
     "lanas": dataclasses.replace(_DARTS, num_cells=24, width=128, style=styles.LANAS),
-    "lanas_proxy": dataclasses.replace(_DARTS, width=32, style=styles.LANAS),  # what the distributed search trains
+    "lanas_proxy": dataclasses.replace(_DARTS, width=32, style=styles.LANAS),  # the networks of the distributed search
     "lanas_oneshot_retrain": dataclasses.replace(_DARTS, style=styles.LANAS_ONESHOT, auxiliary=False),
     "darts": _DARTS,
 }

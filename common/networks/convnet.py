@@ -49,10 +49,10 @@ class Config:
 
 @chex.dataclass(frozen=True)
 class Layer:
-    """The weights of a layer, or of the linear layer, for which K = 1. K: positions of the large kernel.
+    """Parameters of a layer. K: positions of the large kernel, 1 for the linear layer.
 
     Attributes:
-      weights: float32[outputs, K, inputs], the kernel's positions row by row.
+      weights: float32[outputs, K, inputs], positions in row-major order.
       biases: float32[outputs].
     """
 
@@ -61,15 +61,15 @@ class Layer:
 
 
 def init(key: chex.PRNGKey, config: Config, arch: chex.Array) -> list[Layer]:
-    """Returns the first parameters of a network: its layers and then the linear layer.
+    """Returns the initial parameters of a network: its layers, then the linear layer.
 
-    Weights are normal with variance 2 / fan-in (He et al., arXiv:1502.01852), 1 / fan-in in the linear
-    layer; biases are zero. Masked weights are zero.
+    Weights are normal with variance 2 / fan-in (He et al., arXiv:1502.01852), 1 / fan-in in the linear layer; biases
+    and masked weights are zero.
 
     Args:
       key: a key.
       config: see `Config`.
-      arch: int32[D], the kinds of layer of a network of depth D (so its row without the zeros).
+      arch: int32[D], the layer kinds of a network of depth D (its row without the zeros).
     """
     params = []
     for at, mask in enumerate(masks(config, arch)):
@@ -81,7 +81,7 @@ def init(key: chex.PRNGKey, config: Config, arch: chex.Array) -> list[Layer]:
 
 
 def masks(config: Config, arch: chex.Array) -> list[Layer]:
-    """Returns the parameters of a network that there are: 1 in their places, 0 elsewhere.
+    """Returns the mask of the parameters of a network: 1 where it has one, 0 elsewhere.
 
     Args:
       config: see `Config`.
@@ -105,8 +105,8 @@ def masks(config: Config, arch: chex.Array) -> list[Layer]:
 def logits(config: Config, params: list[Layer], mask: list[Layer], images: chex.Array) -> chex.Array:
     """Returns float32[num_classes, B], the logits of `images`.
 
-    The batch is the last axis: shifted windows are then contiguous, and a convolution is one matrix
-    product with few rows and many columns, which suits a processor.
+    The batch is the last axis: shifted windows are then contiguous, and a convolution is one matrix product with few
+    rows and many columns, which is fast on CPU.
 
     Args:
       config: see `Config`.
@@ -120,14 +120,14 @@ def logits(config: Config, params: list[Layer], mask: list[Layer], images: chex.
         maps = _convolve(layer, maps)
         if at in config.pooled:
             maps = _pool(maps)
-        # The ReLU comes after the pooling, where there are fewer values; the order makes no difference.
+        # ReLU and max pooling commute; after the pooling there are fewer values.
         maps = jax.nn.relu(maps)
     pooled = jnp.mean(maps, axis=(1, 2))
     return params[-1].weights[:, 0] @ pooled + params[-1].biases[:, None]
 
 
 def num_params(config: Config, arch: np.ndarray) -> int:
-    """Returns how many weights and biases the network of row (5,) `arch` has."""
+    """Returns the number of weights and biases of the network of row (5,) `arch`."""
     inputs, total = 1, 0
     for width, kernel in _shapes(config, arch):
         total += width * (kernel**2 * inputs + 1)
@@ -136,7 +136,7 @@ def num_params(config: Config, arch: np.ndarray) -> int:
 
 
 def num_multiply_adds(config: Config, arch: np.ndarray) -> int:
-    """Returns the multiplications of one image's forward pass through row (5,) `arch`, padding included."""
+    """Returns the multiply-adds of one image in the network of row (5,) `arch`, padding included."""
     inputs, total, side = 1, 0, config.image_size
     for at, (width, kernel) in enumerate(_shapes(config, arch), start=1):
         total += side**2 * width * kernel**2 * inputs

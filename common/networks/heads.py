@@ -1,4 +1,4 @@
-"""The ends of convolutional networks: stems that read images, classifiers that give logits."""
+"""Stems and classifier heads."""
 
 import chex
 import flax.linen as nn
@@ -12,7 +12,7 @@ AUXILIARY_FEATURES = (128, 768)
 
 
 class CifarStem(nn.Module):
-    """A 3x3 convolution and a norm, no ReLU. Both states are its output."""
+    """A 3x3 convolution and a norm, without ReLU; its output is both states."""
 
     features: int
     style: styles.Style
@@ -33,7 +33,7 @@ class ImagenetStem(nn.Module):
 
     @nn.compact
     def __call__(self, images: chex.Array, train: bool) -> tuple[chex.Array, chex.Array]:
-        """Returns states 0 and 1 of the first cell, a quarter and an eighth as high and wide as the images."""
+        """Returns states 0 and 1 of the first cell, a quarter and an eighth of the images' height and width."""
         states = [images]
         for at, features in enumerate((self.features // 2, self.features, self.features)):
             state = states[-1] if at == 0 else jax.nn.relu(states[-1])
@@ -46,7 +46,7 @@ STEMS = {"cifar": CifarStem, "imagenet": ImagenetStem}
 
 
 class Auxiliary(nn.Module):
-    """A classifier part of the way, whose loss helps the early cells to learn.
+    """Auxiliary classifier on an inner cell, used in training only.
 
     ReLU, average pool of 5x5, 1x1 convolution to 128, norm, ReLU, 2x2 convolution to 768, norm, ReLU, linear.
 
@@ -54,7 +54,7 @@ class Auxiliary(nn.Module):
       num_classes: K.
       style: see `styles.Style`.
       stride: of the pool, 3 for CIFAR and 2 for ImageNet.
-      is_padded: whether the 2x2 convolution is (NAO-WS in TensorFlow); its outputs are averaged.
+      is_padded: whether the 2x2 convolution is padded (NAO-WS in TensorFlow); its outputs are averaged.
       has_bias: whether the linear layer has a bias.
     """
 
@@ -69,7 +69,7 @@ class Auxiliary(nn.Module):
         """Returns float32[B, num_classes].
 
         Raises:
-          ValueError: where fewer than 2x2 windows fit the images.
+          ValueError: fewer than 2x2 windows fit the images.
         """
         fits = min(images.shape[1:3]) - AUXILIARY_WINDOW >= self.stride or (
             self.is_padded and min(images.shape[1:3]) >= AUXILIARY_WINDOW
@@ -77,7 +77,7 @@ class Auxiliary(nn.Module):
         if not fits:
             raise ValueError(
                 f"the auxiliary head needs images of at least {AUXILIARY_WINDOW + self.stride} pixels where it "
-                f"branches off, got {images.shape[1]}x{images.shape[2]}; set auxiliary=False"
+                f"branches off; got {images.shape[1]}x{images.shape[2]}; set auxiliary=False"
             )
         state = layers.average_pool(jax.nn.relu(images), AUXILIARY_WINDOW, self.stride, [(0, 0), (0, 0)])
         for at, (features, side) in enumerate(zip(AUXILIARY_FEATURES, (1, 2))):
@@ -94,7 +94,7 @@ class Classifier(nn.Module):
     Attributes:
       num_classes: K.
       style: see `styles.Style`.
-      has_relu: whether a ReLU comes first.
+      has_relu: whether a ReLU precedes the pool.
       has_bias: whether the linear layer has a bias.
       dropout_keep: the probability to keep a feature, in (0, 1].
     """
@@ -114,5 +114,5 @@ class Classifier(nn.Module):
 
 
 def _average(images):
-    """Returns float32[B, C], the mean over positions."""
+    """Returns float32[B, C], the means over positions."""
     return jnp.mean(images.astype(jnp.float32), axis=(1, 2))

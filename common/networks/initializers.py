@@ -1,4 +1,4 @@
-"""The first weights of convolutions and linear layers, as the released programs draw them.
+"""Parameter initializers of the released programs.
 
 | name          | weights                                              | biases of linear layers |
 |---------------|------------------------------------------------------|-------------------------|
@@ -7,11 +7,11 @@
 | tf_he         | truncated normal, variance 2 / fan-in (NAO-WS in TF) | zero |
 | tf_fan_out    | truncated normal, variance 1 / fan-out (NAO in TF)   | zero |
 
-A depthwise kernel has a multiplier of 1 and C channels. PyTorch takes the multiplier for its inputs and C
-for its outputs, TensorFlow the other way around; so do these.
+A depthwise kernel has a multiplier of 1 and C channels. The fan-in of PyTorch is the multiplier and its fan-out C, that
+of TensorFlow the reverse.
 
-Outside of compiled code a number of draws, rounded up, is a program of its own, so that a network's many weights
-are drawn by few programs: all of them in one would take seconds to compile.
+Outside compiled code, the samples of an array come from a program for their number, rounded up to a power of two: few
+programs serve all arrays of a network, and one program for all of them would take seconds to compile.
 """
 
 import functools
@@ -40,7 +40,7 @@ def weights(name: str, *, is_depthwise: bool = False) -> Callable:
     def init(key, shape, dtype=np.float32):
         if isinstance(key, jax.core.Tracer):
             return traced(key, shape, dtype)
-        # Of a vector of standard draws, which has a fan of 1.
+        # Scaled standard samples.
         fan = math.prod(shape) // shape[out_axis if mode == "fan_in" else in_axis]
         drawn = np.asarray(_sampler(distribution, 1 << (math.prod(shape) - 1).bit_length())(key))
         return jax.numpy.asarray(drawn[: math.prod(shape)].reshape(shape) * np.sqrt(scale / fan), dtype)
@@ -49,7 +49,7 @@ def weights(name: str, *, is_depthwise: bool = False) -> Callable:
 
 
 def biases(name: str, *, fan_in: int) -> Callable:
-    """Returns the initializer of the biases of a layer of `fan_in` inputs."""
+    """Returns the initializer of the biases of a layer with `fan_in` inputs."""
     if name.startswith("tf"):
         return jax.nn.initializers.zeros
     bound = 1 / np.sqrt(fan_in)

@@ -1,4 +1,4 @@
-"""The block of mobile networks: an inverted residual (arXiv:1801.04381), with what MobileNetV3 adds to it."""
+"""Inverted residual block (arXiv:1801.04381) with the additions of MobileNetV3 (arXiv:1905.02244)."""
 
 import chex
 import flax.linen as nn
@@ -8,11 +8,11 @@ import jax.numpy as jnp
 from common.networks import layers, styles
 
 ACTIVATIONS = {"relu": jax.nn.relu, "relu6": jax.nn.relu6, "hard_swish": jax.nn.hard_swish}
-SQUEEZE = 4  # a squeeze has a fourth of the channels
+SQUEEZE = 4  # ratio of channels to those of the squeeze
 
 
 class SqueezeExcitation(nn.Module):
-    """Scales each channel by what the means of all channels say (MobileNetV3)."""
+    """Squeeze-and-excitation: scales each channel by a function of all channel means (arXiv:1709.01507)."""
 
     divisor: int
     style: styles.Style
@@ -29,16 +29,16 @@ class SqueezeExcitation(nn.Module):
 
 
 class Block(nn.Module):
-    """An inverted residual: 1x1 to `expansion` times the channels, depthwise, 1x1; its input added where it fits.
+    """Inverted residual: 1x1 expansion, depthwise, 1x1 projection; the input is added where shapes allow.
 
     Attributes:
-      features: channels that it puts out.
-      expansion: 1 leaves the first convolution out.
+      features: output channels.
+      expansion: ratio of inner to input channels; 1: no expansion.
       size: height and width of the depthwise kernel.
       stride: of the depthwise convolution.
-      activation: after the first two convolutions, a key of `ACTIVATIONS`.
+      activation: of the first two convolutions, a key of `ACTIVATIONS`.
       has_squeeze: whether squeeze-and-excitation follows the depthwise convolution.
-      has_residual: whether the input is added where stride is 1 and widths are equal.
+      has_residual: whether the input is added if the stride is 1 and widths are equal.
       divisor: inner widths are multiples of it.
       style: see `styles.Style`.
     """
@@ -59,8 +59,8 @@ class Block(nn.Module):
 
         Args:
           images: float[B, H, W, C].
-          scales: float32[B], what the block is multiplied with before its input is added; None: one.
-          train: whether it trains.
+          scales: float32[B], factor of the block before the input is added; None: one.
+          train: whether in training mode.
         """
         activation, channels = ACTIVATIONS[self.activation], images.shape[-1]
         state = images
@@ -78,7 +78,7 @@ class Block(nn.Module):
         )(state)
         state = layers.Norm(self.style, name="depthwise_norm")(state, train)
         if self.has_squeeze:
-            # MobileNetV3 in Once-for-all: the activation comes first, then the scales.
+            # MobileNetV3 of Once-for-all applies the activation before the squeeze.
             state = SqueezeExcitation(self.divisor, self.style, name="squeeze")(activation(state))
         else:
             state = activation(state)
@@ -92,6 +92,6 @@ class Block(nn.Module):
 
 
 def make_divisible(width: int, divisor: int) -> int:
-    """Returns the multiple of `divisor` next to `width`, or the one above where that is a tenth smaller or more."""
+    """Returns the multiple of `divisor` nearest to `width`, but the next one if it is below 90 % of `width`."""
     found = max(divisor, (width + divisor // 2) // divisor * divisor)
     return found + divisor if 10 * found < 9 * width else found

@@ -1,7 +1,7 @@
-"""The layers that operations, cells and heads are made of, on images float[B, H, W, C].
+"""Layers of operations, cells and heads, on images float[B, H, W, C].
 
-A layer takes its `Style`; see `common.networks.styles` for the differences between families. Activations
-have the style's dtype, parameters and running statistics are float32.
+Each takes a `Style`, which holds the differences between families. Activations have the style's dtype; parameters and
+running statistics are float32.
 """
 
 import chex
@@ -17,10 +17,10 @@ from common.networks.kernels import depthwise, max_pooling
 
 
 def window_padding(size: int, stride: int, kernel: int, *, dilation: int = 1, padding: str) -> tuple[int, int]:
-    """Returns the pixels put before and after an axis of `size` pixels, so that ceil(size / stride) windows fit.
+    """Returns the padding before and after an axis of `size` pixels, so that ceil(size / stride) windows fit.
 
-    Symmetric padding puts half a window at both ends, which for odd windows does not depend on the size;
-    an even window has its one more pixel at the end. "same" puts as little as fits, the odd pixel at the end.
+    Symmetric padding is half a window at both ends, independent of the size; an even window has the extra pixel at the
+    end. "same" is the least padding, the odd pixel at the end.
     """
     extent = (kernel - 1) * dilation
     if padding == "symmetric":
@@ -30,17 +30,17 @@ def window_padding(size: int, stride: int, kernel: int, *, dilation: int = 1, pa
 
 
 class Convolution(nn.Module):
-    """A convolution without bias.
+    """Convolution without bias.
 
     Attributes:
-      features: channels that it puts out; of a depthwise convolution as many as it reads.
+      features: output channels; for a depthwise convolution, equal to the input channels.
       kernel: height and width.
       style: see `styles.Style`.
-      strides: vertical and horizontal; of a depthwise convolution they are equal.
-      dilation: pixels from one weight to the next, of a depthwise convolution.
-      is_depthwise: whether each channel is convolved on its own.
-      is_standardized: whether weights are standardized: of each output mean 0 and deviation 1 (LaNet).
-      is_padded: whether the image is padded, so that strides alone make it smaller.
+      strides: vertical and horizontal; equal for a depthwise convolution.
+      dilation: of a depthwise convolution.
+      is_depthwise: whether each channel is convolved separately.
+      is_standardized: whether weights are standardized per output (LaNet), see `standardize`.
+      is_padded: whether the image is padded, so that only strides reduce its size.
     """
 
     features: int
@@ -81,30 +81,30 @@ class Convolution(nn.Module):
 def pointwise(images: chex.Array, weights: chex.Array, strides: tuple[int, int] = (1, 1)) -> chex.Array:
     """Returns float[B, H', W', O], the 1x1 convolution with weights float[I, O].
 
-    It is written as a product of two matrices: as a convolution its gradient takes three times as long on a CPU, and
-    within a loop or a conditional thirty times.
+    As a matrix product: the gradient of an XLA convolution takes three times as long on CPU, within a loop or a
+    conditional thirty times (jax 0.10.2).
     """
     images = images[:, :: strides[0], :: strides[1]]
     return (images.reshape(-1, images.shape[-1]) @ weights).reshape(*images.shape[:-1], weights.shape[-1])
 
 
 def standardize(weights: chex.Array) -> chex.Array:
-    """Returns float32[..., I, O] with mean 0 and deviation 1 of each output (LaNet).
+    """Returns float32[..., I, O] with mean 0 and standard deviation 1 for each output (LaNet).
 
-    The deviation is PyTorch's, the root of the sum of squares over one less than their number, plus 1e-5.
+    As in PyTorch, the deviation is unbiased, and 1e-5 is added to it.
     """
     axes = tuple(range(weights.ndim - 1))
     centered = weights - jnp.mean(weights, axis=axes, keepdims=True)
     number = max(weights.size // weights.shape[-1] - 1, 1)
-    # The root of an exact zero, such as of one weight per output, has no derivative.
+    # The root has no derivative at zero, which a single weight per output gives.
     variance = jnp.sum(centered**2, axis=axes, keepdims=True) / number
     return centered / (jnp.sqrt(jnp.maximum(variance, 1e-24)) + 1e-5)
 
 
 class Norm(nn.Module):
-    """Batch normalization: by the batch when training, by running statistics otherwise, or as `style.statistics` says.
+    """Batch normalization with the statistics that `style.statistics` names.
 
-    Running variances are those of the batches, not multiplied by n / (n - 1) as PyTorch's are.
+    Running variances are biased; those of PyTorch are multiplied by n / (n - 1).
     """
 
     style: styles.Style
@@ -127,7 +127,7 @@ class Norm(nn.Module):
 
 
 class _BatchNorm(nn.Module):
-    """Batch normalization without running statistics, with the parameters of Flax's; see `Style.statistics`."""
+    """Batch normalization without running statistics, for shared weights; parameters as in `nn.BatchNorm`."""
 
     style: styles.Style
 
@@ -177,9 +177,9 @@ class ReluConvolution(nn.Module):
 
 
 class FactorizedReduction(nn.Module):
-    """Halves the image: two pointwise convolutions on pixels one apart, side by side, then a norm. No ReLU.
+    """Halves the image: two strided pointwise convolutions, concatenated, then a norm; no ReLU.
 
-    The second one reads the image moved by one pixel, with zeros at its end where the number of pixels is odd.
+    The second convolution reads the image shifted by one pixel, with zeros at the end of an odd side.
     """
 
     features: int
@@ -196,7 +196,7 @@ class FactorizedReduction(nn.Module):
 
 
 class Linear(nn.Module):
-    """A linear layer in float32."""
+    """Linear layer in float32."""
 
     features: int
     style: styles.Style
@@ -215,14 +215,14 @@ class Linear(nn.Module):
 
 
 def max_pool(images: chex.Array, size: int, stride: int, paddings: list[tuple[int, int]]) -> chex.Array:
-    """Returns the largest value of each window of `size` x `size`; what is padded counts for nothing."""
+    """Returns the maximum of each window of `size` x `size`; padding is ignored."""
     return max_pooling.pool(images, size=size, stride=stride, paddings=tuple(paddings))
 
 
 def average_pool(
     images: chex.Array, size: int, stride: int, paddings: list[tuple[int, int]], *, counts_padding: bool = False
 ) -> chex.Array:
-    """Returns the mean of each window of `size` x `size`, with or without the zeros that are padded."""
+    """Returns the mean of each window of `size` x `size`, with or without the zeros of the padding."""
     zero = np.zeros((), images.dtype)
     sums = lax.reduce_window(
         images, zero, lax.add, (1, size, size, 1), (1, stride, stride, 1), ((0, 0), *paddings, (0, 0))
@@ -237,6 +237,6 @@ def average_pool(
 
 
 def _window_counts(length, size, stride, *, before, windows):
-    """Returns float[windows], how many of its `size` pixels each window has in an axis of `length` pixels."""
+    """Returns float[windows], the number of pixels of each window that lie inside an axis of `length` pixels."""
     starts = np.arange(windows) * stride - before
     return np.minimum(starts + size, length) - np.maximum(starts, 0.0)

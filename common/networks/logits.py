@@ -1,15 +1,15 @@
-"""What a network of images puts out."""
+"""Output of image classifiers."""
 
 import chex
 
 
 @chex.dataclass(frozen=True)
 class Logits:
-    """The scores of K classes.
+    """Scores of K classes.
 
     Attributes:
-      main: float32[B, K], of the network itself.
-      auxiliary: float32[B, K], of the auxiliary head, or None where the network has none or does not train.
+      main: float32[B, K], of the classifier.
+      auxiliary: float32[B, K], of the auxiliary head, or None if there is none or outside training.
     """
 
     main: chex.Array

@@ -89,9 +89,9 @@ class Network(nn.Module):
 
         Args:
           images: float32[B, H, W, C].
-          train: whether it trains: batch statistics, dropped blocks and features (random streams "drop_path"
-            and "dropout").
-          progress: float32[] in [0, 1], the fraction of training done, on which the dropping of blocks depends.
+          train: whether in training mode: batch statistics, drop path and dropout (random streams "drop_path" and
+            "dropout").
+          progress: float32[] in [0, 1], the fraction of training done, for the drop-path ramp.
         """
         config = self.config
         style = dataclasses.replace(config.style, dtype=config.dtype)
@@ -112,7 +112,7 @@ class Network(nn.Module):
         return logits.Logits(main=classifier(state, train), auxiliary=None)
 
     def _blocks(self, style):
-        """Returns the modules of all blocks, the first one without expansion."""
+        """Returns the modules of all blocks; the first has no expansion."""
         config = self.config
         if len(self.genotype.stages) != len(config.widths):
             raise ValueError(f"the genotype has {len(self.genotype.stages)} stages, the widths {len(config.widths)}")
@@ -135,7 +135,7 @@ class Network(nn.Module):
             for at, text in enumerate(blocks):
                 match = BLOCK.fullmatch(text)
                 if match is None:
-                    raise ValueError(f"stage {stage}, block {at}: {text!r} is no block such as 'mb6_k5'")
+                    raise ValueError(f"stage {stage}, block {at}: {text!r} is not a block such as 'mb6_k5'")
                 expansion, size = map(int, match.groups())
                 found.append(
                     block_type(
@@ -153,7 +153,7 @@ class Network(nn.Module):
         return found
 
     def _drop_path_scales(self, batch_size, num_blocks, progress):
-        """Returns float32[blocks, 1, B], or None where nothing is dropped."""
+        """Returns float32[blocks, 1, B], or None if nothing is dropped."""
         if self.config.drop_path_keep == 1.0:
             return None
         keep = cells.keep_probabilities(
@@ -166,7 +166,7 @@ class Network(nn.Module):
 
 
 PRESETS: dict[str, Config] = {
-    "seminas": Config(),  # SemiNASNet as it is trained at last
+    "seminas": Config(),  # SemiNASNet, final training
     "seminas_search": Config(
         widths=(24, 40, 80, 96, 192, 320), stem_width=32, first_width=16, last_width=1280, dropout_keep=1.0
     ),  # the widths of the supernet

@@ -1,11 +1,10 @@
-"""The operations of all convolutional spaces, by name.
+"""Operations of all convolutional spaces, by name.
 
-`OPERATIONS[name](features=..., stride=..., style=..., name=...)` is a module; called with images
-float[B, H, W, C] and whether it trains, it gives float[B, ceil(H / stride), ceil(W / stride), features].
+`OPERATIONS[name](features=..., stride=..., style=..., name=...)` is a module; called with images float[B, H, W, C] and
+whether in training mode, it returns float[B, ceil(H / stride), ceil(W / stride), features].
 
-Identity, zero and the pools keep the number of channels. Where an input has another one than the cell, which
-only the first cell of NAO in TensorFlow meets, a pointwise convolution with a norm follows (identity, as at
-stride 2: ReLU first).
+Identity, zero and pools keep the number of channels. If the input has another one than the cell, which happens only in
+the first cell of NAO in TensorFlow, a pointwise convolution with a norm follows (for identity: ReLU first).
 """
 
 import functools
@@ -35,7 +34,7 @@ class Zero(nn.Module):
 
 
 class Identity(nn.Module):
-    """The input itself; at stride 2 what `style.strided_identity` says."""
+    """Identity; at stride 2, see `Style.strided_identity`."""
 
     features: int
     stride: int
@@ -43,7 +42,7 @@ class Identity(nn.Module):
 
     @nn.compact
     def __call__(self, images: chex.Array, train: bool) -> chex.Array:
-        """Returns the input, or half of it."""
+        """Returns the input, at stride 2 at half its size."""
         if self.stride == 1 and images.shape[-1] == self.features:
             return images
         kind = self.style.strided_identity
@@ -58,7 +57,7 @@ class Identity(nn.Module):
 
 
 class Pool(nn.Module):
-    """The largest, mean or smallest value of each window.
+    """Max, average or min pooling.
 
     Attributes:
       kind: "max", "avg" or "min".
@@ -114,11 +113,11 @@ class Convolution(nn.Module):
 
 
 class FactorizedConvolution(nn.Module):
-    """A 1xk and a kx1 convolution, each with a ReLU and a norm, or as DARTS has it with one of both.
+    """A 1xk and a kx1 convolution, each with a ReLU and a norm, or with one of each for both (DARTS).
 
     Attributes:
       size: k.
-      has_middle: whether a norm and a ReLU stand between the two.
+      has_middle: whether a norm and a ReLU separate the two.
     """
 
     features: int
@@ -147,7 +146,7 @@ class FactorizedConvolution(nn.Module):
 
 
 class SeparableConvolution(nn.Module):
-    """ReLU, depthwise, pointwise, norm: twice, or where dilated as often as the style says; strided once.
+    """ReLU, depthwise, pointwise, norm: twice, or if dilated `style.dilated_repeats` times; strided once.
 
     Attributes:
       size: height and width of the depthwise kernel.
@@ -197,7 +196,7 @@ def _operations() -> dict[str, Callable[..., nn.Module]]:
     return found | {
         "none": found["zero"],
         "skip_connect": found["identity"],
-        **{f"dil_conv_{size}x{size}": found[f"dil_sep_conv_{size}x{size}"] for size in (3, 5, 7)},  # as DARTS says
+        **{f"dil_conv_{size}x{size}": found[f"dil_sep_conv_{size}x{size}"] for size in (3, 5, 7)},  # names of DARTS
     }
 
 

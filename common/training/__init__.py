@@ -1,1 +1,1 @@
-"""Training of networks for classification: steps, loops, schedules, checkpoints."""
+"""Training of image classifiers: settings, step, loop, checkpoints, augmentation."""

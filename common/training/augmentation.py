@@ -70,14 +70,14 @@ PRESETS: dict[str, Config] = {
 def augment(
     key: chex.PRNGKey, images: chex.Array, config: Config, mean: Sequence[float], std: Sequence[float]
 ) -> chex.Array:
-    """Returns a batch as a network sees it in training.
+    """Returns a batch of augmented, normalized images.
 
     Args:
-      key: decides everything random.
+      key: for all random choices.
       images: uint8[B, H, W, C].
-      config: what is done.
+      config: settings.
       mean: of each channel, of pixels / 255.
-      std: the same.
+      std: standard deviation, likewise.
 
     Returns:
       float32[B, H, W, C].
@@ -100,13 +100,13 @@ def augment(
 def normalize(
     images: chex.Array, mean: Sequence[float], std: Sequence[float], *, normalization: str = "channel"
 ) -> chex.Array:
-    """Returns images as a network sees them outside training.
+    """Returns normalized images.
 
     Args:
       images: uint8[B, H, W, C].
       mean: of each channel, of pixels / 255.
-      std: the same.
-      normalization: "channel": (pixels / 255 - mean) / std; "image": see `standardize`, mean and std do not matter.
+      std: standard deviation, likewise.
+      normalization: "channel": (pixels / 255 - mean) / std; "image": see `standardize`; mean and std are ignored.
 
     Returns:
       float32[B, H, W, C].
@@ -118,9 +118,9 @@ def normalize(
 
 
 def standardize(images: chex.Array) -> chex.Array:
-    """Returns images of mean 0 and deviation 1 each, as `tf.image.per_image_standardization` does.
+    """Returns images with mean 0 and standard deviation 1 each, as `tf.image.per_image_standardization`.
 
-    The deviation, in units of pixel values, is taken to be 1 / sqrt(H W C) at least: an image of one colour gives 0.
+    The deviation, in units of pixel values, is at least 1 / sqrt(H W C): an image of one colour becomes 0.
     """
     values = images.astype(jnp.float32)
     axes = (1, 2, 3)
@@ -136,7 +136,7 @@ def draw_crops(key: chex.PRNGKey, batch_size: int, padding: int) -> chex.Array:
 
 
 def crop(images: chex.Array, corners: chex.Array, padding: int) -> chex.Array:
-    """Puts `padding` zeros around every image and cuts its size out again, at `corners` (int32[B, 2])."""
+    """Pads every image with `padding` zeros and crops it to its size, at `corners` (int32[B, 2])."""
     padded = jnp.pad(images, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
     size = images.shape[1:]
 
@@ -147,12 +147,12 @@ def crop(images: chex.Array, corners: chex.Array, padding: int) -> chex.Array:
 
 
 def flip(images: chex.Array, is_flipped: chex.Array) -> chex.Array:
-    """Mirrors the images where `is_flipped` (bool[B]), left to right."""
+    """Mirrors the images where `is_flipped` (bool[B]) horizontally."""
     return jnp.where(is_flipped[:, None, None, None], images[:, :, ::-1], images)
 
 
 def draw_squares(key: chex.PRNGKey, batch_size: int, image_size: tuple[int, int], config: Config) -> chex.Array:
-    """Returns int32[B, 2, 2]: of each image's square, first and last + 1 of its (rows, columns), unclipped."""
+    """Returns int32[B, 2, 2], the start and end (exclusive) of each square by (rows, columns), unclipped."""
     at = jax.random.randint(key, (batch_size, 2), 0, jnp.array(image_size)[None])
     half = config.cutout_size // 2
     first, last = (at - half, at + half) if config.cutout == "centre" else (at, at + config.cutout_size)
@@ -165,7 +165,7 @@ def cut_out(values: chex.Array, boxes: chex.Array) -> chex.Array:
 
 
 def is_inside(boxes: chex.Array, image_size: tuple[int, int]) -> chex.Array:
-    """Returns bool[B, H, W]: which pixels lie in each image's box (int32[B, 2, 2])."""
+    """Returns bool[B, H, W]: whether a pixel lies in the box (int32[B, 2, 2]) of its image."""
     rows, columns = (
         (jnp.arange(size)[None] >= boxes[:, axis, :1]) & (jnp.arange(size)[None] < boxes[:, axis, 1:])
         for axis, size in enumerate(image_size)
@@ -176,14 +176,13 @@ def is_inside(boxes: chex.Array, image_size: tuple[int, int]) -> chex.Array:
 def mix(key: chex.PRNGKey, images: chex.Array, targets: chex.Array, config: Config) -> tuple[chex.Array, chex.Array]:
     """Mixes images of a batch, and their targets in the same shares.
 
-    The partners of each mix are a permutation of the batch as it came, unmixed. (LaNet's code draws them from the
-    whole training set.)
+    The partners of each mix are a permutation of the unmixed batch. (LaNet's code samples them from the training set.)
 
     Args:
-      key: decides everything random.
+      key: for all random choices.
       images: float32[B, H, W, C].
       targets: float32[B, K], distributions over classes.
-      config: what is done.
+      config: settings.
 
     Returns:
       (images, targets) of the same shapes.
@@ -208,23 +207,23 @@ def mix(key: chex.PRNGKey, images: chex.Array, targets: chex.Array, config: Conf
 
 
 def draw_shares(key: chex.PRNGKey, batch_size: int, beta: float) -> chex.Array:
-    """Returns float32[B] of Beta(beta, beta), which is uniform for 1 and then drawn with far less work."""
+    """Returns float32[B] samples of Beta(beta, beta); uniform for beta = 1, which is much cheaper to sample."""
     if beta == 1:
         return jax.random.uniform(key, (batch_size,))
     return jax.random.beta(key, beta, beta, (batch_size,))
 
 
 def blend(values: chex.Array, others: chex.Array, shares: chex.Array) -> chex.Array:
-    """Returns shares * values + (1 - shares) * others, with a share (float32[B]) for each row of the batch."""
+    """Returns shares * values + (1 - shares) * others, with a share (float32[B]) per image."""
     shares = shares.reshape(-1, *[1] * (values.ndim - 1))
     return shares * values + (1 - shares) * others
 
 
 def draw_boxes(key: chex.PRNGKey, shares: chex.Array, image_size: tuple[int, int]) -> chex.Array:
-    """Returns boxes, as `draw_squares` does, that leave about `shares` (float32[B]) of an image uncovered.
+    """Returns boxes, see `draw_squares`, that leave about `shares` (float32[B]) of an image uncovered.
 
-    Their sides are those of the image times sqrt(1 - share), rounded down to even numbers of pixels; their centres
-    are uniform, so they may reach beyond the image and cover less.
+    Their sides are those of the image times sqrt(1 - share), rounded down to even numbers of pixels; their centres are
+    uniform, so that they may exceed the image and cover less.
     """
     size = jnp.array(image_size)[None]
     centres = jax.random.randint(key, (shares.shape[0], 2), 0, size)
@@ -233,7 +232,7 @@ def draw_boxes(key: chex.PRNGKey, shares: chex.Array, image_size: tuple[int, int
 
 
 def paste(images: chex.Array, others: chex.Array, boxes: chex.Array) -> tuple[chex.Array, chex.Array]:
-    """Returns (images with what `others` show inside `boxes` over them, float32[B]: share of pixels each kept)."""
+    """Returns (images with the pixels of `others` inside `boxes`, float32[B]: share of its pixels each image keeps)."""
     is_pasted = is_inside(boxes, images.shape[1:3])
     shares = jnp.mean(~is_pasted, axis=(1, 2), dtype=jnp.float32)
     return jnp.where(is_pasted[..., None], others, images), shares

@@ -1,18 +1,16 @@
 """AutoAugment's policy for CIFAR-10 (arXiv:1805.09501, appendix A) as array programs.
 
-Of 25 pairs of operations, one is drawn for each image; each operation of the pair is applied or not. Two forms
-were released with the papers of this project:
+One of 25 pairs of operations is sampled per image; each operation of the pair is applied with its probability. Two
+forms were released with the papers of this project:
 
   lanet: magnitudes are uniform within one of 10 bins of their range, signs included; shears, translations and
-    rotations go through SciPy's cubic splines and show black outside the image.
-  nao: magnitudes are one of 10 levels, with a random sign where there is one (rotations have none); Pillow moves
-    pixels, shears by bicubic interpolation, and shows grey outside.
+    rotations use SciPy's cubic splines, with black outside the image.
+  nao: magnitudes are one of 10 levels, with a random sign (rotations have none); translations and rotations use
+    Pillow's nearest neighbour, shears its bicubic interpolation, with grey outside.
 
-All other operations are Pillow's. They equal it to the byte, save for autocontrast, where Pillow's rounding of
-exact ties is now and then one level lower.
+All other operations are Pillow's, byte for byte; only autocontrast may round an exact tie one level lower.
 
-A batch computes no branches: what is a function of few numbers of an image (its extremes, its mean) is done to all
-images at once and selected; warps and equalisation, which are dear, are done to the images that drew them.
+Cheap operations run on the whole batch and are selected; warps and equalization run on the images that sampled them.
 """
 
 import functools
@@ -71,10 +69,10 @@ POLICY = (
 
 @chex.dataclass(frozen=True)
 class Draws:
-    """What is done to each image, first and then.
+    """The two operations of each image.
 
     Attributes:
-      operations: int32[B, 2], places in `OPERATIONS`.
+      operations: int32[B, 2], indices in `OPERATIONS`.
       magnitudes: float32[B, 2], in the unit of the operation: radians, shares of the width, bits, factors ...
     """
 
@@ -83,10 +81,10 @@ class Draws:
 
 
 def augment(key: chex.PRNGKey, images: chex.Array, *, form: str) -> chex.Array:
-    """Applies the policy.
+    """Applies the policy to a batch.
 
     Args:
-      key: decides everything random.
+      key: for all random choices.
       images: uint8[B, H, W, C], of 1 or 3 channels.
       form: one of `FORMS`.
 
@@ -94,7 +92,7 @@ def augment(key: chex.PRNGKey, images: chex.Array, *, form: str) -> chex.Array:
       uint8[B, H, W, C].
 
     Raises:
-      ValueError: there is no such form, or no such images.
+      ValueError: the form is unknown, or the images have another number of channels.
     """
     if form not in FORMS:
         raise ValueError(f"form = {form!r} is unknown; choose one of {', '.join(FORMS)}")
@@ -109,7 +107,7 @@ def augment(key: chex.PRNGKey, images: chex.Array, *, form: str) -> chex.Array:
 
 
 def draw(key: chex.PRNGKey, batch_size: int, *, form: str) -> Draws:
-    """Draws what is done to each image of a batch."""
+    """Samples the operations of a batch."""
     pair_key, coin_key, magnitude_key = jax.random.split(key, 3)
     pairs = jax.random.randint(pair_key, (batch_size,), 0, len(POLICY))
     numbers, probabilities, lowest, highest = (jnp.asarray(column)[pairs] for column in _columns(form))
@@ -149,7 +147,7 @@ def _bin(name, at):
 
 
 def _levels(name, at):
-    """Returns the two magnitudes that level `at` of 10 means, which differ in their sign if at all."""
+    """Returns the two magnitudes of level `at` of 10, which differ at most in their sign."""
     share = at / 9
     if name in ("contrast", "color", "brightness", "sharpness"):
         return 1 - 0.9 * share, 1 + 0.9 * share
@@ -165,7 +163,7 @@ def apply(images: chex.Array, operations: chex.Array, magnitudes: chex.Array, *,
 
     Args:
       images: uint8[B, H, W, C].
-      operations: int32[B], places in `OPERATIONS`.
+      operations: int32[B], indices in `OPERATIONS`.
       magnitudes: float32[B].
       form: one of `FORMS`.
 
@@ -182,24 +180,24 @@ def apply(images: chex.Array, operations: chex.Array, magnitudes: chex.Array, *,
 def on_some(
     function: Callable, images: chex.Array, arguments: tuple[chex.Array, ...], is_chosen: chex.Array
 ) -> chex.Array:
-    """Applies a function of a batch to the chosen images alone, an eighth of the batch at a time.
+    """Applies a function of a batch to the chosen images, an eighth of the batch at a time.
 
     Args:
-      function: (images, *arguments) -> images, each row for itself.
+      function: (images, *arguments) -> images, row by row.
       images: [B, ...].
       arguments: arrays [B, ...].
       is_chosen: bool[B].
 
     Returns:
-      [B, ...]: the images that were not chosen are as they were.
+      [B, ...]: the other images are unchanged.
     """
     batch_size = images.shape[0]
     size = max(1, batch_size // 8)
     num_chosen = jnp.sum(is_chosen)
-    # The chosen ones first; what is beyond the batch is read as the last image and never written.
+    # The chosen ones first; indices beyond the batch read the last image and are never written.
     order = jnp.pad(jnp.argsort(~is_chosen), (0, size), constant_values=batch_size)
 
-    def go_on(state):
+    def is_left(state):
         return state[0] < num_chosen
 
     def advance(state):
@@ -209,11 +207,11 @@ def on_some(
         is_due = start + jnp.arange(size) < num_chosen
         return start + size, images.at[jnp.where(is_due, at, batch_size)].set(part, mode="drop")
 
-    return jax.lax.while_loop(go_on, advance, (jnp.int32(0), images))[1]
+    return jax.lax.while_loop(is_left, advance, (jnp.int32(0), images))[1]
 
 
 def _warp(images, operations, magnitudes, *, form):
-    """Moves the pixels of each image."""
+    """Shears, translates or rotates each image."""
     size = images.shape[1:3]
     one, zero = jnp.ones_like(magnitudes), jnp.zeros_like(magnitudes)
 

@@ -1,4 +1,4 @@
-"""The arrays of a state by name, and the record of their shapes and checksums that a checkpoint holds next to them."""
+"""Arrays of a state by name, and the record of their shapes and checksums in a checkpoint."""
 
 import zlib
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ def record(arrays: Mapping[str, Any], *, checksums: bool = False) -> dict[str, l
 
 
 def difference(got: Mapping[str, list], wanted: Mapping[str, list]) -> str:
-    """Returns the first difference of shapes or types between two records, empty where there is none."""
+    """Returns the first difference in shape or type between two records, or an empty text."""
     for name in sorted(got.keys() | wanted.keys()):
         old, new = (record[name][0] if name in record else "absent" for record in (got, wanted))
         if old != new:
@@ -32,7 +32,7 @@ def difference(got: Mapping[str, list], wanted: Mapping[str, list]) -> str:
 
 
 def targets(arrays: Mapping[str, Any]) -> dict[str, jax.ShapeDtypeStruct]:
-    """Returns what is to be read in place of arrays, on their devices."""
+    """Returns the specifications of arrays to restore, on their devices."""
     return {
         name: jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=getattr(array, "sharding", None))
         for name, array in arrays.items()

@@ -1,10 +1,10 @@
-"""Checkpoints of a training run: the latest ones and the best one, from which it goes on to the bit.
+"""Checkpoints of a training run: the latest ones and the best one.
 
-They are written by Orbax while training goes on, and count only once they are whole. Next to the arrays a
-checkpoint holds their shapes and checksums, so that a damaged one is noticed, and a file says what run the
-folder belongs to, so that another network's checkpoints are refused before anything is compiled.
+Orbax writes them asynchronously and atomically. A checkpoint also holds the shapes and checksums of its arrays, so that
+a damaged one is detected, and the folder identifies its run, so that another run is rejected before anything is
+compiled.
 
-  about.json    what was trained, and how
+  about.json    record of the run
   00000390/     the state after 390 steps
 """
 
@@ -31,18 +31,18 @@ _READ_ERRORS = (ValueError, TypeError, KeyError, AttributeError, OSError)  # of 
 
 
 class Checkpoints:
-    """The checkpoints in a folder. Use it in a `with` statement, at whose end the last one is on disk."""
+    """Checkpoints in a folder. Use it in a `with` statement, which waits until the last one is on disk."""
 
     def __init__(self, folder: str | os.PathLike, about: Mapping[str, Any], *, num_latest: int = 2):
-        """Opens a folder, or starts it.
+        """Opens a folder, or creates it.
 
         Args:
-          folder: made if it is not there.
-          about: what is trained and how, of JSON types. Only a run of which the same is said can go on here.
-          num_latest: how many of the latest checkpoints are kept; at least 2, so that one can be damaged.
+          folder: created if it does not exist.
+          about: record of the run, of JSON types; only a run with the same record can resume here.
+          num_latest: number of latest checkpoints to keep; at least 2, in case one is damaged.
 
         Raises:
-          ValueError: the folder is of another run.
+          ValueError: the folder belongs to another run.
         """
         self._folder = pathlib.Path(folder).absolute()
         check_about(self._folder, about)
@@ -62,11 +62,11 @@ class Checkpoints:
         self._scores.update({step: self._read_score(step) for step in self._manager.all_steps()})
 
     def save(self, state: states.State, *, score: float | None = None) -> None:
-        """Starts to write a checkpoint, and returns once `state` may be used up.
+        """Starts to write a checkpoint, and returns when `state` may be donated.
 
         Args:
-          state: what to write.
-          score: larger is better; the checkpoint with the largest one is kept. None: this one cannot be the best.
+          state: to write.
+          score: the checkpoint with the largest score is kept; None: this one cannot be the best.
         """
         arrays = checkpoint_arrays.named(state)
         step, score = int(state.step), None if score is None else float(score)
@@ -80,23 +80,22 @@ class Checkpoints:
         )
 
     def latest(self, template: states.State) -> states.State | None:
-        """Returns the last state that can be read, or None where there is none yet.
+        """Returns the latest state that can be read, or None if there is none yet.
 
-        A damaged checkpoint is set aside, with a warning, and the one before it is taken.
+        A damaged checkpoint is set aside with a warning, and the one before it is used.
 
         Args:
-          template: a state of the network, of arrays or `jax.ShapeDtypeStruct`s; if these have a sharding, the
-            state returned has it.
+          template: a state of arrays or `jax.ShapeDtypeStruct`s; the returned state has their shardings.
 
         Raises:
-          ValueError: the checkpoints are of another network, or all of them are damaged.
+          ValueError: the checkpoints belong to another network, or all are damaged.
         """
         found = sorted(self._manager.all_steps(), reverse=True)
         for step in found:
             try:
                 state = self._read(step, template)
             except DamagedError as error:
-                logging.warning("%s; it is set aside, and training goes on from the checkpoint before it", error)
+                logging.warning("%s; it is set aside, and training resumes from the checkpoint before it", error)
                 self._set_aside(step)
                 continue
             return state
@@ -105,10 +104,10 @@ class Checkpoints:
         return None
 
     def best(self, template: states.State) -> states.State | None:
-        """Returns the state with the largest score, or None where none has a score.
+        """Returns the state with the largest score, or None if none has a score.
 
         Raises:
-          ValueError: it is of another network, or damaged.
+          ValueError: it belongs to another network, or is damaged.
         """
         step = self.best_step()
         return None if step is None else self._read(step, template)
@@ -118,15 +117,15 @@ class Checkpoints:
         return _best(self.steps(), self._scores)
 
     def score(self, step: int) -> float | None:
-        """Returns the score that the checkpoint of a step was saved with."""
+        """Returns the score of the checkpoint of a step."""
         return self._scores[step]
 
     def steps(self) -> list[int]:
-        """Returns the steps of which there are checkpoints."""
+        """Returns the steps with a checkpoint."""
         return sorted(self._manager.all_steps())
 
     def wait(self) -> None:
-        """Returns once all checkpoints are on disk."""
+        """Waits until all checkpoints are on disk."""
         self._manager.wait_until_finished()
 
     def __enter__(self):
@@ -153,7 +152,7 @@ class Checkpoints:
             raise DamagedError(f"the checkpoint {where} is damaged: {_first_line(error)}") from error
         wrong = [name for name, told in checkpoint_arrays.record(read, checksums=True).items() if shapes[name] != told]
         if wrong:
-            raise DamagedError(f"the checkpoint {where} is damaged: {wrong[0]} is not what was saved")
+            raise DamagedError(f"the checkpoint {where} is damaged: {wrong[0]} differs from what was saved")
         return jax.tree.unflatten(jax.tree.structure(template), [read[name] for name in arrays])
 
     def _told(self, step):
@@ -173,15 +172,15 @@ class Checkpoints:
 
 
 class DamagedError(ValueError):
-    """A checkpoint cannot be read, or is not what was saved."""
+    """A checkpoint cannot be read, or differs from what was saved."""
 
 
 class ForeignError(ValueError):
-    """A checkpoint is of another network, or of another run."""
+    """A checkpoint belongs to another network or run."""
 
 
 def check_about(folder: str | os.PathLike, about: Mapping[str, Any]) -> None:
-    """Raises a `ForeignError` if `folder` has checkpoints of a run of which something else is said."""
+    """Raises a `ForeignError` if `folder` has checkpoints of a run with another record."""
     path = pathlib.Path(folder) / ABOUT
     if not path.exists():
         return
@@ -194,10 +193,10 @@ def check_about(folder: str | os.PathLike, about: Mapping[str, Any]) -> None:
 
 
 def read_about(folder: str | os.PathLike) -> dict[str, Any]:
-    """Returns what was said of the run whose checkpoints are in `folder`.
+    """Returns the record of the run whose checkpoints are in `folder`.
 
     Raises:
-      ValueError: there are none, or the file is not one of ours.
+      ValueError: there are none, or the file is invalid.
     """
     path = pathlib.Path(folder) / ABOUT
     if not path.exists():
@@ -213,7 +212,7 @@ def read_about(folder: str | os.PathLike) -> dict[str, Any]:
 
 @dataclasses.dataclass(frozen=True)
 class _LatestAndBest(checkpoint_managers.PreservationPolicy):
-    """Orbax asks it which checkpoints to keep. `scores` is filled by whoever saves."""
+    """Tells Orbax which checkpoints to keep; `save` fills `scores`."""
 
     scores: Mapping[int, float | None]
     num_latest: int
@@ -225,13 +224,13 @@ class _LatestAndBest(checkpoint_managers.PreservationPolicy):
 
 
 def _best(steps, scores):
-    """Returns the step with the largest score, the first of several; None if none has one."""
+    """Returns the first step with the largest score; None if none has a score."""
     scored = [step for step in steps if scores.get(step) is not None]
     return max(scored, key=scores.get, default=None)
 
 
 def _differences(old, new, prefix=""):
-    """Yields one text for every value that is not the same."""
+    """Returns one text per value that differs."""
     if not (isinstance(old, dict) and isinstance(new, dict)):
         return [] if old == new else [f"{prefix} was {old!r} and is now {new!r}"]
     names = [*old, *(name for name in new if name not in old)]

@@ -1,19 +1,19 @@
-"""Pillow's operations on the values of pixels, as array programs over a batch; see `common.training.autoaugment`."""
+"""Pillow's operations on pixel values over a batch; see `common.training.autoaugment`."""
 
 import chex
 import jax.numpy as jnp
 
-# The last four move values along the line from another image.
+# The last four interpolate from another image.
 OPERATIONS = ("autocontrast", "invert", "solarize", "posterize", "contrast", "color", "brightness", "sharpness")
 _NUMBER = {name: number for number, name in enumerate(OPERATIONS)}
 
 
 def change(images: chex.Array, operations: chex.Array, magnitudes: chex.Array) -> chex.Array:
-    """Applies one operation to each image, of those that need few numbers of the image or a pixel's neighbours.
+    """Applies one operation to each image.
 
     Args:
       images: uint8[B, H, W, C].
-      operations: int32[B], places in `OPERATIONS`; negative numbers leave the image as it is.
+      operations: int32[B], indices in `OPERATIONS`; negative: the image is unchanged.
       magnitudes: float32[B]; a threshold, bits, or a factor.
 
     Returns:
@@ -43,7 +43,7 @@ def change(images: chex.Array, operations: chex.Array, magnitudes: chex.Array) -
 
 
 def equalize(images: chex.Array) -> chex.Array:
-    """Spreads the values of each channel so that all are about as frequent."""
+    """Equalizes the histogram of each channel."""
     batch_size, height, width, channels = images.shape
     values = jnp.moveaxis(images, -1, 1).reshape(batch_size * channels, height * width).astype(jnp.int32)
     rows = jnp.arange(len(values))[:, None]
@@ -57,7 +57,7 @@ def equalize(images: chex.Array) -> chex.Array:
 
 
 def to_grey(images: chex.Array) -> chex.Array:
-    """Returns the luma (ITU-R 601-2) of int32[B, H, W, C], [B, H, W, 1]; of one channel, the channel."""
+    """Returns int32[B, H, W, 1], the luma (ITU-R 601-2) of int32[B, H, W, C]."""
     if images.shape[-1] == 1:
         return images
     weighted = images * jnp.array([19595, 38470, 7471])[None, None, None]
@@ -65,7 +65,7 @@ def to_grey(images: chex.Array) -> chex.Array:
 
 
 def smooth(images: chex.Array) -> chex.Array:
-    """Returns the mean of each 3x3 square of int32[B, H, W, C], its centre counted 5 times; the rim is as it was."""
+    """Returns the mean of each 3x3 square of int32[B, H, W, C], its centre counted 5 times; the border is unchanged."""
     inner = images[:, 1:-1, 1:-1]
     rows = images[:, :-2] + images[:, 1:-1] + images[:, 2:]
     total = 4 * inner + rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]
@@ -74,6 +74,6 @@ def smooth(images: chex.Array) -> chex.Array:
 
 
 def extrapolate(origin: chex.Array, images: chex.Array, factor: chex.Array) -> chex.Array:
-    """Returns bytes on the line from `origin` (factor 0) through the images (factor 1), clipped and rounded down."""
+    """Returns `origin` + factor * (images - origin), clipped to bytes and rounded down."""
     values = origin + factor * (images - origin).astype(jnp.float32)
     return jnp.clip(values, 0, 255).astype(jnp.int32)

@@ -1,4 +1,4 @@
-"""Trained networks as safetensors files: weights and statistics, with all that is needed to use them.
+"""Trained networks as self-contained safetensors files.
 
   from common.training import export
 
@@ -6,7 +6,7 @@
   scores = model.logits(images)  # uint8[B, H, W, C] -> float32[B, K]
   classes = scores.argmax(axis=1)
 
-The weights have the names of the Linen module, with dots; the file's metadata hold one JSON text, `about`.
+Arrays have the names of the Linen module, with dots; the metadata hold one JSON text, `about`.
 """
 
 import json
@@ -35,7 +35,7 @@ class Model(NamedTuple):
       logits: uint8[B, H, W, C] -> float32[B, K], compiled.
       network: the Linen module.
       variables: its collections.
-      about: what `save` was told, and the network's genotype and settings.
+      about: the entries given to `save`, and the network's genotype and settings.
     """
 
     logits: Callable[[chex.Array], chex.Array]
@@ -45,12 +45,12 @@ class Model(NamedTuple):
 
 
 class Images(NamedTuple):
-    """What images a network takes, and how they are normalised.
+    """Shape and normalization of the images of a network.
 
     Attributes:
       shape: (H, W, C).
       mean: of each channel, of pixels / 255.
-      std: the standard deviation, of the same.
+      std: standard deviation, likewise.
       normalization: see `augmentation.Config`.
     """
 
@@ -63,17 +63,17 @@ class Images(NamedTuple):
 def save(
     path: str | os.PathLike, network: Any, variables: Any, images: Images, *, about: Mapping[str, Any] | None = None
 ) -> None:
-    """Writes a file, whole or not at all.
+    """Writes a file atomically.
 
     Args:
       path: such as `model.safetensors`.
       network: see `models.network`.
-      variables: its collections: those last trained, or their averages.
-      images: what it takes.
-      about: more to know of it, of JSON types: dataset, accuracy and the like.
+      variables: its collections.
+      images: shape and normalization of its images.
+      about: further entries of JSON types, such as dataset and accuracy.
 
     Raises:
-      ValueError: there is no such folder.
+      ValueError: the folder does not exist.
     """
     path = pathlib.Path(path)
     if not path.parent.is_dir():
@@ -91,7 +91,7 @@ def load(path: str | os.PathLike) -> Model:
     """Returns the network of a file that `save` wrote.
 
     Raises:
-      ValueError: there is no such file, it is damaged, or of something else.
+      ValueError: the file does not exist, is damaged, or does not hold a network.
     """
     path = pathlib.Path(path)
     if not path.is_file():
@@ -101,7 +101,7 @@ def load(path: str | os.PathLike) -> Model:
             metadata = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except safetensors.SafetensorError as error:
-        raise ValueError(f"{path} is no safetensors file, or damaged: {error}") from error
+        raise ValueError(f"{path} is not a safetensors file, or is damaged: {error}") from error
     about, network, images = _read(path, metadata)
     shapes = jax.eval_shape(lambda key: step_lib.init_variables(network, key, images.shape), jax.random.key(0))
     _check(path, arrays, _flat(shapes))
@@ -124,9 +124,7 @@ def load(path: str | os.PathLike) -> Model:
 def _read(path, metadata):
     """Returns (about, network, images) from the metadata of a file."""
     if "about" not in metadata:
-        raise ValueError(
-            f"{path} holds arrays, but does not say of what network; it is none that launch.train exported"
-        )
+        raise ValueError(f"{path} holds arrays but no description of a network; export one with launch.train --export")
     try:
         about = json.loads(metadata["about"])
         if about["format"] != FORMAT:
@@ -135,7 +133,7 @@ def _read(path, metadata):
         images = Images(*(tuple(settings[name]) for name in ("shape", "mean", "std")), settings["normalization"])
         return about, models.from_dict(about), images
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} does not say of what network it is: {error}") from error
+        raise ValueError(f"{path} does not describe a network: {error}") from error
 
 
 def _check(path, arrays, shapes):
@@ -145,7 +143,7 @@ def _check(path, arrays, shapes):
             f"{part[name].dtype}{list(part[name].shape)}" if name in part else "absent" for part in (arrays, shapes)
         )
         if found != wanted:
-            raise ValueError(f"{path} does not fit its own network: {name} is {found}, wanted is {wanted}")
+            raise ValueError(f"{path} does not fit its own network: {name} is {found}; expected {wanted}")
 
 
 def _flat(variables):

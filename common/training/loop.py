@@ -1,8 +1,7 @@
-"""Many steps as one compiled loop, over images that lie on the device.
+"""Training loop: many steps as one compiled scan over images on the device.
 
-An epoch goes through the images in an order that follows from (key, epoch). It is run in chunks: a chunk is
-one compiled `lax.scan`, after which the host looks at the metrics. A state is all that is needed to go on from
-any step, in mid-epoch too, as if nothing had happened.
+The order of the images of an epoch follows from (key, epoch). An epoch runs in chunks: a chunk is one compiled
+`lax.scan`, after which the host reads the metrics. Training resumes bit-exactly from the state of any step.
 """
 
 import functools
@@ -19,7 +18,7 @@ from common.training import config as configs
 from common.training import state as states
 from common.training import step as step_lib
 
-DRAW = 2**31 - 1  # folded into the key of the steps in place of one: the key of the architectures
+DRAW = 2**31 - 1  # folded into the key of the steps, instead of a step, for the key of the architectures
 
 
 @chex.dataclass(frozen=True)
@@ -36,14 +35,14 @@ class Data:
 
 
 class Chunk(NamedTuple):
-    """What a chunk of steps came to.
+    """Metrics of a chunk of steps.
 
     Attributes:
       step: steps done since the start of training.
       num_steps: steps of this chunk.
       num_images: images of this chunk.
       metrics: `step.Metrics` of NumPy float32[num_steps].
-      seconds: it took, on the wall clock.
+      seconds: wall-clock time.
     """
 
     step: int
@@ -57,7 +56,7 @@ class DivergedError(ValueError):
     """The loss or its gradient is not a finite number.
 
     Attributes:
-      last_good_step: the last step, counted from 1, whose loss and gradient were finite; 0: there was none.
+      last_good_step: the last step, counted from 1, with finite loss and gradient; 0: none.
     """
 
     def __init__(self, last_good_step: int):
@@ -76,21 +75,21 @@ def order(key: chex.PRNGKey, epoch: chex.Array | int, num_images: int) -> chex.A
 def plan(config: configs.Config, num_images: int, *, start: int, stop: int, most: int) -> Iterator[tuple[int, int]]:
     """Yields the (length, batch size) of the chunks from step `start` to step `stop`.
 
-    No chunk reaches over the end of an epoch. Lengths are as equal as can be, so that few programs are compiled.
+    No chunk crosses the end of an epoch. Lengths are as equal as possible, so that few programs are compiled.
 
     Args:
       config: of the training run.
       num_images: of the training set.
       start: steps done.
-      stop: steps to have done.
-      most: the longest chunk; 0: an epoch.
+      stop: steps done at the end.
+      most: maximum length of a chunk; 0: an epoch.
     """
     per_epoch = configs.steps_per_epoch(config, num_images)
     whole = num_images // config.batch_size
     length = _length(whole, most)
     while start < stop:
         at = start % per_epoch
-        if at >= whole:  # the smaller batch at the end of an epoch
+        if at >= whole:  # the smaller last batch of an epoch
             chunk, size = 1, num_images - whole * config.batch_size
         else:
             chunk, size = min(length - at % length, whole - at, stop - start), config.batch_size
@@ -114,21 +113,21 @@ def train(
 
     Args:
       steps: see `step.steps`.
-      state: where to go on. It is used up, and so is each state yielded once the next one is asked for.
+      state: to resume from. It is donated, and so is each state yielded when the next one is requested.
       keys: see `state.keys`.
       data: the training set, on the device.
       config: of the training run.
-      stop: steps to have done at the end; by default, those of all epochs.
-      most: the longest chunk, in steps; 0: an epoch.
+      stop: steps done at the end; by default, those of all epochs.
+      most: maximum steps of a chunk; 0: an epoch.
       sharding: of the batches over several devices, see `sharding.py`.
-      draw: (key, step) -> int32[L], the architecture of a step, where the network takes one; see
-        `supernet_draws.py`. Its arrays are arguments of the compiled loop: others of their shape compile nothing.
+      draw: (key, step) -> int32[L], the architecture of a step, for a network that takes one; see
+        `common.supernets.sampling`. Its arrays are arguments of the compiled loop: new values do not recompile it.
 
     Yields:
       (state, `Chunk`).
 
     Raises:
-      DivergedError: the loss is no longer a finite number.
+      DivergedError: the loss or its gradient is not finite.
     """
     num_images = len(data.labels)
     per_epoch = configs.steps_per_epoch(config, num_images)
@@ -161,13 +160,13 @@ def train_chunk(
 
     Args:
       steps: see `step.steps`.
-      state: where to go on; used up.
+      state: to resume from; donated.
       keys: see `state.keys`.
       data: the training set, on the device.
       config: of the training run.
-      draw: of architectures, see `train`.
-      length: how many steps.
-      size: images a step: config.batch_size, or less for the smaller batch at the end of an epoch.
+      draw: see `train`.
+      length: number of steps.
+      size: images per step: config.batch_size, or fewer for the last batch of an epoch.
       sharding: of the batches over several devices.
     """
     num_images = data.labels.shape[0]
@@ -190,7 +189,7 @@ def evaluator(
 ) -> Callable[[Any, Data], dict[str, float]]:
     """Returns (variables, data) -> {"loss", "top1", "top5"}, means over all images of `data`.
 
-    The last batch is filled up with images that a mask leaves out.
+    The last batch is padded with images that a mask excludes.
     """
 
     def evaluate(variables, data):
@@ -219,7 +218,7 @@ def _evaluate(steps, variables, data, *, batch_size, sharding):
 
 
 def _length(whole: int, most: int) -> int:
-    """Returns the length of chunks: a divisor of an epoch's steps, unless all of them are much below `most`."""
+    """Returns the length of chunks: the largest divisor of an epoch's steps, unless it is below half of `most`."""
     if not 0 < most < whole:
         return max(whole, 1)
     divisor = next(length for length in range(most, 0, -1) if whole % length == 0)
@@ -227,7 +226,7 @@ def _length(whole: int, most: int) -> int:
 
 
 def constrained(batch: Any, sharding: jax.sharding.Sharding | None) -> Any:
-    """Returns the arrays of a batch, split over devices where there is a sharding."""
+    """Returns the arrays of a batch, split over devices if there is a sharding."""
     return batch if sharding is None else jax.lax.with_sharding_constraint(batch, sharding)
 
 

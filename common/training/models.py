@@ -1,4 +1,4 @@
-"""Networks by their genotype and settings, as records of JSON types and back."""
+"""Networks from genotype and settings, and as JSON records."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -11,11 +11,11 @@ from common.training import step as step_lib
 
 
 class Family(NamedTuple):
-    """A kind of network.
+    """A family of networks.
 
     Attributes:
-      genotype: the type of its genotypes.
-      config: the dataclass of its settings.
+      genotype: type of genotypes.
+      config: dataclass of settings.
       network: (genotype, config) -> Linen module with these as attributes.
     """
 
@@ -24,7 +24,7 @@ class Family(NamedTuple):
     network: type
 
 
-# By the kind of genotype, as in its JSON text.
+# By the kind of genotype, as in its JSON record.
 FAMILIES: dict[str, Family] = {
     "cell": Family(genotype.CellGenotype, child.Config, child.Network),
     "chain": Family(genotype.ChainGenotype, mobile.Config, mobile.Network),
@@ -35,32 +35,32 @@ def network(architecture: genotype.Genotype, config: Any) -> Any:
     """Returns the network of a genotype.
 
     Raises:
-      ValueError: no network that classifies images is made of such a genotype with such settings.
+      ValueError: the genotype has no image classifier, or the settings are for another family.
     """
     for family in FAMILIES.values():
         if isinstance(architecture, family.genotype):
             if not isinstance(config, family.config):
                 raise ValueError(
-                    f"the genotype is a {description.kind(architecture)}, and the settings are for another kind of "
+                    f"the genotype is a {description.kind(architecture)}, but the settings are for another kind of "
                     f"network ({type(config).__module__}); choose another preset"
                 )
             return family.network(architecture, config)
     raise ValueError(
-        f"the genotype is a {description.kind(architecture)}, of which no classifier of images is made here; "
+        f"the genotype is a {description.kind(architecture)}, which has no image classifier; "
         f"give a genotype of the kind {' or '.join(FAMILIES)}"
     )
 
 
 def to_dict(made: Any) -> dict[str, Any]:
-    """Returns a network's genotype and settings as JSON types; undone by `from_dict`."""
+    """Returns genotype and settings of a network as JSON types; inverse of `from_dict`."""
     return {"genotype": json_text.to_dict(made.genotype), "network": configs.to_json(made.config)}
 
 
 def from_dict(record: Mapping[str, Any]) -> Any:
-    """Returns the network that `to_dict` told of.
+    """Returns the network of a record of `to_dict`.
 
     Raises:
-      ValueError: this is no such record, or of a version that knew other settings.
+      ValueError: the record is invalid, or of a version with other settings.
     """
     try:
         kind, settings = record["genotype"]["kind"], record["network"]
@@ -71,12 +71,12 @@ def from_dict(record: Mapping[str, Any]) -> Any:
 
 
 def inputs(config: augmentation.Config, *, mean: tuple[float, ...], std: tuple[float, ...]) -> step_lib.Inputs:
-    """Returns how images become inputs of a network.
+    """Returns the preprocessing of images.
 
     Args:
-      config: how training images are changed.
+      config: augmentation of training images.
       mean: of each channel, of pixels / 255.
-      std: the standard deviation, of the same.
+      std: standard deviation, likewise.
     """
 
     def augment(key, images):

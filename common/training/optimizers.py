@@ -1,4 +1,4 @@
-"""What turns gradients into changes: SGD, as the published networks were trained with it, and Adam."""
+"""Optimizers: SGD with the published settings, Adam."""
 
 from typing import Any
 
@@ -10,23 +10,23 @@ EPSILON = 1e-8  # of Adam
 
 
 def make(config: configs.Optimizer, schedule: optax.Schedule, is_decayed: Any) -> optax.GradientTransformation:
-    """Returns the optimizer, in the arithmetic of PyTorch's.
+    """Returns the optimizer, with the arithmetic of PyTorch.
 
-    The gradient is clipped, decayed weights are added to it (after the clipping, as PyTorch's optimizers do), momentum
-    accumulates it without dampening, and the learning rate scales the sum last:
+    The gradient is clipped, decayed weights are added to it, momentum accumulates it without dampening, and the
+    learning rate scales the sum:
 
       sgd   g <- clip(g) + weight_decay * p;  m <- momentum * m + g
             p <- p - rate * (g + momentum * m if nesterov else m)
       adam  g likewise;  m <- momentum * m + (1 - momentum) * g;  v <- beta2 * v + (1 - beta2) * g^2
-            p <- p - rate * m' / (sqrt(v') + 1e-8), where m' and v' are m and v without their bias to zero
+            p <- p - rate * m' / (sqrt(v') + 1e-8), where m' and v' are the bias-corrected m and v
 
-    TensorFlow's momentum is the same. Decoupled decay is not added to the gradient; it takes rate * weight_decay * p
-    away at the end. A penalty that is part of the loss is in the gradient already.
+    TensorFlow's momentum is the same. Decoupled decay is not added to the gradient; each step subtracts
+    rate * weight_decay * p. A penalty that is part of the loss is in the gradient already.
 
     Args:
       config: see `config.Optimizer`.
       schedule: step -> learning rate.
-      is_decayed: a bool for each parameter, see `losses.is_decayed`.
+      is_decayed: a bool per parameter, see `losses.is_decayed`.
     """
     parts = []
     if config.clip_norm:

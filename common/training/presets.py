@@ -1,7 +1,7 @@
-"""Settings of whole training runs by name: ours, and the published ones of NAO and LaNAS.
+"""Presets of training runs: our own, and the published ones of NAO and LaNAS.
 
 Sources: the released programs of NAO (arXiv:1808.07233), of its balanced variant (arXiv:1909.10815), of SemiNAS
-(arXiv:2002.10389) and of LaNAS (arXiv:1906.06832). Widths and depths are part of a preset, the architecture is not.
+(arXiv:2002.10389) and of LaNAS (arXiv:1906.06832). A preset has width and depth of the network, but no architecture.
 """
 
 import dataclasses
@@ -16,9 +16,9 @@ class Preset(NamedTuple):
     """Settings of a training run.
 
     Attributes:
-      network: how a genotype becomes a network.
-      training: how the network is trained.
-      augmentation: how its images are changed.
+      network: settings of the network of a genotype.
+      training: settings of the training.
+      augmentation: augmentation of training images.
     """
 
     network: child.Config | mobile.Config
@@ -27,7 +27,7 @@ class Preset(NamedTuple):
 
 
 def _training(*, rate: float, decay: float = 5e-4, **fields) -> configs.Config:
-    """Returns settings of one cosine to 0 and L2 in the gradient."""
+    """Returns settings with one cosine to 0 and L2 in the gradient."""
     schedule = configs.Schedule(learning_rate=rate)
     return configs.Config(optimizer=configs.Optimizer(schedule=schedule, weight_decay=decay), **fields)
 
@@ -45,7 +45,7 @@ _NAO_WS_TF = configs.Config(
     optimizer=configs.Optimizer(
         schedule=configs.Schedule(schedule="cosine_restarts", learning_rate=0.05, final_learning_rate=1e-4),
         nesterov=True,
-        clip_norm=0.0,  # of 5, but a defect left it without effect
+        clip_norm=0.0,  # published as 5, but a defect leaves it without effect
         weight_decay=2e-4,
         decay="square",
     ),
@@ -76,7 +76,7 @@ _SEMINASNET = configs.Config(
 _LANET = configs.Config(num_epochs=1500, batch_size=32, last_batch="keep", progress_unit="epoch", average_decay=0.9999)
 
 PRESETS: dict[str, Preset] = {
-    # Ours, for the small digits that come with the package: about 90 processor seconds, half of them to compile.
+    # Our own, for digits: about 90 processor seconds, half of them compilation.
     "digits": Preset(
         dataclasses.replace(_NETWORKS["lanas"], num_cells=3, width=8, auxiliary=False, drop_path_keep=1.0),
         _training(rate=0.1, num_epochs=20, batch_size=64),
@@ -112,7 +112,7 @@ PRESETS: dict[str, Preset] = {
         _NETWORKS["nao_pytorch"], _training(rate=0.025, last_batch="keep"), _AUGMENTATIONS["naonet_autoaugment"]
     ),
     "lanet": Preset(_NETWORKS["lanas"], _LANET, _AUGMENTATIONS["lanet"]),
-    # What the clients of LaNAS's distributed search train, 101 epochs of 600.
+    # The trainings of LaNAS's distributed search, 101 epochs of 600.
     "lanas_proxy": Preset(
         _NETWORKS["lanas_proxy"],
         dataclasses.replace(

@@ -1,7 +1,7 @@
-"""Training on several devices, of one host or of several: batches are split, everything else is on each of them.
+"""Data-parallel training on devices of one or several hosts: batches are split, everything else is replicated.
 
-The compiled programs are those of one device. What they compute is defined on the whole batch, so batch
-normalisation sees all of it, and random numbers do not depend on how many devices there are.
+The programs are those of one device and defined on the whole batch: batch normalization sees all of it, and random
+numbers do not depend on the number of devices.
 
   mesh = sharding.mesh()
   state, data = sharding.replicate((state, data), mesh)
@@ -19,7 +19,7 @@ AXIS = "batch"
 
 
 def mesh(devices: Sequence[jax.Device] | None = None) -> jax.sharding.Mesh:
-    """Returns the mesh of some devices, by default of all devices of all hosts."""
+    """Returns the mesh of devices, by default of all devices of all hosts."""
     return jax.sharding.Mesh(np.array(jax.devices() if devices is None else devices), (AXIS,))
 
 
@@ -29,9 +29,9 @@ def batches(mesh: jax.sharding.Mesh) -> jax.sharding.NamedSharding:
 
 
 def replicate(tree: Any, mesh: jax.sharding.Mesh) -> Any:
-    """Returns a copy of a tree of arrays with each of them on every device.
+    """Returns a copy of a tree of arrays, replicated on every device.
 
-    With several hosts, each must give the same arrays.
+    All hosts must pass the same arrays.
     """
     everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
     return jax.tree.map(lambda array: _put(array, everywhere), tree)
@@ -49,12 +49,12 @@ def check_batch(size: int, mesh: jax.sharding.Mesh, *, name: str = "batch_size")
 
 
 def connect(coordinator: str | None, *, num_processes: int | None = None, process_id: int | None = None) -> None:
-    """Makes this process one of several that train together, one a host. Call it before anything else of JAX.
+    """Connects this process to the others of a training on several hosts. Call it before any other use of JAX.
 
     Args:
-      coordinator: "address:port" of process 0; None: this process trains alone.
-      num_processes: how many there are; None where the cluster tells (Slurm, Cloud TPU and the like).
-      process_id: which of them this is, from 0; None likewise.
+      coordinator: "address:port" of process 0; None: one process.
+      num_processes: number of processes; None: from the cluster (Slurm, Cloud TPU and others).
+      process_id: index of this process; None: likewise.
 
     Raises:
       ValueError: a number is missing or out of range.
@@ -71,7 +71,7 @@ def connect(coordinator: str | None, *, num_processes: int | None = None, proces
 
 
 def agreed(value: bool) -> bool:
-    """Returns what the first of several processes says, for what they must do together and their clocks would not."""
+    """Returns the value of process 0, for decisions by the clock that all processes must share."""
     if jax.process_count() == 1:
         return value
     return bool(multihost_utils.broadcast_one_to_all(np.array(value)))
@@ -81,5 +81,5 @@ def _put(array, everywhere):
     if jax.dtypes.issubdtype(getattr(array, "dtype", None), jax.dtypes.prng_key):
         data = _put(jax.random.key_data(array), everywhere)
         return jax.random.wrap_key_data(data, impl=jax.random.key_impl(array))
-    # Through the host: an array of one device cannot go to the devices of other hosts.
+    # Through the host: an array of one device cannot be transferred to the devices of other hosts.
     return jax.device_put(np.asarray(array), everywhere)

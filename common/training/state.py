@@ -1,4 +1,4 @@
-"""What training has come to: everything that is needed to go on, to the bit."""
+"""Train state. Restoring it resumes training bit-exactly."""
 
 from typing import Any, NamedTuple
 
@@ -12,14 +12,14 @@ import optax
 class State:
     """The state of a training run.
 
-    No key is part of it: the randomness of step t follows from (key, t), that of epoch e from (key, e).
+    It holds no key: the random numbers of step t follow from (key, t), those of epoch e from (key, e).
 
     Attributes:
       step: int32[], steps done.
       params: of the network.
-      batch_stats: running statistics of the network; {} where it has none.
+      batch_stats: running statistics of the network; {} if it has none.
       opt_state: of the optimizer.
-      average: {"params", "batch_stats"}, their moving averages, or None where none are kept.
+      average: {"params", "batch_stats"}, their moving averages, or None.
     """
 
     step: chex.Array
@@ -30,7 +30,7 @@ class State:
 
 
 class Keys(NamedTuple):
-    """The keys of a training run: of the first weights, of the steps, and of the order of the images."""
+    """Random keys of a training run: for the initial parameters, the steps, and the order of the images."""
 
     init: chex.PRNGKey
     step: chex.PRNGKey
@@ -38,7 +38,7 @@ class Keys(NamedTuple):
 
 
 def keys(key: chex.PRNGKey) -> Keys:
-    """Returns the keys of the run that `key` decides."""
+    """Returns the keys of a run."""
     return Keys(*jax.random.split(key, 3))
 
 
@@ -46,13 +46,13 @@ def create(variables: Any, optimizer: optax.GradientTransformation, *, has_avera
     """Returns the state before the first step.
 
     Args:
-      variables: collections "params" and, where there are running statistics, "batch_stats".
+      variables: collections "params" and, if there are running statistics, "batch_stats".
       optimizer: see `optimizers.make`.
-      has_average: whether moving averages are kept; they start at the first weights.
+      has_average: whether to keep moving averages, which start at the initial parameters.
     """
     params, batch_stats = variables["params"], variables.get("batch_stats", {})
     average = None
-    if has_average:  # copies: a loop that uses a state up must not be given one buffer twice
+    if has_average:  # copies: a donated state must not hold a buffer twice
         average = jax.tree.map(jnp.copy, {"params": params, "batch_stats": batch_stats})
     return State(
         step=jnp.int32(0), params=params, batch_stats=batch_stats, opt_state=optimizer.init(params), average=average
@@ -60,12 +60,12 @@ def create(variables: Any, optimizer: optax.GradientTransformation, *, has_avera
 
 
 def variables(state: State) -> Any:
-    """Returns the collections of the network as last trained."""
+    """Returns the collections of the network."""
     return {"params": state.params, "batch_stats": state.batch_stats}
 
 
 def averaged(state: State) -> Any:
-    """Returns the collections to evaluate: the moving averages where they are kept, else those last trained."""
+    """Returns the collections to evaluate: the moving averages if they are kept."""
     return variables(state) if state.average is None else state.average
 
 

@@ -1,12 +1,12 @@
-"""One step of training and of evaluation, for any network that maps images to logits.
+"""Training and evaluation step of any network that maps images to logits.
 
-A network is a Linen module (or anything with its `init` and `apply`) that is called with
+A network is a Linen module (or anything with its `init` and `apply`) with the signature
 
   images float32[B, H, W, C], train=bool, progress=float32[] in [0, 1]  ->  Logits
 
-with the collections "params" and "batch_stats" and, while it trains, the random streams "dropout" and
-"drop_path". `progress` is the fraction of training done, on which the drop-path ramp depends. Shared weights
-(`common.networks.supernet`) take an architecture too, `arch` int32[L].
+with the collections "params" and "batch_stats" and, in training, the random streams "dropout" and "drop_path".
+`progress` is the fraction of training done, for the drop-path ramp. Networks with shared weights
+(`common.networks.supernet`) take `arch` int32[L] too.
 """
 
 from collections.abc import Callable
@@ -26,12 +26,12 @@ TOP = 5
 
 
 class Inputs(NamedTuple):
-    """How images of bytes become inputs of a network.
+    """Preprocessing of images of bytes.
 
     Attributes:
       augment: (key, uint8[B, H, W, C]) -> float32[B, H, W, C], for training.
       normalize: uint8[B, H, W, C] -> float32[B, H, W, C], for evaluation.
-      mix: (key, inputs, targets float32[B, K]) -> (inputs, targets): mixup and the like; None for none.
+      mix: (key, inputs, targets float32[B, K]) -> (inputs, targets), such as mixup; or None.
     """
 
     augment: Callable[[chex.PRNGKey, chex.Array], chex.Array]
@@ -41,13 +41,13 @@ class Inputs(NamedTuple):
 
 @chex.dataclass(frozen=True)
 class Metrics:
-    """What a training step says.
+    """Metrics of a training step.
 
     Attributes:
-      loss: float32[], what was minimised, the L2 penalty included where it is part of the loss.
-      top1: float32[], fraction of the (augmented) images whose best-scored class is right.
-      top5: float32[], fraction whose class is among the five best-scored ones.
-      grad_norm: float32[], norm of the gradient of all parameters before it is clipped.
+      loss: float32[], with the L2 penalty if it is part of the loss.
+      top1: float32[], accuracy on the (augmented) images.
+      top5: float32[], top-5 accuracy.
+      grad_norm: float32[], global norm of the gradient before clipping.
       learning_rate: float32[].
     """
 
@@ -60,13 +60,13 @@ class Metrics:
 
 @chex.dataclass(frozen=True)
 class Counts:
-    """Sums over images that were evaluated.
+    """Sums over evaluated images.
 
     Attributes:
-      loss: float32[], of their cross-entropies.
-      top1: int32[], how many are right.
-      top5: int32[], how many have their class among the five best-scored ones.
-      num: int32[], how many there are.
+      loss: float32[], sum of cross-entropies.
+      top1: int32[], correct predictions.
+      top5: int32[], images whose class is among the five with the largest scores.
+      num: int32[], number of images.
     """
 
     loss: chex.Array
@@ -76,12 +76,12 @@ class Counts:
 
 
 class Steps(NamedTuple):
-    """A network and how it is trained, as pure functions.
+    """Training and evaluation of a network as pure functions.
 
     Attributes:
       init: (key, image_shape (H, W, C)) -> State.
-      train: (key, state, images uint8[B, H, W, C], labels int32[B], arch=None) -> (State, Metrics). The randomness
-        of a step follows from the key and `state.step`.
+      train: (key, state, images uint8[B, H, W, C], labels int32[B], arch=None) -> (State, Metrics). The random
+        numbers of a step follow from the key and `state.step`.
       evaluate: (variables, images, labels, mask bool[B], arch=None) -> Counts over the images in the mask.
     """
 
@@ -99,18 +99,18 @@ def steps(
     num_images: int,
     arch: chex.Array | None = None,
 ) -> Steps:
-    """Returns the steps of training a network.
+    """Returns the training and evaluation steps of a network.
 
     Args:
-      network: see the head of this file.
-      config: how it is trained.
-      inputs: how images become its inputs.
+      network: see the module docstring.
+      config: settings of the training.
+      inputs: preprocessing of images.
       num_classes: K.
-      num_images: of the training set, from which the length of an epoch follows.
-      arch: int32[L], any one, for a network that takes architectures; its first weights do not depend on it.
+      num_images: size of the training set, for the length of an epoch.
+      arch: int32[L], any architecture, for a network that takes one; initial parameters do not depend on it.
 
     Raises:
-      ValueError: there is not one whole batch of images.
+      ValueError: there are fewer images than a batch.
     """
     length = configs.steps_per_epoch(config, num_images)
     learning_rate = schedules.learning_rate(
@@ -187,7 +187,7 @@ def steps(
 def init_variables(
     network: Any, key: chex.PRNGKey, image_shape: tuple[int, ...], arch: chex.Array | None = None
 ) -> Any:
-    """Returns the first weights and statistics of a network, its auxiliary head's among them."""
+    """Returns the initial parameters and statistics of a network, auxiliary head included."""
 
     def rngs(key):
         return dict(zip(("params", "dropout", "drop_path"), jax.random.split(key, 3), strict=True))
@@ -195,18 +195,18 @@ def init_variables(
     def init(key):
         return network.init(rngs(key), jnp.zeros((2, *image_shape)), **settings)
 
-    # As in training: otherwise there would be no auxiliary head.
+    # In training mode: otherwise there would be no auxiliary head.
     settings = {"train": True, "progress": jnp.float32(0.0), **_given(arch)}
-    if isinstance(key, jax.core.Tracer):  # options are for programs of their own, not for parts of the caller's
+    if isinstance(key, jax.core.Tracer):  # compiler options are for whole programs
         return init(key)
     is_remat = getattr(getattr(network, "config", None), "remat", False)
-    if arch is None and hasattr(network, "lazy_init") and not is_remat:  # weights are drawn, nothing else is compiled
+    if arch is None and hasattr(network, "lazy_init") and not is_remat:  # runs the initializers and compiles no more
         return network.lazy_init(rngs(key), jax.ShapeDtypeStruct((2, *image_shape), jnp.float32), **settings)
     return jax.jit(init, compiler_options=compile_options.quick("once"))(key)
 
 
 def is_right(logits: chex.Array, labels: chex.Array) -> tuple[chex.Array, chex.Array]:
-    """Returns two bool[B]: whether the label int32[B] is the best-scored class, and one of the five best."""
+    """Returns two bool[B]: whether the label int32[B] has the largest score, and one of the five largest."""
     _, best = jax.lax.top_k(logits, min(TOP, logits.shape[-1]))
     found = best == labels[:, None]
     return found[:, 0], jnp.any(found, axis=-1)

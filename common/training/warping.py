@@ -1,7 +1,7 @@
-"""Affine maps of images, as SciPy and as Pillow compute them.
+"""Affine warps of images, byte-equal to SciPy and Pillow.
 
-A pixel at (row, column) p of the result shows what is at matrix (p - centre) + centre + shift of the image, in
-coordinates in which centres of pixels are whole numbers.
+The pixel at (row, column) p of the result is that at matrix (p - centre) + centre + shift of the image; centres of
+pixels have integer coordinates.
 """
 
 import functools
@@ -13,7 +13,7 @@ import numpy as np
 
 
 def spline(images: chex.Array, matrix: chex.Array, shift: chex.Array, centre: chex.Array) -> chex.Array:
-    """Warps by cubic splines, as `scipy.ndimage.affine_transform` does by default; black outside the image.
+    """Warps by cubic splines, as `scipy.ndimage.affine_transform` by default; black outside the image.
 
     Args:
       images: uint8[B, H, W, C].
@@ -28,7 +28,7 @@ def spline(images: chex.Array, matrix: chex.Array, shift: chex.Array, centre: ch
     down, across = (jnp.asarray(_spline_coefficients(length)) for length in size)
     coefficients = jnp.einsum("ih,jw,bhwc->bijc", down, across, images.astype(jnp.float32), precision="highest")
     places = _places(size, matrix, shift, centre)
-    # SciPy's doubles hit the rim of the image exactly where these floats may miss it by a rounding.
+    # SciPy's doubles hit the border of the image exactly; these floats may miss it by rounding.
     last = jnp.array(size, jnp.float32)[None, :, None, None] - 1
     near = jnp.round(places)
     places = jnp.where(jnp.abs(places - near) < 1e-5 * last, near, places)
@@ -47,9 +47,9 @@ def pillow(
     is_smooth: chex.Array,
     fill: int,
 ) -> chex.Array:
-    """Warps as Pillow's `Image.transform` does: by the nearest pixel, or bicubic where `is_smooth` (bool[B]).
+    """Warps as Pillow's `Image.transform`: nearest neighbour, or bicubic where `is_smooth` (bool[B]).
 
-    `fill` is what is outside the image; the other arguments and the result are those of `spline`.
+    `fill` is the value outside the image; the other arguments and the result are those of `spline`.
     """
     size = images.shape[1:3]
     places = _places(size, matrix, shift, centre) + 0.5
@@ -61,7 +61,7 @@ def pillow(
 
 
 def _places(size, matrix, shift, centre):
-    """Returns float32[B, 2, H, W], where the pixels of the result come from."""
+    """Returns float32[B, 2, H, W], the source coordinates of the pixels of the result."""
     grid = jnp.stack(jnp.meshgrid(*(jnp.arange(length, dtype=jnp.float32) for length in size), indexing="ij"))
     offset = grid[None] - centre[..., None, None]
     moved = matrix[:, :, 0, None, None] * offset[:, :1] + matrix[:, :, 1, None, None] * offset[:, 1:]
@@ -69,7 +69,7 @@ def _places(size, matrix, shift, centre):
 
 
 def _combine(values, places, weigh, keep_inside):
-    """Returns float32[B, H, W, C], sums of the 4x4 values around each place, weighted along rows and columns."""
+    """Returns float32[B, H, W, C], weighted sums of the 4x4 values around each place."""
     batch_size, height, width, channels = values.shape
     first = jnp.floor(places)
     weights = weigh(places - first)
@@ -87,21 +87,21 @@ def _combine(values, places, weigh, keep_inside):
 
 
 def _basis(share):
-    """Returns the cubic B-spline's weights of the four values around a place: [B, 2, H, W] -> [B, 2, 4, H, W]."""
+    """Returns the cubic B-spline weights of the four values around a place: [B, 2, H, W] -> [B, 2, 4, H, W]."""
     other = 1 - share
     inner = [2 / 3 - distance**2 * (2 - distance) / 2 for distance in (share, other)]
     return jnp.stack([other**3 / 6, *inner, share**3 / 6], axis=2)
 
 
 def _bicubic(share):
-    """Returns Pillow's bicubic weights (a = -1), as `_basis` does."""
+    """Returns Pillow's bicubic weights (a = -1), in the shape of `_basis`."""
     square, cube = share**2, share**3
     weights = [-share + 2 * square - cube, 1 - 2 * square + cube, share + square - cube, cube - square]
     return jnp.stack(weights, axis=2)
 
 
 def _mirror(index, length):
-    """Reflects places about the centres of the first and the last pixel."""
+    """Reflects indices about the first and the last pixel."""
     index = jnp.abs(index)
     return jnp.clip(jnp.where(index > length - 1, 2 * (length - 1) - index, index), 0, length - 1)
 
@@ -112,7 +112,7 @@ def _clip(index, length):
 
 @functools.cache
 def _spline_coefficients(length):
-    """Returns float32[length, length]: what turns values into coefficients of the spline through them."""
+    """Returns float32[length, length], the matrix from values to spline coefficients."""
     values = np.zeros((length, length))
     for tap, weight in ((-1, 1 / 6), (0, 2 / 3), (1, 1 / 6)):
         at = np.abs(np.arange(length) + tap)

@@ -123,7 +123,7 @@ class RefusalTest(parameterized.TestCase):
     def test_images_too_small_for_the_auxiliary_head(self):
         network = child.Network(GENOTYPE, dataclasses.replace(CONFIG, auxiliary=True))
         with self.assertRaisesRegex(
-            ValueError, "at least 8 pixels where it branches off, got 2x2; set auxiliary=False"
+            ValueError, "at least 8 pixels where it branches off; got 2x2; set auxiliary=False"
         ):
             jax.eval_shape(lambda: network.init(jax.random.key(0), jnp.zeros(DIGITS), train=False))
 

@@ -139,7 +139,7 @@ class RefusalTest(parameterized.TestCase):
 
     @parameterized.parameters(
         ((("mb3_k3",),), "the genotype has 1 stages, the widths 2"),
-        ((("mb3_k3",), ("sep_conv",)), "stage 1, block 0: 'sep_conv' is no block such as 'mb6_k5'"),
+        ((("mb3_k3",), ("sep_conv",)), "stage 1, block 0: 'sep_conv' is not a block such as 'mb6_k5'"),
     )
     def test_bad_chains(self, stages, message):
         network = mobile.Network(ChainGenotype(stages), CONFIG)
