@@ -1,4 +1,4 @@
-"""The arrows between the packages, read from their imports."""
+"""Who may import whom, read from the imports: packages, rooms of `common` floor by floor, reserved modules."""
 
 import ast
 import pathlib
@@ -18,6 +18,7 @@ ALLOWED = {
 
 # module, with all below it: files and folders that may import it
 RESERVED = {
+    "absl.app": ("launch/",),
     "absl.flags": ("launch/",),
     "flax.linen": (
         "common/networks/",
@@ -31,6 +32,32 @@ RESERVED = {
     "tensorflow_datasets": ("common/datasets/",),
 }
 OUTSIDE = ("tests", "benchmarks")  # they import anything and nothing imports them
+
+# Modules and folders of common, low to high. Nothing imports upward; on one floor anything goes.
+FLOORS = (
+    ("config", "plugins", "types", "history", "unseen", "rows", "regression_targets", "metrics", "explanations"),
+    ("file_formats", "records"),
+    ("executors",),
+    ("host_history", "one_round", "compiled_search", "search"),  # of anything that can be evaluated
+    ("spaces",),
+    ("genotypes",),
+    ("drawing",),
+    ("tables", "datasets"),
+    ("networks",),
+    ("training",),
+    ("supernets", "language"),
+    ("evaluators",),
+    ("baselines", "statistics"),
+    ("report",),
+    ("runs",),
+)
+FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+# Modules of launch that are no commands, and those that are still to move into the library.
+NO_COMMANDS = ("__init__", "algorithms", "flags")
+TO_MOVE = (
+    *("compilation", "few_shot", "few_shot_config", "finalists", "image_tables", "pool_search", "proxy"),
+    *("shared_weights", "single", "supernet_run", "trained_alone"),
+)
 
 
 def imported(source: str, path: str) -> list[str]:
@@ -55,13 +82,31 @@ def violations(source: str, path: str) -> list[str]:
         first = name.split(".")[0]
         if first in OUTSIDE or (first in PACKAGES and first != own and first not in ALLOWED[own]):
             found.append(f"{path} imports {name}")
+        if own == first == "common" and _floor(name.split(".")) > _floor(path.removesuffix(".py").split("/")):
+            found.append(f"{path} imports {name}, of a higher floor")
         for module, places in RESERVED.items():
             if f"{name}.".startswith(f"{module}.") and not path.startswith(places):
                 found.append(f"{path} imports {name}, which is for {', '.join(places)}")
     return found
 
 
+def _floor(parts):
+    """Returns the floor of a module of common, given as ["common", room, ...]; the package itself is below all."""
+    return FLOOR.get(parts[1], -1) if len(parts) > 1 else -1
+
+
 class LayeringTest(parameterized.TestCase):
+    def test_every_room_has_a_floor(self):
+        rooms = {
+            path.stem for path in (ROOT / "common").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+        }
+        assert rooms - {"__init__"} == FLOOR.keys()
+
+    def test_launch_holds_commands(self):
+        files = {file.stem: file.read_text() for file in (ROOT / "launch").glob("*.py")}
+        commands = {name for name, text in files.items() if 'if __name__ == "__main__":' in text}
+        assert files.keys() - commands <= {*NO_COMMANDS, *TO_MOVE}
+
     @parameterized.parameters(*PACKAGES)
     def test_files_keep_to_the_arrows(self, package):
         files = sorted((ROOT / package).rglob("*.py"))
@@ -90,6 +135,11 @@ class CheckerTest(parameterized.TestCase):
         ("import matplotlib.pyplot as plt", "common/search.py"),
         ("from matplotlib import pyplot", "launch/report.py"),
         ("import ray", "common/executors/process.py"),
+        ("from common import runs", "common/search.py"),
+        ("import common.report.page", "common/records/journal.py"),
+        ("from common.networks import cells", "common/spaces/convnet.py"),
+        ("def run():\n    from common.evaluators import training", "common/training/loop.py"),
+        ("from absl import app", "common/search.py"),
         ("from absl import flags", "common/search.py"),
         ("from absl.flags import FLAGS", "nao_jax/search.py"),
         ("def run():\n    import ray", "common/search.py"),
@@ -105,6 +155,9 @@ class CheckerTest(parameterized.TestCase):
         ("from nao_jax import search\nfrom lanas_jax import search as other", "launch/study.py"),
         ("from absl import flags", "launch/flags.py"),
         ("from absl import logging", "common/search.py"),
+        ("from common import spaces\nfrom common.records import journal", "common/runs/search.py"),
+        ("from common.language import step", "common/supernets/scoring.py"),
+        ("import common", "common/types.py"),
         ("import flax.linen as nn", "common/networks/cells.py"),
         ("import flax.linen as nn", "nao_jax/encoder.py"),
         ("from flax import struct\nimport rayon_like\nimport matplotlib_inline", "common/training/state.py"),
