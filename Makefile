@@ -2,11 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: search test test-all lint clean
+.PHONY: search test test-all lint docs clean
 
 # Memory comes in huge pages where glibc can: docs/training.md, speed.
 search: export GLIBC_TUNABLES := glibc.malloc.hugetlb=1
-search: .venv/installed  ## shared weights on the digits, searched by NAO and LaNAS, and what they found trained alone
+search: .venv/installed  ## shared weights on digits, searched by NAO and LaNAS; the networks found, trained from scratch
 	$(BIN)/python -m launch.search_images
 
 test: .venv/installed  ## the tests, slow ones left out
@@ -24,6 +24,14 @@ lint: .venv/installed
 .venv/installed: setup.py constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	touch $@
+
+docs: export NO_MKDOCS_2_WARNING := 1
+docs: .venv/installed-docs  ## the documents and the API reference as pages in build/site; any warning is an error
+	$(BIN)/mkdocs build --strict
+
+.venv/installed-docs: .venv/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
 	touch $@
 
 clean:

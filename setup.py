@@ -37,6 +37,7 @@ setuptools.setup(
     extras_require={
         "ray": ["ray>=2.40"],
         "test": ["hypothesis>=6.130", "pytest>=8.3", "pytest-xdist>=3.6", "ruff>=0.14"],
+        "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.6,<10", "mkdocstrings[python]>=1.0,<2", "ruff>=0.14"],
         "bench": ["torch>=2.5"],
     },
     classifiers=[

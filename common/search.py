@@ -238,11 +238,20 @@ def run_search(
     """Runs a search on the host, for any evaluator.
 
     Args:
-      key, searcher, budget, count, mode, journal, earlier: see `Search`.
+      key: random key; decides everything random in the search.
+      searcher: the search algorithm.
       evaluator: the source of fitness.
+      budget: evaluations, at least 1.
+      count: architectures a round, by default `searcher.count`.
+      mode: "synchronous" or "asynchronous", see `Search`.
       executor: where evaluations run, see `common.executors`; by default in this process.
+      journal: record of every proposal and result, from which a search resumes; by default in memory.
+      earlier: measurements to begin with, not counted in the budget.
       on_round: called with (round, history, `Search.seconds`, diagnostics of the searcher) before the next round is
         proposed, and at the end.
+
+    Returns:
+      The history of the whole search.
 
     Raises:
       ValueError: as `Search`; or no worker can make the evaluator.

@@ -154,19 +154,26 @@ def _propose(setting, pool, key, state, history, *, count):
     )
 
 
-def learn(setting, pool, state, history, features, values):
+def learn(
+    setting: draws.Setting,
+    pool: draws.Pool,
+    state: State,
+    history: histories.History,
+    features: chex.Array,
+    values: chex.Array,
+) -> State:
     """The learning phase: fits the tree to all of the history and routes the pool.
 
     Args:
-      setting: the static part, a `draws.Setting`.
-      pool: a `draws.Pool`.
-      state: a `State`.
+      setting: the static part.
+      pool: the listed rows of the space.
+      state: the state before the fit.
       history: everything proposed so far.
-      features: float32[N, F] of its rows, 0 of empty ones.
-      values: float32[N], the targets.
+      features: float32[N, F], of the rows of the history; 0 for empty rows.
+      values: float32[N], the regression targets.
 
     Returns:
-      The state, with statistics of the routed rows alone.
+      The state with the fitted tree, whose statistics are those of the routed rows.
     """
     config = setting.config
     is_measured = histories.is_measured(history)

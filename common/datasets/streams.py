@@ -8,7 +8,7 @@ example in the stream, not on threads or hosts; `get_state` and `set_state` of a
 import dataclasses
 import os
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -87,7 +87,7 @@ def train_batches(
     seed: int,
     shard: tuple[int, int] = (0, 1),
     num_epochs: int | None = None,
-):
+) -> Any:
     """Streams training batches, shuffled anew in each epoch.
 
     Args:

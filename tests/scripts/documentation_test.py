@@ -5,7 +5,7 @@ Programs of a page run in order, as one, in an empty folder. A comment on the li
 """
 
 import contextlib
-import importlib
+import importlib.util
 import io
 import pathlib
 import re
@@ -24,7 +24,7 @@ PAGES = {
         ROOT / "README.md",
         ROOT / "CONTRIBUTING.md",
         ROOT / "CHANGELOG.md",
-        *sorted((ROOT / "docs").glob("*.md")),
+        *sorted((ROOT / "docs").rglob("*.md")),
     )
 }
 COMMANDS = sorted(path.stem for path in (ROOT / "launch").glob("*.py") if "\ndef main(" in path.read_text())
@@ -148,6 +148,16 @@ class DocumentationTest(parameterized.TestCase):
     def test_slow_programs_run(self, name):
         printed = run(name, [program for program in programs(PAGES[name]) if program.mark != "not run"])
         self.assertRegex(printed, PRINTED[name])
+
+    @parameterized.parameters(*(name for name in PAGES if name.startswith("docs/api/")))
+    def test_modules_of_the_reference_exist(self, name):
+        modules = re.findall(r"^::: (\S+)$", PAGES[name], re.MULTILINE)
+        assert modules and all(importlib.util.find_spec(module) for module in modules)
+
+    def test_every_page_is_in_the_navigation(self):
+        navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+        pages = [name.removeprefix("docs/") for name in PAGES if re.match(r"docs/(api/)?\w+\.md", name)]
+        assert [page for page in pages if f" {page}\n" not in navigation] == []
 
     @_each_page
     def test_marks_stand_before_a_program(self, name):
