@@ -152,7 +152,8 @@ class DocumentationTest(parameterized.TestCase):
     @parameterized.parameters(*(name for name in PAGES if name.startswith("docs/api/")))
     def test_modules_of_the_reference_exist(self, name):
         modules = re.findall(r"^::: (\S+)$", PAGES[name], re.MULTILINE)
-        assert modules and all(importlib.util.find_spec(module) for module in modules)
+        assert modules
+        assert all(importlib.util.find_spec(module) for module in modules)
 
     def test_every_page_is_in_the_navigation(self):
         navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
