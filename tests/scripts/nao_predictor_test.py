@@ -30,7 +30,7 @@ def data_dir():
 
 @pytest.mark.slow
 class NaoPredictorTest(parameterized.TestCase):
-    def test_trained_cells_are_predicted_better_than_by_chance(self):
+    def test_predictions_of_trained_cells_are_better_than_chance(self):
         if not (data_dir() / nao_predictor.TRACE).exists():
             self.skipTest(f"no {data_dir() / nao_predictor.TRACE}; set NAS_DATA_DIR to the folder that holds it")
         archs, accuracy = nao_predictor.read_trace(data_dir())
@@ -41,10 +41,10 @@ class NaoPredictorTest(parameterized.TestCase):
         for name, rows in scores.items():
             assert rows.shape == (1, 3)
             assert rows[0, 0] > 0.55, name
-            # Without ties accuracy and tau say the same.
+            # Without ties, tau is a linear function of accuracy.
             np.testing.assert_allclose(rows[0, 1], 2 * rows[0, 0] - 1, atol=0.03)
 
-    def test_references_find_what_their_inputs_say(self):
+    def test_references_learn_a_linear_function(self):
         random = np.random.default_rng(0)
         inputs = random.normal(size=(300, 5))
         values = inputs[:, 1] - 2 * inputs[:, 3]
@@ -57,12 +57,11 @@ class NaoPredictorTest(parameterized.TestCase):
             np.testing.assert_allclose(tau, 2 * accuracy - 1, atol=1e-4)
 
     @parameterized.parameters(None, "nowhere")
-    def test_a_missing_trace_is_named(self, folder):
+    def test_a_missing_trace_raises(self, folder):
         with self.assertRaisesRegex(ValueError, "distributed_trace.npz: give --data_dir, or set NAS_DATA_DIR"):
             nao_predictor.read_trace(folder)
 
-    @pytest.mark.slow
-    def test_each_draw_is_another_one(self):
+    def test_reconstruction_depends_on_the_seed(self):
         evaluator = synthetic.evaluator(spaces.get("nasbench201"))
         config = dataclasses.replace(nao_predictor.RECONSTRUCTION, model=SMALL, fit_first=2)
         written = nao_predictor.write_back(evaluator, config, draws=[0, 0, 1], num_measured=10, num_unseen=20)
@@ -71,7 +70,7 @@ class NaoPredictorTest(parameterized.TestCase):
         np.testing.assert_array_equal(written[0, :2], written[1, :2])
         assert not np.array_equal(written[0, :2], written[2, :2])
 
-    def test_architectures_drawn_are_canonical_and_different(self):
+    def test_sampled_architectures_are_canonical_and_distinct(self):
         for name in ("nasbench201", "nao_small"):
             evaluator = nao_predictor.evaluator_of("nao_small", None)
             assert evaluator.space.name == "nao_small"
