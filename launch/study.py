@@ -44,13 +44,12 @@ def run(values: flags.FlagValues) -> None:
     """Runs or resumes the study and prints its tables."""
     if not values.algorithms:
         raise ValueError(f"--algorithms is empty; choose some of {', '.join(sorted(algorithms.ALGORITHMS))}")
-    searched = [algorithms.get(name) for name in values.algorithms]
     options = launch_flags.read(values, study.Options())
     task = launch_flags.read(values, problem.Benchmark(data_dir=values.data_dir))
     compilation.enable_cache(values.compilation_cache_dir)
     reports = study.run(
         _evaluators(values, task),
-        {algorithm.name: algorithms.factory(algorithm) for algorithm in searched},
+        [algorithms.get(name) for name in values.algorithms],
         options,
         folder_per_task=bool(values.tasks),
         flags=values.flag_values_dict(),

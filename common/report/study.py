@@ -22,14 +22,23 @@ class Study(NamedTuple):
       config: config.json.
       report: study.json.
       curves: algorithm -> curves of its searches, for those that have a file.
-      is_finished: whether all algorithms are done.
     """
 
     name: str
     config: Mapping[str, Any]
     report: Mapping[str, Any]
     curves: Mapping[str, statistics.Curves]
-    is_finished: bool
+
+    @property
+    def missing(self) -> list[str]:
+        """The algorithms that are not done yet."""
+        names = self.config.get("algorithms", self.config["flags"].get("algorithms", ()))  # the latter: older versions
+        return [name for name in names if name not in self.report["algorithms"]]
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether all algorithms are done."""
+        return not self.missing
 
     @property
     def task(self) -> str:
@@ -52,8 +61,7 @@ def read(folder: pathlib.Path, config: Mapping[str, Any]) -> Study:
         if path.exists():
             with np.load(path, allow_pickle=False) as arrays:
                 curves[name] = statistics.Curves(**{field: arrays[field] for field in statistics.Curves._fields})
-    is_finished = set(config["flags"].get("algorithms", ())) <= report["algorithms"].keys()
-    return Study(folder.resolve().name, config, report, curves, is_finished)
+    return Study(folder.resolve().name, config, report, curves)
 
 
 def targets(study: Study) -> list[float]:
@@ -73,13 +81,12 @@ def pictures(study: Study) -> list[canvas.Picture]:
 
 def document(study: Study, made: Sequence[canvas.Picture]) -> str:
     """Returns the page, an HTML document."""
-    report, names = study.report, list(study.report["algorithms"])
+    report = study.report
     state = "finished" if study.is_finished else "unfinished"
     subtitle = f"{study.name}: {report['num_seeds']} seeds, {report['budget']} queries, {state}"
     note = ""
     if not study.is_finished:
-        missing = ", ".join(name for name in study.config["flags"]["algorithms"] if name not in names)
-        text = f"{missing} still to run. Start it again with the same --workdir to resume."
+        text = f"{', '.join(study.missing)} still to run. Start it again with the same --workdir to resume."
         note = page.note(text, "This study is unfinished")
     found = tables(study)
     parts = [page.paragraph(caption) + page.table(header, rows) for caption, header, rows in found]

@@ -6,7 +6,7 @@ import json
 import pathlib
 import resource
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import jax
@@ -19,8 +19,6 @@ from common import one_round, search, types
 from common.records import locks, progress, run_dir
 from common.runs import search as runs
 from common.statistics import study as statistics
-
-Factory = Callable[[types.SearchSpace], types.Searcher]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +65,7 @@ class _Part:
 
 def run(
     evaluators: Sequence[types.Evaluator],
-    algorithms: Mapping[str, Factory],
+    algorithms: Sequence[types.Algorithm],
     options: Options,
     *,
     folder_per_task: bool = False,
@@ -77,7 +75,7 @@ def run(
 
     Args:
       evaluators: one for each task; must be traceable.
-      algorithms: name -> (space) -> searcher.
+      algorithms: with different names.
       options: settings.
       folder_per_task: whether each task has its own folder in the workdir; several tasks always do.
       flags: of the command, for config.json; by default made of the other arguments.
@@ -94,7 +92,9 @@ def run(
         raise ValueError(f"tasks must be different, and at least one; got {names or 'none'}")
     folder_per_task |= len(tasks) > 1
     searchers = {
-        (name, task): make(evaluator.space) for task, evaluator in tasks.items() for name, make in algorithms.items()
+        (one.name, task): one.searcher(space, one.for_space(space, one.config), name=one.name)
+        for task, space in ((task, evaluator.space) for task, evaluator in tasks.items())
+        for one in algorithms
     }
     for (_, task), searcher in searchers.items():
         one_round.check(searcher, tasks[task].space, budget=options.budget, evaluator=tasks[task])
@@ -108,18 +108,16 @@ def run(
         )
         for (name, task), searcher in searchers.items()
     }
+    names = list(dict.fromkeys(algorithm.name for algorithm in algorithms))
     if flags is None:
-        flags = {
-            **configs.to_json(options),
-            "algorithms": list(algorithms),
-            "tasks": list(tasks) if folder_per_task else [],
-        }
+        flags = {**configs.to_json(options), "algorithms": names, "tasks": list(tasks) if folder_per_task else []}
+    config = {"command": "study", "flags": dict(flags), "algorithms": names, **run_dir.environment()}
     with contextlib.ExitStack() as stack:
         for folder in dict.fromkeys([workdir, *folders.values()]):
             folder.mkdir(exist_ok=True)
             stack.enter_context(locks.hold(folder / "study.lock", what=str(folder)))
         counts = {key: min(_stored(part)[1], options.num_seeds) for key, part in parts.items()}
-        _write_configs(flags, workdir, folders if folder_per_task else {})
+        _write_configs(config, workdir, folders if folder_per_task else {})
         return _run_parts(parts, counts, options)
 
 
@@ -214,13 +212,12 @@ def _report(evaluator, options):
     return {**report, "optimum": evaluator.optimum, "algorithms": {}, "comparisons": []}
 
 
-def _write_configs(flags, workdir, folders):
+def _write_configs(config, workdir, folders):
     """Writes config.json; with `folders` by task, one in each of them too, as of a study of that task alone.
 
     Raises:
       ValueError: the workdir is of one task where several are given, or the other way round, or has more tasks.
     """
-    config = {"command": "study", "flags": dict(flags), **run_dir.environment()}
     names = {task: folder.name for task, folder in folders.items()}
     path = workdir / run_dir.CONFIG
     before = json.loads(path.read_text()).get("tasks", {}) if path.exists() else names
