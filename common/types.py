@@ -221,8 +221,8 @@ class Algorithm(NamedTuple):
       config: the default settings, a configuration dataclass (`common.config`).
       presets: settings by name, the defaults among them under `name`.
       searcher: (space, config, *, name) -> `Searcher`.
-      explain: for reports: (space, config, history, key) -> a record of `common.explanations`, or None where
-        there is nothing to draw; None for algorithms that learn no model.
+      explain: for reports: (space, config, history, *, seed) -> a record of `common.explanations`, of the model fitted
+        to the history, or None where too little is measured; None for algorithms that learn no model.
       for_space: (space, config) -> config, with the defaults that do not suit the space replaced.
     """
 

@@ -1,8 +1,8 @@
-"""Which candidate of the chosen leaf is drawn.
+"""Acquisition: selection of a candidate within the chosen leaf.
 
-The paper draws uniformly (arXiv:1906.06832, section 3.3); its second version shows a "LaNAS-bayes"
-curve, which picks inside the leaf by a model. Ours is the leaf's own regressor: a ridge regression is
-the mean of a Bayesian linear model, whose variance serves expected improvement and Thompson sampling.
+The paper samples uniformly (arXiv:1906.06832, section 3.3); its second version shows a "LaNAS-bayes"
+curve, with a model inside the leaf. Our model is the leaf's own regressor: a ridge regression is the
+mean of a Bayesian linear model, whose variance serves expected improvement and Thompson sampling.
 """
 
 import chex
@@ -23,16 +23,16 @@ def choose(
     *,
     config: configs.Config,
 ) -> chex.Array:
-    """Returns int32[], which candidate to draw; ties are broken at random.
+    """Returns int32[], the index of the selected candidate; ties are broken at random.
 
     Args:
       key: a key.
       tree: the fitted tree.
-      leaf: int32[], the leaf whose regressor judges.
-      candidates: (features float32[C, F], is_candidate bool[C]); at least one must be one.
-      measured: (features float32[N, F], targets float32[N], is_member bool[N]): what the leaf's
+      leaf: int32[], the leaf whose regressor scores the candidates.
+      candidates: (features float32[C, F], is_candidate bool[C]); at least one must be True.
+      measured: (features float32[N, F], targets float32[N], is_member bool[N]), the data that the leaf's
         regressor was fitted to.
-      config: names the acquisition.
+      config: the settings, with the name of the acquisition.
     """
     features, is_candidate = candidates
     noise_key, draw_key = jax.random.split(key)
@@ -53,18 +53,18 @@ def choose(
 
 
 def _centered(tree, leaf, measured):
-    """Returns (centred features with other rows zero, variance of the leaf's residuals)."""
+    """Returns (centered features, 0 for rows outside the leaf; variance of the leaf's residuals)."""
     features, values, is_member = measured
     errors = jnp.where(is_member, values - trees.predict(tree, features, leaf), 0.0)
     num_members = jnp.sum(is_member)
     mean = jnp.sum(jnp.where(is_member[:, None], features, 0.0), axis=0) / jnp.maximum(num_members, 1)
-    # One pseudo-residual of a tenth keeps an exact fit of few points from claiming to know all.
+    # One pseudo-residual of 0.1 keeps the variance of an exact fit to few points above 0.
     variance = (jnp.sum(errors**2) + 0.01) / jnp.maximum(num_members, 1)
     return jnp.where(is_member[:, None], features - mean[None], 0.0), variance
 
 
 def _posterior_draw(key, tree, leaf, measured, *, ridge):
-    """One draw from the posterior of the leaf's weights, by solving a perturbed regression.
+    """Samples the posterior of the leaf's weights by solving a perturbed regression.
 
     With A = X'X + ridge I, solving A d = X'e + sqrt(ridge) z for standard normal e, z gives
     d ~ N(0, A^-1), exactly.
@@ -80,7 +80,7 @@ def _posterior_draw(key, tree, leaf, measured, *, ridge):
 
 
 def _expected_improvement(tree, leaf, candidates, measured, *, config):
-    """The best expected improvement over the leaf's best target, among the best predicted."""
+    """Returns the candidate of the largest expected improvement, among the num_candidates best predicted."""
     features, is_candidate = candidates
     mean = jnp.where(is_candidate, trees.predict(tree, features, leaf), -jnp.inf)
     mean, shortlist = jax.lax.top_k(mean, min(config.num_candidates, mean.shape[0]))

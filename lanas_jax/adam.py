@@ -1,7 +1,7 @@
-"""The released code's regressor: full-batch Adam at a tiny learning rate, continued from fit to fit.
+"""Regressor of the released code: full-batch Adam at a tiny learning rate, warm-started from the last fit.
 
-On accuracies in percent it needs some 300,000 steps to fit anything at all; it is here for comparison
-with the released code. Ours is the ridge regression of `lanas_jax.partition`.
+It takes about 300,000 steps to fit accuracies in percent and serves comparisons with the released code. The
+default is the ridge regression of `lanas_jax.partition`.
 """
 
 import chex
@@ -19,7 +19,7 @@ CLIP_NORM = 5.0
 
 @chex.dataclass(frozen=True)
 class AdamState:
-    """The linear models of K nodes and their optimiser's moments.
+    """Linear models of K nodes and the state of their optimizer.
 
     Attributes:
       params: dict of weights float32[K, F] and bias float32[K].
@@ -36,7 +36,7 @@ def optimizer() -> optax.GradientTransformation:
 
 
 def init(key: chex.PRNGKey, num_nodes: int, num_features: int) -> AdamState:
-    """Returns fresh models: weights Xavier-uniform, +-sqrt(6 / (F + 1)); biases +-1 / sqrt(F)."""
+    """Returns initial models: weights Xavier-uniform, +-sqrt(6 / (F + 1)); biases +-1 / sqrt(F)."""
     weights_key, bias_key = jax.random.split(key)
     weights_bound, bias_bound = (6.0 / (num_features + 1)) ** 0.5, num_features**-0.5
     params = {
@@ -55,10 +55,10 @@ def fit_node(
 
     Args:
       state: of this node, without the leading axis K.
-      features: float32[N, F]; rows of others may hold anything.
+      features: float32[N, F]; rows of non-members may hold anything.
       values: float32[N], likewise.
-      is_member: bool[N]. Without members the state comes back untouched.
-      num_steps: int32[], steps to take.
+      is_member: bool[N]. Without members the state is returned unchanged.
+      num_steps: int32[], optimizer steps.
     """
     features = jnp.where(is_member[:, None], features, 0.0)
     values = jnp.where(is_member, values, 0.0)
@@ -91,14 +91,14 @@ def fit(
 
     Args:
       state: of all M nodes.
-      features: float32[N, F]; rows not measured may hold anything.
+      features: float32[N, F]; unmeasured rows may hold anything.
       values: float32[N], the targets.
       is_measured: bool[N].
-      num_steps: int32[], steps of each node.
+      num_steps: int32[], optimizer steps per node.
       config: the settings.
 
     Returns:
-      (tree, leaves int32[N], state), as `lanas_jax.partition.fit`.
+      (tree, leaves int32[N], state); tree and leaves as in `lanas_jax.partition.fit`.
     """
     levels = []
 
@@ -113,6 +113,6 @@ def fit(
         return after.params["weights"], after.params["bias"]
 
     tree, leaves = partition.fit_levels(features, values, is_measured, fit_level=fit_level, config=config)
-    # Where the leaves have no use for a model, theirs stay as they are.
+    # Models of leaves that no acquisition uses stay unchanged.
     untouched = jax.tree.map(lambda x: x[2 ** len(levels) - 1 :], state)
     return tree, leaves, jax.tree.map(lambda *parts: jnp.concatenate(parts), *levels, untouched)

@@ -111,5 +111,3 @@ PRESETS: dict[str, Config] = {
         min_samples=1,
     ),
 }
-
-validate = configs.validate  # until launch/ no longer calls it

@@ -1,4 +1,4 @@
-"""The partition as it was before the last round of a search, fitted again from the history: for pictures."""
+"""Partition of a search, refitted from its history for reports."""
 
 import jax
 import jax.numpy as jnp
@@ -8,27 +8,27 @@ from common import explanations as records
 from common import history as histories
 from common import regression_targets as targets
 from common import types
+from lanas_jax import candidates, search, selection
 from lanas_jax import config as configs
-from lanas_jax import draws, search, selection
 from lanas_jax import tree as trees
 
 
 def explain(
     space: types.SearchSpace, config: configs.Config, history: histories.History, *, seed: int = 0
 ) -> records.Partition | None:
-    """Returns the tree fitted to all rows before the last `num_select`, and the leaves that these were taken from.
+    """Returns the tree fitted to all rows before the last `num_select`, and the leaves of the latter.
 
-    With the ridge regressor this is the tree that the last rows were drawn by, where rounds and fits were not
-    asynchronous; adam's depends on all fits before it, of which there is one here, of `adam_steps_first` steps.
+    In a synchronous search with the ridge regressor, this is the tree that proposed the last rows. With adam it
+    differs, as a fit there depends on all earlier ones; here there is one, of `adam_steps_first` steps.
 
     Args:
       space: the space.
       config: the settings of the search.
-      history: of a search, in the order proposed.
+      history: of the search, in the order proposed.
       seed: for the initial weights of the adam regressor.
 
     Returns:
-      A `records.Partition`; None where so few were measured that nothing was ever fitted.
+      A `records.Partition`; None if too little is measured for a fit.
     """
     num_rows = int(np.sum(np.asarray(history.status) != types.EMPTY))
     num_before = num_rows - config.num_select
@@ -42,16 +42,16 @@ def explain(
         size=jnp.int32(num_before),
     )
     last = jnp.asarray(history.archs[num_before:num_rows], jnp.int32)
-    setting = draws.setting(space, config)
+    setting = candidates.setting(space, config)
 
     @jax.jit
     def fit(key, before, last):
         features = setting.features(before.archs)
         is_measured = histories.is_measured(before)
         values = targets.targets(before.fitness, is_measured, target=config.target)
-        none = draws.Pool(archs=before.archs[:0], features=features[:0])
+        none = candidates.Pool(archs=before.archs[:0], features=features[:0])
         state = search.learn(setting, none, search.start(setting, none, key, before), before, features, values)
-        scale = draws.exploration_of(config, values, is_measured)
+        scale = candidates.exploration_of(config, values, is_measured)
         return state.tree, state.leaves, trees.route(state.tree, setting.features(last)), scale
 
     tree, leaves, selected, exploration = fit(jax.random.key(seed), before, last)
@@ -61,7 +61,7 @@ def explain(
 
 
 def _bounds(tree, exploration, config):
-    """Returns float[M], the upper confidence bound of each node; of the root its mean."""
+    """Returns float[M], the upper confidence bound of each node; the mean for the root."""
     nodes = jnp.arange(tree.visits.shape[0])
     parents = jnp.maximum((nodes - 1) // 2, 0)
     value = trees.means(tree)
@@ -94,7 +94,7 @@ def _partition(leaf, fitness, bound, selected):
 
 
 def _share_in_order(good, bad):
-    """How often a value of the first is the larger one, ties half; NaN where one is empty."""
+    """Returns the fraction of pairs in which `good` is larger, ties counting half; NaN if one is empty."""
     if not len(good) or not len(bad):
         return np.nan
     return float(np.mean(0.5 + 0.5 * np.sign(good[:, None] - bad[None, :])))

@@ -1,8 +1,8 @@
-"""Learning the partition: a linear model and a split at every node (arXiv:1906.06832, section 3.1).
+"""Learning phase: fits a linear model and a split at every node (arXiv:1906.06832, section 3.1).
 
-`fit_node` is written for one node and its members; a level is its `vmap`; the tree is a loop over
-levels. Solving is by conjugate gradients in plain `jnp`: batched LAPACK calls inside compiled loops can
-hang on the CPU, and a ridge system of F features needs few products.
+`fit_ridge` fits one node to its members; a level is its `vmap`; the tree is a loop over levels. The solver
+is conjugate gradients in plain `jnp`: batched LAPACK calls inside compiled loops can hang on the CPU, and
+a ridge system of F features needs few products.
 """
 
 import chex
@@ -22,7 +22,7 @@ def fit_ridge(
       features: float32[N, F], any value (NaN even) where not a member.
       values: float32[N], likewise.
       is_member: bool[N].
-      prior: float32[F], what the weights are drawn to.
+      prior: float32[F], prior mean of the weights.
       ridge: the penalty, above 0.
 
     Returns:
@@ -79,16 +79,16 @@ def conjugate_gradient(product, right, diagonal):
 def fit(
     features: chex.Array, values: chex.Array, is_measured: chex.Array, *, config: configs.Config
 ) -> tuple[trees.Tree, chex.Array]:
-    """Fits the whole tree to what was measured, by ridge regression.
+    """Fits the whole tree to the measured architectures by ridge regression.
 
     Args:
-      features: float32[N, F]; rows not measured may hold anything.
+      features: float32[N, F]; unmeasured rows may hold anything.
       values: float32[N], the targets.
       is_measured: bool[N].
       config: the settings.
 
     Returns:
-      (the tree, with the statistics of the routed rows, leaves int32[N] of the measured rows).
+      (the tree, without statistics; int32[N], the leaves of the measured rows, -1 for others).
     """
 
     def fit_level(depth, members, prior):
@@ -101,11 +101,11 @@ def fit(
 
 
 def fit_levels(features, values, is_measured, *, fit_level, config):
-    """As `fit`, with any regressor: (depth, members bool[K, N], prior float32[K, F]) -> (weights, bias) of K."""
+    """Like `fit`, with any regressor: (depth, members bool[K, N], prior float32[K, F]) -> (weights, bias) of K."""
     num_features = features.shape[1]
     tree = trees.empty(config.height, num_features)
     node_of = jnp.where(is_measured, 0, -1)
-    # Where the draw inside a leaf is uniform, nobody asks the leaves' own models: half of all the fitting.
+    # The uniform acquisition does not use the models of leaves, half of all fits.
     num_levels = config.height - (config.acquisition == "uniform" and config.height > 1)
     for depth in range(num_levels):
         here = trees.level(depth)
@@ -118,7 +118,9 @@ def fit_levels(features, values, is_measured, *, fit_level, config):
         prior = parent_weights if config.prior == "parent" else jnp.zeros_like(parent_weights)
         weights, bias = fit_level(depth, members, prior)
         threshold = _threshold(features, values, members, weights, bias, threshold=config.threshold)
-        if config.regressor == "adam":  # as released: a node without samples keeps its model, and splits at 0
+        if (
+            config.regressor == "adam"
+        ):  # as in the released code: a node without members keeps its model and splits at 0
             threshold = jnp.where(num_members == 0, 0.0, threshold)
         elif from_parent:
             is_small = num_members < config.min_samples
@@ -136,7 +138,7 @@ def fit_levels(features, values, is_measured, *, fit_level, config):
 
 
 def _threshold(features, values, members, weights, bias, *, threshold):
-    """Returns float32[K], where each of the K nodes of a level is split."""
+    """Returns float32[K], the split values of the K nodes of a level."""
     if threshold == "median":
         return jnp.nan_to_num(jax.vmap(lambda member: jnp.nanmedian(jnp.where(member, values, jnp.nan)))(members))
     if threshold == "mean":
@@ -148,7 +150,7 @@ def _threshold(features, values, members, weights, bias, *, threshold):
 
 
 def _split(tree, features, values, node_of, *, routing):
-    """Sends every row from its node to a child; -1 stays."""
+    """Returns int32[N], the child that each row is routed to from its node; -1 stays -1."""
     at = jnp.maximum(node_of, 0)
     if routing == "value":
         shown = values

@@ -1,11 +1,10 @@
-"""Candidates inside a leaf's region of a space that is too large to list.
+"""Samplers of candidates in a leaf's region, for spaces that are too large to list.
 
-Three samplers with one interface. Each works in batches within a bounded budget and reports how many of
-the rows it looked at lay in the region. A candidate's depth is how many of the region's constraints,
-from the root down, it satisfies before the first one it violates. Where no candidate satisfies all of
-them, those that get deepest are returned: they lie in the region of the leaf's deepest reachable
-ancestor, so falling back needs no second search. (The released one-shot code takes a row as soon as any
-one constraint holds.)
+The three samplers share one interface. Each works in batches within a bounded budget and counts how many
+of its rows lie in the region. The depth of a candidate is the number of the region's constraints that it
+satisfies, from the root down, before the first violation. If no candidate satisfies all of them, the deepest
+ones are returned: they lie in the region of the leaf's deepest reachable ancestor, so the fallback needs no
+second search. (The released one-shot code accepts a row as soon as any one constraint holds.)
 """
 
 from collections.abc import Callable
@@ -20,19 +19,19 @@ from common.spaces import factory
 from lanas_jax import config as configs
 from lanas_jax import tree as trees
 
-_LAST_RESORT = 1000  # batches of uniform rows, where nothing that may be drawn was found
+_LAST_RESORT = 1000  # batches of uniform rows, if no admissible candidate was found
 
 
 @chex.dataclass(frozen=True)
 class Candidates:
-    """Rows to choose from.
+    """Candidates to choose from.
 
     Attributes:
       archs: int32[C, L], valid canonical rows.
-      depth: int32[C], constraints satisfied from the root down; -1 for rows that must not be drawn
-        (already in the history, or a repeat).
-      tried: float32[], rows looked at.
-      accepted: float32[], how many of them satisfied all constraints.
+      depth: int32[C], constraints satisfied from the root down; -1 for inadmissible rows (in the history, or
+        repeated).
+      tried: float32[], rows sampled.
+      accepted: float32[], rows among them that satisfied all constraints.
     """
 
     archs: chex.Array
@@ -42,7 +41,7 @@ class Candidates:
 
 
 def depth_of(features: chex.Array, normals: chex.Array, offsets: chex.Array) -> chex.Array:
-    """Returns int32[B]: constraints satisfied before the first violated one, of float32[B, F] features.
+    """Returns int32[B], the number of constraints satisfied before the first violation.
 
     Args:
       features: float32[B, F].
@@ -66,17 +65,17 @@ def sample_leaf(
     features: Callable[[chex.Array], chex.Array],
     config: configs.Config,
 ) -> Candidates:
-    """Returns candidates of int32[] `leaf`.
+    """Samples candidates of a leaf.
 
     Args:
       key: a key.
       tree: the fitted tree.
-      leaf: the leaf.
-      starts: (archs int32[N, L], is_start bool[N]), where walks may begin: the measured rows.
-      taken: int32[B, L] -> bool[B], rows that must not be drawn.
+      leaf: int32[], the leaf.
+      starts: (archs int32[N, L], is_start bool[N]), starting points of walks: the measured rows.
+      taken: int32[B, L] -> bool[B], rows that are not admissible.
       space: the space.
-      features: archs -> float32[B, F], what the tree was fitted to.
-      config: names the sampler and its budget.
+      features: archs -> float32[B, F], the inputs of the tree's models.
+      config: the settings, with the name of the sampler and its budget.
     """
     normals, offsets = trees.constraints(tree, leaf)
     full = normals.shape[0]
@@ -122,19 +121,19 @@ def sample_leaf(
         accepted=jnp.float32(0.0),
     )
     carry = jax.lax.while_loop(keep_on, lambda carry: one_batch(carry, draw), (key, none, jnp.int32(0)))
-    # Where every row found is taken, as near the end of a small space, any new row of the space will do.
+    # If all rows found are taken, as near the end of a small space, any new row of the space is accepted.
     anywhere = _reject(starts, depth_at, (normals, offsets), space=space, config=config)
     return jax.lax.while_loop(is_stuck, lambda carry: one_batch(carry, anywhere), carry)[1]
 
 
 def _reject(starts, depth_at, constraints, *, space, config):
-    """Uniform rows of the space; what lies outside is sorted out by depth."""
+    """Uniform rows of the space; the depth rejects those outside of the region."""
     del starts, depth_at, constraints
     return lambda key: space.sample(key, config.num_candidates)
 
 
 def _walk(starts, depth_at, constraints, *, space, config):
-    """Random walks from measured rows, one decision a step, that never leave the region once inside."""
+    """Random walks from measured rows, one decision per step, that never leave the region once inside."""
     del constraints
 
     def draw(key):
@@ -157,11 +156,11 @@ def _walk(starts, depth_at, constraints, *, space, config):
 
 
 def _hit_and_run(starts, depth_at, constraints, *, space, config):
-    """Hit-and-run in the relaxed one-hot box, then the nearest row, checked again by its own features.
+    """Hit-and-run in the relaxed one-hot box, rounded to the nearest row, whose own features are checked again.
 
     A row's relaxation is the box [0, 1]^F of its one-hot code cut by the region's half-spaces; the
     nearest row takes the largest entry of each decision (arXiv:1906.06832, section 3.3). Directions are
-    those of the axes: rows are corners of the box, and no other direction leads far from a corner.
+    those of the axes: rows are corners of the box, and any other direction stays close to a corner.
     """
     normals, offsets = constraints
     widths = space.num_choices
@@ -176,7 +175,7 @@ def _hit_and_run(starts, depth_at, constraints, *, space, config):
         direction_key, length_key = jax.random.split(step_key)
         axis = jax.random.randint(direction_key, point.shape[:1], 0, point.shape[1])
         direction = jax.nn.one_hot(axis, point.shape[1])
-        # The half-spaces that the chain is inside of bound the chord; so does the box.
+        # The half-spaces that contain the point bound the chord; so does the box.
         active = jnp.arange(normals.shape[0])[None, :] < depth[:, None]
         slack = jnp.where(active, point @ normals.T - offsets[None, :], jnp.inf)
         low, high = _chord(slack, direction @ normals.T)
@@ -211,7 +210,7 @@ def _chord(slack, rate):
 
 
 def _draw_starts(key, starts, depth_at, *, space, count):
-    """Draws `count` rows among the measured rows that get deepest; random rows where there are none."""
+    """Samples `count` of the deepest measured rows; random rows if nothing is measured."""
     archs, is_start = starts
     pick_key, sample_key = jax.random.split(key)
     depth = jnp.where(is_start, depth_at(archs), -1)

@@ -1,4 +1,4 @@
-"""LaNAS as a `Searcher`: learn the partition, descend, draw in the leaf, back-propagate, repeat.
+"""LaNAS as a `Searcher`: learn the partition, descend, select in the leaf, backpropagate, repeat.
 
 Paper: arXiv:1906.06832, Algorithms 1 and 2.
 """
@@ -14,32 +14,32 @@ import numpy as np
 from common import history as histories
 from common import regression_targets as targets
 from common import types
-from lanas_jax import adam, draws, partition, selection
+from lanas_jax import adam, candidates, partition, selection
 from lanas_jax import config as configs
 from lanas_jax import tree as trees
 
 
 @chex.dataclass(frozen=True)
 class State:
-    """What LaNAS carries from round to round.
+    """State of a LaNAS search.
 
     Attributes:
       tree: the partition and its statistics.
-      leaves: int32[N], the leaf of each row of the history: where it was routed at the last fit, or
-        drawn since; -1 if neither. Rows that `propose` returns are expected to be appended next; values
-        of other people's rows enter at the next fit.
-      is_told: bool[N], rows whose value is in the tree's statistics.
+      leaves: int32[N], the leaf of each row of the history: where the last fit routed it, or where it was
+        selected since; -1 if neither. Rows returned by `propose` are expected to be appended next; values
+        of rows from elsewhere enter at the next fit.
+      is_counted: bool[N], rows whose value is in the tree's statistics.
       fitted_size: int32[], size of the history at the last fit; 0 before the first.
       pool_leaves: int32[P], the leaf of each row of the pool (P = 0 without a pool).
       regressor: the adam regressor's state, or None.
-      tried: float32[], candidates looked at by the sampler.
-      accepted: float32[], how many of them lay in the chosen region.
-      fallbacks: float32[], draws that had to fall back to an ancestor's region.
+      tried: float32[], candidates sampled.
+      accepted: float32[], candidates among them in the chosen region.
+      fallbacks: float32[], proposals that fell back to an ancestor's region.
     """
 
     tree: trees.Tree
     leaves: chex.Array
-    is_told: chex.Array
+    is_counted: chex.Array
     fitted_size: chex.Array
     pool_leaves: chex.Array
     regressor: Any
@@ -59,17 +59,17 @@ def searcher(
 
     Args:
       space: the space.
-      config: the settings; ours by default.
-      pool: int32[P, L], with the "pool" sampler: the rows to draw from, valid and canonical. By default
-        all of the space, which must then be small enough to list.
+      config: the settings, by default `Config()`.
+      pool: int32[P, L], valid canonical rows to choose from with the "pool" sampler; by default all of the
+        space, which must then be small enough to list.
       name: its name in results.
 
     Raises:
-      ValueError: if a setting is out of range, or the space cannot be listed and no pool is given.
+      ValueError: the space cannot be listed and no pool is given, or the pool has invalid rows.
     """
     config = config or configs.Config()
-    setting = draws.setting(space, config)
-    listed = draws.list_pool(setting, pool)
+    setting = candidates.setting(space, config)
+    listed = candidates.list_pool(setting, pool)
     return types.Searcher(
         name=name,
         count=config.count,
@@ -102,7 +102,7 @@ def diagnostics(state: State, history: histories.History) -> dict[str, chex.Arra
 
 
 def start(setting, pool, key, history):
-    """Returns the `State` before the first round; a `ValueError` where the history is too small for the settings."""
+    """Returns the initial `State`; a `ValueError` if the capacity is too small for the settings."""
     config = setting.config
     capacity = history.status.shape[0]
     if config.num_initial > capacity:
@@ -120,7 +120,7 @@ def start(setting, pool, key, history):
     return State(
         tree=trees.empty(config.height, num_features),
         leaves=jnp.full((capacity,), -1, jnp.int32),
-        is_told=jnp.zeros((capacity,), bool),
+        is_counted=jnp.zeros((capacity,), bool),
         fitted_size=jnp.zeros((), jnp.int32),
         pool_leaves=jnp.zeros((pool.archs.shape[0],), jnp.int32),
         regressor=regressor,
@@ -141,32 +141,32 @@ def _propose(setting, pool, key, state, history, *, count):
     state = jax.lax.cond(
         is_due,
         lambda state: learn(setting, pool, state, history, features, values),
-        lambda state: _tell(state, is_measured, values),
+        lambda state: _backpropagate(state, is_measured, values),
         state,
     )
     measured = (features, values, is_measured)
-    draw = draws.from_pool if config.sampler == "pool" else draws.from_leaf
+    draw = candidates.from_pool if config.sampler == "pool" else candidates.from_leaf
     return jax.lax.cond(
         history.size >= config.num_initial,
         lambda state: draw(setting, pool, key, state, history, measured, count=count),
-        lambda state: (draws.at_random(setting, pool, key, history, count=count), state),
+        lambda state: (candidates.at_random(setting, pool, key, history, count=count), state),
         state,
     )
 
 
 def learn(
-    setting: draws.Setting,
-    pool: draws.Pool,
+    setting: candidates.Setting,
+    pool: candidates.Pool,
     state: State,
     history: histories.History,
     features: chex.Array,
     values: chex.Array,
 ) -> State:
-    """The learning phase: fits the tree to all of the history and routes the pool.
+    """Learning phase: fits the tree to all of the history and routes the pool.
 
     Args:
       setting: the static part.
-      pool: the listed rows of the space.
+      pool: the rows of a listed space.
       state: the state before the fit.
       history: everything proposed so far.
       features: float32[N, F], of the rows of the history; 0 for empty rows.
@@ -185,7 +185,7 @@ def learn(
     else:
         tree, leaves = partition.fit(features, values, is_measured, config=config)
         regressor = None
-    # Pending and failed rows go down by prediction: they are visits without a value.
+    # Pending and failed rows are routed by prediction: they are visits without a value.
     is_row = history.status != types.EMPTY
     leaves = jnp.where(is_row & ~is_measured, trees.route(tree, features), leaves)
     if config.reset == "recompute":
@@ -199,15 +199,15 @@ def learn(
     return state.replace(
         tree=tree,
         leaves=leaves,
-        is_told=is_measured,
+        is_counted=is_measured,
         fitted_size=history.size,
         pool_leaves=trees.route(tree, pool.features),
         regressor=regressor,
     )
 
 
-def _tell(state, is_measured, values):
-    """Back-propagates what was measured since: completes the visits counted when it was drawn."""
-    is_new = is_measured & ~state.is_told & (state.leaves >= 0)
+def _backpropagate(state, is_measured, values):
+    """Backpropagates new values: completes the visits counted when their rows were selected."""
+    is_new = is_measured & ~state.is_counted & (state.leaves >= 0)
     tree = selection.back_propagate(state.tree, state.leaves, values, is_new)
-    return state.replace(tree=tree, is_told=state.is_told | is_new)
+    return state.replace(tree=tree, is_counted=state.is_counted | is_new)

@@ -1,4 +1,4 @@
-"""The way down by upper confidence bound, and what goes back up (arXiv:1906.06832, sections 3.2, 3.3)."""
+"""UCB selection and backpropagation (arXiv:1906.06832, sections 3.2 and 3.3)."""
 
 import chex
 import jax
@@ -27,13 +27,12 @@ def upper_confidence_bound(
 def descend(
     key: chex.PRNGKey, tree: trees.Tree, is_open: chex.Array, *, exploration: chex.Array, ucb: str
 ) -> chex.Array:
-    """Returns int32[], the leaf reached by the largest bound at each split; ties are broken at random.
+    """Returns int32[], the leaf reached by following the larger bound at each split; ties are broken at random.
 
     Args:
       key: a key.
       tree: the tree.
-      is_open: bool[M], nodes that still have something to draw; the way never enters a closed node
-        unless both children are closed.
+      is_open: bool[M], nodes with candidates left; a closed node is entered only if its sibling is closed too.
       exploration: float32[], c.
       ucb: "log" or "sqrt".
     """
@@ -55,19 +54,19 @@ def descend(
 
 
 def visit(tree: trees.Tree, leaf: chex.Array) -> trees.Tree:
-    """Counts a draw at int32[] `leaf` and its ancestors, its value still unknown (a virtual visit)."""
+    """Counts a virtual visit, its value still unknown, at int32[] `leaf` and its ancestors."""
     nodes = trees.path(leaf, trees.height(tree))
     return tree.replace(visits=tree.visits.at[nodes].add(1.0))
 
 
 def back_propagate(tree: trees.Tree, leaves: chex.Array, values: chex.Array, is_valued: chex.Array) -> trees.Tree:
-    """Completes draws that were counted by `visit`: their values enter the means up to the root.
+    """Adds the values of visits counted by `visit` to the means up to the root.
 
     Args:
       tree: the tree.
-      leaves: int32[B], where each was drawn.
-      values: float32[B]; ignored (NaN even) where not `is_valued`.
-      is_valued: bool[B], False for failed or still pending draws: they stay visits without a value.
+      leaves: int32[B], the visited leaves.
+      values: float32[B]; may be NaN where not `is_valued`.
+      is_valued: bool[B], False for failed or pending ones, which stay visits without a value.
     """
     weight = is_valued.astype(jnp.float32)
     leaves = jnp.where(is_valued, leaves, trees.num_inner(tree))

@@ -1,7 +1,7 @@
-"""The partition tree: arrays in heap order, never node objects.
+"""Partition tree: arrays in heap order.
 
 The children of node i are 2i + 1 (good) and 2i + 2 (bad). A tree of height h has I = 2^(h-1) - 1 inner
-nodes, which split, and 2^(h-1) leaves behind h - 1 decisions: M = 2^h - 1 nodes in all
+nodes, which split, and 2^(h-1) leaves: M = 2^h - 1 nodes in all
 (arXiv:1906.06832, section 3.1).
 """
 
@@ -12,15 +12,15 @@ import jax.numpy as jnp
 
 @chex.dataclass(frozen=True)
 class Tree:
-    """Every node's linear model, split and statistics.
+    """Linear model, split and statistics of every node.
 
     Attributes:
-      weights: float32[M, F]. Leaves have a model too: acquisitions use it.
-      bias: float32[M], so that a node predicts features @ weights + bias.
+      weights: float32[M, F]. Leaves have a model too, for acquisitions.
+      bias: float32[M]; a node predicts features @ weights + bias.
       threshold: float32[M]; the good child of a node takes predictions >= threshold. Unused at leaves.
-      visits: float32[M], n of the upper confidence bound: samples routed here, and draws since.
-      total: float32[M], the sum of the values behind `visits`; failed draws add a visit and no value.
-      num_valued: float32[M], how many of `visits` came with a value.
+      visits: float32[M], n of the upper confidence bound: rows routed here at the fit, and visits since.
+      total: float32[M], sum of the values of the visits; failed rows add a visit and no value.
+      num_valued: float32[M], visits with a value.
     """
 
     weights: chex.Array
@@ -32,7 +32,7 @@ class Tree:
 
 
 def empty(height: int, num_features: int) -> Tree:
-    """Returns a tree that nobody has fitted: it predicts 0 and everything is good."""
+    """Returns an unfitted tree, which predicts 0 and routes every row to the good child."""
     num_nodes = 2**height - 1
     zeros = jnp.zeros((num_nodes,), jnp.float32)
     return Tree(
@@ -56,19 +56,19 @@ def num_inner(tree: Tree) -> int:
 
 
 def level(depth: int) -> slice:
-    """Returns the nodes at `depth` (the root's is 0), which lie side by side in heap order."""
+    """Returns the nodes at `depth` (0 for the root), contiguous in heap order."""
     return slice(2**depth - 1, 2 ** (depth + 1) - 1)
 
 
 def predict(tree: Tree, features: chex.Array, node: chex.Array) -> chex.Array:
-    """Returns float32[B], the predictions for float32[B, F] features of the one model int32[] `node`."""
+    """Returns float32[B], the predictions of the model of int32[] `node` for float32[B, F] features."""
     return features @ tree.weights[node] + tree.bias[node]
 
 
 def route(tree: Tree, features: chex.Array) -> chex.Array:
     """Returns int32[B], the leaf (a node number, I to M - 1) of each row of float32[B, F] features.
 
-    All splits are one matrix product; the way down is then a look-up a level.
+    All splits are one matrix product; the descent is then one look-up per level.
     """
     inner = num_inner(tree)
     if inner == 0:
@@ -83,7 +83,7 @@ def route(tree: Tree, features: chex.Array) -> chex.Array:
 
 
 def path(node: chex.Array, tree_height: int) -> chex.Array:
-    """Returns int32[h], the way from the root to the leaf int32[] `node`, both included."""
+    """Returns int32[h], the path from the root to the leaf int32[] `node`, both included."""
     nodes = [node]
     for _ in range(tree_height - 1):
         nodes.append((nodes[-1] - 1) // 2)
@@ -110,7 +110,7 @@ def constraints(tree: Tree, leaf: chex.Array) -> tuple[chex.Array, chex.Array]:
 
 
 def sum_up(at_leaves: chex.Array) -> chex.Array:
-    """Returns float32[M], the sums over each node's leaves, of float32[2^(h-1)] values at the leaves."""
+    """Returns float32[M], the sum over each node's leaves of float32[2^(h-1)] values at the leaves."""
     levels = [at_leaves]
     while levels[-1].shape[0] > 1:
         levels.append(levels[-1].reshape(-1, 2).sum(axis=1))
@@ -118,11 +118,11 @@ def sum_up(at_leaves: chex.Array) -> chex.Array:
 
 
 def count_leaves(tree: Tree, leaves: chex.Array, weight: chex.Array) -> chex.Array:
-    """Returns float32[M]: the sum at each node of float32[B] `weight` of rows with int32[B] `leaves`."""
+    """Returns float32[M], the sum at each node of float32[B] `weight` of rows with int32[B] `leaves`."""
     inner = num_inner(tree)
     return sum_up(jax.ops.segment_sum(weight, leaves - inner, num_segments=inner + 1))
 
 
 def means(tree: Tree) -> chex.Array:
-    """Returns float32[M], the mean value of each node; +inf where none came with a value."""
+    """Returns float32[M], the mean value of each node; +inf for nodes without values."""
     return jnp.where(tree.num_valued > 0, tree.total / jnp.maximum(tree.num_valued, 1), jnp.inf)

@@ -166,6 +166,3 @@ class Config:
             )
         if self.augmentation == "expand" and self.num_copies < 2:
             raise ValueError(f"num_copies must be at least 2 with augmentation 'expand'; got {self.num_copies}")
-
-
-validate = configs.validate  # until launch/ no longer calls it

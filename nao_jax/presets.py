@@ -9,8 +9,6 @@ import dataclasses
 
 from nao_jax import config as configs
 
-Config = configs.Config  # until launch/ takes it from the package
-
 _TENSORFLOW = configs.Model(
     hidden_size=96,
     is_bidirectional=False,

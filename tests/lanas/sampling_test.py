@@ -54,7 +54,6 @@ def _sampler(name, sampler, acquisition="greedy", num_candidates=64):
         num_candidates=num_candidates,
         max_batches=4,
     )
-    configs.validate(config)
 
     @functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})  # to compile faster
     def sample(key, tree, leaf, starts, is_start, known):

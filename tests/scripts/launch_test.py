@@ -140,7 +140,7 @@ class SearchCommandTest(CommandTest):
         assert (config["command"], config["algorithm"]) == ("nao", "nao")
         settings = config["config"]
         assert (settings["fit_first"], settings["num_steps"]) == (2, 2)
-        default = nao_jax.presets.Config()
+        default = nao_jax.Config()
         assert settings["learning_rate"] == default.learning_rate
         # Flags of the networks' settings, which lie deeper:
         expected = dataclasses.replace(default.model, embedding_size=4, hidden_size=4, decoder_dropout=0.5)
@@ -339,7 +339,7 @@ class SearchCommandTest(CommandTest):
         assert "levels of the tree" in output
         output, _ = self.run_command(nao.main, "--help")
         assert "One search with NAO" in output
-        for config in (nao_jax.presets.Config(), nao_jax.presets.Config().model):
+        for config in (nao_jax.Config(), nao_jax.presets.Config().model):
             for field in dataclasses.fields(config):
                 assert (f"  --{field.name}: " in output) == (field.name != "model")
         assert not self.workdir.exists()

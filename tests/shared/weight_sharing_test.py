@@ -252,7 +252,7 @@ class SearchersTest(chex.TestCase):
     def test_they_learn_at_every_renewal(self, name):
         """Good is a small sum, in every block: what is proposed has smaller sums than what is drawn at random."""
         if name == "nao":
-            config = dataclasses.replace(nao_jax.presets.Config(), num_initial=12, num_new=3, count=3, num_members=1)
+            config = dataclasses.replace(nao_jax.Config(), num_initial=12, num_new=3, count=3, num_members=1)
             made = nao_jax.search.searcher(SPACE, config)
         else:
             config = dataclasses.replace(lanas_jax.config.Config(), num_initial=12, num_select=3, count=3, height=3)

@@ -1,7 +1,7 @@
-"""The search phase: rows drawn at random, from the leaves of a listed pool, or from the region of a leaf.
+"""Search phase: proposals at random, from the leaves of a listed pool, or from the region of a leaf.
 
-Each draw descends by the upper confidence bound, takes a row of the leaf, and counts as a visit at once,
-so that the next draw of the round sees it (arXiv:1906.06832, Algorithm 1).
+Each proposal descends by the upper confidence bound, selects a row of the leaf, and counts as a visit at
+once, so that the next one of the round sees it (arXiv:1906.06832, Algorithm 1).
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ MAX_LISTED = 2_000_000  # networks of a space that the "pool" sampler lists by i
 
 
 class Setting(NamedTuple):
-    """The part of a searcher that is not arrays: the space, the settings, and archs -> features."""
+    """Static part of a searcher: the space, the settings, and archs -> features."""
 
     space: types.SearchSpace
     config: configs.Config
@@ -34,7 +34,7 @@ class Setting(NamedTuple):
 
 @chex.dataclass(frozen=True)
 class Pool:
-    """The rows of a space small enough to list.
+    """Rows of a space that is small enough to list.
 
     Attributes:
       archs: int32[P, L], distinct canonical rows in lexicographic order.
@@ -46,7 +46,7 @@ class Pool:
 
 
 def setting(space: types.SearchSpace, config: configs.Config) -> Setting:
-    """Returns the setting of a search on `space`."""
+    """Returns the static part of a search on `space`."""
     features = space.features
     if config.features == "one_hot":
         features = functools.partial(factory.one_hot, num_choices=space.num_choices)
@@ -66,7 +66,7 @@ def for_space(space: types.SearchSpace, config: configs.Config) -> configs.Confi
 
 
 def list_pool(setting: Setting, pool: np.ndarray | None) -> Pool:
-    """Returns the `Pool`; an empty one if the sampler needs none."""
+    """Returns the `Pool`, empty if the sampler does not use it; a `ValueError` for a space too large to list."""
     space, length = setting.space, len(setting.space.num_choices)
     num_features = setting.features(np.zeros((1, length), np.int32)).shape[1]
     if setting.config.sampler != "pool":
@@ -96,16 +96,16 @@ def exploration_of(config, values, is_measured):
 
 
 def from_pool(setting, pool, key, state, history, measured, *, count):
-    """Draws `count` rows: each descends by its bound, takes a row of the leaf, and counts as a visit.
+    """Selects `count` rows of the pool: each descends by its bound, takes a row of the leaf, and counts as a visit.
 
     Args:
       setting: the static part.
-      pool: the rows to draw from.
+      pool: the rows to choose from.
       key: a key.
       state: a `lanas_jax.search.State`, fitted.
       history: everything proposed so far.
       measured: (features float32[N, F], targets float32[N], is_measured bool[N]).
-      count: rows to draw.
+      count: rows to select.
 
     Returns:
       (archs int32[count, L], state).
@@ -139,10 +139,7 @@ def from_pool(setting, pool, key, state, history, measured, *, count):
 
 
 def from_leaf(setting, pool, key, state, history, measured, *, count):
-    """As `from_pool`, where the space cannot be listed: the candidates of a leaf are sampled.
-
-    `pool` is not used. Same arguments and results.
-    """
+    """Like `from_pool` for a space that cannot be listed: samples the candidates of a leaf. `pool` is not used."""
     del pool
     config = setting.config
     features, values, is_measured = measured
@@ -193,13 +190,13 @@ def from_leaf(setting, pool, key, state, history, measured, *, count):
 
 
 def _is_free(pool, history):
-    """Returns bool[P]: rows of the pool that the history does not hold."""
+    """Returns bool[P], the rows of the pool that are not in the history."""
     at = rows.find(pool.archs, history.archs)
     return jnp.ones((pool.archs.shape[0],), bool).at[at].set(False, mode="drop")
 
 
 def at_random(setting, pool, key, history, *, count):
-    """Returns int32[count, L], different new rows, uniform in the pool, or as the space samples."""
+    """Returns int32[count, L], distinct new rows, uniform in the pool, or as the space samples them."""
     if setting.config.sampler == "pool":
         scores = jnp.where(_is_free(pool, history), jax.random.uniform(key, pool.archs.shape[:1]), -1.0)
         return pool.archs[jax.lax.top_k(scores, count)[1]]
