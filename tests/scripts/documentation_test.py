@@ -29,7 +29,7 @@ PAGES = {
 }
 COMMANDS = sorted(path.stem for path in (ROOT / "launch").glob("*.py") if "\ndef main(" in path.read_text())
 PRINTED = {  # page: a pattern of what its programs print
-    "README.md": r"^(narrow|wide)-(small|large)( (narrow|wide)-(small|large)){0,4}\n$",
+    "README.md": r"^wide-large( (narrow|wide)-(small|large)){0,4} 90\.46 %\n$",
     "docs/extending.md": r"^[a-z]+(\(\d+\)( \w+\(\d+\))*)? \d\d\.\d %\n\d\d\.\d %\n",
     "docs/lanas.md": r"^.* at best 90\.46 %\n$",
     "docs/nao.md": r"^.* at best 90\.46 %\n$",
