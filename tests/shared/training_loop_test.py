@@ -16,47 +16,7 @@ from common.training import config as configs
 from common.training import loop, stream
 from common.training import state as states
 from common.training import step as step_lib
-
-
-class Small(nn.Module):
-    """A convolution, batch normalisation, dropout, and an auxiliary head; `progress` scales the dropout."""
-
-    dropout: float = 0.25
-
-    @nn.compact
-    def __call__(self, images, *, train, progress=0.0):
-        maps = nn.Conv(4, (3, 3), use_bias=False)(images)
-        maps = nn.relu(nn.BatchNorm(use_running_average=not train, momentum=0.9)(maps))
-        pooled = maps.mean(axis=(1, 2))
-        auxiliary = nn.Dense(3, name="auxiliary")(pooled) if train else None
-        if train and self.dropout:
-            keep = 1.0 - self.dropout * progress
-            mask = jax.random.bernoulli(self.make_rng("drop_path"), keep, pooled.shape)
-            pooled = jnp.where(mask, pooled / keep, 0.0)
-            pooled = nn.Dropout(0.1, deterministic=False)(pooled)
-        return logits_lib.Logits(main=nn.Dense(3)(pooled), auxiliary=auxiliary)
-
-
-def augment(key, images):
-    """Shifts each image by up to one pixel."""
-    shifts = jax.random.randint(key, (images.shape[0],), -1, 2)
-    return jax.vmap(lambda image, shift: jnp.roll(image, shift, axis=0))(normalize(images), shifts)
-
-
-def normalize(images):
-    return images / jnp.float32(255.0) - 0.5
-
-
-INPUTS = step_lib.Inputs(augment=augment, normalize=normalize)
-PLAIN = step_lib.Inputs(augment=lambda key, images: normalize(images), normalize=normalize)
-SHAPE = (6, 6, 1)
-
-
-def make_data(num=22):
-    rng = np.random.default_rng(0)
-    labels = rng.integers(0, 3, num).astype(np.int32)
-    images = rng.integers(0, 100, (num, *SHAPE)).astype(np.uint8) + (labels * 60).astype(np.uint8)[:, None, None, None]
-    return loop.Data(images=jnp.asarray(images), labels=jnp.asarray(labels))
+from tests.shared import small_network
 
 
 @functools.cache  # what is compiled for one test serves the next
@@ -64,10 +24,10 @@ def make_steps(config, network, inputs, num):
     return step_lib.steps(network, config, inputs, num_classes=3, num_images=num)
 
 
-def make(config, *, network=None, inputs=INPUTS, num=22):
-    steps = make_steps(config, network or Small(), inputs, num)
+def make(config, *, network=None, inputs=small_network.INPUTS, num=22):
+    steps = make_steps(config, network or small_network.Small(), inputs, num)
     keys = states.keys(jax.random.key(7))
-    return steps, steps.init(keys.init, SHAPE), keys, make_data(num)
+    return steps, steps.init(keys.init, small_network.SHAPE), keys, small_network.make_data(num)
 
 
 def last(chunks):
@@ -80,14 +40,14 @@ CONFIG = configs.Config(num_epochs=3, batch_size=4, average_decay=0.9)
 class StepTest(chex.TestCase):
     def test_metrics_and_state_by_hand(self):
         config = dataclasses.replace(CONFIG, average_decay=0.75)
-        steps, state, keys, data = make(config, network=Small(dropout=0.0), inputs=PLAIN)
+        steps, state, keys, data = make(config, network=small_network.Small(dropout=0.0), inputs=small_network.PLAIN)
         images, labels = data.images[:4], data.labels[:4]
         new, metrics = jax.jit(steps.train)(keys.step, state, images, labels)
 
         def loss(params):
-            logits, changed = Small(dropout=0.0).apply(
+            logits, changed = small_network.Small(dropout=0.0).apply(
                 {"params": params, "batch_stats": state.batch_stats},
-                normalize(images),
+                small_network.normalize(images),
                 train=True,
                 mutable=["batch_stats"],
             )
@@ -143,8 +103,8 @@ class StepTest(chex.TestCase):
 
         steps, state, keys, data = make(
             dataclasses.replace(CONFIG, loss=configs.Loss(auxiliary_weight=0.0)),
-            network=Small(dropout=0.0),
-            inputs=step_lib.Inputs(augment=PLAIN.augment, normalize=normalize, mix=mix),
+            network=small_network.Small(dropout=0.0),
+            inputs=step_lib.Inputs(augment=small_network.PLAIN.augment, normalize=small_network.normalize, mix=mix),
         )
         _, metrics = steps.train(keys.step, state, data.images[:4], data.labels[:4])
         np.testing.assert_allclose(metrics.loss, np.log(3), rtol=1e-5)  # zero images: all logits are zero
@@ -289,7 +249,9 @@ class EvaluateTest(parameterized.TestCase):
     def test_any_batch_size_gives_the_same(self, batch_size):
         steps, state, _, data = make(CONFIG)
         found = loop.evaluator(steps, batch_size=batch_size)(states.averaged(state), data)
-        scores = Small().apply(states.averaged(state), normalize(data.images), train=False).main
+        scores = (
+            small_network.Small().apply(states.averaged(state), small_network.normalize(data.images), train=False).main
+        )
         np.testing.assert_allclose(found["top1"], np.mean(np.argmax(scores, axis=1) == data.labels), rtol=1e-6)
         loss = optax.softmax_cross_entropy(scores, jax.nn.one_hot(data.labels, 3))
         np.testing.assert_allclose(found["loss"], jnp.mean(loss), rtol=1e-5)

@@ -22,30 +22,16 @@ import json, sys
 from common.training import sharding
 arguments = json.loads(sys.argv[1])
 sharding.connect(arguments["coordinator"], num_processes=arguments["num_processes"], process_id=arguments["process_id"])
-import flax.linen as nn, jax, jax.numpy as jnp, numpy as np
-from common.networks import logits
+import jax, numpy as np
 from common.training import config as configs, loop, state as states, step
+from tests.shared import small_network
 
-class Network(nn.Module):
-    @nn.compact
-    def __call__(self, images, *, train, progress=0.0):
-        maps = nn.Conv(4, (3, 3))(images)
-        maps = nn.relu(nn.BatchNorm(use_running_average=not train, momentum=0.9)(maps))
-        features = nn.Dropout(0.3, deterministic=not train)(maps.mean(axis=(1, 2)))
-        return logits.Logits(main=nn.Dense(3)(features), auxiliary=None)
-
-def augment(key, images):
-    return images / 255 + 0.1 * jax.random.normal(key, images.shape)
-
-rng = np.random.default_rng(0)
-data = loop.Data(images=rng.integers(0, 255, (40, 4, 4, 1)).astype(np.uint8), labels=np.arange(40, dtype=np.int32) % 3)
+data = small_network.make_data(40)
 optimizer = configs.Optimizer(schedule=configs.Schedule(learning_rate=0.1))
 config = configs.Config(num_epochs=3, batch_size=16, average_decay=0.5, optimizer=optimizer)
-steps = step.steps(
-    Network(), config, step.Inputs(augment=augment, normalize=lambda images: images / 255), num_classes=3, num_images=40
-)
+steps = step.steps(small_network.Small(), config, small_network.INPUTS, num_classes=3, num_images=40)
 keys = states.keys(jax.random.key(0))
-state = steps.init(keys.init, (4, 4, 1))
+state = steps.init(keys.init, small_network.SHAPE)
 mesh = sharding.mesh()
 state, data, keys = sharding.replicate((state, data, keys), mesh)
 split = sharding.batches(mesh) if mesh.size > 1 else None
