@@ -23,7 +23,7 @@ from common.datasets import text
 from common.language import config as language_config
 from common.runs import population, recurrent_search, weight_sharing
 from common.runs import search as searches
-from launch import algorithms, single, train_language
+from launch import algorithms, compilation, single, train_language
 from launch import flags as launch_flags
 
 BUDGET = 60
@@ -44,13 +44,13 @@ def define(values: flags.FlagValues) -> None:
         ("algorithm", "nao", f"search algorithm: {', '.join(algorithms.ALGORITHMS)}"),
         ("preset", None, f"{presets}; default: {defaults}"),
         ("schedule", None, schedules),
-        ("compilation_cache_dir", None, "folder of compiled programs; empty: none"),
     ):
         flags.DEFINE_string(name, default, help_text, flag_values=values)
     for field in configs.fields(weight_sharing.Schedule):
         if field.name in _POOL:
             help_text = f"with --schedule: {field.help}; by default its own"
             flags.DEFINE_integer(field.name, None, help_text, flag_values=values)
+    compilation.define(values)
     launch_flags.define(values, searches.Options(budget=BUDGET))
     launch_flags.define(values, recurrent_search.Settings(corpus=train_language.corpus()))
 

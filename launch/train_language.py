@@ -58,9 +58,9 @@ def define(values: flags.FlagValues) -> None:
     for name, default, text in (
         ("genotype", "nao_ptb", "published recurrent cell (listed by launch.genotype) or JSON file"),
         ("preset", "topics", f"training settings to start from: {presets}"),
-        ("compilation_cache_dir", None, "folder of compiled programs; empty: none"),
     ):
         flags.DEFINE_string(name, default, text, flag_values=values)
+    compilation.define(values)
     launch_flags.define(values, language.Options(corpus=corpus()))
 
 

@@ -7,6 +7,7 @@ import math
 import pathlib
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 
@@ -247,6 +248,47 @@ class SearchTest(CommandTest):
     def test_raises(self, flag, message):
         _, errors = self.run_command(search_recurrent.main, "run", *flag.split(), code=1)
         assert message in errors
+
+
+class OlderRunsTest(CommandTest):
+    """Folders of unfinished runs that an earlier version wrote (commit d81b399) are resumed, with its results."""
+
+    def setUp(self):
+        super().setUp()
+        with tarfile.open(pathlib.Path(__file__).parent / "data" / "language_runs_of_version_0_1.tar.xz") as archive:
+            archive.extractall(self.folder, filter="data")
+
+    def expected(self, name):
+        return [json.loads(line) for line in (self.folder / name).read_text().splitlines()]
+
+    def test_training(self):
+        kept = self.expected("training/metrics.jsonl")[:3]  # the last checkpoint is of epoch 3
+        self.run_command(train_language.main, "training", "--num_epochs=30")
+        assert self.lines(run_dir.METRICS)[:3] == kept
+        result = self.read(run_dir.RESULT)
+        expected = json.loads((self.folder / "training_expected.json").read_text())
+        assert set(result) == set(expected)
+        # Another machine may round differently; 27 of the 30 epochs are trained here.
+        np.testing.assert_allclose(result["best"]["test_loss"], expected["best"]["test_loss"], rtol=1e-3)
+        losses = [
+            [line["valid_loss"] for line in lines]
+            for lines in (self.lines(run_dir.METRICS), self.expected("training_metrics_expected.jsonl"))
+        ]
+        np.testing.assert_allclose(*losses, rtol=1e-3)
+
+    @pytest.mark.slow
+    def test_renewed_pool(self):
+        kept = (self.folder / "pool" / "pools.jsonl").read_text()
+        flags = ("--schedule=topics", "--num_initial=6", "--num_new=2", "--num_random=1", "--num_blocks=2")
+        flags += ("--num_epochs=4", "--rerank=2", "--rerank_num_epochs=1", "--algorithm=regularized_evolution")
+        self.run_command(search_recurrent.main, "pool", *flags)
+        assert (self.workdir / "pools.jsonl").read_text().startswith(kept)
+        result, expected = self.read(run_dir.RESULT), json.loads((self.folder / "pool_expected.json").read_text())
+        np.testing.assert_allclose(result["best"]["fitness"], expected["best"]["fitness"], atol=1e-4)
+        header, *events = self.lines("finalists.jsonl")
+        expected_header, *expected_events = self.expected("pool_finalists_expected.jsonl")
+        assert header == expected_header
+        assert [set(event) for event in events] == [set(event) for event in expected_events]
 
 
 class FlagfileTest(parameterized.TestCase):
