@@ -110,9 +110,9 @@ class ReportTest(chex.TestCase):
     def test_event_files_say_what_metrics_say(self):
         _, workdir = searched()
         lines = [json.loads(line) for line in (workdir / run_dir.METRICS).read_text().splitlines()]
-        told = event_files.scalars(workdir / run_dir.EVENTS)
+        found = event_files.scalars(workdir / run_dir.EVENTS)
         wanted = {(line["queries"], f"search/{name}"): line[name] for line in lines for name in _TOLD}
-        assert told == pytest.approx(wanted, rel=1e-6)
+        assert found == pytest.approx(wanted, rel=1e-6)
 
 
 _TOLD = ("best_fitness", "infeasible", "seconds")

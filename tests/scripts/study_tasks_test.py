@@ -63,8 +63,8 @@ class StudyOfTasksTest(CommandTest):
         assert config["tasks"] == folders
         histories = []
         for task, name in folders.items():
-            told = json.loads((self.workdir / name / run_dir.STUDY).read_text())
-            assert f"{told['benchmark']}/{told['dataset']}" == task
+            record = json.loads((self.workdir / name / run_dir.STUDY).read_text())
+            assert f"{record['benchmark']}/{record['dataset']}" == task
             of_task = json.loads((self.workdir / name / run_dir.CONFIG).read_text())["flags"]
             assert (of_task["benchmark"], of_task["dataset"], of_task["tasks"]) == (*task.split("/"), [])
             histories.append(run_dir.read_history(self.workdir / name / "history_random.npz")[0])

@@ -75,25 +75,25 @@ class ScaledTest(chex.TestCase):
         np.testing.assert_array_equal(got.regret["mine"][1][:, -1], 0)
 
     def test_bad_input(self):
-        def refused(message, tasks, optima=OPTIMA, num_queries=2):
+        def check(message, tasks, optima=OPTIMA, num_queries=2):
             with pytest.raises(ValueError, match=message):
                 across.scaled(tasks, optima, num_queries=num_queries)
 
-        refused("at least two tasks; got x", {"x": two_tasks()["x"]})
+        check("at least two tasks; got x", {"x": two_tasks()["x"]})
         for num_queries in (0, 3):
-            refused(f"must be 1 to 2, the smallest budget; got {num_queries}", two_tasks(), num_queries=num_queries)
-        refused("optimum of y is unknown", two_tasks(), {"x": 1.0, "y": None})
+            check(f"must be 1 to 2, the smallest budget; got {num_queries}", two_tasks(), num_queries=num_queries)
+        check("optimum of y is unknown", two_tasks(), {"x": 1.0, "y": None})
         tasks = two_tasks()
         del tasks["y"]["random"]
-        refused("divided by those of random, which is missing on y", tasks)
+        check("divided by those of random, which is missing on y", tasks)
         tasks = two_tasks()
         del tasks["y"]["mine"]
-        refused("only random is present on all tasks", tasks)
+        check("only random is present on all tasks", tasks)
         tasks = two_tasks()
         tasks["y"]["mine"] = curves([[0.25, 0.25]] * 2)
-        refused("numbers of seeds differ.*mine on y: 2, random on x: 3", tasks)
+        check("numbers of seeds differ.*mine on y: 2, random on x: 3", tasks)
         tasks["y"] = {name: curves([[0.5, 0.5]] * 3) for name in ("random", "mine")}
-        refused("random has a median regret of 0 on y after 2 queries", tasks)
+        check("random has a median regret of 0 on y after 2 queries", tasks)
 
 
 class ProfileTest(chex.TestCase):
@@ -136,8 +136,8 @@ class ImprovementTest(chex.TestCase):
         assert (band.high - band.low) / 2 == pytest.approx(1.96 * (201 / 12) ** 0.5 / 100, rel=0.1)
 
     def test_improvements(self):
-        told = across.improvements(across.scaled(two_tasks(), OPTIMA, num_queries=2))
-        final, queries = told
+        compared = across.improvements(across.scaled(two_tasks(), OPTIMA, num_queries=2))
+        final, queries = compared
         assert (final["of"], final["first"], final["second"]) == ("best_fitness", "random", "mine")
         # x: random 2, 1, 1 against 0, 1, 2: 0 + 1/2 better; 1/2 + 1 twice (the smaller regret is the better one).
         on_x = (0 + 0 + 0.5 + 2 * (0 + 0.5 + 1)) / 9

@@ -44,8 +44,8 @@ class CellsTest(parameterized.TestCase):
 
     def write_search(self, **more):
         header = {"benchmark": "recurrent_training/topics", "config": {"measure": "training"}, **HEADER}
-        told = {"command": "search_recurrent", "flags": {"budget": 4}, "optimum": None, **header}
-        run_dir.write_json(self.folder / run_dir.CONFIG, told | more)
+        record = {"command": "search_recurrent", "flags": {"budget": 4}, "optimum": None, **header}
+        run_dir.write_json(self.folder / run_dir.CONFIG, record | more)
         with journals.open_journal(self.folder / run_dir.JOURNAL, header) as journal:
             journal.write_proposed(0, ARCHS[:4])
             journal.write_measured([types.Outcome(at, value, 60.0, True) for at, value in enumerate(FITNESS)])
@@ -129,8 +129,8 @@ class CellsTest(parameterized.TestCase):
         shared = {"shared_weights": about, "flags": {"protocol": "test"}, "command": "nao", "vocabulary_size": None}
         self.write_pools(**shared)
         run = report.read(self.folder)
-        told = [run.config[name] for name in ("benchmark", "space", "seed", "protocol")]
-        assert told == ["supernet/cifar10", "nao_small", 4, "test"]
+        record = [run.config[name] for name in ("benchmark", "space", "seed", "protocol")]
+        assert record == ["supernet/cifar10", "nao_small", 4, "test"]
         assert run.unit is units.PERCENT
 
     def test_unfinished_pools(self):

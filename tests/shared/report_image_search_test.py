@@ -129,10 +129,10 @@ class ImageSearchTest(parameterized.TestCase):
             ((), self.folder / "report.html", ["nao/report.html", "lanas/report.html"]),
             ((f"--output={output}", "--norefit"), output, ["images/nao/report.html", "images/lanas/report.html"]),
         ):
-            told = io.StringIO()
-            with contextlib.redirect_stdout(told):
+            printed = io.StringIO()
+            with contextlib.redirect_stdout(printed):
                 assert report.main([f"--workdir={self.folder}", "--compilation_cache_dir=", *flags]) == 0
-            assert told.getvalue() == f"{page}: 1 pictures of images\n"
+            assert printed.getvalue() == f"{page}: 1 pictures of images\n"
             assert re.findall(r'<a href="(.*?)">', page.read_text()) == links
             for link in links:
                 assert "<h1>" in (page.parent / link).read_text()
@@ -208,7 +208,7 @@ class ImageSearchTest(parameterized.TestCase):
         with pytest.raises(ValueError, match=message):
             reports.read(self.folder)
 
-    def test_names_are_no_markup(self):
+    def test_names_are_escaped(self):
         self.write_all()
         found = reports.read(self.folder)
         hostile = "<b>x</b>&"

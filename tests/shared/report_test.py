@@ -117,8 +117,8 @@ class FolderTest(chex.TestCase):
         folder = folder or self.folder
         folder.mkdir(exist_ok=True)
         generator = np.random.default_rng(0)
-        told = {"benchmark": "toy", "dataset": "small", "protocol": "validation", "budget": 12, "num_seeds": 6}
-        told |= {"seed": 0, "optimum": 1.0, "algorithms": {}, **more}
+        written = {"benchmark": "toy", "dataset": "small", "protocol": "validation", "budget": 12, "num_seeds": 6}
+        written |= {"seed": 0, "optimum": 1.0, "algorithms": {}, **more}
         curves = {}
         for at, name in enumerate(names):
             best = np.maximum.accumulate(generator.uniform(0, 1 - 0.3 * at, (6, 12)), axis=1)
@@ -126,12 +126,12 @@ class FolderTest(chex.TestCase):
             seconds = np.tile(np.arange(1.0, 13) * 600, (6, 1))
             curves[name] = statistics.Curves(best_fitness=best, test_of_best=best - 0.1, seconds=seconds)
             record = {"seconds_per_search": 0.5, "compile_seconds": 2.0}
-            told["algorithms"][name] = record | statistics.of_algorithm(curves[name], optimum=1.0, targets=(1.0,))
+            written["algorithms"][name] = record | statistics.of_algorithm(curves[name], optimum=1.0, targets=(1.0,))
             run_dir.write_arrays(folder / run_dir.CURVES.format(_file_name(name)), curves[name]._asdict())
-        told["comparisons"] = statistics.comparisons(curves, targets=(1.0,))
+        written["comparisons"] = statistics.comparisons(curves, targets=(1.0,))
         config = {"command": "study", "flags": {"algorithms": [*names, *missing], "budget": 12}} | ENVIRONMENT
         run_dir.write_json(folder / run_dir.CONFIG, config)
-        run_dir.write_json(folder / run_dir.STUDY, told)
+        run_dir.write_json(folder / run_dir.STUDY, written)
         return report.read(folder)._replace(curves=curves)
 
 

@@ -106,12 +106,12 @@ class ComparisonTest(chex.TestCase):
             "fast": np.array([5.0, 6.0, 7.0]),
             "slow": np.array([8.0, 9.0, INF]),
         }
-        told = {(one.first, one.second): one for one in comparison.compare(queries, is_larger_better=False)}
-        assert list(told) == [("never", "fast"), ("never", "slow"), ("fast", "slow")]
-        assert told["never", "fast"].improvement.center == 0
-        assert told["never", "slow"].improvement.center == 0.5 / 3
-        assert told["fast", "slow"].improvement.center == 1
-        assert all(one.adjusted >= one.p_value for one in told.values())
+        compared = {(one.first, one.second): one for one in comparison.compare(queries, is_larger_better=False)}
+        assert list(compared) == [("never", "fast"), ("never", "slow"), ("fast", "slow")]
+        assert compared["never", "fast"].improvement.center == 0
+        assert compared["never", "slow"].improvement.center == 0.5 / 3
+        assert compared["fast", "slow"].improvement.center == 1
+        assert all(one.adjusted >= one.p_value for one in compared.values())
 
     @parameterized.parameters(*comparison.TESTS)
     def test_equal_algorithms_do_not_differ(self, test):
