@@ -12,6 +12,7 @@ import pytest
 from absl.testing import absltest, parameterized
 
 from common import tables
+from common.runs import build_table as builder
 from common.runs import digits_convnet
 from common.tables import table
 from launch import build_table
@@ -83,7 +84,7 @@ class BuildTableTest(parameterized.TestCase):
             "output": str(self.folder / "made.table"),
         } | changes
         with pytest.raises(ValueError, match=message):
-            build_table.build(**arguments)
+            builder.build(**arguments)
         assert [file.name for file in self.folder.iterdir()] == [self.source.name]
 
     def test_the_trained_benchmark_is_trained_and_its_parts_are_removed(self):

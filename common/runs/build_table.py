@@ -1,0 +1,58 @@
+"""Builds a table file from a published or a user's own benchmark file, or by training."""
+
+import pathlib
+import shutil
+
+from common import tables
+from common.runs import digits_convnet
+from common.tables import columns, table
+
+
+def build(*, benchmark: str | None, source: str | None, output: str | None, space: str | None = None) -> table.Table:
+    """Reads a table, or trains it if it is the one that ships with the package, and saves it.
+
+    Args:
+      benchmark: a key of `tables.BENCHMARKS`; None for a file of the user's own.
+      source: a file or folder as published, or a file of `common.tables.columns`; None for a benchmark that is trained.
+      output: the file to write, with the suffix `.table`.
+      space: the name of the space of a user's own file.
+
+    Raises:
+      ValueError: if an argument is missing or not allowed, or the source is damaged.
+    """
+    if not output or pathlib.Path(output).suffix != table.SUFFIX:
+        raise ValueError(f"give --output, a file such as {benchmark or 'mine'}{table.SUFFIX}; got {output!r}")
+    path = pathlib.Path(output)
+    made = _read(benchmark, source, space, path)
+    try:
+        table.save(path, made)
+    except OSError as error:
+        raise ValueError(f"cannot write {path}: {error.strerror}") from error
+    return made
+
+
+def _read(benchmark, source, space, path):
+    if not benchmark and source and source.endswith(columns.SUFFIXES):
+        return columns.read(source, space)
+    names = ", ".join(sorted(tables.BENCHMARKS))
+    if not benchmark:
+        raise ValueError(f"give --benchmark, one of {names}, or a CSV or npz file of your own as --source")
+    if space:
+        raise ValueError(f"leave --space={space} out: the space of {benchmark} is known")
+    if benchmark not in tables.BENCHMARKS:
+        raise ValueError(f"unknown benchmark {benchmark!r}; choose one of {names}")
+    known = tables.BENCHMARKS[benchmark]
+    if known.read is None:
+        if source:
+            raise ValueError(f"{benchmark} is trained, not read; leave --source={source} out")
+        return _train(path)
+    if not source:
+        raise ValueError(f"give --source, the file or folder {' or '.join(known.sources)} from {known.origin}")
+    return known.read(pathlib.Path(source))
+
+
+def _train(path):
+    chunk_dir = path.with_suffix(".partial")
+    made = digits_convnet.train_table(chunk_dir)
+    shutil.rmtree(chunk_dir, ignore_errors=True)
+    return made
