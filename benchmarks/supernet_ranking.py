@@ -11,7 +11,6 @@ Confidence intervals are of 95 %, by bootstrap over architectures.
 """
 
 import collections
-import dataclasses
 import json
 import os
 import time
@@ -25,6 +24,7 @@ from absl import app, flags
 
 from common.datasets import images
 from common.networks import supernet as networks
+from common.runs import finalists
 from common.statistics import intervals
 from common.supernets import config as supernet_config
 from common.supernets import presets as supernet_presets
@@ -33,7 +33,7 @@ from common.supernets import scoring as scores
 from common.supernets import training as supernet
 from common.training import loop
 from common.training import state as states
-from launch import compilation, trained_alone
+from launch import compilation
 
 
 def _define_flags():
@@ -88,7 +88,7 @@ def main(argv: Sequence[str]) -> None:
 
     first_pair, *pairs = np.ndindex(accuracies.shape)
     measure(*first_pair)  # by itself, as it compiles what the others run
-    with futures.ThreadPoolExecutor(trained_alone.default_num_threads()) as pool:
+    with futures.ThreadPoolExecutor(finalists.default_num_threads()) as pool:
         for done, _ in enumerate(pool.map(measure, *zip(*pairs)), start=2):
             if done % (10 * args.num_trainings) == 0:
                 seconds = time.process_time() - start
@@ -107,23 +107,13 @@ def main(argv: Sequence[str]) -> None:
 
 def make_run(args: flags.FlagValues, dataset: images.Dataset, num_epochs: int) -> supernet.Run:
     """Returns a training run of `num_epochs` epochs with the other settings of the preset."""
-    preset = supernet_presets.PRESETS[args.preset]
-    network = dataclasses.replace(
-        supernet_presets.network(preset, args.space),
-        num_cells=args.num_cells,
-        width=args.width,
-        num_classes=dataset.num_classes,
+    network = {"num_cells": args.num_cells, "width": args.width, "num_classes": dataset.num_classes}
+    preset = supernet_presets.get(args.preset, args.space, **network)
+    changes = supernet_config.Training(
+        preset=args.preset, num_epochs=num_epochs, batch_size=args.batch_size, sampling=args.sampling
     )
-    about = supernet.describe(
-        args.space,
-        args.dataset,
-        network=network,
-        training=dataclasses.replace(preset.training, num_epochs=num_epochs, batch_size=args.batch_size),
-        augmentation=preset.augmentation,
-        draws=dataclasses.replace(preset.draws, sampling=args.sampling or preset.draws.sampling),
-        num_images=args.num_images,
-        seed=args.seed,
-    )
+    preset = supernet_presets.adapted(preset, changes)
+    about = supernet.describe(args.space, args.dataset, preset, num_images=args.num_images, seed=args.seed)
     return supernet.build(about, args.data_dir)
 
 

@@ -15,7 +15,8 @@ from absl import flags
 import lanas_jax
 from common import config as configs
 from common import spaces
-from launch import algorithms, few_shot_config, proxy, shared_weights, single
+from lanas_jax import few_shot
+from launch import algorithms, proxy, shared_weights, single
 from launch import flags as launch_flags
 
 
@@ -28,7 +29,7 @@ def define(values: flags.FlagValues) -> None:
     """Defines the flags."""
     single.define(values)
     shared_weights.define(values)
-    launch_flags.define_config(values, few_shot_config.Config())
+    launch_flags.define(values, few_shot.Config(), note="evaluator supernet")
     proxy.define(values)
     presets = ", ".join(lanas_jax.PRESETS)
     flags.DEFINE_string("preset", "lanas", f"settings to start from: {presets}", flag_values=values)
@@ -39,7 +40,7 @@ def run(values: flags.FlagValues) -> None:
     """Runs or resumes a search and prints the result."""
     configs.one_of("preset", values.preset, lanas_jax.PRESETS)
     algorithm = algorithms.get(values.preset)
-    few_shot = launch_flags.config_of(values, few_shot_config.Config())
+    regions = launch_flags.read(values, few_shot.Config())
     if not shared_weights.is_asked_for(values):
         single.run(values, algorithm, command="lanas")
         return
@@ -52,17 +53,15 @@ def run(values: flags.FlagValues) -> None:
         algorithm=algorithm.name,
         config=config,
         make_searcher=functools.partial(algorithm.searcher, config=config, name=algorithm.name),
-        refine=_refine(few_shot, config),
+        refine=_refine(regions, config, values.seed),
     )
 
 
-def _refine(settings, config):
-    """Returns how shared weights become those of regions of the tree, or None where they do not."""
+def _refine(settings, config, seed):
+    """Returns what makes the evaluator on weights of regions, or None if there are no regions."""
     if not settings.few_shot_epochs:
         return None
-    from launch import few_shot  # flax, which takes a second to import
-
-    return lambda values, *shared: few_shot.evaluator(values, settings, config, *shared)
+    return functools.partial(few_shot.evaluator, settings=settings, config=config, seed=seed)
 
 
 if __name__ == "__main__":

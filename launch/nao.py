@@ -6,7 +6,6 @@ python -m launch.nao --evaluator=supernet --rerank=3
 python -m launch.nao --evaluator=supernet --schedule=nao_ws --num_initial=100 --num_new=40 --num_random=10
 """
 
-import dataclasses
 import functools
 import sys
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from absl import flags
 
 import nao_jax
 from common import config as configs
+from common.runs import population
 from launch import algorithms, proxy, shared_weights, single
 from launch import flags as launch_flags
 
@@ -41,30 +41,21 @@ def run(values: flags.FlagValues) -> None:
     if not shared_weights.is_asked_for(values):
         single.run(values, algorithm, command="nao")
         return
+    schedule = shared_weights.schedule(values)
+    if schedule is not None:
+        algorithm = algorithm._replace(config=population.renewing(algorithm.config, schedule))
     config = single.settings(values, algorithm)
-    search = functools.partial(shared_weights.run, space="nao_small")
-    if values.schedule:
-        config, search = _with_schedule(values, config)
-    elif values.num_blocks is not None:
-        raise ValueError("--num_blocks needs --schedule")
-    search(
+    if schedule is not None:  # --num_random is that of the pool
+        config = population.renewing(config, schedule)
+    shared_weights.run(
         values,
+        schedule=schedule,
+        space="nao_small",
         command="nao",
         algorithm=algorithm.name,
         config=config,
         make_searcher=functools.partial(algorithm.searcher, config=config, name=algorithm.name),
     )
-
-
-def _with_schedule(values, config):
-    """Returns (settings with which NAO learns whenever the pool is renewed, the search)."""
-    from launch import pool_search  # flax, which takes a second to import
-
-    schedule = pool_search.schedule(values)
-    config = dataclasses.replace(
-        config, num_initial=schedule.num_initial, num_new=schedule.num_new, count=schedule.num_new, num_random=0
-    )
-    return config, functools.partial(pool_search.run, space="nao_small", schedule=schedule)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Fitness of convolutional networks by training each alone, for less long than in the end (NAO, distributed LaNAS).
+"""Fitness of convolutional networks by short trainings from scratch (NAO, distributed LaNAS).
 
-Every architecture is a program of its own, so that short trainings are mostly spent compiling: networks are small,
-training and evaluation are one program each, and the persistent compilation cache keeps them from one start to the
-next. Programs are dropped after their architecture, whatever their number.
+Every architecture is a program of its own, so most of a short training is compilation: networks are small, training
+and evaluation are one program each, and the persistent compilation cache keeps them between starts. Programs are
+dropped after their architecture.
 """
 
 import dataclasses
@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl import logging
 
+from common import config as config_lib
 from common import spaces, types
 from common.datasets import images
 from common.evaluators import training_config, training_problem
@@ -41,35 +42,34 @@ def evaluator(
     protocol: str = "validation",
     **settings: Any,
 ) -> types.Evaluator:
-    """Returns the evaluator. What it gives depends on the architecture and the key alone, to the bit.
+    """Returns the evaluator. Its results depend on the architecture and the key alone, bit-exactly.
 
     The fitness is the accuracy on training images that were held out; for the test fitness it trains again, with
-    the key it is given. The cost is the time taken, compiling included. Of a training that diverges or runs out of
-    memory, and of an invalid row, `ok` is False and `reasons` says why.
+    the key it is given. The cost is the time taken, compilation included. For invalid rows, and trainings that diverge
+    or run out of memory, `ok` is False and `reasons` gives the reason.
 
     Args:
       space: a key of `NETWORKS`.
       dataset: see `images.load`.
       data_dir: likewise.
-      protocol: what `evaluate` gives: "validation", or "test" for the accuracy on the test images.
+      protocol: images of `evaluate`: "validation", or "test" for the test images.
       **settings: fields of `training_config.Config`.
 
     Raises:
-      ValueError: the space has no network, a setting makes no sense, or the dataset cannot be loaded.
+      ValueError: the space has no network, a setting is not allowed, or the dataset cannot be loaded.
     """
     if space not in NETWORKS:
         raise ValueError(f"space {space!r} has no network to train; choose one of {', '.join(NETWORKS)}")
-    if protocol not in PROTOCOLS:
-        raise ValueError(f"unknown protocol {protocol!r}; choose one of {', '.join(PROTOCOLS)}")
+    config_lib.one_of("protocol", protocol, PROTOCOLS)
     config = training_config.Config(**settings)
     problem = training_problem.problem(space, images.load(dataset, data_dir), config)
     _check(problem)
     changed = {name: value for name, value in dataclasses.asdict(config).items() if value is not None}
-    told = ",".join(f"{name}={value}" for name, value in changed.items())
+    label = ",".join(f"{name}={value}" for name, value in changed.items())
     folder = None if data_dir is None else str(pathlib.Path(data_dir).absolute())
     recipe = {"space": space, "dataset": dataset, "data_dir": folder, "protocol": protocol, **changed}
     return types.Evaluator(
-        name=f"training/{pathlib.Path(dataset).stem}/{told}",
+        name=f"training/{pathlib.Path(dataset).stem}/{label}",
         space=spaces.get(space),
         protocol=protocol,
         evaluate=functools.partial(_measure, problem, protocol),
@@ -87,7 +87,7 @@ def _measure(problem, part, key, archs):
         start = time.perf_counter()
         found, reason = 0.0, ""
         try:
-            # By the row, not by its place: alone or among others it gives the same.
+            # The key depends on the row, not on its place in the batch.
             found = _accuracy(problem, part, jax.random.fold_in(key, zlib.crc32(arch.tobytes())), arch)
         except (ValueError, MemoryError, jax.errors.JaxRuntimeError) as error:
             if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
@@ -106,7 +106,7 @@ def _measure(problem, part, key, archs):
 
 
 def _accuracy(problem, part, key, arch):
-    """Returns the accuracy of an architecture, trained from scratch; raises a `DivergedError` or what is invalid."""
+    """Returns the accuracy after training from scratch; raises an error if training diverges or the row is invalid."""
     steps = _steps(problem, arch)
     keys, data = states.keys(key), problem.parts["train"]
     state = steps.init(keys.init, data.images.shape[1:])
@@ -131,7 +131,7 @@ def _accuracy(problem, part, key, arch):
 
 
 def _evaluated(problem, steps, variables, split):
-    """Returns the share of the images of a split that are classified rightly."""
+    """Returns the accuracy on a split."""
     evaluate = jax.jit(steps.evaluate, compiler_options=problem.compiler_options)
     num, right = len(split.labels), 0
     for start in range(0, num, _EVALUATED_AT_ONCE):
@@ -153,7 +153,7 @@ def _steps(problem, arch):
 
 
 def _check(problem):
-    """Refuses, before any training, what no architecture of the space could be trained with."""
+    """Raises an error, before any training, if no architecture of the space could be trained with the settings."""
     arch = np.asarray(spaces.get(problem.space).sample(jax.random.key(0), 1))[0]
     steps, shape = _steps(problem, arch), problem.parts["train"].images.shape[1:]
     jax.eval_shape(lambda key: steps.init(key, shape), jax.random.key(0))

@@ -1,8 +1,9 @@
-"""What all architectures have in common that `common.evaluators.training` trains: settings, images, their parts."""
+"""The part of a short training that all architectures share: settings and images."""
 
 import dataclasses
 from typing import Any, NamedTuple
 
+from common import config as config_lib
 from common.datasets import images
 from common.evaluators import training_config
 from common.networks import mobile, of_space
@@ -16,7 +17,7 @@ NETWORKS = of_space.NETWORKS
 
 
 class Problem(NamedTuple):
-    """What all architectures have in common."""
+    """Settings and images of the trainings of all architectures."""
 
     space: str
     preset: presets.Preset
@@ -27,10 +28,10 @@ class Problem(NamedTuple):
 
 
 def problem(space: str, dataset: images.Dataset, config: training_config.Config) -> Problem:
-    """Returns what is common to all trainings of a space.
+    """Returns the settings and images of the trainings of a space.
 
     Raises:
-      ValueError: a setting makes no sense.
+      ValueError: a setting is not allowed.
     """
     preset = _preset(space, dataset, config)
     parts = images.parts(dataset, held_out=config.held_out, num_images=config.num_images)
@@ -46,26 +47,17 @@ def problem(space: str, dataset: images.Dataset, config: training_config.Config)
 
 def _preset(space, dataset, config):
     """Returns the settings of all trainings."""
-    if config.preset != training_config.SHORT and config.preset not in presets.PRESETS:
-        raise ValueError(
-            f"unknown preset {config.preset!r}; choose one of {training_config.SHORT}, {', '.join(presets.PRESETS)}"
-        )
+    config_lib.one_of("preset", config.preset, (training_config.SHORT, *presets.PRESETS))
     preset = _short(space, dataset) if config.preset == training_config.SHORT else presets.PRESETS[config.preset]
     network = dataclasses.replace(preset.network, num_classes=dataset.num_classes)
     if isinstance(network, mobile.Config):
         if config.num_cells is not None:
-            raise ValueError(f"num_cells is of networks of cells; those of {space} are chains of blocks")
+            raise ValueError(f"num_cells is for networks of cells; those of {space} are chains of blocks")
         network = network if config.width is None else _narrow(network, config.width)
     else:
         network = dataclasses.replace(network, **_given(config, "num_cells", "width"))
-    optimizer = preset.training.optimizer
-    schedule = dataclasses.replace(optimizer.schedule, **_given(config, "learning_rate"))
-    training = dataclasses.replace(
-        preset.training,
-        optimizer=dataclasses.replace(optimizer, schedule=schedule),
-        last_batch="drop",
-        **_given(config, "num_epochs", "batch_size"),
-    )
+    given = _given(config, "num_epochs", "batch_size", "learning_rate")
+    training = config_lib.replace(preset.training, {"last_batch": "drop", **given})
     return presets.Preset(network, training, preset.augmentation)
 
 

@@ -1,13 +1,12 @@
-"""Search on shared weights that are trained in between: the outer loop of NAO-WS (arXiv:1808.07233, section 3.3).
+"""The outer loop of NAO-WS (arXiv:1808.07233, section 3.3): search on shared weights that train in between.
 
-A pool of architectures trains one network that holds them all. After a block of training all of the pool are scored
-on its weights, a searcher proposes new architectures, and the pool is renewed. Scores of an earlier block were taken
-on other weights, so they are forgotten: the searcher sees a history whose measured rows are those of the pool, with
-their newest scores. Rows that left the pool stay in it as infeasible ones, so that they are not proposed again; the
-released programs forget them.
+A pool of architectures trains one network that holds them all. After a block of training the whole pool is scored on
+its weights, a searcher proposes new architectures, and the pool is renewed. Scores of earlier blocks come from other
+weights, so they are dropped: the searcher sees a history whose evaluated rows are those of the pool, with their newest
+scores. Rows that left the pool stay in the history as infeasible, so that they are not proposed again; the released
+programs forget them.
 
-What is trained and what proposes are arguments. Every pool and its scores are on disk before they are acted on, one
-line each, and a search that is started again goes on in the block where it was:
+Every pool and its scores are written before they are used, one line each, and a search resumes in its last block:
 
   {"event": "pool", "block": 0, "archs": [[0, 1, 1, 4, 2, 2], ...]}
   {"event": "scored", "block": 0, "scores": [0.41, null, ...]}
@@ -60,12 +59,12 @@ class Schedule:
 
     @property
     def num_newest(self) -> int:
-        """Architectures that come at a renewal."""
+        """Number of architectures that a renewal adds."""
         return self.num_new + self.num_random
 
     @property
     def num_archs(self) -> int:
-        """Architectures that are ever in the pool."""
+        """Number of architectures that are ever in the pool."""
         return self.num_initial + (self.num_blocks - 1) * self.num_newest
 
 
@@ -80,13 +79,12 @@ SCHEDULES: dict[str, Schedule] = {
 
 
 class SharedWeights(NamedTuple):
-    """What is trained, as functions of its state.
+    """Training and scoring of shared weights, as functions of their state.
 
     Attributes:
-      train: (key, state, archs int32[P, L], block) -> the state at the end of a block of training on `archs`. The
-        state that it gets is that of the end of the block before, or one from within the block, as its own
-        checkpoint holds it; it is used up.
-      score: (key, state, archs int32[P, L]) -> float32[P], fitness in [0, 1], not finite where there is none.
+      train: (key, state, archs int32[P, L], block) -> the state after a block of training on `archs`. It gets the
+        state at the end of the block before, or one from within the block, as in its own checkpoint, and may donate it.
+      score: (key, state, archs int32[P, L]) -> float32[P], fitness in [0, 1], not finite where scoring failed.
     """
 
     train: Callable[[chex.PRNGKey, Any, np.ndarray, int], Any]
@@ -97,8 +95,8 @@ class Round(NamedTuple):
     """A block of training.
 
     Attributes:
-      block: its number.
-      archs: int32[P, L], the pool: what was kept, best first, and what came last.
+      block: its index.
+      archs: int32[P, L], the pool: the architectures kept, best first, then the new ones.
       scores: float32[P], after the block.
     """
 
@@ -108,11 +106,11 @@ class Round(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What a search came to.
+    """Result of a search.
 
     Attributes:
       archs: int32[P, L], the last pool, best first.
-      scores: float32[P], theirs, of the last weights.
+      scores: float32[P], their scores on the last weights.
       state: of the shared weights.
       rounds: of every block.
     """
@@ -134,24 +132,24 @@ def run(
     *,
     report: Callable[[Round], None] | None = None,
 ) -> Result:
-    """Trains, scores, proposes and renews the pool, block after block; goes on where an earlier start was.
+    """Trains, scores, proposes and renews the pool, block after block, or resumes.
 
     Blocks that the folder holds are not trained again, but proposals are made again, which rebuilds the searcher's
     state.
 
     Args:
-      key: decides everything random, with the block.
-      space: what is searched.
-      searcher: proposes. Its settings should be such that it learns at every renewal.
-      shared: what is trained.
-      state: of the shared weights, in the beginning or from their own latest checkpoint.
+      key: determines all random numbers, with the block.
+      space: the search space.
+      searcher: proposes; its settings should be such that it fits its model at every renewal.
+      shared: the shared weights.
+      state: of the shared weights, the initial one or that of their latest checkpoint.
       schedule: of the pool.
       folder: of the run, which exists; None: nothing is written.
-      report: called after every block, of earlier starts too.
+      report: called after every block, those of earlier starts included.
 
     Raises:
-      ValueError: the space is too small for the schedule, the folder is of another search or damaged, or scores
-        are no fractions, or none is finite.
+      ValueError: the space is too small for the schedule, the folder belongs to another search or is damaged, scores
+        are not in [0, 1], or none is finite.
       OSError: the folder cannot be written.
     """
     if schedule.num_archs > space.size:
@@ -205,7 +203,7 @@ def _run(key, space, searcher, shared, state, schedule, record, report):
 
 @functools.partial(jax.jit, static_argnames=("space", "count"))
 def _draw(space, listed, key, history, proposed, *, count):
-    """Returns int32[count, L]: what was proposed, and random architectures that are new."""
+    """Returns int32[count, L]: the proposals, then new random architectures."""
     known = fresh.know(listed, fresh.empty_index(listed, history), history, count=history.status.shape[0])
     missing = count - proposed.shape[0]
     return fresh.complete(
@@ -214,7 +212,7 @@ def _draw(space, listed, key, history, proposed, *, count):
 
 
 def _agree(record, block, kept, new):
-    """Returns the new rows of a block's pool: as recorded, or `new`, which is recorded then beside what is kept."""
+    """Returns the new rows of a block's pool: the recorded ones, or `new`, which is recorded with the rows kept."""
     pool = np.concatenate([kept, new])
     if block == len(record.pools):
         record.write_pool(pool)
@@ -225,6 +223,6 @@ def _agree(record, block, kept, new):
             "or start in a fresh folder"
         )
     if np.any(recorded != pool):
-        # Other hardware or another version rounds differently. What was scored stays scored.
-        logging.warning("Block %d would be begun differently now; the search goes on from the file.", block)
+        # Other hardware or another version rounds differently. Recorded scores stay valid.
+        logging.warning("Block %d would start from another pool now; the search resumes from the file.", block)
     return recorded[len(kept) :]

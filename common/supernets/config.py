@@ -81,6 +81,23 @@ class Training:
 
 
 @dataclasses.dataclass(frozen=True)
+class Pace:
+    """Intervals of evaluations and checkpoints during training."""
+
+    evaluate_every: Annotated[
+        int, "epochs between evaluations of a few architectures; 0: num_epochs / 10", configs.Range(at_least=0)
+    ] = 0
+    steps_per_chunk: Annotated[
+        int, "maximum steps per compiled chunk, after which metrics are written; 0: an epoch", configs.Range(at_least=0)
+    ] = 0
+    checkpoint_seconds: Annotated[float, "minimum seconds between checkpoints", configs.Range(at_least=0)] = 60.0
+
+    def __post_init__(self):
+        """Validates the fields."""
+        configs.validate(self)
+
+
+@dataclasses.dataclass(frozen=True)
 class Scoring:
     """Scoring of architectures on shared weights."""
 

@@ -16,14 +16,14 @@ POOLS = "pools.jsonl"
 
 
 class Pool:
-    """Architectures and their newest scores, among all that ever were in the pool.
+    """The architectures of a pool and their newest scores, among all that were ever in it.
 
     Attributes:
-      scores: float32[P], not finite where there is none yet.
+      scores: float32[P], not finite for architectures without a score.
     """
 
     def __init__(self, space: types.SearchSpace, capacity: int):
-        """Starts an empty pool, through which `capacity` architectures will pass."""
+        """Makes an empty pool, which takes `capacity` architectures over time."""
         self._space = space
         self._rows = np.full((capacity, len(space.num_choices)), -1, np.int32)
         self._num = 0
@@ -32,15 +32,15 @@ class Pool:
 
     @property
     def archs(self) -> np.ndarray:
-        """Those in the pool, int32[P, L]."""
+        """The architectures in the pool, int32[P, L]."""
         return self._rows[self._places]
 
     def best(self, count: int) -> np.ndarray:
-        """Returns int32[count], where in the pool the best are, best first; of equal ones the earlier."""
+        """Returns int32[count], the indices of the best in the pool, best first; of equal ones the earlier first."""
         return np.argsort(np.where(np.isfinite(self.scores), -self.scores, np.inf), kind="stable")[:count]
 
     def keep(self, count: int) -> None:
-        """Leaves the best `count` in the pool, best first."""
+        """Keeps the best `count` in the pool, best first."""
         kept = self.best(count)
         self._places, self.scores = self._places[kept], self.scores[kept]
 
@@ -48,7 +48,7 @@ class Pool:
         """Adds int32[B, L] `archs`, without scores.
 
         Raises:
-          ValueError: they are not valid, not canonical, or some of them were in the pool before.
+          ValueError: a row is not valid, not canonical, or was in the pool before.
         """
         factory.check_rows(archs, self._space)
         places = np.arange(self._num, self._num + len(archs))
@@ -63,7 +63,7 @@ class Pool:
         self.scores = np.append(self.scores, np.full(len(archs), np.nan, np.float32))
 
     def history(self) -> history_lib.History:
-        """Returns all that ever were in the pool, in the order they came, of which those with a score are measured."""
+        """Returns all architectures that were ever in the pool, in order; those with a score are the measured rows."""
         fitness, status = (np.full(len(self._rows), value) for value in (np.float32(np.nan), np.int32(types.EMPTY)))
         status[: self._num] = types.INFEASIBLE
         is_measured = np.isfinite(self.scores)
@@ -75,15 +75,15 @@ class Pool:
 
 
 class Record:
-    """What the pool of every block was, and its scores, in memory and, where it has a file, on disk.
+    """The pool of every block and its scores, in memory and, if there is a file, on disk.
 
     Attributes:
-      pools: of block 0, 1, ... int32[P, L].
-      scores: likewise float32[P], of those that were scored.
+      pools: int32[P, L] of each block.
+      scores: float32[P] of each scored block.
     """
 
     def __init__(self, file: BinaryIO | None = None, events: Iterable[Mapping[str, Any]] = ()):
-        """Takes up the `events` that `file` holds after its first line; later ones are appended to it."""
+        """Takes the `events` that `file` holds after its first line; later ones are appended to it."""
         self.pools: list[np.ndarray] = []
         self.scores: list[np.ndarray] = []
         self._file = file
@@ -104,7 +104,7 @@ class Record:
         self._apply(event)
 
     def _apply(self, event):
-        """Takes up one event, as written; an error says what is wrong with it."""
+        """Applies one event, as written; an error says what is wrong with it."""
         is_pool = event["event"] == "pool"
         if not is_pool and event["event"] != "scored":
             raise ValueError(f"unknown event {event['event']!r}")

@@ -1,12 +1,13 @@
 """Settings of training shared weights by name: ours, and the published ones.
 
 Sources: the released programs of NAO with weight sharing in TensorFlow (arXiv:1808.07233) and PyTorch, of NAO-V2
-(arXiv:1909.10815), and of one-shot LaNAS (arXiv:1906.06832). All four are of CIFAR-10.
+(arXiv:1909.10815), and of one-shot LaNAS (arXiv:1906.06832). All four are for CIFAR-10.
 """
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from common import config as config_lib
 from common.networks import styles, supernet
 from common.supernets import config
 from common.training import augmentation
@@ -17,10 +18,10 @@ class Preset(NamedTuple):
     """Settings of training shared weights.
 
     Attributes:
-      network: the network; None: that of the space, see `NETWORKS`, made small.
-      training: how it is trained.
-      augmentation: how its images are changed.
-      draws: which architecture a step takes.
+      network: the network; None: a small one for the space, see `NETWORKS`.
+      training: epochs, optimizer, loss.
+      augmentation: of the training images.
+      draws: sampling of the architecture of a step.
     """
 
     network: supernet.Config | None
@@ -29,7 +30,7 @@ class Preset(NamedTuple):
     draws: config.Sampling
 
 
-NETWORKS: dict[str, supernet.Config] = {  # of each space
+NETWORKS: dict[str, supernet.Config] = {  # by space
     "nao_small": supernet.PRESETS["nao_v2"],
     "nao_middle": supernet.PRESETS["nao_v2"],
     "nao_large": dataclasses.replace(supernet.PRESETS["nao_v2"], style=styles.NAO_PYTORCH_LARGE),
@@ -101,17 +102,45 @@ PRESETS: dict[str, Preset] = {
 }
 
 
-def network(preset: Preset, space: str) -> supernet.Config:
-    """Returns the network of a preset for a space.
+def get(name: str, space: str, **network: Any) -> Preset:
+    """Returns a preset with a network for a space.
+
+    Args:
+      name: a key of `PRESETS`.
+      space: a key of `NETWORKS`.
+      **network: fields of the network that differ, such as `num_classes`.
 
     Raises:
-      ValueError: the space has no network with shared weights.
+      ValueError: there is no such preset, the space has no network with shared weights, or a setting is not allowed.
     """
+    config_lib.one_of("preset", name, PRESETS)
     if space not in NETWORKS:
         raise ValueError(f"space {space!r} has no network with shared weights; choose one of {', '.join(NETWORKS)}")
-    if preset.network is not None:
-        return preset.network
-    # For two processor cores, and for images of 8x8 pixels.
-    return dataclasses.replace(
-        NETWORKS[space], num_cells=3, width=8, auxiliary=False, drop_path_keep=1.0, dropout_keep=1.0
-    )
+    preset = PRESETS[name]
+    found = preset.network
+    if found is None:  # small enough for two processor cores, and for images of 8x8 pixels
+        found = dataclasses.replace(
+            NETWORKS[space], num_cells=3, width=8, auxiliary=False, drop_path_keep=1.0, dropout_keep=1.0
+        )
+    return preset._replace(network=dataclasses.replace(found, **network))
+
+
+def adapted(preset: Preset, changes: config.Training, *, pool_size: int | None = None) -> Preset:
+    """Returns a preset with the settings of its training that differ.
+
+    Args:
+      preset: the preset.
+      changes: those of the network are left to `get`.
+      pool_size: of a search that provides a pool; None: that of the preset.
+    """
+    values = {
+        name: value
+        for name in ("num_epochs", "batch_size", "learning_rate")
+        if (value := getattr(changes, name)) is not None
+    }
+    sampling = changes.sampling or preset.draws.sampling
+    if pool_size is None:
+        size = preset.draws.pool_size
+        pool_size = {"fair": 0, "num_params": size or _POOL.pool_size}.get(sampling, size)
+    draws = dataclasses.replace(preset.draws, sampling=sampling, pool_size=pool_size)
+    return preset._replace(training=config_lib.replace(preset.training, values), draws=draws)

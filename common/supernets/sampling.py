@@ -1,8 +1,8 @@
-"""Which architecture a step of training on shared weights takes.
+"""Sampling of the architecture that a step of training on shared weights trains.
 
-A draw is a partial, (key, step) -> arch int32[L], called in the compiled step with the key of the run: what is drawn
-follows from the key and the step, so a run that goes on draws what it would have drawn. Its arrays are arguments of
-the program, so another pool of the same size compiles nothing.
+A draw is a partial, (key, step) -> arch int32[L], called in the compiled step with the key of the run. The architecture
+depends on the key and the step alone, so a resumed run samples the same ones. The arrays of a draw are arguments of the
+program, so another pool of the same size compiles nothing.
 """
 
 import functools
@@ -17,7 +17,7 @@ from common import spaces, types
 from common.genotypes import cell_rows
 from common.spaces import factory
 
-NUM_GROWN = 2**20  # architectures that "growing" draws from before it draws from the whole space
+NUM_GROWN = 2**20  # architectures that "growing" samples before it samples the whole space
 
 
 def make(
@@ -31,14 +31,14 @@ def make(
     """Returns the draw.
 
     Args:
-      sampling: one of `SAMPLINGS`.
+      sampling: one of `config.SAMPLINGS`.
       space: of the architectures.
-      pool: int32[P, L] to draw from; None: the space.
-      num_params: int32[P, L] -> int64[P]; of sampling "num_params".
-      num_growing: steps before all are drawn; of sampling "growing".
+      pool: int32[P, L] to sample from; None: the whole space.
+      num_params: int32[P, L] -> int64[P], for sampling "num_params".
+      num_growing: steps before all architectures are sampled, for sampling "growing".
 
     Raises:
-      ValueError: the pool is empty, holds what is no architecture of the space, or is missing.
+      ValueError: the pool is empty or missing, or a row is not a canonical architecture of the space.
     """
     if pool is not None:
         pool = np.asarray(pool, np.int32)
@@ -60,7 +60,7 @@ def make(
 
 @functools.cache  # equal draws of one program
 def from_space(name: str) -> jax.tree_util.Partial:
-    """Returns the draw of `sample` of a space, which every architecture of it can come from."""
+    """Returns the draw from a whole space, by its `sample`."""
     sample = spaces.get(name).sample
 
     def draw(key, step):
@@ -70,14 +70,14 @@ def from_space(name: str) -> jax.tree_util.Partial:
 
 
 def from_pool(archs: np.ndarray) -> jax.tree_util.Partial:
-    """Returns the draw among int32[P, L], all alike."""
+    """Returns the draw from int32[P, L] with equal probability."""
     return jax.tree_util.Partial(_from_pool, jnp.asarray(archs, jnp.int32))
 
 
 def in_proportion(archs: np.ndarray, weights: np.ndarray) -> jax.tree_util.Partial:
-    """Returns the draw among int32[P, L] in proportion to `weights`, number[P].
+    """Returns the draw from int32[P, L] in proportion to `weights`, number[P].
 
-    NAO's TensorFlow program gives its sampler the weights where it wants their logarithms; this does what NAO-V2
+    NAO's TensorFlow program passes its sampler the weights where it expects their logarithms; this is what NAO-V2
     describes.
 
     Raises:
@@ -95,15 +95,15 @@ def in_proportion(archs: np.ndarray, weights: np.ndarray) -> jax.tree_util.Parti
 def fair(name: str) -> jax.tree_util.Partial:
     """Returns the draw that uses every operation equally often (the idea of FairNAS, arXiv:1907.01845).
 
-    Steps come in groups of as many as there are operations. For each branch of each node a group has an order of
-    the operations of its own, and its n-th step takes the n-th of it: so in a group each branch has each operation
-    once. Inputs are drawn evenly at every step. FairNAS adds up the gradients of a group; here each is a step.
+    Steps form groups of as many steps as there are operations. A group has a random order of the operations for each
+    branch of each node, and its n-th step uses the n-th operation: so in a group each branch has each operation once.
+    Inputs are uniform at every step. FairNAS accumulates the gradients of a group; here each is a step.
 
     Raises:
-      ValueError: the space is not one of cells.
+      ValueError: the space is not a space of cells.
     """
     if name not in cell_rows.LAYOUTS:
-        raise ValueError(f"sampling 'fair' is of spaces of cells, {', '.join(cell_rows.LAYOUTS)}; got {name!r}")
+        raise ValueError(f"sampling 'fair' is for spaces of cells, {', '.join(cell_rows.LAYOUTS)}; got {name!r}")
     space, layout = spaces.get(name), cell_rows.LAYOUTS[name]
     columns, num_operations = layout.columns[..., 1].reshape(-1), len(layout.operations)
     num_choices = np.array(space.num_choices)
@@ -130,16 +130,16 @@ def fair(name: str) -> jax.tree_util.Partial:
 
 
 def growing(name: str, num_steps: float, pool: np.ndarray | None = None) -> jax.tree_util.Partial:
-    """Returns the draw from a number of architectures that grows, by the same factor at each step, from one to all.
+    """Returns the draw from a number of architectures that grows geometrically, from one to all.
 
-    A network of one architecture learns in a few hundred steps what one of all, drawn evenly from the start, may not
-    find in many thousands; what it has learned by then serves those that come later.
+    A network of one architecture learns in a few hundred steps what the network of all, sampled uniformly from the
+    start, may not learn in many thousands; the later architectures start from what it has learned.
 
     Args:
       name: of the space.
-      num_steps: T, steps before all are drawn.
-      pool: int32[P, L]; step t draws from its first P^(t / T), rounded down. None: from as many of a sequence of
-        P = `NUM_GROWN` random architectures, and after T from the whole space.
+      num_steps: T, steps before all architectures are sampled.
+      pool: int32[P, L]; step t samples its first P^(t / T), rounded down. None: as many of a sequence of
+        P = `NUM_GROWN` random architectures, and after T the whole space.
 
     Raises:
       ValueError: num_steps is not above 0.

@@ -1,7 +1,7 @@
-"""Fitness of convolutional networks on shared weights: a look at validation images, without training.
+"""Fitness of convolutional networks on shared weights: accuracy on validation images, without training.
 
-An architecture is data, so one program scores all of a space. Norms take the statistics of the batch, in scoring as
-in training, as in both programs of NAO; or statistics that were collected for the architecture just before.
+An architecture is data, so one program scores all of a space. Norms use the statistics of the batch, in scoring as
+in training, as in both programs of NAO; or statistics that are collected for the architecture just before.
 """
 
 import functools
@@ -14,13 +14,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from common import config as config_lib
 from common import one_round, types
 from common.supernets import config as configs
 from common.supernets import training
 from common.training import step as step_lib
 
 PROTOCOLS = ("validation", "test")
-_AT_ONCE = 8  # architectures a call of the program, which is compiled for one and for so many
+_AT_ONCE = 8  # architectures per call of the program, which is compiled for one and for this many
 _MOST_SCORED = 500  # images, as the programs of NAO score
 
 
@@ -31,55 +32,61 @@ def evaluator(
     protocol: str = "validation",
     **settings: Any,
 ) -> types.Evaluator:
-    """Returns the evaluator on the shared weights that were trained in `folder`.
+    """Returns the evaluator on the shared weights that were trained in a folder.
 
     Args:
       folder: of a run of launch.train_supernet.
       data_dir: of the dataset, see `images.load`.
-      protocol: what `evaluate` gives: "validation", or "test" for the test images.
-      **settings: fields of `configs.Scoring`.
+      protocol: images of `evaluate`: "validation", or "test".
+      **settings: fields of `config.Scoring`.
 
     Raises:
-      ValueError: the weights are not there, not trained to the end, or a setting makes no sense.
+      ValueError: the weights do not exist or are not fully trained, or a setting is not allowed.
     """
     run, params = training.load(folder, data_dir)
-    found = of(run, params, configs.Scoring(**settings), protocol=protocol)
-    told = {
-        "folder": str(pathlib.Path(folder).absolute()),
-        "data_dir": None if data_dir is None else str(pathlib.Path(data_dir).absolute()),
-        "protocol": protocol,
-        **settings,
-    }
-    return found._replace(recipe=types.Recipe(f"{__name__}.evaluator", told))
+    config = configs.Scoring(**settings)
+    return of(run, params, config, protocol=protocol, folder=folder, data_dir=data_dir)
 
 
 def of(
-    run: training.Run, params: Any, config: configs.Scoring | None = None, *, protocol: str = "validation"
+    run: training.Run,
+    params: Any,
+    config: configs.Scoring | None = None,
+    *,
+    protocol: str = "validation",
+    folder: str | os.PathLike | None = None,
+    data_dir: str | os.PathLike | None = None,
 ) -> types.Evaluator:
     """Returns the evaluator on given shared weights.
 
-    The fitness is the accuracy on images held out from training; the test fitness is that on all test images, on
-    shared weights too. The cost is the time taken, compiling included. Of an invalid row, and where the network gives
-    what is no number, `ok` is False.
+    The fitness is the accuracy on images held out from training, the test fitness that on all test images, also on
+    shared weights. The cost is the time taken, compiling included. `ok` is False for invalid rows and where the
+    network's output is not finite.
 
     Args:
-      run: what was trained.
+      run: the training.
       params: its trained parameters.
-      config: what is looked at.
-      protocol: what `evaluate` gives.
+      config: the scoring.
+      protocol: images of `evaluate`.
+      folder: of the training, from which workers load the weights; None: workers cannot.
+      data_dir: of the dataset, for workers.
 
     Raises:
-      ValueError: a setting makes no sense.
+      ValueError: a setting is not allowed.
     """
     config = configs.Scoring() if config is None else config
-    if protocol not in PROTOCOLS:
-        raise ValueError(f"unknown protocol {protocol!r}; choose one of {', '.join(PROTOCOLS)}")
+    config_lib.one_of("protocol", protocol, PROTOCOLS)
     num_images = _num_scored(config, len(run.parts[protocol].labels))
     calibration = None
     if config.statistics == "recalibrated":
         calibration = jnp.asarray(_calibration(run, config))
     measure = functools.partial(_measure, run, params, calibration, config.batch_size)
     settings = [config.method, f"num_images={num_images}", f"batch_size={config.batch_size}", config.statistics]
+    recipe = None
+    if folder is not None:
+        where = {"folder": str(pathlib.Path(folder).absolute())}
+        where["data_dir"] = None if data_dir is None else str(pathlib.Path(data_dir).absolute())
+        recipe = types.Recipe(f"{__name__}.evaluator", {**where, "protocol": protocol, **config_lib.to_json(config)})
     return types.Evaluator(
         name=f"supernet/{pathlib.Path(run.about['dataset']).stem}/{','.join(settings)}",
         space=run.space,
@@ -89,11 +96,12 @@ def of(
         optimum=None,
         num_archs=None,
         is_traceable=False,
+        recipe=recipe,
     )
 
 
 class _Images:
-    """The images that are looked at: on the device, and which of them each architecture gets."""
+    """Images to score on: on the device, and those of each architecture."""
 
     def __init__(self, run, part, method, num_scored):
         self.data = run.data(part)
@@ -118,7 +126,7 @@ def _num_scored(config, num):
     if config.num_images is None:
         return min(_MOST_SCORED, num)
     if config.num_images > num:
-        raise ValueError(f"num_images = {config.num_images} is more than the {num} images there are to score")
+        raise ValueError(f"num_images = {config.num_images} is more than the {num} images to score")
     return config.num_images
 
 
@@ -141,7 +149,7 @@ def _measure(run, params, calibration, batch_size, images, key, archs):
     is_valid = np.asarray(run.space.is_valid(archs))
     rows = images.rows(key, archs)
     num = rows.shape[1]
-    # Batches are equal, so that their statistics are; what fills the last one up counts nothing.
+    # Batches have equal sizes, and so have their statistics; padding of the last one is masked.
     num_batches = -(-num // batch_size)
     places = np.arange(num_batches * -(-num // num_batches))
     mask = (places < num).reshape(num_batches, -1)
@@ -149,7 +157,7 @@ def _measure(run, params, calibration, batch_size, images, key, archs):
     at_once = 1 if len(archs) == 1 else _AT_ONCE
     right, is_finite = [], []
     for first in range(0, len(archs), at_once):
-        some = np.minimum(np.arange(first, first + at_once), len(archs) - 1)  # filled up by the last
+        some = np.minimum(np.arange(first, first + at_once), len(archs) - 1)  # padded with the last
         safe = np.where(is_valid[some, None], archs[some], 0)
         found = _score(run.network, run.inputs, params, calibration, images.data, safe, rows[some], mask)
         found = jax.device_get(found)
@@ -158,7 +166,7 @@ def _measure(run, params, calibration, batch_size, images, key, archs):
     ok = is_valid & np.concatenate(is_finite)[: len(archs)]
     fitness = (np.concatenate(right)[: len(archs)] / num).astype(np.float32)
     cost = (time.perf_counter() - start) / len(archs)
-    reasons = np.where(is_valid, "the shared weights give what is no number", "not a valid architecture")
+    reasons = np.where(is_valid, "the output on shared weights is not finite", "not a valid architecture")
     return types.Evaluation(
         fitness=np.where(ok, fitness, np.float32(0.0)),
         cost=np.full(len(archs), cost, np.float32),
@@ -169,7 +177,7 @@ def _measure(run, params, calibration, batch_size, images, key, archs):
 
 @functools.partial(jax.jit, static_argnames=("network", "inputs"))
 def _score(network, inputs, params, calibration, data, archs, rows, mask):
-    """Returns (int32[B] images classified rightly, bool[B] whether all logits are finite), one after the other."""
+    """Returns (int32[B] images classified correctly, bool[B] whether all logits are finite)."""
 
     def variables_of(arch):
         if calibration is None:

@@ -1,50 +1,46 @@
-"""Fitness of architectures that are trained alone, each from weights of its own, by the program of shared weights.
+"""Fitness of architectures that are trained from scratch by the program of shared weights.
 
-A network alone is what the network of all computes when every step takes the same architecture, see
+A stand-alone network is what the network of all computes when every step takes the same architecture, see
 `common.networks.supernet.extract`. So one program trains every architecture of the space, and nothing is compiled for
-each, which is what a short training spends most of its time with. What is trained is the architecture as it is on
-shared weights, where cells of NAO project their output and those of one-shot LaNAS put out the last 4 nodes.
+each, which would take most of the time of a short training. The network is the architecture as it is on shared
+weights, where cells of NAO project their output and those of one-shot LaNAS output the last 4 nodes.
 """
 
 import dataclasses
 import functools
 import time
 import zlib
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import numpy as np
 
 from common import types
-from common.supernets import config
-from common.supernets import sampling as supernet_draws
-from common.supernets import scoring as scores
-from common.supernets import training as supernet
+from common.supernets import config, sampling, scoring, training
 from common.training import loop
 from common.training import state as states
 
 
 def evaluator(
-    about: dict[str, Any], *, num_epochs: int, data_dir: str | None = None, protocol: str = "validation"
+    about: Mapping[str, Any], *, num_epochs: int, data_dir: str | None = None, protocol: str = "validation"
 ) -> types.Evaluator:
-    """Returns the evaluator. What it gives depends on the architecture and the key alone.
+    """Returns the evaluator. Its results depend on the architecture and the key alone.
 
-    The fitness is the accuracy on all images held out, or by `test` on all test images, norms by the statistics of the
-    batch. The cost is the time taken, of the first one compiling included.
+    The fitness is the accuracy on all images held out, that of `test` on all test images; norms use the statistics of
+    the batch. The cost is the time taken, that of the first training includes compiling.
 
     Args:
-      about: the record of shared weights, see `supernet.describe`: the space, the images and the settings.
+      about: the record of shared weights, see `training.describe`: space, images and settings.
       num_epochs: passes over the training images.
       data_dir: of the dataset.
-      protocol: what `evaluate` gives: "validation", or "test".
+      protocol: images of `evaluate`: "validation", or "test".
 
     Raises:
-      ValueError: there is no such dataset, or a setting makes no sense.
+      ValueError: there is no such dataset, or a setting is not allowed.
     """
-    if num_epochs < 1:
-        raise ValueError(f"num_epochs must be at least 1; got {num_epochs}")
-    about = about | {"training": about["training"] | {"num_epochs": num_epochs}}
-    run = supernet.build(about, data_dir)
+    about = {**about, "training": about["training"] | {"num_epochs": num_epochs}}
+    run = training.build(about, data_dir)
     first = jax.jit(lambda key: run.steps.init(key, run.images.shape))
     recipe = {"about": about, "num_epochs": num_epochs, "data_dir": data_dir, "protocol": protocol}
     return types.Evaluator(
@@ -81,13 +77,13 @@ def _one(run, first, part, key, arch):
     keys = states.keys(key)
     state = first(keys.init)
     try:
-        draw = supernet_draws.from_pool(arch[None])
+        draw = sampling.from_pool(arch[None])
         for chunk in loop.train(run.steps, state, keys, run.data("train"), run.config, draw=draw):
             state, _ = chunk
     except loop.DivergedError as error:
         return _infeasible(str(error))
-    scoring = config.Scoring(method="all")
-    return scores.of(run, states.averaged(state)["params"], scoring, protocol=part).evaluate(key, arch[None])
+    scoring_config = config.Scoring(method="all")
+    return scoring.of(run, states.averaged(state)["params"], scoring_config, protocol=part).evaluate(key, arch[None])
 
 
 def _infeasible(reason):

@@ -1,15 +1,12 @@
 """Architectures trained alone by the program of shared weights."""
 
-import dataclasses
-
 import jax
 import numpy as np
 import pytest
 from absl.testing import absltest, parameterized
 
 from common import spaces
-from common.supernets import config as supernet_config
-from common.supernets import presets as supernet_presets
+from common.supernets import presets
 from common.supernets import stand_alone as supernet_alone
 from common.supernets import training as supernet
 
@@ -17,16 +14,7 @@ SPACE = "lanas_oneshot"
 
 
 def about():
-    preset = supernet_presets.PRESETS["digits"]
-    return supernet.describe(
-        SPACE,
-        "digits",
-        network=dataclasses.replace(supernet_presets.network(preset, SPACE), width=4),
-        training=preset.training,
-        augmentation=preset.augmentation,
-        draws=supernet_config.Sampling(),
-        num_images=64,
-    )
+    return supernet.describe(SPACE, "digits", presets.get("digits", SPACE, width=4), num_images=64)
 
 
 class SupernetAloneTest(parameterized.TestCase):

@@ -7,7 +7,6 @@ import tempfile
 from unittest import mock
 
 import chex
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,35 +15,16 @@ from absl.testing import parameterized
 from common import spaces
 from common.datasets import images
 from common.executors import measuring
-from common.networks import logits as logits_lib
 from common.supernets import config as supernet_config
 from common.supernets import presets as supernet_presets
 from common.supernets import scoring as scores
 from common.supernets import training as supernet
+from common.supernets import training_folder
 from common.training import augmentation, schedules
 from common.training import config as configs
-from launch import supernet_run
+from tests.shared import tiny_supernet
 
 SPACE = "lanas_oneshot"
-
-
-class Tiny(nn.Module):
-    """Each decision has a row of a table; a norm, whose statistics are as `statistics` says."""
-
-    num_classes: int = 10
-
-    @nn.compact
-    def __call__(self, images, arch, *, train, progress=0.0, statistics="batch"):
-        table = self.param("table", nn.initializers.normal(1.0), (40, 6, 64))
-        chosen = jnp.sum(table[jnp.arange(40), arch], axis=0)
-        values = nn.relu(images.reshape(images.shape[0], -1) * chosen[None])
-        if statistics == "given":
-            mean = self.get_variable("batch_stats", "mean")
-        else:
-            mean = jnp.mean(values, axis=0)
-            if statistics == "collect":
-                self.variable("batch_stats", "mean", lambda: mean)
-        return logits_lib.Logits(main=nn.Dense(self.num_classes)(values - mean[None]), auxiliary=None)
 
 
 CONFIG = configs.Config(
@@ -57,11 +37,9 @@ ABOUT = {"kind": supernet.KIND, "space": SPACE, "dataset": "digits", "held_out":
 def made(**changes):
     return supernet.make(
         ABOUT | changes,
-        Tiny(),
+        tiny_supernet.Tiny(),
         images.load("digits"),
-        config=CONFIG,
-        augmentation=augmentation.PRESETS["none"],
-        draws=supernet_config.Sampling(),
+        supernet_presets.Preset(None, CONFIG, augmentation.PRESETS["none"], supernet_config.Sampling()),
     )
 
 
@@ -81,7 +59,7 @@ def archs(count):
 
 @functools.partial(jax.jit, static_argnames="statistics")
 def apply(variables, pixels, arch, statistics="batch"):
-    return Tiny().apply(variables, pixels, arch, train=False, statistics=statistics)
+    return tiny_supernet.Tiny().apply(variables, pixels, arch, train=False, statistics=statistics)
 
 
 def by_hand(arch, rows, part="validation", **more):
@@ -96,20 +74,20 @@ def by_hand(arch, rows, part="validation", **more):
 class TrainingTest(chex.TestCase):
     def test_interrupted_training_goes_on_to_the_bit(self):
         folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
-        run, pace = made(), supernet_run.Pace(steps_per_chunk=2)
+        run, pace = made(), supernet_config.Pace(steps_per_chunk=2)
         draw = run.draw(archs(4))
-        with supernet_run.Training(run, folder / "at_once", pace) as training:
+        with training_folder.opened(run, folder / "at_once", pace) as training:
             wanted = training.train(draw, run.num_steps)
         assert run.num_steps == 9
         for stop in (4, 9):  # the first stop is within an epoch
-            with supernet_run.Training(run, folder / "in_two", pace) as training:
+            with training_folder.opened(run, folder / "in_two", pace) as training:
                 assert int(training.state.step) == (0 if stop == 4 else 4)
                 state = training.train(draw, stop)
         chex.assert_trees_all_equal(state, wanted)
         lines = (folder / "in_two" / "metrics.jsonl").read_text().splitlines()
         assert [line.split(",")[0] for line in lines] == ['{"step": ' + str(step) for step in (2, 3, 4, 5, 6, 8, 9)]
         with self.assertRaisesRegex(ValueError, "are of another run: num_images was 48 and is now 64"):
-            supernet_run.Training(made(num_images=64), folder / "in_two").__enter__()
+            training_folder.opened(made(num_images=64), folder / "in_two").__enter__()
         with self.subTest("a worker makes the evaluator from the folder"):
             self.enterContext(mock.patch.object(supernet, "build", return_value=run))
             found = measuring.make(scores.evaluator(folder / "in_two", num_images=20).recipe)
@@ -169,7 +147,7 @@ class ScoresTest(parameterized.TestCase):
             means = []
             for rows in order[:36].reshape(3, 12):
                 batch = run.inputs.normalize(jnp.asarray(run.parts["train"].images[rows]))
-                _, changed = Tiny().apply(
+                _, changed = tiny_supernet.Tiny().apply(
                     {"params": params()}, batch, arch, train=False, statistics="collect", mutable=["batch_stats"]
                 )
                 means.append(changed["batch_stats"]["mean"])
@@ -189,7 +167,7 @@ class ScoresTest(parameterized.TestCase):
         assert not found.fitness.any()
 
     @parameterized.parameters(
-        ({"num_images": 51}, "num_images = 51 is more than the 50 images there are to score"),
+        ({"num_images": 51}, "num_images = 51 is more than the 50 images to score"),
         ({"statistics": "recalibrated", "batch_size": 20}, "num_calibration = 4 batches of 20 images are more than"),
         ({"method": "all", "num_images": 3}, "leave num_images out"),
     )
@@ -203,25 +181,23 @@ class FilesTest(parameterized.TestCase):
         folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
         with self.assertRaisesRegex(ValueError, "has no checkpoints"):
             scores.evaluator(folder)
-        with supernet_run.Training(made(), folder):
+        with training_folder.opened(made(), folder):
             pass
         with (
             mock.patch.object(supernet, "build", return_value=made()),
-            self.assertRaisesRegex(ValueError, "trained for 0 of 9 steps; go on with launch.train_supernet"),
+            self.assertRaisesRegex(ValueError, "trained for 0 of 9 steps; resume with launch.train_supernet"),
         ):
             scores.evaluator(folder)
         with self.assertRaisesRegex(ValueError, "are of another run: seed was 3 and is now 4"):
-            supernet_run.Training(made(seed=4), folder).__enter__()
+            training_folder.opened(made(seed=4), folder).__enter__()
         with self.assertRaisesRegex(ValueError, "are not of shared weights"):
             supernet.build(ABOUT | {"kind": "other"})
 
     def test_a_record_makes_the_run_it_describes(self):
-        preset = supernet_presets.PRESETS["digits"]
-        network = dataclasses.replace(supernet_presets.network(preset, SPACE), width=2)
-        fields = preset._replace(network=network)._asdict()
-        about = supernet.describe(SPACE, "digits", held_out=50, num_images=64, seed=5, **fields)
+        preset = supernet_presets.get("digits", SPACE, width=2)
+        about = supernet.describe(SPACE, "digits", preset, held_out=50, num_images=64, seed=5)
         run = supernet.build(about)
-        assert (run.network.space, run.network.config) == (SPACE, network)
+        assert (run.network.space, run.network.config) == (SPACE, preset.network)
         assert (run.config, run.draws) == (preset.training, preset.draws)
         assert (run.num_steps, len(run.parts["validation"])) == (240, 50)
         with self.assertRaisesRegex(ValueError, "output must be 'projected' for shared weights of nao_small"):
@@ -260,9 +236,9 @@ class PresetsTest(parameterized.TestCase):
         with self.assertRaisesRegex(ValueError, "num_epochs = 200 cannot be divided into 3 equal blocks"):
             supernet.restarting(v2, 3)
         step = dataclasses.replace(one, optimizer=configs.Optimizer(schedule=configs.Schedule(schedule="step")))
-        with self.assertRaisesRegex(ValueError, "needs a cosine; got schedule = 'step'"):
+        with self.assertRaisesRegex(ValueError, "need a cosine schedule; got schedule = 'step'"):
             supernet.restarting(step, 4)
 
     def test_a_space_without_a_network(self):
         with self.assertRaisesRegex(ValueError, "space 'nao_rnn' has no network with shared weights; choose one of"):
-            supernet_presets.network(supernet_presets.PRESETS["digits"], "nao_rnn")
+            supernet_presets.get("digits", "nao_rnn")

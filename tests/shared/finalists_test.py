@@ -1,4 +1,4 @@
-"""From shared weights to networks trained alone: the record of trainings, and the whole command."""
+"""Trainings of given architectures: each once, in threads, with a record of results that resumes."""
 
 import contextlib
 import io
@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 
 from common import types
-from launch import search_images, trained_alone
+from common.runs import finalists
 
 FIRST, SECOND, BAD = (1, 2), (3, 4), (0, 0)
 
 
-class TrainedAloneTest(chex.TestCase):
+class TrainingsTest(chex.TestCase):
     def setUp(self):
         super().setUp()
         self.path = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()), "trained.json")
@@ -43,16 +43,17 @@ class TrainedAloneTest(chex.TestCase):
         )
 
     def trainings(self, evaluator=None, **settings):
-        return trained_alone.Trainings(self.path, evaluator or self.evaluator(), seed=3, **settings)
+        return finalists.opened(self.path, evaluator or self.evaluator(), seed=3, **settings)
 
     def run_all(self, trainings, evaluator=None, **settings):
         with contextlib.redirect_stderr(io.StringIO()), self.trainings(evaluator, **settings) as alone:
-            return alone.results(trainings, title="trained")
+            found = alone.results(trainings, title="trained")
+        return {training: result.fitness for training, result in found.items()}
 
     def test_nothing_is_trained_twice_and_each_training_has_its_key(self):
-        trainings = [trained_alone.Training(FIRST, number, "test") for number in (1, 2)]
+        trainings = [finalists.Training(FIRST, number, "test") for number in (1, 2)]
         assert self.run_all(trainings) == dict.fromkeys(trainings, 0.375)
-        more = [*trainings, trained_alone.Training(FIRST, 1, "validation"), trained_alone.Training(SECOND, 1, "test")]
+        more = [*trainings, finalists.Training(FIRST, 1, "validation"), finalists.Training(SECOND, 1, "test")]
         assert list(self.run_all(more).values()) == [0.375, 0.375, 0.375, 0.875]
         keys = [tuple(jax.random.key_data(jax.random.fold_in(jax.random.key(3), number)).tolist()) for number in (1, 2)]
         assert self.calls == [
@@ -63,7 +64,7 @@ class TrainedAloneTest(chex.TestCase):
         ]
 
     def test_what_failed_has_no_accuracy_and_is_not_tried_again(self):
-        training = trained_alone.Training(BAD, 0, "validation")
+        training = finalists.Training(BAD, 0, "validation")
         for _ in range(2):
             assert np.isnan(self.run_all([training])[training])
         assert len(self.calls) == 1
@@ -71,7 +72,7 @@ class TrainedAloneTest(chex.TestCase):
     def test_the_first_compiles_by_itself_and_the_others_are_trained_at_the_same_time(self):
         meeting, trainings = (
             threading.Barrier(2, timeout=60),
-            [trained_alone.Training(FIRST, n, "test") for n in range(3)],
+            [finalists.Training(FIRST, n, "test") for n in range(3)],
         )
 
         def test(key, archs):
@@ -87,7 +88,7 @@ class TrainedAloneTest(chex.TestCase):
         assert threading.get_ident() in self.calls  # the caller does not only wait
 
     def test_what_is_started_is_trained_while_the_caller_does_something_else(self):
-        done, trainings = threading.Event(), [trained_alone.Training(FIRST, number, "test") for number in range(2)]
+        done, trainings = threading.Event(), [finalists.Training(FIRST, number, "test") for number in range(2)]
 
         def test(key, archs):
             self.calls.append(threading.get_ident())
@@ -99,16 +100,16 @@ class TrainedAloneTest(chex.TestCase):
             alone.start(trainings)
             alone.start(trainings)  # which are begun already
             assert done.wait(timeout=60)
-            assert alone.results(trainings, title="trained") == dict.fromkeys(trainings, 1.0)
+            assert alone.results(trainings, title="trained") == dict.fromkeys(trainings, finalists.Result(1.0))
         assert len(self.calls) == 2
         assert threading.get_ident() not in self.calls
 
     def test_one_thread_starts_nothing_by_itself(self):
-        training = trained_alone.Training(FIRST, 0, "test")
+        training = finalists.Training(FIRST, 0, "test")
         with self.trainings() as alone:
             alone.start([training])
             assert self.calls == []
-            assert alone.results([training], title="trained") == {training: 0.375}
+            assert alone.results([training], title="trained") == {training: finalists.Result(0.375)}
         assert len(self.calls) == 1
 
     def test_an_error_leaves_out_what_has_not_begun_and_keeps_what_has(self):
@@ -121,7 +122,7 @@ class TrainedAloneTest(chex.TestCase):
 
         def interrupted():
             with self.trainings(self.evaluator()._replace(test=test), num_threads=2) as alone:
-                alone.start([trained_alone.Training(FIRST, number, "test") for number in range(9)])
+                alone.start([finalists.Training(FIRST, number, "test") for number in range(9)])
                 assert begun.wait(timeout=60)
                 threading.Timer(0.2, leaves.set).start()
                 raise KeyboardInterrupt
@@ -137,9 +138,9 @@ class TrainedAloneTest(chex.TestCase):
     def test_a_processor_takes_a_training_a_core_and_an_accelerator_one(self):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(os, "sched_getaffinity", lambda _: {0, 3, 5}, raising=False)
-            assert trained_alone.default_num_threads() == 3
+            assert finalists.default_num_threads() == 3
             patch.setattr(jax, "default_backend", lambda: "gpu")
-            assert trained_alone.default_num_threads() == 1
+            assert finalists.default_num_threads() == 1
 
     def test_what_others_gave_is_kept_when_one_breaks(self):
         meeting = threading.Barrier(2, timeout=60)
@@ -152,44 +153,63 @@ class TrainedAloneTest(chex.TestCase):
             return types.Evaluation(fitness=np.ones(1, np.float32), cost=np.ones(1, np.float32), ok=np.ones(1, bool))
 
         evaluator = self.evaluator()._replace(test=test)
-        trainings = [trained_alone.Training(arch, 0, "test") for arch in (FIRST, BAD, SECOND)]
+        trainings = [finalists.Training(arch, 0, "test") for arch in (FIRST, BAD, SECOND)]
         with pytest.raises(RuntimeError, match="out of memory"):
             self.run_all(trainings, evaluator, num_threads=2)
         kept = {tuple(one["arch"]) for one in json.loads(self.path.read_text())["trainings"]}
         assert kept == {FIRST, SECOND}
 
     def test_trainings_by_other_settings_are_refused(self):
-        self.run_all([trained_alone.Training(FIRST, 0, "test")])
-        with pytest.raises(ValueError, match=r"holds trainings as alone, and now it is longer; set --proxy_"):
-            self.run_all([trained_alone.Training(SECOND, 0, "test")], self.evaluator("longer"))
+        self.run_all([finalists.Training(FIRST, 0, "test")])
+        with pytest.raises(ValueError, match="holds trainings as alone, not longer; restore the settings"):
+            self.run_all([finalists.Training(SECOND, 0, "test")], self.evaluator("longer"))
 
 
-class CommandTest(chex.TestCase):
-    @pytest.mark.slow
-    def test_what_is_found_is_the_best_by_validation_and_a_second_start_trains_nothing(self):
-        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()), "run")
-        flags = ["--supernet_width=2", "--supernet_num_epochs=2", "--supernet_num_images=64", "--supernet_held_out=40"]
-        flags += ["--supernet_batch_size=32", "--proxy_num_epochs=1", "--algorithms=random,lanas", "--budget=20"]
-        flags += ["--num_best=3", "--num_random=4", "--num_trainings=2", f"--workdir={folder}"]
-        results = []
-        for _ in range(2):
-            output = io.StringIO()
-            with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
-                assert search_images.main(["--compilation_cache_dir=", *flags]) == 0, output.getvalue()
-            results.append((json.loads((folder / "result.json").read_text()), (folder / "trained.json").read_text()))
-        assert results[0] == results[1]
-        result, trained = results[0][0], json.loads(results[0][1])["trainings"]
-        names = ("random", "lanas", search_images.CHOSEN)
-        assert [one["found_by"] for one in result["networks"]] == [*names, *[search_images.RANDOM] * 4]
-        assert len(result["choice"]) == 9
-        for name, found in zip(names, result["networks"]):
-            rows = [one for one in result["choice"] if one["found_by"] == name]
-            assert found["arch"] == max(rows, key=lambda one: one["validation"])["arch"]
-        for one in result["networks"]:
-            own = [row for row in trained if row["arch"] == one["arch"] and row["part"] == "test"]
-            tests = [row["accuracy"] for row in sorted(own, key=lambda row: row["training"])]
-            assert one["test"] == tests
-            assert len(tests) == (1 if one["found_by"] == search_images.RANDOM else 2)
-        summary = (folder / "summary.md").read_text()
-        assert [summary.count(f"\n| {name} | ") for name in names] == [1, 1, 1]
-        assert '"random, chosen alike" is the same of 3 random architectures' in summary
+class RerankTest(chex.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.enterContext(contextlib.redirect_stderr(io.StringIO()))
+        self.keys = []
+
+    def evaluator(self, name="short"):
+        def evaluate(key, archs):
+            self.keys.append(tuple(jax.random.key_data(key).tolist()))
+            if archs[0, 0] == 7:
+                raise ValueError("diverged")
+            ok = np.array([archs[0].any()])
+            return types.Evaluation(
+                fitness=np.float32(archs.sum(axis=1) / 8), cost=np.ones(1, np.float32), ok=ok, reasons=("no branch",)
+            )
+
+        return types.Evaluator(name, None, "validation", evaluate, evaluate, None, None, False)
+
+    def test_finalists_are_trained_once_and_their_file_is_that_of_earlier_versions(self):
+        archs, fitness = np.array([FIRST, BAD, SECOND]), np.float32([0.75, 0.5, 0.25])
+        found = finalists.rerank(self.evaluator(), archs[:2], fitness[:2], self.folder, seed=3)
+        assert found[0] == finalists.Result(0.375)
+        assert (np.isnan(found[1].fitness), found[1].reason) == (True, "no branch")
+        assert json.loads((self.folder / "finalists.json").read_text()) == {
+            "trained_as": "short",
+            "finalists": [
+                {"arch": [1, 2], "shared_weights": 0.75, "trained": 0.375},
+                {"arch": [0, 0], "shared_weights": 0.5, "trained": None},
+            ],
+        }
+        again = finalists.rerank(self.evaluator(), archs, fitness, self.folder, seed=3)
+        assert [one.fitness for one in again[::2]] == [0.375, 0.875]
+        assert self.keys == [tuple(jax.random.key_data(jax.random.key(3)).tolist())] * 3
+        with pytest.raises(ValueError, match="holds trainings as short, not long; restore the settings"):
+            finalists.rerank(self.evaluator("long"), archs, fitness, self.folder, seed=3)
+
+    def test_journaled_finalists_have_keys_of_their_own_and_failures_reasons(self):
+        archs = np.array([FIRST, (7, 0), SECOND])
+        settings = {"header": {"corpus": "text"}, "seed": 3}
+        found = finalists.rerank_journaled(self.evaluator(), archs, self.folder, **settings)
+        assert [found[0], found[2]] == [finalists.Result(0.375), finalists.Result(0.875)]
+        assert (np.isnan(found[1].fitness), found[1].reason) == (True, "ValueError: diverged")
+        assert len(set(self.keys)) == 3
+        assert finalists.rerank_journaled(self.evaluator(), archs, self.folder, **settings)[2].fitness == 0.875
+        assert len(self.keys) == 3
+        with pytest.raises(ValueError, match="corpus was 'text' and is now 'other'"):
+            finalists.rerank_journaled(self.evaluator(), archs, self.folder, header={"corpus": "other"}, seed=3)

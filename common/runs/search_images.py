@@ -1,0 +1,230 @@
+"""From images to a table of networks: shared weights, searches on them, and stand-alone trainings of what they find.
+
+1. Shared weights train on a space of cells.                                                          supernet/
+2. Each algorithm searches the space on them.                                                         nao/ lanas/
+3. The best few of each search train from scratch; the one with the best validation accuracy is what the algorithm
+   found. One of as many random architectures is chosen likewise, without shared weights: the baseline.
+4. The chosen architectures and other random ones train from scratch again, with other initial parameters, and are
+   tested. The chosen ones train several times, as the result of one training is random.               trained.json
+5. The table of the results.                                                                result.json, summary.md
+"""
+
+import dataclasses
+import itertools
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+import jax
+import numpy as np
+
+from common import config as configs
+from common import metrics, types
+from common.records import run_dir
+from common.report import image_table
+from common.runs import finalists, shared_weights, supernet_search
+from common.runs import search as searches
+from common.supernets import scoring, stand_alone, training
+
+COMMAND = "search_images"
+TRAINED, SUMMARY = "trained.json", "summary.md"
+RANDOM, CHOSEN = image_table.RANDOM, image_table.CHOSEN
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Stand-alone trainings of architectures that searches found."""
+
+    num_best: Annotated[
+        int,
+        "architectures of each search, and random ones, of which one is chosen by training from scratch",
+        configs.Range(at_least=1),
+    ] = 12
+    num_random: Annotated[
+        int, "random architectures to train from scratch once, for comparison", configs.Range(at_least=1)
+    ] = 20
+    num_trainings: Annotated[
+        int, "trainings of each chosen architecture on which it is tested", configs.Range(at_least=1)
+    ] = 4
+    num_threads: Annotated[
+        int | None,
+        "stand-alone trainings at a time; None: one per processor core, one on accelerators",
+        configs.Range(at_least=1),
+    ] = None
+
+    def __post_init__(self):
+        """Validates the fields."""
+        configs.validate(self)
+
+
+def run(
+    weights: shared_weights.Settings,
+    options: searches.Options,
+    settings: Settings,
+    searchers: Mapping[str, Callable[[types.SearchSpace], types.Searcher]],
+    *,
+    num_epochs: int,
+    flags: Mapping[str, Any] | None = None,
+    on_search: Callable[[str, Mapping[str, Any]], None] = lambda name, result: None,
+) -> tuple[dict[str, Any], pathlib.Path]:
+    """Runs all stages, or resumes them, and writes the files of the run.
+
+    Args:
+      weights: of the shared weights; `space` is given unless trained weights are.
+      options: of each search.
+      settings: of the stand-alone trainings.
+      searchers: name -> (space -> search algorithm).
+      num_epochs: passes over the training images of a stand-alone training.
+      flags: all settings by flag name, for config.json.
+      on_search: called with the name of an algorithm and the content of its result.json.
+
+    Returns:
+      (the content of result.json, the folder).
+
+    Raises:
+      ValueError: the settings do not fit together, or the folder belongs to another run.
+    """
+    run = shared_weights.training_run(weights, seed=options.seed)
+    folder = supernet_search.new_folder(options.workdir, COMMAND, weights.dataset)
+    made = shared_weights.trained(weights, None, folder).run if run is None else run
+    alone = stand_alone.evaluator(made.about, num_epochs=num_epochs, data_dir=weights.data_dir)
+    num_threads = settings.num_threads or finalists.default_num_threads()
+    key = jax.random.key(options.seed)
+    beside, others = (
+        np.asarray(made.space.sample(jax.random.fold_in(key, number), num))
+        for number, num in ((1, settings.num_random), (2, settings.num_best))
+    )
+    with finalists.opened(folder / TRAINED, alone, seed=options.seed, num_threads=num_threads) as trainings:
+        # No search decides on these: they train while shared weights train and are searched.
+        trainings.start(itertools.chain(_tests(beside, 1), _choices(others)))
+        print("1. shared weights", flush=True)
+        shared = shared_weights.trained(weights, run, folder)
+        evaluator = scoring.of(
+            shared.run, shared.params, weights.scoring, folder=shared.folder, data_dir=weights.data_dir
+        )
+        candidates = {}
+        for name, searcher in searchers.items():
+            print(f"2. search by {name}", flush=True)
+            result, archs, fitness = _search(
+                evaluator, searcher, options, name, folder, about=shared.run.about, flags=flags
+            )
+            on_search(name, result)
+            archs, fitness = archs[: settings.num_best], fitness[: settings.num_best]
+            trainings.start(_choices(archs))
+            candidates[name] = _rows(name, archs, fitness)
+        candidates[CHOSEN] = _rows(CHOSEN, others, evaluator.evaluate(key, others).fitness)
+        print("3. training from scratch", flush=True)
+        candidates = {name: _validated(trainings, name, rows) for name, rows in candidates.items()}
+        beside = _rows(RANDOM, beside, evaluator.evaluate(key, beside).fitness)
+        chosen = [_best(rows) for rows in candidates.values()]
+        networks = _tested(trainings, chosen, beside, settings.num_trainings)
+    about = {"num_best": settings.num_best, "budget": options.budget, "seed": options.seed}
+    result = _result(shared.run, networks, candidates, **about)
+    run_dir.write_json(folder / run_dir.RESULT, result)
+    run_dir.write_text(folder / SUMMARY, markdown(result))
+    return result, folder
+
+
+def markdown(result: Mapping[str, Any]) -> str:
+    """Returns the table of a result.json as a page."""
+    names, rows = table(result)
+    num = result["num_best"]
+    about = f"Seed {result['seed']}; {result['budget']} architectures evaluated on shared weights by each search."
+    chosen = (
+        f"The best {num} of each search were trained from scratch, and the best of them by validation was tested; "
+        f'"{CHOSEN}" is the same of {num} random architectures, without shared weights.'
+    )
+    lines = ["| " + " | ".join(row) + " |" for row in (names, ("---",) * len(names), *rows)]
+    tau_line = f"Kendall's tau between shared weights and test, over all networks: {tau(result)}."
+    return "\n".join([f"# {title(result)}", "", about, "", chosen, "", *lines, "", image_table.NOTE, "", tau_line, ""])
+
+
+def table(result: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Returns (names of the columns, rows) of the table of a result.json."""
+    parts = (("networks", "test"), ("choice", "validation"))
+    path = pathlib.Path(run_dir.RESULT)
+    return image_table.table(*(image_table.networks(result, *part, path=path) for part in parts))
+
+
+def title(result: Mapping[str, Any]) -> str:
+    """Returns the title of the table."""
+    return f"{result['space']} on {result['num_images'] or 'all'} images of {result['dataset']}"
+
+
+def tau(result: Mapping[str, Any]) -> str:
+    """Returns Kendall's tau as text; it is not defined where all networks are equal in one of the columns."""
+    return f"{result['kendall_tau']:.2f}" if np.isfinite(result["kendall_tau"]) else "not defined"
+
+
+def _search(evaluator, searcher, options, name, folder, *, about, flags):
+    """Returns (the content of result.json, int32[R, L] evaluated architectures, best first, float32[R])."""
+    (folder / name).mkdir(parents=True, exist_ok=True)
+    result = searches.run(
+        evaluator,
+        searcher(evaluator.space),
+        options,
+        command=COMMAND,
+        algorithm=name,
+        config={"shared_weights": dict(about)},
+        folder=folder / name,
+        flags=flags,
+    )
+    history, _ = run_dir.read_history(folder / name / run_dir.HISTORY)
+    return result, *supernet_search.ranked(history)
+
+
+def _result(made: training.Run, networks, candidates, *, num_best, budget, seed):
+    """Returns the content of result.json."""
+    score = np.array([one["shared_weights"] for one in networks])
+    test = np.array([np.mean(one["test"]) for one in networks])
+    return {
+        "space": made.space.name,
+        "dataset": made.about["dataset"],
+        "seed": seed,
+        "num_images": made.about["num_images"],
+        "budget": budget,
+        "num_best": num_best,
+        "kendall_tau": float(metrics.kendall_tau(score, np.nan_to_num(test), where=np.isfinite(test))),
+        "networks": networks,
+        "choice": list(itertools.chain.from_iterable(candidates.values())),
+    }
+
+
+def _rows(name, archs, fitness):
+    """Returns the entries of int32[B, L] in result.json."""
+    rows = zip(archs.tolist(), fitness.tolist(), strict=True)
+    return [{"found_by": name, "arch": arch, "shared_weights": score} for arch, score in rows]
+
+
+def _choices(archs):
+    """Returns the trainings by which one of int32[B, L] is chosen."""
+    return [finalists.Training(tuple(map(int, arch)), 0, "validation") for arch in archs]
+
+
+def _tests(archs, num):
+    """Returns the trainings on which each of int32[B, L] is tested, with initial parameters that chose none of them."""
+    numbers = range(1, num + 1)
+    return [finalists.Training(tuple(map(int, arch)), number, "test") for arch in archs for number in numbers]
+
+
+def _validated(trainings, name, rows):
+    """Returns the entries with their accuracy on images held out."""
+    each = _choices([row["arch"] for row in rows])
+    whose = "random architectures to choose among" if name == CHOSEN else f"the best of {name}"
+    found = trainings.results(each, title=f"{whose}, trained from scratch")
+    return [row | {"validation": found[one].fitness} for row, one in zip(rows, each, strict=True)]
+
+
+def _best(rows):
+    """Returns the entry with the best accuracy on images held out."""
+    best = max(rows, key=lambda row: np.nan_to_num(row["validation"], nan=-1.0))
+    return {name: value for name, value in best.items() if name != "validation"}
+
+
+def _tested(trainings, chosen, beside, num_trainings):
+    """Returns the entries of the chosen architectures and of random ones with their test accuracies."""
+    nums = [num_trainings] * len(chosen) + [1] * len(beside)
+    networks = [*chosen, *beside]
+    each = [_tests([one["arch"]], num) for one, num in zip(networks, nums, strict=True)]
+    found = trainings.results(itertools.chain.from_iterable(each), title="chosen and random architectures, tested")
+    return [one | {"test": [found[test].fitness for test in own]} for one, own in zip(networks, each, strict=True)]

@@ -1,0 +1,213 @@
+"""Shared weights of a run: trained ones, or trained in its folder; and weights of regions that start from them."""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal, NamedTuple
+
+import jax
+import numpy as np
+
+from common import config as configs
+from common import types
+from common.datasets import images
+from common.evaluators import training_config
+from common.records import run_dir
+from common.runs import weight_sharing
+from common.supernets import config as supernet_config
+from common.supernets import presets, scoring, training, training_folder
+from common.training import state as states
+
+SUPERNET, BEST = "supernet", "best.json"
+DATASET = "digits"
+_NUM_SCORED = 16  # random architectures whose accuracies show how good the weights are
+
+# (region, its pool int32[P, L], a number that identifies the regions, epochs) -> the evaluator on its weights
+TrainRegion = Callable[[int, np.ndarray, int, int], types.Evaluator]
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Shared weights of a search."""
+
+    weights: Annotated[str | None, "folder of trained shared weights; None: they are trained in the run"] = None
+    space: Annotated[str | None, "search space; None: that of the weights"] = None
+    dataset: Annotated[str | None, f"dataset to train on; None: {DATASET}"] = None
+    data_dir: Annotated[str | None, "folder of the datasets"] = None
+    protocol: Annotated[Literal[scoring.PROTOCOLS], "images that give the fitness"] = "validation"
+    training: Annotated[supernet_config.Training, "training of the weights"] = supernet_config.Training()
+    scoring: Annotated[supernet_config.Scoring, "scoring of architectures"] = supernet_config.Scoring()
+    rerank: Annotated[
+        int, "number of best architectures to train for a short time at the end", configs.Range(at_least=0)
+    ] = 0
+    finalists: Annotated[training_config.Config, "that training"] = training_config.Config()
+
+    def __post_init__(self):
+        """Validates the fields."""
+        configs.validate(self)
+
+
+class Weights(NamedTuple):
+    """Trained shared weights: the training, its parameters, and its folder."""
+
+    run: training.Run
+    params: Any
+    folder: pathlib.Path
+
+
+def training_run(
+    settings: Settings, *, seed: int, schedule: weight_sharing.Schedule | None = None
+) -> training.Run | None:
+    """Returns the training of the weights; None if the settings name trained ones.
+
+    Args:
+      settings: the settings; `space` is given.
+      seed: determines all random numbers.
+      schedule: of the pool to train on, if a search provides one.
+
+    Raises:
+      ValueError: the space has no network with shared weights, or the settings do not fit together.
+    """
+    if settings.weights:
+        return None
+    dataset, changes = settings.dataset or DATASET, settings.training
+    network = {name: getattr(changes, name) for name in ("num_cells", "width") if getattr(changes, name) is not None}
+    network["num_classes"] = images.load(dataset, settings.data_dir).num_classes
+    preset = presets.get(changes.preset, settings.space, **network)
+    preset = presets.adapted(preset, changes, pool_size=schedule and schedule.num_initial)
+    if schedule is not None:
+        training.check_blocks(preset.training, schedule.num_blocks)
+        if schedule.restarts:
+            preset = preset._replace(training=training.restarting(preset.training, schedule.num_blocks))
+    about = training.describe(
+        settings.space, dataset, preset, held_out=changes.held_out, num_images=changes.num_images, seed=seed
+    )
+    return training.build(about, settings.data_dir)
+
+
+def trained(settings: Settings, run: training.Run | None, folder: pathlib.Path) -> Weights:
+    """Returns the trained weights, those of the settings, or trained in `folder`, which resumes.
+
+    Args:
+      settings: the settings.
+      run: of `training_run`.
+      folder: of the run.
+
+    Raises:
+      ValueError: the weights named are not fully trained, or belong to another space; or training diverged.
+    """
+    if run is not None:
+        with training_folder.opened(run, folder / SUPERNET) as opened:
+            state = opened.train(run.draw())
+        return Weights(run, states.averaged(state)["params"], folder / SUPERNET)
+    run, params = training.load(settings.weights, settings.data_dir)
+    if settings.space not in (None, run.space.name):
+        raise ValueError(
+            f"the shared weights in {settings.weights} are of {run.space.name}; got --space={settings.space}"
+        )
+    return Weights(run, params, pathlib.Path(settings.weights))
+
+
+def train(
+    about: Mapping[str, Any],
+    workdir: str | None = None,
+    *,
+    data_dir: str | None = None,
+    pace: supernet_config.Pace | None = None,
+    flags: Mapping[str, Any] | None = None,
+) -> tuple[dict[str, Any], pathlib.Path]:
+    """Trains shared weights in a folder of their own, or resumes, and writes config.json and result.json.
+
+    Args:
+      about: the record of the training, see `training.describe`.
+      workdir: the folder; None: a fresh one under runs/.
+      data_dir: folder of the datasets.
+      pace: intervals of evaluations and checkpoints.
+      flags: all settings by flag name, for config.json.
+
+    Returns:
+      (the content of result.json, the folder).
+
+    Raises:
+      ValueError: the settings do not fit together, the folder belongs to another training, or training diverged.
+    """
+    run = training.build(about, data_dir)
+    draw = run.draw()
+    folder = run_dir.create(workdir, command="train_supernet", benchmark=run.space.name)
+    print(f"workdir: {folder}", flush=True)
+    with training_folder.opened(run, folder, pace) as opened:
+        record = {"command": "train_supernet", "flags": dict(flags or {}), **about, **run_dir.environment()}
+        run_dir.write_json(folder / run_dir.CONFIG, record)
+        state = opened.train(draw)
+        result = _result(run, state.params, seconds=opened.seconds, rate=opened.images_per_second)
+    run_dir.write_json(folder / run_dir.RESULT, result)
+    return result, folder
+
+
+def region_trainer(settings: Settings, weights: Weights, folder: pathlib.Path) -> TrainRegion:
+    """Returns the function that trains weights for a region of the space, starting from those of the whole space.
+
+    Args:
+      settings: of the weights.
+      weights: of the whole space.
+      folder: of the run, in which each region has a folder.
+
+    Raises:
+      ValueError: the weights were trained with a sampling that takes no pool.
+    """
+    if weights.run.draws.sampling == "fair":
+        raise ValueError("weights of regions are trained on pools, which sampling 'fair' does not allow")
+
+    def train(region, pool, regions, epochs):
+        about = _about_region(weights.run, region=region, regions=regions, epochs=epochs)
+        run = training.build(about, settings.data_dir)
+        print(f"weights of region {region}", flush=True)
+        with training_folder.opened(run, folder / f"region_{region}", first=weights.params) as opened:
+            state = opened.train(run.draw(pool))
+        return scoring.of(run, state.params, settings.scoring, protocol=settings.protocol)
+
+    return train
+
+
+def _about_region(run, *, region, regions, epochs):
+    """Returns the record of the training of a region: that of the whole space, over a cosine of its own."""
+    values = {
+        "num_epochs": epochs,
+        "schedule": "cosine",
+        "learning_rate": 0.1 * run.config.optimizer.schedule.learning_rate,  # lower: the weights are good already
+        "final_learning_rate": 0.0,
+        "period_epochs": 0,
+        "progress_restarts": False,
+        "progress_epochs": 0,
+    }
+    about = dict(run.about) | {"training": configs.to_json(configs.replace(run.config, values))}
+    if run.draws.sampling == "growing":  # these weights are trained already
+        about["draws"] = about["draws"] | {"sampling": "uniform"}
+    return about | {"region": region, "regions": regions}
+
+
+def _result(run, params, *, seconds, rate):
+    """Returns the content of result.json of a training of shared weights."""
+    archs = run.space.sample(jax.random.key(1), _NUM_SCORED)
+    evaluator = scoring.of(run, params)
+    parts = {
+        part: measure(jax.random.key(0), archs)
+        for part, measure in (("validation", evaluator.evaluate), ("test", evaluator.test))
+    }
+    again = evaluator.evaluate(jax.random.key(0), archs)  # compiled by now
+    return {
+        "space": run.space.name,
+        "dataset": run.about["dataset"],
+        "seed": run.about["seed"],
+        "steps": run.num_steps,
+        "epochs": run.config.num_epochs,
+        "parameters": sum(leaf.size for leaf in jax.tree.leaves(params)),
+        "architectures_scored": _NUM_SCORED,
+        **{
+            part: {"mean": float(found.fitness.mean()), "best": float(found.fitness.max()), "ok": int(found.ok.sum())}
+            for part, found in parts.items()
+        },
+        "seconds": round(seconds, 3),
+        "images_per_second": rate,
+        "architectures_per_second": round(1 / float(again.cost[0]), 1),
+    }

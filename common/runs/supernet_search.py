@@ -1,0 +1,194 @@
+"""Searches on shared weights, which are trained first, or on a pool that the search renews (NAO-WS).
+
+In the folder of a run: supernet/ (the training of the weights), best.json (the genotype found, for launch.train
+--genotype=...), finalists.json (the best few, trained for a short time), and the files of a search.
+"""
+
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from common import config as configs
+from common import types
+from common.evaluators import training as training_evaluator
+from common.genotypes import conversion, json_text
+from common.records import run_dir
+from common.runs import finalists, population, shared_weights, weight_sharing
+from common.runs import search as searches
+from common.supernets import scoring, training_folder
+
+BEST = "best.json"
+
+MakeSearcher = Callable[[types.SearchSpace], types.Searcher]
+
+
+class Finalist(NamedTuple):
+    """One of the best of a search: its fitness on shared weights, and after training, NaN if that failed."""
+
+    description: str
+    shared_weights: float
+    trained: float
+
+
+class Found(NamedTuple):
+    """Result of a search.
+
+    Attributes:
+      result: the content of result.json.
+      folder: of the run.
+      finalists: the best few, if they were trained.
+      best: file of the genotype found; None if nothing could be evaluated.
+    """
+
+    result: dict[str, Any]
+    folder: pathlib.Path
+    finalists: list[Finalist]
+    best: pathlib.Path | None
+
+
+def search(
+    settings: shared_weights.Settings,
+    options: searches.Options,
+    searcher: MakeSearcher,
+    *,
+    command: str,
+    algorithm: str,
+    config: Any,
+    refine: Callable[[types.Evaluator, shared_weights.TrainRegion, pathlib.Path], types.Evaluator] | None = None,
+    flags: Mapping[str, Any] | None = None,
+) -> Found:
+    """Searches on shared weights, and trains the best few for a short time.
+
+    Args:
+      settings: of the shared weights.
+      options: of the search run.
+      searcher: space -> the search algorithm.
+      command: name of the command, for config.json.
+      algorithm: name of the algorithm, in the journal's header as is `config`.
+      config: settings of the algorithm, a dataclass.
+      refine: (evaluator on the shared weights, trainer of a region's weights, folder) -> the evaluator to search on,
+        such as `lanas_jax.few_shot.evaluator`; None: that on the shared weights.
+      flags: all settings by flag name, for config.json.
+
+    Raises:
+      ValueError: the settings do not fit together, or the folder belongs to another search.
+    """
+    if refine is not None and options.executor != "inline":
+        raise ValueError("weights of regions are in this process; use executor inline (--executor=inline)")
+    run = shared_weights.training_run(settings, seed=options.seed)
+    folder = new_folder(options.workdir, algorithm, settings.dataset)
+    weights = shared_weights.trained(settings, run, folder)
+    evaluator = scoring.of(
+        weights.run,
+        weights.params,
+        settings.scoring,
+        protocol=settings.protocol,
+        folder=weights.folder,
+        data_dir=settings.data_dir,
+    )
+    if refine is not None:
+        evaluator = refine(evaluator, shared_weights.region_trainer(settings, weights, folder), folder)
+    about = dict(weights.run.about)
+    result = searches.run(
+        evaluator,
+        searcher(evaluator.space),
+        options,
+        command=command,
+        algorithm=algorithm,
+        config={"searcher": dataclasses.asdict(config), "shared_weights": about},
+        folder=folder,
+        flags=flags,
+    )
+    history, _ = run_dir.read_history(folder / run_dir.HISTORY)
+    return _finish(settings, about, folder, result, *ranked(history), seed=options.seed)
+
+
+def search_pool(
+    settings: shared_weights.Settings,
+    options: searches.Options,
+    schedule: weight_sharing.Schedule,
+    searcher: MakeSearcher,
+    *,
+    schedule_name: str,
+    command: str,
+    algorithm: str,
+    config: Any,
+    flags: Mapping[str, Any] | None = None,
+) -> Found:
+    """Searches while the shared weights train on a pool that is renewed, and trains the best few for a short time.
+
+    Args:
+      settings: of the shared weights, which are trained in the run; `space` is given.
+      options: of the run: its seed and folder count.
+      schedule: of the pool.
+      searcher: space -> the search algorithm, see `population.renewing`.
+      schedule_name: for result.json.
+      command: name of the command, for config.json.
+      algorithm: name of the algorithm.
+      config: settings of the algorithm, a dataclass.
+      flags: all settings by flag name, for config.json.
+
+    Raises:
+      ValueError: the settings do not fit together, or the folder belongs to another search.
+    """
+    run = shared_weights.training_run(settings, seed=options.seed, schedule=schedule)
+    evaluator = functools.partial(scoring.of, run, config=settings.scoring, protocol=settings.protocol)
+    evaluator(run.template().params)  # raises before anything is made if nothing can be scored so
+    made, about, length = searcher(run.space), dict(run.about), run.num_steps // schedule.num_blocks
+    folder = new_folder(options.workdir, algorithm, settings.dataset)
+    record = {"algorithm": algorithm, "config": dataclasses.asdict(config), "schedule": dataclasses.asdict(schedule)}
+    record |= {"shared_weights": about, "score": dataclasses.asdict(settings.scoring)}
+    record = {"command": command, "flags": dict(flags or configs.to_json(options)), **record}
+    with training_folder.opened(run, folder / shared_weights.SUPERNET) as opened:
+        run_dir.write_json(folder / run_dir.CONFIG, {**record, **run_dir.environment()})
+        weights = population.Weights(
+            train=lambda key, archs, block: opened.train(run.draw(archs), (block + 1) * length),
+            evaluator=lambda state: evaluator(state.params),
+            state=opened.state,
+        )
+        result, found = population.run(
+            run.space, made, weights, schedule, folder, seed=options.seed, name=schedule_name
+        )
+    run_dir.write_json(folder / run_dir.RESULT, result)
+    return _finish(settings, about, folder, result, found.archs, found.scores, seed=options.seed)
+
+
+def ranked(history: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Returns (int32[R, L], float32[R]), the evaluated architectures of a history, best first, and their fitness."""
+    measured = np.flatnonzero(np.asarray(history.status) == types.MEASURED)
+    fitness = np.asarray(history.fitness)[measured]
+    best = np.argsort(-fitness, kind="stable")
+    return np.asarray(history.archs)[measured][best], fitness[best]
+
+
+def _finish(settings, about, folder, result, archs, fitness, *, seed):
+    """Trains the best few of int32[R, L], best first, and writes the best of them as a genotype."""
+    if not len(archs):
+        return Found(result, folder, [], None)
+    best, trained = archs[0], []
+    if settings.rerank:
+        changes = dataclasses.asdict(settings.finalists)
+        for name in ("held_out", "num_images"):  # else images that chose them would train them
+            changes[name] = about[name] if changes[name] is None else changes[name]
+        evaluator = training_evaluator.evaluator(
+            about["space"], dataset=about["dataset"], data_dir=settings.data_dir, **changes
+        )
+        archs, fitness = archs[: settings.rerank], fitness[: settings.rerank]
+        found = [one.fitness for one in finalists.rerank(evaluator, archs, fitness, folder, seed=seed)]
+        best = archs[int(np.argmax(np.nan_to_num(found, nan=-1.0)))]
+        described = map(evaluator.space.describe, archs)
+        trained = [Finalist(*one) for one in zip(described, fitness.tolist(), found, strict=True)]
+    path = folder / BEST
+    run_dir.write_text(path, json_text.to_text(conversion.from_arch(about["space"], best)))
+    return Found(result, folder, trained, path)
+
+
+def new_folder(workdir: str | None, name: str, dataset: str | None) -> pathlib.Path:
+    """Returns the folder of a run, and prints it."""
+    folder = run_dir.create(workdir, command=name, benchmark=pathlib.Path(dataset or shared_weights.DATASET).stem)
+    print(f"workdir: {folder}", flush=True)
+    return folder
