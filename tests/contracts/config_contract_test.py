@@ -68,8 +68,10 @@ _each_field = parameterized.named_parameters((name, *pair) for name, pair in FIE
 
 
 def _has_flags(config):
-    """No command has flags that are lists of anything but texts."""
-    return all(field.kind is str or not field.is_sequence for field in configs.fields(type(config)))
+    """No command has flags that are lists of anything but texts; settings that share a name need a prefix each."""
+    names = configs.flat_names(config)
+    is_flat = len(set(names)) == len(names)
+    return is_flat and all(field.kind is str or not field.is_sequence for field in configs.fields(type(config)))
 
 
 def _outside(bounds):

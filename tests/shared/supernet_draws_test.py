@@ -102,7 +102,7 @@ class DrawsTest(parameterized.TestCase):
     def test_refused_weights_and_settings(self):
         with self.assertRaisesRegex(ValueError, "weights must be 1 positive numbers"):
             supernet_draws.make("num_params", spaces.get("nao_small"), rows("nao_small", 1), num_params=np.zeros_like)
-        with self.assertRaisesRegex(ValueError, "sampling 'fair' is of spaces of cells"):
+        with self.assertRaisesRegex(ValueError, "sampling 'fair' is for spaces of cells"):
             supernet_draws.fair("nao_rnn")
         for settings, message in (
             ({"sampling": "num_params"}, "set pool_size"),

@@ -9,8 +9,9 @@ import pytest
 from absl.testing import parameterized
 
 from common import spaces, types
-from common.evaluators import training, training_problem
+from common.evaluators import training
 from common.executors import measuring
+from common.networks.kernels import compile_options
 from common.training import loop
 
 QUICK = {"xla_backend_optimization_level": 0}  # such trainings compile for longer still
@@ -42,7 +43,7 @@ def other_cheap_arch():
 class TrainingEvaluatorTest(parameterized.TestCase):
     def setUp(self):
         super().setUp()
-        self.enterContext(mock.patch.object(training_problem, "_QUICK", QUICK))
+        self.enterContext(mock.patch.object(compile_options, "quick", return_value=QUICK))
 
     def test_one_training(self):
         made = measuring.make(evaluator().recipe)  # as a worker makes it
@@ -117,7 +118,7 @@ class TrainingEvaluatorTest(parameterized.TestCase):
     @parameterized.parameters(
         ({"space": "nasbench201"}, "space 'nasbench201' has no network to train; choose one of nao_small"),
         ({"space": "nao_small", "protocol": "best"}, "unknown protocol 'best'"),
-        ({"space": "nao_small", "preset": "long"}, "unknown preset 'long'; choose one of short, digits"),
+        ({"space": "nao_small", "preset": "long"}, "unknown preset 'long'; choose one of short, "),
         ({"space": "nao_small", "dataset": "cifar11"}, "unknown dataset 'cifar11'"),
         ({"space": "nao_small", "held_out": 0}, "held_out must be at least 1"),
         ({"space": "nao_small", "num_images": 9999}, "num_images must be from 1 to 727"),
