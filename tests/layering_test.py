@@ -54,10 +54,7 @@ FLOORS = (
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 # Modules of launch that are no commands, and those that are still to move into the library.
 NO_COMMANDS = ("__init__", "algorithms", "flags")
-TO_MOVE = (
-    *("compilation", "few_shot", "few_shot_config", "finalists", "image_tables", "pool_search", "proxy"),
-    *("shared_weights", "single", "supernet_run", "trained_alone"),
-)
+TO_MOVE = ("compilation", "proxy", "shared_weights", "single")
 
 
 def imported(source: str, path: str) -> list[str]:
