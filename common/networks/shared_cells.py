@@ -1,11 +1,10 @@
-"""Cells that hold the weights of every cell of a space; which of them they compute is data.
+"""Cells that hold the weights of every cell of a space; the cell to compute is data.
 
-A branch is an operation on a state, and has weights of its own for every pair of the two. All copies of an
-operation's weights lie in arrays whose first axis tells them apart, so that the weights of a cell are a gather. The
-branches of a cell are then a loop, see `branch_sums`, whose body reads a state, does what a switch over the operations
-says, and adds it to a node. Only the chosen operations are computed, and a cell compiles each operation once, however
-many branches and architectures there are. In such a loop a CPU needs 1x1 convolutions that are matrix products, see
-`layers.pointwise`.
+A branch is an operation on a state, with separate weights for every pair of the two. All copies of an operation's
+weights are stacked along a first axis, so the weights of a cell are a gather. The branches of a cell are a loop, see
+`branch_sums`, whose body reads a state, applies the operation that a switch selects, and adds the result to a node.
+Only the chosen operations are computed, and a cell compiles each operation once, however many branches and
+architectures there are. On a CPU 1x1 convolutions in such a loop must be matrix products, see `layers.pointwise`.
 """
 
 import functools
@@ -28,7 +27,7 @@ NUM_LAST_NODES = 4
 
 
 class Group(NamedTuple):
-    """Branches of one stride, which read the states from `first` to before `end`; `name` is of their weights."""
+    """Branches of one stride, which read the states `first` to `end` - 1; `name` is that of their weights."""
 
     name: str
     stride: int
@@ -40,14 +39,14 @@ class SharedCell(nn.Module):
     """A cell whose operations and inputs are data.
 
     Attributes:
-      operations: the names of its operations.
+      operations: names of the operations.
       num_nodes: N.
       features: its width F.
       style: see `styles.Style`; its statistics must not be "running".
-      sharing: what has weights of its own: "branch", a node's each branch, operation and input (NAO), or "edge", a
-        node's each operation and input, whatever the branch (LaNAS).
-      output: "projected", the sum of a 1x1 convolution of the ReLU of every loose end, and a norm (NAO), or
-        "last_nodes", the last 4 nodes side by side (LaNAS).
+      sharing: "branch", separate weights for each branch, operation and input of a node (NAO), or "edge", for each
+        operation and input of a node, shared by its branches (LaNAS).
+      output: "projected", the sum of a 1x1 convolution of the ReLU of every loose end, then a norm (NAO), or
+        "last_nodes", the last 4 nodes, concatenated (LaNAS).
       is_reduction: whether it halves the image.
       is_first: whether it is the first of its network.
     """
@@ -71,8 +70,8 @@ class SharedCell(nn.Module):
           before: float[B, H, W, C], the output of the cell before the previous one, or twice as high and wide.
           previous: float[B, H, W, C'], the output of the previous cell.
           branches: int32[N, 2, 2], of each node and branch the input and the operation.
-          scales: float32[2 N, B], what each branch is multiplied with; None: one.
-          train: whether it trains.
+          scales: float32[2 N, B], factor of each branch; None: 1.
+          train: whether this is a training step.
         """
         calibration = cells.Calibration(self.features, self.style, is_first=self.is_first, name="calibration")
         inputs = jnp.stack(calibration(before, previous, train))
@@ -82,13 +81,13 @@ class SharedCell(nn.Module):
         return self._projected(inputs, states, branches, train)
 
     def _states(self, inputs, branches, scales):
-        """Returns float[S, B, H, W, F]: the nodes, and before them the inputs, if they are of the same size."""
+        """Returns float[S, B, H, W, F]: the nodes, preceded by the inputs if they have the same size."""
         own_groups = groups(self.num_nodes, is_reduction=self.is_reduction)
         height, width = (-(-side // own_groups[0].stride) for side in inputs.shape[2:4])
         states = jnp.zeros((self.num_nodes, inputs.shape[1], height, width, self.features), inputs.dtype)
         if not self.is_reduction:
             states = jnp.concatenate([inputs, states])
-        # In a reduction cell whatever reads an input is another operation, as it is strided.
+        # In a reduction cell the operations on inputs are others, as they are strided.
         is_later = branches[:, 0] >= own_groups[0].end
         offset = NUM_INPUTS if self.is_reduction else 0
         plan = branch_sums.Plan(
@@ -135,7 +134,7 @@ class SharedCell(nn.Module):
         return weights
 
     def _collected(self, plan, states, inputs, weights):
-        """Returns the statistics of each branch, [2 N, ...], by group and operation; zeros of those not chosen."""
+        """Returns the statistics of each branch, [2 N, ...], by group and operation; zeros for those not chosen."""
         pairs = [
             (group, name)
             for group in groups(self.num_nodes, is_reduction=self.is_reduction)
@@ -161,14 +160,14 @@ class SharedCell(nn.Module):
         return lax.scan(body, None, (plan, weights))[1]
 
     def _param(self, name, init):
-        """Returns what `self.param` does, which would follow the shapes of the first weights at every call."""
+        """Returns what `self.param` returns, without its tracing of the initializer at every call."""
         return self.get_variable("params", name) if self.has_variable("params", name) else self.param(name, init)
 
     def _operation(self, group, name):
         return operations.OPERATIONS[name](features=self.features, stride=group.stride, style=self.style, parent=None)
 
     def _operate(self, group, name, weights, given, images):
-        """Returns what an operation makes of float[B, H, W, F], and its statistics where they are collected."""
+        """Returns the output of an operation on float[B, H, W, F], and its statistics where they are collected."""
         variables = {"params": weights, "batch_stats": given}
         if self.style.statistics != "collect":
             return self._operation(group, name).apply(variables, images, True), {}
@@ -181,14 +180,14 @@ class SharedCell(nn.Module):
         is_end = ~jnp.any(branches[..., 0].reshape(1, -1) == np.arange(num_states)[:, None], axis=1)
         init = initializers.weights(self.style.initializer)
         blocks = self.param("projection", init, (num_states, self.features, self.features)).astype(states.dtype)
-        same = slice(num_states - len(states), None)  # those that are as large as the output
+        same = slice(num_states - len(states), None)  # those of the size of the output
         total = branch_sums.project(states, blocks[same], is_end[same])
         for at in range(same.start):
             total += self._reduced(f"reduction_of_{at}", is_end[at], inputs[at], blocks[at], total)
         return layers.Norm(self.style, name="norm")(total, train)
 
     def _reduced(self, name, is_end, state, block, like):
-        """Returns the projection of an input of a reduction cell, or zeros where it is no loose end."""
+        """Returns the projection of an input of a reduction cell, or zeros if it is not a loose end."""
         reduction = layers.FactorizedReduction(self.features, self.style, parent=None)
         weights = self._param(name, functools.partial(_init, reduction, None, self.features))
         if self.style.statistics == "collect":
@@ -213,16 +212,16 @@ def groups(num_nodes: int, *, is_reduction: bool) -> tuple[Group, ...]:
 
 
 def copies(num_nodes: int, sharing: str, group: Group) -> tuple[np.ndarray, int]:
-    """Returns where the weights of each branch lie among those of their operation.
+    """Returns the indices of the weights of each branch among the copies of their operation.
 
     Args:
       num_nodes: N.
       sharing: see `SharedCell.sharing`.
-      group: which branches have such weights.
+      group: the branches with such weights.
 
     Returns:
-      int32[2 N, N + 1], the number of the copy for each branch and input, 0 where it has none; and how many there
-      are.
+      int32[2 N, N + 1], the index of the copy for each branch and input, 0 where there is none; and the number of
+      copies.
     """
     numbers, size = np.zeros((NUM_BRANCHES * num_nodes, num_nodes + 1), np.int32), 0
     for at in range(len(numbers)):
@@ -237,7 +236,7 @@ def copies(num_nodes: int, sharing: str, group: Group) -> tuple[np.ndarray, int]
 
 
 def _init(module, size, channels, key) -> Any:
-    """Returns the first weights of `size` copies of a module, or without a first axis of one (None)."""
+    """Returns the initial parameters of `size` copies of a module; None: of one, without a first axis."""
 
     def init(key):
         images = jax.ShapeDtypeStruct((1, 4, 4, channels), jnp.float32)

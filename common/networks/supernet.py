@@ -1,13 +1,13 @@
-"""Networks with shared weights (supernets): all networks of a space of cells in one, and an architecture is data.
+"""Networks with shared weights (supernets): one network holds all architectures of a space of cells, chosen by data.
 
 One program trains, and one scores, every architecture. The cells are `shared_cells.SharedCell`; stem, stacking and
-heads are those of the networks that train alone (`child`), so that `extract` can take an architecture out, which
-then computes the same.
+heads are those of stand-alone networks (`child`), so `extract` returns the stand-alone network of an architecture,
+with the same outputs.
 
-NAO (arXiv:1808.07233, arXiv:1909.10815) has weights of their own for each branch, operation and input, and projects
-the loose ends of a cell to its width. One-shot LaNAS (arXiv:1906.06832) has them for each operation and input, and
-puts out the last 4 of 5 nodes. Batch statistics normalize in training and when scoring, as published; statistics that
-were collected for an architecture can be given instead.
+NAO (arXiv:1808.07233, arXiv:1909.10815) has separate weights for each branch, operation and input, and projects the
+loose ends of a cell to its width. One-shot LaNAS (arXiv:1906.06832) has separate weights for each operation and input,
+and outputs the last 4 of 5 nodes. Norms use batch statistics in training and in scoring, as published, or given ones
+that were collected for an architecture.
 """
 
 import dataclasses
@@ -39,9 +39,9 @@ class Network(nn.Module):
     """A network with the weights of all architectures of a space.
 
     Attributes:
-      space: its name, one of `SPACES`.
-      config: how cells are stacked, as for a network that trains alone. `output` must be "projected" in the spaces
-        of NAO and "concatenated" in that of LaNAS.
+      space: a key of `SPACES`.
+      config: the stacking of the cells, as for a stand-alone network. `output` must be "projected" in the spaces of
+        NAO and "concatenated" in that of LaNAS.
     """
 
     space: str
@@ -62,11 +62,11 @@ class Network(nn.Module):
         Args:
           images: float32[B, H, W, C].
           arch: int32[L], a valid row of the space.
-          train: whether branches and features are dropped (random streams "drop_path" and "dropout"), and the
-            auxiliary head gives logits.
+          train: whether to drop branches and features (random streams "drop_path" and "dropout"), and to compute
+            the logits of the auxiliary head.
           progress: float32[] in [0, 1], the fraction of training done.
-          statistics: what norms divide by: "batch", the batch's; "collect", the batch's, which are put in the
-            collection "batch_stats"; "given", those in "batch_stats", which must have been collected for `arch`.
+          statistics: of norms: "batch", those of the batch; "collect", the same, also stored in the collection
+            "batch_stats"; "given", those in "batch_stats", which must have been collected for `arch`.
         """
         check(self.space, self.config)
         config, layout = self.config, cell_rows.LAYOUTS[self.space]
@@ -132,10 +132,10 @@ def stem_width(config: Config) -> int:
 
 
 def check(space: str, config: Config) -> None:
-    """Refuses networks that there are not.
+    """Validates the settings of a network with shared weights.
 
     Raises:
-      ValueError: the space has no shared weights, or the settings are not those of such a network.
+      ValueError: the space has no shared weights, or a setting is not that of such a network.
     """
     if space not in SPACES:
         raise ValueError(f"space {space!r} has no network with shared weights; choose one of {', '.join(SPACES)}")
@@ -147,18 +147,18 @@ def check(space: str, config: Config) -> None:
 
 
 def extract(variables: Any, space: str, config: Config, arch: np.ndarray) -> tuple[child.Network, Any]:
-    """Returns the network of one architecture alone, and its variables, copied from the shared ones.
+    """Returns the stand-alone network of an architecture, and its variables, copied from the shared ones.
 
-    It keeps the output of cells that they have on shared weights: projected, or the last 4 nodes.
+    Its cells have the outputs that they have on shared weights: projected, or the last 4 nodes.
 
     Args:
-      variables: the collections "params" and, if statistics were collected for it, "batch_stats".
+      variables: the collections "params" and, if statistics were collected for the architecture, "batch_stats".
       space: see `Network`.
       config: likewise.
       arch: int32[L].
 
     Raises:
-      ValueError: the space has no shared weights, or the row is no architecture of it.
+      ValueError: the space has no shared weights, or the row is not an architecture of it.
     """
     check(space, config)
     layout = cell_rows.LAYOUTS[space]
@@ -183,7 +183,7 @@ def extract(variables: Any, space: str, config: Config, arch: np.ndarray) -> tup
 
 @dataclasses.dataclass(frozen=True)
 class _Extraction:
-    """A cell that is taken out of the shared one; `pairs` int32[N, 2, 2] are its inputs and operations."""
+    """A cell to extract from the shared one; `pairs` int32[N, 2, 2] are its inputs and operations."""
 
     layout: cell_spaces.Layout
     sharing: str
@@ -192,7 +192,7 @@ class _Extraction:
 
 
 def _extract_cell(cell, tree, output, collection):
-    """Returns what a cell's branches, projection and reductions have in one collection."""
+    """Returns the variables of a cell's branches, projection and reductions in one collection."""
     found = {"calibration": tree["calibration"]} if "calibration" in tree else {}
     groups = shared_cells.groups(cell.layout.num_nodes, is_reduction=cell.is_reduction)
     for row, (state, operation) in enumerate(cell.pairs.reshape(-1, 2).tolist()):

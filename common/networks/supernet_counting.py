@@ -1,4 +1,4 @@
-"""Parameters of every architecture of a space at once: the sizes in which NAO-V2 draws them (arXiv:1909.10815)."""
+"""Parameter counts of many architectures of a space at once, by which NAO-V2 samples them (arXiv:1909.10815)."""
 
 import functools
 import math
@@ -14,13 +14,13 @@ from common.spaces import cells as cell_spaces
 
 
 def num_params(space: str, config: child.Config, archs: np.ndarray) -> np.ndarray:
-    """Returns int64[B], parameters of the network of each architecture trained alone, its auxiliary head left out.
+    """Returns int64[B], the parameters of the stand-alone network of each architecture, without its auxiliary head.
 
-    Its cells put out what those of a genotype do, side by side; weights are as many as `counting.num_params` says.
+    The outputs of cells are those of the genotype, concatenated; the counts are those of `counting.num_params`.
 
     Args:
       space: see `supernet.Network`.
-      config: of the stacking.
+      config: the stacking of the cells.
       archs: int32[B, L].
     """
     supernet.check(space, config)
@@ -52,7 +52,7 @@ def num_params(space: str, config: child.Config, archs: np.ndarray) -> np.ndarra
 
 
 def _calibration_size(config, width, before, previous, is_larger):
-    """Returns how many parameters `cells.Calibration` has: a convolution and a norm for each state that needs it."""
+    """Returns the parameters of `cells.Calibration`: a convolution and a norm for each state that needs them."""
     kind, norm = config.style.calibration, 2 * width * config.style.is_affine
     is_needed = [(channels != width) | (kind == "always") for channels in (before, previous)]
     size = np.where(is_needed[0] | is_larger, before * width + norm, 0)
@@ -66,7 +66,7 @@ def _operation_size(name, config, width, stride):
 
 
 def _size(module, channels):
-    """Returns how many parameters a module has that reads images of so many channels."""
+    """Returns the parameters of a module whose inputs have so many channels."""
     init = functools.partial(module.init, train=False)
     shapes = jax.eval_shape(init, jax.random.key(0), jax.ShapeDtypeStruct((1, 8, 8, channels), jnp.float32))
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes.get("params", {})))
