@@ -22,16 +22,11 @@ import numpy as np
 
 from common.genotypes import cell_rows, conversion
 from common.genotypes.genotype import NUM_INPUTS, CellGenotype
-from common.networks import child, heads, logits, shared_cells
+from common.networks import child, heads, logits, of_space, shared_cells
 from common.spaces import cells as cell_spaces
 
 Config = child.Config
-SPACES = {  # and what has weights of its own in them
-    "nao_small": "branch",
-    "nao_middle": "branch",
-    "nao_large": "branch",
-    "lanas_oneshot": "edge",
-}
+SPACES = of_space.SHARING
 STATISTICS = ("batch", "collect", "given")
 
 

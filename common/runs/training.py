@@ -27,7 +27,7 @@ from common.genotypes import published
 from common.networks import counting
 from common.records import locks, run_dir
 from common.runs import training_data, training_run
-from common.training import checkpoints, export, loop, models, presets, sharding, training_log
+from common.training import checkpoints, export, loop, presets, sharding, training_log
 from common.training import state as states
 
 CHECKPOINTS = ("latest", "best")
@@ -100,19 +100,9 @@ def train(
         raise ValueError("on several hosts give --workdir, a folder that all of them see")
     name = genotype if isinstance(genotype, str) else type(genotype).__name__
     genotype = published.get(genotype) if isinstance(genotype, str) else genotype
-    images = training_run.open_images(dataset, data_dir, stream=stream, held_out=options.held_out, seed=options.seed)
-    network = models.network(genotype, dataclasses.replace(preset.network, num_classes=images.num_classes))
-    about = {
-        **models.to_dict(network),
-        "training": config_lib.to_json(preset.training),
-        "augmentation": config_lib.to_json(preset.augmentation),
-        "dataset": dataset,
-        "held_out": options.held_out,
-        "seed": options.seed,
-    }
-    if stream is not None:
-        about["stream"] = config_lib.to_json(stream)
-    run = training_run.make(about, network, preset.training, preset.augmentation, images)
+    run = training_run.new(
+        genotype, preset, dataset, data_dir, stream=stream, held_out=options.held_out, seed=options.seed
+    )
     batches = training_run.split(
         run, num_devices=options.num_devices, evaluation_batch_size=options.evaluation_batch_size
     )
@@ -128,7 +118,7 @@ def train(
         if is_first:
             flags = config_lib.to_json(options) if flags is None else dict(flags)
             run_dir.write_json(
-                folder / run_dir.CONFIG, {"command": "train", "flags": flags, **about, **run_dir.environment()}
+                folder / run_dir.CONFIG, {"command": "train", "flags": flags, **run.about, **run_dir.environment()}
             )
             start = 0 if state is None else int(state.step)
             if start:

@@ -1,5 +1,6 @@
 """Setup of a training run: network, step, images and keys, from settings or from the record in its folder."""
 
+import dataclasses
 import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -8,10 +9,11 @@ import jax
 
 from common import config as config_lib
 from common.datasets import streams
+from common.genotypes import genotype as genotypes
 from common.runs import training_data
 from common.training import augmentation as augmentations
 from common.training import config as configs
-from common.training import models, sharding
+from common.training import models, presets, sharding
 from common.training import state as states
 from common.training import step as step_lib
 
@@ -56,8 +58,38 @@ class Run(NamedTuple):
         return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=everywhere), state)
 
 
+def new(
+    genotype: genotypes.Genotype,
+    preset: presets.Preset,
+    dataset: str,
+    data_dir: str | os.PathLike | None,
+    *,
+    stream: streams.Config | None,
+    held_out: int,
+    seed: int,
+) -> Run:
+    """Returns a run; the arguments are those of `training.train` and fields of its options.
+
+    Raises:
+      ValueError: genotype, settings and images do not fit each other, or there is no such dataset.
+    """
+    images = _images(dataset, data_dir, stream=stream, held_out=held_out, seed=seed)
+    network = models.network(genotype, dataclasses.replace(preset.network, num_classes=images.num_classes))
+    about = {
+        **models.to_dict(network),
+        "training": config_lib.to_json(preset.training),
+        "augmentation": config_lib.to_json(preset.augmentation),
+        "dataset": dataset,
+        "held_out": held_out,
+        "seed": seed,
+    }
+    if stream is not None:
+        about["stream"] = config_lib.to_json(stream)
+    return _make(about, network, preset.training, preset.augmentation, images)
+
+
 def build(about: Mapping[str, Any], data_dir: str | os.PathLike | None = None) -> Run:
-    """Returns the run that a record describes.
+    """Returns the run of a record.
 
     Raises:
       ValueError: the record is of another kind or version, or there is no such dataset.
@@ -65,46 +97,10 @@ def build(about: Mapping[str, Any], data_dir: str | os.PathLike | None = None) -
     if missing := {"genotype", "network", "training", "augmentation", "dataset", "held_out", "seed"} - set(about):
         raise ValueError(f"this is not a training run of launch.train: it lacks {', '.join(sorted(missing))}")
     stream = config_lib.from_json(streams.Config, about["stream"]) if "stream" in about else None
-    images = open_images(about["dataset"], data_dir, stream=stream, held_out=about["held_out"], seed=about["seed"])
+    images = _images(about["dataset"], data_dir, stream=stream, held_out=about["held_out"], seed=about["seed"])
     config = config_lib.from_json(configs.Config, about["training"])
     augmentation = config_lib.from_json(augmentations.Config, about["augmentation"])
-    return make(about, models.from_dict(about), config, augmentation, images)
-
-
-def make(
-    about: Mapping[str, Any],
-    network: Any,
-    config: configs.Config,
-    augmentation: augmentations.Config,
-    images: training_data.Images,
-) -> Run:
-    """Returns the run of a network on images; the arguments are those of `Run`.
-
-    Raises:
-      ValueError: network, settings and images do not fit each other.
-    """
-    steps = step_lib.steps(
-        network,
-        config,
-        models.inputs(augmentation, mean=images.mean, std=images.std),
-        num_classes=images.num_classes,
-        num_images=images.sizes["train"],
-    )
-    keys = states.keys(jax.random.key(about["seed"]))
-    run = Run(about, network, config, steps, images, keys, augmentation.normalization)
-    run.template()  # raises where images are too small for the network
-    return run
-
-
-def open_images(
-    dataset: str, data_dir: str | os.PathLike | None, *, stream: streams.Config | None, held_out: int, seed: int
-) -> training_data.Images:
-    """Returns the images of a run, in memory unless `stream` is given."""
-    if stream is None:
-        return training_data.in_memory(dataset, data_dir, held_out=held_out)
-    if held_out:
-        raise ValueError("no images can be held out of a stream; leave --held_out out")
-    return training_data.streamed(dataset, data_dir, stream, seed=seed)
+    return _make(about, models.from_dict(about), config, augmentation, images)
 
 
 def split(run: Run, *, num_devices: int, evaluation_batch_size: int) -> jax.sharding.NamedSharding | None:
@@ -124,3 +120,25 @@ def split(run: Run, *, num_devices: int, evaluation_batch_size: int) -> jax.shar
     if run.config.last_batch == "keep" and not run.images.is_streamed:
         sharding.check_batch(run.images.sizes["train"] % run.config.batch_size, mesh, name="the last batch")
     return sharding.batches(mesh)
+
+
+def _images(dataset, data_dir, *, stream, held_out, seed):
+    if stream is None:
+        return training_data.in_memory(dataset, data_dir, held_out=held_out)
+    if held_out:
+        raise ValueError("no images can be held out of a stream; leave --held_out out")
+    return training_data.streamed(dataset, data_dir, stream, seed=seed)
+
+
+def _make(about, network, config, augmentation, images):
+    steps = step_lib.steps(
+        network,
+        config,
+        models.inputs(augmentation, mean=images.mean, std=images.std),
+        num_classes=images.num_classes,
+        num_images=images.sizes["train"],
+    )
+    keys = states.keys(jax.random.key(about["seed"]))
+    run = Run(about, network, config, steps, images, keys, augmentation.normalization)
+    run.template()  # raises where images are too small for the network
+    return run

@@ -8,7 +8,7 @@ import dataclasses
 from typing import Any, NamedTuple
 
 from common import config as config_lib
-from common.networks import styles, supernet
+from common.networks import of_space, supernet
 from common.supernets import config
 from common.training import augmentation
 from common.training import config as configs
@@ -30,11 +30,10 @@ class Preset(NamedTuple):
     draws: config.Sampling
 
 
-NETWORKS: dict[str, supernet.Config] = {  # by space
-    "nao_small": supernet.PRESETS["nao_v2"],
-    "nao_middle": supernet.PRESETS["nao_v2"],
-    "nao_large": dataclasses.replace(supernet.PRESETS["nao_v2"], style=styles.NAO_PYTORCH_LARGE),
-    "lanas_oneshot": supernet.PRESETS["lanas_oneshot"],
+_OF_SHARING = {"branch": "nao_v2", "edge": "lanas_oneshot"}
+NETWORKS: dict[str, supernet.Config] = {
+    space: dataclasses.replace(supernet.PRESETS[_OF_SHARING[sharing]], style=of_space.NETWORKS[space].style)
+    for space, sharing in of_space.SHARING.items()
 }
 
 _STANDARD = augmentation.PRESETS["standard"]

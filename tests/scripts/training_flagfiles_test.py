@@ -12,7 +12,6 @@ from absl.testing import parameterized
 from common.genotypes import published
 from common.networks import counting
 from common.training import models, presets
-from launch import flags as launch_flags
 from launch import train
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -36,8 +35,7 @@ def parsed(path):
 
 
 def network(values):
-    given = launch_flags.network_of(values)
-    config = dataclasses.replace(presets.PRESETS[values.preset].network, num_classes=CLASSES[values.dataset], **given)
+    config = dataclasses.replace(train.preset(values).network, num_classes=CLASSES[values.dataset])
     return models.network(published.get(values.genotype), config)
 
 
@@ -59,7 +57,6 @@ class FlagfilesTest(parameterized.TestCase):
         assert command in lines
         assert any(line.startswith("# Published: ") for line in lines)
         values = parsed(path)
-        launch_flags.config_of(values, presets.PRESETS[values.preset].training)
         network(values)
 
     @parameterized.parameters(*PATHS)
