@@ -78,7 +78,7 @@ def _define_flags():
         choices["acquisition"],
         "with 'uniform' the leaves have no model, so fewer are fitted",
     )
-    flags.DEFINE_enum("prior", "parent", choices["prior"], "what a node's weights are drawn to")
+    flags.DEFINE_enum("prior", "parent", choices["prior"], "weights that the ridge penalty shrinks to")
     flags.DEFINE_integer("repeats", 5, "repetitions of each side, in turns", lower_bound=1)
 
 

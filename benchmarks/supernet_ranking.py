@@ -73,7 +73,7 @@ def main(argv: Sequence[str]) -> None:
     evaluation = scores.of(shared, params, config).evaluate(jax.random.key(0), archs)
     print(
         f"{args.space} on {args.dataset}: {shared.num_steps} steps on shared weights in {seconds:.0f} s of processor "
-        f"time, load {os.getloadavg()[0]:.1f}; scores {told(evaluation.fitness)}",
+        f"time, load {os.getloadavg()[0]:.1f}; scores {described(evaluation.fitness)}",
         flush=True,
     )
     single = make_run(args, dataset, args.alone_epochs)
@@ -94,15 +94,15 @@ def main(argv: Sequence[str]) -> None:
                 seconds = time.process_time() - start
                 print(f"{done} trainings alone in {seconds:.0f} s of processor time", flush=True)
     mean, sizes = accuracies.mean(axis=1), shared.num_params(archs)
-    print(f"accuracy alone: {told(mean)}")
+    print(f"stand-alone accuracy: {described(mean)}")
     print(f"tau of scores on shared weights: {interval(evaluation.fitness, mean)}")
     print(f"tau of the number of parameters: {interval(sizes, mean)}")
     if args.num_trainings > 1:
         print(f"tau of two trainings alone: {interval(accuracies[:, 0], accuracies[:, 1])}")
     if args.output:
-        told_all = {"scores": evaluation.fitness.tolist(), "alone": accuracies.tolist(), "num_params": sizes.tolist()}
+        record = {"scores": evaluation.fitness.tolist(), "alone": accuracies.tolist(), "num_params": sizes.tolist()}
         with open(args.output, "w") as file:
-            json.dump(told_all, file)
+            json.dump(record, file)
 
 
 def make_run(args: flags.FlagValues, dataset: images.Dataset, num_epochs: int) -> supernet.Run:
@@ -124,7 +124,7 @@ def train(run: supernet.Run, first: Any, keys: states.Keys, draw: jax.tree_util.
     return collections.deque(chunks, maxlen=1)[0][0]
 
 
-def told(values: np.ndarray) -> str:
+def described(values: np.ndarray) -> str:
     """Returns mean, standard deviation and range as text, in percent."""
     values = 100 * np.asarray(values)
     return f"{values.mean():.1f} % (sd {values.std(ddof=1):.1f}, from {values.min():.1f} to {values.max():.1f})"

@@ -79,7 +79,7 @@ class _Cell(nn.Module):
     def __init__(self, cell, inputs, features, style, *, is_reduction, was_reduced):
         super().__init__()
         if min(cell.output) < genotypes.NUM_INPUTS:
-            raise ValueError("the reference has no cell that puts out its inputs")
+            raise ValueError("the reference has no cell that outputs its inputs")
         self.cell, self.num_outputs = cell, features * len(cell.output)
         self.calibration = layers_torch.Calibration(inputs, features, style, was_reduced=was_reduced)
         self.exempt = set()

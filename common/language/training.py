@@ -1,8 +1,8 @@
 """Language model training: epochs as compiled loops over text segments, resumable bit-exactly from any step.
 
-Plain SGD until the validation loss stops falling; from then on the parameters are averaged and the average is
-evaluated (arXiv:1708.02182). When the loss is not finite, training returns to its best state and takes another path
-from there, because its randomness is a function of the step, which never goes back.
+Plain SGD until the validation loss stops falling; then parameters are averaged and the average is evaluated
+(arXiv:1708.02182). When the loss is not finite, training returns to its best state and takes another path from there,
+because its randomness is a function of the step, which never decreases.
 """
 
 import functools

@@ -5,6 +5,7 @@ pools.jsonl (pools and scores), finalists.jsonl (best cells trained from scratch
 """
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NamedTuple
@@ -59,7 +60,7 @@ class Settings:
 
 
 class Finalist(NamedTuple):
-    """One of the best cells of a search: its perplexity there and from scratch, None (and why) if that failed."""
+    """One of the best cells: its perplexity in the search and from scratch, None (and the reason) if that failed."""
 
     arch: np.ndarray
     found: float
@@ -118,38 +119,11 @@ def search(
     corpus = settings.corpus.load()
     folder = run_dir.create(options.workdir, command="search_recurrent", benchmark=settings.corpus.corpus)
     print(f"workdir: {folder}", flush=True)
-    flags = configs.to_json(options) if flags is None else dict(flags)
+    run = functools.partial(_search_fixed, options=options)
     if schedule is not None:
-        result = _search_pool(
-            searcher,
-            settings,
-            schedule,
-            corpus,
-            folder,
-            seed=options.seed,
-            algorithm=algorithm,
-            name=schedule_name,
-            flags=flags,
-        )
-    else:
-        config = {
-            "measure": settings.measure,
-            "corpus": settings.corpus.corpus,
-            "vocabulary": settings.corpus.vocabulary,
-            "score": settings.score,
-            "training": configs.to_json(settings.training),
-        }
-        result = searches.run(
-            _evaluator(settings, corpus, folder, seed=options.seed),
-            searcher,
-            options,
-            command="search_recurrent",
-            algorithm=algorithm,
-            config=config,
-            folder=folder,
-            notes={"vocabulary_size": len(corpus.vocabulary)},
-            flags=flags,
-        )
+        run = functools.partial(_search_pool, seed=options.seed, schedule=schedule, name=schedule_name)
+    flags = configs.to_json(options) if flags is None else dict(flags)
+    result = run(searcher, settings, corpus, folder, algorithm=algorithm, flags=flags)
     if result["best"] is None:
         return Found(result, folder, len(corpus.vocabulary), [], None)
     cells = _rerank(settings, folder, len(corpus.vocabulary), seed=options.seed)
@@ -164,54 +138,50 @@ def _check_schedule(settings, schedule):
     if settings.measure != "supernet":
         raise ValueError("a schedule is for shared weights; choose measure supernet (--measure=supernet)")
     if settings.training.num_epochs % schedule.num_blocks:
-        raise ValueError(
-            f"num_epochs = {settings.training.num_epochs} is not a multiple of num_blocks = {schedule.num_blocks}; a "
-            "block is num_epochs / num_blocks epochs"
-        )
+        found = f"num_epochs = {settings.training.num_epochs} is not a multiple of num_blocks = {schedule.num_blocks}"
+        raise ValueError(f"{found}; a block is num_epochs / num_blocks epochs")
 
 
-def _evaluator(settings, corpus, folder, *, seed):
-    """Returns the evaluator of a search whose fitness does not change; shared weights are trained first."""
+def _search_fixed(searcher, settings, corpus, folder, *, options, algorithm, flags):
+    """Returns the content of result.json of a search whose fitness does not change."""
     if settings.measure == "training":
-        return evaluators.from_scratch(
-            settings.corpus.corpus,
-            data_dir=settings.corpus.data_dir,
-            vocabulary=settings.corpus.vocabulary,
-            config=settings.training,
-        )
-    with checkpoints.Checkpoints(folder / SUPERNET, _about(settings, corpus, seed)) as saved:
+        evaluator = _from_scratch(settings, settings.training)
+    else:
         learner = evaluators.supernet_learner(corpus, settings.training)
-        state = language.train_in(
-            folder,
-            learner,
-            corpus,
-            saved,
-            key=jax.random.key(seed),
-            save_seconds=settings.checkpoint_seconds,
-            title="shared weights",
-            metrics=f"{SUPERNET}.jsonl",
-        )
-    return evaluators.on_shared_weights(corpus, learner, training.evaluated(state), score=settings.score)
+        with checkpoints.Checkpoints(folder / SUPERNET, _about(settings, corpus, options.seed)) as saved:
+            key = jax.random.key(options.seed)
+            state = _train(settings, learner, corpus, folder, saved, key=key, title="shared weights")
+        evaluator = evaluators.on_shared_weights(corpus, learner, training.evaluated(state), score=settings.score)
+    config = {
+        "measure": settings.measure,
+        "corpus": settings.corpus.corpus,
+        "vocabulary": settings.corpus.vocabulary,
+        "score": settings.score,
+        "training": configs.to_json(settings.training),
+    }
+    return searches.run(
+        evaluator,
+        searcher,
+        options,
+        command="search_recurrent",
+        algorithm=algorithm,
+        config=config,
+        folder=folder,
+        notes={"vocabulary_size": len(corpus.vocabulary)},
+        flags=flags,
+    )
 
 
-def _search_pool(searcher, settings, schedule, corpus, folder, *, seed, algorithm, name, flags):
+def _search_pool(searcher, settings, corpus, folder, *, seed, schedule, name, algorithm, flags):
     """Returns the content of result.json of a search whose shared weights train on a pool that it renews."""
-    config, space = settings.training, spaces.get("nao_rnn")
+    config, learner = settings.training, evaluators.supernet_learner(corpus, settings.training)
     about = {**_about(settings, corpus, seed), "schedule": configs.to_json(schedule)}
-    learner = evaluators.supernet_learner(corpus, config)
 
     def train(key, archs, block):
-        return language.train_in(
-            folder,
-            evaluators.supernet_learner(corpus, config, archs),
-            corpus,
-            saved,
-            key=key,
-            save_seconds=settings.checkpoint_seconds,
-            title=f"shared weights, block {block + 1} of {schedule.num_blocks}",
-            metrics=f"{SUPERNET}.jsonl",
-            num_epochs=(block + 1) * config.num_epochs // schedule.num_blocks,
-        )
+        title = f"shared weights, block {block + 1} of {schedule.num_blocks}"
+        num_epochs = (block + 1) * config.num_epochs // schedule.num_blocks
+        on_pool = evaluators.supernet_learner(corpus, config, archs)
+        return _train(settings, on_pool, corpus, folder, saved, key=key, title=title, num_epochs=num_epochs)
 
     def evaluator(state):
         return evaluators.on_shared_weights(corpus, learner, training.evaluated(state), score=settings.score)
@@ -223,9 +193,30 @@ def _search_pool(searcher, settings, schedule, corpus, folder, *, seed, algorith
         record = {"command": "search_recurrent", "algorithm": algorithm, "score": settings.score, **about}
         run_dir.write_json(folder / run_dir.CONFIG, {**record, "flags": flags, **run_dir.environment()})
         weights = population.Weights(train, evaluator, saved.latest(language.template(learner)))
-        result, _ = population.run(space, searcher, weights, schedule, folder, seed=seed, name=name)
+        result, _ = population.run(spaces.get("nao_rnn"), searcher, weights, schedule, folder, seed=seed, name=name)
         run_dir.write_json(folder / run_dir.RESULT, result)
     return result
+
+
+def _train(settings, learner, corpus, folder, saved, *, key, title, num_epochs=None):
+    """Returns the state of shared weights after training them up to an epoch."""
+    return language.train_in(
+        folder,
+        learner,
+        corpus,
+        saved,
+        key=key,
+        save_seconds=settings.checkpoint_seconds,
+        title=title,
+        metrics=f"{SUPERNET}.jsonl",
+        num_epochs=num_epochs,
+    )
+
+
+def _from_scratch(settings, config):
+    """Returns the evaluator that trains each cell."""
+    corpus = settings.corpus
+    return evaluators.from_scratch(corpus.corpus, data_dir=corpus.data_dir, vocabulary=corpus.vocabulary, config=config)
 
 
 def _about(settings, corpus, seed):
@@ -240,25 +231,20 @@ def _about(settings, corpus, seed):
 
 
 def _rerank(settings, folder, vocabulary_size, *, seed):
-    """Returns the best cells of a search, trained from scratch for a while."""
+    """Returns the best cells of a search, trained from scratch for a short time."""
     if not settings.rerank:
         return []
     history, _ = run_dir.read_history(folder / run_dir.HISTORY)
     fitness = np.where(history.status == types.MEASURED, history.fitness, -np.inf)
     order = np.argsort(-fitness, kind="stable")[: min(settings.rerank, int(np.isfinite(fitness).sum()))]
     archs = np.asarray(history.archs[order], np.int32)
-    corpus = settings.corpus
-    config = settings.final_training
-    evaluator = evaluators.from_scratch(
-        corpus.corpus, data_dir=corpus.data_dir, vocabulary=corpus.vocabulary, config=config
-    )
+    corpus, config = settings.corpus, settings.final_training
     header = {"corpus": corpus.corpus, "vocabulary": corpus.vocabulary, "seed": seed, "config": configs.to_json(config)}
+    evaluator = _from_scratch(settings, config)
     results = finalists.rerank_journaled(evaluator, archs, folder, header=header, seed=seed)
 
     def perplexity(fitness):
         return text.perplexity(float(fitness), vocabulary_size) if np.isfinite(fitness) else None
 
-    return [
-        Finalist(arch, perplexity(found), perplexity(one.fitness), one.reason)
-        for arch, found, one in zip(archs, fitness[order], results, strict=True)
-    ]
+    rows = zip(archs, fitness[order], results, strict=True)
+    return [Finalist(arch, perplexity(found), perplexity(one.fitness), one.reason) for arch, found, one in rows]
