@@ -165,11 +165,7 @@ def language_model(
 
 
 def supernet(*, vocabulary_size: int, width: int, dropout: configs.Dropout | None = None) -> LanguageModel:
-    """Returns the language model of all cells on shared weights.
-
-    Raises:
-      ValueError: a size is below 1.
-    """
+    """Returns the language model of all cells on shared weights; raises a `ValueError` if a size is below 1."""
     return _model(SharedCell(width), vocabulary_size, width, dropout)
 
 

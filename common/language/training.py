@@ -161,10 +161,7 @@ def roll_back(config: configs.Config, state: steps.State, best: steps.State | No
     Args:
       config: training settings.
       state: with a loss that is not finite.
-      best: state with the lowest validation loss, if there is one yet.
-
-    Raises:
-      DivergedError: there is none, or the rollback limit is reached.
+      best: state with the lowest validation loss; raises a `DivergedError` if it is None or the limit is reached.
     """
     advice = "try a smaller learning_rate or clip_norm"
     if best is None:
