@@ -45,8 +45,11 @@ def scan_search(
       budget: evaluations, at least 1; the capacity of the history. Proposals of the last round beyond it are dropped.
       count: architectures a round, by default `searcher.count`.
 
+    Returns:
+      The history of the search.
+
     Raises:
-      ValueError: the evaluator is not traceable, or the sizes do not suit each other.
+      ValueError: the evaluator is not traceable, or `budget` or `count` is out of range.
     """
     sizes = _sizes(searcher, evaluator, budget=budget, count=count)
     return _scan(key, _functions(searcher, evaluator), **sizes)
@@ -113,7 +116,7 @@ def search_seeds(
 def _sizes(searcher, evaluator, *, budget, count):
     """Returns the static arguments of a search, checked."""
     if not evaluator.is_traceable:
-        raise ValueError(f"{evaluator.name} cannot be measured in a compiled program; search it with `run_search`")
+        raise ValueError(f"{evaluator.name} is not traceable, so no compiled search can use it; call run_search")
     count = one_round.check(searcher, evaluator.space, budget=budget, count=count, evaluator=evaluator)
     return {"num_decisions": len(evaluator.space.num_choices), "budget": budget, "count": count}
 

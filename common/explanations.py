@@ -1,4 +1,4 @@
-"""Records of fitted models, as plain arrays, which algorithms provide and reports draw."""
+"""Records of fitted models as plain arrays: provided by algorithms, drawn by reports."""
 
 import chex
 import numpy as np

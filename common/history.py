@@ -1,4 +1,4 @@
-"""The record of what was proposed and measured: arrays of fixed capacity, and a size."""
+"""History of a search: arrays of fixed capacity, and a size."""
 
 import chex
 import jax

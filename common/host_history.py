@@ -11,19 +11,19 @@ from common.records import journal as journal_lib
 
 
 class HostHistory:
-    """A history that grows by rounds and results, each in the journal before it is acted on.
+    """A history on the host: every round and result is written to the journal before it is acted on.
 
-    The rounds of an earlier start, which the journal holds, are replayed: each on the results that were known to it.
+    Rounds in the journal of an earlier run are replayed, each with the results that were known when it was proposed.
 
     Attributes:
       num_rounds: rounds so far.
       num_open: rows without a result.
-      pending: row by architecture, of the open rows of which the journal has no result either.
-      seconds: time of the latest result since the search began, earlier starts included.
+      pending: row by architecture, of the open rows whose results are not in the journal either.
+      seconds: time of the latest result since the search began, earlier runs included.
     """
 
     def __init__(self, journal: journal_lib.Journal, space: types.SearchSpace, *, budget: int):
-        """Begins with the earlier measurements of the journal, and room for `budget` more."""
+        """Makes a history with the warm-start measurements of the journal and room for `budget` more."""
         self._journal, self._space = journal, space
         first = 0 if journal.earlier is None else len(journal.earlier.archs)
         empty = history_lib.empty(first + budget, len(space.num_choices))
@@ -59,10 +59,10 @@ class HostHistory:
         return self._rows["archs"][row].copy()
 
     def add_round(self, archs: np.ndarray) -> np.ndarray:
-        """Appends int32[count, L] `archs`, or what the journal holds of the round, as pending.
+        """Appends int32[count, L] `archs`, or the journal's rows of the round, as pending.
 
         Returns:
-          int32[B, L], those of them within the budget of which the journal has no result.
+          int32[B, L], those within the budget whose results are not in the journal.
 
         Raises:
           ValueError: the journal holds a round of another search.
@@ -90,12 +90,12 @@ class HostHistory:
         self.take()
 
     def take(self) -> None:
-        """Enters all results into the history; in a replay, those that were known to the next round."""
+        """Enters all results into the history; in a replay, those that were known when the next round was proposed."""
         known = self._journal.num_known[self.num_rounds] if self.is_replaying else len(self._recorded)
         for at in self._recorded[self._num_taken : known]:
             self._num_taken += 1
             if at >= len(self._rows["status"]):
-                continue  # of an earlier start with a larger budget
+                continue  # from an earlier run with a larger budget
             result = self._journal.measured[at]
             self._rows["fitness"][at] = result.fitness
             self._rows["cost"][at] = result.cost
@@ -108,6 +108,6 @@ class HostHistory:
         is_in_range = np.all((archs >= 0) & (archs < np.array(self._space.num_choices)))
         if not is_in_range or not np.all(self._space.is_valid(archs)):
             raise ValueError(
-                f"round {self.num_rounds} of the journal holds rows that are no architectures of {self._space.name}; "
+                f"round {self.num_rounds} of the journal has rows that are not architectures of {self._space.name}; "
                 "restore the file or start in a fresh folder"
             )

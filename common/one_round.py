@@ -1,8 +1,8 @@
 """One round of a search: its keys, its compiled calls and its size. Shared by both drivers of the search loop.
 
 The key of a proposal is folded from the search's key and the round, that of an evaluation from the search's key and
-the architecture. So a resumed search needs no saved key, and an evaluation depends neither on those that run beside it
-nor on when or where it runs.
+the architecture. So a resumed search needs no saved key, and the result of an evaluation does not depend on other
+evaluations, or on when or where it runs.
 """
 
 import functools
@@ -34,14 +34,14 @@ def functions(searcher: types.Searcher) -> Functions:
 
 
 def propose_key(key: chex.PRNGKey, round_: chex.Array | int) -> chex.PRNGKey:
-    """Returns the key of a round's proposal. Only the first of two is in use."""
+    """Returns the key of a round's proposal."""
     return jax.random.split(jax.random.fold_in(key, round_))[0]
 
 
 def candidate_keys(key: chex.PRNGKey, archs: chex.Array) -> chex.Array:
-    """Returns key[B], with which a search whose key is `key` evaluates int32[B, L] `archs`. Traceable.
+    """Returns key[B], the keys of the evaluations of int32[B, L] `archs` in the search with `key`. Traceable.
 
-    It follows from the architecture alone, not from the round, the order or the worker that evaluates it.
+    A key depends on the search's key and the architecture only, not on the round, the order or the worker.
     """
 
     def one(arch):
@@ -86,21 +86,21 @@ def check(
     num_earlier: int = 0,
     evaluator: types.Evaluator | None = None,
 ) -> int:
-    """Checks the sizes of a search, before anything is compiled.
+    """Validates budget and count of a search, before anything is compiled.
 
     Args:
       searcher: the search algorithm.
       space: the search space.
       budget: evaluations.
       count: architectures a round, by default `searcher.count`.
-      num_earlier: measurements that the search begins with.
-      evaluator: the source of fitness, if it may hold only part of the space.
+      num_earlier: warm-start measurements.
+      evaluator: the source of fitness, if it may cover only a part of the space.
 
     Returns:
-      The architectures a round.
+      Architectures a round.
 
     Raises:
-      ValueError: the sizes do not suit each other, the space, the evaluator or the searcher.
+      ValueError: a size is out of range for the space, the evaluator or the searcher.
     """
     count = searcher.count if count is None else count
     if budget < 1:

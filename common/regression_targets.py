@@ -1,4 +1,4 @@
-"""What a model of fitness is fitted to: the fitness itself, on some scale, or scores of its ranks."""
+"""Regression targets of fitness predictors: scaled fitness or rank scores."""
 
 import chex
 import jax.numpy as jnp
@@ -8,20 +8,22 @@ TARGETS = ("exponential_scores", "normal_scores", "fitness", "min_max", "z_score
 
 
 def targets(fitness: chex.Array, is_measured: chex.Array, *, target: str) -> chex.Array:
-    """Returns float32[N], what a model fits; 0 where not measured.
+    """Returns the regression targets of a history.
 
-    Accuracies have a long tail of broken architectures and crowd at the top. Fitted as they are, as in the
-    papers, the few broken ones decide the model and a search gets stuck in a wrong region. Scores of the
-    ranks cannot be bent by them; exponential scores, besides, spread the best apart.
+    Accuracies have a long tail of broken architectures and crowd at the top. If they are fitted directly, as in the
+    papers, the few broken architectures dominate the model and a search gets stuck in a wrong region. Rank scores are
+    robust to them, and exponential scores also spread the best architectures apart.
 
     Args:
       fitness: float32[N].
-      is_measured: bool[N].
-      target: one of `TARGETS`. "fitness" for the fitness itself; "min_max" for its place between the
-        smallest and the largest, in [0, 1] (NAO); "z_score" for its distance from the mean in standard
-        deviations (SemiNAS); both 0 where all are equal. "normal_scores" for the normal quantile of each
-        rank (mean 0, variance about 1); "exponential_scores" for the exponential quantile less 1,
-        likewise. Equal values share the mean of their ranks.
+      is_measured: bool[N], the rows to fit.
+      target: one of `TARGETS`. "fitness": unchanged. "min_max": scaled to [0, 1] (NAO). "z_score": standardized
+        (SemiNAS). Both are 0 if all values are equal. "normal_scores": the normal quantile of each rank (mean 0,
+        variance about 1). "exponential_scores": the exponential quantile of each rank minus 1 (likewise). Tied values
+        share their mean rank.
+
+    Returns:
+      float32[N], 0 where not measured.
     """
     if target in ("exponential_scores", "normal_scores"):
         values = _scores(fitness, is_measured, is_normal=target == "normal_scores")

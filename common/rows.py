@@ -1,11 +1,11 @@
-"""Sets of architecture rows: lexicographic order, look-up, duplicates."""
+"""Operations on sets of architecture rows: lexicographic order, look-up, duplicates."""
 
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-_MAX_COMPARED = 1024  # rows of a batch that are compared all with all; beyond, sorting is quicker
+_MAX_COMPARED = 1024  # maximum batch for pairwise comparison; beyond, sorting is faster
 
 
 def lexicographic_order(rows: np.ndarray) -> np.ndarray:
@@ -21,8 +21,7 @@ def find(sorted_rows: chex.Array, rows: chex.Array) -> chex.Array:
       rows: int[B, L].
 
     Returns:
-      int32[B], the index of each row in `sorted_rows`, or P where it is not there (so that a scatter
-      with `mode="drop"` ignores it).
+      int32[B], the index of each row in `sorted_rows`; P if it is not there (a scatter with `mode="drop"` ignores it).
     """
     sorted_rows = jnp.asarray(sorted_rows)
     num_rows = sorted_rows.shape[0]

@@ -37,13 +37,13 @@ class Search:
             search.tell(archs, fitness=measure(archs))
         arch, fitness = search.best
 
-    Iterating proposes a round once all architectures before it are told. For results that come late and in any order,
-    call `ask` whenever there is room for another round and `tell` whenever there are results; the searcher sees the
-    rest as pending. With an `executor` the search evaluates by itself: iterating submits each round and waits until
-    the next one is due.
+    Iterating proposes a round once the results of all earlier ones are recorded. For results that arrive late or out of
+    order, call `ask` whenever there is room for another round and `tell` whenever there are results; the searcher sees
+    the other architectures as pending. With an `executor` the search evaluates by itself: iterating submits each round
+    and waits until the next one is due.
 
-    Given the journal of an earlier start, the search proposes again, which rebuilds the searcher's state, takes the
-    results in the journal, and asks only for the rest.
+    With the journal of an earlier run the search resumes: its rounds are proposed again, which rebuilds the state of
+    the searcher, results are taken from the journal, and only the missing ones are requested.
     """
 
     def __init__(
@@ -68,17 +68,18 @@ class Search:
           space: the search space.
           budget: evaluations, at least 1. A larger budget than that of the journal extends the search.
           count: architectures a round, by default `searcher.count`.
-          earlier: measurements to begin with: the first rows of the history, not counted in the budget. A journal
-            that has them need not be given them again.
+          earlier: warm-start measurements: the first rows of the history, not counted in the budget. They may be
+            omitted if the journal has them.
           journal: record of every proposal and result, written before it is acted on; by default in memory.
-          executor: evaluates the proposals (`common.executors`); by default the caller does and calls `tell`.
-          mode: with an executor, "synchronous": a round is proposed once all before it are evaluated, and the history
-            does not depend on the executor; "asynchronous": as soon as a worker is idle, on the results so far.
-          evaluator: the source of fitness, where it may hold only a part of the space.
+          executor: evaluates the proposals (`common.executors`); by default the caller does, and calls `tell`.
+          mode: with an executor, "synchronous": a round is proposed once all earlier ones are evaluated, and the
+            history does not depend on the executor; "asynchronous": as soon as a worker is idle, from the results so
+            far.
+          evaluator: the source of fitness, if it may cover only a part of the space.
 
         Raises:
-          ValueError: the sizes do not suit each other, or the journal is of a search with another `count` or other
-            earlier measurements.
+          ValueError: `budget` or `count` is out of range, or the journal is of a search with another `count` or other
+            warm-start measurements.
           OSError: the journal cannot be written.
         """
         configs.one_of("mode", mode, MODES)
@@ -102,7 +103,7 @@ class Search:
 
     @property
     def best(self) -> tuple[np.ndarray, float]:
-        """The best architecture int32[L] and its fitness, of equal ones the first; a `ValueError` if there is none."""
+        """The best architecture int32[L] and its fitness, the first of tied ones; a `ValueError` if there is none."""
         row, fitness = history_lib.best(self.history)
         if not np.isfinite(fitness):
             raise ValueError("no architecture has been evaluated successfully yet")
@@ -135,11 +136,11 @@ class Search:
                 return archs
 
     def ask(self) -> np.ndarray:
-        """Proposes a round, on the results so far.
+        """Proposes a round from the results so far.
 
         Returns:
-          int32[B, L], the architectures of the round to evaluate: `count` of them, fewer at the end of the budget, and
-          without those that the journal has results of.
+          int32[B, L], the architectures to evaluate: B = `count`, fewer at the end of the budget, without those whose
+          results are in the journal.
 
         Raises:
           ValueError: the budget is spent, or the journal is of another search.
@@ -172,7 +173,7 @@ class Search:
           ok: bool[B], False where the evaluation failed; by default where fitness is NaN.
 
         Raises:
-          ValueError: a shape or value is wrong, or an architecture was not asked for, or told before.
+          ValueError: a shape or value is wrong, or an architecture was not proposed, or already has a result.
           OSError: the journal cannot be written.
         """
         archs, fitness = np.asarray(archs), np.asarray(fitness, float)
@@ -191,7 +192,7 @@ class Search:
         archs = [tuple(arch) for arch in archs.tolist()]
         for at, arch in enumerate(archs):
             if arch not in self._rows.pending or arch in archs[:at]:
-                raise ValueError(f"{list(arch)} is not pending: tell each architecture that was asked for, once")
+                raise ValueError(f"{list(arch)} is not pending; call tell once for each architecture returned by ask")
         outcomes = zip(archs, fitness.tolist(), cost.tolist(), ok.tolist())
         self._rows.record([types.Outcome(self._rows.pending[arch], *values) for arch, *values in outcomes])
 
@@ -199,7 +200,7 @@ class Search:
         """Collects results until the next round is due; after the last round, until nothing is pending.
 
         Raises:
-          ValueError: architectures are pending and there is no executor, or no worker can make the evaluator.
+          ValueError: architectures are pending and there is no executor, or no worker can build the evaluator.
           OSError: the journal cannot be written.
         """
         self._rows.take()
@@ -207,13 +208,13 @@ class Search:
             return
         while self._rows.num_open >= (1 if self.is_spent else self._limit):
             if self._executor is None:
-                raise ValueError(f"{self._rows.num_open} architectures are pending; `tell` their fitness first")
+                raise ValueError(f"{self._rows.num_open} architectures are pending; record their results first (tell)")
             self._send()
             self._rows.record(self._executor.collect())
         self._send()
 
     def diagnostics(self) -> dict[str, chex.Array]:
-        """Returns what `Searcher.diagnostics` reports of the last round."""
+        """Returns `Searcher.diagnostics` of the last round."""
         return one_round.diagnose(self._functions.diagnose, self._state, self.history)
 
     def _send(self):
@@ -246,7 +247,7 @@ def run_search(
       mode: "synchronous" or "asynchronous", see `Search`.
       executor: where evaluations run, see `common.executors`; by default in this process.
       journal: record of every proposal and result, from which a search resumes; by default in memory.
-      earlier: measurements to begin with, not counted in the budget.
+      earlier: warm-start measurements, not counted in the budget.
       on_round: called with (round, history, `Search.seconds`, diagnostics of the searcher) before the next round is
         proposed, and at the end.
 
@@ -254,7 +255,7 @@ def run_search(
       The history of the whole search.
 
     Raises:
-      ValueError: as `Search`; or no worker can make the evaluator.
+      ValueError: as `Search`; or no worker can build the evaluator.
       OSError: the journal cannot be written.
     """
     search = Search(

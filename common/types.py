@@ -28,13 +28,13 @@ EMPTY, PENDING, MEASURED, INFEASIBLE = 0, 1, 2, 3
 
 @chex.dataclass(frozen=True)
 class Evaluation:
-    """What measuring a batch of architectures gave.
+    """Results of evaluating a batch of architectures.
 
     Attributes:
-      fitness: float32[B], a fraction in [0, 1], larger is better. Meaningless where `ok` is False.
-      cost: float32[B], seconds of training that the measurement took (or would have taken).
+      fitness: float32[B], a fraction in [0, 1], larger is better. Undefined where `ok` is False.
+      cost: float32[B], seconds of training that the evaluation took (or would have taken).
       ok: bool[B], False where the training diverged, ran out of memory or the architecture is invalid.
-      reasons: B texts, on the host: why each is not ok, empty of those that are; () where nothing is told.
+      reasons: B texts, on the host: why each one failed, empty for those that did not; () if not reported.
     """
 
     fitness: chex.Array
@@ -44,7 +44,7 @@ class Evaluation:
 
 
 class SearchSpace(NamedTuple):
-    """A set of architectures, and what can be done with its rows.
+    """A search space: a set of architectures, and functions of their rows.
 
     All functions on `archs` take `int32[B, L]`, are pure and traceable.
 
@@ -54,23 +54,23 @@ class SearchSpace(NamedTuple):
       size: number of distinct networks.
       is_valid: archs -> bool[B].
       canonicalize: archs -> int32[B, L]; equal networks get equal rows. Undefined for invalid rows.
-      features: archs -> float32[B, F], what regressors fit.
-      tokens: archs -> int32[B, T], what sequence models read and write, in [0, V). Token 0 is the start
-        symbol, and the padding where a space has padding. Undefined for invalid rows.
+      features: archs -> float32[B, F], the inputs of regressors.
+      tokens: archs -> int32[B, T] in [0, V), the input and output of sequence models. Token 0 is the start
+        symbol, and the padding if a space has padding. Undefined for invalid rows.
       from_tokens: int32[B, T] -> archs, the inverse of `tokens` on canonical rows. Every legal sequence
-        leads to choices in range, which may be invalid and need not be canonical.
-      legal_tokens: NumPy bool[T, V, V], may token v (last axis) stand at position t after token p (middle
-        axis)? At position 0 the previous token is the start symbol. The start symbol is legal nowhere
-        except as padding. At every position at least one token is legal, whatever the previous one.
+        gives choices in range, which may be invalid and need not be canonical.
+      legal_tokens: NumPy bool[T, V, V], whether token v (last axis) may follow token p (middle axis) at
+        position t. At position 0 the previous token is the start symbol. The start symbol is legal only as
+        padding. At every position at least one token is legal, whatever the previous one.
       symmetries: NumPy int32[K, T] arrays, one for each group (such as a cell). Each row is a permutation
-        of token positions, such as the swap of a node's two branches: `tokens[:, row]` is another writing
-        of the same network, also legal. Those of different groups commute. Empty where there are none.
-      sample: (key, count) -> int32[count, L], valid canonical rows, drawn independently.
+        of token positions, such as the swap of a node's two branches: `tokens[:, row]` is another legal
+        encoding of the same network. Permutations of different groups commute. Empty if there are none.
+      sample: (key, count) -> int32[count, L], valid canonical rows, sampled independently.
       mutate: (key, archs) -> int32[B, L], valid canonical rows, one decision away and different.
       neighbors: archs -> (int32[B, K, L], bool[B, K]): every row one decision away, canonical, and
         which of them are valid.
       enumerate: () -> int32[P, L] NumPy array of all canonical valid rows in lexicographic order,
-        or None where the space is too large to list.
+        or None if the space is too large to list.
       describe: one row (L,) -> text for people.
     """
 
@@ -92,7 +92,7 @@ class SearchSpace(NamedTuple):
 
 
 class Recipe(NamedTuple):
-    """How another process makes an evaluator again. Functions that hold arrays do not travel; this does.
+    """Instructions to build an evaluator in another process; functions that hold arrays cannot be sent there.
 
     Attributes:
       factory: the dotted path of a function, importable there: "common.evaluators.benchmark.evaluator".
@@ -107,15 +107,15 @@ class Evaluator(NamedTuple):
     """A source of fitness.
 
     Attributes:
-      name: what is measured, for results: for example "nasbench201/cifar10".
+      name: "benchmark/dataset", for results: for example "nasbench201/cifar10".
       space: the space whose rows it takes.
       protocol: "validation", or "test" for the test-oracle protocol of the LaNAS paper.
-      evaluate: (key, archs) -> `Evaluation`; all that a search may learn from.
+      evaluate: (key, archs) -> `Evaluation`; the only information that a search sees.
       test: (key, archs) -> `Evaluation`; for reports, after the search.
-      optimum: the best fitness that `evaluate` can give, where known, else None.
-      num_archs: how many distinct architectures it can measure, where limited, else None.
-      is_traceable: whether `evaluate` and `test` can live inside `jit`.
-      recipe: how a worker in another process makes it; None where none can.
+      optimum: the best fitness that `evaluate` can return, if known, else None.
+      num_archs: number of distinct architectures it can evaluate, if limited, else None.
+      is_traceable: whether `evaluate` and `test` can be called inside `jit`.
+      recipe: how a worker in another process builds it; None if it cannot.
     """
 
     name: str
@@ -130,13 +130,14 @@ class Evaluator(NamedTuple):
 
 
 class Candidate(NamedTuple):
-    """One architecture to measure: plain data, so that it travels.
+    """One architecture to evaluate, as plain data that can be sent to another process.
 
     Attributes:
       at: its row in the history.
       arch: the L decisions.
-      key: the words of its key, and `impl` the name of their generator. They follow from the key of the
-        search and the architecture, so what a measurement gives does not depend on where or when it runs.
+      key: the words of its key. They depend on the key of the search and the architecture only, so the
+        result does not depend on where or when it is evaluated.
+      impl: name of the random number generator of the key.
     """
 
     at: int
@@ -146,11 +147,11 @@ class Candidate(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What measuring one candidate gave.
+    """Result of evaluating one candidate.
 
     Attributes:
       at: the candidate's row in the history.
-      fitness: a fraction in [0, 1]; meaningless unless `ok`.
+      fitness: a fraction in [0, 1]; undefined unless `ok`.
       cost: seconds of training.
       ok: False where the candidate is infeasible.
       reason: why it is infeasible, one line; else empty.
@@ -164,13 +165,13 @@ class Outcome(NamedTuple):
 
 
 class Executor(NamedTuple):
-    """Where measurements run.
+    """Runs evaluations, in this process or in others.
 
     Attributes:
-      num_workers: how many measurements can run at a time.
-      submit: list of `Candidate`s -> None; they wait for a free worker in the order given.
-      collect: () -> list of `Outcome`s, at least one, as soon as there is one; empty only if nothing is
-        open. Every candidate comes back once, whatever became of it.
+      num_workers: maximum number of evaluations at a time.
+      submit: list of `Candidate`s -> None; appends them to the queue of the workers.
+      collect: () -> list of `Outcome`s, at least one, as soon as there is one; empty only if no candidate
+        is open. Every candidate has exactly one outcome, also if it failed.
     """
 
     num_workers: int
@@ -179,25 +180,24 @@ class Executor(NamedTuple):
 
 
 def no_diagnostics(state: Any, history: Any) -> dict[str, chex.Array]:
-    """Tells nothing."""
+    """Returns no diagnostics."""
     del state, history
     return {}
 
 
 class Searcher(NamedTuple):
-    """A way to propose architectures. There is no `tell`: telling is appending to the history.
+    """A search algorithm on one space: proposes architectures from the history of all results.
 
     Attributes:
       name: its name in results.
-      count: architectures that it proposes a round, unless the caller wants another number.
-      init: (key, history) -> state, any pytree of arrays, opaque to the caller. The (empty or filled)
-        history tells it the capacity.
+      count: default number of architectures a round.
+      init: (key, history) -> state, any pytree of arrays, opaque to the caller. The history, empty or not,
+        determines the capacity.
       propose: (key, state, history, *, count) -> (int32[count, L], state). Pure; exactly `count` valid
         canonical rows, all different and none in the history. Shapes depend on `count` and on the
         capacity alone.
-      diagnostics: (state, history) -> {name: float32[] or float32[N]}, what the searcher can tell of its
-        last round, the results of which the history holds; NaN where there is nothing to tell. For people:
-        no search depends on it.
+      diagnostics: (state, history) -> {name: float32[] or float32[N]}, numbers about the last round, whose
+        results are in the history; NaN where undefined. For logs; no search depends on them.
     """
 
     name: str

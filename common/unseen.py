@@ -1,10 +1,9 @@
-"""Architectures that a history does not hold: where a row is in it, and draws of rows that are new.
+"""Index of evaluated architectures; sampling of unseen ones.
 
-A search measures no architecture twice, so every searcher asks where a row is in the history and
-draws rows that are not there. Where the space can be listed (its rows are the pool), an index from
-pool to history is kept as state: a look-up is a binary search in the pool however long the history
-is, and a draw is exactly uniform over the unused pool. Elsewhere rows are compared with the history's,
-and samples that it holds are drawn again.
+A search evaluates no architecture twice, so every searcher looks rows up in the history and samples rows that are not
+in it. If the space can be listed (its rows are the pool), an index from pool to history is kept as state: a look-up is
+a binary search in the pool, whatever the length of the history, and sampling is exactly uniform over the unseen pool.
+Otherwise rows are compared with those of the history, and sampling is repeated for rows that it contains.
 """
 
 from collections.abc import Callable
@@ -17,17 +16,17 @@ from common import history as history_lib
 from common import rows, types
 
 MAX_POOL_SIZE = 1_000_000
-_MAX_POOL_DRAWS = 16  # then the unused pool is looked through, which costs O(P)
+_MAX_POOL_DRAWS = 16  # then the whole unseen pool is ranked, in O(P)
 _MAX_SAMPLE_DRAWS = 1000
 
 
 @chex.dataclass(frozen=True)
 class Index:
-    """Where the rows of the pool are in the history. The part of a searcher's state that this file owns.
+    """Index from pool to history, a part of the searcher's state.
 
     Attributes:
-      places: int32[P], the position in the history of each row of the pool, or N where it is not there.
-      num_indexed: int32[], how many rows of the history have been looked at.
+      places: int32[P], position in the history of each row of the pool; N if it is not in the history.
+      num_indexed: int32[], number of rows of the history that are indexed.
     """
 
     places: chex.Array
@@ -36,7 +35,7 @@ class Index:
 
 @chex.dataclass(frozen=True)
 class Known:
-    """A history ready for look-ups, for the time of one `propose`.
+    """An indexed history, for the duration of one `propose`.
 
     Attributes:
       pool: int32[P, L] from `pool_of`.
@@ -50,14 +49,14 @@ class Known:
 
 
 def pool_of(space: types.SearchSpace) -> chex.Array:
-    """Returns int32[P, L], all rows of the space in lexicographic order; P = 0 where it is too large to list."""
+    """Returns int32[P, L], all rows of the space in lexicographic order; P = 0 if it is too large to list."""
     if space.enumerate is None or space.size > MAX_POOL_SIZE:
         return jnp.zeros((0, len(space.num_choices)), jnp.int32)
     return jnp.asarray(space.enumerate(), jnp.int32)
 
 
 def empty_index(pool: chex.Array, history: history_lib.History) -> Index:
-    """Returns the index of nothing, for histories of the capacity of this one; `know` fills it."""
+    """Returns an empty index for histories of the same capacity; `know` fills it."""
     return Index(
         places=jnp.full(pool.shape[:1], history.status.shape[0], jnp.int32),
         num_indexed=jnp.zeros((), jnp.int32),
@@ -65,13 +64,16 @@ def empty_index(pool: chex.Array, history: history_lib.History) -> Index:
 
 
 def know(pool: chex.Array, index: Index, history: history_lib.History, *, count: int) -> Known:
-    """Brings `index` up to the history, which may have grown by any number of rows.
+    """Updates `index` with the new rows of the history.
 
     Args:
       pool: int32[P, L] from `pool_of`.
       index: the index after the last round.
-      history: the history, grown at its end since.
-      count: about how many rows it grew by, for speed.
+      history: the history, to which any number of rows was appended since.
+      count: expected number of new rows; affects speed only.
+
+    Returns:
+      The history with its index.
     """
 
     def look(index):
@@ -81,13 +83,13 @@ def know(pool: chex.Array, index: Index, history: history_lib.History, *, count:
         places = index.places.at[rows.find(pool, new)].set(at, mode="drop") if pool.shape[0] else index.places
         return Index(places=places, num_indexed=jnp.minimum(index.num_indexed + count, history.size))
 
-    # The first step stands outside the loop: under `vmap` each turn of a loop copies all that it carries.
+    # The first step is outside the loop: under `vmap` each iteration of a loop copies its carry.
     index = jax.lax.while_loop(lambda index: index.num_indexed < history.size, look, look(index))
     return Known(pool=pool, index=index, history=history)
 
 
 def find(known: Known, archs: chex.Array) -> chex.Array:
-    """Returns int32[B], the position in the history of each of int32[B, L] `archs`, or N where it is not there."""
+    """Returns int32[B], the position in the history of each of int32[B, L] `archs`; N if it is not in the history."""
     capacity = known.history.status.shape[0]
     if known.pool.shape[0]:
         return known.index.places.at[rows.find(known.pool, archs)].get(mode="fill", fill_value=capacity)
@@ -104,18 +106,18 @@ def fill(
     draw: Callable[[chex.PRNGKey], chex.Array],
     max_draws: chex.Array | int,
 ) -> tuple[chex.Array, chex.Array]:
-    """Fills the free rows of a batch with new and different ones, drawing again where a draw is neither.
+    """Fills the free rows of a batch with unseen, distinct rows by rejection sampling.
 
     Args:
       key: random key.
-      known: what is not new.
+      known: the indexed history.
       archs: int32[B, L], the batch.
-      is_filled: bool[B], the rows to keep; they are new and all different.
-      draw: key -> int32[B, L] valid canonical rows.
-      max_draws: int32[], how many times to draw at most.
+      is_filled: bool[B], the rows to keep, which are unseen and distinct.
+      draw: key -> int32[B, L], samples of valid canonical rows.
+      max_draws: int32[], maximum number of calls of `draw`.
 
     Returns:
-      The batch and which of its rows are filled now; its other rows are of the last draw.
+      The batch int32[B, L], and bool[B], which of its rows are filled. The others are of the last sample.
     """
     batch, capacity = archs.shape[0], known.history.status.shape[0]
 
@@ -140,28 +142,28 @@ def fill(
 def complete(
     key: chex.PRNGKey, space: types.SearchSpace, known: Known, archs: chex.Array, is_filled: chex.Array
 ) -> chex.Array:
-    """Fills the free rows of a batch with random new ones.
+    """Fills the free rows of a batch with random unseen rows.
 
-    Where there is a pool, the draw is uniform over its rows that are neither in the history nor in the
-    batch, without replacement, down to the last such row. Elsewhere rows come from `space.sample`, drawn
-    again up to 1,000 times. Only where no new row is left (or found) do known ones come instead.
+    With a pool, samples are uniform without replacement over its rows that are neither in the history nor in the batch.
+    Otherwise rows come from `space.sample`, repeated up to 1,000 times. Seen rows are returned only if no unseen row is
+    left (or found).
 
     Args:
       key: random key.
       space: the search space.
-      known: what is not new.
+      known: the indexed history.
       archs: int32[B, L], the batch.
-      is_filled: bool[B], the rows to keep; they are new and all different.
+      is_filled: bool[B], the rows to keep, which are unseen and distinct.
 
     Returns:
-      int32[B, L], the batch.
+      int32[B, L], the filled batch.
 
     Raises:
-      ValueError: if the space has fewer than B architectures.
+      ValueError: the space has fewer than B architectures.
     """
     batch, num_rows = archs.shape[0], known.pool.shape[0]
     if batch > space.size:
-        raise ValueError(f"count = {batch} different architectures; {space.name} has {space.size}, ask for no more")
+        raise ValueError(f"count must be at most {space.size} architectures of {space.name}; got {batch}")
     if not num_rows:
 
         def sample(key):
@@ -178,10 +180,10 @@ def complete(
 
 
 def _complete_from_pool(key, known, archs, is_filled):
-    """Ranks the unused pool at random and takes the first.
+    """Ranks the unseen pool at random and takes the first rows.
 
-    A loop of at most one turn, as under `vmap` a `cond` would run both branches. It carries the key: what a
-    loop does not change, the compiler moves out of it and runs every time.
+    A loop of at most one iteration, because `cond` under `vmap` runs both branches. It carries the key: the compiler
+    would move loop-invariant code out of the loop and always run it.
     """
     batch, num_rows = archs.shape[0], known.pool.shape[0]
 

@@ -24,11 +24,11 @@ class Config:
 
 @chex.dataclass(frozen=True)
 class State:
-    """Where the climb is.
+    """State of the climb.
 
     Attributes:
       index: index of the history.
-      centre: int32[L], the architecture whose neighbours are being measured.
+      centre: int32[L], the architecture whose neighbours are being evaluated.
       is_started: bool[], False before the first round.
     """
 
@@ -38,22 +38,23 @@ class State:
 
 
 def searcher(space: types.SearchSpace, config: Config | None = None, *, name: str = "local_search") -> types.Searcher:
-    """Returns local search, in the simplest version of the paper, with which it reports its results.
+    """Returns local search in the paper's simplest version, which its results use.
 
-    All neighbours of the centre are measured, then the best of them becomes the centre if it is better
-    (the paper's variants move to the first better one, or go on at a local optimum). Where none is, the
-    centre is a local optimum and the next climb starts from a random new architecture. What an earlier
-    climb measured is not measured again, but counts when the best neighbour is looked for. A centre that
-    turns out infeasible is left at once.
+    All neighbours of the centre are evaluated, then the best of them becomes the centre if it is better (variants of
+    the paper move to the first better one, or continue at a local optimum). If none is better, the centre is a local
+    optimum and the next climb starts from a random unseen architecture. Results of earlier climbs are reused. An
+    infeasible centre is left immediately.
 
-    With `count` > 1 a start is proposed together with neighbours of it; where fewer neighbours than
-    `count` are left to measure, random new architectures fill the round. Neighbours that are still pending
-    are not waited for.
+    With `count` > 1 a start is proposed together with some of its neighbours; if fewer than `count` neighbours are left
+    to evaluate, random unseen architectures fill the round. Pending neighbours are not waited for.
 
     Args:
       space: the search space.
       config: the settings.
       name: its name in results.
+
+    Returns:
+      The searcher.
     """
     config = config or Config()
 

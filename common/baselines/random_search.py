@@ -25,14 +25,17 @@ class Config:
 def searcher(space: types.SearchSpace, config: Config | None = None, *, name: str = "random") -> types.Searcher:
     """Returns random search without replacement.
 
-    Where the space can be listed each round is uniform over its networks not yet proposed, so the
-    position of any one network in the order is uniform: (size + 1) / 2 queries to the optimum on
-    average. Elsewhere rows are drawn by `space.sample` and again where they are known.
+    If the space can be listed, each round is uniform over the unseen networks, so the position of any one network in
+    the order is uniform: (size + 1) / 2 queries to the optimum on average. Otherwise rows come from `space.sample`,
+    repeated for seen ones.
 
     Args:
       space: the search space.
       config: the settings.
       name: its name in results.
+
+    Returns:
+      The searcher.
     """
     config = config or Config()
 

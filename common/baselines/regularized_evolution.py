@@ -40,18 +40,21 @@ def searcher(
 ) -> types.Searcher:
     """Returns regularised evolution.
 
-    The population is the last `population_size` measured rows of the history, so growing old is being
-    followed by others; infeasible rows are never in it. Until there are that many, rows are random.
-    A parent is the best of `sample_size` draws with replacement, its child one mutation away.
+    The population is the last `population_size` measured rows of the history; infeasible rows are never in it. Until
+    there are that many, rows are random. A parent is the best of `sample_size` samples with replacement, its child one
+    mutation away.
 
-    The original trains a child again that it has seen before. Here each query is a new architecture, as
-    benchmarks count distinct ones: tournament and mutation are drawn again until the child is new, and
-    after 100 such draws it is a random new architecture.
+    The original evaluates a child again that it has seen before. Here each query is a new architecture, as benchmarks
+    count distinct ones: tournament and mutation are repeated until the child is unseen, and after 100 failures it is a
+    random unseen architecture.
 
     Args:
       space: the search space.
       config: the settings.
       name: its name in results.
+
+    Returns:
+      The searcher.
     """
     config = config or Config()
 

@@ -81,7 +81,7 @@ class AskTellTest(parameterized.TestCase):
         first, second = search.ask(), search.ask()
         assert int(np.sum(search.history.status == types.PENDING)) == 8
         assert len(np.unique(np.concatenate([first, second]), axis=0)) == 8
-        with pytest.raises(ValueError, match="8 architectures are pending; `tell` their fitness first"):
+        with pytest.raises(ValueError, match="8 architectures are pending; record their results first"):
             next(search)
         search.tell(second, np.full(4, 0.5))
         assert search.best[1] == 0.5
@@ -136,7 +136,7 @@ class AskTellTest(parameterized.TestCase):
         search = made()
         archs = search.ask()
         for wrong in ((archs + 1) % 3, archs[[0, 0]]):
-            with pytest.raises(ValueError, match="is not pending: tell each architecture that was asked for, once"):
+            with pytest.raises(ValueError, match="is not pending; call tell once for each"):
                 search.tell(wrong, [0.5] * len(wrong))
         with pytest.raises(ValueError, match="no architecture has been evaluated successfully yet"):
             _ = search.best

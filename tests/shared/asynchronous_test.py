@@ -242,7 +242,7 @@ class JournalFollowedTest(OnDiskTest):
         self.path.write_bytes(b"".join(lines))
         with (
             self.assertLogs("absl", "WARNING"),
-            pytest.raises(ValueError, match="round 0 of the journal holds rows that are no architectures of toy"),
+            pytest.raises(ValueError, match="round 0 of the journal has rows that are not architectures of toy"),
         ):
             self.go_on(Shuffled(1), budget=4, count=1)
         lines[1] = lines[1].replace(b", 3]]", b"]]")
