@@ -1,7 +1,6 @@
-"""Where measurements run, by name. A new executor is one file and one line in `EXECUTORS`.
+"""Executors by name. A new one is one file and one line in `EXECUTORS`.
 
-`EXECUTORS[name](evaluator, config)` is a context manager that gives a `types.Executor`; its workers, if it has
-any, end with it.
+`EXECUTORS[name](evaluator, config)` is a context manager that yields a `types.Executor` and stops its workers at exit.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""Measures in the process of the search, one thing after the other."""
+"""Executor in the process of the search: one evaluation, or one compiled batch, after another."""
 
 import collections
 import contextlib
@@ -11,22 +11,22 @@ from common.executors import measuring
 
 @contextlib.contextmanager
 def executor(evaluator: types.Evaluator, config: config_lib.Config) -> Iterator[types.Executor]:
-    """Gives the executor; nothing to start and nothing to stop.
+    """Yields the executor.
 
     Raises:
-      ValueError: a time-out is asked for, which takes another process to enforce.
+      ValueError: a time-out is set, which takes another process to enforce.
     """
     if config.candidate_timeout is not None:
-        raise ValueError("executor inline cannot stop a measurement; choose process or ray for candidate_timeout")
+        raise ValueError("executor inline cannot stop an evaluation; choose process or ray for candidate_timeout")
     yield make(evaluator, num_workers=config.num_workers or 1)
 
 
 def make(evaluator: types.Evaluator, *, num_workers: int = 1) -> types.Executor:
     """Returns the executor.
 
-    A traceable evaluator measures all that waits in one compiled call. Any other takes one architecture at
-    a time, so that a search that is killed loses the measurement under way and no more. More than one
-    worker changes nothing but how far an asynchronous search runs ahead.
+    A traceable evaluator evaluates all waiting candidates in one compiled call. Others evaluate one architecture at a
+    time, so that an interrupted search loses at most one evaluation. The number of workers only changes how far an
+    asynchronous search runs ahead.
     """
     waiting: collections.deque[types.Candidate] = collections.deque()
     evaluate = measuring.on_device(evaluator.evaluate) if evaluator.is_traceable else evaluator.evaluate
@@ -35,7 +35,7 @@ def make(evaluator: types.Evaluator, *, num_workers: int = 1) -> types.Executor:
         if not waiting:
             return []
         if not evaluator.is_traceable:
-            # It leaves the queue once it is measured: an interrupt in between leaves it open.
+            # It leaves the queue after its evaluation, so that an interrupt leaves it open.
             outcome = measuring.measure_on_host(evaluate, waiting[0])
             waiting.popleft()
             return [outcome]

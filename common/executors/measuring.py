@@ -1,4 +1,4 @@
-"""Measuring candidates in this process: what every executor, or its workers, call in the end."""
+"""Evaluation of candidates in this process, called by every executor or its workers."""
 
 import functools
 import importlib
@@ -18,7 +18,7 @@ def make(recipe: types.Recipe) -> types.Evaluator:
     """Returns the evaluator of a recipe.
 
     Raises:
-      ValueError: the factory cannot be imported; else what the factory raises.
+      ValueError: the factory cannot be imported; and any error of the factory itself.
     """
     module, _, name = recipe.factory.rpartition(".")
     try:
@@ -32,13 +32,13 @@ def recipe_of(evaluator: types.Evaluator) -> types.Recipe:
     """Returns the recipe of an evaluator; a `ValueError` if it has none."""
     if evaluator.recipe is None:
         raise ValueError(
-            f"{evaluator.name} has no recipe, from which workers could make it; give it one or use executor inline"
+            f"{evaluator.name} has no recipe, from which workers could build it; give it one or use executor inline"
         )
     return evaluator.recipe
 
 
 def on_device(function: Callable) -> jax.tree_util.Partial:
-    """Returns `function` as a partial with its arrays on the device: an argument of compiled programs."""
+    """Returns `function` as a partial with its arrays on the device, to be an argument of compiled programs."""
     partial = function if isinstance(function, jax.tree_util.Partial) else jax.tree_util.Partial(function)
     return jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf, partial)
 
@@ -46,18 +46,17 @@ def on_device(function: Callable) -> jax.tree_util.Partial:
 def measure_rows(
     evaluate: Callable[[chex.PRNGKey, chex.Array], types.Evaluation], keys: chex.Array, archs: chex.Array
 ) -> types.Evaluation:
-    """Evaluates each row of int32[B, L] `archs` with the key of its own, traceably.
+    """Evaluates each row of int32[B, L] `archs` with its own key. Traceable.
 
-    What a row gives depends on its key alone, not on which rows it is measured with: a search gives the
-    same history whether its architectures are measured one by one, all at once, or some of them again
-    after a kill.
+    The result of a row depends on its key only, not on the other rows: a search gives the same history whether its
+    architectures are evaluated one by one, all at once, or partly again after an interruption.
     """
     evaluation = jax.vmap(lambda key, arch: evaluate(key, arch[None]))(keys, archs)
     return jax.tree.map(lambda values: values[:, 0], evaluation)
 
 
 def measure_traced(evaluate: jax.tree_util.Partial, candidates: Sequence[types.Candidate]) -> list[types.Outcome]:
-    """Measures candidates in one compiled call, of one of few shapes: their number is rounded up to a power of two."""
+    """Evaluates candidates in one compiled call, padded to a power of two so that few shapes compile."""
     num_rows = 1 << (len(candidates) - 1).bit_length()
     filled = [*candidates, *[candidates[-1]] * (num_rows - len(candidates))]
     archs = np.array([candidate.arch for candidate in filled], np.int32)
@@ -67,7 +66,7 @@ def measure_traced(evaluate: jax.tree_util.Partial, candidates: Sequence[types.C
 
 
 def measure_on_host(evaluate: Callable, candidate: types.Candidate) -> types.Outcome:
-    """Measures one candidate. Whatever it raises makes it infeasible and is the reason told, as is what it tells."""
+    """Evaluates one candidate. An exception makes it infeasible, with the message as the reason."""
     try:
         evaluation = evaluate(_keys([candidate])[0], np.array([candidate.arch], np.int32))
         values = (evaluation.fitness, evaluation.cost, evaluation.ok)
@@ -78,7 +77,7 @@ def measure_on_host(evaluate: Callable, candidate: types.Candidate) -> types.Out
 
 
 def measurer(evaluator: types.Evaluator) -> Callable[[types.Candidate], types.Outcome]:
-    """Returns candidate -> outcome, for a worker."""
+    """Returns the function candidate -> outcome of a worker."""
     if not evaluator.is_traceable:
         return functools.partial(measure_on_host, evaluator.evaluate)
     evaluate = on_device(evaluator.evaluate)
@@ -86,7 +85,7 @@ def measurer(evaluator: types.Evaluator) -> Callable[[types.Candidate], types.Ou
 
 
 def failed(at: int, reason: str) -> types.Outcome:
-    """Returns the outcome of a candidate that could not be measured."""
+    """Returns the outcome of a candidate that could not be evaluated."""
     return types.Outcome(at=at, fitness=float("nan"), cost=0.0, ok=False, reason=reason[:_MAX_REASON])
 
 
@@ -102,10 +101,10 @@ def reason_of(error: BaseException) -> str:
     return f"out of memory: {text}" if is_full else text
 
 
-def _outcome(at, fitness, cost, ok, told=""):
+def _outcome(at, fitness, cost, ok, reported=""):
     reason = ""
     if not ok:
-        reason = told[:_MAX_REASON] or "diverged or invalid, says the evaluator"
+        reason = reported[:_MAX_REASON] or "diverged or invalid, as reported by the evaluator"
     elif not np.isfinite(fitness):
         reason = f"diverged: its fitness is {fitness}"
     return types.Outcome(at=at, fitness=fitness, cost=cost, ok=not reason, reason=reason)

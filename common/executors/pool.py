@@ -1,12 +1,11 @@
-"""A pool of workers: what the executors with workers of their own share.
+"""Worker pool of the executors with several workers.
 
-Candidates go to free workers in order. A worker that is lost is replaced and its candidate tried again, up
-to `max_retries` times; one that exceeds the time-out is stopped, and its candidate is infeasible. The clock
-of a candidate starts when a worker that is ready takes it. How workers are started, talked to and stopped
-is a `Backend`.
+Candidates are assigned to free workers in order. A lost worker is replaced and its candidate retried, up to
+`max_retries` times; a worker that exceeds the time-out is stopped, and its candidate is infeasible. The clock of a
+candidate starts when a ready worker takes it. A `Backend` starts workers, communicates with them and stops them.
 
-A candidate that takes longer than `copy_after` may be measured by two workers, where one has nothing else to do.
-The first result counts, and the other worker is stopped; while one of two is at it, the other's end is no failure.
+A candidate that takes longer than `copy_after` may be evaluated by a second worker that is idle. The first result
+counts, and the other worker is stopped; losing one of the two is not a failure.
 """
 
 import collections
@@ -26,17 +25,17 @@ _SECONDS_BETWEEN_WARNINGS = 60.0
 
 
 class Ready(NamedTuple):
-    """The worker has made its evaluator."""
+    """The worker has built its evaluator."""
 
 
 class Broken(NamedTuple):
-    """The worker cannot make its evaluator, and no other will."""
+    """The worker cannot build its evaluator, nor could another one."""
 
     reason: str
 
 
 class Lost(NamedTuple):
-    """The worker is gone."""
+    """The worker has ended unexpectedly."""
 
     reason: str
 
@@ -45,13 +44,13 @@ Event = Ready | Broken | Lost | types.Outcome
 
 
 class Backend(NamedTuple):
-    """How to deal with workers. A handle stands for one of them.
+    """Worker backend interface. A handle stands for one worker.
 
     Attributes:
       start: slot -> handle, without waiting for the worker to be ready.
-      send: (handle, candidate) -> None; a worker that is gone is told of by `wait`.
+      send: (handle, candidate) -> None; the loss of a worker is reported by `wait`.
       wait: (handles, seconds or None) -> [(handle, event)]; returns as soon as there is an event.
-      stop: (handle, is_idle) -> None; a worker that is idle may end in its own time.
+      stop: (handle, is_idle) -> None; an idle worker may shut down cleanly.
     """
 
     start: Callable[[int], Any]
@@ -64,7 +63,7 @@ class Backend(NamedTuple):
 def executor(
     backend: Backend, config: config_lib.Config, *, num_workers: int, clock: Callable[[], float] = time.monotonic
 ) -> Iterator[types.Executor]:
-    """Gives an executor with up to `num_workers` workers, started as they are needed, and stops them in the end."""
+    """Yields an executor with up to `num_workers` workers, which start on demand and are stopped at exit."""
     pool = _Pool(backend, config, num_workers, clock)
     try:
         yield types.Executor(num_workers=num_workers, submit=pool.submit, collect=pool.collect)
@@ -73,7 +72,7 @@ def executor(
 
 
 class _Worker:
-    """A worker, and what it is at."""
+    """A worker and its candidate."""
 
     def __init__(self, handle):
         self.handle = handle
@@ -107,7 +106,7 @@ class _Pool:
             seconds = self._seconds_left(workers)
             for handle, event in self._backend.wait([worker.handle for worker in workers], seconds):
                 slots = [at for at, worker in enumerate(self._slots) if worker and worker.handle is handle]
-                for slot in slots:  # none, if it was stopped for what another has just told
+                for slot in slots:  # none, if it was stopped because of another event of this batch
                     outcomes += self._take(slot, event)
             if outcomes:
                 self._hand_out()
@@ -120,14 +119,12 @@ class _Pool:
                 self._stop(slot)
 
     def _hand_out(self):
-        """Gives waiting candidates to workers that are ready, and starts as many workers as the rest can use."""
+        """Assigns waiting candidates to ready workers, and starts as many workers as the rest can use."""
         for worker in self._idle():
             if self._waiting:
                 self._send(worker, self._waiting.popleft())
             elif slow := self._slow(self._clock()):
-                logging.warning(
-                    "The measurement of row %d takes long; a second worker begins it.", slow[0].candidate.at
-                )
+                logging.warning("The evaluation of row %d is slow; a second worker starts it.", slow[0].candidate.at)
                 self._send(worker, slow[0].candidate)
         num_starting = sum(worker is not None and not worker.is_ready for worker in self._slots)
         free = [slot for slot, worker in enumerate(self._slots) if worker is None]
@@ -144,12 +141,12 @@ class _Pool:
         return [worker for worker in self._slots if worker and worker.is_ready and worker.candidate is None]
 
     def _at_work_on(self, at):
-        """The slots of the workers that measure a row of the history."""
+        """The slots of the workers that evaluate a row of the history."""
         found = [(slot, worker.candidate) for slot, worker in enumerate(self._slots) if worker]
         return [slot for slot, candidate in found if candidate is not None and candidate.at == at]
 
     def _slow(self, now):
-        """The workers whose candidates may be begun a second time at `now`, the slowest first."""
+        """The workers whose candidates may be started a second time at `now`, the slowest first."""
         if self._config.copy_after is None:
             return []
         slow = [worker for worker in self._slots if worker and worker.candidate is not None]
@@ -158,13 +155,13 @@ class _Pool:
         return sorted(slow, key=lambda worker: worker.since)
 
     def _take(self, slot, event):
-        """Takes up what a worker tells; returns the outcomes that follow."""
+        """Handles an event of a worker and returns the resulting outcomes."""
         worker = self._slots[slot]
         if isinstance(event, Ready):
             worker.is_ready, self._num_failed_starts = True, 0
             return []
         if isinstance(event, Broken):
-            raise ValueError(f"a worker cannot make the evaluator: {event.reason}")
+            raise ValueError(f"a worker cannot build the evaluator: {event.reason}")
         if isinstance(event, Lost):
             return self._lose(slot, event.reason)
         worker.candidate, worker.deadline = None, None
@@ -181,7 +178,7 @@ class _Pool:
         if not worker.is_ready:
             self._num_failed_starts += 1
             if self._num_failed_starts > self._config.max_retries + len(self._slots):
-                raise ValueError(f"no worker gets as far as to measure: {reason}")
+                raise ValueError(f"no worker could start: {reason}")
             logging.warning("A worker was lost before it was ready (%s); starting another.", reason)
             return []
         if worker.candidate is None:
@@ -195,26 +192,26 @@ class _Pool:
         times = self._num_losses[at]
         if times > self._config.max_retries:
             reason = reason if times == 1 else f"{reason}; tried {times} times"
-            logging.warning("The measurement of row %d failed: %s.", at, reason)
+            logging.warning("The evaluation of row %d failed: %s.", at, reason)
             return [measuring.failed(at, reason)]
-        logging.warning("The measurement of row %d is tried again: %s.", at, reason)
+        logging.warning("The evaluation of row %d is retried: %s.", at, reason)
         self._waiting.appendleft(worker.candidate)
         return []
 
     def _expire(self):
-        """Stops the workers whose time is over; returns the outcomes of their candidates."""
+        """Stops the workers past their deadline; returns the outcomes of their candidates."""
         now, outcomes = self._clock(), []
         for slot, worker in enumerate(self._slots):
             if worker and worker.deadline is not None and worker.deadline <= now:
                 seconds = f"{self._config.candidate_timeout:g}"
-                logging.warning("The measurement of row %d was stopped after %s s.", worker.candidate.at, seconds)
+                logging.warning("The evaluation of row %d was stopped after %s s.", worker.candidate.at, seconds)
                 self._stop(slot)
                 if not self._at_work_on(worker.candidate.at):
                     outcomes.append(measuring.failed(worker.candidate.at, f"timed out after {seconds} s"))
         return outcomes
 
     def _seconds_left(self, workers):
-        """How long to wait for an event at most; None for ever."""
+        """Maximum seconds to wait for an event; None: unlimited."""
         now = self._clock()
         limits = [worker.deadline for worker in workers if worker.deadline is not None]
         if self._idle():

@@ -1,8 +1,8 @@
-"""Measures in worker processes on this machine, one for each of its devices unless told otherwise.
+"""Executor with worker processes on this machine, by default one per device.
 
-Workers are spawned, so a program of one's own that uses them starts below `if __name__ == "__main__":`. Each
-makes the evaluator from its recipe, sees one GPU alone, and takes memory there as it needs it. A worker ends with
-the process that started it, however that ends.
+Workers are spawned, so a program that uses them needs `if __name__ == "__main__":`. Each builds the evaluator from its
+recipe, sees one GPU only, and allocates memory there on demand. Workers end with the process that started them, also
+if it is killed.
 """
 
 import contextlib
@@ -36,10 +36,10 @@ class _Handle(NamedTuple):
 
 @contextlib.contextmanager
 def executor(evaluator: types.Evaluator, config: config_lib.Config) -> Iterator[types.Executor]:
-    """Gives the executor.
+    """Yields the executor.
 
     Raises:
-      ValueError: the evaluator has no recipe; while it measures: a worker cannot make the evaluator.
+      ValueError: the evaluator has no recipe; later, from `collect`: a worker cannot build the evaluator.
     """
     recipe = measuring.recipe_of(evaluator)
     devices = jax.local_devices()
@@ -59,12 +59,12 @@ def executor(evaluator: types.Evaluator, config: config_lib.Config) -> Iterator[
 
 
 def environment(slot: int, *, num_workers: int, devices: list[jax.Device]) -> dict[str, str]:
-    """Returns the environment variables of a worker: which GPU it sees, its share of memory, where programs are kept.
+    """Returns the environment variables of a worker: its GPU, its share of memory, the cache of compiled programs.
 
     Args:
-      slot: which of the workers it is.
-      num_workers: of how many.
-      devices: those of this machine.
+      slot: index of the worker.
+      num_workers: number of workers.
+      devices: the devices of this machine.
     """
     values = {name.upper(): str(getattr(jax.config, name)) for name in _CACHE if getattr(jax.config, name) is not None}
     if devices[0].platform != "gpu":
@@ -85,7 +85,7 @@ def environment(slot: int, *, num_workers: int, devices: list[jax.Device]) -> di
 
 @contextlib.contextmanager
 def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    """Sets environment variables for the processes started meanwhile."""
+    """Sets environment variables for the processes started in the context."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
@@ -99,7 +99,7 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
 
 
 def _send(handle, candidate):
-    with contextlib.suppress(OSError):  # gone: `_wait` will tell
+    with contextlib.suppress(OSError):  # `_wait` reports the loss
         handle.connection.send(candidate)
 
 
@@ -116,7 +116,7 @@ def _wait(handles, seconds):
 
 
 def _why(process):
-    """Why a process ended, for people."""
+    """Returns why a process ended, as text."""
     process.join(_SECONDS_TO_END)
     code = process.exitcode
     if code is None or code >= 0:
@@ -136,7 +136,7 @@ def _stop(handle, is_idle):
 
 
 def _serve(connection, recipe):
-    """The worker: makes the evaluator, then measures what comes until there is nobody to tell."""
+    """Worker loop: builds the evaluator, then evaluates candidates until the connection closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the search is interrupted, and stops its workers
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:

@@ -1,7 +1,7 @@
-"""Measures in the actors of a Ray cluster, one for each of its GPUs, or CPUs where it has none.
+"""Executor with the actors of a Ray cluster, by default one per GPU, or per CPU if there are no GPUs.
 
-Actors are Ray's own (not Tune's). Every node needs this package and the evaluator's data at the same paths. An actor
-that is lost, alone or with its node, is replaced wherever there is room, and its candidate tried again.
+It uses Ray Core (not Tune). Every node needs this package and the evaluator's data at the same paths. A lost actor,
+alone or with its node, is replaced wherever there is room, and its candidate is retried.
 """
 
 import contextlib
@@ -16,11 +16,11 @@ from common.executors import measuring, pool
 
 @contextlib.contextmanager
 def executor(evaluator: types.Evaluator, config: config_lib.Config) -> Iterator[types.Executor]:
-    """Gives the executor. A cluster that runs already, or that the caller is connected to, is left running.
+    """Yields the executor. A cluster that was running, or that the caller is connected to, is left running.
 
     Raises:
-      ValueError: Ray is not installed, there is no cluster, or the evaluator has no recipe; while it
-        measures: a worker cannot make the evaluator.
+      ValueError: Ray is not installed, there is no cluster, or the evaluator has no recipe; later, from `collect`: a
+        worker cannot build the evaluator.
     """
     recipe = measuring.recipe_of(evaluator)
     with _connected(config.ray_address) as ray:
@@ -45,7 +45,7 @@ def executor(evaluator: types.Evaluator, config: config_lib.Config) -> Iterator[
 
 @contextlib.contextmanager
 def _connected(address):
-    """Gives the module `ray`, connected to a cluster."""
+    """Yields the module `ray`, connected to a cluster."""
     try:
         import ray
     except ImportError as error:
@@ -56,7 +56,7 @@ def _connected(address):
     try:
         more = {"include_dashboard": False} if address == "local" else {}
         with warnings.catch_warnings():
-            # Ray forks to start its own programs, which touch nothing of JAX's before they are others.
+            # Ray forks to start its own programs, which do not use JAX before exec.
             warnings.filterwarnings("ignore", "os.fork", RuntimeWarning)
             ray.init(address=address, log_to_driver=False, logging_level="error", **more)
     except (ConnectionError, ValueError, OSError) as error:
@@ -71,7 +71,7 @@ def _connected(address):
 
 
 class _Actor:
-    """An actor, and its answer to come: whether it is ready, then one of each candidate."""
+    """An actor and its pending answer: first whether it is ready, then one per candidate."""
 
     def __init__(self, handle):
         self.handle = handle
@@ -84,7 +84,7 @@ class _Actor:
 def _wait(ray, actors, seconds):
     by_answer = {actor.answer: actor for actor in actors if actor.answer is not None}
     answered, _ = ray.wait(list(by_answer), num_returns=1, timeout=seconds)
-    # One call more, for all that have answered meanwhile.
+    # A second call collects all that have answered in the meantime.
     answered, _ = ray.wait(list(by_answer), num_returns=len(by_answer), timeout=0) if answered else ([], [])
     events = []
     for answer in answered:
@@ -98,7 +98,7 @@ def _wait(ray, actors, seconds):
 
 
 class _Measurer:
-    """The actor. Its evaluator is made in `start`, whose failure can be told."""
+    """The actor. Its evaluator is built in `start`, whose failure can be reported."""
 
     def __init__(self, recipe):
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")

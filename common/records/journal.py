@@ -1,8 +1,8 @@
 """The journal of a search: every event, on disk before it is acted on.
 
-A file of `json_lines`. The first line says what the search is; an `earlier` line, if there is one, holds what was
-measured before the search, a `proposed` line the rows of one round, a `measured` line one result. The order of the
-lines is the order in which things became known, so a replay can follow it.
+A file of `json_lines`. The first line identifies the search; an optional `earlier` line holds the warm-start
+measurements, a `proposed` line the rows of one round, a `measured` line one result. Lines are in the order in which
+the results became known, which a replay follows.
 
   {"format": 1, "header": {"space": "nasbench201", "seed": 0, ...}}
   {"event": "earlier", "archs": [[0, 1, 1, 4, 2, 2], ...], "fitness": [0.87, ...], "cost": [...], "seconds": 0.0}
@@ -26,7 +26,7 @@ from common.records import json_lines, measurements
 
 
 class Result(NamedTuple):
-    """One measurement: fitness (NaN unless `ok`), cost in seconds, why it failed, and when it came, in seconds."""
+    """One result: fitness (NaN unless `ok`), cost in seconds, reason of a failure, time since the search began in s."""
 
     fitness: float
     cost: float
@@ -36,17 +36,17 @@ class Result(NamedTuple):
 
 
 class Journal:
-    """What was proposed and measured so far, in memory and, where it has a file, on disk.
+    """Proposals and results so far, in memory and, if it has a file, on disk.
 
     Attributes:
-      earlier: what was measured before the search, the first rows of its history; None until it is said.
+      earlier: warm-start measurements, the first rows of the history; None if there are none.
       proposed: round -> int32[count, L].
-      num_known: round -> how many results had come when it was proposed.
-      measured: index in the history -> `Result`, in the order in which they came.
+      num_known: round -> number of results known when it was proposed.
+      measured: index in the history -> `Result`, in order of arrival.
     """
 
     def __init__(self, file: BinaryIO | None = None, events: Iterable[Mapping[str, Any]] = ()):
-        """Takes up the `events` that `file` holds after its first line; later ones are appended to it."""
+        """Reads `events`, the lines of `file` after its first; later events are appended to the file."""
         self.earlier: measurements.Measurements | None = None
         self.proposed: dict[int, np.ndarray] = {}
         self.num_known: dict[int, int] = {}
@@ -59,18 +59,18 @@ class Journal:
         self._start = time.monotonic() - self._seconds
 
     def write_proposed(self, round_: int, archs: np.ndarray) -> None:
-        """Records int32[count, L] `archs`, the proposal of a round."""
+        """Records the proposal of a round, int32[count, L]."""
         self._write([{"event": "proposed", "round": round_, "archs": np.asarray(archs).tolist()}])
 
     def write_measured(self, outcomes: Sequence[types.Outcome]) -> None:
-        """Records results, of rows that were proposed."""
+        """Records results of proposed rows."""
         self._write([_measured_event(outcome) for outcome in outcomes])
 
     def agree_on_earlier(self, earlier: measurements.Measurements | None) -> measurements.Measurements | None:
-        """Returns what was measured before the search: as recorded, or `earlier`, which it records then.
+        """Returns the recorded warm-start measurements; if there are none, records and returns `earlier`.
 
         Raises:
-          ValueError: the search began with other measurements, or with none.
+          ValueError: the search started with other measurements, or with none.
         """
         if earlier is None or not len(earlier.archs):
             return self.earlier
@@ -79,13 +79,13 @@ class Journal:
         if self.earlier is None or _earlier_fields(self.earlier) != _earlier_fields(earlier):
             began = "none" if self.earlier is None else f"{len(self.earlier.archs)}, of which some differ"
             raise ValueError(
-                f"the journal is of a search that began with other earlier measurements ({began}) than the "
-                f"{len(earlier.archs)} given: go on without naming any, or start in a fresh folder"
+                f"the journal is of a search that started with other earlier measurements ({began}) than the "
+                f"{len(earlier.archs)} given; resume without them, or start in a fresh folder"
             )
         return self.earlier
 
     def agree(self, round_: int, archs: np.ndarray) -> np.ndarray:
-        """Returns what was proposed in a round: as recorded, or int32[count, L] `archs`, which it records then.
+        """Returns the recorded proposal of a round; if there is none, records and returns int32[count, L] `archs`.
 
         Raises:
           ValueError: the journal is of a search with another `count`.
@@ -100,16 +100,18 @@ class Journal:
             )
         if recorded.shape != archs.shape:
             raise ValueError(
-                f"the journal is of a search with {len(recorded)} architectures a round; got count = {len(archs)}: "
-                f"go on with {len(recorded)}, or start in a fresh folder"
+                f"the journal is of a search with {len(recorded)} architectures a round; got count = {len(archs)}; "
+                f"resume with {len(recorded)}, or start in a fresh folder"
             )
         if np.any(recorded != archs):
-            # Other hardware or another version rounds differently. What was measured stays measured.
-            logging.warning("Round %d would be proposed differently now; the search goes on from the journal.", round_)
+            # Other hardware or another version rounds differently. The results remain valid.
+            logging.warning(
+                "Round %d would be proposed differently now; the search continues from the journal.", round_
+            )
         return recorded
 
     def close(self) -> None:
-        """Closes the file and lets other processes have it."""
+        """Closes the file and releases its lock."""
         self._resources.close()
 
     def __enter__(self):
@@ -127,7 +129,7 @@ class Journal:
             self._apply(event)
 
     def _apply(self, event):
-        """Takes up one event, as written; an error says what is wrong with it."""
+        """Applies one event; an error says what is wrong with it."""
         seconds = _number(event["seconds"], "seconds")
         if event["event"] == "proposed":
             self._apply_proposed(event)
@@ -161,7 +163,7 @@ class Journal:
 
     def _apply_earlier(self, event):
         if self.proposed or self.earlier is not None:
-            raise ValueError("earlier measurements stand before all others, and once")
+            raise ValueError("earlier measurements must come once, before all other events")
         archs = measurements.rows_of(event["archs"])
         fitness, cost = (
             np.array([math.nan if value is None else _number(value, name) for value in event[name]], np.float32)
@@ -179,12 +181,15 @@ def in_memory() -> Journal:
 
 
 def open_journal(path: str | os.PathLike, header: Mapping[str, Any]) -> Journal:
-    """Opens the journal at `path`, or starts it there. Until it is closed no other process can.
+    """Opens or creates the journal at `path` and locks it until it is closed.
 
     Args:
       path: the file; its folder must exist.
-      header: what the search is, of JSON types: space, seed, configuration. Only a search with the same
-        header can go on with the journal.
+      header: JSON types that identify the search: space, seed, configuration. Only a search with the same header can
+        resume from the journal.
+
+    Returns:
+      The journal, with the events of earlier runs.
 
     Raises:
       ValueError: the journal is of another search, of another format, damaged, or in use.
@@ -197,10 +202,10 @@ def open_journal(path: str | os.PathLike, header: Mapping[str, Any]) -> Journal:
 
 
 def read(path: str | os.PathLike) -> Journal:
-    """Returns what the journal at `path` holds, without a hold on the file, which a search may be writing.
+    """Reads the journal at `path` without locking it, also while a search writes to it.
 
     Raises:
-      ValueError: it is no journal of this format, or damaged.
+      ValueError: the file is not a journal of this format, or is damaged.
     """
     return json_lines.read(path, Journal)
 

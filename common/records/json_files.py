@@ -1,4 +1,4 @@
-"""Readers of JSON files of a run, which may still be written, or was killed."""
+"""Readers of the JSON files of a run, also while it runs or after it was interrupted."""
 
 import json
 import pathlib
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class NothingYetError(ValueError):
-    """A search has measured nothing yet that a report could show."""
+    """A search has no results yet that a report could show."""
 
 
 def read(path: pathlib.Path) -> dict[str, Any] | None:

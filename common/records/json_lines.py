@@ -1,8 +1,7 @@
-"""Files of one JSON object a line, each on disk before it is acted on, which one process has at a time.
+"""Append-only files of one JSON object per line, locked by one process, on disk before the event is acted on.
 
-The first line says what the file is of: {"format": 1, "header": {"space": "nasbench201", "seed": 0, ...}}. A process
-that is killed while it writes leaves at most a torn last line, which the next start drops: what it would have said
-was not acted on.
+The first line identifies the run: {"format": 1, "header": {"space": "nasbench201", "seed": 0, ...}}. A process that is
+killed while it writes leaves at most a torn last line, which the next start drops: its event was not acted on.
 """
 
 import contextlib
@@ -28,16 +27,17 @@ def opened(
     *,
     what: str = "search",
 ) -> Iterator[T]:
-    """Opens the file at `path`, or starts it there; until the end of the `with` no other process can.
+    """Opens or creates the file at `path` and locks it until the end of the `with` statement.
 
     Args:
       path: the file; its folder must exist.
-      header: what it is of, of JSON types; only the same header can go on with it.
-      take: (file, its lines after the first) -> what is given. A `ValueError` of it leaves the file as it is.
-      what: it is of, for the message.
+      header: JSON types that identify the run; the file can be resumed with an equal header only.
+      take: (file, its lines after the first) -> the value of the `with` statement. A `ValueError` leaves the file
+        unchanged.
+      what: kind of run, for the message.
 
     Raises:
-      ValueError: the file is of something else, of another format, damaged, or in use.
+      ValueError: the file has another header or format, is damaged, or in use.
       OSError: the folder cannot be written, or its disk is full.
     """
     path = pathlib.Path(path)
@@ -47,7 +47,7 @@ def opened(
         lines, size = _read(path)
         if lines:
             _check_first(path, lines[0], first, what)
-        # Unbuffered: what could not be written is not tried again when the file is closed.
+        # Unbuffered, so that a failed write is not repeated when the file is closed.
         file = stack.enter_context(path.open("ab", buffering=0))
         taken = take(file, lines[1:])
         file.truncate(size)
@@ -58,7 +58,7 @@ def opened(
 
 
 def read(path: str | os.PathLike, take: Callable[[BinaryIO, list[dict[str, Any]]], T]) -> T:
-    """Returns what `take` gives, as in `opened`, without a hold on the file, which another process may be writing.
+    """Returns the result of `take` (see `opened`) without locking the file, which another process may be writing.
 
     Raises:
       ValueError: the file is of another format, or damaged.
@@ -72,10 +72,10 @@ def read(path: str | os.PathLike, take: Callable[[BinaryIO, list[dict[str, Any]]
 
 
 def take_each(file: BinaryIO, events: Iterable[Mapping[str, Any]], take: Callable[[Mapping[str, Any]], None]) -> None:
-    """Calls `take` with each of the lines after the first.
+    """Calls `take` for each line after the first.
 
     Raises:
-      ValueError: it could do nothing with one, which is named.
+      ValueError: a line, which is named, is not a valid event.
     """
     for number, event in enumerate(events, start=2):
         try:
@@ -87,7 +87,7 @@ def take_each(file: BinaryIO, events: Iterable[Mapping[str, Any]], take: Callabl
 
 
 def append(file: BinaryIO, lines: Sequence[Mapping[str, Any]]) -> None:
-    """Writes lines and waits until they are on disk. What cannot be written whole is taken back."""
+    """Appends lines and waits until they are on disk. A partial write is undone."""
     data = memoryview(b"".join(json.dumps(line, allow_nan=False).encode() + b"\n" for line in lines))
     size = os.fstat(file.fileno()).st_size
     try:
@@ -137,7 +137,7 @@ def _check_first(path, got, wanted, what):
         said = f"one of format {got['format']!r}" if "format" in got else "something else"
         raise ValueError(
             f"{path} is not a journal of format {FORMAT}, which this version reads, but {said}; start in a fresh "
-            "folder, or go on with the version that wrote it"
+            "folder, or resume with the version that wrote it"
         )
     differences = "; ".join(_differences(got["header"], wanted["header"]))
     raise ValueError(f"{path} is of another {what}: {differences}; start in a fresh folder or with the old settings")

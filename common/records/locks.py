@@ -1,4 +1,4 @@
-"""A lock that one process holds, until it ends however it ends."""
+"""Lock files of a process, released when it ends, also if it is killed."""
 
 import contextlib
 import fcntl
@@ -10,14 +10,14 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def hold(path: str | os.PathLike, *, what: str) -> Iterator[None]:
-    """Holds the lock file at `path`, which says who holds it and stays there afterwards.
+    """Holds the lock file at `path`, which names the holder and is not deleted afterwards.
 
     Args:
       path: the lock file; its folder must exist.
-      what: what is locked, for the message.
+      what: name of the locked resource, for the message.
 
     Raises:
-      ValueError: another process, or another part of this one, holds it.
+      ValueError: another process, or another part of this one, holds the lock.
     """
     with pathlib.Path(path).open("a+b", buffering=0) as file:
         try:
@@ -26,7 +26,7 @@ def hold(path: str | os.PathLike, *, what: str) -> Iterator[None]:
             file.seek(0)
             holder = file.read(200).decode(errors="replace").strip() or "a process that has just started"
             raise ValueError(f"{what} is in use by {holder}; wait for it, stop it, or take another folder") from error
-        with contextlib.suppress(OSError):  # on a full disk the lock holds all the same
+        with contextlib.suppress(OSError):  # the lock is held on a full disk too
             file.truncate(0)
             file.write(f"pid {os.getpid()} on {socket.gethostname()}".encode())
         yield

@@ -4,8 +4,8 @@
   {"arch": [1, 1, 0, 0, 2, 3], "fitness": null}                        0 3 1 4 2 2,0.9142,1380.2
                                                                        1 1 0 0 2 3,,
 
-Fitness is a fraction in [0, 1], larger is better; null, or nothing, is an architecture that could not be
-measured. Cost, in seconds, may be left out.
+Fitness is a fraction in [0, 1], larger is better; null or an empty cell marks an architecture whose evaluation failed.
+Cost, in seconds, is optional.
 """
 
 import csv
@@ -26,7 +26,7 @@ _COLUMNS = ("arch", "fitness", "cost")
 
 
 class Measurements(NamedTuple):
-    """R architectures and what they gave.
+    """R architectures with their results.
 
     Attributes:
       archs: int32[R, L], distinct canonical rows.
@@ -76,7 +76,7 @@ def read(path: str | os.PathLike, space: types.SearchSpace) -> Measurements:
 
 
 def write(path: str | os.PathLike, history: history_lib.History) -> None:
-    """Writes what a history measured, and what in it was infeasible, in the order proposed.
+    """Writes the measured and infeasible rows of a history in the order proposed.
 
     Raises:
       ValueError: the name ends in neither .jsonl nor .csv.
@@ -100,9 +100,9 @@ def write(path: str | os.PathLike, history: history_lib.History) -> None:
 
 
 def check_name(path: str | os.PathLike) -> None:
-    """Raises a `ValueError` if the name of a file says of none of the formats."""
+    """Raises a `ValueError` if the suffix of a file is not one of `SUFFIXES`."""
     if pathlib.Path(path).suffix not in SUFFIXES:
-        raise ValueError(f"{path}: the name of a file of measurements ends in {' or '.join(SUFFIXES)}")
+        raise ValueError(f"{path}: the name of a file of measurements must end in {' or '.join(SUFFIXES)}")
 
 
 def rows_of(values: Any) -> np.ndarray:

@@ -14,7 +14,7 @@ class MetricsLog:
     """Writes the metrics of a run while it advances. Use it in a `with` statement.
 
     Attributes:
-      lines: the lines of the file, those of earlier starts first.
+      lines: the lines of the file, those of earlier runs first.
     """
 
     def __init__(
@@ -35,8 +35,8 @@ class MetricsLog:
           title: what the progress line shows first.
           total: progress at the end of the run.
           unit: of progress, a plural.
-          start: progress so far. Later lines and events of an earlier start are dropped: they are made again. 0: the
-            files start anew.
+          start: progress so far. Later lines and events of an earlier run are dropped, as they will be repeated. 0: the
+            files start empty.
           key: the entry of a line that holds its progress, an integer or a float.
           events: folder of the event files; None: none are written.
         """
@@ -53,7 +53,7 @@ class MetricsLog:
           line: JSON types, `key` among them.
           scalars: name -> number for TensorBoard, which groups names by what precedes the slash, as in `train/loss`.
           note: text of the progress line.
-          done: progress, where it is not the entry `key` of the line.
+          done: progress, if it is not the entry `key` of the line.
         """
         done = line[self._key] if done is None else done
         self.lines.append(dict(line))
@@ -88,7 +88,7 @@ def _writer(folder, start):
 
 
 def _read(path):
-    """Returns the whole lines of a metrics file; a process that was killed may have left a torn last one."""
+    """Returns the complete lines of a metrics file; an interrupted process may have left a torn last one."""
     lines = []
     with contextlib.suppress(ValueError):
         for line in path.read_text().splitlines() if path.exists() else ():

@@ -1,4 +1,4 @@
-"""How far a command is: a live line on a terminal, elsewhere a plain line every few seconds."""
+"""Progress of a command: a live line on a terminal, otherwise a plain line every few seconds."""
 
 import datetime
 import sys
@@ -12,7 +12,7 @@ _SECONDS_BETWEEN_LINES = 5.0
 
 
 class Progress:
-    """Shows how far something is, on standard error. Use it in a `with` statement."""
+    """Shows progress on standard error. Use it in a `with` statement."""
 
     def __init__(self, title: str, *, total: int, unit: str):
         """Counts up to `total` of `unit` (a plural)."""
@@ -35,7 +35,7 @@ class Progress:
             self._live.stop()
 
     def update(self, done: int, note: str, *, left: str | None = None) -> None:
-        """Says that `done` are done, `note`, and what is `left`, in words; by default the time at the pace so far."""
+        """Shows `done`, a note, and the text `left`, by default the estimated time left."""
         now = time.monotonic()
         self._first = self._first or (now, done)
         left = self._left(now, done) if left is None else left
@@ -47,7 +47,7 @@ class Progress:
             print(f"{self._title}: {done}/{self._total} {self._unit}, {note}{left}", file=sys.stderr, flush=True)
 
     def _left(self, now, done):
-        """The time left. The first update is where the clock starts: before it lie compiling and replay."""
+        """Estimates the time left. The clock starts at the first update, after compiling and replay."""
         start, before = self._first
         if done in (before, self._total):
             return ""
@@ -56,7 +56,7 @@ class Progress:
 
 
 def _live(console):
-    """One line. A narrow terminal leaves out its bar first, then the end of the note."""
+    """Returns a live line. On a narrow terminal it loses its bar first, then the end of the note."""
     text = "{task.description}: {task.completed}/{task.total} {task.fields[unit]}{task.fields[left]}, "
     return rich.progress.Progress(
         rich.progress.BarColumn(bar_width=12),

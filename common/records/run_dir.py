@@ -1,7 +1,7 @@
 """The folder of a run, and the files in it.
 
-config.json (every flag, versions, device), journal.jsonl (every event), history.npz (what was measured),
-metrics.jsonl (one line a round), result.json. Files are written whole or not at all.
+config.json (every flag, versions, device), journal.jsonl (every event), history.npz (all results), metrics.jsonl (one
+line a round), result.json. Files are written atomically.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ _PACKAGES = ("jax", "jaxlib", "numpy", "flax", "optax")
 
 
 def create(workdir: str | None, *, command: str, benchmark: str) -> pathlib.Path:
-    """Returns the folder `workdir`, made if it is not there; by default a fresh one under runs/.
+    """Returns the folder `workdir`, created if it does not exist; by default a fresh one under runs/.
 
     Raises:
       ValueError: `workdir` is a file or cannot be made.
@@ -40,7 +40,7 @@ def create(workdir: str | None, *, command: str, benchmark: str) -> pathlib.Path
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ValueError(f"workdir {path} is not a folder that can be made: {error.strerror}") from error
+            raise ValueError(f"workdir {path} cannot be created: {error.strerror}") from error
         return path
     when = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     name = f"{command}-{benchmark}-{when}"
@@ -63,7 +63,7 @@ def environment() -> dict[str, Any]:
 
 
 def write_json(path: str | os.PathLike, value: Mapping[str, Any]) -> None:
-    """Writes a JSON file. What is not a finite number becomes null."""
+    """Writes a JSON file. Numbers that are not finite become null."""
     text = json.dumps(_plain(value), indent=2, allow_nan=False) + "\n"
     with _replaced(path) as file:
         file.write(text.encode())
@@ -76,7 +76,7 @@ def write_text(path: str | os.PathLike, text: str) -> None:
 
 
 def write_history(path: str | os.PathLike, history: history_lib.History, **more: np.ndarray | float | str) -> None:
-    """Writes what a search measured (or several, with a leading axis of seeds), without its empty rows.
+    """Writes the history of a search (or of several, with a leading axis of seeds) without its empty rows.
 
     Args:
       path: an npz file.
@@ -98,7 +98,7 @@ def write_arrays(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> N
 
 
 def read_history(path: str | os.PathLike) -> tuple[history_lib.History, dict[str, np.ndarray]]:
-    """Returns (the history, or batch of histories, of a file that `write_history` wrote; what else it holds)."""
+    """Reads a file of `write_history`: the history or batch of histories, and the further arrays."""
     with np.load(path, allow_pickle=False) as file:
         arrays = dict(file)
     rows = {name: arrays.pop(name) for name in ("archs", "fitness", "cost", "status")}
@@ -109,14 +109,14 @@ def read_history(path: str | os.PathLike) -> tuple[history_lib.History, dict[str
 def result(
     history: history_lib.History, evaluator: types.Evaluator, *, key: jax.Array, seed: int, seconds: float
 ) -> dict[str, Any]:
-    """Returns what result.json says of a search: `best` is null where nothing was measured.
+    """Returns the contents of result.json of a search; `best` is null if every evaluation failed.
 
     Args:
-      history: of the finished search.
-      evaluator: what measured; its name is "benchmark/dataset".
-      key: for the test fitness.
-      seed: of the search.
-      seconds: wall-clock time of the search, over all its starts.
+      history: history of the finished search.
+      evaluator: source of the fitness; its name is "benchmark/dataset".
+      key: random key of the test evaluation.
+      seed: seed of the search.
+      seconds: wall-clock time of the search, earlier runs included.
     """
     index, fitness = (np.asarray(value) for value in history_lib.best(history))
     best = None
@@ -144,7 +144,7 @@ def result(
 
 @contextlib.contextmanager
 def _replaced(path: str | os.PathLike) -> Iterator[Any]:
-    """Gives a binary file that takes the place of `path` once it is whole and on disk."""
+    """Yields a binary file that replaces `path` once it is complete and on disk."""
     path = pathlib.Path(path)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

@@ -282,7 +282,7 @@ class EarlierTest(OnDiskTest):
                 self.path.write_bytes(b"".join(lines[:kept]))
                 assert_same(self.go_on(Shuffled(3, is_fifo=True), earlier=again), wanted)
         for other, began in ((some(20, 30), "11, of which some differ"), (some(21, 32), "11, of which some differ")):
-            with pytest.raises(ValueError, match=f"began with other earlier measurements .{began}. than the"):
+            with pytest.raises(ValueError, match=f"started with other earlier measurements .{began}. than the"):
                 self.go_on(Shuffled(3), earlier=other)
 
     def test_a_search_that_began_without_goes_on_without(self):

@@ -137,7 +137,7 @@ class RecipeTest(ExecutorTest):
         for name in ("process", "ray"):
             if name == "ray":
                 pytest.importorskip("ray", reason="needs the extra [ray]")
-            with pytest.raises(ValueError, match="troubled has no recipe, from which workers could make it"):
+            with pytest.raises(ValueError, match="troubled has no recipe, from which workers could build it"):
                 run(name, troubled.evaluator()._replace(recipe=None))
 
     @parameterized.parameters("nowhere.evaluator", "common.evaluators.benchmark.nothing", "evaluator")
@@ -286,7 +286,7 @@ class ProcessTest(ExecutorTest):
         broken = troubled.evaluator()._replace(
             recipe=types.Recipe("tests.shared.troubled_evaluator.cannot_be_made", {"path": "/nowhere"})
         )
-        with pytest.raises(ValueError, match="cannot make the evaluator: ValueError: no data at /nowhere"):
+        with pytest.raises(ValueError, match="cannot build the evaluator: ValueError: no data at /nowhere"):
             run("process", broken, num_workers=1)
 
 

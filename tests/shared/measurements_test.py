@@ -124,11 +124,11 @@ class MeasurementsTest(parameterized.TestCase):
             ("a.csv", "arch,fitness,arch\n", "line 1 of .*: the columns are arch,fitness,cost"),
             ("a.jsonl", "\n", "holds no measurements"),
             ("a.jsonl", b'{"arch": [0, 0, 0], "fitness": 0.1}\n\xff\n', "line 2 of .* is not UTF-8 text"),
-            ("a.json", "", r"the name of a file of measurements ends in .jsonl or .csv"),
+            ("a.json", "", r"the name of a file of measurements must end in .jsonl or .csv"),
         ):
             with pytest.raises(ValueError, match=message):
                 measurements.read(self.file(name, text), SPACE)
         with pytest.raises(ValueError, match="no file of measurements at"):
             measurements.read(self.folder / "nothing.csv", SPACE)
-        with pytest.raises(ValueError, match=r"ends in \.jsonl or \.csv"):
+        with pytest.raises(ValueError, match=r"must end in \.jsonl or \.csv"):
             measurements.write(self.folder / "a.txt", history_lib.empty(3, 3))

@@ -167,13 +167,13 @@ class PoolTest(parameterized.TestCase):
         workers = Workers(starts=[lost] * 99)
         with running(workers) as executor:
             executor.submit(candidates(0))
-            with pytest.raises(ValueError, match="no worker gets as far as to measure: gone"):
+            with pytest.raises(ValueError, match="no worker could start: gone"):
                 executor.collect()
         assert workers.num_started < 10
         workers = Workers(starts=[(1.0, pool.Broken("no data at /nowhere"))])
         with running(workers) as executor:
             executor.submit(candidates(0))
-            with pytest.raises(ValueError, match="a worker cannot make the evaluator: no data at /nowhere"):
+            with pytest.raises(ValueError, match="a worker cannot build the evaluator: no data at /nowhere"):
                 executor.collect()
         assert not workers.coming, "all workers are stopped"
 
@@ -249,16 +249,6 @@ class CopyTest(parameterized.TestCase):
 
 
 class ConfigTest(parameterized.TestCase):
-    @parameterized.parameters(
-        ({"num_workers": 0}, "num_workers must be at least 1; got 0"),
-        ({"recycle_after": 0}, "recycle_after must be at least 1; got 0"),
-        ({"max_retries": -1}, "max_retries must be at least 0; got -1"),
-        ({"candidate_timeout": 0.0}, "candidate_timeout must be a positive number of seconds; got 0.0"),
-        ({"candidate_timeout": float("nan")}, "candidate_timeout must be a positive number"),
-        ({"candidate_timeout": float("inf")}, "candidate_timeout must be a positive number"),
-        ({"copy_after": 0.0}, "copy_after must be a positive number of seconds; got 0.0"),
-        ({"ray_address": ""}, "ray_address is empty"),
-    )
-    def test_bad(self, settings, message):
-        with pytest.raises(ValueError, match=message):
-            configs.Config(**settings)
+    def test_an_address_is_given(self):
+        with pytest.raises(ValueError, match="ray_address is empty; choose auto, local, or host:port"):
+            configs.Config(ray_address="")

@@ -47,7 +47,7 @@ class RunDirTest(chex.TestCase):
     def test_workdir_that_is_a_file(self):
         path = self.folder / "file"
         path.write_text("kept")
-        with pytest.raises(ValueError, match=r"workdir .*file is not a folder that can be made"):
+        with pytest.raises(ValueError, match=r"workdir .*file cannot be created"):
             run_dir.create(str(path), command="lanas", benchmark="toy")
 
     def test_json_has_null_for_what_is_not_finite(self):
