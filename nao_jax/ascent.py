@@ -1,7 +1,7 @@
-"""The climb: from an architecture's latent along the gradient of its predicted fitness (NAO, section 3.3).
+"""Gradient ascent of the predicted fitness in the latent space (NAO, section 3.3).
 
-The predictor is a function of the latent alone, so the direction is `jax.grad` of the prediction. Each step
-size starts from the architecture's own latent: one step, not several small ones.
+The predictor is a function of the latent alone, so the direction is `jax.grad` of the prediction. Every step
+size is a single step from the architecture's own latent.
 """
 
 from collections.abc import Callable
@@ -18,17 +18,16 @@ from nao_jax import model as models
 def step(
     predict: Callable[[chex.Array], chex.Array], latent: chex.Array, step_size: chex.Array, *, is_unit: bool
 ) -> chex.Array:
-    """Moves one latent one step up: back to unit length of H + eta dp/dH.
+    """Moves a latent H by one ascent step, H + eta dp/dH, and normalizes its rows.
 
-    Fitness is larger the better everywhere here, so the step goes up; the released code of NAO goes down as
-    it predicts errors.
+    The released code of NAO predicts errors, so its step goes down.
 
     Args:
       predict: float32[S, H] -> float32[], the prediction.
       latent: float32[S, H], rows of length 1.
       step_size: float32[], eta, at least 0.
-      is_unit: whether the gradient is scaled so that its S rows have a root mean square length of 1; a step
-        size then means the same at every scale of the predictions.
+      is_unit: whether the gradient is scaled so that its S rows have a root mean square length of 1, which
+        makes step sizes independent of the scale of the predictions.
 
     Returns:
       float32[S, H], rows of length 1.
@@ -48,7 +47,7 @@ def climb(
     *,
     config: configs.Config,
 ) -> chex.Array:
-    """Climbs from each of B latents by each step size and decodes where it arrives.
+    """Moves each of B latents by each step size and decodes the results.
 
     Args:
       model: the networks.
@@ -58,7 +57,7 @@ def climb(
       config: the settings; K = num_steps, W = beam_width.
 
     Returns:
-      int32[K, B, W, T], the smallest step size first, the likeliest of a beam first.
+      int32[K, B, W, T], tokens in increasing order of step size and decreasing likelihood within a beam.
     """
 
     def predict(one):

@@ -1,7 +1,7 @@
-"""Other writings of the same architecture (NAO, section 4 of its supplement).
+"""Augmentation by equivalent token sequences of an architecture (NAO, section 4 of its supplement).
 
-A space declares which permutations of its tokens leave the network unchanged, such as the swap of a node's
-two branches. A swapped sequence is read by the encoder and written by the decoder, and keeps its target.
+A space declares the permutations of its tokens that leave the network unchanged, such as the swap of a node's
+two branches. A permuted sequence is input of the encoder and target of the decoder, and keeps its fitness.
 """
 
 import chex
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 
 def swap(key: chex.PRNGKey, tokens: chex.Array, symmetries: tuple[chex.Array, ...]) -> chex.Array:
-    """Applies one permutation of each group, drawn uniformly, as NAO does: one node of each cell is swapped.
+    """Applies one random permutation of each group, as NAO does: one node of each cell is swapped.
 
     Args:
       key: a key.
@@ -27,10 +27,10 @@ def swap(key: chex.PRNGKey, tokens: chex.Array, symmetries: tuple[chex.Array, ..
 
 
 def orbit(key: chex.PRNGKey, tokens: chex.Array, symmetries: tuple[chex.Array, ...]) -> chex.Array:
-    """Applies each permutation of each group or not, by a fair coin: same arguments and result as `swap`.
+    """Applies each permutation of each group with probability 1/2; arguments and result as in `swap`.
 
-    Where the permutations of a group commute and undo themselves, as swaps of branches do, every writing of
-    the network is equally likely.
+    If the permutations of a group commute and are their own inverse, as swaps of branches, every encoding of the
+    network is equally likely.
     """
     for group, permutations in enumerate(symmetries):
         coins = jax.random.bernoulli(jax.random.fold_in(key, group), shape=(permutations.shape[0],))
@@ -49,18 +49,17 @@ def augment(
     *,
     augmentation: str,
 ) -> chex.Array:
-    """Rewrites a minibatch.
+    """Augments a minibatch.
 
     Args:
-      key: of this minibatch.
-      expand_key: of this fit: with "expand", a copy is rewritten alike in every epoch.
+      key: a key of the minibatch.
+      expand_key: a key of the fit: with "expand", a copy is permuted alike in every epoch.
       tokens: int32[B, T].
-      places: int32[B], where each is in the data set with all copies.
-      is_copy: bool[B], whether it is a copy beyond the first.
+      places: int32[B], positions in the data set with all copies.
+      is_copy: bool[B], whether each is a copy beyond the first.
       symmetries: of the space.
-      augmentation: "swap": every sample is swapped at every fetch; "expand": the
-        first copy of each architecture stays as it is and the others are swapped once (both NAO's); "orbit":
-        any writing at every fetch.
+      augmentation: "none": unchanged; "swap": `swap` at every fetch; "expand": the first copy of each
+        architecture is unchanged, and each other copy swapped once (both NAO's); "orbit": `orbit` at every fetch.
     """
     if augmentation == "none" or not symmetries:
         return tokens
@@ -68,6 +67,6 @@ def augment(
         keys = jax.vmap(lambda place: jax.random.fold_in(expand_key, place))(places)
         swapped = jax.vmap(lambda key, row: swap(key, row, symmetries))(keys, tokens)
         return jnp.where(is_copy[:, None], swapped, tokens)
-    rewrite = swap if augmentation == "swap" else orbit
+    permute = swap if augmentation == "swap" else orbit
     keys = jax.random.split(key, tokens.shape[0])
-    return jax.vmap(lambda key, row: rewrite(key, row, symmetries))(keys, tokens)
+    return jax.vmap(lambda key, row: permute(key, row, symmetries))(keys, tokens)

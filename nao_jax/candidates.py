@@ -1,4 +1,4 @@
-"""From the best architectures known to new ones: climb, decode, keep what is valid and new (NAO, section 3.3)."""
+"""New architectures from the best known ones: gradient ascent, decoding, filtering (NAO, section 3.3)."""
 
 from typing import NamedTuple
 
@@ -15,15 +15,15 @@ from nao_jax import ascent, learning
 
 @chex.dataclass(frozen=True)
 class Tally:
-    """What became of the architectures of one round. The first is the sum of the next four.
+    """Counts of the architectures of one round. `decoded` is the sum of the next four.
 
     Attributes:
-      decoded: float32[], written by the decoder.
-      invalid: float32[], of these, not valid in the space: legal tokens that make no network.
-      known: float32[], in the history already.
-      repeated: float32[], written before in the same round.
-      new: float32[], none of these.
-      filled: float32[], proposals drawn at random, asked for or in want of new ones.
+      decoded: float32[], outputs of the decoder.
+      invalid: float32[], of these, invalid in the space: legal tokens that make no network.
+      known: float32[], in the history.
+      repeated: float32[], decoded before in the same round.
+      new: float32[], all others.
+      filled: float32[], random proposals, requested or in place of missing new ones.
     """
 
     decoded: chex.Array
@@ -35,14 +35,14 @@ class Tally:
 
 
 class Proposals(NamedTuple):
-    """What a round proposes.
+    """Proposals of a round.
 
     Attributes:
       archs: int32[count, L].
-      is_decoded: bool[count], False for those drawn at random.
-      prediction: float32[count], mean over the networks, in the unit of the target.
-      base: float32[], likewise for the best architecture measured; NaN if there is none.
-      tally: what became of the rest.
+      is_decoded: bool[count], False for random ones.
+      prediction: float32[count], mean prediction of the networks, in the unit of the target.
+      base: float32[], the same for the best measured architecture; NaN if nothing is measured.
+      tally: counts of the decoded architectures.
     """
 
     archs: chex.Array
@@ -61,24 +61,24 @@ def propose(
     *,
     count: int,
 ) -> Proposals:
-    """Climbs from the best and returns `count` new architectures.
+    """Returns `count` new architectures, by gradient ascent from the best ones.
 
     Args:
       setting: the static part.
       networks: fitted.
-      key: for what is drawn at random.
+      key: a key.
       known: the history.
-      others: int32[U, L], unlabelled architectures to climb from besides.
+      others: int32[U, L], unlabelled architectures, further starting points.
       count: architectures to propose.
     """
     config = setting.config
     starts, is_start = _starts(setting, networks, known, others)
     decoded, is_from, is_valid, prediction = _climb(setting, networks, starts, is_start, filler=known.history.archs[0])
-    archs, is_written = decoded, is_from
-    if config.seeds != "measured":  # unlabelled starting points are proposals as good as others
+    archs, is_output = decoded, is_from
+    if config.seeds != "measured":  # unlabelled starting points are candidates too
         archs = jnp.concatenate([starts, archs])
         is_valid = jnp.concatenate([is_start, is_valid])
-        is_written = jnp.concatenate([jnp.zeros_like(is_start), is_written])
+        is_output = jnp.concatenate([jnp.zeros_like(is_start), is_output])
         prediction = jnp.concatenate([mean_prediction(setting, networks, starts), prediction])
     archs = jnp.where(is_valid[:, None], archs, -1)
     is_known = is_valid & (fresh.find(known, archs) < known.history.status.shape[0])
@@ -86,7 +86,7 @@ def propose(
     is_new = is_valid & ~is_known & ~is_repeat
     noise_key, fill_key = jax.random.split(key)
     if config.order == "prediction":
-        # The largest of predictions with such noise are draws without replacement from their softmax.
+        # Gumbel noise makes the top k a sample without replacement from the softmax of the predictions.
         prediction += config.temperature * jax.random.gumbel(noise_key, prediction.shape)
     else:
         prediction = -jnp.arange(archs.shape[0], dtype=jnp.float32)
@@ -99,10 +99,10 @@ def propose(
     proposed = fresh.complete(fill_key, setting.space, known, taken, is_decoded)
 
     def number(which):
-        return jnp.sum(which & is_written).astype(jnp.float32)
+        return jnp.sum(which & is_output).astype(jnp.float32)
 
     tally = Tally(
-        decoded=number(is_written),
+        decoded=number(is_output),
         invalid=number(~is_valid),
         known=number(is_known),
         repeated=number(is_repeat),
@@ -127,7 +127,7 @@ def mean_prediction(setting: learning.Setting, networks: learning.Networks, arch
 
 
 def _starts(setting, networks, known, others):
-    """Returns where climbs start: (archs int32[B, L], bool[B] whether there is one)."""
+    """Returns the starting points (archs int32[B, L], bool[B] whether each exists)."""
     config, history = setting.config, known.history
     is_measured = histories.is_measured(history)
     archs = jnp.maximum(history.archs, 0)
@@ -153,13 +153,11 @@ def _best(archs, scores, count):
 
 
 def _climb(setting, networks, starts, is_start, *, filler):
-    """Climbs and decodes, `num_climbs` times on end.
-
-    Where there is no valid architecture, the valid row `filler` stands: what follows is defined for valid ones.
+    """Repeats ascent and decoding `num_climbs` times. Invalid architectures are replaced by the valid row `filler`.
 
     Returns:
-      (archs int32[C, L], bool[C] whether it was decoded from a start, bool[C] whether it is valid and then
-      canonical, predictions float32[C], 0 where nobody asks).
+      (archs int32[C, L], bool[C] whether each was decoded from a start, bool[C] whether it is valid, and then
+      canonical, predictions float32[C], 0 if they are not needed).
     """
     config, space = setting.config, setting.space
     legal = jnp.asarray(space.legal_tokens)
@@ -170,7 +168,7 @@ def _climb(setting, networks, starts, is_start, *, filler):
         tokens = jax.vmap(lambda params, latent: ascent.climb(setting.model, params, latent, legal, config=config))(
             networks.params, latent
         )
-        tokens = tokens.swapaxes(0, 1)  # [K, M, B, W, T]: the smallest step size first
+        tokens = tokens.swapaxes(0, 1)  # [K, M, B, W, T], in increasing order of step size
         is_from = jnp.broadcast_to(is_start[None, None, :, None], tokens.shape[:-1]).reshape(-1)
         archs = space.from_tokens(tokens.reshape(-1, tokens.shape[-1]))
         is_valid = space.is_valid(archs) & is_from

@@ -1,8 +1,8 @@
-"""From the latent back to tokens (NAO, section 3.2).
+"""Decoder: tokens from the latent (NAO, section 3.2).
 
-A recurrent network starts from the architecture's embedding and looks at the latent by attention. In the
-variants by dot product the context is not fed back, so that a known sequence takes one attention for all
-its steps; in the additive variant each step reads the last one's context (input feeding).
+An LSTM whose initial state is the architecture's embedding attends to the latent. The dot-product variants do
+not feed the context back, so teacher forcing takes one attention for all steps; in the additive variant each
+step reads the context of the last one (input feeding).
 """
 
 from typing import NamedTuple
@@ -20,12 +20,12 @@ _HALF = np.sqrt(0.5, dtype=np.float32)
 
 
 class Carry(NamedTuple):
-    """Where the decoder stands between two tokens.
+    """State of the decoder between two tokens.
 
     Attributes:
       h: float32[B, H], the hidden state.
       c: float32[B, H], the cell state.
-      context: float32[B, H], what attention gave last; None where it is not fed back.
+      context: float32[B, H], the last output of the attention; None if it is not fed back.
     """
 
     h: chex.Array
@@ -34,7 +34,7 @@ class Carry(NamedTuple):
 
 
 class Decoder(nn.Module):
-    """Writes tokens, each from those before it and the latent.
+    """Autoregressive decoder with attention over the latent.
 
     Attributes:
       config: sizes and variants.
@@ -71,12 +71,12 @@ class Decoder(nn.Module):
         self.output = linear("output", size, self.vocabulary_size)
 
     def __call__(self, latent: chex.Array, inputs: chex.Array, *, is_training: bool = False) -> chex.Array:
-        """Returns the logits of each token, given those before it.
+        """Returns the logits of each token given the preceding ones.
 
         Args:
           latent: float32[B, S, H].
-          inputs: int32[B, T], the sequence moved right: the start symbol, then all tokens but the last.
-          is_training: whether units are dropped, by the random stream "dropout".
+          inputs: int32[B, T], the sequence shifted right, see `nao_jax.model.shift_right`.
+          is_training: whether dropout is active, with the random stream "dropout".
 
         Returns:
           float32[B, T, V].
@@ -104,11 +104,11 @@ class Decoder(nn.Module):
         return Carry(h=first, c=first, context=jnp.zeros_like(first) if self.config.attention == "additive" else None)
 
     def step(self, carry: Carry, tokens: chex.Array, latent: chex.Array) -> tuple[Carry, chex.Array]:
-        """Reads one token and scores the next.
+        """Reads one token and returns the logits of the next.
 
         Args:
-          carry: of the tokens before.
-          tokens: int32[B]; 0, the start symbol, at first.
+          carry: the state after the preceding tokens.
+          tokens: int32[B]; initially 0, the start symbol.
           latent: float32[B, S, H].
 
         Returns:
@@ -125,7 +125,7 @@ class Decoder(nn.Module):
         return Carry(h=h, c=c, context=context), logits
 
     def _read_with_feeding(self, embedded, carry, latent):
-        """Returns the hidden states float32[T, B, H] where each step reads the context of the last one."""
+        """Returns the hidden states float32[T, B, H], with input feeding."""
         size = self.config.hidden_size
         input_weights, hidden_weights = recurrent.split(self.cell_weights, size)
         token_weights, context_weights = recurrent.split(input_weights, size)

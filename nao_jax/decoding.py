@@ -1,8 +1,4 @@
-"""Writing architectures from latents: the likeliest token at each step, or a beam of sequences.
-
-Tokens that may not stand at a position after the one before are out of the choice, so what is written
-is always legal.
-"""
+"""Greedy decoding and beam search. Illegal tokens are masked, so every decoded sequence is legal."""
 
 import chex
 import jax
@@ -12,7 +8,7 @@ from nao_jax import model as models
 
 
 def greedy(model: models.Model, params: chex.ArrayTree, latent: chex.Array, legal_tokens: chex.Array) -> chex.Array:
-    """Writes one sequence per latent, at each step the likeliest legal token.
+    """Decodes one sequence per latent: the likeliest legal token at each step.
 
     Args:
       model: the networks.
@@ -38,45 +34,45 @@ def greedy(model: models.Model, params: chex.ArrayTree, latent: chex.Array, lega
 def beam(
     model: models.Model, params: chex.ArrayTree, latent: chex.Array, legal_tokens: chex.Array, *, width: int
 ) -> tuple[chex.Array, chex.Array]:
-    """Writes several sequences per latent, keeping the `width` likeliest beginnings at each step.
+    """Decodes `width` sequences per latent by beam search.
 
-    The likelihood of a token is relative to the legal ones. Where there are fewer than `width` legal
-    sequences, those missing repeat the likeliest one at log-probability -inf.
+    Probabilities are normalized over the legal tokens. If there are fewer than `width` legal sequences, the
+    remaining ones repeat the likeliest at log-probability -inf.
 
     Args:
       model: the networks.
       params: their parameters.
       latent: float32[B, S, H].
       legal_tokens: bool[T, V, V], as in `greedy`.
-      width: sequences kept; with 1 the sequence is that of `greedy`.
+      width: size of the beam, at least 1; 1 decodes as `greedy`.
 
     Returns:
-      (tokens int32[B, width, T], log-probabilities float32[B, width]), the likeliest first.
+      (tokens int32[B, width, T], log-probabilities float32[B, width]), in decreasing order of likelihood.
 
     Raises:
       ValueError: if `width` is below 1.
     """
     if width < 1:
-        raise ValueError(f"width is {width}; it must be at least 1")
+        raise ValueError(f"width must be at least 1; got {width}")
     batch, length, size = latent.shape[0], model.num_tokens, model.vocabulary_size
     latents = jnp.repeat(latent, width, axis=0)
 
     def step(carry, inputs):
-        state, written, log_probs = carry
+        state, decoded, log_probs = carry
         at, legal = inputs
-        last = jnp.where(at > 0, written[:, :, at - 1], models.START)
+        last = jnp.where(at > 0, decoded[:, :, at - 1], models.START)
         state, logits = model.apply(params, state, last.reshape(-1), latents, method="step")
         logits = jnp.where(legal[last], logits.reshape(batch, width, size), -jnp.inf)
         totals = jnp.where(legal[last], log_probs[:, :, None] + jax.nn.log_softmax(logits), -jnp.inf)
         log_probs, chosen = jax.lax.top_k(totals.reshape(batch, width * size), width)
         parents, tokens = chosen // size, chosen % size
-        written = jnp.take_along_axis(written, parents[:, :, None], axis=1).at[:, :, at].set(tokens)
+        decoded = jnp.take_along_axis(decoded, parents[:, :, None], axis=1).at[:, :, at].set(tokens)
         rows = (parents + width * jnp.arange(batch)[:, None]).reshape(-1)
-        return (jax.tree.map(lambda x: x[rows], state), written, log_probs), None
+        return (jax.tree.map(lambda x: x[rows], state), decoded, log_probs), None
 
-    # At first all beams of a latent are the same empty sequence: only one of them counts.
+    # Initially all beams of a latent are the same empty sequence, of which only one counts.
     log_probs = jnp.broadcast_to(jnp.where(jnp.arange(width) == 0, 0.0, -jnp.inf)[None], (batch, width))
-    written = jnp.zeros((batch, width, length), jnp.int32)
-    first = (model.apply(params, latents, method="start"), written, log_probs)
-    (_, written, log_probs), _ = jax.lax.scan(step, first, (jnp.arange(length), jnp.asarray(legal_tokens)))
-    return jnp.where(jnp.isfinite(log_probs)[:, :, None], written, written[:, :1]), log_probs
+    decoded = jnp.zeros((batch, width, length), jnp.int32)
+    first = (model.apply(params, latents, method="start"), decoded, log_probs)
+    (_, decoded, log_probs), _ = jax.lax.scan(step, first, (jnp.arange(length), jnp.asarray(legal_tokens)))
+    return jnp.where(jnp.isfinite(log_probs)[:, :, None], decoded, decoded[:, :1]), log_probs

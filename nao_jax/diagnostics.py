@@ -1,4 +1,4 @@
-"""How well the networks of a search do, round by round: for people, not for the search."""
+"""Diagnostics of the networks of a search, per round. No search depends on them."""
 
 import chex
 import jax
@@ -8,11 +8,11 @@ from common import history as histories
 from common import metrics
 from nao_jax import decoding, learning
 
-_NUM_REWRITTEN = 64  # unseen architectures that are encoded and decoded
+_NUM_RECONSTRUCTED = 64  # random architectures, encoded and decoded
 
 
 def of_round(setting: learning.Setting, pool: chex.Array, state, history: histories.History) -> dict[str, chex.Array]:
-    """Returns the diagnostics of a round, after its measurements.
+    """Returns the diagnostics of a round after its evaluations.
 
     Args:
       setting: the static part.
@@ -21,35 +21,35 @@ def of_round(setting: learning.Setting, pool: chex.Array, state, history: histor
       history: with the results of the round.
 
     Returns:
-      held_out_pairwise_accuracy, held_out_kendall_tau: of the predictions for architectures measured since
-      the last fit, or in a fold that a network leaves out, by the networks that did not learn from them (NAO,
-      figure 2). num_held_out: how many these are.
+      held_out_pairwise_accuracy, held_out_kendall_tau: of predictions for architectures measured since the last
+      fit, or in the fold that a network leaves out, by the networks that were not fitted to them (NAO, figure 2).
+      num_held_out: number of these architectures.
       pairwise_accuracy, kendall_tau: of all predictions so far for decoded architectures, made before these were
-      measured; only architectures that one fit proposed are compared with each other.
-      hamming_distance, exact_reconstruction: of 64 random architectures, encoded and decoded: mean number
-      of wrong tokens, and share without any (NAO, figure 2).
-      predicted_gain, realised_gain: float32[N] each, of every architecture decoded since the last fit, over
-      the best measured before: in the unit of the target, and in fitness. NaN elsewhere.
-      invalid, known, repeated, new: shares of the architectures decoded. filled: proposals drawn at random;
+      measured; only architectures proposed by the same fit are compared with each other.
+      hamming_distance, exact_reconstruction: mean number of wrong tokens, and fraction without any, of 64 random
+      architectures, encoded and decoded (NAO, figure 2).
+      predicted_gain, realised_gain: float32[N] each, of every architecture decoded since the last fit over the
+      best measured before, in the unit of the target and in fitness. NaN elsewhere.
+      invalid, known, repeated, new: fractions of the decoded architectures. filled: number of random proposals;
       num_filled: in all rounds.
-      All are NaN where there is nothing to tell.
+      All are NaN if undefined, as before the first fit.
     """
     has_fitted = state.fitted_size > 0
-    told = {
+    values = {
         **_held_out(setting, state, history),
         **_proposed(state, history),
         **_reconstruction(setting, pool, state),
         **_gains(state, history),
         **_shares(state),
     }
-    return {name: jnp.where(has_fitted, value, jnp.nan) for name, value in told.items()}
+    return {name: jnp.where(has_fitted, value, jnp.nan) for name, value in values.items()}
 
 
 def _held_out(setting, state, history):
     is_measured = histories.is_measured(history)
     capacity = is_measured.shape[0]
     is_later = jnp.arange(capacity) >= state.fitted_size
-    is_unseen = (learning.left_out(setting.config, capacity) | is_later[None]) & is_measured[None]  # [M, N]
+    is_unseen = (learning.held_out(setting.config, capacity) | is_later[None]) & is_measured[None]  # [M, N]
     archs = jnp.where((history.status > 0)[:, None], history.archs, history.archs[:1])
     predictions = learning.predict(setting, state.networks, archs)
     num_networks = jnp.sum(is_unseen, axis=0)
@@ -73,15 +73,15 @@ def _proposed(state, history):
 
 
 def _reconstruction(setting, pool, state):
-    # Always the same ones, so that rounds can be compared.
-    archs = learning.draw(jax.random.key(0), setting.space, pool, _NUM_REWRITTEN)
+    # The same ones in every round, so that rounds can be compared.
+    archs = learning.sample(jax.random.key(0), setting.space, pool, _NUM_RECONSTRUCTED)
     tokens = setting.space.tokens(archs)
     legal = jnp.asarray(setting.space.legal_tokens)
     latents = learning.encode(setting, state.networks, archs)
-    written = jax.vmap(lambda params, latent: decoding.greedy(setting.model, params, latent, legal))(
+    decoded = jax.vmap(lambda params, latent: decoding.greedy(setting.model, params, latent, legal))(
         state.networks.params, latents
     )
-    num_wrong = jnp.sum(written != tokens[None], axis=-1)
+    num_wrong = jnp.sum(decoded != tokens[None], axis=-1)
     return {"hamming_distance": jnp.mean(num_wrong), "exact_reconstruction": jnp.mean(num_wrong == 0)}
 
 

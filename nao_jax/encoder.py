@@ -1,4 +1,4 @@
-"""From tokens to the latent: the sequence of unit-length states of a recurrent network (NAO, section 3.2)."""
+"""Encoder: the latent is the sequence of unit-length states of an LSTM over the tokens (NAO, section 3.2)."""
 
 import chex
 import flax.linen as nn
@@ -9,18 +9,18 @@ from nao_jax import layers, recurrent
 
 
 def embedding(latent: chex.Array) -> chex.Array:
-    """Returns float32[..., H], the one point that stands for the architecture of `latent` float32[..., S, H]."""
+    """Returns float32[..., H], the embedding of an architecture: the normalized mean of `latent` float32[..., S, H]."""
     return to_unit_length(jnp.mean(latent, axis=-2))
 
 
 def to_unit_length(vectors: chex.Array) -> chex.Array:
-    """Scales float32[..., H] to length 1 along the last axis; zero stays zero."""
+    """Normalizes float32[..., H] to length 1 along the last axis; zero stays zero."""
     squares = jnp.sum(vectors**2, axis=-1, keepdims=True)
     return vectors / jnp.sqrt(jnp.maximum(squares, 1e-24))
 
 
 class Encoder(nn.Module):
-    """Reads an architecture's tokens, several at a step where they belong together.
+    """LSTM over the tokens of an architecture, `tokens_per_step` at a time.
 
     Attributes:
       config: sizes and variants.
@@ -38,8 +38,8 @@ class Encoder(nn.Module):
 
         Args:
           tokens: int32[B, T].
-          features: float32[B, F], read at every step where `config.has_features`.
-          is_training: whether units are dropped, by the random stream "dropout".
+          features: float32[B, F], read at every step if `config.has_features`.
+          is_training: whether dropout is active, with the random stream "dropout".
 
         Returns:
           float32[B, S, H], rows of length 1, where S = T / tokens_per_step.
@@ -57,7 +57,7 @@ class Encoder(nn.Module):
             hidden = layers.drop(self.make_rng("dropout"), hidden, rate=config.encoder_dropout)
         if config.is_bidirectional:
             backward = self._read("backward", inputs, is_reversed=True)
-            # SemiNAS's ImageNet encoder scales this sum by sqrt(1/2); to unit length it makes no difference.
+            # SemiNAS's ImageNet encoder scales this sum by sqrt(1/2), which the normalization cancels.
             hidden = inputs + self._project(hidden, backward)
         return to_unit_length(hidden.swapaxes(0, 1))
 
@@ -79,7 +79,7 @@ class Encoder(nn.Module):
         return jnp.dot(features, weights)
 
     def _project(self, forward, backward):
-        """Returns float32[S, B, H], a linear map of both directions' hidden states side by side."""
+        """Returns float32[S, B, H], a linear map of the concatenated hidden states of both directions."""
         size = self.config.hidden_size
         weights = self.param("output_weights", layers.weights(self.config, fan_in=2 * size), (2 * size, size))
         biases = self.param("output_biases", layers.biases(self.config, fan_in=2 * size), (size,))
@@ -87,7 +87,7 @@ class Encoder(nn.Module):
 
 
 def _group(inputs, tokens_per_step):
-    """Lays the embeddings float32[T, B, E] of each step side by side: float32[S, B, tokens_per_step x E]."""
+    """Concatenates the embeddings float32[T, B, E] of each step: float32[S, B, tokens_per_step x E]."""
     if tokens_per_step == 1:
         return inputs
     length, batch, size = inputs.shape

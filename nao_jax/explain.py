@@ -1,4 +1,4 @@
-"""Latents, predictions and climbs of networks fitted again from the history of a search: for pictures."""
+"""Latents, predictions and ascents of a search, from networks refitted to its history for reports."""
 
 import dataclasses
 import functools
@@ -14,7 +14,7 @@ from common import unseen as fresh
 from nao_jax import ascent, candidates, learning
 from nao_jax import config as configs
 
-_LEARNED = 0.8  # share of the history that is learned from; the rest shows what predictions are worth
+_LEARNED = 0.8  # fraction of the history to fit; the rest shows the accuracy of predictions
 _NUM_CLIMBS, _MAX_STEPS = 5, 8
 _LEAST = 5  # measured architectures
 
@@ -22,23 +22,22 @@ _LEAST = 5  # measured architectures
 def explain(
     space: types.SearchSpace, config: configs.Config, history: histories.History, *, seed: int = 0
 ) -> records.LatentMap | None:
-    """Returns where the networks put what a search measured, what they predict, and climbs from the best.
+    """Returns a two-dimensional map of the latents of a search, with predictions and ascents from the best.
 
-    The networks are fitted once, for `fit_first`, to the first four fifths of the history; those of the search itself
-    have a fit for each of its rounds behind them.
+    The networks are fitted once, for `fit_first`, to the first four fifths of the history, unlike those of the search
+    itself, which are fitted again in each round.
 
     Args:
       space: the space.
       config: the settings of the search.
-      history: of a search, in the order proposed.
-      seed: for the networks' first weights and the order of their examples.
+      history: of the search, in the order proposed.
+      seed: of the initial parameters and the order of examples.
 
     Returns:
-      A `records.LatentMap`, of the first of several networks but for the predictions, which are means; None where
-      too few were measured.
+      A `records.LatentMap` of the first network, with mean predictions of all; None if too little is measured.
 
     Raises:
-      ValueError: a setting is out of range, or does not suit the space.
+      ValueError: the settings do not suit the space.
     """
     setting = learning.setting(space, config)
     is_measured = np.asarray(history.status) == types.MEASURED
@@ -73,7 +72,7 @@ def explain(
 
 
 def _first_rows(history, size):
-    """The history as it was when it had `size` rows, with its capacity."""
+    """Returns the history at a size of `size` rows, with the same capacity."""
     is_row = np.arange(len(history.status)) < size
     return histories.History(
         archs=jnp.asarray(np.where(is_row[:, None], history.archs, -1), jnp.int32),
@@ -92,7 +91,7 @@ def _fit(setting, key, pool, history):
 
 
 def _show(setting, networks, archs, starts):
-    """Returns (latents, predictions, paths, what was decoded on them, whether it is valid, its latents)."""
+    """Returns (latents, predictions, paths, architectures decoded on them, their validity, their latents)."""
     config = dataclasses.replace(setting.config, num_steps=min(setting.config.num_steps, _MAX_STEPS), beam_width=1)
     space = setting.space
     params = jax.tree.map(lambda leaf: leaf[0], networks.params)
@@ -128,7 +127,7 @@ def _show(setting, networks, archs, starts):
 
 
 def _principal(latents):
-    """Returns (what puts float[..., D] latents on their plane, the shares of the variance of its two directions)."""
+    """Returns (the projection of float[..., D] latents to two components, their fractions of the variance)."""
     mean = latents.mean(axis=0)
     _, scale, directions = np.linalg.svd(latents - mean, full_matrices=False)
     signs = np.sign(directions[:2, np.argmax(np.abs(directions[:2]), axis=1)].diagonal())

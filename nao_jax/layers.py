@@ -1,7 +1,7 @@
-"""Initial parameters, as in TensorFlow's NAO or as PyTorch's default, and dropout.
+"""Parameter initializers, as in the TensorFlow code of NAO or the defaults of PyTorch, and dropout.
 
-Parameters are declared one by one, and dropout draws 16 random bits per unit, so that a seed gives the networks
-that it always gave: `nn.Dense` and `nn.Dropout`, about as fast, use other random streams.
+`nn.Dense` and `nn.Dropout` are about as fast but use other random streams, which would change the search of every
+seed.
 """
 
 import math
@@ -19,22 +19,22 @@ _LEVELS = 2**16
 
 
 def table(config: configs.Model) -> Initializer:
-    """Returns how embeddings are drawn."""
+    """Returns the initializer of embeddings."""
     return initializers.normal(1.0) if config.initializer == "torch" else uniform(_RANGE)
 
 
 def weights(config: configs.Model, *, fan_in: int) -> Initializer:
-    """Returns how the weights of a linear layer are drawn."""
+    """Returns the initializer of the weights of a linear layer."""
     return uniform(fan_in**-0.5 if config.initializer == "torch" else _RANGE)
 
 
 def biases(config: configs.Model, *, fan_in: int) -> Initializer:
-    """Returns how the biases of a linear layer are drawn."""
+    """Returns the initializer of the biases of a linear layer."""
     return uniform(fan_in**-0.5) if config.initializer == "torch" else initializers.zeros
 
 
 def recurrent_weights(config: configs.Model, *, is_decoder: bool) -> Initializer:
-    """Returns how the weights of a long short-term memory are drawn, from [inputs; hidden state] to gates."""
+    """Returns the initializer of the weights of an LSTM, from [inputs; hidden state] to gates."""
     if config.initializer == "torch":
         return uniform(config.hidden_size**-0.5)
     if config.initializer == "orthogonal" and is_decoder:
@@ -43,10 +43,7 @@ def recurrent_weights(config: configs.Model, *, is_decoder: bool) -> Initializer
 
 
 def recurrent_biases(config: configs.Model) -> Initializer:
-    """Returns how the biases of a long short-term memory are drawn.
-
-    PyTorch's has two bias vectors of which only the sum matters. Ours has one, drawn as their sum.
-    """
+    """Returns the initializer of the biases of an LSTM: of one vector, the sum of the two of PyTorch."""
     if config.initializer != "torch":
         return initializers.zeros
     bias = uniform(config.hidden_size**-0.5)
@@ -58,7 +55,7 @@ def recurrent_biases(config: configs.Model) -> Initializer:
 
 
 def uniform(bound: float) -> Initializer:
-    """Returns an initializer that draws evenly from [-bound, bound)."""
+    """Returns an initializer that samples uniformly from [-bound, bound)."""
 
     def init(key: chex.PRNGKey, shape, dtype=float):
         return jax.random.uniform(key, shape, dtype, minval=-bound, maxval=bound)
@@ -67,15 +64,12 @@ def uniform(bound: float) -> Initializer:
 
 
 def drop(key: chex.PRNGKey, units: chex.Array, *, rate: float) -> chex.Array:
-    """Sets a share of the units to zero and scales the others so that the mean stays.
-
-    Two units share a random word of 32 bits, so the share is a multiple of 2^-16; the scale fits it
-    exactly.
+    """Applies dropout (Srivastava et al., 2014), with 16 random bits per unit.
 
     Args:
       key: a key.
       units: float32, of any shape.
-      rate: the share, in [0, 1).
+      rate: probability to set a unit to zero, in [0, 1); rounded to a multiple of 2^-16.
     """
     num_words = math.ceil(units.size / 2)
     words = jax.random.bits(key, (num_words,), jnp.uint32)

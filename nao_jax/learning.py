@@ -1,4 +1,4 @@
-"""The networks of a search: how they read architectures, what they predict, and how they learn from a history."""
+"""Networks of a search: inputs, predictions and fits to a history."""
 
 import functools
 from typing import NamedTuple
@@ -15,12 +15,12 @@ from nao_jax import config as configs
 from nao_jax import model as models
 from nao_jax import training
 
-_NUM_SCALED_BY = 512  # architectures whose features set the scale
-_MIN_DEVIATION = 0.1  # features that vary less are not blown up further: a rare one may turn up later
+_NUM_SCALED_BY = 512  # random architectures for the standardization of features
+_MIN_DEVIATION = 0.1  # bounds the scale of features that rarely vary
 
 
 class Setting(NamedTuple):
-    """The part of a searcher that is not arrays.
+    """Static part of a searcher.
 
     Attributes:
       space: the space.
@@ -35,13 +35,13 @@ class Setting(NamedTuple):
 
 @chex.dataclass(frozen=True)
 class Networks:
-    """M networks and what they need to read architectures.
+    """M networks and the standardization of their inputs.
 
     Attributes:
       params: each leaf with a leading axis M.
-      opt_state: likewise, Adam's.
-      feature_mean: float32[F], of architectures drawn at the start; F = 0 where features are not read.
-      feature_scale: float32[F], what centred features are multiplied by.
+      opt_state: state of the optimizer, likewise.
+      feature_mean: float32[F], of random architectures; F = 0 if features are not read.
+      feature_scale: float32[F], factor of centered features.
     """
 
     params: chex.ArrayTree
@@ -51,29 +51,29 @@ class Networks:
 
 
 def setting(space: types.SearchSpace, config: configs.Config) -> Setting:
-    """Returns the setting of a search.
+    """Returns the static part of a search.
 
     Raises:
-      ValueError: if a setting is out of range, or does not suit the tokens of the space.
+      ValueError: `tokens_per_step` does not divide the number of tokens of the space.
     """
     num_tokens, size, _ = space.legal_tokens.shape
     if num_tokens % config.model.tokens_per_step:
         raise ValueError(
             f"{space.name} has {num_tokens} tokens an architecture, which tokens_per_step, "
-            f"{config.model.tokens_per_step}, does not divide; take 1 or another divisor"
+            f"{config.model.tokens_per_step}, does not divide; set it to 1 or another divisor"
         )
     return Setting(space=space, config=config, model=models.Model(config.model, num_tokens, size))
 
 
-def draw(key: chex.PRNGKey, space: types.SearchSpace, pool: chex.Array, count: int) -> chex.Array:
-    """Returns int32[count, L], random architectures: uniform in the pool int32[P, L], or as the space samples."""
+def sample(key: chex.PRNGKey, space: types.SearchSpace, pool: chex.Array, count: int) -> chex.Array:
+    """Returns int32[count, L], random rows: uniform in the pool int32[P, L], or as the space samples if it is empty."""
     if pool.shape[0]:
         return pool[jax.random.randint(key, (count,), 0, pool.shape[0])]
     return space.sample(key, count)
 
 
 def unlabelled(setting: Setting, key: chex.PRNGKey, pool: chex.Array, history: histories.History) -> chex.Array:
-    """Returns int32[U, L], architectures to learn from without their fitness: random ones, and mutations of the best.
+    """Returns int32[U, L], unlabelled architectures for a fit: random ones and mutations of the best.
 
     Args:
       setting: the static part.
@@ -82,8 +82,8 @@ def unlabelled(setting: Setting, key: chex.PRNGKey, pool: chex.Array, history: h
       history: everything proposed so far, at least one row.
     """
     config, space = setting.config, setting.space
-    draw_key, choose_key, mutate_key = jax.random.split(key, 3)
-    others = draw(draw_key, space, pool, config.num_unlabelled - config.num_mutated)
+    sample_key, choose_key, mutate_key = jax.random.split(key, 3)
+    others = sample(sample_key, space, pool, config.num_unlabelled - config.num_mutated)
     if not config.num_mutated:
         return others
     fitness = jnp.where(histories.is_measured(history), history.fitness, -jnp.inf)
@@ -94,14 +94,14 @@ def unlabelled(setting: Setting, key: chex.PRNGKey, pool: chex.Array, history: h
 
 
 def first(setting: Setting, pool: chex.Array, key: chex.PRNGKey) -> Networks:
-    """Returns networks that have learned nothing, and the scale of the space's features."""
-    params_key, draw_key = jax.random.split(key)
+    """Returns the initial networks, with the standardization of the space's features."""
+    params_key, sample_key = jax.random.split(key)
     params = _first_params(setting, params_key)
     mean = scale = jnp.zeros((0,), jnp.float32)
     if setting.config.model.has_features:
-        features = setting.space.features(draw(draw_key, setting.space, pool, _NUM_SCALED_BY))
+        features = setting.space.features(sample(sample_key, setting.space, pool, _NUM_SCALED_BY))
         mean = jnp.mean(features, axis=0)
-        # Such that all features together have a mean square of 4, however many there are.
+        # The sum over all features has a mean square of 4, however many there are.
         scale = 2.0 / (jnp.maximum(jnp.std(features, axis=0), _MIN_DEVIATION) * jnp.sqrt(features.shape[1]))
     opt_state = jax.vmap(training.optimizer(setting.config).init)(params)
     return Networks(params=params, opt_state=opt_state, feature_mean=mean, feature_scale=scale)
@@ -120,7 +120,7 @@ def _first_params(setting, key):
 
 
 def read(setting: Setting, networks: Networks, archs: chex.Array) -> tuple[chex.Array, chex.Array]:
-    """Returns (tokens int32[B, T], scaled features float32[B, F]) of valid `archs` int32[B, L]."""
+    """Returns (tokens int32[B, T], standardized features float32[B, F]) of valid `archs` int32[B, L]."""
     tokens = setting.space.tokens(archs)
     if not setting.config.model.has_features:
         return tokens, jnp.zeros((archs.shape[0], 0), jnp.float32)
@@ -129,20 +129,20 @@ def read(setting: Setting, networks: Networks, archs: chex.Array) -> tuple[chex.
 
 
 def encode(setting: Setting, networks: Networks, archs: chex.Array) -> chex.Array:
-    """Returns float32[M, B, S, H], the latents that each network gives valid `archs` int32[B, L]."""
+    """Returns float32[M, B, S, H], the latents of valid `archs` int32[B, L] by each network."""
     tokens, features = read(setting, networks, archs)
     apply = functools.partial(setting.model.apply, method="encode")
     return jax.vmap(lambda params: apply(params, tokens, features=features))(networks.params)
 
 
 def predict(setting: Setting, networks: Networks, archs: chex.Array) -> chex.Array:
-    """Returns float32[M, B], what each network predicts of valid `archs` int32[B, L], in the unit of the target."""
+    """Returns float32[M, B], the predictions of each network for valid `archs`, in the unit of the target."""
     apply = functools.partial(setting.model.apply, method="predict")
     return jax.vmap(apply)(networks.params, encode(setting, networks, archs))
 
 
-def left_out(config: configs.Config, capacity: int) -> chex.Array:
-    """Returns bool[M, N]: rows of the history whose fitness a network never sees, for figures on held-out ones."""
+def held_out(config: configs.Config, capacity: int) -> chex.Array:
+    """Returns bool[M, N], the rows of the history whose fitness is held out from each network."""
     if not config.num_folds:
         return jnp.zeros((config.num_members, capacity), bool)
     fold = jnp.arange(capacity) % config.num_folds
@@ -158,18 +158,15 @@ def learn(
     *,
     is_first: chex.Array,
 ) -> Networks:
-    """Fits all networks to the history.
+    """Returns the networks, fitted to the history.
 
     Args:
       setting: the static part.
-      networks: where to start.
+      networks: initial values.
       key: a key.
       history: everything proposed so far.
       others: int32[U, L], unlabelled architectures.
       is_first: bool[], whether this is the first fit.
-
-    Returns:
-      The networks.
     """
     config, capacity = setting.config, history.status.shape[0]
     first_key, fit_key = jax.random.split(key)
@@ -178,11 +175,11 @@ def learn(
     is_measured = histories.is_measured(history)
     values = targets.targets(history.fitness, is_measured, target=config.target)
     tokens, features = read(setting, networks, jnp.concatenate([jnp.maximum(history.archs, 0), others]))
-    weights = (is_measured[None] & ~left_out(config, capacity)).astype(jnp.float32)
+    weights = (is_measured[None] & ~held_out(config, capacity)).astype(jnp.float32)
     values = jnp.broadcast_to(values[None], weights.shape)
 
     def fit_once(networks, phase, labels):
-        """Phase 0 takes no labels of the unlabelled, phase 1 the predictor's own."""
+        """Fits without labels of `others` in phase 0, with the predictor's own in phase 1."""
         examples = training.Examples(
             tokens=tokens,
             features=features,

@@ -1,4 +1,4 @@
-"""Encoder, predictor and decoder as one network."""
+"""The networks of NAO: predictor, and all three as one module."""
 
 import chex
 import flax.linen as nn
@@ -9,15 +9,15 @@ import numpy as np
 from nao_jax import config as configs
 from nao_jax import decoder, encoder, layers
 
-START = 0  # the symbol that stands before every sequence
+START = 0  # start symbol of every sequence
 
 
 class Model(nn.Module):
-    """The networks of NAO.
+    """Encoder, predictor and decoder.
 
-    Pure functions of parameters, called by name: `model.apply(params, tokens, method="encode")`. Give
-    `rngs={"dropout": key}` where `is_training`. PyTorch's recurrent networks have two bias vectors where
-    ours has one, so the released models have 4H more parameters for each of theirs.
+    Call a part by its name: `model.apply(params, tokens, method="encode")`; if `is_training`, with
+    `rngs={"dropout": key}`. An LSTM of PyTorch has two bias vectors where ours has one, so the released models
+    have 4H more parameters for each.
 
     Attributes:
       config: sizes and variants.
@@ -30,14 +30,16 @@ class Model(nn.Module):
     vocabulary_size: int
 
     def __post_init__(self):
-        """Refuses what cannot be built."""
+        """Validates the sizes."""
         if self.num_tokens < 1 or self.num_tokens % self.config.tokens_per_step:
             raise ValueError(
-                f"num_tokens is {self.num_tokens}; it must be a multiple of tokens_per_step, "
-                f"{self.config.tokens_per_step}"
+                f"num_tokens must be a positive multiple of tokens_per_step, {self.config.tokens_per_step}; got "
+                f"{self.num_tokens}"
             )
         if self.vocabulary_size < 2:
-            raise ValueError(f"vocabulary_size is {self.vocabulary_size}; besides the start symbol there must be one")
+            raise ValueError(
+                f"vocabulary_size must be at least 2, as it counts the start symbol; got {self.vocabulary_size}"
+            )
         super().__post_init__()
 
     def setup(self):
@@ -57,10 +59,10 @@ class Model(nn.Module):
         """Runs all three.
 
         Args:
-          tokens: int32[B, T], what the encoder reads.
-          inputs: int32[B, T], what the decoder reads: see `shift_right`.
-          features: float32[B, F], what the encoder reads besides, where `config.has_features`.
-          is_training: whether units are dropped.
+          tokens: int32[B, T], inputs of the encoder.
+          inputs: int32[B, T], inputs of the decoder, see `shift_right`.
+          features: float32[B, F], further inputs of the encoder if `config.has_features`.
+          is_training: whether dropout is active.
 
         Returns:
           (latent float32[B, S, H], prediction float32[B], logits float32[B, T, V]).
@@ -81,7 +83,7 @@ class Model(nn.Module):
         return self.predictor(latent, is_training=is_training)
 
     def decode(self, latent: chex.Array, inputs: chex.Array, *, is_training: bool = False) -> chex.Array:
-        """Returns the logits float32[B, T, V] of each token, given `inputs` int32[B, T] up to it."""
+        """Returns the logits float32[B, T, V] of each token given `inputs` int32[B, T] up to it."""
         chex.assert_shape(inputs, (None, self.num_tokens))
         return self.decoder(latent, inputs, is_training=is_training)
 
@@ -90,12 +92,12 @@ class Model(nn.Module):
         return self.decoder.start(latent)
 
     def step(self, carry: decoder.Carry, tokens: chex.Array, latent: chex.Array) -> tuple[decoder.Carry, chex.Array]:
-        """Reads `tokens` int32[B] and returns (carry, logits float32[B, V] of the next)."""
+        """Reads `tokens` int32[B]; returns (carry, logits float32[B, V] of the next tokens)."""
         return self.decoder.step(carry, tokens, latent)
 
 
 class Predictor(nn.Module):
-    """A small feed-forward network that reads the architecture's embedding and nothing else.
+    """Predictor of fitness: a small feed-forward network on the architecture's embedding (NAO, section 3.2).
 
     Attributes:
       config: sizes and variants.
@@ -109,7 +111,7 @@ class Predictor(nn.Module):
 
         Args:
           latent: float32[B, S, H].
-          is_training: whether units are dropped, by the random stream "dropout".
+          is_training: whether dropout is active, with the random stream "dropout".
         """
         config = self.config
         hidden = before = encoder.embedding(latent)
@@ -137,5 +139,5 @@ class Predictor(nn.Module):
 
 
 def shift_right(tokens: chex.Array) -> chex.Array:
-    """Returns what the decoder reads to write `tokens` int32[B, T]: the start symbol, then all but the last."""
+    """Returns the inputs of the decoder for `tokens` int32[B, T]: the start symbol, then all but the last."""
     return jnp.pad(tokens[:, :-1], ((0, 0), (1, 0)), constant_values=START)

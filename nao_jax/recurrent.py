@@ -1,13 +1,13 @@
-"""A long short-term memory that is quick to differentiate.
+"""LSTM with a hand-written VJP.
 
-A plain scan spends its time in many small matrix products, forwards and, differentiated, backwards. Here
-all products but one a step are taken out of the loops, each as one product over all steps: the projection
-of the inputs, its transpose on the way back, and the gradients of the weights. So are the slopes of the
-activations. What stays in the loops is what must: the product with the last hidden state.
+A plain scan and its derivative spend their time in many small matrix products. Here all products but one per
+step are outside of the loops, each as one product over all steps: the projection of the inputs, its transpose
+in the backward pass, and the gradients of the weights. So are the derivatives of the activations. Only the
+product with the last hidden state remains in the loops.
 
-All four gates go through one hyperbolic tangent, the logistic function being (1 + tanh(x / 2)) / 2: the
-halves are taken of the weights, once. Sequences are time-major, so that a step of the loop reads and
-writes contiguous memory. Gates lie side by side on the last axis: input, forget, output, candidate.
+All four gates use one hyperbolic tangent, as the logistic function is (1 + tanh(x / 2)) / 2; the weights are
+halved once. Sequences are time-major, so that a step reads and writes contiguous memory. The last axis has the
+gates in the order input, forget, output, candidate.
 """
 
 import functools
@@ -27,18 +27,16 @@ def read(
     forget_bias: float = 0.0,
     is_reversed: bool = False,
 ) -> chex.Array:
-    """Runs a long short-term memory over sequences (Hochreiter and Schmidhuber, 1997; with a forget gate).
-
-    Its derivative is exact, and written out for speed.
+    """Runs an LSTM (Hochreiter and Schmidhuber, 1997; with a forget gate) over sequences.
 
     Args:
       inputs: float32[T, B, E].
       weights: float32[E + H, 4H], from inputs and last hidden state to the gates.
       biases: float32[4H].
-      h: float32[B, H], the first hidden state.
-      c: float32[B, H], the first cell state.
+      h: float32[B, H], the initial hidden state.
+      c: float32[B, H], the initial cell state.
       forget_bias: added to the forget gates before activation.
-      is_reversed: whether the sequences are read from their end.
+      is_reversed: whether the sequences are read backwards.
 
     Returns:
       float32[T, B, H], the hidden state after each step, in the order of the inputs.
@@ -59,7 +57,7 @@ def cell(gate_inputs: chex.Array, weights: chex.Array, h: chex.Array, c: chex.Ar
       c: float32[B, H].
 
     Returns:
-      (h, c) after it.
+      (h, c) after the step.
     """
     before = gate_inputs + jnp.dot(h, weights)
     admit, keep, show = jnp.split(jax.nn.sigmoid(before[:, : -h.shape[-1]]), 3, axis=-1)
@@ -68,7 +66,7 @@ def cell(gate_inputs: chex.Array, weights: chex.Array, h: chex.Array, c: chex.Ar
 
 
 def split(weights: chex.Array, size: int) -> tuple[chex.Array, chex.Array]:
-    """Splits float32[E + H, G] into what inputs and what a hidden state of `size` H are multiplied by."""
+    """Splits weights float32[E + H, G] into those of the inputs and those of a hidden state of `size` H."""
     return weights[:-size], weights[-size:]
 
 
@@ -80,7 +78,7 @@ def gate_biases(biases: chex.Array, *, forget_bias: float) -> chex.Array:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _read(is_reversed, inputs, weights, biases, h, c):
-    """As `read`, of weights and biases in which those of the first three gates are halved."""
+    """Like `read`, for weights and biases in which those of the first three gates are halved."""
     return _forward(is_reversed, inputs, weights, biases, h, c)[0]
 
 
@@ -122,10 +120,10 @@ def _backward(is_reversed, residuals, d_hs):
 
 
 def _slopes(gates, cs_before, cs):
-    """The local derivatives of all steps at once, each float32[T, B, H].
+    """Local derivatives of all steps at once, each float32[T, B, H].
 
     Returns:
-      (of c by the c before, of h by c, (of c by the input and forget gates before activation, of h by the
+      (of c by the preceding c, of h by c, (of c by the input and forget gates before activation, of h by the
       output gate, of c by the candidate)).
     """
     admit, keep, show, candidate = jnp.split(gates, 4, axis=-1)
@@ -140,7 +138,7 @@ def _slopes(gates, cs_before, cs):
 
 
 def _before(states, first, is_reversed):
-    """Returns the states float32[T, B, H] as they were before each step."""
+    """Returns the states float32[T, B, H] before each step."""
     return jnp.concatenate([states[1:], first[None]] if is_reversed else [first[None], states[:-1]])
 
 

@@ -1,4 +1,4 @@
-"""NAO as a `Searcher`: fit encoder, predictor and decoder, climb from the best, decode, repeat.
+"""NAO as a `Searcher`: fit encoder, predictor and decoder, gradient ascent from the best, decode, repeat.
 
 Papers: NAO (arXiv:1808.07233), Algorithm 1; SemiNAS (arXiv:2002.10389), Algorithm 1.
 """
@@ -17,18 +17,18 @@ from nao_jax import config as configs
 
 @chex.dataclass(frozen=True)
 class State:
-    """What NAO carries from round to round.
+    """State of a NAO search.
 
     Attributes:
-      networks: the networks as of the last fit.
-      index: where the rows of a listed space are in the history.
+      networks: the networks after the last fit.
+      index: positions in the history of the rows of a listed space.
       fitted_size: int32[], size of the history at the last fit; 0 before the first.
-      predicted: float32[N], of each row of the history what was predicted when it was proposed, in the unit
-        of `config.target`; NaN where it was drawn at random or by others.
-      base: float32[N], what was predicted then of the best architecture measured.
-      proposed_by: int32[N], the size of the history at the fit that proposed each row; 0 where none did.
-      tally: what became of the decoded architectures of the last round.
-      num_filled: float32[], proposals drawn at random after the first fit, in all rounds.
+      predicted: float32[N], the prediction for each row of the history when it was proposed, in the unit of
+        `config.target`; NaN for random rows and rows from elsewhere.
+      base: float32[N], the prediction at that time for the best measured architecture.
+      proposed_by: int32[N], the size of the history at the fit that proposed each row; 0 for other rows.
+      tally: counts of the decoded architectures of the last round.
+      num_filled: float32[], random proposals after the first fit, in all rounds.
     """
 
     networks: learning.Networks
@@ -46,11 +46,11 @@ def searcher(space: types.SearchSpace, config: configs.Config | None = None, *, 
 
     Args:
       space: the space.
-      config: the settings; ours by default.
+      config: the settings, by default `Config()`.
       name: its name in results.
 
     Raises:
-      ValueError: if a setting is out of range, or does not suit the tokens of the space.
+      ValueError: `tokens_per_step` does not divide the number of tokens of the space.
     """
     setting = learning.setting(space, config or configs.Config())
     pool = fresh.pool_of(space)
@@ -103,7 +103,7 @@ def _propose(setting, pool, key, state, history, *, count):
 
 
 def _improve(setting, key, state, known, *, count):
-    """Fits the networks if that is due and climbs."""
+    """Fits the networks if due and proposes architectures."""
     config, history = setting.config, known.history
     others_key, learn_key, propose_key = jax.random.split(key, 3)
     others = learning.unlabelled(setting, others_key, known.pool, history)

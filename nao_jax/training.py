@@ -1,8 +1,8 @@
-"""Fitting encoder, predictor and decoder together to what was measured (NAO, section 3.2; SemiNAS, section 3).
+"""Joint training of encoder, predictor and decoder (NAO, section 3.2; SemiNAS, section 3).
 
-One fit is one loop over minibatches of a masked data set: the first rows are the history, of which some are
-labelled, the others are architectures that nobody measured. These teach encoder and decoder to write back
-what they read, and the predictor too where they carry its own predictions as labels (SemiNAS).
+A fit is one loop over minibatches of a masked data set: first the rows of the history, of which some are
+labelled, then unmeasured architectures. The latter train encoder and decoder by reconstruction, and the
+predictor too if they carry its own predictions as labels (SemiNAS).
 """
 
 from typing import NamedTuple
@@ -19,13 +19,13 @@ from nao_jax import model as models
 
 @chex.dataclass(frozen=True)
 class Examples:
-    """What is learned from: N rows of a history, then U unlabelled ones.
+    """Training examples: N rows of a history, then U unlabelled architectures.
 
     Attributes:
       tokens: int32[N + U, T].
       features: float32[N + U, F].
       targets: float32[N + U].
-      weights: float32[N + U] of the squared error; where 0 the row is only written back.
+      weights: float32[N + U], of the squared error; rows of weight 0 are only reconstructed.
     """
 
     tokens: chex.Array
@@ -35,13 +35,13 @@ class Examples:
 
 
 class Sizes(NamedTuple):
-    """How often rows come up in an epoch.
+    """Composition of an epoch.
 
     Attributes:
       capacity: N.
       num_history: int32[], rows of the history, n <= N.
-      num_copies: int32[], how often each of them comes up.
-      num_others: int32[], unlabelled rows that come up, once each; 0 to U.
+      num_copies: int32[], copies of each of them.
+      num_others: int32[], unlabelled rows, once each; 0 to U.
     """
 
     capacity: int
@@ -56,7 +56,7 @@ class Sizes(NamedTuple):
 
 
 def optimizer(config: configs.Config) -> optax.GradientTransformation:
-    """Returns Adam with clipping by global norm, and decay where the code that is followed has it."""
+    """Returns Adam with clipping by global norm and weight decay at `config.decay`."""
     decay = optax.add_decayed_weights(config.weight_decay)
     clip = optax.clip_by_global_norm(config.clip_norm)
     adam, rate = optax.scale_by_adam(), optax.scale_by_learning_rate(config.learning_rate)
@@ -69,14 +69,14 @@ def optimizer(config: configs.Config) -> optax.GradientTransformation:
 
 
 def max_examples(capacity: int, num_others: int, config: configs.Config) -> int:
-    """Returns the most examples that an epoch can have."""
+    """Returns the maximum number of examples of an epoch."""
     if config.num_copies:
         return config.num_copies * capacity + num_others
     return capacity + 2 * num_others
 
 
 def sizes(capacity: int, num_history: chex.Array, num_others: int, config: configs.Config) -> Sizes:
-    """Returns the sizes of an epoch; with `num_copies` 0 the history makes up about half of it."""
+    """Returns the composition of an epoch; with `num_copies` 0 the history is about half of it."""
     copies = jnp.int32(config.num_copies)
     if not config.num_copies:
         copies = jnp.maximum(-(-num_others // jnp.maximum(num_history, 1)), 1)
@@ -92,18 +92,18 @@ def loss(
     *,
     mse_weight: float,
 ) -> chex.Array:
-    """Returns the joint loss of a minibatch: float32[].
+    """Returns float32[], the joint loss of a minibatch, as in the released code.
 
-    mse_weight * (mean squared error of the labelled) + (1 - mse_weight) * (cross-entropy of every token), as
-    the released code has it. The decoder reads the same writing that it is asked to write.
+    mse_weight * (mean squared error of the labelled rows) + (1 - mse_weight) * (mean cross-entropy of tokens).
+    Inputs and targets of the decoder are the same sequence.
 
     Args:
-      params: of the model.
+      params: parameters of the model.
       model: the networks.
-      key: for dropout.
+      key: a key for dropout.
       batch: B rows.
-      is_in: bool[B], False for rows that only fill the minibatch up.
-      mse_weight: the lambda of the paper.
+      is_in: bool[B], False for padding.
+      mse_weight: lambda of the paper, in [0, 1].
     """
     _, prediction, logits = model.apply(
         params,
@@ -114,7 +114,7 @@ def loss(
         rngs={"dropout": key},
     )
     weights = jnp.where(is_in, batch.weights, 0.0)
-    errors = jnp.where(weights > 0, prediction - batch.targets, 0.0)  # targets that nobody knows may be NaN
+    errors = jnp.where(weights > 0, prediction - batch.targets, 0.0)  # unknown targets may be NaN
     squared = jnp.sum(weights * errors**2) / jnp.maximum(jnp.sum(weights), 1.0)
     entropy = optax.softmax_cross_entropy_with_integer_labels(logits, batch.tokens).mean(axis=1)
     entropy = jnp.sum(entropy * is_in) / jnp.maximum(jnp.sum(is_in), 1.0)
@@ -122,7 +122,7 @@ def loss(
 
 
 def num_minibatches(length: int, total: chex.Array, config: configs.Config) -> chex.Array:
-    """Returns int32[], the minibatches of a fit of `length` epochs or minibatches, as `config.fit_unit` says."""
+    """Returns int32[], the minibatches of a fit of `length` epochs or minibatches (`config.fit_unit`)."""
     if config.fit_unit == "minibatches":
         return jnp.int32(length)
     return length * _per_epoch(total, config)
@@ -140,17 +140,17 @@ def fit(
     num_steps: chex.Array,
     config: configs.Config,
 ) -> tuple[chex.ArrayTree, optax.OptState]:
-    """Takes `num_steps` steps of Adam, each on the next minibatch of a shuffled epoch.
+    """Takes `num_steps` optimizer steps on minibatches of shuffled epochs.
 
     Args:
       model: the networks.
-      params: where to start.
-      opt_state: of `optimizer(config)`.
-      key: decides the order, dropout and augmentation.
-      examples: N + U rows; those that do not come up may hold anything.
-      size: how often rows come up.
+      params: initial parameters.
+      opt_state: state of `optimizer(config)`.
+      key: a key for order, dropout and augmentation.
+      examples: N + U rows; unused ones may hold anything.
+      size: composition of an epoch.
       symmetries: of the space, for augmentation.
-      num_steps: int32[].
+      num_steps: int32[], optimizer steps.
       config: the settings.
 
     Returns:
@@ -204,6 +204,6 @@ def _per_epoch(total, config):
 
 
 def _shuffle(key, total, capacity):
-    """A random order of 0 to `total` - 1; what comes after does not count."""
+    """Returns int32[capacity], a random order of 0 to `total` - 1, then the other positions."""
     scores = jnp.where(jnp.arange(capacity) < total, jax.random.uniform(key, (capacity,)), jnp.inf)
     return jnp.argsort(scores).astype(jnp.int32)

@@ -144,5 +144,5 @@ class DecodingTest(chex.TestCase, parameterized.TestCase):
 
     def test_no_width(self):
         model, params, latent = self.make("residual")
-        with self.assertRaisesRegex(ValueError, "width is 0; it must be at least 1"):
+        with self.assertRaisesRegex(ValueError, "width must be at least 1; got 0"):
             decoding.beam(model, params, latent, self.legal, width=0)

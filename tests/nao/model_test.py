@@ -189,9 +189,9 @@ class ModelTest(chex.TestCase, parameterized.TestCase):
         np.testing.assert_array_equal(models.shift_right(tokens), [[0, 3, 1], [0, 4, 5]])
 
     @parameterized.parameters(
-        ({"num_tokens": 7}, "num_tokens is 7; it must be a multiple of tokens_per_step, 3"),
-        ({"num_tokens": 0}, "num_tokens is 0; it must be a multiple"),
-        ({"vocabulary_size": 1}, "vocabulary_size is 1; besides the start symbol"),
+        ({"num_tokens": 7}, "num_tokens must be a positive multiple of tokens_per_step, 3; got 7"),
+        ({"num_tokens": 0}, "num_tokens must be a positive multiple of .*; got 0"),
+        ({"vocabulary_size": 1}, "vocabulary_size must be at least 2.*; got 1"),
     )
     def test_refusals(self, changes, message):
         options = {"config": presets.MODELS["nao_cnn"], "num_tokens": 60, "vocabulary_size": 21}

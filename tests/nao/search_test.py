@@ -259,10 +259,10 @@ class LearnTest(chex.TestCase):
     def test_folds_by_hand(self):
         config = dataclasses.replace(SMALL, num_members=2, num_folds=3)
         np.testing.assert_array_equal(
-            learning.left_out(config, 7), np.array([[1, 0, 0, 1, 0, 0, 1], [0, 1, 0, 0, 1, 0, 0]], bool)
+            learning.held_out(config, 7), np.array([[1, 0, 0, 1, 0, 0, 1], [0, 1, 0, 0, 1, 0, 0]], bool)
         )
         np.testing.assert_array_equal(
-            learning.left_out(dataclasses.replace(config, num_folds=0), 4), np.zeros((2, 4), bool)
+            learning.held_out(dataclasses.replace(config, num_folds=0), 4), np.zeros((2, 4), bool)
         )
 
     def test_features_are_centred_and_have_a_mean_square_of_four_together(self):
@@ -358,7 +358,7 @@ class DiagnosticsTest(chex.TestCase):
         state, history = rounds()[-1]
         told = one_round.diagnose(made().diagnostics, state, history)
         pool = fresh.pool_of(SPACE)
-        archs = learning.draw(jax.random.key(0), SPACE, pool, 64)
+        archs = learning.sample(jax.random.key(0), SPACE, pool, 64)
         latents = jax.jit(functools.partial(learning.encode, setting()))(state.networks, archs)
         decode = jax.jit(lambda *args: decoding.greedy(setting().model, *args, SPACE.legal_tokens))
         wrong = []
