@@ -115,9 +115,6 @@ class AugmentTest(chex.TestCase):
         assert set(map(tuple, rows.tolist())) <= allowed
         assert len(set(map(tuple, rows.tolist()))) > 1, "rows are rewritten apart"
 
-    def test_none(self):
-        np.testing.assert_array_equal(self.augment("none"), np.tile(TOKENS, (32, 1)))
-
     @parameterized.parameters("none", "swap", "expand", "orbit")
     def test_a_space_without_symmetries_is_left_alone(self, kind):
         np.testing.assert_array_equal(self.augment(kind, symmetries=()), np.tile(TOKENS, (32, 1)))

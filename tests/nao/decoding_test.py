@@ -7,7 +7,6 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 from absl.testing import parameterized
 
 from nao_jax import config as configs
@@ -134,13 +133,6 @@ class DecodingTest(chex.TestCase, parameterized.TestCase):
             assert np.all(np.diff(log_probs[row]) <= 0)
             if width == 1:
                 np.testing.assert_array_equal(tokens[row, 0], likeliest[row])
-
-    @pytest.mark.slow
-    def test_members_of_a_vmap_are_like_each_alone(self):
-        model, params, latent = self.make("residual", batch=6)
-        alone = greedy(model, params, latent, self.legal)
-        found = jax.vmap(lambda part: decoding.greedy(model, params, part, self.legal))(latent.reshape(3, 2, LENGTH, 6))
-        np.testing.assert_array_equal(found.reshape(6, LENGTH), alone)
 
     def test_no_width(self):
         model, params, latent = self.make("residual")

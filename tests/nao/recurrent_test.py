@@ -4,7 +4,6 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 from absl.testing import parameterized
 
 from nao_jax import recurrent
@@ -93,15 +92,6 @@ class RecurrentTest(chex.TestCase, parameterized.TestCase):
         slope = sum(jnp.vdot(g, d) for g, d in zip(gradient, direction))
         ahead, behind = (loss(*(x + sign * 1e-2 * d for x, d in zip(args, direction))) for sign in (1, -1))
         np.testing.assert_allclose(slope, (ahead - behind) / 2e-2, rtol=1e-2)
-
-    @pytest.mark.slow
-    def test_members_of_a_vmap_are_like_each_alone(self):
-        args = arguments(4)
-        gradient = jax.grad(weighted(ours), argnums=(0, 1, 2, 3, 4))
-        found = jax.jit(jax.vmap(gradient))(*args)
-        for member in range(4):
-            alone = gradient(*(x[member] for x in args))
-            chex.assert_trees_all_close(jax.tree.map(lambda x, at=member: x[at], found), alone, atol=2e-6, rtol=2e-5)
 
     def test_shared_parameters_under_vmap(self):
         inputs, *rest = arguments(2)
