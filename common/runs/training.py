@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import jax
 
-from common import config as config_lib
+from common import config as configs
 from common.config import Range
 from common.datasets import streams
 from common.genotypes import genotype as genotypes
@@ -55,7 +55,7 @@ class Options:
     num_devices: Annotated[int, "devices to split batches over; 0: all", Range(at_least=0)] = 0
 
     def __post_init__(self):
-        config_lib.validate(self)
+        configs.validate(self)
 
 
 class Scored(NamedTuple):
@@ -116,7 +116,7 @@ def train(
         saved = stack.enter_context(checkpoints.Checkpoints(folder / _CHECKPOINTS, run.about))
         state = saved.latest(run.template(batches))
         if is_first:
-            flags = config_lib.to_json(options) if flags is None else dict(flags)
+            flags = configs.to_json(options) if flags is None else dict(flags)
             run_dir.write_json(
                 folder / run_dir.CONFIG, {"command": "train", "flags": flags, **run.about, **run_dir.environment()}
             )
