@@ -45,6 +45,9 @@ class Counting:
     num_classes: Annotated[int | None, "classes; None: as in the network"] = None
     image_size: Annotated[int | None, "pixels; None: the genotype's own, else 32, for ImageNet networks 224"] = None
 
+    def __post_init__(self):
+        configs.validate(self)
+
 
 @dataclasses.dataclass(frozen=True)
 class Command:
@@ -61,6 +64,9 @@ class Command:
     list_formats: Annotated[bool, "list the formats"] = False
     document: Annotated[str | None, "file .md to write: a page of all published architectures, with drawings"] = None
     counting: Counting = Counting()
+
+    def __post_init__(self):
+        configs.validate(self)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

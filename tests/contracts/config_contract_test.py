@@ -1,6 +1,6 @@
 """What every configuration dataclass promises: help, validation, JSON and flags, all from its annotations.
 
-They are found: the dataclasses with annotated fields of every module that calls `configs.validate(self)`.
+They are found: all dataclasses with annotated fields in the packages. A new one is tested once it exists.
 """
 
 import dataclasses
@@ -33,7 +33,7 @@ def _found():
     """Returns {dotted path: configuration dataclass}."""
     return {
         f"{module.__name__}.{name}": kind
-        for module in _modules("configs.validate(self)")
+        for module in _modules("Annotated[")
         for name, kind in vars(module).items()
         if isinstance(kind, type) and dataclasses.is_dataclass(kind) and kind.__module__ == module.__name__
         if any(hasattr(field.type, "__metadata__") for field in dataclasses.fields(kind))
