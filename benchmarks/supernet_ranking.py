@@ -45,13 +45,13 @@ def _define_flags():
     flags.DEFINE_integer("num_cells", 3, "cells in all", lower_bound=3)
     flags.DEFINE_integer("width", 8, "channels of the first cell", lower_bound=1)
     flags.DEFINE_integer("shared_epochs", 80, "of shared weights", lower_bound=1)
-    flags.DEFINE_integer("alone_epochs", 6, "of each architecture alone", lower_bound=1)
+    flags.DEFINE_integer("alone_epochs", 6, "of each training from scratch", lower_bound=1)
     flags.DEFINE_integer("batch_size", 16, "images a step", lower_bound=2)
     samplings = ["uniform", "fair", "growing"]
     flags.DEFINE_enum("sampling", None, samplings, "which architecture a step takes; by default as in the preset")
     flags.DEFINE_enum("statistics", "batch", list(supernet_config.STATISTICS), "of norms, when scoring")
     flags.DEFINE_integer("num_archs", 60, "architectures", lower_bound=10)
-    flags.DEFINE_integer("num_trainings", 1, "of each alone; two tell how much chance there is in one", lower_bound=1)
+    flags.DEFINE_integer("num_trainings", 1, "trainings from scratch per architecture; two or more estimate their noise", lower_bound=1)
     flags.DEFINE_integer("seed", 0, "decides everything random")
     flags.DEFINE_string("output", None, "file for the numbers, as JSON")
 
@@ -87,7 +87,7 @@ def main(argv: Sequence[str]) -> None:
         accuracies[at, number] = found.fitness[0]
 
     first_pair, *pairs = np.ndindex(accuracies.shape)
-    measure(*first_pair)  # by itself, as it compiles what the others run
+    measure(*first_pair)  # separately, because it compiles the program that the others run
     with futures.ThreadPoolExecutor(finalists.default_num_threads()) as pool:
         for done, _ in enumerate(pool.map(measure, *zip(*pairs)), start=2):
             if done % (10 * args.num_trainings) == 0:
