@@ -51,7 +51,9 @@ def _define_flags():
     flags.DEFINE_enum("sampling", None, samplings, "which architecture a step takes; by default as in the preset")
     flags.DEFINE_enum("statistics", "batch", list(supernet_config.STATISTICS), "of norms, when scoring")
     flags.DEFINE_integer("num_archs", 60, "architectures", lower_bound=10)
-    flags.DEFINE_integer("num_trainings", 1, "trainings from scratch per architecture; two or more estimate their noise", lower_bound=1)
+    flags.DEFINE_integer(
+        "num_trainings", 1, "trainings from scratch per architecture; two or more estimate their noise", lower_bound=1
+    )
     flags.DEFINE_integer("seed", 0, "decides everything random")
     flags.DEFINE_string("output", None, "file for the numbers, as JSON")
 
