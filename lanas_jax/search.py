@@ -101,7 +101,7 @@ def diagnostics(state: State, history: histories.History) -> dict[str, chex.Arra
     }
 
 
-def start(setting, pool, key, history):
+def start(setting: candidates.Setting, pool: candidates.Pool, key: chex.PRNGKey, history: histories.History) -> State:
     """Returns the initial `State`; a `ValueError` if the capacity is too small for the settings."""
     config = setting.config
     capacity = history.status.shape[0]

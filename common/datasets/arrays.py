@@ -1,4 +1,4 @@
-"""Datasets in one NumPy file: `mnist.npz`, and files of a user's own.
+"""Datasets in one NumPy file: `mnist.npz`, and files of a user.
 
 The names of the arrays are those of `mnist.npz`: x_train (images, uint8, [N, H, W] or [N, H, W, C]), y_train (labels,
 integers, [N] or [N, 1]), x_test and y_test; or train_images, train_labels, test_images and test_labels.

@@ -118,10 +118,19 @@ def train_batches(
     return _read(dataset, config, batch_size)
 
 
-def evaluation_batches(examples: Sequence[dict], config: Config, *, batch_size: int, shard: tuple[int, int] = (0, 1)):
+def evaluation_batches(
+    examples: Sequence[dict], config: Config, *, batch_size: int, shard: tuple[int, int] = (0, 1)
+) -> Any:
     """Streams the test set once, in order; the last batch may be smaller.
 
-    Arguments and result are those of `train_batches`; with several hosts, each reads every `shard[1]`-th image.
+    Args:
+      examples: `Source.test`.
+      config: decoding.
+      batch_size: images per batch on this host.
+      shard: (this host, number of hosts): each host reads every `shard[1]`-th image.
+
+    Returns:
+      A `grain.IterDataset` of {"images": uint8[B, S, S, 3], "labels": int32[B]}.
     """
     import grain
 

@@ -5,6 +5,8 @@ weights). In training, each dropout mask is sampled once per sequence and applie
 (arXiv:1512.05287, arXiv:1708.02182).
 """
 
+from typing import Any
+
 import chex
 import flax.linen as nn
 import jax
@@ -157,6 +159,12 @@ def language_model(
 ) -> LanguageModel:
     """Returns the language model of one cell.
 
+    Args:
+      genotype: the cell.
+      vocabulary_size: V, words.
+      width: H, units of the embedding and the cell.
+      dropout: dropout rates; by default none.
+
     Raises:
       ValueError: an activation is not in `highway.ACTIVATIONS`, or a size is below 1.
     """
@@ -165,7 +173,16 @@ def language_model(
 
 
 def supernet(*, vocabulary_size: int, width: int, dropout: configs.Dropout | None = None) -> LanguageModel:
-    """Returns the language model of all cells on shared weights; raises a `ValueError` if a size is below 1."""
+    """Returns the language model of all cells on shared weights (NAO-WS).
+
+    Args:
+      vocabulary_size: V, words.
+      width: H, units of the embedding and the cell.
+      dropout: dropout rates; by default none.
+
+    Raises:
+      ValueError: a size is below 1.
+    """
     return _model(SharedCell(width), vocabulary_size, width, dropout)
 
 
@@ -207,6 +224,9 @@ def masks(key: chex.PRNGKey | None, rates: configs.Dropout, shape: tuple[int, in
       rates: dropout rates.
       shape: (B, H).
       vocabulary_size: V.
+
+    Returns:
+      The masks, scaled by the inverse of the probability to keep a unit.
     """
     names = ("word", "input", "cell_input", "hidden", "output")
     keys = [None] * len(names) if key is None else list(jax.random.split(key, len(names)))
@@ -219,8 +239,8 @@ def masks(key: chex.PRNGKey | None, rates: configs.Dropout, shape: tuple[int, in
     )
 
 
-def init_weights(key: chex.PRNGKey, shape: tuple[int, ...], dtype=jnp.float32) -> chex.Array:
-    """Samples initial parameters, uniform within `INIT_RANGE` of 0."""
+def init_weights(key: chex.PRNGKey, shape: tuple[int, ...], dtype: Any = jnp.float32) -> chex.Array:
+    """Returns initial parameters, uniform within `INIT_RANGE` of 0."""
     return jax.random.uniform(key, shape, dtype, -INIT_RANGE, INIT_RANGE)
 
 

@@ -52,7 +52,14 @@ class State:
 def create(
     key: chex.PRNGKey, network: recurrent.LanguageModel, config: configs.Config, *, arch: chex.Array | None = None
 ) -> State:
-    """Returns the initial state; `arch` is any row, for cells whose architecture is data."""
+    """Returns the initial state of training.
+
+    Args:
+      key: random key of the parameters.
+      network: the language model.
+      config: settings of the training.
+      arch: int32[L], any row, for cells whose architecture is data.
+    """
     shape = (config.batch_size, network.width)
     words = jnp.zeros((1, config.batch_size), jnp.int32)
     params = jax.jit(network.init)(key, words, jnp.zeros(shape), arch=arch)["params"]

@@ -150,7 +150,14 @@ def evaluated(state: steps.State) -> Any:
 
 
 def evaluate(learner: Learner, params: Any, data: segments.Text, *, arch: chex.Array | None = None) -> float:
-    """Returns the mean cross-entropy of a text, in nats per word."""
+    """Returns the mean cross-entropy of a text, in nats per word.
+
+    Args:
+      learner: network and settings.
+      params: parameters of the network.
+      data: the text.
+      arch: int32[L], for shared weights.
+    """
     size = segments.sizes(learner.config.chunks)[0]
     return float(steps.evaluate(learner.network, params, data.tokens, data.num_rows, arch, size=size))
 

@@ -55,6 +55,9 @@ def write(
       queries: number of queries after which studies of several tasks are compared; by default their budget.
       models: the algorithms that explain their models, by name, for pictures of the fitted model; by default none.
 
+    Returns:
+      What was written: the file and what it shows.
+
     Raises:
       ValueError: an argument is out of range, a folder is not of a run, or one of its files is damaged.
     """

@@ -165,6 +165,9 @@ def rerank(
       folder: of the run.
       seed: determines initial parameters and the order of images.
 
+    Returns:
+      The results of the finalists, in the order of `archs`.
+
     Raises:
       ValueError: the file holds finalists that were trained with other settings.
     """
@@ -196,6 +199,9 @@ def rerank_journaled(
       folder: of the run.
       header: of the journal: the settings of the trainings.
       seed: determines initial parameters and the order of the data, with the architecture.
+
+    Returns:
+      The results of the finalists, in the order of `archs`.
 
     Raises:
       ValueError: the journal holds finalists that were trained with other settings.

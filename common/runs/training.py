@@ -59,7 +59,13 @@ class Options:
 
 
 class Scored(NamedTuple):
-    """A checkpoint and its scores by part ("validation", if images are held out, and "test")."""
+    """Scores of a checkpoint.
+
+    Attributes:
+      step: of the checkpoint.
+      variables: parameters and statistics of the network.
+      scores: by part: "validation", if images are held out, and "test".
+    """
 
     step: int
     variables: Any
@@ -135,7 +141,15 @@ def train(
 def evaluate(
     folder: str | os.PathLike, options: Options | None = None, *, data_dir: str | os.PathLike | None = None
 ) -> Scored:
-    """Evaluates a checkpoint of a run folder on the test images (and those held out), and exports it if asked to.
+    """Evaluates a checkpoint of a run folder on the test images (and those held out), and exports it if requested.
+
+    Args:
+      folder: of the run.
+      options: which checkpoint, and the file to export it to; by default the last one, without export.
+      data_dir: folder of the datasets.
+
+    Returns:
+      Loss and accuracies of the checkpoint.
 
     Raises:
       ValueError: there is no such checkpoint or dataset.

@@ -145,7 +145,10 @@ def run(
       state: of the shared weights, the initial one or that of their latest checkpoint.
       schedule: of the pool.
       folder: of the run, which exists; None: nothing is written.
-      report: called after every block, those of earlier starts included.
+      report: called after every block, those of earlier runs included.
+
+    Returns:
+      The last pool with its scores, the state of the shared weights, and the rounds.
 
     Raises:
       ValueError: the space is too small for the schedule, the folder belongs to another search or is damaged, scores

@@ -28,7 +28,7 @@ NUM_BRANCHES = 2
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Layout:
-    """How the rows of a space hold its cells.
+    """Layout of the cells of a space in a row of decisions.
 
     Attributes:
       cells: names of the C kinds of cell.
@@ -71,7 +71,17 @@ def search_space(
     from_tokens: Callable[[chex.Array], chex.Array] | None = None,
     legal_tokens: np.ndarray | None = None,
 ) -> types.SearchSpace:
-    """Returns the space of a layout; by default all its rows are valid and its tokens those of `branch_tokens`."""
+    """Returns the space of a layout.
+
+    Args:
+      name: its key in `common.spaces.SPACES`.
+      layout: order of the decisions of a row.
+      size: number of distinct networks; by default counted from the layout.
+      is_valid: archs int32[B, L] -> bool[B]; by default all rows are valid.
+      tokens: archs -> int32[B, T]; by default those of `branch_tokens`, as are the next two.
+      from_tokens: the inverse of `tokens`.
+      legal_tokens: bool[T, V, V], see `types.SearchSpace`.
+    """
     if tokens is None:
         tokens, from_tokens, legal_tokens = branch_tokens(layout)
     return factory.search_space(

@@ -154,7 +154,13 @@ def build(about: Mapping[str, Any], data_dir: str | os.PathLike | None = None) -
 
 
 def make(about: Mapping[str, Any], network: Any, dataset: images.Dataset, preset: presets.Preset) -> Run:
-    """Returns a run with a network that the caller made.
+    """Returns a training run of a given network.
+
+    Args:
+      about: description of the run, written into its checkpoints.
+      network: Flax module that takes images and architectures.
+      dataset: images.
+      preset: settings of training, augmentation and sampling.
 
     Raises:
       ValueError: settings do not fit together.

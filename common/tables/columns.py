@@ -1,4 +1,4 @@
-"""Benchmarks of a user's own: a CSV or NumPy (npz) file with a row for each architecture and named columns.
+"""Benchmark files of a user: CSV or NumPy (npz), with a row for each architecture and named columns.
 
 | column | contents |
 |---|---|

@@ -35,9 +35,9 @@ class Info:
       source: name, SHA-256 and origin of the file it was made from.
       licence: licence of the numbers.
       notes: remarks for readers of results.
-      num_choices: of a benchmark of a user's own without a named space, the options of each decision; else ().
-      decisions: of such a benchmark, the names of the decisions; () if they have none.
-      is_listed: whether the rows of the table are all that can be searched, of a larger space.
+      num_choices: options of each decision, for a user's benchmark without a named space; otherwise ().
+      decisions: names of the decisions of such a benchmark; () if they have none.
+      is_listed: whether a search is restricted to the rows of the table, a part of the space.
     """
 
     benchmark: str
@@ -68,7 +68,12 @@ class Table:
 
 
 def from_rows(info: Info, archs: np.ndarray, metrics: Mapping[str, np.ndarray]) -> Table:
-    """Returns the table of int[R, L] `archs`, in any order, and float[R] or float[R, S] `metrics`.
+    """Returns the table of architectures in any order.
+
+    Args:
+      info: benchmark, space, datasets and metrics of the table.
+      archs: int[R, L], distinct canonical rows.
+      metrics: name -> float[R], or float[R, S] with a column for each training run.
 
     Raises:
       ValueError: see `check`.

@@ -187,7 +187,14 @@ def steps(
 def init_variables(
     network: Any, key: chex.PRNGKey, image_shape: tuple[int, ...], arch: chex.Array | None = None
 ) -> Any:
-    """Returns the initial parameters and statistics of a network, auxiliary head included."""
+    """Returns the initial parameters and statistics of a network, auxiliary head included.
+
+    Args:
+      network: Flax module that takes images.
+      key: random key.
+      image_shape: (H, W, C).
+      arch: int32[L], any architecture, for networks that take one.
+    """
 
     def rngs(key):
         return dict(zip(("params", "dropout", "drop_path"), jax.random.split(key, 3), strict=True))
