@@ -27,11 +27,8 @@ def define(values: flags.FlagValues) -> None:
     def define(name, default, text, of=flags.DEFINE_string):
         of(name, default, text, flag_values=values)
 
-    text = (
-        "folder of a search, a training or a study, as written by the commands; may be given several times for studies "
-        "of several tasks, which are compared on one page"
-    )
-    define("workdir", [], text, flags.DEFINE_multi_string)
+    text = "folder of a search, a training or a study; may be given several times for studies of several tasks, "
+    define("workdir", [], f"{text}which are compared on one page", flags.DEFINE_multi_string)
     text = "number of queries after which studies of several tasks are compared; by default their budget"
     define("queries", None, text, flags.DEFINE_integer)
     define("output", None, f"file of the page; by default {report.PAGE} in the workdir")

@@ -34,9 +34,7 @@ def define(values: flags.FlagValues) -> None:
     names = ", ".join((*algorithms.ALGORITHMS, "package.module:name"))
     default = ["lanas", "regularized_evolution", "local_search", "random"]
     flags.DEFINE_list("algorithms", default, f"some of {names}, with their default settings", flag_values=values)
-    text = (
-        "BENCHMARK or BENCHMARK/DATASET, several, instead of --benchmark and --dataset; each has a folder in --workdir"
-    )
+    text = "BENCHMARK or BENCHMARK/DATASET, instead of --benchmark and --dataset; each has a folder in --workdir"
     flags.DEFINE_list("tasks", [], text, flag_values=values)
 
 
@@ -74,27 +72,25 @@ def _print(report):
     """Prints the tables of a study.json."""
     console = rich.console.Console()
     where = f"{report['benchmark']}/{report['dataset']}, {report['num_seeds']} seeds, {report['budget']} queries"
+    header = ["mean", "median", "sd", "found", "s/search", "compile s"]
     rows = []
     for name, record in report["algorithms"].items():
         count = record["queries_to_optimum"]
         numbers = [f"{count[key]:.1f}" for key in ("mean", "median", "sd")] if count else ["-"] * 3
         found = f"{100 * count['found']:.0f} %" if count else "-"
         rows.append([name, *numbers, found, f"{record['seconds_per_search']:.3f}", f"{record['compile_seconds']:.1f}"])
-    header = ["mean", "median", "sd", "found", "s/search", "compile s"]
     console.print(_table(f"Queries to the optimum\n{where}, {report['protocol']} fitness", header, rows))
     shown = [str(queries) for queries in statistics.shown(statistics.checkpoints(report["budget"]))]
-    for key, title in (
-        ("best_fitness", "Best fitness in % (simple regret in points) after queries"),
-        ("test_of_best", "Test fitness in % of the best after queries"),
-    ):
-        rows = []
-        for name, record in report["algorithms"].items():
-            cells = [_percent(record[key][queries]) for queries in shown]
-            if key == "best_fitness" and "simple_regret" in record:
-                regrets = [_percent(record["simple_regret"][queries]) for queries in shown]
-                cells = [f"{cell} ({regret})" for cell, regret in zip(cells, regrets)]
-            rows.append([name, *cells])
-        console.print(_table(title, shown, rows))
+    best, test = [], []
+    for name, record in report["algorithms"].items():
+        cells = [_percent(record["best_fitness"][queries]) for queries in shown]
+        if "simple_regret" in record:
+            regrets = [_percent(record["simple_regret"][queries]) for queries in shown]
+            cells = [f"{cell} ({regret})" for cell, regret in zip(cells, regrets)]
+        best.append([name, *cells])
+        test.append([name, *(_percent(record["test_of_best"][queries]) for queries in shown)])
+    console.print(_table("Best fitness in % (simple regret in points) after queries", shown, best))
+    console.print(_table("Test fitness in % of the best after queries", shown, test))
     console.print(f"peak memory {report['peak_memory_mib']:.0f} MiB")
 
 

@@ -21,33 +21,20 @@ _METHOD = (
 
 
 class Studies(NamedTuple):
-    """Studies of several tasks.
+    """Studies of several tasks."""
 
-    Attributes:
-      name: of the folder, or folders.
-      studies: those with at least one finished algorithm.
-      missing: the other tasks.
-      is_finished: whether all are done.
-    """
-
-    name: str
-    studies: tuple[study.Study, ...]
-    missing: tuple[str, ...]
+    name: str  # of the folder, or folders
+    studies: tuple[study.Study, ...]  # those with at least one finished algorithm
+    missing: tuple[str, ...]  # the other tasks
     is_finished: bool
 
 
 class Compared(NamedTuple):
-    """Studies and their comparison.
-
-    Attributes:
-      studies: of the folders.
-      searches: all their searches, on one scale.
-      improvements: of all pairs of algorithms, from `across.improvements`.
-    """
+    """Studies and their comparison."""
 
     studies: Studies
-    searches: across.Scaled
-    improvements: list[dict[str, Any]]
+    searches: across.Scaled  # all their searches, on one scale
+    improvements: list[dict[str, Any]]  # of all pairs of algorithms, from `across.improvements`
 
     @property
     def num_seeds(self) -> int:
@@ -61,11 +48,7 @@ class Compared(NamedTuple):
 
 
 def read(folder: pathlib.Path, tasks: Mapping[str, str]) -> Studies:
-    """Returns the studies in a folder, from the names of its tasks to those of their folders; some may not exist yet.
-
-    Raises:
-      ValueError: no algorithm is done on any task, or a file is damaged.
-    """
+    """Returns the studies in a folder, from tasks and names of folders; ValueError if none is begun, or one damaged."""
     folders = {task: folder / name for task, name in tasks.items() if (folder / name / run_dir.STUDY).exists()}
     if not folders:
         raise ValueError(f"{folder} has no task with a finished algorithm yet")
@@ -75,11 +58,7 @@ def read(folder: pathlib.Path, tasks: Mapping[str, str]) -> Studies:
 
 
 def compare(studies: Studies, *, num_queries: int | None = None) -> Compared:
-    """Returns studies on one scale.
-
-    Args:
-      studies: of two tasks or more.
-      num_queries: after which algorithms are compared; by default the budget, if it is the same in all studies.
+    """Returns studies on one scale, compared after `num_queries` or, by default, their budget.
 
     Raises:
       ValueError: two are of one task; protocols differ, or budgets without `num_queries`; curves are missing; or
@@ -132,11 +111,9 @@ def tables(compared: Compared) -> list[study.Table]:
         f"Normalised regret after {last} queries by task: interquartile means with 95 % intervals. First row: the "
         "median regret of random search, in points of fitness."
     )
-    by = {"best_fitness": "best fitness", "queries": "queries to the optimum"}
-    pairs = [
-        [one["first"], one["second"], by[one["of"]], units.interval(one["improvement"], ".0f")]
-        for one in compared.improvements
-    ]
+    pairs, by = [], {"best_fitness": "best fitness", "queries": "queries to the optimum"}
+    for one in compared.improvements:
+        pairs.append([one["first"], one["second"], by[one["of"]], units.interval(one["improvement"], ".0f")])
     pair_text = (
         "Comparisons: probability that a search of the first does better (ties half), mean over tasks, with its 95 % "
         "interval stratified by task. The pages of the single studies have p-values."
@@ -194,9 +171,8 @@ def pictures(compared: Compared) -> list[canvas.Picture]:
 @canvas.styled
 def _curves(name, title, x, bands, caption):
     figure, axes = canvas.new(5.6, 3.8)
-    factor = 1.0 if name == "across_regret" else 100.0  # shares in %
     for at, (algorithm, band) in enumerate(bands.items()):
-        study_pictures.line(axes, x, band, at=at, name=algorithm, factor=factor)
+        study_pictures.line(axes, x, band, at=at, name=algorithm, factor=1 if name == "across_regret" else 100)
     label = f"({across.BASELINE} search = 1)"
     if name == "across_regret":
         top = max(np.nanmax(band.center, initial=1) for band in bands.values())
@@ -216,27 +192,26 @@ def _curves(name, title, x, bands, caption):
 def document(compared: Compared, made: Sequence[canvas.Picture], found: Sequence[study.Table]) -> str:
     """Returns the page, an HTML document, of the pictures `made` and the tables `found`."""
     studies, searches = compared.studies, compared.searches
-    state = "finished" if studies.is_finished else "unfinished"
     subtitle = f"{studies.name}: {compared.num_seeds} seeds on each task, compared after {compared.num_queries} queries"
     *parts, last = [page.paragraph(caption) + page.table(header, rows) for caption, header, rows in found]
     parts = [*map(page.note, notes(compared)), page.paragraph(_METHOD), *parts]
     parts.append(page.folded("Comparisons of all pairs", last))
-    configs = [one.config for one in studies.studies]
     flags = [checklist.flags(one.config, f"All flags of {one.task}, as a flagfile") for one in studies.studies]
-    is_same = len({str((config.get("device"), config.get("versions"))) for config in configs}) == 1
+    machines = [{name: one.config.get(name, {}) for name in ("device", "versions")} for one in studies.studies]
     sections = [
         page.Section("Results", "".join(parts)),
         page.Section("Pictures", page.pictures(made)),
         page.Section("Tables to copy", study.to_copy(found)),
         *checklist.sections(
-            configs[0] if is_same else {},
+            machines[0] if all(one == machines[0] for one in machines) else {},
             _stated(compared),
             seconds=_seconds(compared),
             test="on the pages of the single studies",
             settings="".join(flags),
         ),
     ]
-    return page.document(f"Study of {len(searches.tasks)} tasks", f"{subtitle}, {state}", sections)
+    title = f"Study of {len(searches.tasks)} tasks"
+    return page.document(title, subtitle, sections, is_finished=studies.is_finished)
 
 
 def notes(compared: Compared) -> list[str]:
@@ -269,14 +244,13 @@ def _seconds(compared):
 
 
 def _stated(compared):
-    """The items of the checklist that depend on the studies."""
     searches, reports = compared.searches, [one.report for one in compared.studies.studies]
     firsts = " or ".join(str(seed) for seed in sorted({report["seed"] for report in reports}))
     seeds = f"{compared.num_seeds} on each task, starting from {firsts}, intervals in the tables"
-    return [
-        ("Search space and benchmark", ", ".join(searches.tasks), True),
-        ("Fitness that the search sees", checklist.PROTOCOLS[reports[0]["protocol"]], True),
-        ("Budget", f"{compared.num_queries} architectures per search", True),
-        ("Seeds", seeds, compared.num_seeds > 1),
-        ("Baselines under the same budget", ", ".join(searches.algorithms), True),
-    ]
+    return checklist.of_searches(
+        ", ".join(searches.tasks),
+        reports[0]["protocol"],
+        f"{compared.num_queries} architectures per search",
+        seeds=(seeds, compared.num_seeds > 1),
+        baselines=(", ".join(searches.algorithms), True),
+    )

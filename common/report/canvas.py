@@ -1,12 +1,11 @@
-"""Drawing of pictures: matplotlib without its global state, colours, and SVG to embed in a page.
+"""Drawing of pictures: matplotlib without its global state, colours, and SVG that follows the theme of its page.
 
-Lines and letters take the colours of the page, so that pictures follow its theme; tips are shown when the pointer is
-over a mark. Texts are never taken as markup, neither by matplotlib nor in SVG.
+Tips are shown when the pointer is over a mark. Texts are never taken as markup, neither by matplotlib nor in SVG.
 """
 
 import io
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 from xml.etree import ElementTree
 
@@ -54,21 +53,13 @@ _DOTS_PER_INCH = 200
 
 
 class Picture(NamedTuple):
-    """A figure with its texts.
+    """A figure with its texts."""
 
-    Attributes:
-      name: of its file, without a suffix; unique on a page.
-      title: a few words.
-      caption: how to read it, and how it was made.
-      figure: the matplotlib figure.
-      tips: gid of an artist -> a text for each of its marks, in order.
-    """
-
-    name: str
+    name: str  # of its file, without a suffix; unique on a page
     title: str
-    caption: str
+    caption: str  # how to read it, and how it was made
     figure: figure.Figure
-    tips: Mapping[str, Sequence[str]] = {}
+    tips: Mapping[str, Sequence[str]] = {}  # gid of an artist -> a text for each of its marks, in order
 
 
 def new(width: float = 5.6, height: float = 3.4, **subplots) -> tuple[figure.Figure, axes.Axes]:
@@ -87,6 +78,28 @@ def scale(marks, label: str, **style) -> None:
 def series(at: int) -> dict[str, object]:
     """Returns the style of the line of series number `at`."""
     return {"color": SERIES[at % len(SERIES)], "linestyle": DASHES[at % len(DASHES)]}
+
+
+def lines(
+    axes, found: Mapping[str, np.ndarray], tip: Callable[[str, float, float], str], level: float | None = None
+) -> dict[str, list[str]]:
+    """Draws series float[N, 2] by their labels, as lines with marks, and a dotted level; returns the tips of marks."""
+    tips = {}
+    for at, (label, points) in enumerate(found.items()):
+        if not len(points):
+            continue
+        axes.plot(*points.T, **series(at), label=label)
+        shown = points[some(len(points), 300)]
+        axes.scatter(*shown.T, s=12, color=SERIES[at]).set_gid(label)
+        tips[label] = [tip(label, x, y) for x, y in shown]
+    if level is not None:
+        axes.axhline(level, color=FAINT, lw=1, ls=DASHES[2])
+    return tips
+
+
+def jitter(count: int, width: float) -> np.ndarray:
+    """Returns float[count], offsets of marks from -width / 2 to width / 2, the same in each call."""
+    return ((np.arange(count) * 0.618034) % 1 - 0.5) * width
 
 
 def some(count: int, most: int = 2000) -> np.ndarray:
@@ -125,31 +138,23 @@ def _svg(picture, *, paper):
     ElementTree.register_namespace("", _SVG)
     ElementTree.register_namespace("xlink", _XLINK)
     root = ElementTree.fromstring(buffer.getvalue())
-    for parent in list(root.iter()):
-        for child in list(parent):
-            if child.tag == f"{{{_SVG}}}metadata":
-                parent.remove(child)
-    _add_tips(root, picture.tips)
-    _rename(root, picture.name)
-    root.set("role", "img")
-    title = ElementTree.Element(f"{{{_SVG}}}title")
-    title.text = lettering.clean(picture.title)
-    root.insert(0, title)
-    return ElementTree.tostring(root, encoding="unicode")
-
-
-def _add_tips(root, tips):
-    """Adds a title to each mark of the artists that have tips."""
+    for child in root.findall(f"{{{_SVG}}}metadata"):
+        root.remove(child)
     by_id = {element.get("id"): element for element in root.iter()}
-    for gid, texts in tips.items():
+    for gid, texts in picture.tips.items():
         hidden = {inner for element in by_id[gid].iter(f"{{{_SVG}}}defs") for inner in element.iter()}
         drawn = (f"{{{_SVG}}}use", f"{{{_SVG}}}path")  # marks of different sizes are separate paths
         marks = [element for element in by_id[gid].iter() if element.tag in drawn and element not in hidden]
         if len(marks) != len(texts):
             raise ValueError(f"{gid} has {len(marks)} marks and {len(texts)} tips")
         for mark, text in zip(marks, texts, strict=True):
-            title = ElementTree.SubElement(mark, f"{{{_SVG}}}title")
-            title.text = lettering.clean(text)
+            ElementTree.SubElement(mark, f"{{{_SVG}}}title").text = lettering.clean(text)
+    _rename(root, picture.name)
+    root.set("role", "img")
+    title = ElementTree.Element(f"{{{_SVG}}}title")
+    title.text = lettering.clean(picture.title)
+    root.insert(0, title)
+    return ElementTree.tostring(root, encoding="unicode")
 
 
 def _rename(root, name):

@@ -1,7 +1,6 @@
 """Reporting checklist of a page: what a paper on architecture search must state, filled in as far as the run knows it.
 
-After M. Lindauer and F. Hutter, "Best practices for scientific research on neural architecture search"
-(arXiv:1909.02453).
+After Lindauer and Hutter, "Best practices for scientific research on neural architecture search", arXiv:1909.02453.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,11 +8,24 @@ from typing import Any
 
 from common.report import page
 
-PROTOCOLS = {
+_PROTOCOLS = {
     "validation": "validation fitness; test fitness is looked up after the search, for the best architecture alone",
     "test": "test fitness, an oracle, as in the LaNAS paper: not comparable with searches on validation fitness",
 }
 _LOCAL = {"help", "h", "traceback", "workdir", "data_dir", "compilation_cache_dir", "export", "flagfile"}
+
+
+def of_searches(
+    benchmark: str, protocol: str, budget: str, *, seeds: tuple[str, bool], baselines: tuple[str, bool]
+) -> list[tuple[str, str, bool]]:
+    """Returns the first items of a search or a study; of the last two also whether they are as they should be."""
+    return [
+        ("Search space and benchmark", benchmark, True),
+        ("Fitness that the search sees", _PROTOCOLS.get(protocol, protocol), True),
+        ("Budget", budget, True),
+        ("Seeds", *seeds),
+        ("Baselines under the same budget", *baselines),
+    ]
 
 
 def sections(
@@ -36,7 +48,7 @@ def sections(
       settings: HTML of the last section; by default the flags as a flagfile.
     """
     device, versions = config.get("device", {}), config.get("versions", {})
-    hardware = f"{device.get('count', '?')} x {device.get('kind', '?')} ({device.get('platform', '?')})"
+    hardware = "{} x {} ({})".format(*(device.get(name, "?") for name in ("count", "kind", "platform")))
     seconds = f"{seconds:.1f} s, compilation included" if isinstance(seconds, int | float) else seconds
     software = ", ".join(f"{name} {version}" for name, version in versions.items())
     tuning = "not recorded: state on which seeds and datasets, after how many searches, and that these are others"
@@ -51,8 +63,7 @@ def sections(
         ("Version of the code", "not recorded: name the commit or release", False),
         ("Files", f"publish the folder of this run: {files}, config.json and this page", True),
     ]
-    if settings is None:
-        settings = flags(config)
+    settings = flags(config) if settings is None else settings
     return [page.Section("Reporting checklist", page.checks(items)), page.Section("Settings", settings)]
 
 

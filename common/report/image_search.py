@@ -19,30 +19,17 @@ _TRAINED = "trained.json"
 
 
 class ImageSearch(NamedTuple):
-    """Searches on one set of shared weights.
+    """Searches on one set of shared weights."""
 
-    Attributes:
-      name: of the folder.
-      config: config.json of the first search; empty if none has started.
-      result: result.json; empty while not all is done.
-      networks: found by searches and random ones, with test accuracies, in the order of the result.
-      candidates: the best of each search and random ones, among which one was chosen, with validation accuracies.
-      runs: name of an algorithm -> its search, in the order requested.
-      waiting: name of an algorithm -> the state of its search, which cannot be shown yet.
-      num_trained: number of trainings from scratch done.
-      shared: the training of the shared weights, if they were trained here.
-      is_finished: whether all is done.
-    """
-
-    name: str
-    config: Mapping[str, Any]
-    result: Mapping[str, Any]
-    networks: tuple[image_table.Network, ...]
-    candidates: tuple[image_table.Network, ...]
-    runs: Mapping[str, search.Run]
-    waiting: Mapping[str, str]
-    num_trained: int
-    shared: training.Training | None
+    name: str  # of the folder
+    config: Mapping[str, Any]  # config.json of the first search; empty if none has started
+    result: Mapping[str, Any]  # result.json; empty while not all is done
+    networks: tuple[image_table.Network, ...]  # found by searches and random ones, with test accuracies
+    candidates: tuple[image_table.Network, ...]  # among which those were chosen, with validation accuracies
+    runs: Mapping[str, search.Run]  # by name of the algorithm, in the order requested
+    waiting: Mapping[str, str]  # name of an algorithm -> the state of its search, which cannot be shown yet
+    num_trained: int  # number of trainings from scratch done
+    shared: training.Training | None  # the training of the shared weights, if they were trained here
     is_finished: bool
 
     @property
@@ -66,11 +53,7 @@ def is_one(folder: pathlib.Path, config: Mapping[str, Any] | None) -> bool:
 
 
 def read(folder: pathlib.Path) -> ImageSearch:
-    """Returns the contents of a folder for which `is_one` is true.
-
-    Raises:
-      ValueError: a file in it is damaged.
-    """
+    """Returns the contents of a folder for which `is_one` is true; ValueError if a file in it is damaged."""
     path, configs = folder / run_dir.RESULT, _configs(folder)
     result, runs, waiting = json_files.read(path) or {}, {}, {}
     first = next(iter(configs.values()), {})
@@ -107,17 +90,16 @@ def _configs(folder):
 
 def pictures(found: ImageSearch) -> list[canvas.Picture]:
     """Returns all pictures that the files of a folder suffice for."""
-    known = [one for one in found.networks if math.isfinite(one.shared) and math.isfinite(one.accuracy)]
-    made = [] if found.shared is None else training.pictures(found.shared)
-    if len(known) < 2:
-        return made
-    names = [one.found_by for one in known]
-    values = np.array([(one.shared, one.accuracy) for one in known]).T
-    return [ranking.agreement(*values, names=names, groups=names), *made]
+    values = np.array([(one.shared, one.accuracy) for one in found.networks]).reshape(-1, 2)
+    is_known, made = np.isfinite(values).all(axis=1), []
+    if np.sum(is_known) > 1:
+        names = [one.found_by for one, known in zip(found.networks, is_known) if known]
+        made.append(ranking.agreement(*values[is_known].T, names=names, groups=names))
+    return made + ([] if found.shared is None else training.pictures(found.shared))
 
 
 def document(found: ImageSearch, made: Sequence[canvas.Picture], *, reports: str, name: str) -> str:
-    """Returns the page, an HTML document.
+    """Returns the page, an HTML document, of a folder and its pictures.
 
     Args:
       found: the contents of the folder.
@@ -125,11 +107,11 @@ def document(found: ImageSearch, made: Sequence[canvas.Picture], *, reports: str
       reports: path of the folder, relative to that of the page.
       name: file name of the pages of the searches, in their folders.
     """
-    state = "finished" if found.is_finished else "unfinished"
     seed = found.result.get("seed", found.config.get("seed", found.about.get("seed")))
+    folders = {algorithm: os.path.normpath(os.path.join(reports, algorithm)) for algorithm in found.runs}
     links = [
-        (name_, pathlib.PurePath(os.path.normpath(os.path.join(reports, name_, name))).as_posix(), search.summary(run))
-        for name_, run in found.runs.items()
+        (algorithm, (pathlib.PurePath(folders[algorithm]) / name).as_posix(), search.summary(run))
+        for algorithm, run in found.runs.items()
     ]
     sections = [
         page.Section("Results", _unfinished(found) + _results(found)),
@@ -145,7 +127,8 @@ def document(found: ImageSearch, made: Sequence[canvas.Picture], *, reports: str
             test="in the table; no network was chosen by it" if found.networks else None,
         ),
     ]
-    return page.document(f"Searches on {_benchmark(found)}", f"{found.name}, seed {seed}, {state}", sections)
+    title, subtitle = f"Searches on {_benchmark(found)}", f"{found.name}, seed {seed}"
+    return page.document(title, subtitle, sections, is_finished=found.is_finished)
 
 
 def _benchmark(found):
@@ -161,9 +144,7 @@ def _unfinished(found):
     states = {name: "is done" if run.is_finished else "is unfinished" for name, run in found.runs.items()}
     parts = [f"the search by {name} {state}" for name, state in {**states, **found.waiting}.items()]
     parts.append(f"{found.num_trained} trainings from scratch are done")
-    return page.note(
-        f"{'; '.join(parts)}. Start it again with the same --workdir to resume.", "This search is unfinished"
-    )
+    return page.unfinished("search", f"{'; '.join(parts)}.")
 
 
 def _results(found):
@@ -195,9 +176,8 @@ def _best(found):
         if num > 1:
             among = f"{num} random ones" if name == _CHOSEN else f"the {num} best on shared weights"
             caption += f" Chosen among {among} by validation accuracy after training from scratch."
-        figures.append(
-            page.figure(f"{name}: {', '.join(values)}", drawing.svg(conversion.from_arch(space, best.arch)), caption)
-        )
+        svg = drawing.svg(conversion.from_arch(space, best.arch))
+        figures.append(page.figure(f"{name}: {', '.join(values)}", svg, caption))
     return page.grid(figures)
 
 
@@ -219,16 +199,10 @@ def _listed(found, networks, part):
         each = ", ".join("failed" if math.isnan(accuracy) else units.percent(accuracy) for accuracy in one.accuracies)
         text = space.describe(one.arch) if space is not None else " ".join(map(str, one.arch.tolist()))
         rows.append((one.found_by, units.percent(one.accuracy), units.percent(one.shared), each, text))
-    header = (
-        "found by",
-        f"{part}, trained from scratch",
-        "validation on shared weights",
-        "each training",
-        "architecture",
-    )
-    if all(len(one.accuracies) < 2 for one in networks):
-        header, rows = (*header[:3], header[4]), [(*row[:3], row[4]) for row in rows]
-    return page.table(header, rows)
+    header = ("found by", f"{part}, trained from scratch", "validation on shared weights")
+    header += ("each training", "architecture")
+    shown = (0, 1, 2, 4) if all(len(one.accuracies) < 2 for one in networks) else range(5)
+    return page.table([header[at] for at in shown], [[row[at] for at in shown] for row in rows])
 
 
 def _seconds(found):
@@ -241,7 +215,6 @@ def _seconds(found):
 
 
 def _stated(found):
-    """The items of the checklist that depend on the searches."""
     groups = image_table.groups(found.networks)
     others = ", ".join(name for name in groups if name != _RANDOM) or "none"
     has_baselines = "random" in groups or _CHOSEN in groups
@@ -249,12 +222,11 @@ def _stated(found):
     baselines += "" if has_baselines else "; random search is missing (--algorithms=...,random)"
     budget = found.result.get("budget", found.config.get("flags", {}).get("budget", "?"))
     seed = found.config.get("seed", found.about.get("seed"))
-    protocol = found.config.get("protocol", "validation")
     budget = f"{budget} architectures on shared weights per search; {found.num_trained} trainings from scratch"
-    return [
-        ("Search space and benchmark", _benchmark(found), True),
-        ("Fitness that the search sees", checklist.PROTOCOLS.get(protocol, protocol), True),
-        ("Budget", budget, True),
-        ("Seeds", f"{seed} only, which says nothing about variance; run it with other values of --seed", False),
-        ("Baselines under the same budget", baselines, has_baselines),
-    ]
+    return checklist.of_searches(
+        _benchmark(found),
+        found.config.get("protocol", "validation"),
+        budget,
+        seeds=(f"{seed} only, which says nothing about variance; run it with other values of --seed", False),
+        baselines=(baselines, has_baselines),
+    )

@@ -18,19 +18,12 @@ NOTE = (
 
 
 class Network(NamedTuple):
-    """An architecture that was trained from scratch.
+    """An architecture that was trained from scratch."""
 
-    Attributes:
-      found_by: a search, or `RANDOM`, or `CHOSEN`.
-      arch: int32[L].
-      shared: its fitness on shared weights; NaN where unknown.
-      accuracies: float64[T], after each training, NaN where that failed.
-    """
-
-    found_by: str
-    arch: np.ndarray
-    shared: float
-    accuracies: np.ndarray
+    found_by: str  # a search, or `RANDOM`, or `CHOSEN`
+    arch: np.ndarray  # int32[L]
+    shared: float  # its fitness on shared weights; NaN where unknown
+    accuracies: np.ndarray  # float64[T], after each training, NaN where that failed
 
     @property
     def accuracy(self) -> float:
@@ -39,34 +32,22 @@ class Network(NamedTuple):
 
 
 def networks(result: Mapping[str, Any], name: str, part: str, *, path: pathlib.Path) -> tuple[Network, ...]:
-    """Returns the networks of a result.json.
-
-    Args:
-      result: its contents.
-      name: of the list: "networks" or "choice".
-      part: of the images, whose accuracies to take.
-      path: of the file, for the message.
+    """Returns the list `name` ("networks" or "choice") of a result.json, with the accuracies on a part of the images.
 
     Raises:
-      ValueError: one of them cannot be read.
+      ValueError: one of them cannot be read; `path` is named in the message.
     """
     found, rows = [], result.get(name)
     for at, row in enumerate(rows if isinstance(rows, list) else ()):
         try:
             alone, shared = row.get(part), row.get("shared_weights")
             each = alone if isinstance(alone, list) else [] if alone is None else [alone]
-            found.append(
-                Network(
-                    found_by=str(row["found_by"]),
-                    arch=np.array([int(choice) for choice in row["arch"]], np.int32),
-                    shared=math.nan if shared is None else float(shared),
-                    accuracies=np.array([math.nan if one is None else float(one) for one in each], np.float64),
-                )
-            )
+            shared, *each = (math.nan if one is None else float(one) for one in (shared, *each))
+            arch = np.array([int(choice) for choice in row["arch"]], np.int32)
+            found.append(Network(str(row["found_by"]), arch, shared, np.array(each, np.float64)))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"{path} is damaged: number {at} of {name} cannot be read ({error!r}); restore it"
-            ) from error
+            text = f"{path} is damaged: number {at} of {name} cannot be read ({error!r}); restore it"
+            raise ValueError(text) from error
     return tuple(found)
 
 
@@ -82,9 +63,8 @@ def table(networks: Sequence[Network], candidates: Sequence[Network]) -> tuple[t
     """Returns (header, rows) of the results, as text.
 
     Args:
-      networks: found by searches and random ones, with test accuracies.
-      candidates: those among which the former were chosen, with validation accuracies: their mean is the result of a
-        search before that choice.
+      networks: with test accuracies.
+      candidates: among which they were chosen, with validation accuracies: their mean is the result before that choice.
     """
     chosen_among, rows = groups(candidates), []
     for name, own in groups(networks).items():
@@ -93,8 +73,7 @@ def table(networks: Sequence[Network], candidates: Sequence[Network]) -> tuple[t
         test = _mean(tests if len(own) > 1 else own[0].accuracies)
         test += f" ({units.percent(ok.min())} to {units.percent(ok.max())})" if len(ok) > 1 else ""
         alone = _mean(np.array([one.accuracy for one in chosen_among.get(name, ())]))
-        shared = np.array([one.shared for one in own])
-        shared = _mean(shared, has_error=False)
+        shared = _mean(np.array([one.shared for one in own]), has_error=False)
         rows.append((name, test, alone, shared, str(len(own)), str(len(tests) - len(ok))))
     header = ["found by", "test, trained from scratch", "candidates, validation, trained from scratch"]
     header += ["validation on shared weights", "networks", "failed"]

@@ -18,26 +18,16 @@ def latent_map(latents: explanations.LatentMap) -> canvas.Picture:
     latents = _thinned(latents)
     figure, axes = canvas.new(5.6, 4.2)
     percent = 100 * latents.fitness
-    dots = axes.scatter(
-        *latents.points.T,
-        c=np.maximum(percent, np.quantile(percent, 0.1)),
-        cmap=canvas.COLORMAP,
-        s=22,
-        ec=canvas.INK,
-        lw=0.4,
-        zorder=2,
-    )
+    style = {"c": np.maximum(percent, np.quantile(percent, 0.1)), "cmap": canvas.COLORMAP, "ec": canvas.INK}
+    dots = axes.scatter(*latents.points.T, s=22, lw=0.4, zorder=2, **style)
     dots.set_gid("latents")
     canvas.scale(dots, "fitness (%)", extend="min")
     for at, path in enumerate(latents.paths):
         label = {"label": "climb, by step size"} if at == 0 else {}
         axes.plot(*path.T, color=canvas.SERIES[1], lw=1.3, marker=".", ms=4, zorder=3, **label)
     is_valid = np.isfinite(latents.decoded).all(axis=-1)
-    decoded = axes.scatter(
-        *latents.decoded[is_valid].T, marker="s", s=30, fc="none", ec=canvas.SERIES[1], lw=1.2, zorder=4
-    )
-    decoded.set_gid("decoded")
-    decoded.set_label("decoded there")
+    style = {"marker": "s", "s": 30, "fc": "none", "ec": canvas.SERIES[1], "lw": 1.2, "zorder": 4}
+    axes.scatter(*latents.decoded[is_valid].T, label="decoded there", gid="decoded", **style)
     shares = 100 * latents.explained
     axes.set(xlabel=f"first component ({shares[0]:.0f} % of variance)", ylabel=f"second component ({shares[1]:.0f} %)")
     figure.legend(loc="outside upper left", ncols=2)
@@ -58,18 +48,13 @@ def predictions(latents: explanations.LatentMap) -> canvas.Picture:
     everything, latents = latents, _thinned(latents)
     figure, axes = canvas.new()
     percent = 100 * latents.fitness
-    groups = {
-        "learned": ("learned from", lambda one: one.is_learned, {"color": canvas.SERIES[5], "marker": "o", "s": 14}),
-        "held_out": (
-            "measured after the fit",
-            lambda one: ~one.is_learned,
-            {"color": canvas.SERIES[1], "marker": "D", "s": 20},
-        ),
-    }
     tips, taus = {}, []
-    for gid, (label, chosen, style) in groups.items():
-        where = chosen(latents)
-        taus.append(f"{label} {_tau(everything, chosen(everything))}")
+    for gid, label, is_learned, style in (
+        ("learned", "learned from", True, {"color": canvas.SERIES[5], "marker": "o", "s": 14}),
+        ("held_out", "measured after the fit", False, {"color": canvas.SERIES[1], "marker": "D", "s": 20}),
+    ):
+        where = latents.is_learned == is_learned
+        taus.append(f"{label} {_tau(everything, everything.is_learned == is_learned)}")
         if np.any(where):
             axes.scatter(latents.predicted[where], percent[where], lw=0, label=label, **style).set_gid(gid)
             pairs = zip(latents.predicted[where], percent[where])
@@ -86,7 +71,6 @@ def predictions(latents: explanations.LatentMap) -> canvas.Picture:
 
 
 def _thinned(latents):
-    """Leaves out some of many points."""
     shown = canvas.some(len(latents.fitness))
     names = ("points", "fitness", "is_learned", "predicted")
     return latents.replace(**{name: getattr(latents, name)[shown] for name in names})

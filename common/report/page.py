@@ -20,8 +20,9 @@ class Section(NamedTuple):
     body: str
 
 
-def document(title: str, subtitle: str, sections: Iterable[Section]) -> str:
-    """Returns the page, an HTML document."""
+def document(title: str, subtitle: str, sections: Iterable[Section], *, is_finished: bool | None = None) -> str:
+    """Returns the page, an HTML document; the subtitle ends in the state of its subject, if given."""
+    subtitle += "" if is_finished is None else ", finished" if is_finished else ", unfinished"
     parts = [f"<section>\n<h2>{escape(one.title)}</h2>\n{one.body}\n</section>" for one in sections if one.body]
     return (
         "<!DOCTYPE html>\n"
@@ -60,7 +61,7 @@ def grid(figures: Iterable[str]) -> str:
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Returns a table that scrolls if it is too wide; empty without rows.
 
-    The first column and columns with long texts are aligned to the left, others (numbers) to the right.
+    Columns with long texts and the first are aligned to the left.
     """
     if not rows:
         return ""
@@ -72,8 +73,8 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
         return f"<tr>{''.join(found)}</tr>"
 
     body = "\n".join(line("td", row) for row in rows)
-    whole = f"<table>\n<thead>{line('th', header)}</thead>\n<tbody>\n{body}\n</tbody>\n</table>"
-    return f'<div class="scroll" tabindex="0">{whole}</div>'
+    body = f"<thead>{line('th', header)}</thead>\n<tbody>\n{body}\n</tbody>"
+    return f'<div class="scroll" tabindex="0"><table>\n{body}\n</table></div>'
 
 
 def facts(pairs: Iterable[tuple[str, object]]) -> str:
@@ -111,11 +112,15 @@ def note(text: str, title: str = "") -> str:
     return f'<p class="note">{title}{escape(text)}</p>\n'
 
 
+def unfinished(subject: str, text: str) -> str:
+    """Returns a note on a search, a training or a study that can be resumed."""
+    return note(f"{text} Start it again with the same --workdir to resume.", f"This {subject} is unfinished")
+
+
 def links(found: Iterable[tuple[str, str, str]]) -> str:
     """Returns a list of links to other pages: (name, path of the file relative to this one, description)."""
-    items = [
-        f'<li><a href="{escape(urllib.parse.quote(path))}">{escape(a)}</a>: {escape(b)}</li>' for a, path, b in found
-    ]
+    line = '<li><a href="{}">{}</a>: {}</li>'
+    items = [line.format(escape(urllib.parse.quote(path)), escape(a), escape(b)) for a, path, b in found]
     return "<ul>\n" + "\n".join(items) + "\n</ul>" if items else ""
 
 

@@ -23,7 +23,11 @@ def tree(partition: explanations.Partition) -> canvas.Picture:
     depth = np.array([int(node + 1).bit_length() - 1 for node in range(num_nodes)])
     x = (np.arange(num_nodes) - (2**depth - 1) + 0.5) / 2**depth
     figure, axes = canvas.new(5.6, 0.9 + 0.72 * height)
-    taken = _visits(partition.selected, num_nodes)
+    taken = np.zeros(num_nodes, int)  # selections that went through each node
+    for node in map(int, partition.selected):
+        while node > 0:
+            taken[node] += 1
+            node = (node - 1) // 2
     for node in range(1, num_nodes):
         parent = (node - 1) // 2
         style = {"color": canvas.SERIES[1], "lw": 1.2 + min(taken[node], 5)} if taken[node] else {"color": canvas.FAINT}
@@ -31,18 +35,15 @@ def tree(partition: explanations.Partition) -> canvas.Picture:
     size = _SIZES[0] + (_SIZES[1] - _SIZES[0]) * np.sqrt(partition.count / max(partition.count.max(), 1))
     size *= min(1.0, 16 / (num_nodes // 2 + 1))
     mean = 100 * partition.mean
-    is_known = np.isfinite(mean)
-    color = np.where(is_known, mean, np.nanmin(mean) if np.any(is_known) else 0)
+    color = np.nan_to_num(mean, nan=np.nanmin(mean) if np.any(np.isfinite(mean)) else 0)
     dots = axes.scatter(x, -depth, s=size, c=color, cmap=canvas.COLORMAP, ec=canvas.INK, lw=0.8, zorder=2)
     dots.set_gid("nodes")
     canvas.scale(dots, "mean fitness (%)", shrink=0.8)
     axes.set(xticks=[], yticks=-np.arange(height), yticklabels=[f"level {at}" for at in range(height)], xlim=(0, 1))
     axes.set_ylim(-height + 0.5, 0.5)
-    if height <= 4:
-        for node in range(num_nodes):
-            label = f"{partition.count[node]:.0f}"
-            offset = {"xytext": (10, 2), "textcoords": "offset points", "ha": "left", "va": "bottom"}
-            axes.annotate(label, (x[node], -depth[node]), fontsize=8, color=canvas.FAINT, **offset)
+    style = {"xytext": (10, 2), "textcoords": "offset points", "ha": "left", "va": "bottom", "color": canvas.FAINT}
+    for node in range(num_nodes if height <= 4 else 0):
+        axes.annotate(f"{partition.count[node]:.0f}", (x[node], -depth[node]), fontsize=8, **style)
     axes.grid(False)
     axes.spines[:].set_visible(False)
     caption = (
@@ -60,12 +61,9 @@ def leaves(partition: explanations.Partition) -> canvas.Picture:
     inner = len(partition.quality)
     numbers = np.arange(inner, len(partition.count))
     figure, axes = canvas.new()
-    spread = ((np.arange(len(partition.leaf)) * 0.618034) % 1 - 0.5) * 0.6  # deterministic jitter
-    percent = 100 * partition.fitness
+    x, percent = partition.leaf - inner + canvas.jitter(len(partition.leaf), 0.6), 100 * partition.fitness
     dots = canvas.some(len(percent))
-    axes.scatter(
-        (partition.leaf - inner + spread)[dots], percent[dots], s=9, color=canvas.SERIES[0], lw=0, alpha=0.7
-    ).set_gid("members")
+    axes.scatter(x[dots], percent[dots], s=9, color=canvas.SERIES[0], lw=0, alpha=0.7).set_gid("members")
     for at, node in enumerate(numbers):
         members = percent[partition.leaf == node]
         if len(members):
@@ -91,10 +89,9 @@ def nodes(partition: explanations.Partition) -> str:
     header = ("node", "level", "measured", "mean fitness (%)", "UCB", "good before bad (%)", "gap (points)")
     rows = []
     for node in range(len(partition.count)):
-        of_split = ["leaf", "leaf"]
+        level, count, of_split = (node + 1).bit_length() - 1, f"{partition.count[node]:.0f}", ("leaf", "leaf")
         if node < len(partition.quality):
-            of_split = [_number(100 * partition.quality[node], ".0f"), _number(100 * partition.gap[node], "+.2f")]
-        level, count = (node + 1).bit_length() - 1, f"{partition.count[node]:.0f}"
+            of_split = _number(100 * partition.quality[node], ".0f"), _number(100 * partition.gap[node], "+.2f")
         mean, bound = _number(100 * partition.mean[node], ".2f"), _number(partition.bound[node], ".3f")
         rows.append((node, level, count, mean, bound, *of_split))
     text = page.paragraph(
@@ -119,14 +116,3 @@ def _tip(partition, node):
         text += f"; good before bad in {100 * partition.quality[node]:.0f} % of pairs"
         text += f", {100 * partition.gap[node]:+.2f} points"
     return text
-
-
-def _visits(leaves_taken, num_nodes):
-    """Returns how many of the selections went through each node."""
-    taken = np.zeros(num_nodes, int)
-    for leaf in leaves_taken:
-        node = int(leaf)
-        while node > 0:
-            taken[node] += 1
-            node = (node - 1) // 2
-    return taken

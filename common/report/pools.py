@@ -20,17 +20,11 @@ _LEAST = 5  # finalists for a picture
 
 
 class Finalist(NamedTuple):
-    """One of the best architectures of a search, trained from scratch.
+    """One of the best architectures of a search, trained from scratch."""
 
-    Attributes:
-      arch: int32[L].
-      shared: its fitness in the search; NaN where unknown.
-      alone: its fitness after training from scratch; NaN where that failed.
-    """
-
-    arch: np.ndarray
-    shared: float
-    alone: float
+    arch: np.ndarray  # int32[L]
+    shared: float  # its fitness in the search; NaN where unknown
+    alone: float  # its fitness after training from scratch; NaN where that failed
 
 
 def is_of_pools(config: Mapping[str, Any]) -> bool:
@@ -52,17 +46,12 @@ def completed(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read(folder: pathlib.Path) -> tuple[history_lib.History, tuple[np.ndarray, ...]]:
-    """Returns (the last scored pool, best first; the scores float32[P] of the pool of each block).
-
-    Raises:
-      ValueError: no pool was scored yet, or the file is damaged.
-    """
+    """Returns (the last scored pool, best first; scores float32[P] of each block); ValueError if none or damaged."""
     path = folder / population.POOLS
     record = json_lines.read(path, population.Record) if path.exists() else population.Record()
     if not record.scores:
-        raise json_files.NothingYetError(
-            f"{folder} has no scored pool in {path.name}: its search has measured nothing yet"
-        )
+        text = f"{folder} has no scored pool in {path.name}: its search has measured nothing yet"
+        raise json_files.NothingYetError(text)
     scores = record.scores[-1]
     is_measured = np.isfinite(scores)
     order = np.argsort(np.where(is_measured, -scores, np.inf), kind="stable")
@@ -77,19 +66,13 @@ def read(folder: pathlib.Path) -> tuple[history_lib.History, tuple[np.ndarray, .
 
 
 def read_finalists(folder: pathlib.Path, history: history_lib.History) -> tuple[Finalist, ...]:
-    """Returns the finalists of a search, in the order of the search.
-
-    Raises:
-      ValueError: their file is damaged.
-    """
+    """Returns the finalists of a search, in the order of the search; ValueError if their file is damaged."""
     path = folder / _FINALISTS
     record = json_files.read(path)
     if record is not None:
         try:
-            return tuple(
-                Finalist(np.array(one["arch"], np.int32), _number(one, "shared_weights"), _number(one, "trained"))
-                for one in record["finalists"]
-            )
+            rows = [(one["arch"], one.get("shared_weights"), one.get("trained")) for one in record["finalists"]]
+            return tuple(Finalist(np.array(arch, np.int32), *map(_number, values)) for arch, *values in rows)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(f"{path} is damaged ({error!r}); restore it") from error
     if not (folder / _FINALISTS_JOURNAL).exists():
@@ -110,14 +93,12 @@ def pools_by_block(blocks: Sequence[np.ndarray], unit: units.Unit, protocol: str
     figure, axes = canvas.new()
     scores = [unit.of(block[np.isfinite(block)].astype(np.float64)) for block in blocks]
     at = np.concatenate([np.full(len(block), float(number)) for number, block in enumerate(scores, start=1)])
-    spread = ((np.arange(len(at)) * 0.618034) % 1 - 0.5) * 0.5  # deterministic jitter
-    values = np.concatenate(scores)
-    shown = canvas.some(len(values))
-    axes.scatter((at + spread)[shown], values[shown], s=9, color=canvas.SERIES[5], lw=0, alpha=0.8).set_gid("pool")
+    x, values, shown = at + canvas.jitter(len(at), 0.5), np.concatenate(scores), canvas.some(len(at))
+    axes.scatter(x[shown], values[shown], s=9, color=canvas.SERIES[5], lw=0, alpha=0.8).set_gid("pool")
     pick = np.min if unit.is_lower_better else np.max
     for order, (label, statistic) in enumerate((("best", pick), ("median", np.median))):
-        line = [statistic(block) for block in scores]
-        axes.plot(range(1, len(scores) + 1), line, label=label, marker=".", **canvas.series(order))
+        line = list(map(statistic, scores))
+        axes.plot(range(1, len(line) + 1), line, label=label, marker=".", **canvas.series(order))
     axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
     axes.set(xlabel="blocks of training", ylabel=f"{protocol} {unit.label}")
     axes.legend(loc="upper right" if unit.is_lower_better else "lower right")
@@ -147,6 +128,5 @@ def table(finalists: Sequence[Finalist], unit: units.Unit, space: str) -> str:
     return page.table(header, rows)
 
 
-def _number(record, name):
-    value = record.get(name)
+def _number(value):
     return math.nan if value is None else float(value)

@@ -15,29 +15,17 @@ _MARKERS = ("o", "D", "^", "s", "v", "P", "X")  # tell groups apart without colo
 
 
 class Ranking(NamedTuple):
-    """Architectures scored on shared weights and trained from scratch.
+    """Architectures scored on shared weights and trained from scratch."""
 
-    Attributes:
-      name: of the file.
-      scores: float[R], fractions, on shared weights.
-      alone: float[R, T], accuracies, fractions, after each of T trainings from scratch.
-      num_params: float[R], numbers of parameters.
-      is_finished: always true, as the file is written at the end.
-    """
-
-    name: str
-    scores: np.ndarray
-    alone: np.ndarray
-    num_params: np.ndarray
-    is_finished: bool = True
+    name: str  # of the file
+    scores: np.ndarray  # float[R], fractions, on shared weights
+    alone: np.ndarray  # float[R, T], accuracies, fractions, after each of T trainings from scratch
+    num_params: np.ndarray  # float[R]
+    is_finished: bool = True  # as the file is written at the end
 
 
 def read(path: pathlib.Path) -> Ranking:
-    """Returns the contents of a file.
-
-    Raises:
-      ValueError: it is not a file of `benchmarks.supernet_ranking`, or damaged.
-    """
+    """Returns a file of `benchmarks.supernet_ranking`; ValueError if it is another one, or damaged."""
     try:
         record = json.loads(path.read_text())
         scores, alone, sizes = (np.array(record[name], np.float64) for name in ("scores", "alone", "num_params"))
@@ -94,9 +82,8 @@ def agreement(
         marks = axes.scatter(unit.of(scores[where]), unit.of(accuracies[where]), s=26, lw=0, alpha=0.85, **style)
         marks.set_gid(f"architectures-{at}")
         marks.set_label(canvas.words(kind))
-        tips[f"architectures-{at}"] = [
-            f"{names[one]}: {unit.text(scores[one])}, stand-alone {unit.text(accuracies[one])}" for one in where
-        ]
+        texts = [(names[one], unit.text(scores[one]), unit.text(accuracies[one])) for one in where]
+        tips[f"architectures-{at}"] = ["{}: {}, stand-alone {}".format(*one) for one in texts]
     label = "accuracy (%)" if unit is units.PERCENT else unit.label
     axes.set(xlabel=f"shared weights: {label}", ylabel=f"stand-alone training: {label}")
     if len(kinds) > 1:
@@ -119,16 +106,14 @@ def pictures(ranking: Ranking) -> list[canvas.Picture]:
 def document(ranking: Ranking, made: Sequence[canvas.Picture]) -> str:
     """Returns the page, an HTML document."""
     mean, num_trainings = ranking.alone.mean(axis=1), ranking.alone.shape[1]
-    rows = [
-        ("scores on shared weights", _tau(ranking.scores, mean)),
-        ("number of parameters", _tau(ranking.num_params, mean)),
-    ]
-    against = f"the mean accuracy of {num_trainings} trainings from scratch"
-    against = against if num_trainings > 1 else "accuracy after training from scratch"
-    text = f"Against {against}; in brackets 95 % bootstrap intervals over architectures."
+    rows = [("scores on shared weights", _tau(ranking.scores, mean))]
+    rows.append(("number of parameters", _tau(ranking.num_params, mean)))
+    against, more = "accuracy after training from scratch", ""
     if num_trainings > 1:
         rows.append(("two trainings, with each other", _tau(*ranking.alone.T[:2])))
-        text += " The tau of two trainings bounds what any score can reach."
+        against = f"the mean accuracy of {num_trainings} trainings from scratch"
+        more = " The tau of two trainings bounds what any score can reach."
+    text = f"Against {against}; in brackets 95 % bootstrap intervals over architectures.{more}"
     sections = [
         page.Section("Results", page.table(("Kendall's tau of", "tau"), rows) + page.paragraph(text)),
         page.Section("Picture", page.pictures(made)),

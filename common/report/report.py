@@ -15,19 +15,12 @@ Found = search.Run | training.Training | image_search.ImageSearch | ranking.Rank
 
 
 class Written(NamedTuple):
-    """A report that was written.
+    """A report that was written."""
 
-    Attributes:
-      output: file of the page.
-      name: of the folder, or folders.
-      num_pictures: on the page.
-      is_finished: whether the folder is of a finished run.
-    """
-
-    output: pathlib.Path
-    name: str
-    num_pictures: int
-    is_finished: bool
+    output: pathlib.Path  # the page
+    name: str  # of the folder, or folders
+    num_pictures: int  # on the page
+    is_finished: bool  # whether the folder is of a finished run
 
 
 class _Report(NamedTuple):
@@ -77,7 +70,13 @@ def write(
     made = _report(found, first, output, queries, models)
     run_dir.write_text(output, made.text)
     if pictures:
-        _write_files(pathlib.Path(pictures), made, format)
+        folder = pathlib.Path(pictures)
+        folder.mkdir(parents=True, exist_ok=True)
+        for picture in made.pictures:
+            canvas.write(picture, folder / f"{picture.name}.{format}")
+        if made.tables:
+            run_dir.write_text(folder / "tables.md", study.markdown(made.tables))
+            run_dir.write_text(folder / "tables.tex", study.latex(made.tables))
     return Written(output, found.name, len(made.pictures), found.is_finished)
 
 
@@ -100,10 +99,8 @@ def read(folder: str | os.PathLike) -> Found:
         if shared is not None:  # a search that has trained its shared weights so far
             return shared._replace(is_finished=False)
         found = ", ".join(sorted(path.name for path in folder.iterdir())[:5]) or "nothing"
-        raise ValueError(
-            f"{folder} has no {run_dir.CONFIG}, so it is not the folder of a search, a training or a study; it holds "
-            f"{found}"
-        )
+        text = "so it is not the folder of a search, a training or a study"
+        raise ValueError(f"{folder} has no {run_dir.CONFIG}, {text}; it holds {found}")
     command = config.get("command")
     if command == "study":
         tasks = config.get("tasks")
@@ -112,22 +109,17 @@ def read(folder: str | os.PathLike) -> Found:
 
 
 def read_together(folders: Sequence[str | os.PathLike]) -> across.Studies:
-    """Returns the studies in several folders.
-
-    Raises:
-      ValueError: as `read`; or one of them is not of a study.
-    """
-    found = [read(folder) for folder in folders]
-    for folder, one in zip(folders, found):
-        if not isinstance(one, study.Study | across.Studies):
+    """Returns the studies in several folders; raises ValueError as `read`, or if one is not of a study."""
+    names, studies, missing, is_finished = [], [], [], True
+    for folder in folders:
+        found = read(folder)
+        if not isinstance(found, study.Study | across.Studies):
             raise ValueError(f"{folder} is not of a study; several folders must all be of studies")
-    each = [across.Studies("", (one,), (), one.is_finished) if isinstance(one, study.Study) else one for one in found]
-    return across.Studies(
-        ", ".join(one.name for one in found),
-        tuple(inner for one in each for inner in one.studies),
-        tuple(task for one in each for task in one.missing),
-        all(one.is_finished for one in each),
-    )
+        names.append(found.name)
+        studies += found.studies if isinstance(found, across.Studies) else [found]
+        missing += found.missing if isinstance(found, across.Studies) else []
+        is_finished &= found.is_finished
+    return across.Studies(", ".join(names), tuple(studies), tuple(missing), is_finished)
 
 
 def _report(found, folder, output, queries, models):
@@ -168,12 +160,3 @@ def _explained(run, models):
     except (ValueError, TypeError) as error:  # of another version
         return None, [f"The model could not be fitted again: {error}"]
     return explained, [] if explained is not None else ["Too few measurements to fit the model again."]
-
-
-def _write_files(folder, made, suffix):
-    folder.mkdir(parents=True, exist_ok=True)
-    for picture in made.pictures:
-        canvas.write(picture, folder / f"{picture.name}.{suffix}")
-    if made.tables:
-        run_dir.write_text(folder / "tables.md", study.markdown(made.tables))
-        run_dir.write_text(folder / "tables.tex", study.latex(made.tables))

@@ -19,36 +19,23 @@ _PICTURES = {explanations.Partition: partition.pictures, explanations.LatentMap:
 
 
 class Run(NamedTuple):
-    """One search.
+    """One search; its history is in the order proposed, that of a search with a renewed pool the last pool, best first.
 
-    Attributes:
-      name: of its folder.
-      config: config.json.
-      result: result.json; empty while the search is unfinished.
-      history: the measurements so far, in the order proposed; NumPy arrays. Of a search with a renewed pool the last
-        pool, best first.
-      num_earlier: rows of the history that were measured before the search.
-      rounds: the lines of metrics.jsonl.
-      budget: measurements (or blocks of training) requested.
-      is_finished: whether all are done.
-      unit: in which fitness is displayed.
-      shared: the training of its shared weights, if any.
-      blocks: of a search with a pool the scores float32[P] after each block of training; else empty.
-      finalists: the best few, trained from scratch.
+    NumPy arrays throughout.
     """
 
-    name: str
-    config: Mapping[str, Any]
-    result: Mapping[str, Any]
+    name: str  # of its folder
+    config: Mapping[str, Any]  # config.json
+    result: Mapping[str, Any]  # result.json; empty while the search is unfinished
     history: history_lib.History
-    num_earlier: int
-    rounds: list[Mapping[str, Any]]
-    budget: int
+    num_earlier: int  # rows of the history that were measured before the search
+    rounds: list[Mapping[str, Any]]  # the lines of metrics.jsonl
+    budget: int  # measurements (or blocks of training) requested
     is_finished: bool
-    unit: units.Unit = units.PERCENT
-    shared: training.Training | None = None
-    blocks: tuple[np.ndarray, ...] = ()
-    finalists: tuple[pools.Finalist, ...] = ()
+    unit: units.Unit = units.PERCENT  # in which fitness is displayed
+    shared: training.Training | None = None  # the training of its shared weights
+    blocks: tuple[np.ndarray, ...] = ()  # scores float32[P] of the pool after each block of training
+    finalists: tuple[pools.Finalist, ...] = ()  # the best few, trained from scratch
 
     @property
     def num_done(self) -> int:
@@ -63,13 +50,14 @@ class Run(NamedTuple):
         order = np.argsort(-np.where(is_measured, self.history.fitness, -np.inf), kind="stable")
         return order[: np.sum(is_measured)]
 
+    @property
+    def queries(self) -> np.ndarray:
+        """The number of the query of each row; 0 and less for earlier measurements."""
+        return np.arange(1, len(self.history.status) + 1) - self.num_earlier
+
 
 def read(folder: pathlib.Path, config: Mapping[str, Any]) -> Run:
-    """Returns the search in a folder whose config.json is `config`.
-
-    Raises:
-      ValueError: the folder is not of a search, nothing is measured yet, or a file is damaged.
-    """
+    """Returns the search in a folder whose config.json is `config`; ValueError if it has none yet, or is damaged."""
     is_of_pools = pools.is_of_pools(config)
     config = pools.completed(config) if is_of_pools else config
     if not config.keys() >= _FIELDS:
@@ -89,8 +77,8 @@ def read(folder: pathlib.Path, config: Mapping[str, Any]) -> Run:
     else:
         raise json_files.NothingYetError(f"{folder} has no {run_dir.JOURNAL}: its search has measured nothing yet")
     shared = training.read_shared(folder)
-    vocabularies = [one.get("vocabulary_size") for one in (config, {} if shared is None else shared.config)]
-    sizes = [size for size in vocabularies if isinstance(size, int)]
+    sizes = [one.get("vocabulary_size") for one in (config, {} if shared is None else shared.config)]
+    size = next((size for size in sizes if isinstance(size, int)), None)
     run = Run(
         name=folder.resolve().name,
         config=config,
@@ -100,7 +88,7 @@ def read(folder: pathlib.Path, config: Mapping[str, Any]) -> Run:
         rounds=[] if blocks else json_files.read_lines(folder / run_dir.METRICS),
         budget=budget,
         is_finished=True,
-        unit=units.perplexity(sizes[0]) if sizes else units.PERCENT,
+        unit=units.PERCENT if size is None else units.perplexity(size),
         shared=shared,
         blocks=blocks,
         finalists=pools.read_finalists(folder, history),
@@ -110,8 +98,7 @@ def read(folder: pathlib.Path, config: Mapping[str, Any]) -> Run:
 
 def _history(journal, budget):
     """Returns (the history in a journal, the number of its rows that are earlier measurements)."""
-    earlier = journal.earlier
-    num_earlier = 0 if earlier is None else len(earlier.archs)
+    earlier, num_earlier = journal.earlier, 0 if journal.earlier is None else len(journal.earlier.archs)
     parts = [*([earlier.archs] if num_earlier else []), *journal.proposed.values()]
     if not parts:
         raise json_files.NothingYetError("the search has proposed nothing yet; wait for its first round")
@@ -130,36 +117,26 @@ def _history(journal, budget):
 
 def pictures(run: Run, explained: Any = None) -> list[canvas.Picture]:
     """Returns all pictures that the files of a run suffice for, and those of a record of `common.explanations`."""
-    shared = [] if run.shared is None else training.pictures(run.shared)
-    if not len(run.order):
-        return shared
-    made = search_pictures.pictures(run)
-    if run.blocks:
-        made.insert(0, pools.pools_by_block(run.blocks, run.unit, run.config["protocol"]))
-    made += [] if explained is None else _PICTURES[type(explained)](explained)
-    made.append(pools.agreement(run.finalists, run.unit))
-    return [one for one in made if one is not None] + shared
+    made = []
+    if len(run.order):
+        made += [pools.pools_by_block(run.blocks, run.unit, run.config["protocol"])] if run.blocks else []
+        made += search_pictures.pictures(run)
+        made += [] if explained is None else _PICTURES[type(explained)](explained)
+        made.append(pools.agreement(run.finalists, run.unit))
+    made += [] if run.shared is None else training.pictures(run.shared)
+    return [one for one in made if one is not None]
 
 
 def document(run: Run, made: Sequence[canvas.Picture], *, explained: Any = None, notes: Sequence[str] = ()) -> str:
-    """Returns the page of a run, an HTML document.
-
-    Args:
-      run: the run.
-      made: its pictures.
-      explained: a record of `common.explanations`, or None.
-      notes: what is missing, and why.
-    """
+    """Returns the page of a run with its pictures, an HTML document; `notes` tell what is missing, and why."""
     config, result = run.config, run.result
     title = f"{config['algorithm']} on {'/'.join(str(config['benchmark']).split('/')[:2])}"  # the rest are settings
-    state = "finished" if run.is_finished else "unfinished"
-    subtitle = f"run {run.name}, seed {config['seed']}, {config['protocol']} protocol, {state}"
+    subtitle = f"run {run.name}, seed {config['seed']}, {config['protocol']} protocol"
     nodes = partition.nodes(explained) if isinstance(explained, explanations.Partition) else ""
-    table = page.table(("setting of the algorithm", "value"), _flat("", config.get("config", {})))
+    table = page.table(("setting of the algorithm", "value"), list(_flat("", config.get("config", {}))))
     test = (result.get("best") or {}).get("test")
     if test is not None:
-        text = f"{run.unit.name} {run.unit.text(test)}"
-        test = f"{text}, of the best by {config['protocol']} fitness alone"
+        test = f"{run.unit.name} {run.unit.text(test)}, of the best by {config['protocol']} fitness alone"
     sections = [
         page.Section("Results", _results(run) + "".join(map(page.paragraph, notes))),
         page.Section("Best architectures", _best(run)),
@@ -174,7 +151,7 @@ def document(run: Run, made: Sequence[canvas.Picture], *, explained: Any = None,
             settings=page.folded("Settings of the algorithm", table) + checklist.flags(config),
         ),
     ]
-    return page.document(title, subtitle, sections)
+    return page.document(title, subtitle, sections, is_finished=run.is_finished)
 
 
 def summary(run: Run) -> str:
@@ -198,7 +175,7 @@ def _results(run):
         best, optimum = run.order[0], config.get("optimum")
         facts.append((f"best {config['protocol']} {unit.name}", unit.text(history.fitness[best])))
         if not run.blocks:
-            facts.append(("found at query", best + 1 - run.num_earlier))
+            facts.append(("found at query", run.queries[best]))
         if optimum is not None:
             facts.append(("simple regret", f"{100 * (optimum - history.fitness[best]):.2f} points"))
         test = (run.result.get("best") or {}).get("test")
@@ -216,8 +193,7 @@ def _results(run):
 def _notes(run):
     note = ""
     if not run.is_finished:
-        text = "this page shows what its journal holds so far. Start it again with the same --workdir to resume."
-        note = page.note(text, "This search is unfinished")
+        note = page.unfinished("search", "this page shows what its journal holds so far.")
         note += "" if run.shared is None else training.unfinished(run.shared)
     if run.unit.is_lower_better:
         note += page.paragraph(
@@ -233,11 +209,7 @@ def _notes(run):
 
 
 def space_of(config: Mapping[str, Any]) -> types.SearchSpace:
-    """Returns the search space of a config.json; that of a benchmark of the user's own comes from its file.
-
-    Raises:
-      ValueError: the space is unknown, or the file is missing or damaged.
-    """
+    """Returns the space of a config.json, of a user's benchmark from its file; ValueError if unknown or missing."""
     flags = config.get("flags", {})
     if tables.is_file(str(flags.get("benchmark"))) and flags.get("evaluator", "benchmark") == "benchmark":
         found = tables.load_benchmark(flags["benchmark"], flags.get("data_dir"), space=flags.get("space"))
@@ -255,40 +227,39 @@ def _best(run):
     if not len(run.order):
         return ""
     for rank, at in enumerate(run.order[:_NUM_LISTED].tolist(), start=1):
-        arch, query = run.history.archs[at], str(at + 1 - run.num_earlier)
+        arch, query = run.history.archs[at], str(run.queries[at])
         value = run.unit.text(run.history.fitness[at])
         if rank <= _NUM_DRAWN and name in spaces.SPACES:
             text = f"No. {rank}: {'perplexity ' if run.unit.is_lower_better else ''}{value}"
             text += "" if run.blocks else f", query {query}"
             drawn.append(page.figure(text, drawing.svg(conversion.from_arch(name, arch))))
         rows.append((rank, value, query, space.describe(arch)))
-    header = ["rank", f"{run.config['protocol']} {run.unit.name}", "query", "architecture"]
-    if run.blocks:  # the architectures of a pool have no query
-        header, rows = [*header[:2], header[3]], [(*row[:2], row[3]) for row in rows]
-    return (page.grid(drawn) if drawn else "") + page.folded(f"The {len(rows)} best", page.table(header, rows))
+    header = ("rank", f"{run.config['protocol']} {run.unit.name}", "query", "architecture")
+    shown = (0, 1, 3) if run.blocks else (0, 1, 2, 3)  # the architectures of a pool have no query
+    table = page.table([header[at] for at in shown], [[row[at] for at in shown] for row in rows])
+    return page.grid(drawn) + page.folded(f"The {len(rows)} best", table)
 
 
 def _stated(run):
-    """The items of the checklist that depend on the search."""
     config = run.config
     baselines, seeds = "python -m launch.study compares algorithms", "python -m launch.study runs many"
     if search_pictures.measures_here(run):
         baselines, seeds = "add random search with the same budget", "run it with other values of --seed"
     budget = f"{run.budget} {'blocks of training' if run.blocks else 'architectures'}"
     budget += f", beside {run.num_earlier} measured earlier" if run.num_earlier else ""
-    return [
-        ("Search space and benchmark", f"{config['benchmark']}, space {config['space']}", True),
-        ("Fitness that the search sees", checklist.PROTOCOLS.get(config["protocol"], config["protocol"]), True),
-        ("Budget", budget, True),
-        ("Seeds", f"{config['seed']} only, which says nothing about variance; {seeds}", False),
-        ("Baselines under the same budget", f"none in this run; {baselines}", False),
-    ]
+    return checklist.of_searches(
+        f"{config['benchmark']}, space {config['space']}",
+        config["protocol"],
+        budget,
+        seeds=(f"{config['seed']} only, which says nothing about variance; {seeds}", False),
+        baselines=(f"none in this run; {baselines}", False),
+    )
 
 
 def _flat(prefix, settings):
-    """(name, value) of all settings, nested ones included."""
-    pairs = []
+    """Generates (name, value) of all settings, nested ones included."""
     for name, value in settings.items():
-        is_nested = isinstance(value, Mapping) and value
-        pairs += _flat(f"{prefix}{name}.", value) if is_nested else [(f"{prefix}{name}", value)]
-    return pairs
+        if isinstance(value, Mapping) and value:
+            yield from _flat(f"{prefix}{name}.", value)
+        else:
+            yield f"{prefix}{name}", value

@@ -7,22 +7,15 @@ from common import types
 from common.report import canvas, units
 
 # Source of fitness, the first part of the benchmark's name -> what takes the time; others are looked up in tables.
-_MEASURING = {
-    "supernet": "scoring time",
-    "recurrent_supernet": "scoring time",
-    "training": "training time",
-    "recurrent_training": "training time",
-}
+_MEASURING = dict.fromkeys(("supernet", "recurrent_supernet"), "scoring time")
+_MEASURING |= dict.fromkeys(("training", "recurrent_training"), "training time")
 _QUERIES = "queries (architectures evaluated)"
 
 
 def pictures(run) -> list[canvas.Picture | None]:
     """Returns the pictures of a `search.Run`; None for those that its files do not suffice for."""
-    predictor = {
-        "held_out_pairwise_accuracy": "pairs in order, held out",
-        "pairwise_accuracy": "pairs in order, proposals so far",
-        "exact_reconstruction": "decoded exactly",
-    }
+    predictor = {"held_out_pairwise_accuracy": "pairs in order, held out"}
+    predictor |= {"pairwise_accuracy": "pairs in order, proposals so far", "exact_reconstruction": "decoded exactly"}
     predictor_caption = (
         "Share of pairs that the predictor ranks correctly: of architectures measured after the fit (held out; few per "
         "round, hence noisy), and of all proposals of one fit, predicted before they were measured. 50 % is chance. "
@@ -44,11 +37,10 @@ def best_by_queries(run) -> canvas.Picture | None:
     """Draws all measurements and the best so far against queries; None for a renewed pool."""
     if run.blocks:
         return None
-    at = np.arange(1, len(run.history.status) + 1) - run.num_earlier
     caption = "Dots: all architectures evaluated. Line: the best so far."
     if run.num_earlier:
         caption += f" Queries up to 0 are the {run.num_earlier} measurements that the search began with."
-    return _best(run, at, "best_by_queries", "Best so far by queries", caption, _QUERIES)
+    return _best(run, run.queries, "best_by_queries", "Best so far by queries", caption, _QUERIES)
 
 
 @canvas.styled
@@ -57,14 +49,11 @@ def best_by_time(run) -> canvas.Picture | None:
     seconds = np.cumsum(np.asarray(run.history.cost, np.float64))
     if seconds[-1] <= 0:
         return None
-    divisor, unit = units.time(seconds[-1])
-    kind = cost_name(run)
-    caption = f"The same against the {kind} of all evaluations, one after another"
-    caption += (
-        ", compilation included."
-        if measures_here(run)
-        else ": the cost of the search without the table, on one device."
+    (divisor, unit), kind = units.time(seconds[-1]), cost_name(run)
+    more = (
+        ", compilation included" if measures_here(run) else ": the cost of the search without the table, on one device"
     )
+    caption = f"The same against the {kind} of all evaluations, one after another{more}."
     return _best(run, seconds / divisor, "best_by_time", f"Best so far by {kind}", caption, f"{kind} ({unit})")
 
 
@@ -72,9 +61,9 @@ def best_by_time(run) -> canvas.Picture | None:
 def gains(run) -> canvas.Picture | None:
     """Draws predicted against measured gains of decoded architectures; None where none are recorded."""
     found = [
-        (line["queries"], predicted, realised)
+        (line["queries"], *gain)
         for line in run.rounds
-        for predicted, realised in zip(line.get("predicted_gain") or (), line.get("realised_gain") or ())
+        for gain in zip(line.get("predicted_gain") or (), line.get("realised_gain") or ())
     ]
     if not found:
         return None
@@ -87,10 +76,8 @@ def gains(run) -> canvas.Picture | None:
     axes.axhline(0, color=canvas.FAINT, lw=1)
     axes.axvline(0, color=canvas.FAINT, lw=1)
     axes.set(xlabel="predicted gain (unit of the target)", ylabel="measured gain (points of fitness)")
-    tips = [
-        f"after {at:.0f} queries: predicted {value:+.2f}, measured {100 * gain:+.2f} points"
-        for at, value, gain in found
-    ]
+    text = "after {:.0f} queries: predicted {:+.2f}, measured {:+.2f} points"
+    tips = [text.format(*one) for one in zip(queries, predicted, 100 * realised)]
     caption = (
         "Predicted and measured gain of each decoded architecture over the best before it. Upper right: predicted "
         "improvements that came true; lower right: those that did not."
@@ -100,16 +87,12 @@ def gains(run) -> canvas.Picture | None:
 
 def cost_name(run) -> str:
     """Returns what the cost of an evaluation is: the time of training, or of scoring on shared weights."""
-    return _MEASURING.get(_source(run), "training time")
+    return _MEASURING.get(str(run.config["benchmark"]).split("/")[0], "training time")
 
 
 def measures_here(run) -> bool:
     """Returns whether a search trains or scores architectures, rather than looking them up in a table."""
-    return _source(run) in _MEASURING
-
-
-def _source(run):
-    return str(run.config["benchmark"]).split("/")[0]
+    return str(run.config["benchmark"]).split("/")[0] in _MEASURING
 
 
 def _best(run, x, name, title, caption, label):
@@ -133,8 +116,7 @@ def _best(run, x, name, title, caption, label):
     _frame(axes, values[is_measured], best, is_lower_better=unit.is_lower_better)
     axes.set(xlabel=label, ylabel=f"{run.config['protocol']} {unit.label}")
     axes.legend(loc="upper right" if unit.is_lower_better else "lower right")
-    queries = np.arange(1, len(x) + 1) - run.num_earlier
-    tips = [f"query {at}: {unit.form.format(value)}" for at, value in zip(queries[shown], values[shown])]
+    tips = [f"query {at}: {unit.form.format(value)}" for at, value in zip(run.queries[shown], values[shown])]
     caption += "" if run.is_finished else " The search is unfinished."
     return canvas.Picture(name, title, caption, figure, {"measured": tips})
 
@@ -156,19 +138,14 @@ def _frame(axes, values, best, *, is_lower_better):
 @canvas.styled
 def _by_round(run, lines, name, title, caption, chance=None):
     """Draws shares by round, from name -> label; None where none are recorded."""
-    found = {key: [(one["queries"], one[key]) for one in run.rounds if one.get(key) is not None] for key in lines}
-    if not any(found.values()):
+    found = {
+        label: np.array([(one["queries"], 100 * one[key]) for one in run.rounds if one.get(key) is not None], float)
+        for key, label in lines.items()
+    }
+    if not any(map(len, found.values())):
         return None
     figure, axes = canvas.new()
-    tips = {}
-    for at, (key, points) in enumerate(found.items()):
-        if points:
-            queries, values = np.array(points, float).T
-            axes.plot(queries, 100 * values, **canvas.series(at), label=lines[key], marker="")
-            axes.scatter(queries, 100 * values, s=10, color=canvas.SERIES[at]).set_gid(key)
-            tips[key] = [f"{lines[key]}, after {x:.0f} queries: {100 * y:.0f} %" for x, y in points]
-    if chance is not None:
-        axes.axhline(chance, color=canvas.FAINT, lw=1, ls=canvas.DASHES[2])
+    tips = canvas.lines(axes, found, lambda label, x, y: f"{label}, after {x:.0f} queries: {y:.0f} %", chance)
     axes.set(xlabel=_QUERIES, ylabel="share (%)", ylim=(-4, 104))
     axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
     axes.yaxis.set_major_locator(ticker.MultipleLocator(25))

@@ -15,19 +15,12 @@ Table = tuple[str, Sequence[str], Sequence[Sequence[str]]]  # caption, header, r
 
 
 class Study(NamedTuple):
-    """Searches of several algorithms, with many seeds.
+    """Searches of several algorithms, with many seeds."""
 
-    Attributes:
-      name: of its folder.
-      config: config.json.
-      report: study.json.
-      curves: algorithm -> curves of its searches, for those that have a file.
-    """
-
-    name: str
-    config: Mapping[str, Any]
-    report: Mapping[str, Any]
-    curves: Mapping[str, statistics.Curves]
+    name: str  # of its folder
+    config: Mapping[str, Any]  # config.json
+    report: Mapping[str, Any]  # study.json
+    curves: Mapping[str, statistics.Curves]  # by algorithm, for those that have a file
 
     @property
     def missing(self) -> list[str]:
@@ -47,11 +40,7 @@ class Study(NamedTuple):
 
 
 def read(folder: pathlib.Path, config: Mapping[str, Any]) -> Study:
-    """Returns the study in a folder whose config.json is `config`.
-
-    Raises:
-      ValueError: none of its algorithms is done yet, or a file is damaged.
-    """
+    """Returns the study in a folder whose config.json is `config`; ValueError if nothing is done yet or damaged."""
     report = json_files.read(folder / run_dir.STUDY)
     if not report or not report.get("algorithms"):
         raise ValueError(f"{folder} has no complete {run_dir.STUDY}: none of its algorithms is done yet")
@@ -60,7 +49,7 @@ def read(folder: pathlib.Path, config: Mapping[str, Any]) -> Study:
         path = folder / run_dir.CURVES.format(name)
         if path.exists():
             with np.load(path, allow_pickle=False) as arrays:
-                curves[name] = statistics.Curves(**{field: arrays[field] for field in statistics.Curves._fields})
+                curves[name] = statistics.Curves(*(arrays[field] for field in statistics.Curves._fields))
     return Study(folder.resolve().name, config, report, curves)
 
 
@@ -81,14 +70,9 @@ def pictures(study: Study) -> list[canvas.Picture]:
 
 def document(study: Study, made: Sequence[canvas.Picture]) -> str:
     """Returns the page, an HTML document."""
-    report = study.report
-    state = "finished" if study.is_finished else "unfinished"
-    subtitle = f"{study.name}: {report['num_seeds']} seeds, {report['budget']} queries, {state}"
-    note = ""
-    if not study.is_finished:
-        text = f"{', '.join(study.missing)} still to run. Start it again with the same --workdir to resume."
-        note = page.note(text, "This study is unfinished")
-    found = tables(study)
+    report, found = study.report, tables(study)
+    subtitle = f"{study.name}: {report['num_seeds']} seeds, {report['budget']} queries"
+    note = "" if study.is_finished else page.unfinished("study", f"{', '.join(study.missing)} still to run.")
     parts = [page.paragraph(caption) + page.table(header, rows) for caption, header, rows in found]
     if report.get("comparisons"):
         parts[-1] = page.folded("Comparisons of all pairs", parts[-1])
@@ -96,21 +80,15 @@ def document(study: Study, made: Sequence[canvas.Picture]) -> str:
         f"{name} {record['seconds_per_search']:.3g} s per search and {record['compile_seconds']:.1f} s of compilation"
         for name, record in report["algorithms"].items()
     )
-    has_test = any(
-        value is not None for record in report["algorithms"].values() for value in record["test_of_best"].values()
-    )
+    tests = {value for record in report["algorithms"].values() for value in record["test_of_best"].values()}
+    test = "in the table, of the best so far" if tests - {None} else None
     sections = [
         page.Section("Results", note + "".join(parts)),
         page.Section("Pictures", page.pictures(made)),
         page.Section("Tables to copy", to_copy(found)),
-        *checklist.sections(
-            study.config,
-            _stated(study),
-            seconds=seconds,
-            test="in the table, of the best so far" if has_test else None,
-        ),
+        *checklist.sections(study.config, _stated(study), seconds=seconds, test=test),
     ]
-    return page.document(f"Study: {study.task}", subtitle, sections)
+    return page.document(f"Study: {study.task}", subtitle, sections, is_finished=study.is_finished)
 
 
 def markdown(found: Sequence[Table]) -> str:
@@ -159,15 +137,10 @@ def _reaching(study, at, target):
     records = {name: record["targets"][at] for name, record in study.report["algorithms"].items()}
     finite = [value for record in records.values() for value in record["seconds"] if value is not None]
     divisor, unit = units.time(max(finite, default=0))
-    rows = [
-        [
-            name,
-            f"{100 * record['found']:.0f}",
-            _quartiles(record["queries"], 1, ".1f"),
-            _quartiles(record["seconds"], divisor, ".3g"),
-        ]
-        for name, record in records.items()
-    ]
+    rows = []
+    for name, record in records.items():
+        queries, seconds = _quartiles(record["queries"], 1, ".1f"), _quartiles(record["seconds"], divisor, ".3g")
+        rows.append([name, f"{100 * record['found']:.0f}", queries, seconds])
     header = ["algorithm", "seeds that reached it (%)", "queries: median", f"training time: median ({unit})"]
     if not any(np.any(curves.seconds[:, -1] > 0) for curves in study.curves.values()):
         header, rows = header[:-1], [row[:-1] for row in rows]
@@ -189,18 +162,13 @@ def _compared(one):
 
 
 def _stated(study):
-    """The items of the checklist that depend on the study."""
-    report, names = study.report, list(study.report["algorithms"])
-    first, last = report["seed"], report["seed"] + report["num_seeds"] - 1
-    has_baselines = "random" in names and len(names) > 1
-    return [
-        ("Search space and benchmark", study.task, True),
-        ("Fitness that the search sees", checklist.PROTOCOLS[report["protocol"]], True),
-        ("Budget", f"{report['budget']} architectures per search", True),
-        ("Seeds", f"{report['num_seeds']}: {first} to {last}, intervals in the tables", report["num_seeds"] > 1),
-        (
-            "Baselines under the same budget",
-            ", ".join(names) + ("" if "random" in names else "; random search is missing"),
-            has_baselines,
-        ),
-    ]
+    report, names, num_seeds = study.report, list(study.report["algorithms"]), study.report["num_seeds"]
+    seeds = f"{num_seeds}: {report['seed']} to {report['seed'] + num_seeds - 1}, intervals in the tables"
+    baselines = ", ".join(names) + ("" if "random" in names else "; random search is missing")
+    return checklist.of_searches(
+        study.task,
+        report["protocol"],
+        f"{report['budget']} architectures per search",
+        seeds=(seeds, num_seeds > 1),
+        baselines=(baselines, "random" in names and len(names) > 1),
+    )

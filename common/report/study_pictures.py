@@ -58,7 +58,7 @@ def reached(study, target: float, *, by: str = "queries") -> canvas.Picture | No
             spent[name] = statistics.queries_to(algorithm.best_fitness, target), algorithm.seconds.shape[1]
         else:
             spent[name] = statistics.seconds_to(algorithm, target), float(np.min(algorithm.seconds[:, -1]))
-    if not spent or max(limit for _, limit in spent.values()) <= 0:
+    if max((limit for _, limit in spent.values()), default=0) <= 0:
         return None
     divisor, unit = (1, "queries") if by == "queries" else units.time(max(x for _, x in spent.values()))
     for at, (name, (values, limit)) in enumerate(spent.items()):

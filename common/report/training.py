@@ -21,24 +21,14 @@ _REQUIRED = {  # numbers in result.json
 
 
 class Training(NamedTuple):
-    """One training.
+    """One training."""
 
-    Attributes:
-      name: of its folder.
-      kind: one of the values of `KINDS`, or "shared language model".
-      config: config.json; of the shared weights of a search, the record of their checkpoints.
-      result: result.json; empty while the training is unfinished.
-      lines: of metrics.jsonl.
-      num_epochs: requested.
-      is_finished: whether they are all done.
-    """
-
-    name: str
-    kind: str
-    config: Mapping[str, Any]
-    result: Mapping[str, Any]
-    lines: list[Mapping[str, Any]]
-    num_epochs: int
+    name: str  # of its folder
+    kind: str  # one of the values of `KINDS`, or "shared language model"
+    config: Mapping[str, Any]  # config.json; of the shared weights of a search, the record of their checkpoints
+    result: Mapping[str, Any]  # result.json; empty while the training is unfinished
+    lines: list[Mapping[str, Any]]  # of metrics.jsonl
+    num_epochs: int  # requested
     is_finished: bool
 
     @property
@@ -53,11 +43,7 @@ class Training(NamedTuple):
 
 
 def read(folder: pathlib.Path, config: Mapping[str, Any]) -> Training:
-    """Returns the training in a folder whose config.json is `config`, of one of the commands of `KINDS`.
-
-    Raises:
-      ValueError: a file in it is damaged.
-    """
+    """Returns the training in a folder whose config.json is `config`; ValueError if a file in it is damaged."""
     kind, result = KINDS[config["command"]], json_files.read(folder / run_dir.RESULT) or {}
     for names in _REQUIRED[kind] if result else ():
         value = result
@@ -73,11 +59,7 @@ def read(folder: pathlib.Path, config: Mapping[str, Any]) -> Training:
 
 
 def read_shared(folder: pathlib.Path) -> Training | None:
-    """Returns the training of the shared weights in the folder of a search; None if there is none.
-
-    Raises:
-      ValueError: a file in it is damaged.
-    """
+    """Returns the training of the shared weights in the folder of a search, or None; ValueError if it is damaged."""
     where = folder / SHARED
     for kind, path, metrics in (
         ("shared weights", where / "checkpoints" / _ABOUT, where / run_dir.METRICS),
@@ -111,42 +93,33 @@ def pictures(training: Training) -> list[canvas.Picture]:
 
 def document(training: Training, made: Sequence[canvas.Picture]) -> str:
     """Returns the page of a training with its pictures, an HTML document."""
-    config, result, best = training.config, training.result, training.result.get("best") or {}
-    state = "finished" if training.is_finished else "unfinished"
-    name = _name(training)
+    config, result, best = training.config, training.result, training.result.get("best")
+    name, test = _name(training), None
     title = f"{'Shared' + name[6:] if name.startswith('shared') else name} on {_dataset(training)}"
-    test = None
     if training.is_language:
         test = f"perplexity {best['test_perplexity']:.2f}" if best else None
-    elif training.kind == "shared weights":
-        if "test" in result:
-            test = f"mean accuracy of random architectures {units.percent(result['test']['mean'])}"
-    elif best:
+    elif training.kind == "shared weights" and "test" in result:
+        test = f"mean accuracy of random architectures {units.percent(result['test']['mean'])}"
+    elif training.kind == "network" and best:
         test = f"top-1 accuracy {units.percent(result['latest']['test']['top1'])}, after the last epoch"
+    files, stated = "checkpoints, metrics.jsonl", _stated(training)
     sections = [
         page.Section("Results", unfinished(training) + page.facts(_facts(training)) + _checkpoints(result)),
         page.Section("Architecture", _architecture(training)),
         page.Section("Pictures", page.pictures(made)),
-        *checklist.sections(
-            config,
-            _stated(training),
-            seconds=result.get("seconds"),
-            test=test,
-            files="checkpoints, metrics.jsonl",
-        ),
+        *checklist.sections(config, stated, seconds=result.get("seconds"), test=test, files=files),
     ]
-    return page.document(title, f"training {training.name}, seed {config.get('seed')}, {state}", sections)
+    subtitle = f"training {training.name}, seed {config.get('seed')}"
+    return page.document(title, subtitle, sections, is_finished=training.is_finished)
 
 
 def unfinished(training: Training) -> str:
-    """Returns a note on a training that is unfinished, HTML."""
-    if training.is_finished:
-        return ""
+    """Returns a note, HTML, if a training is unfinished."""
     text = "no epoch is done yet"
     if training.lines:
         text = f"{training.epoch:g} of {training.num_epochs} epochs are done"
         text += ", but not the evaluation after them" if training.epoch >= training.num_epochs else ""
-    return page.note(f"{text}. Start it again with the same --workdir to resume.", "This training is unfinished")
+    return "" if training.is_finished else page.unfinished("training", f"{text}.")
 
 
 def _name(training):
@@ -164,7 +137,8 @@ def _dataset(training):
 def _facts(training):
     result = training.result
     yield "epochs", f"{training.epoch:g} of {training.num_epochs}"
-    yield from _language_facts(result) if training.is_language else _image_facts(training)
+    facts = {"network": _network_facts, "shared weights": _shared_facts}.get(training.kind, _language_facts)
+    yield from facts(result)
     if "parameters" in result:
         more = result.get("auxiliary_parameters")
         yield "parameters", f"{result['parameters']:,}{f', and {more:,} of the auxiliary head' if more else ''}"
@@ -178,14 +152,14 @@ def _facts(training):
             yield label, form.format(result[name])
 
 
-def _image_facts(training):
-    result = training.result
-    if training.kind == "shared weights":
-        for part in training_pictures.PARTS:
-            if part in result:
-                label = f"{part} accuracy of {result.get('architectures_scored', 'the')} random architectures"
-                yield label, f"mean {units.percent(result[part]['mean'])}, best {units.percent(result[part]['best'])}"
-        return
+def _shared_facts(result):
+    for part in training_pictures.PARTS:
+        if part in result:
+            label = f"{part} accuracy of {result.get('architectures_scored', 'the')} random architectures"
+            yield label, f"mean {units.percent(result[part]['mean'])}, best {units.percent(result[part]['best'])}"
+
+
+def _network_facts(result):
     if "latest" in result:
         yield "test accuracy after the last epoch", units.percent(result["latest"]["test"]["top1"])
     if result.get("best") and result.get("protocol") == "validation":
@@ -211,9 +185,8 @@ def _checkpoints(result):
         if isinstance(scored, dict) and "test" in scored:
             for part in training_pictures.PARTS:
                 if part in scored:
-                    top1, top5, loss = (scored[part][name] for name in ("top1", "top5", "loss"))
-                    values = (units.percent(top1), units.percent(top5), f"{loss:.4f}")
-                    rows.append((text, f"{scored['step']:,}", part, *values))
+                    top1, top5 = (units.percent(scored[part][name]) for name in ("top1", "top5"))
+                    rows.append((text, f"{scored['step']:,}", part, top1, top5, f"{scored[part]['loss']:.4f}"))
     return page.table(("checkpoint", "step", "images", "top-1 accuracy", "top-5 accuracy", "loss (nats)"), rows)
 
 
@@ -229,7 +202,6 @@ def _architecture(training):
 
 
 def _stated(training):
-    """The items of the checklist that depend on the training."""
     config, held_out = training.config, training.config.get("held_out")
     reported = "after the last epoch"
     if training.is_language:

@@ -14,26 +14,29 @@ _LOGARITHMIC = 5.0  # ratio of the largest to the smallest perplexity from which
 def of_images(training) -> list[canvas.Picture | None]:
     """Returns the pictures of a training on images; None for those without points."""
     lines = training.lines
-    parts = {part: [{"epoch": one["epoch"], **one[part]} for one in lines if _has(one, part)] for part in PARTS}
+    parts = {
+        part: [{"epoch": one["epoch"], **one[part]} for one in lines if isinstance(one.get(part), dict)]
+        for part in PARTS
+    }
     shared = "" if training.kind == "network" else "Each step trains the weights of one random architecture. "
     evaluated = "validation and test" if all(parts.values()) else "validation" if parts["validation"] else "test"
     few = "the mean of a few fixed architectures" if shared else f"all {evaluated} images"
-    loss = {"training": series(lines, "loss")} | {part: series(found, "loss") for part, found in parts.items()}
-    top1 = {"training": series(lines, "top1", 100)}
-    top1 |= {part: series(found, "top1", 100) for part, found in parts.items()}
+
+    def draw(name, title, label, key, form, caption, factor=1.0):
+        found = {part: series(of_part, key, factor) for part, of_part in {"training": lines, **parts}.items()}
+        return _picture(name, title, caption, label, found, form)
+
     loss_caption = f"{shared}Training loss: mean since the point before, on augmented images, regularisation included."
     top1_caption = f"{shared}Top-1 accuracy; {evaluated}: {few}. Training: of augmented images, during the steps."
-    rate, norm = {"training": series(lines, "learning_rate")}, {"training": series(lines, "grad_norm")}
-    rate_caption = "Of the last step before each point."
     norm_caption = "Norm over all parameters before clipping, mean since the point before."
-    speed = {"training": series(lines, "images_per_second")}
     speed_caption = "Training images per second. The first point after each start includes compilation."
+    speed, rate_caption = "images_per_second", "Of the last step before each point."
     return [
-        _picture("loss", "Loss", loss_caption, "loss (nats)", loss, "{:.3f}"),
-        _picture("accuracy", "Accuracy", top1_caption, "top-1 accuracy (%)", top1, "{:.2f} %"),
-        _picture("learning_rate", "Learning rate", rate_caption, "learning rate", rate, "{:.3g}"),
-        _picture("gradient_norm", "Gradient norm", norm_caption, "gradient norm", norm, "{:.3g}"),
-        _picture("images_per_second", "Speed", speed_caption, "images per second", speed, "{:,.0f} images per second"),
+        draw("loss", "Loss", "loss (nats)", "loss", "{:.3f}", loss_caption),
+        draw("accuracy", "Accuracy", "top-1 accuracy (%)", "top1", "{:.2f} %", top1_caption, 100),
+        draw("learning_rate", "Learning rate", "learning rate", "learning_rate", "{:.3g}", rate_caption),
+        draw("gradient_norm", "Gradient norm", "gradient norm", "grad_norm", "{:.3g}", norm_caption),
+        draw(speed, "Speed", "images per second", speed, "{:,.0f} images per second", speed_caption),
     ]
 
 
@@ -68,10 +71,6 @@ def series(lines: Sequence[Mapping], name: str, factor: float = 1.0) -> np.ndarr
     return points[np.isfinite(points).all(axis=1)]
 
 
-def _has(line, part):
-    return isinstance(line.get(part), dict)
-
-
 @canvas.styled
 def _picture(name, title, caption, label, lines, form, level=None):
     """Draws a line with marks for each series that has points; None where none has."""
@@ -79,14 +78,7 @@ def _picture(name, title, caption, label, lines, form, level=None):
     if not lines:
         return None
     figure, axes = canvas.new()
-    tips = {}
-    for at, (key, points) in enumerate(lines.items()):
-        axes.plot(*points.T, **canvas.series(at), label=key)
-        shown = points[canvas.some(len(points), 300)]
-        axes.scatter(*shown.T, s=12, color=canvas.SERIES[at]).set_gid(key)
-        tips[key] = [f"{key}, epoch {epoch:g}: {form.format(value)}" for epoch, value in shown]
-    if level is not None:
-        axes.axhline(level, color=canvas.FAINT, lw=1, ls=canvas.DASHES[2])
+    tips = canvas.lines(axes, lines, lambda label, x, y: f"{label}, epoch {x:g}: {form.format(y)}", level)
     axes.set(xlabel="epochs", ylabel=label)
     epochs, values = np.concatenate(list(lines.values())).T
     if np.ptp(epochs) >= 2:

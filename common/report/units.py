@@ -12,20 +12,12 @@ _TIMES = ((86_400 * 2, 86_400, "days"), (3_600 * 2, 3_600, "hours"), (120, 60, "
 
 
 class Unit(NamedTuple):
-    """The unit in which fitness is displayed.
+    """The unit in which fitness is displayed."""
 
-    Attributes:
-      name: "fitness" or "perplexity".
-      label: of an axis, with the unit.
-      of: fitness, a number or an array -> the same in this unit.
-      form: format of such a value.
-      is_lower_better: whether lower values are better.
-    """
-
-    name: str
-    label: str
-    of: Callable[[np.ndarray | float], np.ndarray]
-    form: str
+    name: str  # "fitness" or "perplexity"
+    label: str  # of an axis, with the unit
+    of: Callable[[np.ndarray | float], np.ndarray]  # fitness -> the same in this unit
+    form: str  # format of such a value
     is_lower_better: bool
 
     def text(self, fitness: float) -> str:
@@ -39,10 +31,7 @@ percent = PERCENT.text
 
 def perplexity(vocabulary_size: int) -> Unit:
     """Returns the unit of language models with a vocabulary of the given size."""
-
-    def of(fitness):
-        return np.vectorize(lambda one: text.perplexity(one, vocabulary_size), otypes=[np.float64])(fitness)
-
+    of = np.vectorize(lambda fitness: text.perplexity(fitness, vocabulary_size), otypes=[np.float64])
     return Unit("perplexity", "perplexity (lower is better)", of, "{:.2f}", True)
 
 

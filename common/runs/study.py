@@ -44,19 +44,12 @@ class Options:
 
 @dataclasses.dataclass(frozen=True)
 class _Part:
-    """The searches of one algorithm on one task.
-
-    Attributes:
-      evaluator: of the task.
-      searcher: of the algorithm.
-      folder: of the task.
-      identity: what must be equal for a file of histories to be resumed.
-    """
+    """The searches of one algorithm on one task."""
 
     evaluator: types.Evaluator
     searcher: types.Searcher
-    folder: pathlib.Path
-    identity: Mapping[str, Any]
+    folder: pathlib.Path  # of the task
+    identity: Mapping[str, Any]  # what must be equal for a file of histories to be resumed
 
     @property
     def path(self):
@@ -91,23 +84,20 @@ def run(
         names = ", ".join(evaluator.name for evaluator in evaluators)
         raise ValueError(f"tasks must be different, and at least one; got {names or 'none'}")
     folder_per_task |= len(tasks) > 1
-    searchers = {
-        (one.name, task): one.searcher(space, one.for_space(space, one.config), name=one.name)
-        for task, space in ((task, evaluator.space) for task, evaluator in tasks.items())
-        for one in algorithms
-    }
-    for (_, task), searcher in searchers.items():
-        one_round.check(searcher, tasks[task].space, budget=options.budget, evaluator=tasks[task])
+    searchers = {}
+    for task, evaluator in tasks.items():
+        for one in algorithms:
+            searcher = one.searcher(evaluator.space, one.for_space(evaluator.space, one.config), name=one.name)
+            one_round.check(searcher, evaluator.space, budget=options.budget, evaluator=evaluator)
+            searchers[one.name, task] = searcher
     label = f"{len(tasks)}_tasks" if folder_per_task else next(iter(tasks)).partition("/")[0]
     workdir = run_dir.create(options.workdir, command="study", benchmark=label)
     print(f"workdir: {workdir}", flush=True)
     folders = {task: workdir / task.replace("/", "_") if folder_per_task else workdir for task in tasks}
-    parts = {
-        (name, task): _Part(
-            tasks[task], searcher, folders[task], {**_identity(tasks[task], options), "algorithm": name}
-        )
-        for (name, task), searcher in searchers.items()
-    }
+    parts = {}
+    for (name, task), searcher in searchers.items():
+        identity = {**_identity(tasks[task], options), "algorithm": name}
+        parts[name, task] = _Part(tasks[task], searcher, folders[task], identity)
     names = list(dict.fromkeys(algorithm.name for algorithm in algorithms))
     if flags is None:
         flags = {**configs.to_json(options), "algorithms": names, "tasks": list(tasks) if folder_per_task else []}
@@ -136,20 +126,18 @@ def _run_parts(parts, counts, options):
 
             if counts[name, task] < options.num_seeds:
                 live.update(sum(counts.values()), f"compiling {place}")
-            histories, seconds = _search(part, options, show)
-            keys, evaluator = _keys(options), part.evaluator
-            test_fitness = statistics.test_fitness(keys, evaluator, histories.archs)
+            (histories, seconds), evaluator = _search(part, options, show), part.evaluator
+            test_fitness = statistics.test_fitness(_keys(options), evaluator, histories.archs)
             found = curves.setdefault(task, {})
             found[name] = statistics.curves(histories, test_fitness)
             targets = sorted({target / 100 for target in options.targets}, reverse=True)
             targets = targets or ([] if evaluator.optimum is None else [evaluator.optimum])
             report = reports.setdefault(task, _report(evaluator, options))
-            report["algorithms"][name] = {
-                **statistics.of_algorithm(found[name], optimum=evaluator.optimum, targets=targets),
-                **seconds,
-            }
+            record = statistics.of_algorithm(found[name], optimum=evaluator.optimum, targets=targets)
+            report["algorithms"][name] = {**record, **seconds}
             report["comparisons"] = statistics.comparisons(found, targets=targets)
-            report["peak_memory_mib"] = _peak_memory_mib()
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # macOS reports bytes, Linux KiB
+            report["peak_memory_mib"] = round(peak / 2 ** (20 if sys.platform == "darwin" else 10), 1)
             run_dir.write_arrays(part.folder / run_dir.CURVES.format(name), found[name]._asdict())
             run_dir.write_json(part.folder / run_dir.STUDY, report)
     return reports
@@ -170,25 +158,15 @@ def _search(part, options, show):
         show(len(whole.status), seconds.run / done)
 
     if count < options.num_seeds:
-        search.search_seeds(
-            _keys(options, count),
-            part.searcher,
-            part.evaluator,
-            budget=options.budget,
-            seeds_at_once=options.seeds_at_once,
-            on_chunk=keep,
-        )
+        settings = {"budget": options.budget, "seeds_at_once": options.seeds_at_once, "on_chunk": keep}
+        search.search_seeds(_keys(options, count), part.searcher, part.evaluator, **settings)
     whole = jax.tree.map(lambda *rows: np.concatenate(rows), *found)
     seconds = {"seconds_per_search": total.run / len(whole.status), "compile_seconds": total.compile}
     return jax.tree.map(lambda rows: rows[: options.num_seeds], whole), seconds
 
 
 def _stored(part: _Part) -> tuple[history_lib.History | None, int, search.Seconds]:
-    """Returns (histories of an earlier start, their number, the seconds they took).
-
-    Raises:
-      ValueError: the file is of another study.
-    """
+    """Returns (histories of an earlier start, their number, the seconds they took), if they are of this study."""
     if not part.path.exists():
         return None, 0, search.Seconds(compile=0.0, run=0.0)
     histories, more = run_dir.read_history(part.path)
@@ -206,18 +184,14 @@ def _identity(evaluator, options):
 
 
 def _report(evaluator, options):
-    """The contents of study.json before any algorithm is done."""
+    """Returns the contents of study.json before any algorithm is done."""
     name, _, dataset = evaluator.name.partition("/")
     report = {**_identity(evaluator, options), "benchmark": name, "dataset": dataset, "num_seeds": options.num_seeds}
     return {**report, "optimum": evaluator.optimum, "algorithms": {}, "comparisons": []}
 
 
 def _write_configs(config, workdir, folders):
-    """Writes config.json; with `folders` by task, one in each of them too, as of a study of that task alone.
-
-    Raises:
-      ValueError: the workdir is of one task where several are given, or the other way round, or has more tasks.
-    """
+    """Writes config.json; with `folders` by task, one in each of them too, as of a study of that task alone."""
     names = {task: folder.name for task, folder in folders.items()}
     path = workdir / run_dir.CONFIG
     before = json.loads(path.read_text()).get("tasks", {}) if path.exists() else names
@@ -234,8 +208,3 @@ def _write_configs(config, workdir, folders):
 
 def _keys(options, first=0):
     return jnp.stack([jax.random.key(options.seed + at) for at in range(first, options.num_seeds)])
-
-
-def _peak_memory_mib() -> float:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / 2 ** (20 if sys.platform == "darwin" else 10), 1)  # macOS reports bytes, Linux KiB

@@ -1,13 +1,12 @@
 """Comparison of algorithms over several tasks (datasets, benchmarks): regrets on one scale, and their aggregation.
 
-Points of accuracy differ in meaning between tasks, so a regret is divided by the median regret of random search after
-the same number of queries on that task: 0 is the optimum, 1 is as good as random search, above 1 worse. This is the
-normalised median score of Bayesmark, which ranked the black-box optimisation challenge of NeurIPS 2020
-(arXiv:2104.10201; bayesmark.readthedocs.io, "How scoring works"), applied to single searches. As there, optimum and
-random search are fixed points of reference, whose uncertainty the intervals do not include. Normalisation by the worst
-architecture is not useful here: it is a broken network on most tasks.
+A regret is divided by the median regret of random search after the same number of queries on that task: 0 is the
+optimum, 1 is as good as random search, above 1 worse. This is the normalised median score of Bayesmark, which ranked
+the black-box optimisation challenge of NeurIPS 2020 (arXiv:2104.10201), applied to single searches. As there, optimum
+and random search are fixed points of reference, whose uncertainty the intervals do not include.
 """
 
+import itertools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -45,7 +44,6 @@ def scaled(
     optima: Mapping[str, float | None],
     *,
     num_queries: int,
-    baseline: str = BASELINE,
 ) -> Scaled:
     """Returns the searches of several tasks on one scale.
 
@@ -53,7 +51,6 @@ def scaled(
       curves: task -> algorithm -> curves of at least `num_queries` queries.
       optima: task -> its best fitness.
       num_queries: N, after which algorithms are compared.
-      baseline: the algorithm whose median regret is the unit.
 
     Raises:
       ValueError: there are fewer than two tasks, or two algorithms present on all of them; numbers of seeds differ;
@@ -66,45 +63,34 @@ def scaled(
     left_out = {name: tuple(task for task in curves if name not in curves[task]) for name in named}
     left_out = {name: tasks for name, tasks in left_out.items() if tasks}
     algorithms = tuple(name for name in named if name not in left_out)
-    _check(curves, optima, algorithms, left_out, num_queries, baseline)
-    regret: dict[str, list] = {name: [] for name in algorithms}
-    queries: dict[str, list] = {name: [] for name in algorithms}
+    _check(curves, optima, algorithms, left_out, num_queries)
+    regret: dict[str, tuple] = dict.fromkeys(algorithms, ())
+    queries: dict[str, tuple] = dict.fromkeys(algorithms, ())
     units = []
     for task, of_task in curves.items():
         best = {name: np.asarray(of_task[name].best_fitness, np.float64)[:, :num_queries] for name in algorithms}
-        unit = np.asarray(intervals.median(_regret(best[baseline], optima[task])).center)
+        unit = np.asarray(intervals.median(_regret(best[BASELINE], optima[task])).center)
         if not 0 < unit[-1] < np.inf:
             raise ValueError(
-                f"{baseline} has a median regret of {unit[-1]:g} on {task} after {num_queries} queries, which cannot "
+                f"{BASELINE} has a median regret of {unit[-1]:g} on {task} after {num_queries} queries, which cannot "
                 "be the unit of others; compare after fewer queries, or leave the task out"
             )
         units.append(unit)
         for name in algorithms:
             with np.errstate(invalid="ignore"):  # nothing measured over nothing measured
-                regret[name].append(_regret(best[name], optima[task]) / unit)
-            queries[name].append(study.queries_to(best[name], optima[task]))
-    return Scaled(
-        tasks=tuple(curves),
-        algorithms=algorithms,
-        left_out=left_out,
-        unit=tuple(units),
-        regret={name: tuple(tasks) for name, tasks in regret.items()},
-        queries={name: tuple(tasks) for name, tasks in queries.items()},
-    )
+                regret[name] += (_regret(best[name], optima[task]) / unit,)
+            queries[name] += (study.queries_to(best[name], optima[task]),)
+    return Scaled(tuple(curves), algorithms, left_out, tuple(units), regret, queries)
 
 
 def profile(*samples: np.ndarray, thresholds: np.ndarray) -> intervals.Band:
     """Returns the shares of searches whose value is at most each threshold, the mean over tasks, with intervals.
 
-    The performance profile (run-score distribution) of arXiv:2108.13264, section 4.2, for values where smaller is
-    better.
+    The performance profile (run-score distribution) of arXiv:2108.13264, section 4.2, where smaller is better.
 
     Args:
       *samples: for each task float[S].
-      thresholds: float[T].
-
-    Returns:
-      A `Band` of float64[T].
+      thresholds: float[T], also the shape of the result.
     """
     return intervals.mean(*(np.asarray(values)[:, None] <= thresholds for values in samples))
 
@@ -120,7 +106,7 @@ def improvements(searches: Scaled) -> list[dict[str, Any]]:
     final = {name: [-task[:, -1] for task in searches.regret[name]] for name in searches.algorithms}
     queries = {name: [-task for task in searches.queries[name]] for name in searches.algorithms}
     for of, values in (("best_fitness", final), ("queries", queries)):
-        for first, second in comparison.pairs_of(searches.algorithms):
+        for first, second in itertools.combinations(searches.algorithms, 2):
             band = comparison.improvement_across(values[first], values[second])
             compared.append({"of": of, "first": first, "second": second, "improvement": list(band)})
     return compared
@@ -132,19 +118,19 @@ def _regret(best, optimum):
     return np.where(regret <= metrics.VALUE_TOLERANCE, 0.0, regret)
 
 
-def _check(curves, optima, algorithms, left_out, num_queries, baseline):
-    if baseline not in algorithms:
-        missing = ", ".join(left_out.get(baseline, curves))
-        raise ValueError(f"regrets are divided by those of {baseline}, which is missing on {missing}; run it there too")
+def _check(curves, optima, algorithms, left_out, num_queries):
+    if BASELINE not in algorithms:
+        missing = ", ".join(left_out.get(BASELINE, curves))
+        raise ValueError(f"regrets are divided by those of {BASELINE}, which is missing on {missing}; run it there too")
     if len(algorithms) < 2:
-        raise ValueError(f"only {baseline} is present on all tasks; {', '.join(left_out)} lack some")
+        raise ValueError(f"only {BASELINE} is present on all tasks; {', '.join(left_out)} lack some")
     unknown = [task for task in curves if optima[task] is None]
     if unknown:
         raise ValueError(f"the optimum of {', '.join(unknown)} is unknown, so regrets are undefined; leave it out")
     shapes = {(task, name): curves[task][name].best_fitness.shape for task in curves for name in algorithms}
-    seeds = {f"{name} on {task}: {shape[0]}" for (task, name), shape in shapes.items()}
     if len({shape[0] for shape in shapes.values()}) > 1:
-        raise ValueError(f"numbers of seeds differ, so tasks would have different weights: {', '.join(sorted(seeds))}")
+        seeds = ", ".join(sorted(f"{name} on {task}: {shape[0]}" for (task, name), shape in shapes.items()))
+        raise ValueError(f"numbers of seeds differ, so tasks would have different weights: {seeds}")
     shortest = min(shape[1] for shape in shapes.values())
     if not 1 <= num_queries <= shortest:
         raise ValueError(f"queries to compare after must be 1 to {shortest}, the smallest budget; got {num_queries}")

@@ -1,15 +1,14 @@
 """Comparison of algorithms over seeds: probability of improvement and significance tests."""
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
 
+from common import config as configs
 from common.statistics import intervals
-
-TESTS = ("mann_whitney", "wilcoxon")
 
 
 class Comparison(NamedTuple):
@@ -43,21 +42,15 @@ def compare(
     Raises:
       ValueError: the test is unknown, or it does not accept the values.
     """
-    if test not in TESTS:
-        raise ValueError(f"unknown test {test!r}; choose one of {', '.join(TESTS)}")
+    configs.one_of("test", test, TESTS)
     sign = 1.0 if is_larger_better else -1.0
     signed = {name: sign * _checked(name, values) for name, values in samples.items()}
-    pairs = pairs_of(signed)
-    p_values = [_TESTS[test](signed[first], signed[second]) for first, second in pairs]
+    pairs = list(itertools.combinations(signed, 2))
+    p_values = [TESTS[test](signed[first], signed[second]) for first, second in pairs]
     return [
         Comparison(first, second, improvement(signed[first], signed[second]), p_value, adjusted)
         for (first, second), p_value, adjusted in zip(pairs, p_values, holm(p_values), strict=True)
     ]
-
-
-def pairs_of(names: Iterable[str]) -> list[tuple[str, str]]:
-    """Returns all pairs, the first of each before the second in order."""
-    return list(itertools.combinations(names, 2))
 
 
 def improvement(first: np.ndarray, second: np.ndarray, *, level: float = intervals.LEVEL) -> intervals.Band:
@@ -79,9 +72,8 @@ def improvement_across(
 ) -> intervals.Band:
     """Returns the mean over tasks of the probability that a value of the first is larger than one of the second.
 
-    Tasks have the same weight, and their values need no common scale: only the order within a task matters. The
-    bootstrap is stratified: the seeds of each algorithm on each task are resampled separately (arXiv:2108.13264,
-    section 4.3).
+    Tasks have the same weight, and their values need no common scale: only the order within a task matters. The seeds
+    of each algorithm on each task are resampled separately (arXiv:2108.13264, section 4.3).
 
     Args:
       first: for each task float[S], larger is better.
@@ -121,7 +113,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _counts(generator, size):
-    """How often each of `size` seeds occurs in each resample: float[resamples, size]."""
+    """Returns float[resamples, size], how often each seed occurs in each resample."""
     num = intervals.NUM_RESAMPLES
     drawn = generator.integers(size, size=(num, size)) + size * np.arange(num)[:, None]
     return np.bincount(drawn.ravel(), minlength=num * size).reshape(num, size).astype(float)
@@ -146,4 +138,4 @@ def _checked(name, values):
     return values
 
 
-_TESTS = {"mann_whitney": _mann_whitney, "wilcoxon": _wilcoxon}
+TESTS = {"mann_whitney": _mann_whitney, "wilcoxon": _wilcoxon}

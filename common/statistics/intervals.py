@@ -18,14 +18,13 @@ class Band(NamedTuple):
     high: np.ndarray | float
 
 
-def mean(*samples: np.ndarray, level: float = LEVEL, num_resamples: int = NUM_RESAMPLES) -> Band:
-    """Returns the mean over seeds with the percentile interval of its bootstrap (Efron 1979).
+def mean(*samples: np.ndarray, level: float = LEVEL) -> Band:
+    """Returns the mean over seeds with the percentile interval of its bootstrap (Efron 1979), with a fixed seed.
 
     Args:
       *samples: float[S, ...], seeds first, such as curves float[S, N]. Of several tasks it is the mean of their means,
         and each task is resampled separately.
       level: share of the resampled means that the interval holds.
-      num_resamples: resamples of the seeds, with a fixed seed.
 
     Returns:
       A `Band` of values of shape [...]: NaN where a seed's value is not finite, and of width 0 with one seed.
@@ -33,27 +32,24 @@ def mean(*samples: np.ndarray, level: float = LEVEL, num_resamples: int = NUM_RE
     Raises:
       ValueError: there is no seed, or no task, or `level` is not between 0 and 1.
     """
-    return _bootstrapped(samples, _mean_of_all, level=level, num_resamples=num_resamples)
+
+    def statistic(*samples, axis):
+        return np.mean([np.mean(values, axis=axis) for values in samples], axis=0)
+
+    return _bootstrapped(samples, statistic, level)
 
 
-def interquartile_mean(*samples: np.ndarray, level: float = LEVEL, num_resamples: int = NUM_RESAMPLES) -> Band:
+def interquartile_mean(*samples: np.ndarray, level: float = LEVEL) -> Band:
     """Returns the mean of the middle half of all values, with the percentile interval of its bootstrap.
 
     The interquartile mean of arXiv:2108.13264, section 4.3: more robust to outliers than the mean, more efficient than
-    the median.
-
-    Args:
-      *samples: float[S, ...], one for each task (dataset), on one scale. Each is resampled separately.
-      level: share of the resampled values that the interval holds.
-      num_resamples: resamples.
-
-    Returns:
-      As `mean`.
-
-    Raises:
-      ValueError: as `mean`.
+    the median. Arguments and results are those of `mean`; values of several tasks are on one scale.
     """
-    return _bootstrapped(samples, _trimmed_mean_of_all, level=level, num_resamples=num_resamples)
+
+    def statistic(*samples, axis):
+        return stats.trim_mean(np.concatenate(samples, axis=axis), 0.25, axis=axis)
+
+    return _bootstrapped(samples, statistic, level)
 
 
 def median(values: np.ndarray) -> Band:
@@ -65,24 +61,19 @@ def median(values: np.ndarray) -> Band:
     Raises:
       ValueError: there is no seed.
     """
-    values = _checked(values)
-    ordered = np.sort(values, axis=0)
+    ordered = np.sort(_checked(values), axis=0)
     return Band(*(_quantile(ordered, quantile) for quantile in (0.5, 0.25, 0.75)))
 
 
-def kendall_tau(
-    first: np.ndarray, second: np.ndarray, *, level: float = LEVEL, num_resamples: int = NUM_RESAMPLES
-) -> Band:
+def kendall_tau(first: np.ndarray, second: np.ndarray) -> Band:
     """Returns Kendall's tau-b with the percentile interval of its bootstrap over pairs (first[i], second[i]).
 
     Args:
       first: float[N], such as scores.
       second: float[N], such as accuracies of the same architectures.
-      level: share of the resampled taus that the interval holds; undefined ones are left out.
-      num_resamples: resamples, with a fixed seed.
 
     Returns:
-      A `Band`; NaN where all numbers of one array are equal.
+      A `Band`; NaN where all numbers of one array are equal. Undefined taus of resamples are left out.
 
     Raises:
       ValueError: the arrays are not of one length, at least 2, or a number is not finite.
@@ -92,17 +83,14 @@ def kendall_tau(
         raise ValueError(f"two arrays must be of one length, at least 2; got shapes {first.shape} and {second.shape}")
     if not (np.all(np.isfinite(first)) and np.all(np.isfinite(second))):
         raise ValueError("numbers to be ranked must be finite; leave out unknown ones")
-    rows = np.random.default_rng(0).integers(0, len(first), (num_resamples, len(first)))
+    rows = np.random.default_rng(0).integers(0, len(first), (NUM_RESAMPLES, len(first)))
     with np.errstate(invalid="ignore"):
-        taus = [_tau(first, second), *(_tau(first[row], second[row]) for row in rows)]
-    if not np.isfinite(taus[0]) or not np.any(np.isfinite(taus[1:])):
-        return Band(taus[0], np.nan, np.nan)
-    low, high = np.nanquantile(taus[1:], ((1 - level) / 2, (1 + level) / 2))
-    return Band(taus[0], float(low), float(high))
-
-
-def _tau(first, second):
-    return float(stats.kendalltau(first, second).statistic)
+        tau, *resampled = (
+            float(stats.kendalltau(first[row], second[row]).statistic) for row in (np.arange(len(first)), *rows)
+        )
+    if not np.isfinite(tau) or not np.any(np.isfinite(resampled)):
+        return Band(tau, np.nan, np.nan)
+    return Band(tau, *np.nanquantile(resampled, ((1 - LEVEL) / 2, (1 + LEVEL) / 2)).tolist())
 
 
 def _quantile(ordered, quantile):
@@ -115,7 +103,7 @@ def _quantile(ordered, quantile):
     return _plain(low if share == 0 else between)
 
 
-def _bootstrapped(samples, statistic, *, level, num_resamples):
+def _bootstrapped(samples, statistic, level):
     if not 0 < level < 1:
         raise ValueError(f"level is {level}; it must lie between 0 and 1")
     if not samples:
@@ -126,26 +114,10 @@ def _bootstrapped(samples, statistic, *, level, num_resamples):
     center = statistic(*samples, axis=0)
     low = high = center
     if all(len(values) > 1 for values in samples):
-        found = stats.bootstrap(
-            samples,
-            statistic,
-            axis=0,
-            confidence_level=level,
-            n_resamples=num_resamples,
-            batch=_BATCH,
-            method="percentile",
-            rng=np.random.default_rng(0),
-        )
+        settings = {"confidence_level": level, "n_resamples": NUM_RESAMPLES, "batch": _BATCH, "method": "percentile"}
+        found = stats.bootstrap(samples, statistic, axis=0, rng=np.random.default_rng(0), **settings)
         low, high = found.confidence_interval
     return Band(*(_plain(np.where(is_known, values, np.nan)) for values in (center, low, high)))
-
-
-def _mean_of_all(*samples, axis):
-    return np.mean([np.mean(values, axis=axis) for values in samples], axis=0)
-
-
-def _trimmed_mean_of_all(*samples, axis):
-    return stats.trim_mean(np.concatenate(samples, axis=axis), 0.25, axis=axis)
 
 
 def _checked(values):

@@ -40,15 +40,12 @@ def shown(checkpoints: Sequence[int], *, most: int = 6) -> tuple[int, ...]:
 
 
 def test_fitness(keys: chex.Array, evaluator: types.Evaluator, archs: chex.Array) -> np.ndarray:
-    """Returns the test fitness of every architecture of a study; for reports, after the searches.
+    """Returns the test fitness float32[S, N] of every architecture of a study, NaN where there is none.
 
     Args:
       keys: key[S], the keys of the searches.
       evaluator: the evaluator of the searches; must be traceable.
       archs: int32[S, N, L].
-
-    Returns:
-      float32[S, N], NaN where there is none.
     """
     test = evaluator.test
     test = test if isinstance(test, jax.tree_util.Partial) else jax.tree_util.Partial(test)
@@ -80,13 +77,12 @@ def best_so_far(fitness: np.ndarray, is_measured: np.ndarray) -> tuple[np.ndarra
       is_measured: bool[S, N]; other rows (infeasible ones) count as queries.
 
     Returns:
-      (float64[S, N], -inf before the first measured row; int[S, N], the first row with that fitness, -1
-      before).
+      (float64[S, N], -inf before the first measured row; int[S, N], the first row with that fitness, -1 before).
     """
     values = np.where(is_measured, fitness, -np.inf).astype(np.float64)
     best = np.maximum.accumulate(values, axis=1)
-    before = np.concatenate([np.full_like(best[:, :1], -np.inf), best[:, :-1]], axis=1)
-    at = np.where(best > before, np.arange(values.shape[1])[None], -1)
+    is_better = best > np.pad(best, ((0, 0), (1, 0)), constant_values=-np.inf)[:, :-1]
+    at = np.where(is_better, np.arange(values.shape[1]), -1)
     return best, np.maximum.accumulate(at, axis=1)
 
 
@@ -128,16 +124,17 @@ def of_algorithm(algorithm: Curves, *, optimum: float | None, targets: Sequence[
       `targets`: for each target the fraction of seeds that reached it (`found`), and the median and quartiles of the
       queries and the seconds of training.
     """
-    best, test = (getattr(algorithm, name).astype(np.float64) for name in ("best_fitness", "test_of_best"))
+    best = algorithm.best_fitness.astype(np.float64)
+    by_name = {"best_fitness": best, "test_of_best": algorithm.test_of_best.astype(np.float64)}
     after = checkpoints(best.shape[1])
     record: dict[str, Any] = {"queries_to_optimum": {} if optimum is None else _queries(best, optimum)}
-    for name, curve in (("best_fitness", best), ("test_of_best", test)):
+    for name, curve in by_name.items():
         moments = {str(queries): _moments(curve[:, queries - 1]) for queries in after}
         record[name] = {queries: mean for queries, (mean, _, _) in moments.items()}
         record[f"{name}_se"] = {queries: error for queries, (_, _, error) in moments.items()}
     if optimum is not None:
         record["simple_regret"] = {str(queries): _moments(optimum - best[:, queries - 1])[0] for queries in after}
-    record["intervals"] = {"best_fitness": _intervals(best, after), "test_of_best": _intervals(test, after)}
+    record["intervals"] = {name: _intervals(curve, after) for name, curve in by_name.items()}
     record["targets"] = [_target(algorithm, target) for target in targets]
     return record
 

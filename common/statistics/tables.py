@@ -17,9 +17,9 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
       ValueError: a row differs from the header in length.
     """
     _check(header, rows)
-    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
-    texts = [[cell if line is lines[1] else _one_line(cell).translate(_MARKDOWN) for cell in line] for line in lines]
-    return "".join(f"| {' | '.join(line)} |\n" for line in texts)
+    first, *others = [[_one_line(cell).translate(_MARKDOWN) for cell in line] for line in (header, *rows)]
+    lines = [first, ["---", *["---:"] * (len(header) - 1)], *others]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def latex(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

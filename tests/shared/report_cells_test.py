@@ -53,12 +53,7 @@ class CellsTest(parameterized.TestCase):
 
     def write_pools(self, blocks=2, **more):
         """Pools of three, of which the last cannot be scored."""
-        shared = {
-            "schedule": {"num_blocks": 2},
-            "flags": {},
-            "command": "search_recurrent",
-            "algorithm": "nao",
-        }
+        shared = {"schedule": {"num_blocks": 2}, "flags": {}, "command": "search_recurrent", "algorithm": "nao"}
         run_dir.write_json(self.folder / run_dir.CONFIG, shared | {"corpus": "topics", "vocabulary_size": WORDS} | more)
         with json_lines.opened(self.folder / population.POOLS, {}, population.Record) as record:
             for block in range(blocks):
@@ -112,12 +107,7 @@ class CellsTest(parameterized.TestCase):
         best, median = picture.figure.axes[0].lines
         np.testing.assert_allclose(best.get_ydata(), [100, 10], rtol=1e-5)
         np.testing.assert_allclose(median.get_ydata(), [550, 505], rtol=1e-5)
-        assert picture.tips["pool"] == [
-            "block 1: 1000.00",
-            "block 1: 100.00",
-            "block 2: 1000.00",
-            "block 2: 10.00",
-        ]
+        assert picture.tips["pool"] == ["block 1: 1000.00", "block 1: 100.00", "block 2: 1000.00", "block 2: 10.00"]
         text = search.document(run, [picture])
         assert "<h1>nao on recurrent_supernet/topics</h1>" in text
         assert "<dt>blocks of training</dt><dd>2 of 2</dd>" in text

@@ -355,10 +355,7 @@ class StudyTest(FolderTest):
 
     def test_studies_that_are_not_comparable(self):
         for more, message in (
-            (
-                {"protocol": "test"},
-                r"the protocol differs.*\(toy/small: validation, toy/large: test",
-            ),
+            ({"protocol": "test"}, r"the protocol differs.*\(toy/small: validation, toy/large: test"),
             ({"budget": 13}, r"the budget differs.*toy/large: 13.*--queries"),
             ({"dataset": "small"}, "two of the studies are of toy/small"),
             ({"optimum": None}, "the optimum of toy/large is unknown"),
