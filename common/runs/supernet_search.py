@@ -123,7 +123,7 @@ def search_pool(
 
     Args:
       settings: of the shared weights, which are trained in the run; `space` is given.
-      options: of the run: its seed and folder count.
+      options: of the run; only `seed` and `workdir` are used.
       schedule: of the pool.
       searcher: space -> the search algorithm, see `population.renewing`.
       schedule_name: for result.json.
