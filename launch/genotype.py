@@ -30,16 +30,12 @@ from common.genotypes.genotype import Genotype
 from common.networks import counting
 from launch import flags as launch_flags
 
-_STANDARD_INPUT = "-"
-
 
 @dataclasses.dataclass(frozen=True)
 class Counting:
     """Network for --count."""
 
-    network: Annotated[str | None, "published network; None: the network of the space that contains the genotype"] = (
-        None
-    )
+    network: Annotated[str | None, "published network; None: that of the space that contains the genotype"] = None
     num_cells: Annotated[int | None, "cells in all; None: as in the network"] = None
     width: Annotated[int | None, "channels of the first cell; None: as in the network"] = None
     num_classes: Annotated[int | None, "classes; None: as in the network"] = None
@@ -116,7 +112,7 @@ def _read(command: Command) -> Genotype:
     if command.genotype is not None:
         raise ValueError("give --genotype or --text, not both")
     text = command.text
-    if text == _STANDARD_INPUT:
+    if text == "-":
         try:
             text = sys.stdin.read()
         except UnicodeDecodeError:
@@ -151,7 +147,7 @@ def _show(name: str | None, genotype: Genotype) -> None:
     print(description.describe(genotype))
     for claim in made.claims if made else ():
         params = f"{claim.params / 1e6:.2f} million parameters" if claim.params else ""
-        setting = ", ".join(part for part in (claim.setting, params) if part)
+        setting = ", ".join(filter(None, (claim.setting, params)))
         setting = f" ({setting})" if setting else ""
         print(f"{_result(claim.dataset, claim.metric, claim.value)}{setting}; {claim.by}")
     for key, text in formats.written(genotype).items():
@@ -159,10 +155,9 @@ def _show(name: str | None, genotype: Genotype) -> None:
 
 
 def _print_published() -> None:
-    table = rich.table.Table(title="published architectures")
-    for column in ("name", "space, or kind"):
-        table.add_column(column, no_wrap=True)
-    table.add_column("best result of each kind", overflow="fold")
+    names = (rich.table.Column(header, no_wrap=True) for header in ("name", "space, or kind"))
+    results = rich.table.Column("best result of each kind", overflow="fold")
+    table = rich.table.Table(*names, results, title="published architectures")
     for name, made in published.PUBLISHED.items():
         best: dict[tuple[str, str], float] = {}  # the smallest error or perplexity; of accuracies there is only one
         for claim in made.claims:
@@ -174,9 +169,8 @@ def _print_published() -> None:
 
 
 def _print_formats() -> None:
-    table = rich.table.Table(title="formats, to read and to write", show_header=False)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
+    columns = rich.table.Column(no_wrap=True), rich.table.Column(overflow="fold")
+    table = rich.table.Table(*columns, title="formats, to read and to write", show_header=False)
     for name, made in formats.FORMATS.items():
         table.add_row(name, rich.text.Text(made.help))
     rich.console.Console().print(table)

@@ -31,15 +31,7 @@ def files(published: Mapping[str, Published] = publications.PUBLISHED) -> dict[s
 
 
 def write(document: str | pathlib.Path, published: Mapping[str, Published] = publications.PUBLISHED) -> None:
-    """Writes the page of published architectures, and their drawings into a folder of the same name without `.md`.
-
-    Args:
-      document: path of the page, which ends in `.md`.
-      published: the architectures on it.
-
-    Raises:
-      ValueError: the path does not end in `.md`.
-    """
+    """Writes the page of published architectures, and their drawings into a folder of the same name without `.md`."""
     document = pathlib.Path(document)
     if document.suffix != ".md":
         raise ValueError(f"document must be a path that ends in .md; got {str(document)!r}")

@@ -19,17 +19,7 @@ def draw_png(
     title: str | None = None,
     dots_per_inch: float = 144.0,
 ) -> None:
-    """Writes the picture that `drawing.svg` returns as a PNG file.
-
-    Args:
-      genotype: any genotype, or a single cell.
-      path: path of the file.
-      title: a line above it.
-      dots_per_inch: 72 gives one pixel for each of the SVG's.
-
-    Raises:
-      ValueError: as `drawing.svg` does.
-    """
+    """Writes the picture that `drawing.svg` returns as a PNG file; 72 dots per inch are the SVG's pixels."""
     picture = pictures.picture(genotype, title=title)
     size = (picture.width / _POINTS, picture.height / _POINTS)
     canvas = backend_agg.FigureCanvasAgg(figure.Figure(size, dpi=_POINTS, facecolor=palette.BACKGROUND))
@@ -66,15 +56,13 @@ def _head(head: shapes.Head) -> patches.Patch:
 
 def _write(axes, label: shapes.Label, layer: int) -> None:
     """Writes a label: words and subscript as two texts, the second where the first ends."""
-    left = label.x
     style = {"color": label.ink, "weight": "bold" if label.is_bold else "normal", "parse_math": False, "zorder": layer}
     style |= {"family": "DejaVu Sans", "va": "baseline"}
     if not label.subscript:
-        axes.text(left, label.baseline, label.text, size=label.size, ha="left" if label.is_left else "center", **style)
+        align = "left" if label.is_left else "center"
+        axes.text(label.x, label.baseline, label.text, size=label.size, ha=align, **style)
         return
-    if not label.is_left:
-        left -= label.width / 2
-    words = axes.text(left, label.baseline, label.text, size=label.size, ha="left", **style)
+    words = axes.text(label.bounds[0], label.baseline, label.text, size=label.size, ha="left", **style)
     extent = words.get_window_extent()
     right = axes.transData.inverted().transform((extent.x1, extent.y0))[0]
     drop = shapes.SUBSCRIPT_DROP * label.size

@@ -10,59 +10,35 @@ from common.genotypes import genotype as genotypes
 
 
 class Operation(NamedTuple):
-    """A box with a word in it, and the vertices that it reads.
-
-    Attributes:
-      text: the word.
-      kind: its colours.
-      reads: vertices, in rising order; several are spread along the side of the box.
-      subscript: smaller letters after the word.
-      badge: a number before the word.
-    """
+    """A box with a word in it, and the vertices that it reads."""
 
     text: str
     kind: palette.Kind
-    reads: tuple[int, ...] = ()
-    subscript: str = ""
-    badge: str = ""
+    reads: tuple[int, ...] = ()  # in rising order; several are spread along the side of the box
+    subscript: str = ""  # smaller letters after the word
+    badge: str = ""  # a number before the word
 
 
 @dataclasses.dataclass(frozen=True)
 class Vertex:
-    """Operations that are added up, or a single one.
+    """Operations that are added up, or a single one."""
 
-    Attributes:
-      operations: shown on top of each other, in whatever order has fewer crossings.
-      number: of the node, shown at the sum; None: a single operation without a frame.
-    """
-
-    operations: tuple[Operation, ...]
-    number: str | None = None
+    operations: tuple[Operation, ...]  # shown on top of each other, in whatever order has fewer crossings
+    number: str | None = None  # of the node, shown at the sum; None: a single operation without a frame
 
 
 @dataclasses.dataclass(frozen=True)
 class Graph:
-    """A graph to be drawn from left to right.
+    """A graph to be drawn from left to right."""
 
-    Attributes:
-      caption: a line above it; may be empty.
-      vertices: each reads only vertices before it.
-      columns: of a chain, the number of vertices in each of its columns; else empty.
-      headings: a line above each of these columns.
-    """
-
-    caption: str
-    vertices: tuple[Vertex, ...]
-    columns: tuple[int, ...] = ()
-    headings: tuple[str, ...] = ()
+    caption: str  # a line above it; may be empty
+    vertices: tuple[Vertex, ...]  # each reads only vertices before it
+    columns: tuple[int, ...] = ()  # of a chain, the number of vertices in each of its columns; else empty
+    headings: tuple[str, ...] = ()  # a line above each of these columns
 
 
 def graphs(genotype: genotypes.Genotype | genotypes.Cell) -> list[Graph]:
-    """Returns the graphs of a genotype: two of a pair of different cells, else one.
-
-    Raises:
-      ValueError: it is not a genotype, or its edges lead backward.
-    """
+    """Returns the graphs of a genotype: two of a pair of different cells, else one; or raises a `ValueError`."""
     match genotype:
         case genotypes.CellGenotype(normal, reduction) if normal == reduction:
             return [_cell(normal, "normal and reduction cell")]
@@ -87,7 +63,7 @@ def _cell(cell: genotypes.Cell, caption: str) -> Graph:
     for number, branches in enumerate(cell.nodes):
         operations = (_operation(branch.operation, (branch.state,)) for branch in branches)
         vertices.append(Vertex(tuple(operations), str(number)))
-    return Graph(caption, (*vertices, *_joined("concat", cell.output, _state("c", "k"), len(vertices))))
+    return Graph(caption, (*vertices, *_joined("concat", cell.output, "c", "k", len(vertices))))
 
 
 def _recurrent(genotype: genotypes.RecurrentGenotype) -> Graph:
@@ -95,10 +71,9 @@ def _recurrent(genotype: genotypes.RecurrentGenotype) -> Graph:
     vertices = [_state("x", "t"), _state("h", f"t{lettering.MINUS}1")]
     vertices.append(Vertex((Operation("0", palette.STATE, (0, 1)),)))
     for number, (activation, state) in enumerate(genotype.nodes, start=1):
-        operation = _operation(activation, (state + 2,))._replace(badge=str(number))
-        vertices.append(Vertex((operation,)))
+        vertices.append(Vertex((_operation(activation, (state + 2,))._replace(badge=str(number)),)))
     output = tuple(state + 2 for state in genotype.output)
-    return Graph("", (*vertices, *_joined("mean", output, _state("h", "t"), len(vertices))))
+    return Graph("", (*vertices, *_joined("mean", output, "h", "t", len(vertices))))
 
 
 def _chain(genotype: genotypes.ChainGenotype) -> Graph:
@@ -115,12 +90,11 @@ def _labelled_vertices(genotype: genotypes.GraphGenotype) -> Graph:
     """Operations at vertices stay there."""
     last = len(genotype.operations) - 1
     reads = _sources(genotype.edges, last + 1)
-    kinds = [palette.STATE if at in (0, last) else palette.kind(name) for at, name in enumerate(genotype.operations)]
-    names = map(lettering.display, genotype.operations)
-    operations = (
-        Operation(*parts, tuple(sorted(sources))) for *parts, sources in zip(names, kinds, reads, strict=True)
-    )
-    return Graph("", tuple(Vertex((operation,)) for operation in operations))
+    vertices = []
+    for at, (name, sources) in enumerate(zip(genotype.operations, reads, strict=True)):
+        kind = palette.STATE if at in (0, last) else palette.kind(name)
+        vertices.append(Vertex((Operation(lettering.display(name), kind, tuple(sorted(sources))),)))
+    return Graph("", tuple(vertices))
 
 
 def _labelled_edges(genotype: genotypes.EdgeGenotype) -> Graph:
@@ -137,11 +111,11 @@ def _labelled_edges(genotype: genotypes.EdgeGenotype) -> Graph:
     return Graph("", tuple(vertices))
 
 
-def _joined(how: str, reads: tuple[int, ...], result: Vertex, size: int) -> tuple[Vertex, ...]:
+def _joined(how: str, reads: tuple[int, ...], result: str, subscript: str, size: int) -> tuple[Vertex, ...]:
     """Returns the last vertices of a graph of `size` others: the join, if there are several to join, and the result."""
     if len(reads) == 1:
-        return (_reading(result, reads),)
-    return Vertex((Operation(how, palette.STATE, reads),)), _reading(result, (size,))
+        return (_state(result, subscript, reads),)
+    return Vertex((Operation(how, palette.STATE, reads),)), _state(result, subscript, (size,))
 
 
 def _sources(edges: Sequence[tuple], size: int) -> list[dict[Any, None]]:
@@ -154,13 +128,9 @@ def _sources(edges: Sequence[tuple], size: int) -> list[dict[Any, None]]:
     return sources
 
 
-def _reading(vertex: Vertex, reads: tuple[int, ...]) -> Vertex:
-    return Vertex((vertex.operations[0]._replace(reads=reads),))
-
-
 def _operation(name: str, reads: tuple[int, ...]) -> Operation:
     return Operation(lettering.display(name), palette.kind(name), reads)
 
 
-def _state(name: str, subscript: str) -> Vertex:
-    return Vertex((Operation(name, palette.STATE, (), subscript),))
+def _state(name: str, subscript: str, reads: tuple[int, ...] = ()) -> Vertex:
+    return Vertex((Operation(name, palette.STATE, reads, subscript),))

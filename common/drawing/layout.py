@@ -24,41 +24,24 @@ _MAX_NODES = 200  # of the search of the optimum, which rarely takes more than o
 
 @dataclasses.dataclass(frozen=True)
 class Layering:
-    """Items, which are vertices and bends, in layers.
+    """Items in layers: vertices, numbered as in the graph, and bends, numbered from there on."""
 
-    Attributes:
-      layers: the items of each layer from top to bottom. Vertices are numbered as in the graph, bends from there on.
-      owner: of each item the vertex that it is or whose edges bend there.
-      edges: pairs of items in neighbouring layers, from left to right.
-    """
-
-    layers: tuple[tuple[int, ...], ...]
-    owner: tuple[int, ...]
-    edges: tuple[tuple[int, int], ...]
+    layers: tuple[tuple[int, ...], ...]  # the items of each layer from top to bottom
+    owner: tuple[int, ...]  # of each item the vertex that it is or whose edges bend there
+    edges: tuple[tuple[int, int], ...]  # pairs of items in neighbouring layers, from left to right
 
 
 class Link(NamedTuple):
-    """An edge between neighbouring layers.
+    """An edge between neighbouring layers."""
 
-    Attributes:
-      source: item whose middle it leaves.
-      target: item of the next layer.
-      offset: where it arrives, below the middle of the target.
-      num_bends: number of its ends that are bends.
-    """
-
-    source: int
-    target: int
-    offset: float
-    num_bends: int
+    source: int  # item whose middle it leaves
+    target: int  # item of the next layer
+    offset: float  # where it arrives, below the middle of the target
+    num_bends: int  # number of its ends that are bends
 
 
 def layering(reads: Sequence[Sequence[int]]) -> Layering:
-    """Returns the layering of a graph with few crossings.
-
-    Args:
-      reads: of each vertex the earlier vertices that it reads.
-    """
+    """Returns the layering of a graph with few crossings; `reads` holds the earlier vertices that each vertex reads."""
     ranks = _ranks(reads)
     owner, rank_of, edges = _cut(reads, ranks)
     start = [[item for item in range(len(owner)) if rank_of[item] == rank] for rank in range(max(ranks) + 1)]
@@ -108,21 +91,13 @@ def heights(
     step = _differences([link.target for link in links], [link.source for link in links], num_items)
     climb, offset = np.eye(num_links), np.array([link.offset for link in links])
     highest = max(extent[list(layer)].sum() + gap * len(layer) for layer in layers)
-    rows = np.block(
-        [
-            [apart, np.zeros((len(pairs), 2 * num_links))],
-            [step, -climb, 0 * climb],
-            [-step, -climb, 0 * climb],
-            [0 * step, climb, -highest * climb],
-        ]
-    )
+    level = [[step, -climb, 0 * climb], [-step, -climb, 0 * climb], [0 * step, climb, -highest * climb]]
+    rows = np.block([[apart, np.zeros((len(pairs), 2 * num_links))], *level])
     room = [-extent[list(pair)].sum() / 2 - gap for pair in pairs]
     weights = np.array([_WEIGHTS[link.num_bends] for link in links])
     lowest = np.concatenate([extent / 2, np.zeros(2 * num_links)])
-    program = {
-        "c": np.concatenate(
-            [np.full(num_items, 1e-3), weights, _UNLEVEL * weights]
-        ),  # 1e-3: of equal solutions the uppermost
+    program = {  # 1e-3: of equal solutions the uppermost
+        "c": np.concatenate([np.full(num_items, 1e-3), weights, _UNLEVEL * weights]),
         "bounds": optimize.Bounds(lowest, np.inf),
         "constraints": optimize.LinearConstraint(rows, ub=np.concatenate([room, -offset, offset, np.zeros(num_links)])),
         "options": {"node_limit": _MAX_NODES},
@@ -135,8 +110,7 @@ def heights(
 
 def _differences(plus: Sequence[int], minus: Sequence[int], size: int) -> np.ndarray:
     """Returns float[n, size], the matrix of the differences of n pairs of `size` variables."""
-    identity = np.eye(size)
-    return identity[list(plus)] - identity[list(minus)]
+    return np.eye(size)[list(plus)] - np.eye(size)[list(minus)]
 
 
 def _ranks(reads: Sequence[Sequence[int]]) -> list[int]:
@@ -186,13 +160,10 @@ def _towards_neighbours(layers: list[list[int]], edges: list[tuple[int, int]], *
         item, other = (target, source) if is_forward else (source, target)
         neighbours.setdefault(item, []).append(other)
     for rank in order:
-        beside = layers[rank - 1 if is_forward else rank + 1]
-        place = {item: (at + 0.5) / len(beside) for at, item in enumerate(beside)}
-        own = {item: (at + 0.5) / len(layers[rank]) for at, item in enumerate(layers[rank])}
-        keys = {}
-        for item in layers[rank]:
-            near = [place[other] for other in neighbours.get(item, ())]
-            keys[item] = sum(near) / len(near) if near else own[item]
+        beside, keys = layers[rank - 1 if is_forward else rank + 1], {}
+        for at, item in enumerate(layers[rank]):
+            near = [(beside.index(other) + 0.5) / len(beside) for other in neighbours.get(item, ())]
+            keys[item] = sum(near) / len(near) if near else (at + 0.5) / len(layers[rank])
         layers[rank].sort(key=keys.__getitem__)
     return layers
 

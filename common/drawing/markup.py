@@ -8,12 +8,7 @@ FONTS = "Helvetica, Arial, 'DejaVu Sans', sans-serif"
 
 
 def render(picture: shapes.Picture, name: str) -> str:
-    """Returns an SVG document that ends in a newline.
-
-    Args:
-      picture: the picture.
-      name: its title for screen readers.
-    """
+    """Returns an SVG document that ends in a newline; `name` is its title for screen readers."""
     width, height = _number(picture.width), _number(picture.height)
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '

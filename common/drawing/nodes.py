@@ -19,15 +19,10 @@ _CORNER = 6.0
 
 
 class Port(NamedTuple):
-    """Where an edge arrives.
+    """Where an edge arrives."""
 
-    Attributes:
-      source: the vertex that it comes from.
-      offset: below the middle of the vertex.
-    """
-
-    source: int
-    offset: float
+    source: int  # the vertex that it comes from
+    offset: float  # below the middle of the vertex
 
 
 def operation_width(operation: graphs.Operation) -> float:
@@ -63,14 +58,7 @@ def ports(vertex: graphs.Vertex) -> list[Port]:
 
 
 def draw(vertex: graphs.Vertex, middle: Point, box: float, group: int) -> shapes.Picture:
-    """Returns the picture of a vertex.
-
-    Args:
-      vertex: a vertex.
-      middle: its place.
-      box: width of the boxes of its operations.
-      group: of the curves within it.
-    """
+    """Returns the picture of a vertex with boxes of width `box`; `group` is that of the curves within it."""
     left = middle.x - width(vertex, box) / 2
     boxes, curves, labels = [], [], []
     for operation, offset in zip(vertex.operations, _middles(vertex)):
@@ -82,7 +70,8 @@ def draw(vertex: graphs.Vertex, middle: Point, box: float, group: int) -> shapes
             curves.append(shapes.Curve((start, *shapes.swing(start, end)), group))
     if vertex.number is not None:
         high = height(vertex)
-        boxes.append(_frame(left, middle.y - high / 2, width(vertex, box), high))
+        frame = shapes.Box(left, middle.y - high / 2, width(vertex, box), high, _CORNER + _PADDING / 2, palette.FRAME)
+        boxes.append(frame._replace(line=palette.FRAME_LINE, is_behind=True))
         at = Point(left + _PADDING + box + _FAN + _RADIUS, middle.y)
         boxes.append(_circle(at, _RADIUS, palette.BACKGROUND, palette.EDGE))
         labels.append(shapes.Label(at.x, at.y, vertex.number, size=_SMALL + 1))
@@ -96,13 +85,12 @@ def _draw_operation(
     kind, high = operation.kind, _box_height(operation)
     left, top = at.x - box / 2, at.y - high / 2
     boxes.append(shapes.Box(left, top, box, high, _CORNER, kind.fill, kind.line, kind.is_dashed))
-    shift = 0.0
+    x = at.x
     if operation.badge:
-        shift = _BADGE
-        badge = Point(left + _BADGE + 4, at.y)
-        boxes.append(_circle(badge, _BADGE, palette.BACKGROUND, "none"))
-        labels.append(shapes.Label(badge.x, badge.y, operation.badge, size=_SMALL))
-    labels.append(shapes.Label(at.x + shift, at.y, operation.text, operation.subscript, size=LETTERS, ink=kind.ink))
+        x += _BADGE
+        boxes.append(_circle(Point(left + _BADGE + 4, at.y), _BADGE, palette.BACKGROUND, "none"))
+        labels.append(shapes.Label(left + _BADGE + 4, at.y, operation.badge, size=_SMALL))
+    labels.append(shapes.Label(x, at.y, operation.text, operation.subscript, size=LETTERS, ink=kind.ink))
 
 
 def _middles(vertex: graphs.Vertex) -> list[float]:
@@ -121,7 +109,3 @@ def _box_height(operation: graphs.Operation) -> float:
 
 def _circle(middle: Point, radius: float, fill: str, line: str) -> shapes.Box:
     return shapes.Box(middle.x - radius, middle.y - radius, 2 * radius, 2 * radius, radius, fill, line)
-
-
-def _frame(x: float, y: float, wide: float, high: float) -> shapes.Box:
-    return shapes.Box(x, y, wide, high, _CORNER + _PADDING / 2, palette.FRAME, palette.FRAME_LINE, is_behind=True)

@@ -19,20 +19,12 @@ _ORANGE, _VERMILION, _PURPLE, _GREY = "#e69f00", "#d55e00", "#cc79a7", "#c3c9d0"
 
 
 class Kind(NamedTuple):
-    """A kind of operation.
+    """A kind of operation."""
 
-    Attributes:
-      name: its name in the legend; empty: not in the legend.
-      fill: colour of its boxes.
-      ink: colour of the text in them.
-      line: colour of their outlines.
-      is_dashed: whether these are dashed.
-    """
-
-    name: str
-    fill: str
-    ink: str = INK
-    line: str = "none"
+    name: str  # in the legend; empty: not in the legend
+    fill: str  # colour of its boxes
+    ink: str = INK  # colour of the text in them
+    line: str = "none"  # colour of their outlines
     is_dashed: bool = False
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from common.drawing import graphs, layout, lettering, nodes, palette, shapes
 from common.drawing.shapes import Point
@@ -26,24 +26,16 @@ _NARROWEST = 320.0  # of the lines of the legend
 
 
 def picture(genotype: genotypes.Genotype | genotypes.Cell, *, title: str | None = None) -> shapes.Picture:
-    """Returns the picture of a genotype.
-
-    Args:
-      genotype: any genotype, or a single cell.
-      title: a line above it.
-
-    Raises:
-      ValueError: it is not a genotype, its edges lead backward, or it is too large.
-    """
+    """Returns the picture of a genotype under its title; or raises a `ValueError`, as `drawing.svg` says."""
     found = graphs.graphs(genotype)
     parts = [_words(lettering.clean(title), _TITLE, palette.INK)] if title else []
     drawn = [_captioned(graph) for graph in found]
     if sum(part.width for part in drawn) + _BESIDE * (len(drawn) - 1) <= _WIDEST:
-        parts.append(shapes.row(drawn, _BESIDE))
+        parts.append(shapes.arranged(drawn, _BESIDE))
     else:
         parts += drawn
     legend = _legend(found, max(_NARROWEST, *(part.width for part in parts)))
-    whole = shapes.column([*parts, legend] if legend.labels else parts, _APART).moved(_MARGIN, _MARGIN)
+    whole = shapes.arranged([*parts, legend] if legend.labels else parts, _APART, below=True).moved(_MARGIN, _MARGIN)
     return dataclasses.replace(whole, width=whole.width + _MARGIN, height=whole.height + _MARGIN)
 
 
@@ -58,29 +50,26 @@ def _captioned(graph: graphs.Graph) -> shapes.Picture:
     drawn = panel(graph)
     if not graph.caption:
         return drawn
-    return shapes.column([_words(graph.caption, _CAPTION, palette.FAINT_INK), drawn], _CAPTION)
+    return shapes.arranged([_words(graph.caption, _CAPTION, palette.FAINT_INK), drawn], _CAPTION, below=True)
 
 
 def _legend(found: Sequence[graphs.Graph], width: float) -> shapes.Picture:
     """Returns the meaning of colours and circles, in as many lines as needed."""
     vertices = [vertex for graph in found for vertex in graph.vertices]
-    kinds = {operation.kind for vertex in vertices for operation in vertex.operations}
+    kinds = palette.in_order({operation.kind for vertex in vertices for operation in vertex.operations})
+    samples = [(kind.name, (3.0, kind.fill, kind.line, kind.is_dashed)) for kind in kinds]
     side = _SWATCH
-    samples = [
-        (kind.name, shapes.Box(0.0, 0.0, side, side, 3.0, kind.fill, kind.line, kind.is_dashed))
-        for kind in palette.in_order(kinds)
-    ]
     if any(vertex.number is not None for vertex in vertices):
-        circle = shapes.Box(0.0, 0.0, side, side, side / 2, palette.BACKGROUND, palette.EDGE)
-        samples.append(("node: the sum of its operations", circle))
+        samples.append(("node: the sum of its operations", (side / 2, palette.BACKGROUND, palette.EDGE)))
     lines: list[list[shapes.Picture]] = [[]]
-    for name, box in samples:
+    for name, style in samples:
         label = shapes.Label(side + 6.0, side / 2, name, size=_LEGEND, ink=palette.FAINT_INK, is_left=True)
+        box = shapes.Box(0.0, 0.0, side, side, *style)
         entry = shapes.Picture(side + 6.0 + label.width, side, (box,), (), (label,))
-        if lines[-1] and shapes.row([*lines[-1], entry], side).width > width:
+        if lines[-1] and shapes.arranged([*lines[-1], entry], side).width > width:
             lines.append([])
         lines[-1].append(entry)
-    return shapes.column([shapes.row(line, side) for line in lines], 0.6 * side)
+    return shapes.arranged([shapes.arranged(line, side) for line in lines], 0.6 * side, below=True)
 
 
 def panel(graph: graphs.Graph) -> shapes.Picture:
@@ -133,18 +122,13 @@ def _untangled(vertices: Sequence[graphs.Vertex], plan: layout.Layering) -> list
     result = []
     for at, vertex in enumerate(vertices):
         above = {plan.owner[source]: place[source] for source, target in plan.edges if target == at}
-        operations = [_sorted_by(above, operation) for operation in vertex.operations]
-        operations.sort(key=lambda one, above=above: _mean([above[read] for read in one.reads]))
-        result.append(dataclasses.replace(vertex, operations=tuple(operations)))
+        operations = []
+        for operation in vertex.operations:
+            reads = tuple(sorted(operation.reads, key=above.__getitem__))
+            height = sum(above[read] for read in reads) / max(len(reads), 1)
+            operations.append((height, len(operations), operation._replace(reads=reads)))
+        result.append(dataclasses.replace(vertex, operations=tuple(operation for *_, operation in sorted(operations))))
     return result
-
-
-def _sorted_by(above: Mapping[int, int], operation: graphs.Operation) -> graphs.Operation:
-    return operation._replace(reads=tuple(sorted(operation.reads, key=above.__getitem__)))
-
-
-def _mean(places: Sequence[int]) -> float:
-    return sum(places) / max(len(places), 1)
 
 
 def _box_widths(vertices: Sequence[graphs.Vertex]) -> list[float]:
@@ -160,12 +144,9 @@ def _links(vertices: Sequence[graphs.Vertex], plan: layout.Layering) -> list[lay
     links = []
     for source, target in plan.edges:
         num_bends = (source >= len(vertices)) + (target >= len(vertices))
-        if target >= len(vertices):
-            links.append(layout.Link(source, target, 0.0, num_bends))
-            continue
-        for port in nodes.ports(vertices[target]):
-            if port.source == plan.owner[source]:
-                links.append(layout.Link(source, target, port.offset, num_bends))
+        owner = plan.owner[source]
+        ports = nodes.ports(vertices[target]) if target < len(vertices) else [nodes.Port(owner, 0.0)]
+        links += [layout.Link(source, target, port.offset, num_bends) for port in ports if port.source == owner]
     return links
 
 
@@ -173,15 +154,12 @@ def _lanes(
     layers: Sequence[Sequence[int]], widths: Sequence[float], middles: Sequence[float], links: Sequence[layout.Link]
 ) -> list[tuple[float, float]]:
     """Returns the left and right border of each layer, further apart where edges climb more."""
-    rank_of = {item: rank for rank, layer in enumerate(layers) for item in layer}
-    climbs = [0.0] * len(layers)
-    for source, target, offset, _ in links:
-        climb = abs(middles[target] + offset - middles[source])
-        climbs[rank_of[target]] = max(climbs[rank_of[target]], climb)
     columns, x = [], 0.0
     for rank, layer in enumerate(layers):
         if rank:
-            x += min(max(_LANE[0], _STEEP * climbs[rank] + _LEAD), _LANE[1])
+            into = (link for link in links if link.target in layer)
+            climbs = (abs(middles[link.target] + link.offset - middles[link.source]) for link in into)
+            x += min(max(_LANE[0], _STEEP * max(climbs, default=0.0) + _LEAD), _LANE[1])
         columns.append((x, x + max(widths[item] for item in layer)))
         x = columns[-1][1]
     return columns
@@ -196,11 +174,9 @@ def _columns(graph: graphs.Graph) -> shapes.Picture:
     middles = [Point(box / 2 + x * pitch, _HEADING + high / 2 + y * (high + _CHAIN_GAP)) for x, y in places]
     parts = [nodes.draw(vertex, middle, box, 0) for vertex, middle in zip(graph.vertices, middles)]
     curves = [_chain_edge(start, end, box, high) for start, end in itertools.pairwise(middles)]
-    labels = [
-        shapes.Label(box / 2 + column * pitch, 7.0, heading, size=11.0, ink=palette.FAINT_INK)
-        for column, heading in enumerate(graph.headings)
-    ]
-    return _joined(parts, curves, labels)
+    style = {"size": 11.0, "ink": palette.FAINT_INK}
+    columns = enumerate(graph.headings)
+    return _joined(parts, curves, [shapes.Label(box / 2 + at * pitch, 7.0, name, **style) for at, name in columns])
 
 
 def _chain_edge(start: Point, end: Point, box: float, high: float) -> shapes.Curve:

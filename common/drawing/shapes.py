@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from common.drawing import lettering, palette
@@ -21,50 +21,30 @@ class Point(NamedTuple):
 
 
 class Box(NamedTuple):
-    """A rectangle with round corners, or a circle where `radius` is half its sides.
-
-    Attributes:
-      x, y: its upper left corner.
-      width, height: its size.
-      radius: of its corners.
-      fill, line: colours; `none` leaves the outline out.
-      is_dashed: whether the outline is.
-      is_behind: whether curves may run across it: the frame of a node.
-    """
+    """A rectangle with its upper left corner at (x, y), or a circle where `radius` is half its sides."""
 
     x: float
     y: float
     width: float
     height: float
-    radius: float
+    radius: float  # of its corners
     fill: str
-    line: str = "none"
+    line: str = "none"  # colour of the outline; `none` leaves it out
     is_dashed: bool = False
-    is_behind: bool = False
+    is_behind: bool = False  # whether curves may run across it: the frame of a node
 
 
 class Label(NamedTuple):
-    """A line of text.
+    """A line of text."""
 
-    Attributes:
-      x: the middle of it, or its left end.
-      y: half the height of its capital letters.
-      text: the words; nothing in them is markup.
-      subscript: smaller letters after them.
-      size: of the letters.
-      ink: their colour.
-      is_bold: whether they are.
-      is_left: whether `x` is the left end.
-    """
-
-    x: float
-    y: float
-    text: str
-    subscript: str = ""
+    x: float  # the middle of it, or its left end
+    y: float  # half the height of its capital letters
+    text: str  # the words; nothing in them is markup
+    subscript: str = ""  # smaller letters after them
     size: float = 12.0
     ink: str = palette.INK
     is_bold: bool = False
-    is_left: bool = False
+    is_left: bool = False  # whether `x` is the left end
 
     @property
     def width(self) -> float:
@@ -85,21 +65,12 @@ class Label(NamedTuple):
 
 
 class Curve(NamedTuple):
-    """A line of cubic curves.
+    """A line of cubic curves."""
 
-    Attributes:
-      points: the first point, then three for each part: two that steer it and its end.
-      group: those of one group may merge.
-      crossing: a part of it, four points, where it crosses other groups with a gap; may be empty.
-      is_arrow: whether its end has a head.
-      ink: its colour.
-    """
-
-    points: tuple[Point, ...]
-    group: int
-    crossing: tuple[Point, ...] = ()
-    is_arrow: bool = False
-    ink: str = palette.EDGE
+    points: tuple[Point, ...]  # the first point, then three for each part: two that steer it and its end
+    group: int  # those of one group may merge
+    crossing: tuple[Point, ...] = ()  # a part of it, four points, where it crosses other groups with a gap
+    is_arrow: bool = False  # whether its end has a head
 
 
 class Stroke(NamedTuple):
@@ -114,24 +85,17 @@ class Head(NamedTuple):
     """The head of an arrow, its tip first."""
 
     corners: tuple[Point, Point, Point]
-    ink: str
+    ink: str = palette.EDGE
 
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-    """Boxes behind, curves, boxes in front, labels: in this order, and within each in the order given.
+    """Boxes behind, curves, boxes in front, labels: in this order, and within each in the order given."""
 
-    Attributes:
-      width, height: size of the whole, from the origin.
-      boxes: all of them.
-      curves: sorted by group.
-      labels: all of them.
-    """
-
-    width: float
+    width: float  # of the whole, from the origin
     height: float
     boxes: tuple[Box, ...] = ()
-    curves: tuple[Curve, ...] = ()
+    curves: tuple[Curve, ...] = ()  # sorted by group
     labels: tuple[Label, ...] = ()
 
     def moved(self, x: float, y: float, first_group: int = 0) -> "Picture":
@@ -145,8 +109,8 @@ class Picture:
             self.height + y,
             tuple(box._replace(x=box.x + x, y=box.y + y) for box in self.boxes),
             tuple(
-                Curve(moved(points), group + first_group, moved(crossing), *style)
-                for points, group, crossing, *style in self.curves
+                Curve(moved(points), group + first_group, moved(crossing), is_arrow)
+                for points, group, crossing, is_arrow in self.curves
             ),
             tuple(label._replace(x=label.x + x, y=label.y + y) for label in self.labels),
         )
@@ -157,26 +121,18 @@ class Picture:
         for _, group in itertools.groupby(self.curves, key=lambda curve: curve.group):
             curves = list(group)
             yield from (Stroke(curve.crossing, palette.BACKGROUND, _HALO) for curve in curves if curve.crossing)
-            yield from (Stroke(curve.points, curve.ink, _LINE) for curve in curves)
-            yield from (Head(head(curve), curve.ink) for curve in curves if curve.is_arrow)
+            yield from (Stroke(curve.points, palette.EDGE, _LINE) for curve in curves)
+            yield from (head(curve) for curve in curves if curve.is_arrow)
         yield from (box for box in self.boxes if not box.is_behind)
 
 
-def row(pictures: Sequence[Picture], gap: float) -> Picture:
-    """Returns pictures side by side, their upper borders level."""
-    return _arranged(pictures, lambda placed: (placed.width + gap, 0.0))
-
-
-def column(pictures: Sequence[Picture], gap: float) -> Picture:
-    """Returns pictures below each other, their left borders level."""
-    return _arranged(pictures, lambda placed: (0.0, placed.height + gap))
-
-
-def _arranged(pictures: Sequence[Picture], next_place: Callable[[Picture], tuple[float, float]]) -> Picture:
+def arranged(pictures: Sequence[Picture], gap: float, *, below: bool = False) -> Picture:
+    """Returns pictures side by side, their upper borders level, or below each other, their left borders level."""
     placed: list[Picture] = []
     for picture in pictures:
-        place = next_place(placed[-1]) if placed else (0.0, 0.0)
+        right, down = (placed[-1].width + gap, placed[-1].height + gap) if placed else (0.0, 0.0)
         groups = (curve.group for before in placed for curve in before.curves)
+        place = (0.0, down) if below else (right, 0.0)
         placed.append(picture.moved(*place, 1 + max(groups, default=-1)))
     return overlaid(placed)
 
@@ -209,15 +165,12 @@ def swing(start: Point, end: Point) -> tuple[Point, ...]:
     return Point(middle, start.y), Point(middle, end.y), end
 
 
-def head(curve: Curve, length: float = 7.0, spread: float = 3.4) -> tuple[Point, Point, Point]:
-    """Returns the corners of the head of an arrow, its tip first."""
+def head(curve: Curve, length: float = 7.0, spread: float = 3.4) -> Head:
+    """Returns the head of an arrow."""
     tip = curve.points[-1]
     before = next(point for point in reversed(curve.points[:-1]) if point != tip)
     distance = math.hypot(tip.x - before.x, tip.y - before.y)
     along = Point((tip.x - before.x) / distance, (tip.y - before.y) / distance)
     foot = Point(tip.x - length * along.x, tip.y - length * along.y)
-    return (
-        tip,
-        Point(foot.x - spread * along.y, foot.y + spread * along.x),
-        Point(foot.x + spread * along.y, foot.y - spread * along.x),
-    )
+    across = Point(-spread * along.y, spread * along.x)
+    return Head((tip, Point(foot.x + across.x, foot.y + across.y), Point(foot.x - across.x, foot.y - across.y)))

@@ -15,10 +15,8 @@ _VERTEX_KEYS = ("module_adjacency", "module_operations")
 
 def read_mask(text: str) -> CellGenotype:
     """Returns the genotype of a mask of one-shot LaNAS: 160 zeros and ones, separated or not."""
-    words = " ".join(text) if text.isdigit() else text
-    size = lanas_oneshot.MASK_SIZE
-    places = [f"bit {at}" for at in range(size)]
-    mask = integer_strings.read(words, "lanas_oneshot mask", places=places, lows=[0] * size, highs=[1] * size)
+    words, size = " ".join(text) if text.isdigit() else text, lanas_oneshot.MASK_SIZE
+    mask = integer_strings.read(words, "lanas_oneshot mask", [f"bit {at}" for at in range(size)], [2] * size)
     return conversion.from_valid_arch("lanas_oneshot", lanas_oneshot.from_mask(mask[None])[0])
 
 
@@ -29,10 +27,7 @@ def write_mask(genotype: CellGenotype) -> str:
 
 
 def read_vertices(text: str) -> GraphGenotype:
-    """Returns the genotype of `{"module_adjacency": [[0, 1, ...], ...], "module_operations": ["input", ...]}`.
-
-    These are the keys of the records of NAS-Bench-101. Vertices that pruning drops are left out.
-    """
+    """Returns the pruned genotype of `{"module_adjacency": [[0, 1, ...], ...], "module_operations": ["input", ..]}`."""
     adjacency, names = _values(text, "nasbench101", _VERTEX_KEYS)
     is_matrix = isinstance(adjacency, list) and all(
         isinstance(row, list) and len(row) == len(adjacency) and all(type(entry) is int for entry in row)
@@ -54,8 +49,8 @@ def write_vertices(genotype: GraphGenotype) -> str:
 def read_ofa(text: str) -> ChainGenotype:
     """Returns the genotype of `{'wid': None, 'ks': [20 kernels], 'e': [20 expansions], 'd': [5 depths], 'r': [176]}`.
 
-    One integer in place of a list sets all its values. Kernels and expansions of blocks beyond the depth of
-    their stage must be allowed ones, too, and are dropped.
+    One integer in place of a list sets all its values. Blocks beyond the depth of their stage must be allowed ones,
+    too, and are dropped.
 
     Raises:
       ValueError: the text is no such dictionary; the message lists all values that are wrong.
@@ -91,14 +86,13 @@ def write_ofa(genotype: ChainGenotype) -> str:
     row = conversion.to_arch(genotype, "ofa_mobile")
     stages = row[1:].reshape(ofa_mobile.NUM_STAGES, -1)
     blocks = stages[:, 1:].reshape(-1, 2)
-    record = {
-        "wid": None,
-        "ks": [ofa_mobile.KERNELS[kernel] for kernel in blocks[:, 0]],
-        "e": [ofa_mobile.EXPANSIONS[expansion] for expansion in blocks[:, 1]],
-        "d": [ofa_mobile.DEPTHS[depth] for depth in stages[:, 0]],
-        "r": [ofa_mobile.RESOLUTIONS[row[0]]],
+    parts = {
+        "ks": (ofa_mobile.KERNELS, blocks[:, 0]),
+        "e": (ofa_mobile.EXPANSIONS, blocks[:, 1]),
+        "d": (ofa_mobile.DEPTHS, stages[:, 0]),
+        "r": (ofa_mobile.RESOLUTIONS, row[:1]),
     }
-    return str(record)
+    return str({"wid": None} | {key: [values[choice] for choice in at] for key, (values, at) in parts.items()})
 
 
 def _values(text: str, kind: str, keys: Sequence[str], ignored: str = "") -> list[Any]:

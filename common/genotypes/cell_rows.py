@@ -23,12 +23,13 @@ _KINDS = ("normal", "reduction")
 
 def from_row(space: str, row: np.ndarray) -> CellGenotype:
     """Returns the genotype of one valid row (L,)."""
-    layout = LAYOUTS[space]
-    nodes = {}
-    for kind, pairs in zip(layout.cells, cells.branches(layout, np.asarray(row)[None])[0].tolist(), strict=True):
-        nodes[kind] = tuple(tuple(Branch(layout.operations[op], state) for state, op in node) for node in pairs)
-    of_kind = {kind: nodes[_SEARCHED if _SEARCHED in nodes else kind] for kind in _KINDS}
-    return CellGenotype(**{kind: Cell(made, _output(space, kind, made)) for kind, made in of_kind.items()})
+    layout, made = LAYOUTS[space], {}
+    pairs = dict(zip(layout.cells, cells.branches(layout, np.asarray(row)[None])[0].tolist(), strict=True))
+    for kind in _KINDS:
+        of_kind = pairs[_SEARCHED if _SEARCHED in pairs else kind]
+        nodes = tuple(tuple(Branch(layout.operations[op], state) for state, op in node) for node in of_kind)
+        made[kind] = Cell(nodes, _output(space, kind, nodes))
+    return CellGenotype(**made)
 
 
 def to_row(space: str, genotype: CellGenotype) -> np.ndarray:
@@ -47,10 +48,8 @@ def _output(space, kind, nodes):
     """Returns the states that a cell of these nodes outputs."""
     if space == "lanas_oneshot":
         return tuple(range(NUM_INPUTS, NUM_INPUTS + len(nodes)))
-    ends = loose_ends(nodes)
-    return (
-        tuple(state for state in ends if state >= NUM_INPUTS) if (space, kind) == ("lanas_cell", "reduction") else ends
-    )
+    first = NUM_INPUTS if (space, kind) == ("lanas_cell", "reduction") else 0
+    return tuple(state for state in loose_ends(nodes) if state >= first)
 
 
 def _pairs(space, kind, cell):

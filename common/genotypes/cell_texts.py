@@ -1,21 +1,15 @@
 """Cells as text: `Genotype(normal=[...], ...)` of DARTS, and the JSON of NAO's TensorFlow program."""
 
 import ast
+import itertools
 import json
 import re
 from collections.abc import Sequence
 from typing import Any
 
+from common.genotypes import genotype as genotypes
 from common.genotypes import json_text, operations
-from common.genotypes.genotype import (
-    NUM_INPUTS,
-    Branch,
-    Cell,
-    CellGenotype,
-    RecurrentGenotype,
-    RecurrentNode,
-    loose_ends,
-)
+from common.genotypes.genotype import NUM_INPUTS, Branch, Cell, CellGenotype, RecurrentGenotype
 from common.spaces import nao_cnn
 
 # Names in DARTS of operations that have other names elsewhere.
@@ -24,17 +18,13 @@ _MAX_STATES = 1000  # of a range: enough to report that a cell has no such state
 _CELLS = {"conv_dag": "normal", "reduc_dag": "reduction"}
 _LOOSE_ENDS = "loose_ends"
 _UNKNOWN = ("conv_5x5", "avg_pool_7x7")  # NAO's program cannot build these
-_NAO_KINDS = sorted(nao_cnn.KINDS, key=len, reverse=True)
 
 
 def read_darts(text: str) -> CellGenotype:
     """Returns the genotype of a DARTS text, which is parsed, never run.
 
     A log line before `Genotype(` is skipped. Pairs may be grouped by node, and may have a third part, as some programs
-    print them: a weight, or the number of the node's own state.
-
-    Raises:
-      ValueError: the text is no such genotype; the message says where.
+    print them: a weight, or the number of the node's own state. A `ValueError` says where a text is no such genotype.
     """
     fields = _parse(text, "darts", ("normal", "normal_concat", "reduce", "reduce_concat"))
     return CellGenotype(*(_read_cell(fields[name], fields[f"{name}_concat"], name) for name in ("normal", "reduce")))
@@ -57,15 +47,16 @@ def read_darts_recurrent(text: str) -> RecurrentGenotype:
     """Returns the genotype of `Genotype(recurrent=[('relu', 0), ...], concat=...)`; raises as `read_darts` does."""
     fields = _parse(text, "darts_rnn", ("recurrent", "concat"))
     pairs = _pairs(fields["recurrent"], "darts_rnn: recurrent", operations.ACTIVATIONS, first_state=1, per_node=1)
-    nodes = tuple(RecurrentNode(*pair) for pair in pairs)
+    nodes = tuple(genotypes.RecurrentNode(*pair) for pair in pairs)
     return _made(RecurrentGenotype, nodes, fields["concat"], "darts_rnn", "darts_rnn: concat")
 
 
 def write_darts_recurrent(genotype: RecurrentGenotype) -> str:
     """Returns the DARTS text of a recurrent cell; undone by `read_darts_recurrent`."""
-    everything = tuple(range(1, len(genotype.nodes) + 1))
-    concat = f"range(1, {len(everything) + 1})" if genotype.output == everything else list(genotype.output)
-    return f"Genotype(recurrent={[tuple(node) for node in genotype.nodes]}, concat={concat})"
+    nodes, states = list(map(tuple, genotype.nodes)), range(1, len(genotype.nodes) + 1)
+    return (
+        f"Genotype(recurrent={nodes}, concat={states if genotype.output == tuple(states) else list(genotype.output)})"
+    )
 
 
 def _parse(text: str, kind: str, fields: tuple[str, ...]) -> dict[str, Any]:
@@ -144,11 +135,9 @@ def _two(branches: Sequence, place: str) -> Sequence:
 def read_nao(text: str) -> CellGenotype:
     """Returns the genotype of NAO's JSON, `{"conv_dag": {"node_1": ["node_1", null, ...], ...}, "reduc_dag": ...}`.
 
-    Nodes 1 and 2 are the inputs of the cell, node k is state k - 1. Each later node is `[its name, input, input,
-    operation, operation]`. The cell outputs all states that no branch reads, unless a list `loose_ends` names others.
-
-    Raises:
-      ValueError: the text is not such JSON; the message says where.
+    Nodes 1 and 2 are the inputs of the cell. Each later node is `[its name, input, input, operation, operation]`. The
+    cell outputs all states that no branch reads, unless a list `loose_ends` names others. A `ValueError` says where a
+    text is no such JSON.
     """
     record = json_text.parse(text)
     if not isinstance(record, dict) or set(record) != set(_CELLS):
@@ -166,20 +155,17 @@ def _read_dag(record: Any, place: str) -> Cell:
         raise ValueError(f"{place} must be an object with node_1, node_2, ...; got {record!r:.60}")
     names = [f"node_{at}" for at in range(1, len(record) + (_LOOSE_ENDS not in record))]
     if any(name not in record for name in names) or len(names) <= NUM_INPUTS:
-        raise ValueError(
-            f"{place} has the keys {', '.join(record)}; write node_1, node_2, ... without a gap, and optionally "
-            f"{_LOOSE_ENDS}"
-        )
+        keys = f"node_1, node_2, ... without a gap, and optionally {_LOOSE_ENDS}"
+        raise ValueError(f"{place} has the keys {', '.join(record)}; write {keys}")
     nodes = []
     for name in names[NUM_INPUTS:]:
         entry, before = record[name], names[: NUM_INPUTS + len(nodes)]
         if not isinstance(entry, list) or len(entry) != 5 or entry[0] != name:
-            raise ValueError(
-                f"{place}, {name} must be [{name!r}, input, input, operation, operation]; got {entry!r:.60}"
-            )
+            expected = f"[{name!r}, input, input, operation, operation]"
+            raise ValueError(f"{place}, {name} must be {expected}; got {entry!r:.60}")
         pairs = zip(entry[1:3], entry[3:], strict=True)
         nodes.append(tuple(_read_branch(*pair, before, f"{place}, {name}") for pair in pairs))
-    ends = record.get(_LOOSE_ENDS, [names[state] for state in loose_ends(tuple(nodes))])
+    ends = record.get(_LOOSE_ENDS, [names[state] for state in genotypes.loose_ends(tuple(nodes))])
     is_list = isinstance(ends, list) and all(end in names for end in ends)
     if not is_list or not ends or len(set(ends)) < len(ends):
         raise ValueError(f"{place}, {_LOOSE_ENDS} must be a list of different nodes of the cell; got {ends!r:.60}")
@@ -189,7 +175,7 @@ def _read_dag(record: Any, place: str) -> Cell:
 def _read_branch(source: Any, operation: Any, before: Sequence[str], place: str) -> Branch:
     if source not in before:
         raise ValueError(f"{place} reads {source!r}; allowed are the nodes before it, {', '.join(before)}")
-    names = {_to_nao(name): name for name in operations.CONVOLUTIONAL if _to_nao(name)}
+    names = {published: name for name, published in _NAO_NAMES.items()}
     if operation not in list(names):
         raise ValueError(f"{place}: unknown operation {operation!r}; choose one of {', '.join(names)}")
     return Branch(names[operation], before.index(source))
@@ -197,23 +183,25 @@ def _read_branch(source: Any, operation: Any, before: Sequence[str], place: str)
 
 def _write_dag(cell: Cell, place: str) -> dict[str, list]:
     record: dict[str, list] = {name: [name, None, None, None, None] for name in ("node_1", "node_2")}
-    own = [name for name in operations.CONVOLUTIONAL if _to_nao(name)]
     for at, branches in enumerate(cell.nodes, start=NUM_INPUTS + 1):
         names = []
         for branch in _two(branches, f"{place}, node_{at}"):
-            names.append(_to_nao(branch.operation) or _to_nao(operations.find(branch.operation, own) or ""))
-            if not names[-1]:
+            name = operations.find(branch.operation, _NAO_NAMES)
+            if name is None:
                 raise ValueError(f"{place}, node_{at}: the format has no operation {branch.operation!r}")
+            names.append(_NAO_NAMES[name])
         record[f"node_{at}"] = [f"node_{at}", *(f"node_{branch.state + 1}" for branch in branches), *names]
-    if cell.output != loose_ends(cell.nodes):
+    if cell.output != genotypes.loose_ends(cell.nodes):
         record[_LOOSE_ENDS] = [f"node_{state + 1}" for state in cell.output]
     return record
 
 
-def _to_nao(name: str) -> str | None:
-    """Returns the name in NAO's dictionaries, kind and kernel, such as `conv 1x3+3x1`; None if they have none."""
-    kind = next((kind for kind in _NAO_KINDS if name == kind or name.startswith(f"{kind}_")), None)
-    kernel = name[len(kind or "") + 1 :]
-    if kind is None or name in _UNKNOWN or (kernel not in nao_cnn.KERNELS and name != "identity"):
-        return None
-    return f"{kind} {kernel.replace('_', '+')}".strip()
+def _nao_names() -> dict[str, str]:
+    """Returns the names in NAO's dictionaries of the operations there, kind and kernel, such as `conv 1x3+3x1`."""
+    names = {"identity": "identity"}
+    for kind, kernel in itertools.product(nao_cnn.KINDS, nao_cnn.KERNELS):
+        names[f"{kind}_{kernel}"] = f"{kind} {kernel.replace('_', '+')}"
+    return {name: names[name] for name in operations.CONVOLUTIONAL if name in names and name not in _UNKNOWN}
+
+
+_NAO_NAMES = _nao_names()

@@ -1,6 +1,5 @@
 """Conversion between rows of search spaces and genotypes."""
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -8,19 +7,12 @@ import numpy as np
 
 from common import spaces
 from common.genotypes import cell_rows, operations
-from common.genotypes.genotype import (
-    CellGenotype,
-    ChainGenotype,
-    EdgeGenotype,
-    Genotype,
-    GraphGenotype,
-    RecurrentGenotype,
-    RecurrentNode,
-)
+from common.genotypes import genotype as genotypes
+from common.genotypes.genotype import ChainGenotype, Genotype
 from common.spaces import convnet, nao_rnn, nasbench101, nasbench201, nasbench_macro, ofa_mobile, seminas_mobile
 
-_CONVNET_LAYERS = ("narrow-small", "narrow-large", "wide-small", "wide-large")  # in the order of their ids
 _MACRO_STAGES = (2, 3, 3)
+_ALL_NODES = tuple(range(1, nao_rnn.NUM_NODES + 1))
 _MAX_VERTICES = 100
 
 
@@ -60,8 +52,7 @@ def from_valid_arch(space: str, arch: np.ndarray) -> Genotype:
 def to_arch(genotype: Genotype, space: str) -> np.ndarray:
     """Returns int32[L], the row of a genotype in the space called `space`.
 
-    Branches keep their order, so the row of a cell need not be canonical; that of a chain is. Operations with the
-    same meaning are interchangeable.
+    The row of a cell need not be canonical, as branches keep their order; that of a chain is.
 
     Raises:
       ValueError: the space is unknown or does not contain the genotype; the message says where and why.
@@ -74,14 +65,14 @@ def to_arch(genotype: Genotype, space: str) -> np.ndarray:
 
 def _from_recurrent(row):
     nodes = row.reshape(nao_rnn.NUM_NODES, 2).tolist()
-    made = tuple(RecurrentNode(nao_rnn.ACTIVATIONS[activation], state) for state, activation in nodes)
-    return RecurrentGenotype(made, tuple(range(1, nao_rnn.NUM_NODES + 1)))
+    made = tuple(genotypes.RecurrentNode(nao_rnn.ACTIVATIONS[activation], state) for state, activation in nodes)
+    return genotypes.RecurrentGenotype(made, _ALL_NODES)
 
 
 def _to_recurrent(genotype):
     if len(genotype.nodes) != nao_rnn.NUM_NODES:
         raise ValueError(f"nao_rnn: the cell has {len(genotype.nodes)} nodes; in this space it has {nao_rnn.NUM_NODES}")
-    if genotype.output != tuple(range(1, nao_rnn.NUM_NODES + 1)):
+    if genotype.output != _ALL_NODES:
         raise ValueError(f"nao_rnn: the cell outputs states {genotype.output}; in this space all its nodes")
     row = []
     for at, node in enumerate(genotype.nodes, start=1):
@@ -92,7 +83,7 @@ def _to_recurrent(genotype):
 
 def _from_vertices(row):
     adjacency, names = nasbench101.to_matrix(row)
-    return GraphGenotype(tuple(names), tuple(map(tuple, np.argwhere(adjacency).tolist())))
+    return genotypes.GraphGenotype(tuple(names), tuple(map(tuple, np.argwhere(adjacency).tolist())))
 
 
 def _to_vertices(genotype):
@@ -108,8 +99,8 @@ def _to_vertices(genotype):
 
 
 def _from_edges(row):
-    chosen = (nasbench201.OPERATIONS[operation] for operation in row.tolist())
-    return EdgeGenotype(4, tuple((*edge, name) for edge, name in zip(nasbench201.EDGES, chosen, strict=True)))
+    chosen = zip(nasbench201.EDGES, row.tolist(), strict=True)
+    return genotypes.EdgeGenotype(4, tuple((*edge, nasbench201.OPERATIONS[operation]) for edge, operation in chosen))
 
 
 def _to_edges(genotype):
@@ -119,26 +110,26 @@ def _to_edges(genotype):
             f"nasbench201: {genotype.num_states} states and the edges {sorted(found)}; cells of this space have 4 "
             f"states and once each of the edges {sorted(nasbench201.EDGES)}"
         )
-    names = [
-        operations.check(found[s, t], nasbench201.OPERATIONS, f"nasbench201: edge {s} to {t}")
-        for s, t in nasbench201.EDGES
-    ]
-    return np.array([nasbench201.OPERATIONS.index(name) for name in names], np.int32)
+    row = []
+    for source, target in nasbench201.EDGES:
+        place = f"nasbench201: edge {source} to {target}"
+        name = operations.check(found[source, target], nasbench201.OPERATIONS, place)
+        row.append(nasbench201.OPERATIONS.index(name))
+    return np.array(row, np.int32)
 
 
 def _from_convnet(row):
-    return ChainGenotype((tuple(_CONVNET_LAYERS[kind - 1] for kind in row.tolist() if kind),))
+    return ChainGenotype((tuple(convnet.describe(row).split()),))
 
 
 def _to_convnet(genotype):
-    (blocks,) = _stages("convnet", genotype, _CONVNET_LAYERS, [range(1, convnet.MAX_DEPTH + 1)])
+    (blocks,) = _stages("convnet", genotype, convnet.LAYERS, [range(1, convnet.MAX_DEPTH + 1)])
     return np.array([kind + 1 for kind in blocks] + [0] * (convnet.MAX_DEPTH - len(blocks)), np.int32)
 
 
 def _from_macro(row):
-    names = [nasbench_macro.CHOICES[choice] for choice in row.tolist()]
-    ends = np.cumsum(_MACRO_STAGES).tolist()
-    return ChainGenotype(tuple(tuple(names[end - n : end]) for end, n in zip(ends, _MACRO_STAGES, strict=True)))
+    stages = np.split(row, np.cumsum(_MACRO_STAGES)[:-1])
+    return ChainGenotype(tuple(tuple(nasbench_macro.CHOICES[choice] for choice in stage) for stage in stages))
 
 
 def _to_macro(genotype):
@@ -196,16 +187,18 @@ def _stages(space: str, genotype: ChainGenotype, names: Sequence[str], depths: S
 
 def _cells(space):
     return _Converter(
-        CellGenotype, functools.partial(cell_rows.from_row, space), functools.partial(cell_rows.to_row, space)
+        genotypes.CellGenotype,
+        lambda row: cell_rows.from_row(space, row),
+        lambda genotype: cell_rows.to_row(space, genotype),
     )
 
 
 _CONVERTERS = {
     **{space: _cells(space) for space in cell_rows.LAYOUTS},
     "convnet": _Converter(ChainGenotype, _from_convnet, _to_convnet),
-    "nao_rnn": _Converter(RecurrentGenotype, _from_recurrent, _to_recurrent),
-    "nasbench101": _Converter(GraphGenotype, _from_vertices, _to_vertices),
-    "nasbench201": _Converter(EdgeGenotype, _from_edges, _to_edges),
+    "nao_rnn": _Converter(genotypes.RecurrentGenotype, _from_recurrent, _to_recurrent),
+    "nasbench101": _Converter(genotypes.GraphGenotype, _from_vertices, _to_vertices),
+    "nasbench201": _Converter(genotypes.EdgeGenotype, _from_edges, _to_edges),
     "nasbench_macro": _Converter(ChainGenotype, _from_macro, _to_macro),
     "ofa_mobile": _Converter(ChainGenotype, _from_ofa, _to_ofa),
     "seminas_mobile": _Converter(ChainGenotype, _from_seminas, _to_seminas),

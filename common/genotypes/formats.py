@@ -1,5 +1,6 @@
 """Text formats of genotypes by name. A new one is two functions and one line in `_FORMATS`."""
 
+import itertools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -15,9 +16,8 @@ class Format(NamedTuple):
     """A text format of genotypes.
 
     Attributes:
-      read: text -> genotype; a `ValueError` says what is wrong with the text, and where. Blanks and byte order marks
-        at its ends are ignored.
-      write: genotype -> text; a `ValueError` says why the format cannot represent the genotype, and where.
+      read: text -> genotype, or a `ValueError`. Blanks and byte order marks at the ends of the text are ignored.
+      write: genotype -> text, or a `ValueError` if the format cannot represent the genotype.
       help: a short description.
     """
 
@@ -75,19 +75,12 @@ def _nao(space: str, text: str, first_id: int = 0) -> Format:
         try:
             return nao_cnn.from_string(words, space, first_id=first_id)
         except ValueError as error:
-            hint = (
-                "; if operations are numbered from 5, use nao_large_from_5"
-                if space == "nao_large" and not first_id
-                else ""
-            )
+            is_ambiguous = space == "nao_large" and not first_id
+            hint = "; if operations are numbered from 5, use nao_large_from_5" if is_ambiguous else ""
             raise ValueError(f"{error}{hint}") from None
 
-    return _string(
-        space,
-        read,
-        lambda row: nao_cnn.to_string(row, space, first_id=first_id),
-        f"40 integers, input operation input operation ..., {text}",
-    )
+    help_text = f"40 integers, input operation input operation ..., {text}"
+    return _string(space, read, lambda row: nao_cnn.to_string(row, space, first_id=first_id), help_text)
 
 
 def _recurrent(convention: str) -> Format:
@@ -103,18 +96,12 @@ def _recurrent(convention: str) -> Format:
 def _row(space: str) -> Format:
     """The row of a space, as searches print it."""
     num_choices = spaces.get(space).num_choices
-
-    def read(text):
-        places = [f"decision {at}" for at in range(len(num_choices))]
-        lows, highs = [0] * len(num_choices), [choices - 1 for choices in num_choices]
-        return conversion.from_arch(
-            space, integer_strings.read(text, f"{space} row", places=places, lows=lows, highs=highs)
-        )
-
-    def write(genotype):
-        return " ".join(map(str, conversion.to_arch(genotype, space).tolist()))
-
-    return Format(read, write, f"{len(num_choices)} integers, a row of {space} as searches print it")
+    places = [f"decision {at}" for at in range(len(num_choices))]
+    return Format(
+        lambda text: conversion.from_arch(space, integer_strings.read(text, f"{space} row", places, num_choices)),
+        lambda genotype: integer_strings.write(conversion.to_arch(genotype, space)),
+        f"{len(num_choices)} integers, a row of {space} as searches print it",
+    )
 
 
 def _tokens(space: str) -> Format:
@@ -124,17 +111,15 @@ def _tokens(space: str) -> Format:
 
     def read(text):
         places = [f"token {at}" for at in range(length)]
-        tokens = integer_strings.read(
-            text, f"{space} tokens", places=places, lows=[0] * length, highs=[vocabulary - 1] * length
-        )
-        for at, (previous, token) in enumerate(zip([0, *tokens[:-1].tolist()], tokens.tolist(), strict=True)):
+        tokens = integer_strings.read(text, f"{space} tokens", places, [vocabulary] * length)
+        for at, (previous, token) in enumerate(itertools.pairwise([0, *tokens.tolist()])):
             legal = np.flatnonzero(found.legal_tokens[at, previous]).tolist()
             if token not in legal:
                 raise ValueError(f"{space} tokens: token {at} of {length} is {token}; legal here are {legal}")
         return conversion.from_arch(space, np.asarray(found.from_tokens(tokens[None]))[0])
 
     def write(genotype):
-        return " ".join(map(str, np.asarray(found.tokens(conversion.to_arch(genotype, space)[None]))[0].tolist()))
+        return integer_strings.write(found.tokens(conversion.to_arch(genotype, space)[None])[0])
 
     return Format(read, write, f"{length} tokens of {space}, as NAO reads and writes them")
 
@@ -159,38 +144,26 @@ _FORMATS = {
         "seminas_mobile", seminas_mobile.from_string, seminas_mobile.to_string, "21 integers, operations from 1"
     ),
     "ofa_mobile": Format(
-        benchmark_texts.read_ofa,
-        benchmark_texts.write_ofa,
-        "{'ks': [...], 'e': [...], 'd': [...], 'r': [...]}",
+        benchmark_texts.read_ofa, benchmark_texts.write_ofa, "{'ks': [...], 'e': [...], 'd': [...], 'r': [...]}"
     ),
     "darts": _of_kind(
-        CellGenotype,
-        cell_texts.read_darts,
-        cell_texts.write_darts,
+        *(CellGenotype, cell_texts.read_darts, cell_texts.write_darts),
         "Genotype(normal=[...], normal_concat=[...], reduce=...)",
     ),
     "darts_rnn": _of_kind(
-        RecurrentGenotype,
-        cell_texts.read_darts_recurrent,
-        cell_texts.write_darts_recurrent,
+        *(RecurrentGenotype, cell_texts.read_darts_recurrent, cell_texts.write_darts_recurrent),
         "Genotype(recurrent=[...], concat=[...])",
     ),
     "nasbench101": Format(
-        benchmark_texts.read_vertices,
-        benchmark_texts.write_vertices,
+        *(benchmark_texts.read_vertices, benchmark_texts.write_vertices),
         '{"module_adjacency": [...], "module_operations": [...]}',
     ),
     "nasbench201": _string(
-        "nasbench201",
-        lambda words: nasbench201.from_string("".join(words.split())),
-        nasbench201.to_string,
+        *("nasbench201", lambda words: nasbench201.from_string("".join(words.split())), nasbench201.to_string),
         "|op~0|+|op~0|op~1|+...",
     ),
     "nasbench_macro": _string(
-        "nasbench_macro",
-        nasbench_macro.from_key,
-        lambda row: "".join(map(str, row.tolist())),
-        "eight digits 0 to 2",
+        "nasbench_macro", nasbench_macro.from_key, lambda row: "".join(map(str, row.tolist())), "eight digits 0 to 2"
     ),
     **{f"{space}_row": _row(space) for space in spaces.SPACES},
     **{f"{space}_tokens": _tokens(space) for space in spaces.SPACES},
@@ -201,11 +174,6 @@ FORMATS: dict[str, Format] = {
     for name, made in _FORMATS.items()
 }
 _MARKS = {  # of the formats that show themselves
-    "recurrent=": "darts_rnn",
-    "Genotype(": "darts",
-    "conv_dag": "nao_json",
-    "module_adjacency": "nasbench101",
-    "'ks'": "ofa_mobile",
-    '"ks"': "ofa_mobile",
-    "|": "nasbench201",
+    **{"recurrent=": "darts_rnn", "Genotype(": "darts", "conv_dag": "nao_json", "module_adjacency": "nasbench101"},
+    **{"'ks'": "ofa_mobile", '"ks"': "ofa_mobile", "|": "nasbench201"},
 }

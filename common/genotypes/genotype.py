@@ -1,8 +1,7 @@
 """Architectures as plain records of operation names, from which networks, drawings, texts and rows are made.
 
-A row of a search space is a genotype in the numbering of that space; a published cell that no space contains is a
-genotype too. Records are frozen and hashable, so they can be attributes of Flax modules and cache keys. They contain
-no widths or depths, which belong to the network built from them.
+Records are hashable, so they can be attributes of Flax modules and cache keys. They contain no widths or depths, which
+belong to the network built from them.
 """
 
 import dataclasses
@@ -12,12 +11,7 @@ NUM_INPUTS = 2  # states 0 and 1 of a cell: the outputs of the cell before the p
 
 
 class Branch(NamedTuple):
-    """One operation applied to one state of a cell.
-
-    Attributes:
-      operation: its name, such as `sep_conv_3x3`.
-      state: its input: 0 and 1 are the inputs of the cell, i + 2 is node i.
-    """
+    """One operation, such as `sep_conv_3x3`, applied to one state: 0 and 1 are the cell's inputs, i + 2 is node i."""
 
     operation: str
     state: int
@@ -36,17 +30,13 @@ class Cell:
     output: tuple[int, ...]
 
     def __post_init__(self):
-        """Validates that every branch reads an earlier state, and the output."""
         for node, branches in enumerate(self.nodes):
             if not branches:
                 raise ValueError(f"node {node} has no branches; each node adds up at least one")
-            own = node + NUM_INPUTS
             for at, branch in enumerate(branches):
-                if not 0 <= branch.state < own:
-                    raise ValueError(
-                        f"node {node}, branch {at} reads state {branch.state}; allowed are 0 to {own - 1}, before "
-                        f"its own, which is {own}"
-                    )
+                if not 0 <= branch.state < node + NUM_INPUTS:
+                    allowed = f"allowed are 0 to {node + 1}, the states before its own"
+                    raise ValueError(f"node {node}, branch {at} reads state {branch.state}; {allowed}")
         _check_output(self.output, len(self.nodes) + NUM_INPUTS - 1)
 
 
@@ -65,12 +55,7 @@ class CellGenotype:
 
 
 class RecurrentNode(NamedTuple):
-    """A node of a recurrent cell.
-
-    Attributes:
-      activation: its name, such as `tanh`.
-      state: its input: 0 is the cell's first state, i is node i, counted from 1.
-    """
+    """A node of a recurrent cell: an activation of a state, 0 the cell's first one, i that of node i, from 1."""
 
     activation: str
     state: int
@@ -89,7 +74,6 @@ class RecurrentGenotype:
     output: tuple[int, ...]
 
     def __post_init__(self):
-        """Validates that every node reads an earlier state, and the output."""
         for at, node in enumerate(self.nodes, start=1):
             if not 0 <= node.state < at:
                 raise ValueError(f"node {at} reads state {node.state}; allowed are 0 to {at - 1}, the states before it")

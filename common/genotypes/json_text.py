@@ -13,7 +13,6 @@ A text is read along the type annotations of the records, so there is no second 
 import ast
 import dataclasses
 import json
-import re
 import typing
 from typing import Any
 
@@ -30,10 +29,9 @@ _KINDS: dict[str, type] = {
     "graph": genotypes.GraphGenotype,
     "edge": genotypes.EdgeGenotype,
 }
-_NAMES = {  # of the operations of each kind
+_NAMES = {  # of the operations of each kind; the blocks of chains are `operations.BLOCK`
     "cell": operations.CONVOLUTIONAL,
     "recurrent": operations.ACTIVATIONS,
-    "chain": None,
     "graph": ("input", *operations.VERTICES, "output"),
     "edge": operations.EDGES,
 }
@@ -41,24 +39,20 @@ _NAMES = {  # of the operations of each kind
 
 def to_text(genotype: Genotype) -> str:
     """Returns the text of a genotype, the same for equal genotypes; undone by `from_text`."""
-    record = to_dict(genotype)
-    return "{\n" + ",\n".join(f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in record.items()) + "\n}\n"
+    lines = (f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in to_dict(genotype).items())
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def to_dict(genotype: Genotype) -> dict[str, Any]:
     """Returns the content of `to_text` as dictionaries, lists, strings and integers."""
-    kind = next((kind for kind, record in _KINDS.items() if isinstance(genotype, record)), None)
-    if kind is None:
-        raise ValueError(f"not a genotype: {genotype!r}")
-    return {"kind": kind, "version": VERSION, **_plain(dataclasses.asdict(genotype))}
+    for kind, record in _KINDS.items():
+        if isinstance(genotype, record):
+            return {"kind": kind, "version": VERSION, **json.loads(json.dumps(dataclasses.asdict(genotype)))}
+    raise ValueError(f"not a genotype: {genotype!r}")
 
 
 def from_text(text: str) -> Genotype:
-    """Returns the genotype of a text.
-
-    Raises:
-      ValueError: it is not JSON or not a genotype; the message says where.
-    """
+    """Returns the genotype of a text, or raises a `ValueError` that says where it is no JSON or no genotype."""
     return from_dict(parse(clean(text)))
 
 
@@ -90,11 +84,7 @@ def clean(text: str) -> str:
 
 
 def parse(text: str) -> Any:
-    """Returns the value of a text in JSON, or as Python prints dictionaries and lists.
-
-    Raises:
-      ValueError: it is neither; the message says where.
-    """
+    """Returns the value of a text in JSON or as Python prints it; a `ValueError` says where it is neither."""
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
@@ -107,13 +97,6 @@ def parse(text: str) -> Any:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
         raise ValueError(f"not JSON: {message}") from None
-
-
-def _plain(value):
-    """Returns a value with lists in place of tuples."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
 def _read(hint: Any, value: Any, place: str, kind: str) -> Any:
@@ -153,11 +136,13 @@ def _record(made: type, value: Any, place: str, kind: str) -> Any:
 
 
 def _operation(value: Any, place: str, kind: str) -> str:
-    names = _NAMES[kind]
-    if names is None and not (isinstance(value, str) and re.fullmatch(operations.BLOCK, value)):
-        raise ValueError(f"{place}: unknown operation {_short(value)}; blocks are mbE_kK, such as mb6_k5, or identity")
-    if names is not None and value not in names:
-        raise ValueError(f"{place}: unknown operation {_short(value)}; choose one of {', '.join(names)}")
+    if kind == "chain":
+        is_known = isinstance(value, str) and operations.BLOCK.fullmatch(value)
+        known = "blocks are mbE_kK, such as mb6_k5, or identity"
+    else:
+        is_known, known = value in _NAMES[kind], f"choose one of {', '.join(_NAMES[kind])}"
+    if not is_known:
+        raise ValueError(f"{place}: unknown operation {_short(value)}; {known}")
     return value
 
 

@@ -1,8 +1,4 @@
-"""Names of operations and their synonyms.
-
-A genotype keeps the names of its source: NAO's `identity` is `skip_connect` in LaNAS and DARTS. Look names up by
-`find`.
-"""
+"""Names of operations and their synonyms: a genotype keeps the names of its source, which `find` looks up."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -23,14 +19,9 @@ BLOCK = re.compile(r"mb[1-9][0-9]*_k[1-9][0-9]*|identity|(narrow|wide)-(small|la
 
 # NAO's PyTorch program applies a dilated separable convolution once, as DARTS does; its TensorFlow program twice.
 # DARTS's conv_7x1_1x7 has no norm between its two convolutions, so it is not NAO's conv_1x7_7x1.
-_SAME = (
-    ("identity", "skip_connect"),
-    ("zero", "none"),
-    ("dil_sep_conv_3x3", "dil_conv_3x3"),
-    ("dil_sep_conv_5x5", "dil_conv_5x5"),
-    ("dil_sep_conv_7x7", "dil_conv_7x7"),
-)
-_OTHER = {name: other for pair in _SAME for name, other in (pair, pair[::-1])}
+_SAME = {"identity": "skip_connect", "zero": "none"}
+_SAME |= {f"dil_sep_conv_{kernel}": f"dil_conv_{kernel}" for kernel in ("3x3", "5x5", "7x7")}
+_OTHER = _SAME | {other: name for name, other in _SAME.items()}
 
 
 def find(name: str, names: Iterable[str]) -> str | None:

@@ -1,7 +1,6 @@
 """Published architectures by name, read from `published.json`, and how a user names an architecture.
 
-Two programs may have different cells of one name: those of NAO's replicas have names that end in `_nao`. NAO's
-replica of PNASNet is a copy of that of NASNet-A and left out.
+Cells of NAO's replicas of other papers have names that end in `_nao`.
 """
 
 import dataclasses
@@ -20,11 +19,11 @@ class Claim(NamedTuple):
 
     Attributes:
       dataset: such as `cifar10`.
-      metric: name and unit of the figure, such as `test error, %`.
+      metric: name and unit of the value, such as `test error, %`.
       value: the figure.
       by: the publication that states it, and where.
       setting: width, depth and training, as far as they are known.
-      params: parameters of that network without its auxiliary head, as exactly as they are known, else None.
+      params: parameters of that network without its auxiliary head, None if unknown.
     """
 
     dataset: str
@@ -66,8 +65,7 @@ def get(name_or_path: str) -> Genotype:
     A file or text must be in a format that shows itself, such as JSON or `Genotype(...)`.
 
     Raises:
-      ValueError: there is no such name and no such file, or its content is not a genotype; the message suggests
-        similar names.
+      ValueError: there is no such name and no such file, or its content is not a genotype.
     """
     if name_or_path in PUBLISHED:
         return PUBLISHED[name_or_path].genotype
@@ -76,7 +74,7 @@ def get(name_or_path: str) -> Genotype:
     path = pathlib.Path(name_or_path)
     if path.is_file():
         try:
-            return read(_text_of(path))
+            return _read_file(path)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
     near = difflib.get_close_matches(name_or_path.lower(), PUBLISHED, n=3, cutoff=0.7)
@@ -95,22 +93,19 @@ def read(text: str) -> Genotype:
     return formats.get(name).read(text)
 
 
-def _text_of(path: pathlib.Path) -> str:
+def _read_file(path: pathlib.Path) -> Genotype:
     with path.open("rb") as file:
         content = file.read(4 * json_text.MAX_LENGTH + 1)  # of more, no text is read
     if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise ValueError("UTF-16 text; save it as UTF-8")
     try:
-        return content.decode("utf-8")
+        text = content.decode("utf-8")
     except UnicodeDecodeError:
         raise ValueError("not UTF-8 text") from None
+    return read(text)
 
 
-def _published(record: dict) -> Published:
-    claims = tuple(Claim(**claim) for claim in record.pop("claims"))
-    genotype = formats.get(record["format"]).read(record["text"])
-    return Published(genotype=genotype, claims=claims, **record)
-
-
-_RECORDS = json.loads(importlib.resources.files("common.genotypes").joinpath("published.json").read_text("utf-8"))
-PUBLISHED: dict[str, Published] = {record["name"]: _published(record) for record in _RECORDS}
+PUBLISHED: dict[str, Published] = {}
+for _record in json.loads(importlib.resources.files("common.genotypes").joinpath("published.json").read_text("utf-8")):
+    _record["claims"] = tuple(Claim(**claim) for claim in _record["claims"])
+    PUBLISHED[_record["name"]] = Published(genotype=formats.get(_record["format"]).read(_record["text"]), **_record)

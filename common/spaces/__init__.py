@@ -33,10 +33,7 @@ SPACES: dict[str, types.SearchSpace] = {
 
 # The same rows with other features: name -> (the space of `SPACES`, the variant).
 VARIANTS: dict[str, tuple[str, types.SearchSpace]] = {
-    "nasbench101_lanas": (
-        "nasbench101",
-        nasbench101.space("nasbench101_lanas", nasbench101_encodings.lanas_features),
-    ),
+    "nasbench101_lanas": ("nasbench101", nasbench101.space("nasbench101_lanas", nasbench101_encodings.lanas_features))
 }
 
 

@@ -1,9 +1,8 @@
 """Features of a cell of two-branch nodes: counts, and how its graph transforms a signal.
 
-Accuracy depends more on how operations follow one another than on where they stand. In the networks trained for
-distributed LaNAS, the size of the states matters most: convolutions are normalised, so each outputs a signal of size 1
-for any input, while pooling and identity preserve their input. A state is then a sum of integer multiples of
-independent signals, those of the cell's two inputs and of its convolutions.
+In the networks trained for distributed LaNAS the size of the states matters most. Convolutions are normalised, so each
+outputs a signal of size 1 for any input, while pooling and identity preserve their input: a state is a sum of integer
+multiples of independent signals, those of the cell's two inputs and of its convolutions.
 """
 
 from collections.abc import Sequence
@@ -18,20 +17,12 @@ _SHARE_OF_NODES = 0.1  # on the trained cells of distributed LaNAS ridge regress
 
 
 class _States(NamedTuple):
-    """Properties of the S = N + 2 states of a cell.
+    """Properties of the S = N + 2 states of a cell."""
 
-    Attributes:
-      ways: float32[S, 2], the ways to it from input 0 and from input 1.
-      uses: float32[S, O + 1], mean uses of each operation on these, where at each node both branches are
-        equally likely, and the share that starts at input 1.
-      depth: float32[S], the most convolutions on one of them.
-      signals: float32[S, 2 + 2 N], how often it has the signal of each input and of each branch.
-    """
-
-    ways: chex.Array
-    uses: chex.Array
-    depth: chex.Array
-    signals: chex.Array
+    ways: chex.Array  # float32[S, 2], the ways to it from input 0 and from input 1
+    uses: chex.Array  # float32[S, O + 1], mean uses of each operation on these, and the share that starts at input 1
+    depth: chex.Array  # float32[S], the most convolutions on one of them
+    signals: chex.Array  # float32[S, 2 + 2 N], how often it has the signal of each input and of each branch
 
 
 def features(pairs: chex.Array, operations: Sequence[str]) -> chex.Array:
@@ -53,20 +44,18 @@ def features(pairs: chex.Array, operations: Sequence[str]) -> chex.Array:
       log2(1 + size^2) of them all side by side, and the shares of this size^2 that are due to input 0,
         input 1, and each kind of convolution.
 
-    The columns of single nodes distinguish networks, but are many and carry little information each: scaled to a tenth,
-    they have little weight in penalised models.
-
-    An operation is a convolution if its name has "conv" in it, and stops every signal if it is "zero".
+    Scaled to a tenth, the many columns of single nodes have little weight in penalised models. An operation is a
+    convolution if its name has "conv" in it, and stops every signal if it is "zero".
 
     Args:
       pairs: int32[N, 2, 2], for each node and branch the input and the operation.
       operations: names of the O operations.
     """
-    is_conv = np.array(["conv" in name for name in operations])
+    is_conv, is_zero = np.array([("conv" in name, name == "zero") for name in operations]).T
     inputs, chosen = pairs[..., 0], jax.nn.one_hot(pairs[..., 1], len(operations))
     is_read = jnp.any(inputs[..., None] == jnp.arange(len(pairs) + 2)[None, None], axis=(0, 1))
     is_end = ~is_read[2:]
-    states = _states(inputs, chosen, is_conv, np.array([name == "zero" for name in operations]))
+    states = _states(inputs, chosen, is_conv, is_zero)
     ways = states.ways[2:] * is_end[:, None]
     squares = jnp.sum(states.signals[2:] ** 2 * is_end[:, None], axis=0)  # [2 + 2 N]
     total = jnp.sum(squares)

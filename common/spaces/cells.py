@@ -1,13 +1,11 @@
 """Cells of two-branch nodes, the basis of the convolutional spaces of NAO and LaNAS.
 
-A network stacks one or several kinds of cell. State 0 of a cell is the output of the cell before the
-previous one, state 1 that of the previous cell, state i + 2 node i. Node i has two branches, each with an
-operation on one of the states 0 to i + 1, and adds them up. The output of the cell is the concatenation of all
-states that no branch reads, its *loose ends*.
+State 0 of a cell is the output of the cell before the previous one, state 1 that of the previous cell, state i + 2
+node i. Node i adds up two branches, each an operation on one of the states 0 to i + 1. The output of the cell is the
+concatenation of all states that no branch reads, its *loose ends*.
 
-Exchanging the two branches of a node leaves the network unchanged; the canonical row has the smaller (input,
-operation) first. Cells that differ only in the numbering of their nodes count as different networks here, and so do
-cells with different operations that happen to be equivalent.
+The canonical row has of the two branches of a node the one with the smaller (input, operation) first. Cells that differ
+in the numbering of their nodes, or in operations that happen to be equivalent, count as different networks here.
 """
 
 import dataclasses
@@ -33,8 +31,8 @@ class Layout:
     Attributes:
       cells: names of the C kinds of cell.
       operations: names of the O operations, by id.
-      columns: int[C, N, 2, 2], the column of the row that holds, for each cell, node and branch, the input
-        (0) and the operation (1). A permutation of the row's L = 4 C N columns.
+      columns: int[C, N, 2, 2], a permutation of the L = 4 C N columns of a row: for each cell, node and branch those
+        of the input (0) and the operation (1).
     """
 
     cells: tuple[str, ...]
@@ -49,10 +47,8 @@ class Layout:
     @property
     def num_choices(self) -> tuple[int, ...]:
         """Options at each column of a row."""
-        num_inputs = np.arange(self.num_nodes)[None, :, None] + 2
-        num_choices = np.empty(self.columns.size, int)
-        num_choices[self.columns[..., 0]] = num_inputs
-        num_choices[self.columns[..., 1]] = len(self.operations)
+        num_choices = np.full(self.columns.size, len(self.operations))
+        num_choices[self.columns[..., 0]] = np.arange(self.num_nodes)[None, :, None] + 2
         return tuple(num_choices.tolist())
 
     def num_networks(self) -> int:
@@ -61,29 +57,30 @@ class Layout:
         return math.prod(m * (m + 1) // 2 for m in num_branches) ** len(self.cells)
 
 
+def two_cells(operations: tuple[str, ...], num_nodes: int) -> Layout:
+    """Returns the layout of a normal and a reduction cell, each branch as `input operation` in their order."""
+    columns = np.arange(2 * num_nodes * 4).reshape(2, num_nodes, NUM_BRANCHES, 2)
+    return Layout(cells=("normal", "reduction"), operations=operations, columns=columns)
+
+
 def search_space(
     name: str,
     layout: Layout,
     *,
     size: int | None = None,
     is_valid: Callable[[chex.Array], chex.Array] | None = None,
-    tokens: Callable[[chex.Array], chex.Array] | None = None,
-    from_tokens: Callable[[chex.Array], chex.Array] | None = None,
-    legal_tokens: np.ndarray | None = None,
+    tokens: tuple[Callable, Callable, np.ndarray] | None = None,
 ) -> types.SearchSpace:
     """Returns the space of a layout.
 
     Args:
       name: its key in `common.spaces.SPACES`.
       layout: order of the decisions of a row.
-      size: number of distinct networks; by default counted from the layout.
-      is_valid: archs int32[B, L] -> bool[B]; by default all rows are valid.
-      tokens: archs -> int32[B, T]; by default those of `branch_tokens`, as are the next two.
-      from_tokens: the inverse of `tokens`.
-      legal_tokens: bool[T, V, V], see `types.SearchSpace`.
+      size: number of distinct networks; by default that of the layout.
+      is_valid: int32[B, L] -> bool[B]; by default all rows are valid.
+      tokens: `tokens`, `from_tokens` and `legal_tokens` of `types.SearchSpace`; by default `branch_tokens(layout)`.
     """
-    if tokens is None:
-        tokens, from_tokens, legal_tokens = branch_tokens(layout)
+    to_tokens, from_tokens, legal_tokens = tokens or branch_tokens(layout)
     return factory.search_space(
         name,
         layout.num_choices,
@@ -92,7 +89,7 @@ def search_space(
         is_valid=is_valid,
         canonicalize=lambda archs: canonicalize(layout, archs),
         features=lambda archs: features(layout, archs),
-        tokens=tokens,
+        tokens=to_tokens,
         from_tokens=from_tokens,
         legal_tokens=legal_tokens,
         symmetries=_swaps(layout, len(legal_tokens)),
@@ -165,18 +162,16 @@ def read(layout: Layout, text: str, kind: str, *, first_id: int = 0) -> np.ndarr
       first_id: the integer that stands for the first operation.
 
     Raises:
-      ValueError: if the text is not an architecture, such as one with a branch that reads a later node; the message
-        names the place.
+      ValueError: if the text is not an architecture; the message names the place.
     """
     lows = np.zeros(layout.columns.size, np.int32)
     lows[layout.columns[..., 1]] = first_id
-    highs = lows + np.array(layout.num_choices) - 1
     places = [""] * layout.columns.size
     for (cell, node, branch, part), column in np.ndenumerate(layout.columns):
         allowed = f"a state before it, its own is {node + 2}" if part == 0 else ", ".join(layout.operations)
         kind_of_place = ("input", "operation")[part]
         places[column] = f"{layout.cells[cell]} cell, node {node}, {kind_of_place} of branch {branch}: {allowed}"
-    return integer_strings.read(text, kind, places=places, lows=lows, highs=highs) - lows
+    return integer_strings.read(text, kind, places, layout.num_choices, lows=lows)
 
 
 def write(layout: Layout, arch: np.ndarray, *, first_id: int = 0) -> list[int]:
@@ -188,11 +183,8 @@ def write(layout: Layout, arch: np.ndarray, *, first_id: int = 0) -> list[int]:
 
 def _swaps(layout: Layout, num_tokens: int) -> tuple[np.ndarray, ...]:
     """For each cell int32[N, T]: the positions of T tokens with the two halves of one node exchanged."""
-    groups = np.arange(num_tokens, dtype=np.int32).reshape(len(layout.cells), layout.num_nodes, NUM_BRANCHES, -1)
-    swaps = []
-    for cell in range(len(layout.cells)):
-        rows = np.tile(np.arange(num_tokens, dtype=np.int32), (layout.num_nodes, 1))
-        for node in range(layout.num_nodes):
-            rows[node, groups[cell, node].reshape(-1)] = groups[cell, node, ::-1].reshape(-1)
-        swaps.append(rows)
+    positions = np.arange(num_tokens, dtype=np.int32)
+    groups = positions.reshape(len(layout.cells), layout.num_nodes, NUM_BRANCHES, -1)
+    swaps = np.tile(positions, (len(layout.cells), layout.num_nodes, 1))
+    np.put_along_axis(swaps, groups.reshape(*swaps.shape[:2], -1), groups[:, :, ::-1].reshape(*swaps.shape[:2], -1), 2)
     return tuple(swaps)

@@ -14,7 +14,8 @@ from common import types
 from common.spaces import factory
 
 MAX_DEPTH = 5
-NUM_LAYERS = 4  # kinds of layer: (narrow or wide) x (small or large kernel)
+LAYERS = ("narrow-small", "narrow-large", "wide-small", "wide-large")  # width and kernel
+NUM_LAYERS = len(LAYERS)
 
 
 def space() -> types.SearchSpace:
@@ -41,7 +42,7 @@ def layers(arch: np.ndarray) -> list[tuple[bool, bool]]:
 
 def describe(arch: np.ndarray) -> str:
     """Returns a text of one row (5,), such as `narrow-small wide-large`."""
-    return " ".join(f"{('narrow', 'wide')[wide]}-{('small', 'large')[large]}" for wide, large in layers(arch))
+    return " ".join(LAYERS[kind - 1] for kind in np.asarray(arch).tolist() if kind)
 
 
 def _canonicalize(archs: chex.Array) -> chex.Array:
@@ -51,6 +52,5 @@ def _canonicalize(archs: chex.Array) -> chex.Array:
 
 def _enumerate() -> np.ndarray:
     full = np.array(list(itertools.product(range(1 + NUM_LAYERS), repeat=MAX_DEPTH)), np.int32)
-    missing = full == 0
-    is_packed = ~np.any(missing[:, :-1] & ~missing[:, 1:], axis=1)
-    return full[is_packed & ~missing[:, 0]]
+    is_packed = np.all((full[:, :-1] > 0) | (full[:, 1:] == 0), axis=1)
+    return full[is_packed & (full[:, 0] > 0)]

@@ -13,6 +13,7 @@ from common import rows as row_sets
 from common import types
 
 _MAX_LISTED = 10_000_000  # larger products are not listed
+_OfRows = Callable[[chex.Array], chex.Array]
 
 
 def search_space(
@@ -21,11 +22,11 @@ def search_space(
     *,
     size: int,
     describe: Callable[[np.ndarray], str],
-    is_valid: Callable[[chex.Array], chex.Array] | None = None,
-    canonicalize: Callable[[chex.Array], chex.Array] | None = None,
-    features: Callable[[chex.Array], chex.Array] | None = None,
-    tokens: Callable[[chex.Array], chex.Array] | None = None,
-    from_tokens: Callable[[chex.Array], chex.Array] | None = None,
+    is_valid: _OfRows | None = None,
+    canonicalize: _OfRows | None = None,
+    features: _OfRows | None = None,
+    tokens: _OfRows | None = None,
+    from_tokens: _OfRows | None = None,
     legal_tokens: np.ndarray | None = None,
     symmetries: tuple[np.ndarray, ...] = (),
     neighbors: Callable[[chex.Array], tuple[chex.Array, chex.Array]] | None = None,
@@ -41,15 +42,15 @@ def search_space(
       is_valid: int32[B, L] -> bool[B]; by default every row with choices in range is valid.
       canonicalize: int32[B, L] -> int32[B, L]; by default every row is its own network.
       features: int32[B, L] -> float32[B, F]; by default one-hot, F = sum(num_choices).
-      tokens: int32[B, L] -> int32[B, T], given together with `from_tokens` and `legal_tokens`, for all three
-        see `types.SearchSpace`; by default one token a decision, its choice plus one.
+      tokens: int32[B, L] -> int32[B, T], given together with `from_tokens` and `legal_tokens`, see
+        `types.SearchSpace`; by default one token a decision, its choice plus one.
       from_tokens: int32[B, T] -> int32[B, L].
       legal_tokens: bool[T, V, V].
       symmetries: int32[K, T] arrays of permutations of token positions, one for each group.
-      neighbors: int32[B, L] -> (int32[B, K, L], bool[B, K]), see `types.SearchSpace`; by default every
-        change of one decision. `mutate` samples among them.
-      enumerate_rows: () -> every canonical valid row; by default the full product, where rows are
-        their own networks and no more than 10 million.
+      neighbors: int32[B, L] -> (int32[B, K, L], bool[B, K]), among which `mutate` samples; by default every change of
+        one decision.
+      enumerate_rows: () -> every canonical valid row; by default the full product, if every row is a network of its
+        own and there are no more than 10 million.
 
     Raises:
       ValueError: if some, but not all, of `tokens`, `from_tokens` and `legal_tokens` are given.
@@ -84,7 +85,7 @@ def search_space(
         legal_tokens=legal_tokens,
         symmetries=symmetries,
         sample=_sample(num_choices, valid, to_canonical),
-        mutate=_mutate(neighbors),
+        mutate=lambda key, archs: _pick(key, *neighbors(archs)),
         neighbors=neighbors,
         enumerate=enumerate_rows,
         describe=describe,
@@ -136,14 +137,8 @@ def listed(space: types.SearchSpace, archs: np.ndarray) -> types.SearchSpace:
     def sample(key, count):
         return jnp.asarray(archs)[jax.random.randint(key, (count,), 0, len(archs))]
 
-    return space._replace(
-        size=len(archs),
-        is_valid=is_valid,
-        neighbors=neighbors,
-        mutate=mutate,
-        sample=sample,
-        enumerate=lambda: archs,
-    )
+    made = {"is_valid": is_valid, "neighbors": neighbors, "mutate": mutate, "sample": sample}
+    return space._replace(size=len(archs), enumerate=lambda: archs, **made)
 
 
 def one_hot(archs: chex.Array, num_choices: tuple[int, ...]) -> chex.Array:
@@ -196,12 +191,8 @@ def _neighbors(num_choices, is_valid, canonicalize):
     return neighbors
 
 
-def _mutate(neighbors):
-    """Samples uniformly among the valid neighbours."""
-    return lambda key, archs: _pick(key, *neighbors(archs))
-
-
 def _pick(key, around, is_valid):
+    """Samples uniformly among the valid neighbours."""
     scores = jnp.where(is_valid, jax.random.uniform(key, is_valid.shape), -1.0)
     at = jnp.argmax(scores, axis=1)
     return jnp.take_along_axis(around, at[:, None, None], axis=1)[:, 0]

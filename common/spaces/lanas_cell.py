@@ -26,11 +26,7 @@ def layout() -> cells.Layout:
 
 
 def from_string(text: str) -> np.ndarray:
-    """Returns int32[28], the row of a released code such as `[2, 2, 0, ...]`, which need not be canonical.
-
-    Raises:
-      ValueError: if the text is not a cell of the space; the message names the place.
-    """
+    """Returns int32[28], the row of a released code such as `[2, 2, 0, ...]`; or raises a `ValueError`."""
     return cells.read(layout(), text, "lanas_cell architecture")
 
 

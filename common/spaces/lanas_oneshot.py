@@ -1,11 +1,9 @@
 """The two cells of one-shot LaNAS: 5 nodes, 4 operations (arXiv:1906.06832 and its released code).
 
-A node adds up two different (input, operation) pairs, which may share the input. The released search writes
-a network as a mask of 160 bits: for each cell, node, input and operation whether the pair is used, so that
-of the 4 (i + 2) bits of node i exactly two are set. A row holds the two pairs instead, as a row of NAO does.
-
-Two networks are built from a mask: the output of a cell is its last 4 nodes with shared weights, all 5 in the network
-that is trained from scratch.
+A node adds up two different (input, operation) pairs, which may share the input. The released search writes a network
+as a mask of 160 bits: for each cell, node, input and operation whether the pair is used, two for each node. A row holds
+the two pairs instead, as a row of NAO does. The output of a cell is its last 4 nodes with shared weights, all 5 in the
+network that is trained from scratch.
 
 The features are those of `cell_features`, not the mask: fitted to 1,000 of the 3,776 recorded scores, ridge regression
 ranks the others with a Kendall's tau of 0.38, and of 0.30 with masks; fitted to 100, of 0.20 and 0.13.
@@ -21,26 +19,20 @@ from common import types
 from common.spaces import cells
 
 OPERATIONS = ("max_pool_3x3", "skip_connect", "sep_conv_3x3", "sep_conv_5x5")
-CELLS, NUM_NODES = ("normal", "reduction"), 5
-MASK_SIZE = 160
-_NUM_BITS = np.array([len(OPERATIONS) * (node + 2) for node in range(NUM_NODES)] * len(CELLS))
+NUM_NODES, MASK_SIZE = 5, 160
+_NUM_BITS = np.tile(len(OPERATIONS) * np.arange(2, NUM_NODES + 2), 2)
 _STARTS = np.cumsum(_NUM_BITS) - _NUM_BITS  # of the bits of each node, those of the normal cell first
 
 
 def space() -> types.SearchSpace:
     """Returns the space; a row is `input operation` for each branch, the normal cell first."""
-    return cells.search_space("lanas_oneshot", layout(), size=num_networks(), is_valid=_has_different_branches)
+    size = math.prod(math.comb(bits, 2) for bits in _NUM_BITS.tolist())  # two of the bits of each node
+    return cells.search_space("lanas_oneshot", layout(), size=size, is_valid=_has_different_branches)
 
 
 def layout() -> cells.Layout:
     """Returns how rows hold the two cells."""
-    columns = np.arange(len(CELLS) * NUM_NODES * 4).reshape(len(CELLS), NUM_NODES, 2, 2)
-    return cells.Layout(cells=CELLS, operations=OPERATIONS, columns=columns)
-
-
-def num_networks() -> int:
-    """Returns the number of masks: two of the bits of each node."""
-    return math.prod(math.comb(bits, 2) for bits in _NUM_BITS.tolist())
+    return cells.two_cells(OPERATIONS, NUM_NODES)
 
 
 def to_mask(archs: chex.Array) -> chex.Array:
@@ -66,8 +58,8 @@ def from_mask(masks: np.ndarray) -> np.ndarray:
         mask, node = np.argwhere(counts != cells.NUM_BRANCHES)[0].tolist()
         last = _STARTS[node] + _NUM_BITS[node] - 1
         raise ValueError(
-            f"mask {mask}: {CELLS[node // NUM_NODES]} cell, node {node % NUM_NODES} has {counts[mask, node]} bits set "
-            f"among its {_NUM_BITS[node]} (bits {_STARTS[node]} to {last}); set exactly 2"
+            f"mask {mask}: {layout().cells[node // NUM_NODES]} cell, node {node % NUM_NODES} has {counts[mask, node]} "
+            f"bits set among its {_NUM_BITS[node]} (bits {_STARTS[node]} to {last}); set exactly 2"
         )
     at = np.nonzero(masks)[1].reshape(-1, len(_STARTS), cells.NUM_BRANCHES) - _STARTS[None, :, None]
     return np.stack(np.divmod(at, len(OPERATIONS)), axis=-1).reshape(len(masks), -1).astype(np.int32)

@@ -1,13 +1,11 @@
 """The convolutional spaces of NAO: a normal and a reduction cell of 5 nodes (arXiv:1808.07233).
 
-A row is the 40 integers of the published strings: for each node `input operation input operation`, the
-normal cell first. Three sets of operations:
+A row is the 40 integers of the published strings: for each node `input operation input operation`, the normal cell
+first. Three sets of operations:
 
-  nao_small    5, of NAO with shared weights and of NAONet-B and NAONet-V2 (arXiv:1909.10815)
-  nao_middle  10, of Balanced NAO
-  nao_large   11, of NAO with each architecture trained from scratch, and of NAONet-A
-
-Small and middle have 40 tokens, large has 60: input, kind of operation, kernel.
+  nao_small    5, of NAO with shared weights and of NAONet-B and NAONet-V2 (arXiv:1909.10815); 40 tokens
+  nao_middle  10, of Balanced NAO; 40 tokens
+  nao_large   11, of NAO with each architecture trained from scratch, and of NAONet-A; 60 tokens
 """
 
 import chex
@@ -15,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from common import types
-from common.spaces import cells
+from common.spaces import cells, integer_strings
 
 OPERATIONS = {
     "nao_small": ("sep_conv_3x3", "sep_conv_5x5", "avg_pool_3x3", "max_pool_3x3", "identity"),
@@ -32,9 +30,8 @@ OPERATIONS = {
     ),
 }
 NAONET_A_FIRST_ID = 5  # NAONet-A is published with operations 5 to 15; with shared weights all ids start at 0
-CELLS, NUM_NODES = ("normal", "reduction"), 5
-# The vocabulary of the 60 tokens after the start symbol and the states 1 to 6. The replicas of other
-# papers' cells need all of it; the 11 operations do without four of the kinds and kernels.
+NUM_NODES = 5
+# The vocabulary of the 60 tokens after the start symbol and the states 1 to 6; four of these are in no operation here.
 KINDS = {"identity": 7, "sep_conv": 8, "conv": 9, "dil_sep_conv": 10, "avg_pool": 11, "max_pool": 12, "min_pool": 13}
 KERNELS = {"1x1": 14, "2x2": 15, "3x3": 16, "5x5": 17, "7x7": 18, "1x3_3x1": 19, "1x7_7x1": 20}
 _LARGE_VOCABULARY_SIZE = 21
@@ -42,18 +39,14 @@ _LARGE_VOCABULARY_SIZE = 21
 
 def space(name: str) -> types.SearchSpace:
     """Returns the space called `name`, one of `OPERATIONS`."""
-    if name == "nao_large":
-        tokens, from_tokens, legal_tokens = _large_tokens()
-        return cells.search_space(name, layout(name), tokens=tokens, from_tokens=from_tokens, legal_tokens=legal_tokens)
-    return cells.search_space(name, layout(name))
+    return cells.search_space(name, layout(name), tokens=_large_tokens() if name == "nao_large" else None)
 
 
 def layout(name: str) -> cells.Layout:
     """Returns how rows of the space called `name` hold the two cells."""
     if name not in OPERATIONS:
         raise ValueError(f"unknown NAO space {name!r}; choose one of {', '.join(OPERATIONS)}")
-    columns = np.arange(len(CELLS) * NUM_NODES * 4).reshape(len(CELLS), NUM_NODES, 2, 2)
-    return cells.Layout(cells=CELLS, operations=OPERATIONS[name], columns=columns)
+    return cells.two_cells(OPERATIONS[name], NUM_NODES)
 
 
 def from_string(text: str, name: str, *, first_id: int = 0) -> np.ndarray:
@@ -72,7 +65,7 @@ def from_string(text: str, name: str, *, first_id: int = 0) -> np.ndarray:
 
 def to_string(arch: np.ndarray, name: str, *, first_id: int = 0) -> str:
     """Returns the published string of one row (40,); undoes `from_string`."""
-    return " ".join(map(str, cells.write(layout(name), arch, first_id=first_id)))
+    return integer_strings.write(cells.write(layout(name), arch, first_id=first_id))
 
 
 def _large_tokens():
@@ -84,31 +77,26 @@ def _large_tokens():
     pairs = np.array(pairs, np.int32)  # [11, 2]
     operation_of = np.full((_LARGE_VOCABULARY_SIZE,) * 2, -1, np.int32)
     operation_of[pairs[:, 0], pairs[:, 1]] = np.arange(len(pairs))
-    num_branches = len(CELLS) * NUM_NODES * cells.NUM_BRANCHES
 
     def tokens(archs: chex.Array) -> chex.Array:
         inputs, operations = archs[:, 0::2, None], archs[:, 1::2]
-        written = jnp.concatenate([inputs + 1, jnp.asarray(pairs)[operations]], axis=2)
-        return written.reshape(archs.shape[0], 3 * num_branches)
+        return jnp.concatenate([inputs + 1, jnp.asarray(pairs)[operations]], axis=2).reshape(archs.shape[0], 60)
 
     def from_tokens(tokens: chex.Array) -> chex.Array:
         inputs, kinds, kernels = tokens[:, 0::3], tokens[:, 1::3], tokens[:, 2::3]
         rows = jnp.stack([inputs - 1, jnp.asarray(operation_of)[kinds, kernels]], axis=2)
-        return rows.reshape(tokens.shape[0], 2 * num_branches)
+        return rows.reshape(tokens.shape[0], 40)
 
     return tokens, from_tokens, _large_legal_tokens(operation_of >= 0)
 
 
 def _large_legal_tokens(is_operation: np.ndarray) -> np.ndarray:
-    """bool[60, 21, 21], where of each kind only the kernels it has are legal.
-
-    The released mask allows any kind or kernel at both positions, also pairs that are not an operation.
-    """
+    """bool[60, 21, 21]: of each kind only the kernels it has, where the released mask allows any kind or kernel."""
     kernels = np.where(is_operation.any(axis=1, keepdims=True), is_operation, is_operation.any(axis=0))
     kinds = np.tile(is_operation.any(axis=1), (_LARGE_VOCABULARY_SIZE, 1))
-    vocabulary = np.arange(_LARGE_VOCABULARY_SIZE)
     legal = []
-    for node in list(range(NUM_NODES)) * len(CELLS):
-        inputs = np.tile((vocabulary >= 1) & (vocabulary <= node + 2), (_LARGE_VOCABULARY_SIZE, 1))
-        legal.extend([inputs, kinds, kernels] * cells.NUM_BRANCHES)
-    return np.array(legal)
+    for node in range(NUM_NODES):
+        inputs = np.zeros_like(is_operation)
+        inputs[:, 1 : node + 3] = True
+        legal += [inputs, kinds, kernels] * cells.NUM_BRANCHES
+    return np.array(2 * legal)

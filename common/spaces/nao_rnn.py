@@ -1,11 +1,9 @@
 """The recurrent cell of NAO: 11 nodes, 4 activations (arXiv:1808.07233).
 
 A row is 22 integers: for each node the state that it reads (0 for the cell's first state, or the number of an earlier
-node) and its activation. The first node can only read state 0. The output of the cell is the mean of all nodes. Cells
-that differ only in the numbering of nodes are different architectures here.
-
-The two released programs number the activations differently, so a published string is ambiguous without its
-convention. Rows and tokens use the indices of `ACTIVATIONS`.
+node) and its activation. The output of the cell is the mean of all nodes. Cells that differ only in the numbering of
+nodes are different architectures here. The two released programs number the activations differently, so a published
+string is ambiguous without its convention; rows and tokens use the indices of `ACTIVATIONS`.
 """
 
 import math
@@ -47,33 +45,23 @@ def describe(arch: np.ndarray) -> str:
 
 
 def from_string(text: str, *, convention: str) -> np.ndarray:
-    """Returns int32[22], the row of a published string `state activation state activation ...`.
-
-    Args:
-      text: 22 integers.
-      convention: of the activation ids, one of `CONVENTIONS`.
+    """Returns int32[22], the row of a published string of 22 integers `state activation state activation ...`.
 
     Raises:
-      ValueError: the convention is unknown, or the text is not a cell of the space; the message says where.
+      ValueError: the convention is not one of `CONVENTIONS`, or the text not a cell of the space.
     """
-    names = _names(convention)
-    places = []
+    configs.one_of("convention", convention, CONVENTIONS)
+    names, places = CONVENTIONS[convention], []
     for node in range(1, NUM_NODES + 1):
         places += [f"state that node {node} reads", f"activation of node {node}: {', '.join(names)}"]
-    highs = [choices - 1 for choices in NUM_CHOICES]
-    row = integer_strings.read(text, "nao_rnn architecture", places=places, lows=[0] * len(highs), highs=highs)
+    row = integer_strings.read(text, "nao_rnn architecture", places, NUM_CHOICES)
     row[1::2] = np.array([ACTIVATIONS.index(name) for name in names])[row[1::2]]
     return row
 
 
 def to_string(arch: np.ndarray, *, convention: str) -> str:
     """Returns the published string of one row (22,) in the ids of a convention; the inverse of `from_string`."""
-    names = _names(convention)
-    written = np.array(arch)
-    written[1::2] = np.array([names.index(name) for name in ACTIVATIONS])[written[1::2]]
-    return " ".join(map(str, written.tolist()))
-
-
-def _names(convention: str) -> tuple[str, ...]:
     configs.one_of("convention", convention, CONVENTIONS)
-    return CONVENTIONS[convention]
+    written = np.array(arch)
+    written[1::2] = np.array([CONVENTIONS[convention].index(name) for name in ACTIVATIONS])[written[1::2]]
+    return integer_strings.write(written)

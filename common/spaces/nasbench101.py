@@ -1,13 +1,11 @@
 """NAS-Bench-101: cells of at most 7 vertices and 9 edges with an operation at each vertex (arXiv:1902.09635).
 
-A row of 26 decisions: the 21 edge bits of a cell of 7 vertices in the order of `nasbench101_graphs.EDGES`,
-then the operations of vertices 1 to 5. Vertex 0 is the input, vertex 6 the output. A smaller cell is one
-whose other vertices are on no path from input to output. Of the 2^21 * 3^5 = 509,607,936 rows 73 % are
-valid, and these are 423,624 networks.
+A row of 26 decisions: the 21 edge bits of a cell of 7 vertices in the order of `nasbench101_graphs.EDGES`, then the
+operations of vertices 1 to 5. Vertex 0 is the input, vertex 6 the output. A smaller cell is one whose other vertices
+are on no path from input to output. Of the 2^21 * 3^5 rows 73 % are valid, and these are 423,624 networks.
 
-`sample` includes each edge with probability 1/2, chooses operations uniformly and rejects invalid rows, as the
-benchmark's own random search does. This favours small cells: 0.3 % of the samples have 7 vertices, but 85 % of all
-networks. To sample networks uniformly, sample rows of `enumerate()`.
+`sample` includes each edge with probability 1/2 and rejects invalid rows, as the benchmark's own random search does.
+0.3 % of the samples have 7 vertices, but 85 % of all networks: to sample these uniformly, sample rows of `enumerate()`.
 """
 
 from collections.abc import Callable, Sequence
@@ -50,8 +48,8 @@ def to_matrix(arch: np.ndarray) -> tuple[np.ndarray, list[str]]:
     """Returns the pruned cell of one row (26,), as NAS-Bench-101 writes it.
 
     Returns:
-      int[n, n] strictly upper triangular adjacency of the n vertices that are on a path from input to
-      output, and their n operations, the first `input`, the last `output`.
+      int[n, n] strictly upper triangular adjacency of the n vertices on paths from input to output, and their n
+      operations, the first `input`, the last `output`.
     """
     edges, operations = nasbench101_graphs.split(np.asarray(arch))
     kept = np.flatnonzero(nasbench101_graphs.is_kept(edges))
@@ -64,8 +62,7 @@ def to_matrix(arch: np.ndarray) -> tuple[np.ndarray, list[str]]:
 def from_matrix(adjacency: np.ndarray, operations: Sequence[str]) -> np.ndarray:
     """Returns int32[26], the row of a cell as NAS-Bench-101 writes it.
 
-    Vertices keep their order and are not pruned, so the row is valid but maybe not canonical: to read many cells, stack
-    their rows and `canonicalize` them together.
+    Vertices keep their order and are not pruned, so the row is valid but maybe not canonical.
 
     Args:
       adjacency: integer [n, n], strictly upper triangular zeros and ones, 2 <= n <= 7.
@@ -85,9 +82,7 @@ def from_matrix(adjacency: np.ndarray, operations: Sequence[str]) -> np.ndarray:
         row[nasbench101_graphs.NUM_EDGES + vertex - 1] = OPERATIONS.index(operations[vertex])
     num_edges = nasbench101_graphs.split(nasbench101_graphs.prune(row))[0].sum()
     if num_edges == 0:
-        raise ValueError(
-            "adjacency has no path from the first vertex, the input, to the last, the output; connect them"
-        )
+        raise ValueError("adjacency has no path from the input to the output; connect them")
     if num_edges > MAX_EDGES:
         raise ValueError(
             f"adjacency has {num_edges} edges after pruning; NAS-Bench-101 allows at most {MAX_EDGES}: remove some"
@@ -119,8 +114,7 @@ def _check_form(adjacency: np.ndarray, operations: Sequence[str]) -> None:
     if np.tril(adjacency).any():
         source, target = (int(v[0]) for v in np.nonzero(np.tril(adjacency)))
         raise ValueError(
-            f"adjacency must be strictly upper triangular; got an edge from vertex {source} to vertex {target}: "
-            "number the vertices so that edges point from lower to higher"
+            f"adjacency must be strictly upper triangular; got an edge from vertex {source} to vertex {target}"
         )
     if operations[0] != INPUT or operations[-1] != OUTPUT:
         raise ValueError(f"operations must begin with {INPUT!r} and end with {OUTPUT!r}; got {list(operations)}")
@@ -130,12 +124,7 @@ def _check_form(adjacency: np.ndarray, operations: Sequence[str]) -> None:
 
 
 def _neighbors(num_choices: tuple[int, ...]) -> Callable[[chex.Array], tuple[chex.Array, chex.Array]]:
-    """One changed decision, or one more vertex: K = 21 + 5 * 2 + 45.
-
-    A changed decision cannot add a missing vertex, which needs an edge to it and one from it, so the cell of one edge
-    would have no neighbours. But in some rows of a network the missing vertex has a dangling edge, and one more edge
-    connects it.
-    """
+    """One changed decision, or one more vertex with an edge to it and one from it: K = 21 + 5 * 2 + 45."""
     steps = np.array([(at, step) for at, n in enumerate(num_choices) for step in range(1, n)])
     changes = np.eye(len(num_choices), dtype=np.int32)[steps[:, 0]] * steps[:, 1:]  # [31, 26]
     choices = _insertions()
@@ -160,9 +149,8 @@ def _neighbors(num_choices: tuple[int, ...]) -> Callable[[chex.Array], tuple[che
 def _insertions() -> np.ndarray:
     """Ways to add a vertex with one edge from `source` and one to `target`, where vertex 5 is missing.
 
-    Returns:
-      int[45, 26]: for each decision of the new row, the column to copy from an old row to which the
-      constants 0, 1 and 2 (an operation; no edge, an edge) are appended.
+    int[45, 26]: for each decision of the new row, the column to copy from an old row to which the constants 0, 1 and 2
+    (an operation; no edge, an edge) are appended.
     """
     length = nasbench101_graphs.NUM_EDGES + nasbench101_graphs.NUM_INNER
     index = {edge: i for i, edge in enumerate(nasbench101_graphs.EDGES)}

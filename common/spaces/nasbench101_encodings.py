@@ -4,10 +4,8 @@ The 27 tokens are those of SemiNAS (arXiv:2002.10389 and its released code). Col
 matrix, vertex j from 1 to 6: a token for each entry (0, j), ..., (j - 1, j), then one for the operation of vertex j. In
 a cell of n vertices the output is vertex n - 1, and the rest of the sequence is padding.
 
-The released decoder never emits padding, so it writes only cells of 7 vertices, and it may put the output anywhere or
-nowhere. Here the output may stand at every vertex and ends the cell: only padding follows, and the last vertex can be
-nothing else. So every legal sequence is a row; whether that row is a cell of the benchmark, connected and with at most
-9 edges, is left to `is_valid`.
+The released decoder never emits padding and may put the output anywhere or nowhere. Here the output ends the cell: only
+padding follows, and the last vertex can be nothing else. So every legal sequence is a row, if maybe not a valid one.
 """
 
 import chex
@@ -33,8 +31,7 @@ _IS_OPERATION = _SOURCE == _COLUMN
 def features(archs: chex.Array) -> chex.Array:
     """Returns float32[B, 64], every column in [0, 1], of canonical rows int32[B, 26].
 
-    The number of a vertex says little about its role, so bits and one-hot codes alone make a poor linear model; the
-    other columns are invariant to the numbering.
+    Columns from 36 on are invariant to the numbering of vertices.
 
     | columns | contents | divided by |
     |---|---|---|

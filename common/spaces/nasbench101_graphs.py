@@ -1,9 +1,8 @@
 """The graphs of NAS-Bench-101: pruning, one row for each network, and the list of all of them.
 
-A row holds 21 edge bits and 5 operations, so it is one integer: its *code*, the edges read as binary
-digits, times 243, plus the operations read as base-3 digits, less than 2^29. Codes order as rows do. The
-canonical row of a network is the one with the largest code among all ways to number its vertices in
-which edges point forwards, at most 5! = 120 of them: exact, where the benchmark itself compares hashes.
+The *code* of a row is its 21 edges read as binary digits, times 243, plus its 5 operations read as base-3 digits, less
+than 2^29. Codes order as rows do. The canonical row of a network is the one with the largest code among all ways to
+number its vertices in which edges point forwards, at most 5! = 120: exact, where the benchmark compares hashes.
 """
 
 import functools
@@ -34,11 +33,7 @@ def split(archs: chex.Array) -> tuple[chex.Array, chex.Array]:
 
 
 def is_kept(edges: chex.Array) -> chex.Array:
-    """Returns bool[..., 7]: which vertices lie on a path from input to output, none if there is no path.
-
-    Args:
-      edges: integer [..., 21], zero where there is no edge, NumPy or JAX.
-    """
+    """Returns bool[..., 7]: which vertices lie on paths from input to output, of edges int[..., 21], NumPy or JAX."""
     has = {edge: edges[..., i] != 0 for i, edge in enumerate(EDGES)}
     is_any = functools.partial(functools.reduce, operator.or_)
     always = has[0, 1] | ~has[0, 1]
@@ -51,14 +46,9 @@ def is_kept(edges: chex.Array) -> chex.Array:
 
 
 def prune(archs: chex.Array) -> chex.Array:
-    """Prunes as the benchmark does: removes vertices on no path from input to output.
+    """Returns the rows int[..., 26], NumPy or JAX, without edges and operations of vertices on no path to the output.
 
-    Args:
-      archs: int[..., 26], NumPy or JAX.
-
-    Returns:
-      int[..., 26], where dropped vertices have no edges and operation 0 and the others keep their
-      places. A row whose output cannot be reached has no edges left.
+    As in the benchmark; the other vertices keep their places. A row whose output cannot be reached has no edges left.
     """
     edges, operations = split(archs)
     kept = is_kept(edges)
@@ -67,11 +57,7 @@ def prune(archs: chex.Array) -> chex.Array:
 
 
 def is_valid(archs: chex.Array) -> chex.Array:
-    """Returns bool[B]: the output can be reached, by at most 9 edges after pruning.
-
-    So says the benchmark (arXiv:1902.09635, section 2.1, and its `ModelSpec`): edges that pruning drops
-    do not count.
-    """
+    """Returns bool[B]: the output can be reached, by at most 9 edges after pruning (arXiv:1902.09635, section 2.1)."""
     num_edges = jnp.sum(split(prune(archs))[0], axis=-1)
     return (num_edges > 0) & (num_edges <= MAX_EDGES)
 
@@ -79,9 +65,8 @@ def is_valid(archs: chex.Array) -> chex.Array:
 def canonicalize(archs: chex.Array) -> chex.Array:
     """Returns int32[B, 26], equal for rows of int32[B, 26] that are the same network.
 
-    Of all the ways to number the vertices that remain after pruning, with edges pointing forwards, the
-    lexicographically largest row. It has its missing vertices last: a missing vertex has no edges, so it
-    can trade places with its successor, which moves a one to the left.
+    The lexicographically largest row among all ways to number the vertices that remain after pruning, with edges
+    pointing forwards; it has its missing vertices last.
     """
     if archs.shape[0] > _CHUNK:
         return jax.lax.map(lambda arch: canonicalize(arch[None])[0], archs, batch_size=_CHUNK)
@@ -99,8 +84,7 @@ def canonicalize(archs: chex.Array) -> chex.Array:
 def enumerate_rows() -> np.ndarray:
     """Returns int32[423624, 26], the canonical rows of all networks, in lexicographic order, read-only.
 
-    First the unlabelled graphs; then, for each, those labellings with operations that no automorphism of
-    the graph turns into a larger one.
+    Of each unlabelled graph those labellings with operations that no automorphism of the graph turns into a larger one.
     """
     graphs = _graphs()
     edge_weights, operation_weights = _renumbering_weights()
@@ -138,9 +122,8 @@ def _graphs() -> np.ndarray:
 def _renumbering_weights() -> tuple[np.ndarray, np.ndarray]:
     """Weights of each edge and operation in the code, under each renumbering of the inner vertices.
 
-    Returns:
-      float32[21, 120]: the power of two of the edge's new place; -2^21, which outweighs all places
-      together, where it would point backwards. float32[5, 120]: the power of three of the vertex's place.
+    float32[21, 120], the power of two of the edge's new place, or -2^21, which outweighs all places together, where it
+    would point backwards; float32[5, 120], the power of three of the vertex's place.
     """
     place_of = {edge: i for i, edge in enumerate(EDGES)}
     edge_weights, operation_weights = [], []

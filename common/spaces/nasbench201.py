@@ -66,9 +66,8 @@ def to_string(arch: np.ndarray) -> str:
 
 def from_string(text: str) -> np.ndarray:
     """Returns int32[6], the row of an official string; or raises a `ValueError`."""
-    parts = re.findall(r"([a-z0-9_]+)~(\d)", text)
-    row = [OPERATIONS.index(name) for name, _ in parts if name in OPERATIONS]
-    arch = np.array(row, np.int32)
+    names = re.findall(r"([a-z0-9_]+)~\d", text)
+    arch = np.array([OPERATIONS.index(name) for name in names if name in OPERATIONS], np.int32)
     if arch.shape != (6,) or to_string(arch) != text:
         raise ValueError(
             f"not a NAS-Bench-201 architecture: {text!r}; write it as {to_string(np.array([3] * 6))!r} "

@@ -1,8 +1,7 @@
 """NAS-Bench-Macro: 8 layers, 3 choices a layer (arXiv:2103.11922, section 5).
 
-Moving an identity within a stage does not change the network, and the published table gives such rows one result: its
-6,561 rows hold 3,969. The benchmark and the literature on it count them as different, so `canonicalize` is the
-identity here.
+Moving an identity within a stage does not change the network, so the table's 6,561 rows hold 3,969 results. The
+benchmark and the literature on it count them as different, so `canonicalize` is the identity here.
 """
 
 import numpy as np
@@ -15,12 +14,11 @@ CHOICES = ("identity", "mb3_k3", "mb6_k5")  # mbE_kK: inverted residual of expan
 
 def space() -> types.SearchSpace:
     """Returns the space: one decision a layer, from input to output, with the ids of `CHOICES`."""
+
+    def describe(arch):
+        return " ".join(CHOICES[int(choice)] for choice in arch)
+
     return factory.search_space("nasbench_macro", (3,) * 8, size=3**8, describe=describe)
-
-
-def describe(arch: np.ndarray) -> str:
-    """Returns the names of the choices of one row (8,)."""
-    return " ".join(CHOICES[int(choice)] for choice in arch)
 
 
 def from_key(text: str) -> np.ndarray:

@@ -1,10 +1,9 @@
 """A mobile space in the manner of Once-for-all (arXiv:1908.09791, section 3), which LaNAS searched on ImageNet.
 
-LaNAS' own encoding was never released. A row of 46 decisions: the resolution of the images, from 128 to
-224 pixels in steps of 4; then for each of 5 stages its depth, 2 to 4 blocks, and for each of 4 blocks the
-kernel of its depthwise convolution, 3, 5 or 7, and its expansion, 3, 4 or 6. Blocks beyond the depth of their
-stage do not exist; in the canonical row their choices are 0. The width multiplier is fixed; a limit on multiply-adds
-is left to the evaluator.
+A row of 46 decisions: the resolution of the images, from 128 to 224 pixels in steps of 4; then for each of 5 stages its
+depth, 2 to 4 blocks, and for each of 4 blocks the kernel of its depthwise convolution, 3, 5 or 7, and its expansion,
+3, 4 or 6. Blocks beyond the depth of their stage do not exist; in the canonical row their choices are 0. LaNAS' own
+encoding was never released. A limit on multiply-adds is left to the evaluator.
 """
 
 import chex
@@ -27,24 +26,19 @@ def space() -> types.SearchSpace:
     return factory.search_space(
         "ofa_mobile",
         NUM_CHOICES,
-        size=num_networks(),
+        size=len(RESOLUTIONS) * sum((len(KERNELS) * len(EXPANSIONS)) ** depth for depth in DEPTHS) ** NUM_STAGES,
         describe=describe,
         canonicalize=_canonicalize,
         features=features,
     )
 
 
-def num_networks() -> int:
-    """Returns the number of networks: for each resolution and stage 2 to 4 blocks of 9 kinds."""
-    return len(RESOLUTIONS) * sum((len(KERNELS) * len(EXPANSIONS)) ** depth for depth in DEPTHS) ** NUM_STAGES
-
-
 def features(archs: chex.Array) -> chex.Array:
     """Returns float32[B, 167] of rows int32[B, 46].
 
-    Columns: the resolution between 0 and 1, and its square; for each stage its depth, one-hot, and for each
-    of its 4 blocks the kernel and the expansion, both one-hot, zero where the block is not there; the number
-    of blocks with each kernel and each expansion in each stage, halved.
+    Columns: the resolution between 0 and 1, and its square; the depths of the stages, one-hot; kernel and expansion of
+    each block, one-hot, zero for a missing block; half the number of blocks with each kernel and each expansion in
+    each stage.
     """
     batch = archs.shape[0]
     resolution = archs[:, :1] / np.float32(len(RESOLUTIONS) - 1)

@@ -1,10 +1,11 @@
 """The mobile space of SemiNAS on ImageNet: 21 blocks, 7 operations (arXiv:2002.10389).
 
-A row holds the operation of each block, from input to output, in stages of 4, 4, 4, 4, 4 and 1 blocks. The
-first block of a stage, which changes the width, cannot be left out. The others can: a block "zero"
-passes its input on, so rows that differ only in where a stage has its zeros are one network; the canonical
-row has them last. Published strings number the operations from 1, as tokens do.
+A row holds the operation of each block, from input to output, in stages of 4, 4, 4, 4, 4 and 1 blocks. All but the
+first block of a stage can be left out: a block "zero" passes its input on, so rows that differ only in where a stage
+has its zeros are one network; the canonical row has them last. Published strings number the operations from 1.
 """
+
+import math
 
 import chex
 import jax.numpy as jnp
@@ -27,18 +28,10 @@ def space() -> types.SearchSpace:
     return factory.search_space(
         "seminas_mobile",
         NUM_CHOICES,
-        size=num_networks(),
+        size=math.prod(sum(ZERO**blocks for blocks in range(1, depth + 1)) for depth in STAGES),
         describe=describe,
         canonicalize=_canonicalize,
     )
-
-
-def num_networks() -> int:
-    """Returns the number of networks: in each stage a first block, then 0 to 3 blocks that are not left out."""
-    size = 1
-    for depth in STAGES:
-        size *= sum(ZERO**blocks for blocks in range(1, depth + 1))
-    return size
 
 
 def describe(arch: np.ndarray) -> str:
@@ -48,24 +41,17 @@ def describe(arch: np.ndarray) -> str:
 
 
 def from_string(text: str) -> np.ndarray:
-    """Returns int32[21], the row of a published string of 21 integers 1 to 7, which need not be canonical.
-
-    Raises:
-      ValueError: if the text is not a network of the space; the message names the place.
-    """
+    """Returns int32[21], the row of a published string of 21 integers 1 to 7; or raises a `ValueError`."""
     places = []
     for stage, depth in enumerate(STAGES):
         places += [f"block {block} of stage {stage}" for block in range(depth)]
         places[-depth] += ", which cannot be left out"
-    row = integer_strings.read(
-        text, "seminas_mobile architecture", places=places, lows=[1] * len(places), highs=NUM_CHOICES
-    )
-    return row - 1
+    return integer_strings.read(text, "seminas_mobile architecture", places, NUM_CHOICES, lows=1)
 
 
 def to_string(arch: np.ndarray) -> str:
     """Returns the published string of one row (21,); undoes `from_string`."""
-    return " ".join(str(operation + 1) for operation in np.asarray(arch).tolist())
+    return integer_strings.write(np.asarray(arch) + 1)
 
 
 def _canonicalize(archs: chex.Array) -> chex.Array:

@@ -29,16 +29,16 @@ class LayeringTest(parameterized.TestCase):
         assert layout.num_crossings(layers, edges) == 2
         assert layout.num_crossings([[0, 1, 2], [4, 3, 5]], edges) == 0
 
-    def test_a_long_edge_bends_in_every_layer_that_it_passes(self):
-        plan = layout.layering([[], [0], [1], [0, 2]])
+    @parameterized.parameters(
+        # A long edge bends in every layer that it passes; the long edges of one vertex share their bends.
+        ([[], [0], [1], [0, 2]], {(0, 1), (1, 2), (2, 3), (0, 4), (4, 5), (5, 3)}),
+        ([[], [0], [0, 1], [0, 2]], {(0, 1), (1, 2), (2, 3), (0, 4), (4, 2), (4, 5), (5, 3)}),
+    )
+    def test_bends_by_hand(self, reads, edges):
+        plan = layout.layering(reads)
         assert sorted(map(len, plan.layers)) == [1, 1, 2, 2]
         assert plan.owner == (0, 1, 2, 3, 0, 0)
-        assert set(plan.edges) == {(0, 1), (1, 2), (2, 3), (0, 4), (4, 5), (5, 3)}
-
-    def test_long_edges_of_one_vertex_share_their_bends(self):
-        plan = layout.layering([[], [0], [0, 1], [0, 2]])
-        assert plan.owner == (0, 1, 2, 3, 0, 0)
-        assert set(plan.edges) == {(0, 1), (1, 2), (2, 3), (0, 4), (4, 2), (4, 5), (5, 3)}
+        assert set(plan.edges) == edges
 
     def test_the_first_input_is_above_the_second(self):
         for reads in ([[], [], [1], [0], [2, 3]], [[], [], [0], [1], [2, 3]], [[], [], [0, 1]]):
@@ -105,12 +105,7 @@ class HeightsTest(parameterized.TestCase):
     def test_large_graphs(self):
         """Where the search of the optimum ends early, there are heights all the same."""
         layers = [[3 * at, 3 * at + 1, 3 * at + 2] for at in range(4)]
-        links = [
-            (source, target, 0.0, 0)
-            for left, right in itertools.pairwise(layers)
-            for source in left
-            for target in right
-        ]
+        links = [(*ends, 0.0, 0) for pair in itertools.pairwise(layers) for ends in itertools.product(*pair)]
         with unittest.mock.patch.object(layout, "_MAX_NODES", 0):
             found = heights(layers, [10.0] * 12, links, 5.5)
         assert all(found[at + 1] - found[at] >= 15.4 for at in range(11) if at % 3 < 2)

@@ -71,20 +71,20 @@ class EverySpaceTest(parameterized.TestCase):
             assert same_network("lanas_oneshot", conversion.to_arch(form.read(text), "lanas_oneshot"), row)
             assert form.write(form.read(text)) == text
 
-    def test_every_row_of_the_small_spaces_is_a_genotype_of_its_own(self):
-        for space in ("convnet", "nasbench201", "nasbench_macro"):
-            listed = spaces.get(space).enumerate()
-            assert len({conversion.from_valid_arch(space, row) for row in listed}) == spaces.get(space).size
+    @parameterized.parameters("convnet", "nasbench201", "nasbench_macro")
+    def test_every_row_of_the_small_spaces_is_a_genotype_of_its_own(self, space):
+        listed = spaces.get(space).enumerate()
+        assert len({conversion.from_valid_arch(space, row) for row in listed}) == spaces.get(space).size
 
-    def test_invalid_rows(self):
-        with pytest.raises(ValueError, match=r"nasbench201 is 6 integers; got int64 of shape \(5,\)"):
-            conversion.from_arch("nasbench201", np.zeros(5, int))
-        with pytest.raises(ValueError, match="integers; got float64"):
-            conversion.from_arch("nasbench201", np.zeros(6))
-        with pytest.raises(ValueError, match=r"decision 5 .*nasbench201 is 5; allowed are 0 to 4"):
-            conversion.from_arch("nasbench201", np.array([0, 0, 0, 0, 0, 5]))
-        with pytest.raises(ValueError, match="is not valid in lanas_oneshot"):
-            conversion.from_arch("lanas_oneshot", np.zeros(40, int))
+    @parameterized.parameters(
+        ("nasbench201", np.zeros(5, int), r"nasbench201 is 6 integers; got int64 of shape \(5,\)"),
+        ("nasbench201", np.zeros(6), "integers; got float64"),
+        ("nasbench201", np.array([0, 0, 0, 0, 0, 5]), r"decision 5 .*nasbench201 is 5; allowed are 0 to 4"),
+        ("lanas_oneshot", np.zeros(40, int), "is not valid in lanas_oneshot"),
+    )
+    def test_invalid_rows(self, space, row, message):
+        with pytest.raises(ValueError, match=message):
+            conversion.from_arch(space, row)
 
 
 class OutputTest(parameterized.TestCase):
@@ -107,68 +107,59 @@ class OutputTest(parameterized.TestCase):
             assert made.normal.output == made.reduction.output == (2, 3, 4, 5, 6)
 
 
+def changed(made, node, branch, operation, state=None):
+    """Returns a genotype with another branch in its reduction cell, by default of the same state."""
+    nodes = [list(branches) for branches in made.reduction.nodes]
+    nodes[node][branch] = Branch(operation, nodes[node][branch].state if state is None else state)
+    cell = genotype.Cell(tuple(map(tuple, nodes)), made.reduction.output)
+    return dataclasses.replace(made, reduction=cell)
+
+
 class RejectionTest(parameterized.TestCase):
-    def cells(self, space):
-        return conversion.from_arch(space, rows(space)[0])
-
-    def changed(self, made, node, branch, changed):
-        """Returns a genotype with another branch in its reduction cell, and the same outputs."""
-        nodes = [list(branches) for branches in made.reduction.nodes]
-        nodes[node][branch] = changed
-        cell = genotype.Cell(tuple(map(tuple, nodes)), made.reduction.output)
-        return dataclasses.replace(made, reduction=cell)
-
-    def test_operations_of_other_spaces(self):
-        made = self.cells("nao_small")
-        state = made.reduction.nodes[3][1].state
-        with pytest.raises(
-            ValueError,
-            match="nao_small: reduction cell, node 3, branch 1: unknown operation 'conv_1x1'; choose one of sep_conv",
-        ):
-            conversion.to_arch(self.changed(made, 3, 1, Branch("conv_1x1", state)), "nao_small")
-
     def test_names_of_the_same_meaning(self):
-        made = self.cells("nao_small")
-        state = made.reduction.nodes[3][1].state
-        identity = self.changed(made, 3, 1, Branch("identity", state))
-        skip = self.changed(made, 3, 1, Branch("skip_connect", state))
+        made = conversion.from_arch("nao_small", rows("nao_small")[0])
+        identity, skip = (changed(made, 3, 1, name) for name in ("identity", "skip_connect"))
         np.testing.assert_array_equal(conversion.to_arch(identity, "nao_small"), conversion.to_arch(skip, "nao_small"))
 
-    def test_cells_of_other_shapes(self):
-        lanas = self.cells("lanas_cell")
-        with pytest.raises(ValueError, match="nao_small: the normal cell has 7 nodes; in this space 5"):
-            conversion.to_arch(lanas, "nao_small")
-        with pytest.raises(ValueError, match="nao_rnn holds a RecurrentGenotype; got a CellGenotype"):
-            conversion.to_arch(lanas, "nao_rnn")
+    def test_cells(self):
+        nao, lanas, shared = (
+            conversion.from_arch(space, rows(space)[0]) for space in ("nao_small", "lanas_cell", "lanas_oneshot")
+        )
         wide = genotype.Cell(((Branch("identity", 0),),) * 5, (1, 2, 3, 4, 5, 6))
-        with pytest.raises(ValueError, match="nao_small: normal cell, node 0 has 1 branches; in this space it has 2"):
-            conversion.to_arch(genotype.CellGenotype(wide, wide), "nao_small")
-        state = lanas.reduction.nodes[6][0].state
-        other = {"sep_conv_3x3", "sep_conv_5x5"} - {lanas.reduction.nodes[6][0].operation}
-        with pytest.raises(ValueError, match="lanas_cell: node 6 of the two cells differs"):
-            conversion.to_arch(self.changed(lanas, 6, 0, Branch(min(other), state)), "lanas_cell")
-
-    def test_other_outputs(self):
-        made = self.cells("nao_small")
-        cut = dataclasses.replace(made, normal=genotype.Cell(made.normal.nodes, (6,)))
-        with pytest.raises(ValueError, match=r"the normal cell outputs states \(6,\); in this space \("):
-            conversion.to_arch(cut, "nao_small")
-
-    def test_a_branch_twice(self):
-        made = self.cells("lanas_oneshot")
-        twice = self.changed(made, 2, 0, made.reduction.nodes[2][1])
-        with pytest.raises(ValueError, match=r"lanas_oneshot: reduction cell, node 2 has .* twice"):
-            conversion.to_arch(twice, "lanas_oneshot")
+        other = "sep_conv_3x3" if lanas.reduction.nodes[6][0].operation != "sep_conv_3x3" else "sep_conv_5x5"
+        for made, space, message in (
+            (
+                changed(nao, 3, 1, "conv_1x1"),
+                "nao_small",
+                "reduction cell, node 3, branch 1: unknown operation 'conv_1x1'",
+            ),
+            (lanas, "nao_small", "nao_small: the normal cell has 7 nodes; in this space 5"),
+            (lanas, "nao_rnn", "nao_rnn holds a RecurrentGenotype; got a CellGenotype"),
+            (
+                genotype.CellGenotype(wide, wide),
+                "nao_small",
+                "normal cell, node 0 has 1 branches; in this space it has 2",
+            ),
+            (changed(lanas, 6, 0, other), "lanas_cell", "lanas_cell: node 6 of the two cells differs"),
+            (
+                dataclasses.replace(nao, normal=genotype.Cell(nao.normal.nodes, (6,))),
+                "nao_small",
+                r"outputs states \(6,\);",
+            ),
+            (
+                changed(shared, 2, 0, *shared.reduction.nodes[2][1]),
+                "lanas_oneshot",
+                "reduction cell, node 2 has .* twice",
+            ),
+        ):
+            with pytest.raises(ValueError, match=message):
+                conversion.to_arch(made, space)
 
     @parameterized.parameters(
         (ChainGenotype((("mb3_k3",),) * 6), "seminas_mobile", None),
         (ChainGenotype((("mb3_k3",),) * 5), "seminas_mobile", "5 stages; networks of this space have 6"),
         (ChainGenotype((("mb3_k3",), (), *[("mb3_k3",)] * 4)), "seminas_mobile", "stage 1 has 0 blocks.* 1 to 4"),
-        (
-            ChainGenotype((("mb3_k3", "mb4_k3"), *[("mb3_k3",)] * 5)),
-            "seminas_mobile",
-            "stage 0, block 1: unknown .*mb4_k3",
-        ),
+        (ChainGenotype((("mb3_k3", "mb4_k3"), *[("mb3_k3",)] * 5)), "seminas_mobile", "stage 0, block 1: unknown"),
         (
             ChainGenotype((("mb3_k3",) * 2,) * 5, 130),
             "ofa_mobile",

@@ -151,9 +151,7 @@ class VariantTest(parameterized.TestCase):
         ]
 
     def test_numbers_from_5_are_recognized(self):
-        with pytest.raises(
-            ValueError, match="is 15; allowed are 0 to 10; if operations are numbered from 5, use nao_l"
-        ):
+        with pytest.raises(ValueError, match="is 15; allowed are 0 to 10; if operations are numbered from 5"):
             formats.get("nao_large").read(TEXTS["naonet_a"])
 
     @parameterized.parameters(
@@ -168,19 +166,16 @@ class VariantTest(parameterized.TestCase):
 class RejectionTest(parameterized.TestCase):
     @parameterized.parameters(
         # wrong length
-        ("nao_small", TEXTS["nao_ws"][2:], "write 40 integers; got 39"),
         ("lanas_mask", MASK[1:], "write 160 integers; got 159"),
         ("nasbench_macro", "0120121", "eight digits"),
         ("darts", DARTS.replace("('sep_conv_3x3', 0), ", "", 1), "normal has 7 pairs; a node has 2"),
         ("nao_json", JSON.replace('"identity", "conv 3x3"', '"identity"'), "conv_dag, node_7 must be .* got"),
         # unknown operations
         ("nao_large_from_5", TEXTS["naonet_a"].replace("15", "16", 1), "node 0, operation of branch 1.*is 16"),
-        ("darts", DARTS.replace("dil_conv_3x3", "dil_conv_9x9"), "pair 7: unknown operation 'dil_conv_9x9'"),
         ("darts", DARTS.replace("'dil_conv_3x3'", "['x']"), r"pair 7: unknown operation \['x'\]"),
         ("darts_rnn", RNN.replace("tanh", "elu"), "darts_rnn: recurrent, pair 2: unknown operation 'elu'"),
         ("nao_json", JSON.replace("identity", "conv 9x9"), "conv_dag, node_7: unknown operation 'conv 9x9'"),
         ("nasbench201", NASBENCH201.replace("none", "zero"), "not a NAS-Bench-201 architecture"),
-        ("nasbench101", NASBENCH101.replace("maxpool3x3", "maxpool"), "unknown operation 'maxpool' at vertex 1"),
         ("ofa_mobile", OFA.replace("[3, 5", "[9, 5"), r"ks\[0\] is 9; allowed are 3, 5, 7"),
         ("ofa_mobile", OFA.replace("176", "True"), r"r\[0\] is True; allowed are 128"),
         ("nao_large_tokens", TOKENS_60.replace("7 14", "7 16"), "token 26 of 60 is 16; legal here are .14."),
@@ -209,7 +204,6 @@ class RejectionTest(parameterized.TestCase):
         ("nasbench101", NASBENCH101.replace("[0, 0, 1]", "[0, 1]"), "a square list of lists"),
         ("ofa_mobile", "{}", "an object with the keys r, d, ks, e"),
         # masks
-        ("lanas_mask", "1" + MASK[1:], "normal cell, node 0 has 3 bits set among its 8"),
         ("lanas_mask", MASK.replace("1", "2", 1), "bit 4. is 2; allowed are 0 to 1"),
         # sizes
         ("json", " " * 10**6 + "{}", "at most 1,000,000 characters; got 1,000,002"),

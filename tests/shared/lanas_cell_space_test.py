@@ -21,22 +21,13 @@ _NUM_OF_GRAPH = 53  # of the 268 features of a lanas_cell
 LANET = "[2, 2, 0, 2, 1, 2, 0, 2, 2, 3, 2, 1, 2, 0, 0, 1, 1, 1, 2, 1, 1, 0, 3, 4, 3, 0, 3, 1]"
 
 
-def data_dir():
-    default = pathlib.Path(__file__).parents[2].parent / "shared" / "data"
-    return pathlib.Path(os.environ.get("NAS_DATA_DIR", default))
-
-
 class CellsTest(chex.TestCase):
     def test_features_by_hand(self):
         # Node 2 is pool(0) + conv(1); node 3 is conv(2) + conv(2), or pool(0) + conv(0), which leaves 2 loose.
         rows = np.array([[0, 0, 1, 1, 2, 1, 2, 1], [0, 0, 1, 1, 0, 0, 0, 1]], np.int32)
         features = _small_features(rows)
-        of_nodes = 0.1 * np.array(
-            [
-                [1, 1, 0, 0, 2, 1, 1, 0, 2, 1, 0, 0, 1, 0, 0, 0, 0, 0, 2],
-                [1, 1, 2, 0, 0, 1, 1, 1, 1, 1, 0, 0, 1, 1, 1, 0, 0, 0, 0],
-            ]
-        )
+        first = [1, 1, 0, 0, 2, 1, 1, 0, 2, 1, 0, 0, 1, 0, 0, 0, 0, 0, 2]
+        of_nodes = 0.1 * np.array([first, [1, 1, 2, 0, 0, 1, 1, 1, 1, 1, 0, 0, 1, 1, 1, 0, 0, 0, 0]])
         of_cell = [[1, 3, 0, 0, 0], [2, 2, 0, 0, 1]]
         followers = [[1, 0, 0, 0, 0, 1, 2, 2], [2, 0, 0, 0, 1, 1, 0, 0]]
         uses = [3 * [0.5, 1.5, 0.5], [0.5, 0.5, 0, 0.5, 0.5, 0.25, 0.5, 0.5, 0.5]]
@@ -60,9 +51,7 @@ class CellsTest(chex.TestCase):
             np.testing.assert_allclose(features[-10:], expected, rtol=1e-6)
 
     def test_a_cell_that_stops_every_signal_has_finite_features(self):
-        features = jax.jit(lambda pairs: cell_features.features(pairs, ("zero", "conv_1x1")))(
-            np.zeros((2, 2, 2), np.int32)
-        )
+        features = cell_features.features(np.zeros((2, 2, 2), np.int32), ("zero", "conv_1x1"))
         np.testing.assert_array_equal(features[-10:], np.float32([0, 0, 0, np.log2(5), 2, 0, 0, 0, 0, 0]))
 
     def test_columns_of_the_whole_cell_do_not_depend_on_how_nodes_are_numbered(self):
@@ -144,21 +133,13 @@ class LanasCellTest(parameterized.TestCase):
         operations = [2, 2, 0, 2, 2, 1, 2, 0, 2, 3, 1, 2, 0, 2]
         assert canonical.tolist() == [*operations, 0, 1, 1, 1, 1, 2, 0, 1, 3, 4, 0, 3, 1, 3]
 
-    @parameterized.parameters(
-        ("[2, 2]", "write 28 integers; got 2"),
-        (LANET.replace("[2", "[4"), r"integer 1 of 28 \(searched cell, node 0, operation of branch 0.* is 4.* 0 to 3"),
-        (
-            LANET.replace("2, 1, 1, 0, 3", "2, 1, 1, 5, 3"),
-            r"22 of 28 \(searched cell, node 3, input of branch 1.*0 to 4",
-        ),
-        (LANET.replace("4", "4.0"), "'4.0', is no integer"),
-    )
-    def test_says_what_is_wrong(self, text, message):
-        with pytest.raises(ValueError, match=message):
-            lanas_cell.from_string(text)
+    def test_says_what_is_wrong(self):
+        with pytest.raises(ValueError, match=r"22 of 28 \(searched cell, node 3, input of branch 1.*0 to 4"):
+            lanas_cell.from_string(LANET.replace("2, 1, 1, 0, 3", "2, 1, 1, 5, 3"))
 
     def test_released_trace(self):
-        path = data_dir() / "lanas_traces" / "distributed_trace.npz"
+        default = pathlib.Path(__file__).parents[2].parent / "shared" / "data"
+        path = pathlib.Path(os.environ.get("NAS_DATA_DIR", default)) / "lanas_traces" / "distributed_trace.npz"
         if not path.exists():
             self.skipTest(f"no {path}; set NAS_DATA_DIR to the folder that holds it")
         with np.load(path) as trace:

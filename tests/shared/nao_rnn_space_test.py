@@ -1,6 +1,5 @@
 """NAO's recurrent cell space: the two published cells and their tokens."""
 
-import jax
 import numpy as np
 import pytest
 from absl.testing import parameterized
@@ -21,21 +20,14 @@ def legal(position, previous=0):
     return np.flatnonzero(SPACE.legal_tokens[position, previous]).tolist()
 
 
-def both_ways(row):
-    """Returns the tokens of a row, after checking the inverse."""
-    tokens = np.asarray(SPACE.tokens(row[None]))
-    np.testing.assert_array_equal(SPACE.from_tokens(tokens)[0], row)
-    return tokens[0].tolist()
-
-
 class RecurrentTest(parameterized.TestCase):
     def test_published_cells_and_their_tokens(self):
         row = nao_rnn.from_string(RNN, convention="nao")
-        assert both_ways(row) == integers("1 13 1 13 2 13 4 12 5 13 5 13 6 13 2 13 8 13 2 13 2 14")
+        assert SPACE.tokens(row[None])[0].tolist() == integers("1 13 1 13 2 13 4 12 5 13 5 13 6 13 2 13 8 13 2 13 2 14")
         shared = nao_rnn.from_string(RNN_WS, convention="nao_ws")
         published = integers("1 13 2 13 3 14 2 14 5 13 5 13 5 13 8 13 9 14 2 12 5 13")
         # There 14 is the sigmoid and 15 the identity; one space has one vocabulary.
-        assert both_ways(shared) == [{14: 15, 15: 14}.get(token, token) for token in published]
+        assert SPACE.tokens(shared[None])[0].tolist() == [{14: 15, 15: 14}.get(token, token) for token in published]
 
     def test_the_same_string_is_two_cells(self):
         describe = SPACE.describe
@@ -47,12 +39,6 @@ class RecurrentTest(parameterized.TestCase):
             "10=tanh(1) 11=relu(4)"
         )
 
-    @parameterized.parameters(*nao_rnn.CONVENTIONS)
-    def test_strings_round_trip(self, convention):
-        for row in np.asarray(SPACE.sample(jax.random.key(0), 20)):
-            text = nao_rnn.to_string(row, convention=convention)
-            np.testing.assert_array_equal(nao_rnn.from_string(text, convention=convention), row)
-
     def test_size_and_legal_tokens(self):
         assert SPACE.size == 39_916_800 * 4**11 == 167_423_193_907_200
         assert SPACE.enumerate is None
@@ -63,7 +49,6 @@ class RecurrentTest(parameterized.TestCase):
             assert [legal(2 * i + 1, previous) for i in range(11)] == [[12, 13, 14, 15]] * 11
 
     @parameterized.parameters(
-        (RNN[2:], "nao", "write 22 integers; got 21"),
         ("1" + RNN[1:], "nao", r"integer 1 of 22 \(state that node 1 reads\) is 1; allowed are 0 to 0"),
         (RNN[:-1] + "4", "nao", r"22 of 22 \(activation of node 11: tanh, relu, identity, sigmoid\) is 4.* 0 to 3"),
         (RNN, "pytorch", "unknown convention 'pytorch'.*choose one of nao, nao_ws"),

@@ -11,27 +11,20 @@ CONV1X1, CONV3X3, MAXPOOL = range(3)
 SPACE = nasbench101.space()
 BATCH = 1000
 TOKENS, FROM_TOKENS = jax.jit(SPACE.tokens), jax.jit(SPACE.from_tokens)  # op by op they take seconds
-COMPILED_FEATURES = jax.jit(SPACE.features)
-COMPILED_LANAS_FEATURES = jax.jit(nasbench101_encodings.lanas_features)
 OPERATION_AT = (1, 4, 8, 13, 19, 26)
 
 
-def features(archs, compiled=COMPILED_FEATURES):
-    """Of fewer than `BATCH` rows too, so that all tests share one compiled function."""
-    padded = np.concatenate([archs, np.repeat(archs[-1:], BATCH - len(archs), axis=0)])
-    return np.asarray(compiled(padded))[: len(archs)]
+def padded(function):
+    """A function of one number of rows, so that all tests share one program."""
+    compiled = jax.jit(function)
+    return lambda archs: np.asarray(compiled(np.resize(archs, (BATCH, 26))))[: len(archs)]
 
 
-def lanas_features(archs):
-    return features(archs, COMPILED_LANAS_FEATURES)
+features, lanas_features = padded(SPACE.features), padded(nasbench101_encodings.lanas_features)
 
 
 def row(edges, operations):
     return np.array([edge in edges for edge in nasbench101_graphs.EDGES] + list(operations), np.int32)
-
-
-def legal(position, previous=0):
-    return np.flatnonzero(SPACE.legal_tokens[position, previous]).tolist()
 
 
 def cell(edges, operations):
@@ -91,11 +84,7 @@ class TokensTest(parameterized.TestCase):
     @parameterized.parameters(
         ([(0, 1)], (), [2, 6] + [0] * 25),
         ([(0, 1), (0, 2), (1, 2)], (CONV3X3,), [2, 4, 2, 2, 6] + [0] * 22),
-        (
-            [(0, 1), (1, 2), (1, 3), (2, 3)],
-            (MAXPOOL, CONV1X1),
-            [2, 5, 1, 2, 3, 1, 2, 2, 6] + [0] * 18,
-        ),
+        ([(0, 1), (1, 2), (1, 3), (2, 3)], (MAXPOOL, CONV1X1), [2, 5, 1, 2, 3, 1, 2, 2, 6] + [0] * 18),
         (
             [(0, 1), (1, 2), (0, 3), (3, 4), (2, 5), (5, 6), (4, 6)],
             (CONV1X1, CONV3X3, MAXPOOL, CONV1X1, CONV3X3),
@@ -110,24 +99,13 @@ class TokensTest(parameterized.TestCase):
 
     def test_missing_vertices_leave_no_gap(self):
         # Vertices 1, 3 and 5 are on no path; 2 and 4 become 1 and 2.
-        arch = np.zeros(26, np.int32)
-        for edge in ((0, 2), (2, 4), (4, 6), (0, 6), (0, 1), (3, 5)):
-            arch[nasbench101_graphs.EDGES.index(edge)] = 1
-        arch[21:] = [2, 1, 2, 0, 2]
+        arch = row(((0, 2), (2, 4), (4, 6), (0, 6), (0, 1), (3, 5)), [2, 1, 2, 0, 2])
         assert TOKENS(arch[None])[0].tolist() == [2, 4, 1, 2, 3, 2, 1, 2, 6] + [0] * 18
 
     def test_of_all_networks_lead_back(self):
-        listed = SPACE.enumerate()
-
-        @jax.jit
-        def both_ways(archs):
-            tokens = SPACE.tokens(archs)
-            return tokens, SPACE.from_tokens(tokens)
-
-        size = len(listed) // 8
-        for at in range(0, len(listed), size):
-            tokens, back = both_ways(listed[at : at + size])
-            np.testing.assert_array_equal(back, listed[at : at + size])
+        for archs in np.split(SPACE.enumerate(), 8):
+            tokens = TOKENS(archs)
+            np.testing.assert_array_equal(FROM_TOKENS(tokens), archs)
             previous = np.pad(tokens[:, :-1], ((0, 0), (1, 0)))
             assert SPACE.legal_tokens[np.arange(27)[None], previous, np.asarray(tokens)].all()
 
@@ -141,7 +119,8 @@ class TokensTest(parameterized.TestCase):
                     expected = [6]
                 else:
                     expected = [3, 4, 5, 6] if position in OPERATION_AT else [1, 2]
-                assert legal(position, previous) == expected, (position, previous)
+                legal = np.flatnonzero(SPACE.legal_tokens[position, previous])
+                assert legal.tolist() == expected, (position, previous)
 
     def test_the_output_ends_the_cell(self):
         tokens = np.full((6, 27), 2, np.int32)  # all edges

@@ -87,15 +87,9 @@ def metrics_message(validation, test, seconds, parameters):
 
     message = b""
     for epoch, scale in ((0.0, 0.0), (54.0, 0.5), (108.0, 1.0)):
-        message += sized(
-            1,
-            double(1, epoch)
-            + double(2, seconds * scale)
-            + double(3, 1.0 * scale)
-            + double(4, validation * scale)
-            + double(5, test * scale)
-            + (sized(6, b"/a/checkpoint") if epoch else b""),
-        )
+        values = (epoch, seconds * scale, scale, validation * scale, test * scale)
+        fields = b"".join(double(field, value) for field, value in enumerate(values, start=1))
+        message += sized(1, fields + (sized(6, b"/a/checkpoint") if epoch else b""))
     return message + varint(2, parameters) + double(3, 3 * seconds)
 
 

@@ -17,29 +17,18 @@ PUBLISHED = published.PUBLISHED
 
 class PublishedTest(parameterized.TestCase):
     @parameterized.parameters(*PUBLISHED)
-    def test_texts_round_trip(self, name):
+    def test_texts_and_space(self, name):
         made = PUBLISHED[name]
         assert made.name == name
-        form = formats.get(made.format)
-        assert form.read(made.text) == made.genotype
-        written = form.write(made.genotype)
-        assert form.read(written) == made.genotype
-        if name == "seminasnet":  # the block left out of the fourth stage is written last
-            assert written == made.text.replace("3 5 7 3", "3 5 3 7")
-        else:
-            assert written == made.text
-
-    @parameterized.parameters(*PUBLISHED)
-    def test_space(self, name):
-        made = PUBLISHED[name]
-        holding = [key.removesuffix("_row") for key in formats.written(made.genotype) if key.endswith("_row")]
-        if made.space is None:
-            assert holding == []
-            return
-        assert made.space in holding
-        row = conversion.to_arch(made.genotype, made.space)
-        assert bool(spaces.get(made.space).is_valid(row[None])[0])
-        assert formats.get("json").read(json_text.to_text(made.genotype)) == made.genotype
+        texts = formats.written(made.genotype)
+        # The block left out of the fourth stage of SemiNASNet is written last.
+        is_moved = name == "seminasnet"
+        assert texts[made.format] == (made.text.replace("3 5 7 3", "3 5 3 7") if is_moved else made.text)
+        holding = [key.removesuffix("_row") for key in texts if key.endswith("_row")]
+        assert made.space in holding if made.space else holding == []
+        if made.space:
+            row = conversion.to_arch(made.genotype, made.space)
+            assert bool(spaces.get(made.space).is_valid(row[None])[0])
 
     def test_names(self):
         assert " ".join(PUBLISHED) == (
@@ -58,13 +47,6 @@ class PublishedTest(parameterized.TestCase):
         for made in (one, other):
             # As in the paper's figures, where states are counted from 1.
             assert (made.normal.output, made.reduction.output) == ((3, 5, 6), (3, 4, 5, 6))
-
-    def test_text_of_naonet_is_that_of_the_released_file(self):
-        record = json.loads(PUBLISHED["naonet_tf"].text)
-        assert list(record) == ["conv_dag", "reduc_dag"]
-        assert record["conv_dag"]["node_1"] == ["node_1", None, None, None, None]
-        assert record["conv_dag"]["node_4"] == ["node_4", "node_3", "node_2", "conv 1x3+3x1", "conv 3x3"]
-        assert len(PUBLISHED["naonet_tf"].text) == 909
 
     def test_lanet(self):
         made = PUBLISHED["lanet"].genotype
@@ -128,22 +110,18 @@ class GetTest(parameterized.TestCase):
         made = PUBLISHED["darts_v2"].genotype
         assert published.get(log) == made == published.get(self.file("mine.txt", log.encode()))
 
-    def test_says_what_is_wrong(self):
-        with pytest.raises(ValueError, match=r"no file 'naonet_c'; did you mean naonet_. or naonet_."):
-            published.get("naonet_c")
-        with pytest.raises(ValueError, match="published are naonet_a, naonet_tf"):
-            published.get("/no/such/file.txt")
-        path = self.file("broken.json", b'{"kind": "cell",\n')
-        with pytest.raises(ValueError, match=r"broken.json: not JSON: .* in line 1, column 17"):
-            published.get(path)
-        with pytest.raises(ValueError, match=r"mine.json: UTF-16 text; save it as UTF-8"):
-            published.get(self.file("mine.json", json_text.to_text(PUBLISHED["lanet"].genotype).encode("utf-16")))
-        with pytest.raises(ValueError, match=r"mine.json: not UTF-8 text"):
-            published.get(self.file("mine.json", b"\x80{"))
-        with pytest.raises(ValueError, match=r"mine.txt: its format does not show: .* --text=- --from_format="):
-            published.get(self.file("mine.txt", b"0 1 2 3"))
-        with pytest.raises(ValueError, match=r"big.json: a genotype is a text of at most 1,000,000 characters"):
-            published.get(self.file("big.json", b"{" + b" " * 10**6 + b"}"))
+    @parameterized.parameters(
+        ("naonet_c", None, "no file 'naonet_c'; did you mean naonet_. or naonet_."),
+        ("/no/such/file.txt", None, "published are naonet_a, naonet_tf"),
+        ("broken.json", b'{"kind": "cell",\n', "broken.json: not JSON: .* in line 1, column 17"),
+        ("mine.json", "{}".encode("utf-16"), "mine.json: UTF-16 text; save it as UTF-8"),
+        ("mine.json", b"\x80{", "mine.json: not UTF-8 text"),
+        ("mine.txt", b"0 1 2 3", "mine.txt: its format does not show: .* --text=- --from_format="),
+        ("big.json", b"{" + b" " * 10**6 + b"}", "big.json: a genotype is a text of at most 1,000,000 characters"),
+    )
+    def test_says_what_is_wrong(self, name, content, message):
+        with pytest.raises(ValueError, match=message):
+            published.get(name if content is None else self.file(name, content))
 
 
 class ReleasedMasksTest(parameterized.TestCase):

@@ -1,5 +1,4 @@
 import chex
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -16,22 +15,6 @@ class TokensTest(chex.TestCase):
         after_any = np.array([[[0, 1, 1, 0]], [[0, 1, 1, 1]]], bool)
         np.testing.assert_array_equal(space.legal_tokens, np.repeat(after_any, 4, axis=1))
         assert space.symmetries == ()
-
-    def test_tokens_of_ones_own(self):
-        legal = factory.after_any(np.array([[False, True, False, False], [False, False, True, True]]))
-        space = factory.search_space(
-            "one",
-            (2,),
-            size=2,
-            describe=str,
-            tokens=lambda archs: jnp.concatenate([jnp.ones_like(archs), archs + 2], axis=1),
-            from_tokens=lambda tokens: tokens[:, 1:] - 2,
-            legal_tokens=legal,
-            symmetries=(np.array([[0, 1]], np.int32),),
-        )
-        assert space.legal_tokens is legal
-        assert len(space.symmetries) == 1
-        np.testing.assert_array_equal(jax.jit(space.tokens)(jnp.array([[1], [0]])), [[1, 3], [1, 2]])
 
     def test_tokens_are_given_together(self):
         with pytest.raises(ValueError, match="'half' belong together"):
