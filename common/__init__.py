@@ -1,8 +1,8 @@
-"""Neural architecture search: spaces, evaluators, the search loop, its history and reports.
+"""Neural architecture search: search spaces, evaluators, the search loop, training of networks, statistics, reports.
 
     from common import Search, run_search, spaces
 
-`common.search` is imported when one of its names is first used, so that `common.config` stays light.
+`common.search` is imported at the first use of one of its names, so that `common.config` stays light.
 """
 
 import importlib

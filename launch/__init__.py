@@ -1,1 +1,1 @@
-"""Command-line programs. Flags are read here and nowhere else."""
+"""Command-line programs. Only they read flags."""

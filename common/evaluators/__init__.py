@@ -1,1 +1,1 @@
-"""Sources of fitness. `problem.build` makes each from its settings."""
+"""Evaluators, the sources of fitness. `problem.build` makes each one from its settings."""

@@ -1,4 +1,4 @@
-"""Fitness by look-up in a benchmark named, wherever its file is: the tabular evaluator that workers can make too."""
+"""Fitness by look-up in a named benchmark or benchmark file: the tabular evaluator that workers can build too."""
 
 import os
 import pathlib
@@ -18,14 +18,14 @@ def evaluator(
     """Returns the evaluator of one dataset of a benchmark.
 
     Args:
-      benchmark: a key of `common.tables.BENCHMARKS`, or a file of the user's own (see `common.tables.columns`).
-      dataset: one of its datasets, by default the one it names.
-      protocol: see `tabular.evaluator`.
-      data_dir: see `tables.load_benchmark`.
-      space: see `tables.load_benchmark`.
+      benchmark: a key of `common.tables.BENCHMARKS`, or a benchmark file (see `common.tables.columns`).
+      dataset: one of its datasets; by default the benchmark's default, or its first.
+      protocol: fitness that the search sees, "validation" or "test".
+      data_dir: folder of the benchmark files.
+      space: search space of a benchmark file; by default it follows from the columns.
 
     Raises:
-      ValueError: one of them is unknown, the file is missing or damaged, or it holds only a part of its
+      ValueError: an argument is unknown, the file is missing or damaged, or the benchmark holds only a part of its
         space, which cannot be searched.
     """
     dataset = dataset or tables.get(benchmark).dataset

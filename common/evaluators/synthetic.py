@@ -1,4 +1,4 @@
-"""A made-up fitness on any space: cheap, traceable, the same for the same seed. For tests and benchmarks."""
+"""Synthetic fitness on any space for tests and benchmarks: cheap, traceable, determined by a seed."""
 
 import jax
 import jax.numpy as jnp

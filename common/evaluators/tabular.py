@@ -1,4 +1,4 @@
-"""Fitness by look-up in a benchmark table: traceable, so a whole search can live inside `jit`."""
+"""Fitness by look-up in a benchmark table. Traceable, so that a whole search can run inside `jit`."""
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +24,7 @@ def evaluator(
       dataset: one of `table.info.datasets`; by default the first.
       protocol: what `evaluate` gives: "validation", or "test" for the test-oracle protocol of the LaNAS
         paper.
-      runs: "mean" over the training runs of a row, or "sample": one of them, drawn at each evaluation.
+      runs: "mean" over the training runs of a row, or "sample": one of them, sampled at each evaluation.
         The optimum is the best mean in either case.
 
     Raises:

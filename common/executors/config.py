@@ -1,4 +1,4 @@
-"""Settings of the executors."""
+"""Settings of executors."""
 
 import dataclasses
 from typing import Annotated

@@ -1,1 +1,1 @@
-"""Language models with recurrent cells: networks, training, evaluators."""
+"""Language models with recurrent cells: settings, networks, training, evaluators."""

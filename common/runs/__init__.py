@@ -1,1 +1,1 @@
-"""Whole runs with a folder of files: searches and trainings that resume, studies."""
+"""Whole runs as functions: resumable searches, trainings and studies, each with a folder of files."""

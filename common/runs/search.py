@@ -1,4 +1,4 @@
-"""A search with a run folder: journal, metrics, result; started again on its folder, it resumes."""
+"""Resumable search in a run folder: journal, metrics, result."""
 
 import collections
 import dataclasses

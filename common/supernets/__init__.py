@@ -1,1 +1,1 @@
-"""Shared weights: sampling, training, scoring, populations."""
+"""Shared weights (supernets): settings, sampling, training, scoring, populations."""
