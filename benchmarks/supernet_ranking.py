@@ -22,6 +22,7 @@ import jax
 import numpy as np
 from absl import app, flags
 
+from common import compilation
 from common.datasets import images
 from common.networks import supernet as networks
 from common.runs import finalists
@@ -33,7 +34,6 @@ from common.supernets import scoring as scores
 from common.supernets import training as supernet
 from common.training import loop
 from common.training import state as states
-from launch import compilation
 
 
 def _define_flags():

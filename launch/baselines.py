@@ -12,7 +12,7 @@ from absl import flags
 
 from common import baselines, plugins
 from common import config as configs
-from launch import algorithms, proxy, shared_weights, single
+from launch import algorithms, shared_weights, single
 from launch import flags as launch_flags
 
 
@@ -25,7 +25,6 @@ def define(values: flags.FlagValues) -> None:
     """Defines the flags."""
     single.define(values)
     shared_weights.define(values)
-    proxy.define(values)
     text = f"{', '.join(baselines.ALGORITHMS)}, or package.module:name of a function (space) -> Searcher"
     flags.DEFINE_string("algorithm", "random", text, flag_values=values)
     for name, algorithm in baselines.ALGORITHMS.items():

@@ -4,23 +4,18 @@ Every command has its own flag values, so several can run in one process.
 """
 
 import contextlib
-import dataclasses
 import errno
 import os
 import re
 import sys
 import textwrap
 import traceback
-import typing
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from absl import flags
 
 from common import config as configs
-from common import executors, search, tables
-from common.executors import config as executor_config
-from common.records import measurements
 
 Config = TypeVar("Config")
 
@@ -104,33 +99,10 @@ def _run_main(command, description, define, run, argv):
     return 0
 
 
-def define_common(values: flags.FlagValues, *, budget: int) -> None:
-    """Defines the flags that all searches share; `budget` is the default one."""
-
-    def define(name, default, text, of=flags.DEFINE_string):
-        of(name, default, text, flag_values=values)
-
-    define("benchmark", "digits_convnet", f"one of {', '.join(tables.BENCHMARKS)}")
-    define("dataset", None, "of a benchmark that has several, for example cifar100")
-    define("protocol", "validation", "fitness that the search sees: validation, or test (the LaNAS paper's protocol)")
-    define("data_dir", os.environ.get("NAS_DATA_DIR"), "folder of the benchmark files; else $NAS_DATA_DIR")
-    define("budget", budget, "architectures to measure", flags.DEFINE_integer)
-    define("seed", 0, "decides everything random; of a study, the first of its seeds", flags.DEFINE_integer)
-    define("workdir", None, "folder of the run, to start or to go on with; by default a fresh one under runs/")
-    define("compilation_cache_dir", None, "where compiled programs are kept; empty: nowhere")
-
-
-def define_executor(values: flags.FlagValues) -> None:
-    """Defines the flags of commands that measure on the host."""
-
-    def define(name, default, text):
-        flags.DEFINE_string(name, default, text, flag_values=values)
-
-    define("executor", "inline", f"where measurements run: {', '.join(executors.EXECUTORS)}")
-    define_config(values, executor_config.Config())
-    define("mode", "synchronous", "synchronous: a round waits for all before it; asynchronous: no worker ever waits")
-    define("warm_start", None, "file of earlier measurements to begin with (.jsonl or .csv), beside the budget")
-    define("export", None, "file to write all measurements to in the end (.jsonl or .csv)")
+def define_cache(values: flags.FlagValues) -> None:
+    """Defines --compilation_cache_dir."""
+    text = "folder of compiled programs, for later runs; empty: none; by default in the user's cache folder"
+    flags.DEFINE_string("compilation_cache_dir", None, text, flag_values=values)
 
 
 def define_network(values: flags.FlagValues) -> None:
@@ -144,84 +116,12 @@ def network_of(values: flags.FlagValues) -> dict[str, Any]:
     return {name: values[name].value for name in _NETWORK if values[name].value is not None}
 
 
-def check_common(values: flags.FlagValues) -> None:
-    """Raises a `ValueError` for the first common flag that is out of range."""
-    check_search(values)
-    tables.get(values.benchmark)
-
-
-def check_search(values: flags.FlagValues) -> None:
-    """Raises a `ValueError` for the first flag out of range of those that every search has, whatever is searched."""
-    if not 0 <= values.seed <= MAX_SEED:
-        raise ValueError(f"--seed must be from 0 to {MAX_SEED}; got {values.seed}")
-    if values.budget < 1:
-        raise ValueError(f"--budget must be at least 1 measurement; got {values.budget}")
-    if "executor" in values:
-        one_of("executor", values.executor, executors.EXECUTORS)
-        one_of("mode", values.mode, search.MODES)
-        config_of(values, executor_config.Config())
-        if values.export:
-            measurements.check_name(values.export)
-
-
-def one_of(flag: str, name: str, allowed: typing.Iterable[str]) -> None:
-    """Raises a `ValueError` that lists what is allowed if `name` is not."""
-    if name not in allowed:
-        raise ValueError(f"unknown --{flag}={name}; choose one of {', '.join(sorted(allowed))}")
-
-
-def define_config(values: flags.FlagValues, config: Any, *, only_if: str = "") -> None:
-    """Defines one flag per field of a frozen dataclass, and of the dataclasses in its fields.
-
-    The help is the text in the field's annotation, the default that of the instance `config`. A field
-    whose flag is there already (another algorithm's) shares it.
-
-    Args:
-      values: where to define.
-      config: an instance.
-      only_if: what the flags are for, if not for all uses of the command.
-    """
-    for field in dataclasses.fields(config):
-        kind, text = _annotation(config, field.name)
-        default = getattr(config, field.name)
-        if dataclasses.is_dataclass(default):
-            define_config(values, default, only_if=only_if)
-            continue
-        if only_if:
-            text = f"{text} ({only_if}, by default {default})"
-            if field.name in values:
-                text = f"{values[field.name].help}; {text}"
-                delattr(values, field.name)
-            default = None  # algorithms may differ in theirs
-        _DEFINE[kind](field.name, default, text, flag_values=values)
-
-
-def config_of(values: flags.FlagValues, config: Config) -> Config:
-    """Returns `config` with the fields whose flags were given on the command line."""
-    given = {}
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if dataclasses.is_dataclass(value):
-            given[field.name] = config_of(values, value)
-        elif not values[field.name].using_default_value:
-            given[field.name] = getattr(values, field.name)
-    return dataclasses.replace(config, **given)
-
-
 _DEFINE = {
     int: flags.DEFINE_integer,
     float: flags.DEFINE_float,
     bool: flags.DEFINE_bool,
     str: flags.DEFINE_string,
 }
-
-
-def _annotation(config, name):
-    """Returns (type, help with the choices) of a field."""
-    (field,) = (field for field in configs.fields(type(config)) if field.name == name)
-    if field.choices and not all(str(choice) in field.help for choice in field.choices):
-        return field.kind, f"{field.help}: {', '.join(map(str, field.choices))}"
-    return field.kind, field.help
 
 
 def define(

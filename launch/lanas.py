@@ -16,7 +16,7 @@ import lanas_jax
 from common import config as configs
 from common import spaces
 from lanas_jax import few_shot
-from launch import algorithms, proxy, shared_weights, single
+from launch import algorithms, shared_weights, single
 from launch import flags as launch_flags
 
 
@@ -30,7 +30,6 @@ def define(values: flags.FlagValues) -> None:
     single.define(values)
     shared_weights.define(values)
     launch_flags.define(values, few_shot.Config(), note="evaluator supernet")
-    proxy.define(values)
     presets = ", ".join(lanas_jax.PRESETS)
     flags.DEFINE_string("preset", "lanas", f"settings to start from: {presets}", flag_values=values)
     launch_flags.define(values, lanas_jax.Config())

@@ -15,7 +15,7 @@ from absl import flags
 import nao_jax
 from common import config as configs
 from common.runs import population
-from launch import algorithms, proxy, shared_weights, single
+from launch import algorithms, shared_weights, single
 from launch import flags as launch_flags
 
 
@@ -28,7 +28,6 @@ def define(values: flags.FlagValues) -> None:
     """Defines the flags."""
     single.define(values)
     shared_weights.define(values, has_schedules=True)
-    proxy.define(values)
     presets = ", ".join(nao_jax.PRESETS)
     flags.DEFINE_string("preset", "nao", f"settings to start from: {presets}", flag_values=values)
     launch_flags.define(values, nao_jax.Config())

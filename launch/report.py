@@ -11,8 +11,9 @@ from collections.abc import Sequence
 
 from absl import flags
 
+from common import compilation
 from common.report import canvas, report
-from launch import algorithms, compilation
+from launch import algorithms
 from launch import flags as launch_flags
 
 

@@ -27,7 +27,7 @@ from absl import flags
 
 from common.evaluators import training_config
 from common.supernets import config as supernet_config
-from launch import algorithms, proxy, report, shared_weights, single
+from launch import algorithms, report, shared_weights, single
 from launch import flags as launch_flags
 
 SPACE = "lanas_oneshot"
@@ -47,7 +47,6 @@ def define(values: flags.FlagValues) -> None:
 
     single.define(values)
     shared_weights.define(values, training=TRAINING)
-    proxy.define(values)
     flags.DEFINE_list(
         "algorithms",
         ["nao", "lanas"],
@@ -55,7 +54,7 @@ def define(values: flags.FlagValues) -> None:
         flag_values=values,
     )
     launch_flags.define(values, search_images.Settings())
-    defaults = {"budget": BUDGET, "dataset": DATASET, "evaluator": proxy.SUPERNET, "proxy_num_epochs": NUM_EPOCHS}
+    defaults = {"budget": BUDGET, "dataset": DATASET, "evaluator": single.SUPERNET, "proxy_num_epochs": NUM_EPOCHS}
     for name, default in defaults.items():
         values.set_default(name, default)
 
@@ -68,7 +67,7 @@ def run(values: flags.FlagValues) -> None:
     found = [algorithms.get(name) for name in values.algorithms]
     if len({algorithm.name for algorithm in found}) < len(found):
         raise ValueError(f"--algorithms={','.join(values.algorithms)} names one twice")
-    others = {proxy.PREFIX + field.name for field in dataclasses.fields(training_config.Config)}
+    others = {single.PREFIX + field.name for field in dataclasses.fields(training_config.Config)}
     if given := launch_flags.given(values, sorted(others - {"proxy_num_epochs"})):
         raise ValueError(f"--{given[0]} does not apply to this command; leave it out, or set the --supernet_ flag")
     if values.rerank:

@@ -23,7 +23,7 @@ from common.datasets import text
 from common.language import config as language_config
 from common.runs import population, recurrent_search, weight_sharing
 from common.runs import search as searches
-from launch import algorithms, compilation, single, train_language
+from launch import algorithms, single, train_language
 from launch import flags as launch_flags
 
 BUDGET = 60
@@ -50,7 +50,7 @@ def define(values: flags.FlagValues) -> None:
         if field.name in _POOL:
             help_text = f"with --schedule: {field.help}; by default its own"
             flags.DEFINE_integer(field.name, None, help_text, flag_values=values)
-    compilation.define(values)
+    launch_flags.define_cache(values)
     launch_flags.define(values, searches.Options(budget=BUDGET))
     launch_flags.define(values, recurrent_search.Settings(corpus=train_language.corpus()))
 

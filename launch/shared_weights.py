@@ -13,9 +13,9 @@ from common.evaluators import training_config
 from common.runs import population, weight_sharing
 from common.supernets import config as supernet_config
 from launch import flags as launch_flags
-from launch import proxy, single
+from launch import single
 
-SUPERNET = proxy.SUPERNET
+SUPERNET = single.SUPERNET
 _TRAIN, _SCORE = "supernet_", "score_"
 _NOTE = "evaluator supernet"
 TRAINING = supernet_config.Training()
@@ -24,7 +24,7 @@ TRAINING = supernet_config.Training()
 def define(
     values: flags.FlagValues, *, training: supernet_config.Training = TRAINING, has_schedules: bool = False
 ) -> None:
-    """Defines the flags, with the defaults of `training`; before those of `proxy`."""
+    """Defines the flags, with the defaults of `training`; before `single.define_evaluator`."""
 
     def define(name, text, of=flags.DEFINE_string, default=None):
         of(name, default, f"{text} ({_NOTE})", flag_values=values)
@@ -45,7 +45,7 @@ def is_asked_for(values: flags.FlagValues) -> bool:
     Raises:
       ValueError: flags are given that do not belong together.
     """
-    proxy.is_asked_for(values)
+    single.check_evaluator(values)
     return values.evaluator == SUPERNET
 
 
@@ -78,7 +78,7 @@ def read(values: flags.FlagValues, *, space: str, training: supernet_config.Trai
         training=launch_flags.read(values, training, prefix=_TRAIN),
         scoring=launch_flags.read(values, supernet_config.Scoring(), prefix=_SCORE),
         rerank=values.rerank,
-        finalists=launch_flags.read(values, training_config.Config(), prefix=proxy.PREFIX),
+        finalists=launch_flags.read(values, training_config.Config(), prefix=single.PREFIX),
     )
 
 

@@ -2,8 +2,7 @@
 
 import dataclasses
 import os
-import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import rich.console
@@ -11,20 +10,39 @@ import rich.table
 import rich.text
 from absl import flags
 
-from common import plugins, types
+from common import compilation, plugins, types
+from common import config as configs
 from common.evaluators import problem, training_config
 from common.runs import search as runs
-from launch import compilation, proxy
 from launch import flags as launch_flags
 
+SUPERNET, PREFIX, CUSTOM = "supernet", "proxy_", "package.module:name"
+EVALUATORS = ("benchmark", "training", SUPERNET)
+_FLAGS = {  # prefix of flags -> the evaluators to which they apply
+    "benchmark": ("benchmark",),
+    "dataset": EVALUATORS,
+    "protocol": EVALUATORS,
+    PREFIX: ("training", SUPERNET),
+    **dict.fromkeys((SUPERNET, "score_", "schedule", "num_blocks", "rerank", "few_shot_"), (SUPERNET,)),
+}
 _FAILURES_SHOWN = 3
 
 
 def define(values: flags.FlagValues) -> None:
-    """Defines the flags of every command that runs one search."""
+    """Defines the flags of every command that runs one search, those of shared weights excepted."""
     launch_flags.define(values, problem.Benchmark(data_dir=os.environ.get("NAS_DATA_DIR")))
+    values["space"].help = (
+        "search space, such as nao_small or lanas_oneshot; of a benchmark file it follows from the columns; or "
+        f"{CUSTOM} of a SearchSpace, or of a function that returns one"
+    )
+    text = (
+        "source of fitness: benchmark (--benchmark), training (--space, --dataset, --proxy_*), supernet (--supernet*, "
+        f"--score_*), or {CUSTOM} of an Evaluator, or of a function (space) -> Evaluator"
+    )
+    flags.DEFINE_string("evaluator", "benchmark", text, flag_values=values)
     launch_flags.define(values, runs.Options())
-    compilation.define(values)
+    launch_flags.define(values, training_config.Config(), prefix=PREFIX, note="evaluator training")
+    launch_flags.define_cache(values)
 
 
 def run(values: flags.FlagValues, algorithm: types.Algorithm, *, command: str) -> None:
@@ -40,19 +58,22 @@ def run(values: flags.FlagValues, algorithm: types.Algorithm, *, command: str) -
         earlier measurements is invalid.
       OSError: the folder cannot be written.
     """
-    options(values)
+    run_options = options(values)
     settings(values, algorithm)  # mistakes are found before data is loaded
     prepare(values)
     evaluator = problem.build(problem_of(values))
     config = settings(values, algorithm, evaluator.space)
-    search_with(
-        values,
+    result = runs.run(
         evaluator,
+        algorithm.searcher(evaluator.space, config, name=algorithm.name),
+        run_options,
         command=command,
         algorithm=algorithm.name,
         config=config,
-        make_searcher=lambda space: algorithm.searcher(space, config, name=algorithm.name),
+        flags=values.flag_values_dict(),
     )
+    print_result(result, algorithm.name, evaluator.optimum)
+    print(f"workdir: {result['workdir']}", flush=True)
 
 
 def settings(values: flags.FlagValues, algorithm: types.Algorithm, space: types.SearchSpace | None = None) -> Any:
@@ -69,14 +90,24 @@ def problem_of(values: flags.FlagValues) -> problem.Problem:
     Raises:
       ValueError: a flag is out of range, or flags do not belong together.
     """
+    check_evaluator(values)
     if plugins.is_path(values.evaluator):
         return problem.Custom(values.evaluator, values.space)
-    if not proxy.is_asked_for(values):
+    if values.evaluator == "benchmark":
         return launch_flags.read(values, problem.Benchmark(data_dir=values.data_dir))
     if not values.space:
         raise ValueError("--evaluator=training needs --space, such as --space=nao_small")
     trained = launch_flags.read(values, problem.Training(data_dir=values.data_dir))
-    return dataclasses.replace(trained, proxy=launch_flags.read(values, training_config.Config(), prefix=proxy.PREFIX))
+    return dataclasses.replace(trained, proxy=launch_flags.read(values, training_config.Config(), prefix=PREFIX))
+
+
+def check_evaluator(values: flags.FlagValues) -> None:
+    """Raises a `ValueError` unless --evaluator is known and all flags given apply to it."""
+    kind = CUSTOM if plugins.is_path(values.evaluator) else values.evaluator
+    configs.one_of("evaluator", kind, (*EVALUATORS, CUSTOM))
+    for prefix, kinds in _FLAGS.items():
+        if kind not in kinds and (given := launch_flags.given(values, [n for n in values if n.startswith(prefix)])):
+            raise ValueError(f"--{given[0]} is not for --evaluator={values.evaluator}; leave it out")
 
 
 def prepare(values: flags.FlagValues) -> None:
@@ -84,35 +115,6 @@ def prepare(values: flags.FlagValues) -> None:
     if values.executor == "process":
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # workers need the memory
     compilation.enable_cache(values.compilation_cache_dir)
-
-
-def search_with(
-    values: flags.FlagValues,
-    evaluator: types.Evaluator,
-    *,
-    command: str,
-    algorithm: str,
-    config: Any,
-    make_searcher: Callable[[types.SearchSpace], types.Searcher],
-    folder: pathlib.Path | None = None,
-    told: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Runs a search on an evaluator and prints the result; see `common.runs.search.run`."""
-    searcher = make_searcher(evaluator.space)
-    result = runs.run(
-        evaluator,
-        searcher,
-        options(values),
-        command=command,
-        algorithm=algorithm,
-        config=config,
-        folder=folder,
-        notes=told,
-        flags=values.flag_values_dict(),
-    )
-    print_result(result, searcher.name, evaluator.optimum)
-    print(f"workdir: {result['workdir']}", flush=True)
-    return result
 
 
 def options(values: flags.FlagValues) -> runs.Options:

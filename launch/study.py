@@ -13,11 +13,11 @@ import rich.console
 import rich.table
 from absl import flags
 
-from common import tables
+from common import compilation, tables
 from common.evaluators import problem
 from common.runs import study
 from common.statistics import study as statistics
-from launch import algorithms, compilation
+from launch import algorithms
 from launch import flags as launch_flags
 
 
@@ -30,7 +30,7 @@ def define(values: flags.FlagValues) -> None:
     """Defines the flags."""
     launch_flags.define(values, problem.Benchmark(data_dir=os.environ.get("NAS_DATA_DIR")))
     launch_flags.define(values, study.Options())
-    compilation.define(values)
+    launch_flags.define_cache(values)
     names = ", ".join((*algorithms.ALGORITHMS, "package.module:name"))
     default = ["lanas", "regularized_evolution", "local_search", "random"]
     flags.DEFINE_list("algorithms", default, f"some of {names}, with their default settings", flag_values=values)

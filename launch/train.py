@@ -19,12 +19,13 @@ import rich.table
 import rich.text
 from absl import flags
 
+from common import compilation
 from common import config as configs
 from common.datasets import streams
 from common.runs import training
 from common.training import presets, sharding
-from launch import compilation, train_language
 from launch import flags as launch_flags
+from launch import train_language
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -61,7 +62,7 @@ def define(values: flags.FlagValues) -> None:
 
 def run(values: flags.FlagValues) -> None:
     """Trains, or evaluates a checkpoint."""
-    launch_flags.one_of("preset", values.preset, presets.PRESETS)
+    configs.one_of("preset", values.preset, presets.PRESETS)
     options = launch_flags.read(values, training.Options())
     sharding.connect(values.coordinator, num_processes=values.num_processes, process_id=values.process_id)
     compilation.enable_cache(values.compilation_cache_dir)
@@ -104,7 +105,7 @@ def preset(values: flags.FlagValues) -> presets.Preset:
 def _stream(values):
     if not values.stream:
         return None
-    launch_flags.one_of("stream", values.stream, streams.PRESETS)
+    configs.one_of("stream", values.stream, streams.PRESETS)
     found, size = streams.PRESETS[values.stream], values.image_size
     return configs.replace(
         found, {"image_size": size, "resized": round(size * found.resized / found.image_size)} if size else {}

@@ -17,12 +17,12 @@ import rich.table
 import rich.text
 from absl import flags
 
+from common import compilation
 from common import config as configs
 from common.genotypes import published
 from common.genotypes.genotype import RecurrentGenotype
 from common.language import config as language_config
 from common.runs import language
-from launch import compilation
 from launch import flags as launch_flags
 
 _GENOTYPE = re.compile(r"--?genotype(=|$)")
@@ -60,7 +60,7 @@ def define(values: flags.FlagValues) -> None:
         ("preset", "topics", f"training settings to start from: {presets}"),
     ):
         flags.DEFINE_string(name, default, text, flag_values=values)
-    compilation.define(values)
+    launch_flags.define_cache(values)
     launch_flags.define(values, language.Options(corpus=corpus()))
 
 

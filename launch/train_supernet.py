@@ -18,11 +18,12 @@ import rich.table
 import rich.text
 from absl import flags
 
+from common import compilation
+from common import config as configs
 from common.datasets import images
 from common.runs import search as searches
 from common.runs import shared_weights
 from common.supernets import config, presets, training
-from launch import compilation
 from launch import flags as launch_flags
 
 
@@ -54,8 +55,8 @@ def define(values: flags.FlagValues) -> None:
 
 def run(values: flags.FlagValues) -> None:
     """Trains, and prints the result."""
-    launch_flags.one_of("preset", values.preset, presets.PRESETS)
-    launch_flags.one_of("space", values.space, presets.NETWORKS)
+    configs.one_of("preset", values.preset, presets.PRESETS)
+    configs.one_of("space", values.space, presets.NETWORKS)
     if not 0 <= values.seed <= searches.MAX_SEED:
         raise ValueError(f"--seed must be from 0 to {searches.MAX_SEED}; got {values.seed}")
     pace = launch_flags.read(values, config.Pace())

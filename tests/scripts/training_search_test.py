@@ -49,7 +49,10 @@ class TrainingSearchTest(parameterized.TestCase):
     @parameterized.parameters(
         (("--evaluator=training",), "--evaluator=training needs --space"),
         (("--evaluator=training", "--space=nasbench201"), "has no network to train; choose one of nao_small"),
-        (("--evaluator=guess",), "unknown evaluator 'guess'; choose one of benchmark, training, supernet"),
+        (
+            ("--evaluator=guess",),
+            "unknown evaluator 'guess'; choose one of benchmark, training, supernet",
+        ),
         (("--space=nao_small",), "benchmark digits_convnet is of the space convnet, not nao_small; leave"),
         (("--proxy_width=3",), "--proxy_width is not for --evaluator=benchmark; leave it out"),
         ((*TINY, "--benchmark=nasbench201"), "--benchmark is not for --evaluator=training; leave it out"),

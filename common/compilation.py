@@ -1,16 +1,10 @@
-"""JAX settings of a command: the cache of compiled programs, and the number of CPU devices."""
+"""JAX settings of a process: the cache of compiled programs, and the number of CPU devices."""
 
 import os
 import pathlib
 
 import jax
-from absl import flags, logging
-
-
-def define(values: flags.FlagValues) -> None:
-    """Defines --compilation_cache_dir."""
-    text = "folder of compiled programs, for later runs; empty: none; by default in the user's cache folder"
-    flags.DEFINE_string("compilation_cache_dir", None, text, flag_values=values)
+from absl import logging
 
 
 def enable_cache(directory: str | None) -> None:
@@ -26,7 +20,7 @@ def enable_cache(directory: str | None) -> None:
         if path is not None:
             path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        message = f"the compilation cache {path} cannot be written; name another folder with --compilation_cache_dir"
+        message = f"the compilation cache {path} cannot be written; name another folder (--compilation_cache_dir)"
         if directory is not None:
             raise ValueError(message) from error
         logging.warning("%s. Running without one.", message)
