@@ -1,7 +1,7 @@
-"""The documents keep what they say: programs run, commands take their flags, links and paths lead somewhere.
+"""Tests of the documents: programs run, commands accept their flags, links and paths exist.
 
-Programs of a page run in order, as one, in an empty folder. A comment on the line before one says otherwise:
-`<!-- slow: why -->` and it runs with the slow tests alone, `<!-- not run: what it needs -->` and it is compiled only.
+The programs of a page run in order, as one, in an empty folder. A comment on the line before a program exempts it:
+`<!-- slow: why -->` runs it with the slow tests only, `<!-- not run: what it needs -->` only compiles it.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ PAGES = {
     )
 }
 COMMANDS = sorted(path.stem for path in (ROOT / "launch").glob("*.py") if "\ndef main(" in path.read_text())
-PRINTED = {  # page: a pattern of what its programs print
+PRINTED = {  # page: a pattern of the output of its programs
     "README.md": r"^wide-large( (narrow|wide)-(small|large)){0,4} 90\.46 %\n$",
     "docs/extending.md": r"^[a-z]+(\(\d+\)( \w+\(\d+\))*)? \d\d\.\d %\n\d\d\.\d %\n",
     "docs/lanas.md": r"^.* at best 90\.46 %\n$",
@@ -38,7 +38,7 @@ FOREIGN = {"requeue"}  # flags of other programs, named by themselves
 
 
 class Program(NamedTuple):
-    """A Python block: "slow", "not run" or nothing, and its text."""
+    """A Python block: its mark ("slow", "not run" or empty) and its text."""
 
     mark: str
     text: str
@@ -50,7 +50,7 @@ def programs(page):
 
 
 def run(name, these):
-    """Runs programs in one namespace, in an empty folder, and returns what they print."""
+    """Runs programs in one namespace, in an empty folder, and returns their output."""
     output, namespace = io.StringIO(), {"__name__": "page"}
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), contextlib.redirect_stdout(output):
         for number, program in enumerate(these):
@@ -59,7 +59,7 @@ def run(name, these):
 
 
 def spans(page):
-    """What stands between backticks in running text."""
+    """Returns the inline code of running text."""
     prose = re.sub(r"```.*?```", "", page, flags=re.DOTALL)
     return [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", prose)]
 
@@ -78,11 +78,11 @@ def commands(page):
     return list(dict.fromkeys(found))
 
 
-def refusal(package, module, arguments):
-    """Returns why a command line makes no sense, or nothing; runs nothing."""
+def usage_error(package, module, arguments):
+    """Returns the usage error of a command line, empty if there is none. Runs nothing."""
     if not (ROOT / package / f"{module}.py").is_file():
         return f"there is no {package}.{module}"
-    if package == "benchmarks":  # their flags are defined for the whole process: looked for by name
+    if package == "benchmarks":  # their flags are global to the process, so search the source
         source = (ROOT / package / f"{module}.py").read_text(encoding="utf-8")
         names = [argument[2:].partition("=")[0] for argument in arguments]
         return " ".join(f"no flag --{name}" for name in names if f'"{name}"' not in source)
@@ -113,7 +113,7 @@ def anchors(page):
 
 
 def broken_links(name, page):
-    """Links to no file or heading, and paths of the repository that are not there."""
+    """Returns links to missing files or headings, and paths of the repository that do not exist."""
     found = []
     for target in re.findall(r"\]\(([^)\s]+)\)", page):
         path, _, anchor = target.partition("#")
@@ -166,27 +166,28 @@ class DocumentationTest(parameterized.TestCase):
         assert len(marks) == sum(bool(program.mark) for program in programs(PAGES[name]))
 
     @_each_page
-    def test_commands_take_their_flags(self, name):
-        refused = {" ".join(command[1:2] + command[2]): refusal(*command) for command in commands(PAGES[name])}
-        assert {line: reason for line, reason in refused.items() if reason} == {}
+    def test_commands_accept_their_flags(self, name):
+        errors = {" ".join(command[1:2] + command[2]): usage_error(*command) for command in commands(PAGES[name])}
+        assert {line: error for line, error in errors.items() if error} == {}
 
     def test_flags_named_by_themselves_are_flags(self):
         names = flag_names()
         names |= {f"no{name}" for name in names}
         for page, text in PAGES.items():
-            told = [span for span in spans(text) if span.startswith("--")]
-            asked = {name for span in told for name in re.findall(r"--(\w+)", span)} - {"help"}
-            assert asked <= names, (page, asked - names)
+            named = {name for span in spans(text) if span.startswith("--") for name in re.findall(r"--(\w+)", span)} - {
+                "help"
+            }
+            assert named <= names, (page, named - names)
 
     @_each_page
-    def test_links_lead_somewhere(self, name):
+    def test_links_and_paths_exist(self, name):
         assert broken_links(name, PAGES[name]) == []
 
     def test_every_command_is_in_the_table(self):
         table = "\n".join(line for line in PAGES["README.md"].splitlines() if line.startswith("| `python"))
         assert sorted(set(re.findall(r"launch\.(\w+)", table))) == COMMANDS
 
-    def test_what_is_wrong_is_found(self):
+    def test_errors_are_found(self):
         page = textwrap.dedent("""
             # A page
 
@@ -204,12 +205,12 @@ class DocumentationTest(parameterized.TestCase):
             open("a file")
             ```
         """)
-        refused = {command[1:]: refusal(*command) for command in commands(page)}
-        assert refused[("lanas", ("--budget=20", "--preset=lanas"))] == ""
-        assert "no_such_flag" in refused[("study", ("--no_such_flag=1",))]
-        assert "there is no" in refused[("no_such", ())]
-        assert "--budget" in refused[("lanas", ("--budget=many",))]
-        assert refused[("executors", ("--num_workers=3", "--num_nothing=3"))] == "no flag --num_nothing"
-        assert len(refused) == 5
+        errors = {command[1:]: usage_error(*command) for command in commands(page)}
+        assert errors[("lanas", ("--budget=20", "--preset=lanas"))] == ""
+        assert "no_such_flag" in errors[("study", ("--no_such_flag=1",))]
+        assert "there is no" in errors[("no_such", ())]
+        assert "--budget" in errors[("lanas", ("--budget=many",))]
+        assert errors[("executors", ("--num_workers=3", "--num_nothing=3"))] == "no flag --num_nothing"
+        assert len(errors) == 5
         assert broken_links("README.md", page) == ["nowhere.md", "#a-page", "#another", "docs/no_such.md"]
         assert programs(page) == [Program("not run", 'open("a file")\n')]
