@@ -1,6 +1,6 @@
 """Readers of datasets as published: archives and folders, example by example."""
 
-import dataclasses
+import functools
 import io
 import os
 import pathlib
@@ -8,6 +8,7 @@ import re
 import tarfile
 import zlib
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 import numpy as np
 import PIL.Image
@@ -15,48 +16,57 @@ import PIL.Image
 from common.datasets import arrays
 from common.file_formats import pickles
 
-CIFAR_LABELS = {"cifar10": ("label",), "cifar100": ("coarse_label", "label")}  # in the order of the binary files
 _PIXELS = 3 * 32 * 32
 _SUFFIXES = (".jpeg", ".jpg", ".png")
-_BROKEN = (OSError, EOFError, tarfile.TarError, zlib.error)
 
 
-@dataclasses.dataclass(frozen=True)
-class Part:
-    """A split of a published dataset.
-
-    Attributes:
-      num_examples: number of examples.
-      examples: iterator over (encoded image, labels by name, name of the image).
-    """
+class Part(NamedTuple):
+    """A split of a published dataset; each example is (encoded image, labels by name, name of the image)."""
 
     num_examples: int
     examples: Iterator[tuple[io.BytesIO, Mapping[str, int], str]]
 
 
-@dataclasses.dataclass(frozen=True)
-class Published:
-    """A published dataset.
+class Published(NamedTuple):
+    """A published dataset."""
 
-    Attributes:
-      image_shape: (height, width, channels); None where images differ.
-      encoding: of the images, "png" or "jpeg".
-      classes: number of classes or their names, by label.
-      parts: by split.
-    """
+    image_shape: tuple[int | None, int | None, int]  # (height, width, channels); None where images differ
+    encoding: str  # of the images, "png" or "jpeg"
+    classes: Mapping[str, int | list[str]]  # number of classes or their names, by label
+    parts: Mapping[str, Part]  # by split
 
-    image_shape: tuple[int | None, int | None, int]
-    encoding: str
-    classes: Mapping[str, int | list[str]]
-    parts: Mapping[str, Part]
+
+class _Label(NamedTuple):
+    """A label of CIFAR: the number of its classes, its key in the Python archive, and that of the classes' names."""
+
+    num_classes: int
+    key: str
+    names: str
+
+
+class _Cifar(NamedTuple):
+    """Files and labels of an archive of CIFAR, whose binary files have the suffix .bin."""
+
+    train: str  # pattern of the training files
+    test: str
+    labels: Mapping[str, _Label]  # in the order of the binary files
+
+
+_CIFAR = {
+    "cifar10": _Cifar(r"data_batch_\d+", "test_batch", {"label": _Label(10, "labels", "label_names")}),
+    "cifar100": _Cifar(
+        "train",
+        "test",
+        {
+            "coarse_label": _Label(20, "coarse_labels", "coarse_label_names"),
+            "label": _Label(100, "fine_labels", "fine_label_names"),
+        },
+    ),
+}
 
 
 def read_cifar(path: pathlib.Path, dataset: str) -> Published:
-    """Reads CIFAR-10 or CIFAR-100 from the archive for Python or the binary one (`cifar-10-python.tar.gz` ...).
-
-    Args:
-      path: the archive.
-      dataset: "cifar10" or "cifar100".
+    """Reads "cifar10" or "cifar100" from the archive for Python or the binary one (`cifar-10-python.tar.gz` ...).
 
     Raises:
       ValueError: if the archive is missing, damaged, or of another dataset.
@@ -69,30 +79,36 @@ def read_cifar(path: pathlib.Path, dataset: str) -> Published:
         )
     try:
         with tarfile.open(path) as archive:
-            files = {
-                pathlib.PurePosixPath(member.name).name: archive.extractfile(member).read()
-                for member in archive
-                if member.isfile()
-            }
-    except _BROKEN as error:
+            members = [member for member in archive if member.isfile()]
+            files = {pathlib.PurePosixPath(member.name).name: archive.extractfile(member).read() for member in members}
+    except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
         raise ValueError(f"cannot read {path}, is it damaged? {error}") from error
-    batches = _cifar_batches(files, dataset)
-    if not all(batches.values()):
+    cifar = _CIFAR[dataset]
+    is_binary = not any(re.fullmatch(cifar.train, name) for name in files)
+    suffix = ".bin" if is_binary else ""
+    train = sorted(name for name in files if re.fullmatch(cifar.train + re.escape(suffix), name))
+    if not train or cifar.test + suffix not in files:
         held = ", ".join(sorted(files)) or "nothing"
         raise ValueError(f"{path} is no archive of {dataset} as published: it holds {held}")
+    read_batch = _read_binary if is_binary else _read_pickle
     parts = {}
-    for split, names in batches.items():
-        read = [_read_batch(files[name], dataset, source=f"{name} in {path}") for name in names]
-        images = np.concatenate([images for images, _ in read])
-        labels = {name: np.concatenate([labels[name] for _, labels in read]) for name in CIFAR_LABELS[dataset]}
-        parts[split] = _part(images, labels, split)
-    return Published(image_shape=(32, 32, 3), encoding="png", classes=_cifar_classes(files, dataset), parts=parts)
+    for split, names in (("train", train), ("test", [cifar.test + suffix])):
+        read = []
+        for name in names:
+            pixels, labels = read_batch(files[name], cifar, f"{name} in {path}")
+            _check_batch(pixels, labels, cifar, f"{name} in {path}")
+            read.append((pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), labels))
+        labels = {label: np.concatenate([labels[label] for _, labels in read]) for label in cifar.labels}
+        parts[split] = _part(np.concatenate([pixels for pixels, _ in read]), labels, split)
+    return Published((32, 32, 3), "png", _cifar_classes(files, cifar), parts)
+
+
+read_cifar10 = functools.partial(read_cifar, dataset="cifar10")
+read_cifar100 = functools.partial(read_cifar, dataset="cifar100")
 
 
 def read_folder(path: pathlib.Path) -> Published:
-    """Reads a folder with the folders train and val (or validation), each with a folder of images for each class.
-
-    This is the usual layout of ImageNet. Images keep their encoding.
+    """Reads ImageNet's usual layout: folders train and val (or validation), in each a folder of images per class.
 
     Raises:
       ValueError: if a folder is missing, or its classes or files are not in this layout.
@@ -114,8 +130,8 @@ def read_folder(path: pathlib.Path) -> Published:
         files = [(file, label) for label, name in enumerate(classes) for file in _images_in(folder / name)]
         if not files:
             raise ValueError(f"no images in {folder}/CLASS; want files ending in {', '.join(_SUFFIXES)}")
-        parts[split] = Part(num_examples=len(files), examples=_folder_examples(files))
-    return Published(image_shape=(None, None, 3), encoding="jpeg", classes={"label": classes}, parts=parts)
+        parts[split] = Part(len(files), _folder_examples(files))
+    return Published((None, None, 3), "jpeg", {"label": classes}, parts)
 
 
 def read_arrays(path: pathlib.Path) -> Published:
@@ -130,82 +146,62 @@ def read_arrays(path: pathlib.Path) -> Published:
         raise ValueError(f"images of {path} have {shape[2]} channels; only 1 or 3 can be encoded")
     splits = {"train": data.train, "test": data.test}
     parts = {name: _part(split.images, {"label": split.labels}, name) for name, split in splits.items()}
-    return Published(image_shape=shape, encoding="png", classes={"label": data.num_classes}, parts=parts)
+    return Published(shape, "png", {"label": data.num_classes}, parts)
 
 
-def _cifar_batches(files, dataset):
-    """Returns the file names of each split: those of the Python archive, or of the binary one (.bin)."""
-    pattern = {"cifar10": r"data_batch_\d+", "cifar100": "train"}[dataset]
-    test = {"cifar10": "test_batch", "cifar100": "test"}[dataset]
-    for suffix in ("", ".bin"):
-        train = [name for name in files if re.fullmatch(pattern + re.escape(suffix), name)]
-        if train:
-            break
-    return {"train": sorted(train), "test": [test + suffix] if test + suffix in files else []}
+def _read_binary(contents, cifar, source):
+    """Returns (uint8[N, 3072], labels by name) of a file of the binary archive."""
+    num_labels = len(cifar.labels)
+    rows, rest = divmod(len(contents), num_labels + _PIXELS)
+    if rest or not rows:
+        raise ValueError(f"{source} has {len(contents)} bytes; want a multiple of {num_labels + _PIXELS}")
+    values = np.frombuffer(contents, np.uint8).reshape(rows, -1)
+    return values[:, num_labels:], {name: values[:, at] for at, name in enumerate(cifar.labels)}
 
 
-def _read_batch(contents, dataset, *, source):
-    """Returns (uint8[N, 32, 32, 3], labels by name) of one file of an archive."""
-    names = CIFAR_LABELS[dataset]
-    if source.split(" ")[0].endswith(".bin"):
-        rows, rest = divmod(len(contents), len(names) + _PIXELS)
-        if rest or not rows:
-            raise ValueError(f"{source} has {len(contents)} bytes; want a multiple of {len(names) + _PIXELS}")
-        values = np.frombuffer(contents, np.uint8).reshape(rows, -1)
-        pixels, labels = values[:, len(names) :], {name: values[:, at] for at, name in enumerate(names)}
-    else:
-        try:
-            found = pickles.load_dictionary(contents)
-        except ValueError as error:
-            raise ValueError(f"{source} is {error}") from error
-        keys = {"cifar10": {"label": "labels"}, "cifar100": {"label": "fine_labels", "coarse_label": "coarse_labels"}}
-        wanted = {"data", *keys[dataset].values()}
-        if not wanted <= set(found):
-            raise ValueError(f"{source} has {', '.join(sorted(found))}; want {', '.join(sorted(wanted))}")
-        pixels, labels = found["data"], {name: np.asarray(found[key]) for name, key in keys[dataset].items()}
+def _read_pickle(contents, cifar, source):
+    """Returns the same of a file of the Python archive."""
+    try:
+        found = pickles.load_dictionary(contents)
+    except ValueError as error:
+        raise ValueError(f"{source} is {error}") from error
+    wanted = {"data", *(label.key for label in cifar.labels.values())}
+    if not wanted <= set(found):
+        raise ValueError(f"{source} has {', '.join(sorted(found))}; want {', '.join(sorted(wanted))}")
+    return found["data"], {name: np.asarray(found[label.key]) for name, label in cifar.labels.items()}
+
+
+def _check_batch(pixels, labels, cifar, source):
     is_sound = isinstance(pixels, np.ndarray) and pixels.dtype == np.uint8 and pixels.shape[1:] == (_PIXELS,)
     if not is_sound or any(values.shape != pixels.shape[:1] for values in labels.values()):
         raise ValueError(f"{source}: want pixels uint8[N, {_PIXELS}] and N labels")
     for name, values in labels.items():
-        num_classes = _NUM_CLASSES[dataset][name]
-        if not np.issubdtype(values.dtype, np.integer) or values.min() < 0 or values.max() >= num_classes:
-            raise ValueError(f"{source}: a {name} is not from 0 to {num_classes - 1}")
-    return pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), labels
+        most = cifar.labels[name].num_classes - 1
+        if not np.issubdtype(values.dtype, np.integer) or values.min() < 0 or values.max() > most:
+            raise ValueError(f"{source}: a {name} is not from 0 to {most}")
 
 
-_NUM_CLASSES = {"cifar10": {"label": 10}, "cifar100": {"label": 100, "coarse_label": 20}}
-
-
-def _cifar_classes(files, dataset):
+def _cifar_classes(files, cifar):
     """Returns the names of the classes if the archive has them, else their number."""
-    classes = dict(_NUM_CLASSES[dataset])
-    keys = {"label": "label_names"} if dataset == "cifar10" else {}
-    keys = keys or {"label": "fine_label_names", "coarse_label": "coarse_label_names"}
     meta = next((files[name] for name in ("batches.meta", "meta") if name in files), None)
     found = pickles.load_dictionary(meta) if meta else {}
-    texts = {"label_names": "batches.meta.txt"}
-    for label, key in keys.items():
-        text = files.get(texts.get(key, f"{key}.txt"), b"").decode()
-        names = found.get(key, text.split())
-        if len(set(names)) == classes[label]:
-            classes[label] = [str(name) for name in names]
+    classes = {}
+    for label, (num_classes, _, key) in cifar.labels.items():
+        text = files.get("batches.meta.txt" if key == "label_names" else f"{key}.txt", b"").decode()
+        names = [str(name) for name in found.get(key, text.split())]
+        classes[label] = names if len(set(names)) == num_classes else num_classes
     return classes
 
 
 def _part(images, labels, split):
     def examples():
         for at, image in enumerate(images):
-            yield encode_png(image), {name: int(values[at]) for name, values in labels.items()}, f"{split}_{at:05}"
+            file = io.BytesIO()
+            PIL.Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(file, "png")
+            file.seek(0)
+            yield file, {name: int(values[at]) for name, values in labels.items()}, f"{split}_{at:05}"
 
-    return Part(num_examples=len(images), examples=examples())
-
-
-def encode_png(image: np.ndarray) -> io.BytesIO:
-    """Returns uint8[H, W, C] as a PNG, which is lossless."""
-    file = io.BytesIO()
-    PIL.Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(file, "png")
-    file.seek(0)
-    return file
+    return Part(len(images), examples())
 
 
 def _images_in(folder):

@@ -1,8 +1,8 @@
 """Datasets in one NumPy file: `mnist.npz`, and files of a user.
 
-The names of the arrays are those of `mnist.npz`: x_train (images, uint8, [N, H, W] or [N, H, W, C]), y_train (labels,
-integers, [N] or [N, 1]), x_test and y_test; or train_images, train_labels, test_images and test_labels.
-num_classes (one integer) is optional; by default it follows from the largest label.
+The arrays are x_train (images, uint8, [N, H, W] or [N, H, W, C]), y_train (labels, integers, [N] or [N, 1]), x_test
+and y_test; or train_images, train_labels, test_images and test_labels. num_classes (one integer) is optional; by
+default it follows from the largest label.
 """
 
 import os
@@ -15,11 +15,7 @@ import numpy as np
 from common.datasets import records
 
 SUFFIX = ".npz"
-NAMES = (
-    ("x_train", "y_train", "x_test", "y_test"),
-    ("train_images", "train_labels", "test_images", "test_labels"),
-)
-_BROKEN = (OSError, ValueError, TypeError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
+NAMES = (("x_train", "y_train", "x_test", "y_test"), ("train_images", "train_labels", "test_images", "test_labels"))
 
 
 def load_mnist(data_dir: str | os.PathLike | None = None) -> records.Dataset:
@@ -39,12 +35,7 @@ def load_mnist(data_dir: str | os.PathLike | None = None) -> records.Dataset:
 
 
 def load_file(path: str | os.PathLike, *, name: str | None = None, num_classes: int | None = None) -> records.Dataset:
-    """Returns the dataset of an npz file.
-
-    Args:
-      path: the file.
-      name: name of the dataset; by default that of the file, without suffix.
-      num_classes: by default that of the file.
+    """Returns the dataset of an npz file; `name` and `num_classes` are by default those of the file.
 
     Raises:
       ValueError: if the file is missing or damaged.
@@ -58,7 +49,7 @@ def load_file(path: str | os.PathLike, *, name: str | None = None, num_classes: 
             names = next((names for names in NAMES if present.issuperset(names)), None)
             arrays = [file[key] for key in names] if names else []
             stated = file["num_classes"] if "num_classes" in present else None
-    except _BROKEN as error:
+    except (OSError, ValueError, TypeError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"cannot read {path}, is it damaged? {error}") from error
     if names is None:
         allowed = " or ".join(", ".join(one) for one in NAMES)
@@ -67,6 +58,4 @@ def load_file(path: str | os.PathLike, *, name: str | None = None, num_classes: 
         if stated.shape or not np.issubdtype(stated.dtype, np.integer) or stated < 1:
             raise ValueError(f"num_classes of {path} is {stated!r}; want one integer above 0")
         num_classes = int(stated)
-    return records.make(
-        name or path.stem, tuple(arrays[:2]), tuple(arrays[2:]), source=str(path), num_classes=num_classes
-    )
+    return records.make(name or path.stem, arrays[:2], arrays[2:], source=str(path), num_classes=num_classes)

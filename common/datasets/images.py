@@ -1,7 +1,4 @@
-"""Datasets of images by name. A new source is one file and one line in `DATASETS`.
-
-These datasets fit in memory as uint8 arrays; ImageNet is streamed (`common.datasets.streams`).
-"""
+"""Datasets of images by name, in memory. A new source is one file and one line in `DATASETS`."""
 
 import functools
 import os
@@ -11,18 +8,16 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from common.datasets import arrays, cluttered_digits, digits, prepared, records, tfds_format
+from common.datasets import arrays, digits, prepared, records, tfds_format
 
 Split = records.Split
 Dataset = records.Dataset
 
 DATASETS: dict[str, Callable[[str | os.PathLike | None], Dataset]] = {
     "digits": digits.load,
-    "cluttered_digits": cluttered_digits.load,
+    "cluttered_digits": digits.load_cluttered,
     "mnist": arrays.load_mnist,
-    "cifar10": functools.partial(prepared.load, "cifar10"),
-    "cifar100": functools.partial(prepared.load, "cifar100"),
-    "imagenet": prepared.load_imagenet,
+    **{name: functools.partial(prepared.load, name) for name in prepared.SOURCES},
 }
 
 _MOST_HELD_OUT = 5000  # as the papers hold out of CIFAR-10's 50,000
@@ -32,9 +27,9 @@ def load(name: str, data_dir: str | os.PathLike | None = None) -> Dataset:
     """Returns a dataset, whose arrays are read-only: callers share them, and they are read once until a file changes.
 
     Args:
-      name: a key of `DATASETS`; or a dataset prepared in `data_dir` from a user's own file; or an npz file (see
-        `common.datasets.arrays`), in `data_dir` if it exists there.
-      data_dir: the folder of prepared datasets; `digits` needs none.
+      name: a key of `DATASETS`, a dataset prepared in `data_dir`, or an npz file (`common.datasets.arrays`), in
+        `data_dir` if it exists there.
+      data_dir: the folder of prepared datasets.
 
     Raises:
       ValueError: if there is no such dataset, or a file is missing or damaged.
@@ -95,15 +90,10 @@ def parts(dataset: Dataset, *, held_out: int | None = None, num_images: int | No
 
 
 def hold_out(split: Split, count: int, *, key: jax.Array) -> tuple[Split, Split]:
-    """Holds out images sampled uniformly without replacement; with groups, one group after another.
-
-    Args:
-      split: the images.
-      count: number of held-out images; at least one image remains.
-      key: random key.
+    """Samples `count` images uniformly without replacement; with groups, one group after another.
 
     Returns:
-      (remaining images, held-out images), each in the original order.
+      (remaining images, at least one; held-out images), each in the original order.
 
     Raises:
       ValueError: unless there are more than `count` images.
@@ -113,10 +103,8 @@ def hold_out(split: Split, count: int, *, key: jax.Array) -> tuple[Split, Split]
     groups = np.arange(len(split.labels)) if split.groups is None else split.groups
     places = np.argsort(jax.random.permutation(key, int(groups.max()) + 1))
     order = np.argsort(places[groups], kind="stable")
-    rest, held_out = (_taken(split, np.sort(part)) for part in (order[count:], order[:count]))
-    return rest, held_out
-
-
-def _taken(split, part):
-    groups = None if split.groups is None else np.unique(split.groups[part], return_inverse=True)[1]
-    return Split(images=split.images[part], labels=split.labels[part], groups=groups)
+    parts = []
+    for part in (np.sort(order[count:]), np.sort(order[:count])):
+        kept = None if split.groups is None else np.unique(groups[part], return_inverse=True)[1]
+        parts.append(Split(images=split.images[part], labels=split.labels[part], groups=kept))
+    return tuple(parts)

@@ -1,6 +1,5 @@
 """Random crops and colour jitter of ImageNet images with Pillow, as in torchvision."""
 
-import io
 import math
 
 import numpy as np
@@ -13,11 +12,6 @@ _ENHANCE = {
     "contrast": PIL.ImageEnhance.Contrast,
     "saturation": PIL.ImageEnhance.Color,
 }
-
-
-def decode(contents: bytes) -> PIL.Image.Image:
-    """Returns an encoded image in RGB."""
-    return PIL.Image.open(io.BytesIO(contents)).convert("RGB")
 
 
 def draw_crop(rng: np.random.Generator, size: tuple[int, int], min_area: float) -> tuple[int, int, int, int]:
@@ -58,15 +52,7 @@ def flip(image: PIL.Image.Image) -> PIL.Image.Image:
 
 
 def draw_colors(rng: np.random.Generator, config) -> list[tuple[str, float]]:
-    """Samples colour changes and their order.
-
-    Args:
-      rng: random generator.
-      config: has brightness, contrast, saturation and hue, see `common.datasets.streams.Config`.
-
-    Returns:
-      (name, factor or hue shift) of each change whose range is not 0.
-    """
+    """Samples (name, factor or hue shift) of the changes with a range in a `streams.Config`, in random order."""
     names = [name for name in (*_ENHANCE, "hue") if getattr(config, name)]
     changes = []
     for at in rng.permutation(len(names)):

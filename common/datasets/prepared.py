@@ -1,11 +1,11 @@
 """Prepared datasets on disk: made by `prepare`, or elsewhere by `tfds build`."""
 
-import dataclasses
 import io
 import os
 import pathlib
 import re
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import PIL.Image
@@ -14,51 +14,30 @@ from common.datasets import archives, records, tfds_format
 from common.records import progress
 
 IMAGENET_STATISTICS = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_IMAGE_SIZE = 224  # of ImageNet in memory
 _MAX_BYTES = 2**33  # of decoded ImageNet images; beyond, they are read as a stream
 
 
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """Published and stored form of a dataset.
+class Source(NamedTuple):
+    """Published and stored form of a dataset."""
 
-    Attributes:
-      stored_name: its name and folder in TensorFlow Datasets.
-      version: the version that is written.
-      source: the published file or folder, for messages.
-      read: path of the source -> its examples.
-      test: name of the test split.
-      statistics: published (mean, std) of each channel; None: computed from the training images.
-    """
+    stored_name: str  # its name and folder in TensorFlow Datasets
+    version: str  # the version that is written
+    source: str  # the published file or folder, for messages
+    read: Callable[[pathlib.Path], archives.Published]  # from the path of the source
+    test: str = "test"  # name of the test split
+    statistics: tuple[tuple[float, ...], tuple[float, ...]] | None = None  # published (mean, std) of each channel
 
-    stored_name: str
-    version: str
-    source: str
-    read: Callable[[pathlib.Path], archives.Published]
-    test: str = "test"
-    statistics: tuple[tuple[float, ...], tuple[float, ...]] | None = None
 
+_CIFAR10_STATISTICS = (0.49139968, 0.48215827, 0.44653124), (0.24703233, 0.24348505, 0.26158768)
 
 SOURCES: dict[str, Source] = {
     "cifar10": Source(
-        stored_name="cifar10",
-        version="3.0.2",
-        source="cifar-10-python.tar.gz",
-        read=lambda path: archives.read_cifar(path, "cifar10"),
-        statistics=((0.49139968, 0.48215827, 0.44653124), (0.24703233, 0.24348505, 0.26158768)),
+        "cifar10", "3.0.2", "cifar-10-python.tar.gz", archives.read_cifar10, statistics=_CIFAR10_STATISTICS
     ),
-    "cifar100": Source(
-        stored_name="cifar100",
-        version="3.0.2",
-        source="cifar-100-python.tar.gz",
-        read=lambda path: archives.read_cifar(path, "cifar100"),
-    ),
+    "cifar100": Source("cifar100", "3.0.2", "cifar-100-python.tar.gz", archives.read_cifar100),
     "imagenet": Source(
-        stored_name="imagenet2012",
-        version="5.1.0",
-        source="FOLDER_OF_TRAIN_AND_VAL",
-        read=archives.read_folder,
-        test="validation",
-        statistics=IMAGENET_STATISTICS,
+        "imagenet2012", "5.1.0", "FOLDER_OF_TRAIN_AND_VAL", archives.read_folder, "validation", IMAGENET_STATISTICS
     ),
 }
 
@@ -80,17 +59,16 @@ def find(name: str, data_dir: str | os.PathLike | None) -> pathlib.Path:
     Raises:
       ValueError: if it is missing; the message has the command that prepares it.
     """
-    command = command_for(name, data_dir)
+    advice = f"prepare it by `{command_for(name, data_dir)}`"
     if data_dir is None:
-        raise ValueError(
-            f"dataset {name} does not ship with the package: give --data_dir, and prepare it by `{command}`"
-        )
+        raise ValueError(f"dataset {name} does not ship with the package: give --data_dir, and {advice}")
     if not pathlib.Path(data_dir).is_dir():
-        raise ValueError(f"no folder {data_dir} to find dataset {name} in; prepare it by `{command}`")
-    folder = tfds_format.folder_of(source_of(name).stored_name, data_dir)
+        raise ValueError(f"no folder {data_dir} to find dataset {name} in; {advice}")
+    source = source_of(name)
+    folder = tfds_format.folder_of(source.stored_name, data_dir)
     if folder is None:
-        looked_for = pathlib.Path(data_dir, source_of(name).stored_name, source_of(name).version)
-        raise ValueError(f"no dataset {name} at {looked_for}; prepare it by `{command}`")
+        looked_for = pathlib.Path(data_dir, source.stored_name, source.version)
+        raise ValueError(f"no dataset {name} at {looked_for}; {advice}")
     return folder
 
 
@@ -118,70 +96,44 @@ def prepare(name: str, source: str, data_dir: str | os.PathLike) -> pathlib.Path
     total, done = sum(part.num_examples for part in published.parts.values()), 0
     with progress.Progress(name, total=total, unit="images") as shown:
 
-        def report(split, *_):
+        def report(split):
             nonlocal done
             done += 1
             shown.update(done, split)
 
-        return tfds_format.write(kind.stored_name, kind.version, published, pathlib.Path(data_dir), report=report)
+        return tfds_format.write(kind.stored_name, kind.version, published, pathlib.Path(data_dir), report)
 
 
 def load(name: str, data_dir: str | os.PathLike | None = None) -> records.Dataset:
-    """Returns a prepared dataset of images of one size.
+    """Returns a prepared dataset of images of one size; of ImageNet, or a subset of it, squares of 224 pixels.
 
     Raises:
-      ValueError: if it is missing or damaged.
+      ValueError: if it is missing or damaged, or ImageNet too large for memory.
     """
-    folder = find(name, data_dir)
-    source = source_of(name)
-    train, test = (tfds_format.read_split(folder, split) for split in ("train", source.test))
-    return records.make(
-        name,
-        (train.images, train.labels),
-        (test.images, test.labels),
-        source=str(folder),
-        num_classes=tfds_format.num_classes(folder),
-        statistics=source.statistics,
-    )
-
-
-def load_imagenet(data_dir: str | os.PathLike | None = None, *, image_size: int = 224) -> records.Dataset:
-    """Returns ImageNet, or a small subset of it, as central squares of `image_size` pixels.
-
-    Raises:
-      ValueError: if it is missing, damaged, or too large for memory.
-    """
-    folder = find("imagenet", data_dir)
-    splits = {}
-    for split in ("train", "validation"):
-        count = len(tfds_format.open_split(folder, split))
-        if count * 3 * image_size**2 > _MAX_BYTES:
+    folder, source = find(name, data_dir), source_of(name)
+    decode = decode_centre if name == "imagenet" else tfds_format.decode_image
+    parts = []
+    for split in ("train", source.test):
+        examples = tfds_format.open_split(folder, split)
+        if name == "imagenet" and len(examples) * 3 * _IMAGE_SIZE**2 > _MAX_BYTES:
             raise ValueError(
-                f"{split} of {folder} has {count:,} images, too many to be held in memory; "
+                f"{split} of {folder} has {len(examples):,} images, too many to be held in memory; "
                 "read them as a stream (common.datasets.streams)"
             )
-        read = tfds_format.read_split(folder, split, lambda contents: decode_centre(contents, image_size))
-        splits[split] = (read.images, read.labels)
-    return records.make(
-        "imagenet",
-        splits["train"],
-        splits["validation"],
-        source=str(folder),
-        num_classes=tfds_format.num_classes(folder),
-        statistics=IMAGENET_STATISTICS,
-    )
+        parts.append(tfds_format.read_split(folder, split, decode))
+    num_classes = tfds_format.num_classes(folder)
+    return records.make(name, *parts, source=str(folder), num_classes=num_classes, statistics=source.statistics)
 
 
-def decode_centre(contents: bytes, image_size: int = 224, resized: int | None = None) -> np.ndarray:
-    """Returns the resized central crop of an encoded image, uint8[S, S, 3], the test transform of ImageNet.
+def decode_centre(contents: bytes, image_size: int = _IMAGE_SIZE, resized: int = 256) -> np.ndarray:
+    """Returns the central crop uint8[S, S, 3] of a JPEG or PNG, the test transform of ImageNet.
 
     Args:
-      contents: JPEG or PNG.
+      contents: the encoded image.
       image_size: S.
-      resized: length of the shorter side before the crop; by default 256 / 224 of S, rounded.
+      resized: length of the shorter side before the crop.
     """
     image = PIL.Image.open(io.BytesIO(contents)).convert("RGB")
-    resized = resized or round(image_size * 256 / 224)
     shorter = min(image.size)
     size = tuple(int(resized * length / shorter) for length in image.size)
     image = image.resize(size, PIL.Image.Resampling.BILINEAR)

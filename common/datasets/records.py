@@ -8,7 +8,7 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Split:
-    """Part of a dataset.
+    """Images with labels.
 
     Attributes:
       images: uint8[N, H, W, C].
@@ -26,15 +26,12 @@ class Split:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
-    """Training and test images.
+    """Training images, from which validation images are held out, and test images for final results only.
 
     Attributes:
-      name: name of the dataset.
-      train: training images; validation images are held out of these.
-      test: test images, for final results only.
       num_classes: K; labels are 0 to K - 1.
       mean: mean of each channel over the training images, of pixels / 255.
-      std: standard deviation of each channel, of pixels / 255.
+      std: standard deviation, likewise.
     """
 
     name: str
@@ -47,8 +44,8 @@ class Dataset:
 
 def make(
     name: str,
-    train: tuple[np.ndarray, np.ndarray],
-    test: tuple[np.ndarray, np.ndarray],
+    train: Sequence[np.ndarray],
+    test: Sequence[np.ndarray],
     *,
     source: str,
     num_classes: int | None = None,
@@ -58,7 +55,7 @@ def make(
     """Returns a dataset of checked arrays.
 
     Args:
-      name: name of the dataset.
+      name: of the dataset.
       train: (uint8[N, H, W, C] or uint8[N, H, W], labels: integers [N] or [N, 1]).
       test: the same.
       source: origin of the arrays, for error messages.

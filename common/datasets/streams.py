@@ -1,21 +1,25 @@
 """ImageNet as a stream: images are decoded and augmented on the host while the device trains.
 
 Augmentation is that of the published code (torchvision's RandomResizedCrop, RandomHorizontalFlip and ColorJitter on
-Pillow images); batches are uint8 and are normalised on the device. Randomness depends on the seed and the place of an
-example in the stream, not on threads or hosts; `get_state` and `set_state` of an iterator resume it exactly.
+Pillow images). Randomness depends on the seed and the place of an example in the stream, not on threads or hosts.
 """
 
 import dataclasses
+import functools
+import io
 import os
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 import numpy as np
+import PIL.Image
 
 from common import config as configs
 from common.datasets import jitter, prepared, tfds_format
 
-_SIZE, _CHANGE = configs.Range(at_least=1), configs.Range(at_least=0, at_most=1)
+_COUNT, _SIZE = configs.Range(at_least=0), configs.Range(at_least=1)
+_AREA = configs.Range(above=0, at_most=1)
+_CHANGE, _HUE = configs.Range(at_least=0, at_most=1), configs.Range(at_least=0, at_most=0.5)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,19 +28,13 @@ class Config:
 
     image_size: Annotated[int, "side of the images that the network gets, in pixels", _SIZE] = 224
     resized: Annotated[int, "length of a test image's shorter side before the central crop, in pixels", _SIZE] = 256
-    min_area: Annotated[float, "smallest area of a random crop, as a fraction", configs.Range(above=0, at_most=1)] = (
-        0.08
-    )
+    min_area: Annotated[float, "smallest area of a random crop, as a fraction", _AREA] = 0.08
     brightness: Annotated[float, "range of the random brightness factor, 1 +- this", _CHANGE] = 0.4
     contrast: Annotated[float, "range of the random contrast factor, 1 +- this", _CHANGE] = 0.4
     saturation: Annotated[float, "range of the random saturation factor, 1 +- this", _CHANGE] = 0.4
-    hue: Annotated[
-        float, "range of the random hue shift, +- this fraction of the circle", configs.Range(at_least=0, at_most=0.5)
-    ] = 0.2
+    hue: Annotated[float, "range of the random hue shift, +- this fraction of the circle", _HUE] = 0.2
     num_threads: Annotated[int, "threads that decode images", _SIZE] = 16
-    num_processes: Annotated[
-        int, "processes that decode images, each with num_threads; 0: only this one", configs.Range(at_least=0)
-    ] = 0
+    num_processes: Annotated[int, "processes that decode images, each with num_threads; 0: only this one", _COUNT] = 0
     prefetch: Annotated[int, "images decoded ahead", _SIZE] = 512
 
     def __post_init__(self):
@@ -55,7 +53,6 @@ class Source:
     Attributes:
       train: examples, dictionaries with "image" (encoded bytes) and "label".
       test: test examples, likewise.
-      num_classes: K.
       mean: published mean of each channel, of pixels / 255.
       std: published standard deviation of each channel.
     """
@@ -114,7 +111,8 @@ def train_batches(
         raise ValueError(f"batch_size = {batch_size} is more than the {per_host} training images of a host")
     dataset = grain.MapDataset.source(_Examples(examples)).seed(seed).shuffle()
     dataset = dataset[index : per_host * count : count].repeat(num_epochs)
-    dataset = dataset.random_map(_TrainTransform(config)).batch(batch_size, drop_remainder=True, batch_fn=_stack)
+    dataset = dataset.random_map(functools.partial(_augment, config))
+    dataset = dataset.batch(batch_size, drop_remainder=True, batch_fn=_stack)
     return _read(dataset, config, batch_size)
 
 
@@ -136,7 +134,8 @@ def evaluation_batches(
 
     _check(examples, batch_size, shard)
     dataset = grain.MapDataset.source(_Examples(examples))[shard[0] :: shard[1]]
-    return _read(dataset.map(_TestTransform(config)).batch(batch_size, batch_fn=_stack), config, batch_size)
+    dataset = dataset.map(functools.partial(_crop_centre, config)).batch(batch_size, batch_fn=_stack)
+    return _read(dataset, config, batch_size)
 
 
 def _check(examples, batch_size, shard):
@@ -179,30 +178,14 @@ class _Examples:
         return self.examples[int(index)]
 
 
-@dataclasses.dataclass(frozen=True)
-class _TrainTransform:
-    """Decodes and augments an image."""
-
-    config: Config
-
-    def __call__(self, example, rng):
-        image = jitter.decode(example["image"])
-        image = jitter.resized_crop(
-            image, jitter.draw_crop(rng, image.size, self.config.min_area), self.config.image_size
-        )
-        image = jitter.flip(image) if rng.random() < 0.5 else image
-        return {
-            "image": np.asarray(jitter.recolor(image, jitter.draw_colors(rng, self.config))),
-            "label": example["label"],
-        }
+def _augment(config, example, rng):
+    image = PIL.Image.open(io.BytesIO(example["image"])).convert("RGB")
+    image = jitter.resized_crop(image, jitter.draw_crop(rng, image.size, config.min_area), config.image_size)
+    image = jitter.flip(image) if rng.random() < 0.5 else image
+    image = jitter.recolor(image, jitter.draw_colors(rng, config))
+    return {"image": np.asarray(image), "label": example["label"]}
 
 
-@dataclasses.dataclass(frozen=True)
-class _TestTransform:
-    """Decodes an image and crops its centre."""
-
-    config: Config
-
-    def __call__(self, example):
-        image = prepared.decode_centre(example["image"], self.config.image_size, self.config.resized)
-        return {"image": image, "label": example["label"]}
+def _crop_centre(config, example):
+    image = prepared.decode_centre(example["image"], config.image_size, config.resized)
+    return {"image": image, "label": example["label"]}

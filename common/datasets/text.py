@@ -3,20 +3,16 @@
 A corpus is three text files of words separated by whitespace; every line ends in one more word, `<eos>`. Words are
 indexed in the order of first occurrence, in the training file, then in the others.
 
-Fitness of a language model is the fraction of the uniform distribution's cross-entropy that it removes:
-
-  fitness = 1 - loss / ln V,  at least 0
-
-with the mean cross-entropy in nats per word and V words in the vocabulary. It is 0 for a uniform guess or worse, 1 for
-certainty, linear in the loss, and determines the perplexity exp((1 - fitness) ln V). On Penn Treebank (V = 10,000) a
-perplexity of 56 is 0.563.
+Fitness of a language model is the fraction of the uniform distribution's cross-entropy that it removes, at least 0:
+1 - loss / ln V, with the loss in nats per word and V words in the vocabulary. It determines the perplexity,
+exp((1 - fitness) ln V): on Penn Treebank (V = 10,000) a perplexity of 56 is 0.563.
 """
 
 import gzip
 import math
 import os
 import pathlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -27,19 +23,10 @@ from common.datasets import topics
 END, UNKNOWN = "<eos>", "<unk>"
 SPLITS = ("train", "valid", "test")
 VOCABULARIES = ("all", "train")
-_SHOWN = 5
 
 
 class Corpus(NamedTuple):
-    """Word indices of three splits.
-
-    Attributes:
-      name: of the corpus.
-      vocabulary: the words.
-      train: int32[N].
-      valid: int32[N], for all choices.
-      test: int32[N], for reports.
-    """
+    """Words of a corpus, and int32[N] word indices of three splits: `valid` is for choices, `test` for reports."""
 
     name: str
     vocabulary: tuple[str, ...]
@@ -49,17 +36,11 @@ class Corpus(NamedTuple):
 
 
 class _Source(NamedTuple):
-    """Files of a corpus.
+    """Files of a corpus."""
 
-    Attributes:
-      folders: subfolders of the data folder that are searched besides it.
-      prefix: optional prefix of the file names.
-      about: where to get it, for error messages.
-    """
-
-    folders: tuple[str, ...]
-    prefix: str
-    about: str
+    folders: tuple[str, ...]  # subfolders of the data folder that are searched besides it
+    prefix: str  # of the file names, optional
+    about: str  # where to get it, for error messages
 
 
 FILES: Mapping[str, _Source] = {
@@ -70,6 +51,7 @@ FILES: Mapping[str, _Source] = {
     "text": _Source((), "", "your own words: {train,valid,test}.txt"),
 }
 CORPORA = ("topics", *FILES)
+_ENDINGS = ("txt", "txt.gz", "tokens", "tokens.gz")
 
 
 def load(name: str, data_dir: str | os.PathLike | None = None, *, vocabulary: str = "all") -> Corpus:
@@ -110,11 +92,9 @@ def encode(text: Iterable[str], numbers: Mapping[str, int]) -> np.ndarray:
     unknown = numbers.get(UNKNOWN, -1)
     found = np.fromiter((numbers.get(word, unknown) for word in text), np.int32, len(text))
     if (missing := np.flatnonzero(found < 0)).size:
-        shown = ", ".join(repr(text[at]) for at in missing[:_SHOWN])
-        raise ValueError(
-            f"{missing.size} words are not in the vocabulary, such as {shown}, and it has no {UNKNOWN}; use the "
-            "vocabulary of all splits"
-        )
+        shown = ", ".join(repr(text[at]) for at in missing[:5])
+        problem = f"{missing.size} words are not in the vocabulary, such as {shown}, and it has no {UNKNOWN}"
+        raise ValueError(f"{problem}; use the vocabulary of all splits")
     return found
 
 
@@ -129,7 +109,7 @@ def batchify(tokens: np.ndarray, batch_size: int) -> np.ndarray:
     length = len(tokens) // batch_size
     if length < 2:
         raise ValueError(
-            f"batch_size = {batch_size} leaves less than 2 of {len(tokens)} words to each sequence; choose fewer"
+            f"batch_size = {batch_size} leaves less than 2 of {len(tokens)} words to a sequence; choose fewer"
         )
     return np.ascontiguousarray(np.asarray(tokens, np.int32)[: length * batch_size].reshape(batch_size, length).T)
 
@@ -160,24 +140,22 @@ def _lines(name, data_dir) -> dict[str, list[str]]:
     if data_dir is None:
         raise ValueError(f"corpus {name} needs the folder of its files (data_dir, or $NAS_DATA_DIR): {source.about}")
     folders = [pathlib.Path(data_dir), *(pathlib.Path(data_dir, folder) for folder in source.folders)]
-    return {split: _read(_find(name, source, folders, split)) for split in SPLITS}
-
-
-def _find(name, source, folders, split):
-    """Returns the path of a split's file."""
-    names = [f"{prefix}{split}.{ending}" for prefix in dict.fromkeys((source.prefix, "")) for ending in _ENDINGS]
-    for folder in folders:
-        for candidate in names:
-            if (path := folder / candidate).is_file():
-                return path
-    looked = " or ".join(map(str, folders))
-    raise ValueError(f"no {split} split of corpus {name}; looked in {looked} for {', '.join(names)}: {source.about}")
+    lines = {}
+    for split in SPLITS:
+        names = [f"{prefix}{split}.{ending}" for prefix in dict.fromkeys((source.prefix, "")) for ending in _ENDINGS]
+        path = next((folder / file for folder in folders for file in names if (folder / file).is_file()), None)
+        if path is None:
+            problem = f"no {split} split of corpus {name}; looked in {' or '.join(map(str, folders))}"
+            raise ValueError(f"{problem} for {', '.join(names)}: {source.about}")
+        lines[split] = _read(path)
+    return lines
 
 
 def _read(path):
     """Returns the lines of a file."""
     try:
-        text = _READERS.get(path.suffix, pathlib.Path.read_bytes)(path).decode("utf-8")
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
+            text = file.read().decode("utf-8")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8 at byte {error.start}; convert it to UTF-8") from error
     except (gzip.BadGzipFile, EOFError) as error:
@@ -188,12 +166,3 @@ def _read(path):
     if not any(line.strip() for line in lines):
         raise ValueError(f"{path} holds no words")
     return lines
-
-
-def _unzip(path):
-    with gzip.open(path) as file:
-        return file.read()
-
-
-_ENDINGS = ("txt", "txt.gz", "tokens", "tokens.gz")
-_READERS: Mapping[str, Callable[[pathlib.Path], bytes]] = {".gz": _unzip}

@@ -1,7 +1,6 @@
 """Datasets on disk in the format of TensorFlow Datasets, in array_record files, without TensorFlow.
 
-The format is that of `tfds build --file_format=array_record`, and `tfds.data_source` reads it. Images are stored as PNG
-or JPEG.
+The format is that of `tfds build --file_format=array_record`, and `tfds.data_source` reads it.
 """
 
 import contextlib
@@ -11,12 +10,12 @@ import os
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import PIL.Image
 
-from common.datasets import archives, records
+from common.datasets import archives
 
 _CHUNK = 512  # examples read at once
 
@@ -28,18 +27,17 @@ def folder_of(name: str, data_dir: str | os.PathLike) -> pathlib.Path | None:
 
 
 def open_split(folder: pathlib.Path, split: str) -> Sequence[dict]:
-    """Returns the examples of a split, a sequence of dictionaries with images as encoded bytes.
-
-    Args:
-      folder: folder of one version of a dataset, see `folder_of`.
-      split: name of the split.
+    """Returns the examples of a split, dictionaries with images as encoded bytes; for `folder` see `folder_of`.
 
     Raises:
       ValueError: if the dataset is damaged, in another file format, or has no such split.
     """
     import tensorflow_datasets as tfds
 
-    file_format = _info(folder).get("fileFormat")
+    try:
+        file_format = json.loads((folder / "dataset_info.json").read_text()).get("fileFormat")
+    except (OSError, ValueError) as error:
+        raise ValueError(f"cannot read {folder / 'dataset_info.json'}, is it damaged? {error}") from error
     if file_format != "array_record":
         raise ValueError(
             f"{folder} holds {file_format} files; want array_record (tfds build --file_format=array_record)"
@@ -63,14 +61,15 @@ def num_classes(folder: pathlib.Path) -> int:
         raise ValueError(f"{folder / 'features.json'} does not describe images with a label: {error!r}") from error
 
 
-def read_split(folder: pathlib.Path, split: str, decode: Callable[[bytes], np.ndarray] | None = None) -> records.Split:
-    """Returns a split as arrays; `decode` turns encoded bytes into uint8[H, W, C], all of one size.
+def read_split(
+    folder: pathlib.Path, split: str, decode: Callable[[bytes], np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns (uint8[N, H, W, C], labels [N]) of a split; `decode` turns encoded bytes into uint8[H, W, C].
 
     Raises:
-      ValueError: if the dataset is damaged or has no such split.
+      ValueError: if the dataset is damaged, has no such split, or images of several sizes.
     """
     source = open_split(folder, split)
-    decode = decode or decode_image
     images, labels = [], []
     with _reporting_damage(folder, split):
         for start in range(0, len(source), _CHUNK):
@@ -80,7 +79,7 @@ def read_split(folder: pathlib.Path, split: str, decode: Callable[[bytes], np.nd
     shapes = {image.shape for image in images}
     if len(shapes) != 1:
         raise ValueError(f"images of {split} of {folder} have {len(shapes)} sizes; want one")
-    return records.check(np.stack(images), np.array(labels), source=f"{split} of {folder}")
+    return np.stack(images), np.array(labels)
 
 
 def decode_image(contents: bytes) -> np.ndarray:
@@ -94,17 +93,16 @@ def write(
     version: str,
     published: archives.Published,
     data_dir: pathlib.Path,
-    *,
-    report: Callable[[str, int, int], None] = lambda split, done, total: None,
+    report: Callable[[str], None],
 ) -> pathlib.Path:
-    """Writes a dataset; equal examples give equal files.
+    """Writes a dataset, its examples in order; equal examples give equal files.
 
     Args:
       name: name in TensorFlow Datasets.
       version: version in TensorFlow Datasets.
-      published: the examples, whose order is kept.
+      published: the examples.
       data_dir: folder of all datasets.
-      report: called with a split, the number of its examples written, and their total.
+      report: called with the name of the split after each example.
 
     Returns:
       The folder NAME/VERSION in `data_dir`, which appears only when complete.
@@ -133,13 +131,19 @@ def write(
 def _build(name, version, published, folder, report):
     import tensorflow_datasets as tfds
 
+    name_feature = "file_name" if name == "imagenet2012" else "id"
     features = {
-        _name_feature(name): tfds.features.Text(),
+        name_feature: tfds.features.Text(),
         "image": tfds.features.Image(shape=published.image_shape, encoding_format=published.encoding),
     }
     for label, classes in published.classes.items():
         kind = {"num_classes": classes} if isinstance(classes, int) else {"names": classes}
         features[label] = tfds.features.ClassLabel(**kind)
+
+    def numbered(split, part):
+        for number, (image, labels, image_name) in enumerate(part.examples):
+            yield number, {name_feature: image_name, "image": image, **labels}
+            report(split)
 
     with tfds.core.registered.skip_registration():
 
@@ -160,7 +164,7 @@ def _build(name, version, published, folder, report):
                 )
 
             def _split_generators(self, _):
-                return {split: _numbered(name, split, part, report) for split, part in published.parts.items()}
+                return {split: numbered(split, part) for split, part in published.parts.items()}
 
             def _generate_examples(self):
                 """Never called."""
@@ -173,16 +177,6 @@ def _build(name, version, published, folder, report):
         builder.download_and_prepare(download_config=config)
 
 
-def _numbered(name, split, part, report) -> Iterable[tuple[int, dict]]:
-    for number, (image, labels, image_name) in enumerate(part.examples):
-        yield number, {_name_feature(name): image_name, "image": image, **labels}
-        report(split, number + 1, part.num_examples)
-
-
-def _name_feature(name):
-    return "file_name" if name == "imagenet2012" else "id"
-
-
 @contextlib.contextmanager
 def _reporting_damage(folder, split):
     """Turns the exceptions of a damaged dataset into a `ValueError`."""
@@ -190,10 +184,3 @@ def _reporting_damage(folder, split):
         yield
     except (OSError, RuntimeError, KeyError, TypeError) as error:
         raise ValueError(f"cannot read split {split} of {folder}, is it damaged? {error}") from error
-
-
-def _info(folder):
-    try:
-        return json.loads((folder / "dataset_info.json").read_text())
-    except (OSError, ValueError) as error:
-        raise ValueError(f"cannot read {folder / 'dataset_info.json'}, is it damaged? {error}") from error

@@ -7,9 +7,10 @@ validation and 2 for testing. The texts differ slightly between versions of Pyth
 """
 
 import collections
+import itertools
 import re
 
-_PARTS = (("train", 16), ("valid", 2), ("test", 2))
+_PERIOD = 16 * ("train",) + 2 * ("valid",) + 2 * ("test",)
 _WORD = re.compile(r"[a-z_]*[a-z][a-z_]*(?:'[a-z]+)?|\d+|[^\w\s]|\w")
 _MIN_WORDS = 6
 
@@ -20,8 +21,10 @@ def splits() -> dict[str, list[str]]:
     counts = collections.Counter(word for words in paragraphs for word in words)
     lines = [" ".join(word if counts[word] > 1 else "<unk>" for word in words) for words in paragraphs]
     lines = list(dict.fromkeys(lines))  # <unk> makes some equal
-    period = [name for name, share in _PARTS for _ in range(share)]
-    return {name: [line for at, line in enumerate(lines) if period[at % len(period)] == name] for name, _ in _PARTS}
+    found = {name: [] for name in _PERIOD}
+    for line, name in zip(lines, itertools.cycle(_PERIOD), strict=False):
+        found[name].append(line)
+    return found
 
 
 def tokenize(text: str) -> list[str]:

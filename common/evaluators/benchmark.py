@@ -38,12 +38,8 @@ def evaluator(
         )
     if tables.is_file(benchmark):
         benchmark = str(tables.find_file(benchmark, data_dir).absolute())
-    settings = {
-        "benchmark": benchmark,
-        "dataset": dataset,
-        "protocol": protocol,
-        "data_dir": None if data_dir is None else str(pathlib.Path(data_dir).absolute()),
-    }
+    folder = None if data_dir is None else str(pathlib.Path(data_dir).absolute())
+    settings = {"benchmark": benchmark, "dataset": dataset, "protocol": protocol, "data_dir": folder}
     if space is not None:
         settings["space"] = space
     return made._replace(recipe=types.Recipe(f"{__name__}.evaluator", settings))

@@ -76,28 +76,17 @@ def build(problem: Problem) -> types.Evaluator:
 
 
 def custom(evaluator: str, space: str | None = None) -> types.Evaluator:
-    """Returns an evaluator of another package; worker processes make it again by the same call.
-
-    Args:
-      evaluator: package.module:name of an `Evaluator`, or of a function that returns one.
-      space: name or package.module:name of a search space, the argument of that function.
+    """Returns the evaluator of a `Custom`; worker processes make it again by the same call.
 
     Raises:
       ValueError: there is no such evaluator or space.
     """
-    args = () if space is None else (named_space(space),)
+    args = ()
+    if space is not None:
+        args = (plugins.made(space, types.SearchSpace) if plugins.is_path(space) else spaces.get(space),)
     made = plugins.made(evaluator, types.Evaluator, *args)
     if args and made.space.name != args[0].name:
         raise ValueError(f"{evaluator} is an evaluator of {made.space.name}; leave out the space {space}")
     if made.recipe is None:
         made = made._replace(recipe=types.Recipe(f"{__name__}.custom", {"evaluator": evaluator, "space": space}))
     return made
-
-
-def named_space(name: str) -> types.SearchSpace:
-    """Returns a search space by name, or by package.module:name of a `SearchSpace` or of a function without arguments.
-
-    Raises:
-      ValueError: there is no such space.
-    """
-    return plugins.made(name, types.SearchSpace) if plugins.is_path(name) else spaces.get(name)

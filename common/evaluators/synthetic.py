@@ -7,21 +7,19 @@ import numpy as np
 from common import types
 
 MAX_ENUMERATED = 50_000  # the optimum of larger spaces is left unknown
-# Weights are multiples of this, so that their sums are exact and the fitness of a row does not depend, in its
-# last bit, on how many rows are measured together: the optimum is then really met.
+# Weights are multiples of this, so that sums are exact whatever the batch, and the optimum is really met.
 _STEP = 2.0**-10
 
 
 def evaluator(space: types.SearchSpace, *, seed: int = 0, interaction: float = 1.0) -> types.Evaluator:
     """Returns an evaluator whose fitness is a random quadratic form of the decisions, squashed into (0, 1).
 
-    With x the one-hot code of an architecture's L decisions, z = w.x / sqrt(L) + interaction * x.W.x / L,
-    where the entries of w and of W are standard normal, so both terms have about unit variance. The
-    fitness is (1 + z / (1 + |z|)) / 2. The test fitness is the same, and each measurement costs one
-    second. It takes canonical rows; of invalid rows `ok` is False.
+    With x the one-hot code of an architecture's L decisions, z = w.x / sqrt(L) + interaction * x.W.x / L, where w and W
+    are standard normal. The fitness is (1 + z / (1 + |z|)) / 2, and so is the test fitness; the cost is one second. Of
+    invalid rows `ok` is False.
 
     Args:
-      space: whose rows it takes.
+      space: the space of the rows.
       seed: decides w and W.
       interaction: weight of the pairwise terms; with 0 decisions do not depend on each other.
 
@@ -46,9 +44,7 @@ def evaluator(space: types.SearchSpace, *, seed: int = 0, interaction: float = 1
     def measure(weights, key, archs):
         del key
         ok = space.is_valid(archs)
-        return types.Evaluation(
-            fitness=jnp.where(ok, fitness(weights, archs), 0.0), cost=jnp.where(ok, 1.0, 0.0), ok=ok
-        )
+        return types.Evaluation(fitness=jnp.where(ok, fitness(weights, archs), 0.0), cost=ok.astype(jnp.float32), ok=ok)
 
     optimum = None
     if space.enumerate is not None and space.size <= MAX_ENUMERATED:

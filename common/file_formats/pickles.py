@@ -16,9 +16,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-# Classes of the benchmarks' own packages, by their last name, whatever module they were moved to.
-_RECORDS = ("ArchResults", "ResultsCount")
 _PACKAGES = ("nas_201_api", "nats_bench", "nas_102_api")
+_RECORDS = ("ArchResults", "ResultsCount")  # their classes, whatever module they were moved to
 _TORCH_MAGIC = 0x1950A86A20F9469CFC6C
 _MAX_NESTING = 4000  # tuples in tuples; Python hashes them recursively, without a check of the stack
 _TUPLES = ("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3")
@@ -31,7 +30,7 @@ _BROKEN = (
 def read(path: pathlib.Path) -> object:
     """Returns the contents of a pickle: plain, compressed by bzip2, or written by `torch.save`.
 
-    Instances of a benchmark's classes come back as `types.SimpleNamespace`, NumPy numbers as Python numbers.
+    Instances of a benchmark's classes become `types.SimpleNamespace`, NumPy numbers Python numbers.
 
     Raises:
       ValueError: if the file is missing or broken, or names anything but the admitted classes.
@@ -43,7 +42,11 @@ def read(path: pathlib.Path) -> object:
         if contents[:3] == b"BZh":
             contents = bz2.decompress(contents)
         if contents[:4] == b"PK\x03\x04":
-            return _load_torch_zip(path)
+            with zipfile.ZipFile(path) as archive:
+                names = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+                if len(names) != 1:
+                    raise pickle.UnpicklingError("a zip file that `torch.save` did not write")
+                return _load(io.BytesIO(archive.read(names[0])))
         file = io.BytesIO(contents)
         first = _load(file)
         if first != _TORCH_MAGIC:
@@ -56,9 +59,7 @@ def read(path: pathlib.Path) -> object:
 
 
 def load_dictionary(contents: bytes) -> dict[str, object]:
-    """Returns a pickled dictionary, with the same care as `read`.
-
-    Text that Python 2 wrote comes back as text, its bytes as one character each.
+    """Returns a pickled dictionary, as safely as `read`; text that Python 2 wrote becomes one character per byte.
 
     Raises:
       ValueError: if the pickle is broken, is not a dictionary, or names anything but the admitted classes.
@@ -72,14 +73,6 @@ def load_dictionary(contents: bytes) -> dict[str, object]:
     names = (name.decode("latin1") if isinstance(name, bytes) else str(name) for name in found)
     values = (value.view(np.ndarray) if isinstance(value, _Array) else value for value in found.values())
     return dict(zip(names, values, strict=True))
-
-
-def _load_torch_zip(path):
-    with zipfile.ZipFile(path) as archive:
-        names = [name for name in archive.namelist() if name.endswith("/data.pkl")]
-        if len(names) != 1:
-            raise pickle.UnpicklingError("a zip file that `torch.save` did not write")
-        return _load(io.BytesIO(archive.read(names[0])))
 
 
 def _load(file: BinaryIO, **settings):
@@ -155,12 +148,10 @@ _ADMITTED = {
 def _check_nesting(file: BinaryIO) -> None:
     """Raises an `UnpicklingError` if the next pickle of a file nests tuples deeper than `_MAX_NESTING`.
 
-    The depths of the objects on the stack are followed through the pickle's opcodes. A small pickle, which cannot
-    nest so deeply, is not followed: it would take longer than to load it.
+    The depths of the objects on the stack are followed through the opcodes, unless there are too few tuples.
     """
     start = file.tell()
-    rest = file.getbuffer()[start:]
-    codes = np.frombuffer(rest, np.uint8)
+    codes = np.frombuffer(file.getbuffer()[start:], np.uint8)
     if sum(int(np.count_nonzero(codes == code)) for code in b"t\x85\x86\x87") < _MAX_NESTING:
         return
     stack, marks, memo = [], [], {}

@@ -1,8 +1,4 @@
-"""Reads TFRecord files without TensorFlow, and checks them.
-
-A record is its length (8 bytes), a checksum of the length, its bytes, and a checksum of the bytes. The
-checksum is CRC-32C, rotated and shifted ("masked").
-"""
+"""Reads TFRecord files without TensorFlow; a record is its length, a checksum of it, its bytes, a checksum of them."""
 
 import pathlib
 import struct
@@ -17,8 +13,8 @@ def read(path: pathlib.Path) -> Iterator[bytes]:
     """Yields the records of a file of small records.
 
     Raises:
-      ValueError: while iterating, if the file is missing, empty or cut short, if a checksum is wrong, or if
-        a record is longer than `MAX_RECORD`.
+      ValueError: while iterating, if the file is missing, empty or cut short, a checksum is wrong, or a record is too
+        long.
     """
     if not path.is_file():
         raise ValueError(f"no TFRecord file at {path}")
@@ -38,7 +34,7 @@ def read(path: pathlib.Path) -> Iterator[bytes]:
 
 
 def _check(path, start, framed, *, size):
-    """Raises a `ValueError` unless `framed` is `size` bytes and their checksum."""
+    """Raises a `ValueError` unless `framed` is `size` bytes and their CRC-32C, rotated and shifted ("masked")."""
     if len(framed) < size + 4:
         raise ValueError(f"{path} is cut short: it ends inside the record at byte {start}; copy it again")
     crc = google_crc32c.value(framed[:size])

@@ -9,11 +9,11 @@ from common.tables import columns, table
 
 
 def build(*, benchmark: str | None, source: str | None, output: str | None, space: str | None = None) -> table.Table:
-    """Reads a table, or trains it if it is the one that ships with the package, and saves it.
+    """Reads a table, or trains the one that ships with the package, and saves it.
 
     Args:
-      benchmark: a key of `tables.BENCHMARKS`; None for a file of the user's own.
-      source: a file or folder as published, or a file of `common.tables.columns`; None for a benchmark that is trained.
+      benchmark: a key of `tables.BENCHMARKS`; None for a user's own file.
+      source: a file or folder as published, or a file of `common.tables.columns`; None to train.
       output: the file to write, with the suffix `.table`.
       space: the name of the space of a user's own file.
 
@@ -42,16 +42,12 @@ def _read(benchmark, source, space, path):
     if benchmark not in tables.BENCHMARKS:
         raise ValueError(f"unknown benchmark {benchmark!r}; choose one of {names}")
     known = tables.BENCHMARKS[benchmark]
-    if known.read is None:
-        if source:
-            raise ValueError(f"{benchmark} is trained, not read; leave --source={source} out")
-        return _train(path)
-    if not source:
-        raise ValueError(f"give --source, the file or folder {' or '.join(known.sources)} from {known.origin}")
-    return known.read(pathlib.Path(source))
-
-
-def _train(path):
+    if known.read:
+        if not source:
+            raise ValueError(f"give --source, the file or folder {' or '.join(known.sources)} from {known.origin}")
+        return known.read(pathlib.Path(source))
+    if source:
+        raise ValueError(f"{benchmark} is trained, not read; leave --source={source} out")
     chunk_dir = path.with_suffix(".partial")
     made = digits_convnet.train_table(chunk_dir)
     shutil.rmtree(chunk_dir, ignore_errors=True)

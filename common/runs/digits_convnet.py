@@ -1,14 +1,8 @@
 """The table that ships with the package: every network of the ConvNet space, trained on small digits.
 
-1,364 networks are trained from scratch, each with three seeds, on 384 of the 1,797 images of 8x8 pixels
-of scikit-learn's `load_digits`; 706 images are the validation set and 707 the test set. Mean validation
-accuracies go from 9.5 % over a median of 53.5 % to 90.46 %, which one network has. Seeds differ by a
-standard deviation of 6.4 points (median; 2.5 among the best 100) and rank networks alike (Spearman 0.79),
-as do validation and test (0.998). All of it takes about 11 minutes of one processor core. More figures, and
-the reasons for the setup: `common/tables/data/README.md`.
-
-Metrics: `validation` and `test` (accuracies, one a seed), `train_seconds` (processor seconds of one
-training run, averaged over the networks trained together with it), `parameters`, `multiply_adds` (of one
+1,364 networks, three seeds each, in about 11 minutes of one processor core. Figures, and the reasons for the setup:
+`common/tables/data/README.md`. Metrics: `validation` and `test` (accuracies, one per seed), `train_seconds` (processor
+seconds of one training run, averaged over the networks trained together with it), `parameters`, `multiply_adds` (of one
 image's forward pass).
 """
 
@@ -35,38 +29,23 @@ _CHUNK = 64  # networks trained between two savings
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Training settings: Adam, cosine decay of the learning rate to zero, no augmentation.
-
-    Attributes:
-      network: settings that all networks share.
-      num_train: number of training images.
-      num_validation: number of validation images; the others are the test set.
-      batch_size: images per step.
-      num_epochs: passes over the training images.
-      learning_rate: initial learning rate.
-      num_seeds: training runs per network.
-    """
+    """Training settings: Adam, cosine decay of the learning rate to zero, no augmentation."""
 
     network: convnet.Config = dataclasses.field(default_factory=convnet.Config)
-    num_train: int = 384
-    num_validation: int = 706
+    num_train: int = 384  # images
+    num_validation: int = 706  # images; the others are the test set
     batch_size: int = 32
     num_epochs: int = 30
-    learning_rate: float = 0.005
-    num_seeds: int = 3
+    learning_rate: float = 0.005  # initial
+    num_seeds: int = 3  # training runs per network
 
 
 @chex.dataclass(frozen=True)
 class Images:
-    """Part of the data; the last axis is that of images.
+    """Images and one-hot labels."""
 
-    Attributes:
-      pixels: float32[..., 8, 8, N], with mean 0 and deviation 1 over the training images.
-      labels: float32[..., 10, N], one-hot.
-    """
-
-    pixels: chex.Array
-    labels: chex.Array
+    pixels: chex.Array  # float32[..., 8, 8, N], with mean 0 and deviation 1 over the training images
+    labels: chex.Array  # float32[..., 10, N]
 
 
 def train_table(
@@ -87,8 +66,8 @@ def train_table(
     batches = draw_batches(settings, train)
     archs = spaces.get("convnet").enumerate()
     depths = np.sum(archs > 0, axis=1)
-    columns = {name: np.full((len(archs), settings.num_seeds), np.nan) for name in ("validation", "test")}
-    columns["train_seconds"] = np.full(len(archs), np.nan)
+    columns = {name: np.zeros((len(archs), settings.num_seeds)) for name in ("validation", "test")}
+    columns["train_seconds"] = np.zeros(len(archs))
     for depth in range(1, archs.shape[1] + 1):
         indices = np.flatnonzero(depths == depth)
         run = functools.cache(functools.partial(_compile, settings, depth, batches, held_out))
@@ -140,7 +119,7 @@ def draw_batches(settings: Settings, train: Images) -> Images:
 def train_network(
     settings: Settings, index: chex.Array, arch: chex.Array, batches: Images, held_out: list[Images]
 ) -> chex.Array:
-    """Trains one network with each seed.
+    """Trains one network with each seed and returns its accuracies float32[2, S] on the `held_out` images.
 
     Args:
       settings: training settings.
@@ -148,9 +127,6 @@ def train_network(
       arch: int32[D], its row without the zeros; one program serves all networks of depth D.
       batches: see `draw_batches`.
       held_out: validation and test images.
-
-    Returns:
-      float32[2, S], the accuracy on each of `held_out`.
     """
     config = settings.network
     mask = convnet.masks(config, arch)
@@ -207,10 +183,8 @@ def _train_chunk(settings, path, run, indices, archs):
 
 
 def _to_table(settings, archs, columns):
-    counts = {
-        "parameters": [convnet.num_params(settings.network, arch) for arch in archs],
-        "multiply_adds": [convnet.num_multiply_adds(settings.network, arch) for arch in archs],
-    }
+    counters = {"parameters": convnet.num_params, "multiply_adds": convnet.num_multiply_adds}
+    counts = {name: [count(settings.network, arch) for arch in archs] for name, count in counters.items()}
     info = table.Info(
         benchmark="digits_convnet",
         space="convnet",

@@ -7,6 +7,7 @@ import dataclasses
 import os
 import pathlib
 from collections.abc import Callable
+from typing import NamedTuple
 
 from common import spaces
 from common.tables import columns, nasbench101, nasbench201, nasbench_macro, table
@@ -14,70 +15,45 @@ from common.tables import columns, nasbench101, nasbench201, nasbench_macro, tab
 _PACKAGED = pathlib.Path(__file__).parent / "data"
 
 
-@dataclasses.dataclass(frozen=True)
-class Benchmark:
-    """Files and reader of a benchmark.
+class Benchmark(NamedTuple):
+    """Files and reader of a benchmark."""
 
-    Attributes:
-      space: the name of its search space.
-      dataset: the default dataset; None: the first of the table.
-      sources: names of published files and folders, in order of preference.
-      read: path of a source -> table; None if the table ships with the package.
-      origin: where to get the sources, for error messages.
-    """
+    space: str | None = None  # the name of its search space; None: that of the file
+    dataset: str | None = None  # the default dataset; None: the first of the table
+    read: Callable[[pathlib.Path], table.Table] | None = None  # a source; None if the table ships with the package
+    sources: tuple[str, ...] = ()  # names of published files and folders, in order of preference
+    origin: str = ""  # where to get the sources, for error messages
 
-    space: str | None
-    dataset: str | None
-    sources: tuple[str, ...]
-    read: Callable[[pathlib.Path], table.Table] | None
-    origin: str
 
+_NASBENCH101 = ("nasbench_full.tfrecord", "nasbench_only108.tfrecord")
+_NASBENCH201 = (
+    "nasbench201.npz",
+    "nasbench201.csv.gz",
+    "NATS-tss-v1_0-3ffb9-simple",
+    "NATS-tss-v1_0-3ffb9.pickle.pbz2",
+    "NAS-Bench-201-v1_1-096897.pth",
+)
+_SAMPLE, _MACRO = ("nasbench101_500.npz",), ("nas-bench-macro_cifar10.json",)
 
 BENCHMARKS: dict[str, Benchmark] = {
-    "digits_convnet": Benchmark(
-        space="convnet", dataset="digits", sources=(), read=None, origin="it ships with the package"
-    ),
+    "digits_convnet": Benchmark("convnet", "digits"),
     "nasbench101": Benchmark(
-        space="nasbench101",
-        dataset="cifar10",
-        sources=("nasbench_full.tfrecord", "nasbench_only108.tfrecord"),
-        read=nasbench101.read,
-        origin="github.com/google-research/nasbench",
+        "nasbench101", "cifar10", nasbench101.read, _NASBENCH101, "github.com/google-research/nasbench"
     ),
     "nasbench101_sample": Benchmark(
-        space="nasbench101",
-        dataset="cifar10",
-        sources=("nasbench101_500.npz",),
-        read=nasbench101.read_sample,
-        origin="zc_nasbench101.json of github.com/automl/NASLib",
+        "nasbench101", "cifar10", nasbench101.read_sample, _SAMPLE, "zc_nasbench101.json of github.com/automl/NASLib"
     ),
-    "nasbench201": Benchmark(
-        space="nasbench201",
-        dataset="cifar10",
-        sources=(
-            "nasbench201.npz",
-            "nasbench201.csv.gz",
-            "NATS-tss-v1_0-3ffb9-simple",
-            "NATS-tss-v1_0-3ffb9.pickle.pbz2",
-            "NAS-Bench-201-v1_1-096897.pth",
-        ),
-        read=nasbench201.read,
-        origin="github.com/D-X-Y/NATS-Bench",
-    ),
+    "nasbench201": Benchmark("nasbench201", "cifar10", nasbench201.read, _NASBENCH201, "github.com/D-X-Y/NATS-Bench"),
     "nasbench_macro": Benchmark(
-        space="nasbench_macro",
-        dataset="cifar10",
-        sources=("nas-bench-macro_cifar10.json",),
-        read=nasbench_macro.read,
-        origin="github.com/xiusu/NAS-Bench-Macro",
+        "nasbench_macro", "cifar10", nasbench_macro.read, _MACRO, "github.com/xiusu/NAS-Bench-Macro"
     ),
 }
 
 
 def get(name: str) -> Benchmark:
-    """Returns the record of a benchmark, a name or a file; a `ValueError` lists the names there are."""
+    """Returns the record of a benchmark by name or file, or raises a `ValueError` that lists the names."""
     if is_file(name):
-        return Benchmark(space=None, dataset=None, sources=(), read=_read_file, origin="the user")
+        return Benchmark()
     if name not in BENCHMARKS:
         names = ", ".join(sorted(BENCHMARKS))
         raise ValueError(f"unknown benchmark {name!r}; choose one of {names}, or give a file .csv, .npz or .table")
@@ -100,8 +76,7 @@ def load_benchmark(name: str, data_dir: str | os.PathLike | None = None, *, spac
 
     Args:
       name: a key of `BENCHMARKS`, or a file (see `common.tables.columns`) with the suffix .csv, .npz or .table.
-      data_dir: the folder that has `NAME.table` or a published file, directly or in its folder NAME. Not
-        needed for a table that ships with the package. A file is looked for there first.
+      data_dir: the folder that has the file, or `NAME.table` or a published file, directly or in its folder NAME.
       space: of a file .csv or .npz, the name of its search space; of a published benchmark, a variant of its space
         with other features (`spaces.VARIANTS`).
 
@@ -109,7 +84,13 @@ def load_benchmark(name: str, data_dir: str | os.PathLike | None = None, *, spac
       ValueError: if there is no such benchmark or file, or the file is damaged.
     """
     if is_file(name):
-        return _read_file(find_file(name, data_dir), space)
+        path = find_file(name, data_dir)
+        if path.suffix in columns.SUFFIXES:
+            return columns.read(path, space)
+        loaded = table.load(path)
+        if space not in (None, loaded.info.space):
+            raise ValueError(f"{path} is of the space {loaded.info.space}, not {space}")
+        return loaded
     benchmark = get(name)
     if space is not None:
         if benchmark.space not in (space, spaces.VARIANTS.get(space, (None,))[0]):
@@ -127,24 +108,12 @@ def load_benchmark(name: str, data_dir: str | os.PathLike | None = None, *, spac
     if data_dir is None:
         raise ValueError(f"benchmark {name} does not ship with the package: give --data_dir; {advice}")
     data_dir = pathlib.Path(data_dir)
-    paths = [
-        folder / file
-        for file in (f"{name}{table.SUFFIX}", *benchmark.sources)
-        for folder in (data_dir, data_dir / name)
-    ]
+    files = (f"{name}{table.SUFFIX}", *benchmark.sources)
+    paths = [folder / file for file in files for folder in (data_dir, data_dir / name)]
     found = next((path for path in paths if path.exists()), None)
     if found is None:
         raise ValueError(f"no file of benchmark {name}; looked for {', '.join(map(str, paths))}; {advice}")
     loaded = table.load(found) if found.suffix == table.SUFFIX else benchmark.read(found)
     if loaded.info.benchmark != name:
         raise ValueError(f"{found} holds the benchmark {loaded.info.benchmark}, not {name}")
-    return loaded
-
-
-def _read_file(path: pathlib.Path, space: str | None = None) -> table.Table:
-    if path.suffix in columns.SUFFIXES:
-        return columns.read(path, space)
-    loaded = table.load(path)
-    if space not in (None, loaded.info.space):
-        raise ValueError(f"{path} is of the space {loaded.info.space}, not {space}")
     return loaded

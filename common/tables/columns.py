@@ -29,20 +29,13 @@ ARCH = "arch"
 _BROKEN = (OSError, ValueError, TypeError, AttributeError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
 _MAX_CHOICES = 1024  # of a decision; the masks of legal tokens grow with the square
 _CHUNK = 1 << 13  # rows made canonical at a time
-_DECISION = re.compile(r"x(?:\d+|_\w+)")
-_METRIC = re.compile(r"((?:.+/)?(?:validation|test|cost))_\d+")
 
 
 class _Columns(NamedTuple):
-    """The contents of a file.
+    """The contents of a file."""
 
-    Attributes:
-      values: float64[R], float64[R, S] or (of `arch`) float64[R, L] by column.
-      places: where each row stands, for messages: "line 5".
-    """
-
-    values: dict[str, np.ndarray]
-    places: list[str]
+    values: dict[str, np.ndarray]  # float64[R], float64[R, S] or (of `arch`) float64[R, L] by column
+    places: list[str]  # where each row stands, for messages: "line 5"
 
 
 def read(path: str | pathlib.Path, space: str | None = None) -> table.Table:
@@ -50,12 +43,11 @@ def read(path: str | pathlib.Path, space: str | None = None) -> table.Table:
 
     Args:
       path: a file `.csv` or `.npz`.
-      space: the name of the search space; None: one decision for each column, with as many choices as the largest
-        value says.
+      space: the name of the search space; None: the product of the decisions, with choices up to the largest value.
 
     Raises:
-      ValueError: if the file is missing, empty or damaged, lacks a column, or holds a value that is not allowed; the
-        message names the line and the column.
+      ValueError: if the file is missing, damaged, lacks a column, or holds a value that is not allowed; the message
+        names the line and the column.
     """
     path = pathlib.Path(path)
     if not path.is_file():
@@ -90,11 +82,10 @@ def _read_csv(path):
             lines = [(f"line {reader.line_num}", line) for line in reader if line]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"cannot read {path} as CSV: {error}") from error
-    if not lines:
-        raise ValueError(f"{path} is empty; its first line must name the columns, such as arch,validation,test")
-    header = [name.strip() for name in lines[0][1]]
+    header = [name.strip() for name in lines[0][1]] if lines else []
     if not any(re.search("[A-Za-z]", name) for name in header):
-        raise ValueError(f"{path} has no header; its first line must name the columns, such as arch,validation,test")
+        problem = f"{path} has no header" if lines else f"{path} is empty"
+        raise ValueError(f"{problem}; its first line must name the columns, such as arch,validation,test")
     if repeated := sorted({name for name in header if header.count(name) > 1}):
         raise ValueError(f"{path} names the column {repeated[0]!r} twice")
     if len(lines) == 1:
@@ -105,19 +96,19 @@ def _read_csv(path):
             raise ValueError(f"{path}, {place}: {len(line)} values, but the header names {len(header)} columns")
         for name, text in zip(header, line, strict=True):
             try:
-                columns[name].append(_numbers(text) if name == ARCH else _number(text))
+                columns[name].append(_decisions(text) if name == ARCH else _number(text))
             except ValueError:
                 wanted = "whole numbers from 0, such as 0 1 2" if name == ARCH else "a number"
                 raise ValueError(f"{path}, {place}, column {name}: {text!r} is not {wanted}") from None
     places = [place for place, _ in lines[1:]]
-    for place, arch in zip(places, columns.get(ARCH, ()), strict=False):
-        if len(arch) != len(columns[ARCH][0]):
-            wanted = len(columns[ARCH][0])
-            raise ValueError(f"{path}, {place}, column {ARCH}: {len(arch)} decisions, but {wanted} in {places[0]}")
+    lengths = [len(arch) for arch in columns.get(ARCH, ())]
+    for place, length in zip(places, lengths, strict=False):
+        if length != lengths[0]:
+            raise ValueError(f"{path}, {place}, column {ARCH}: {length} decisions, but {lengths[0]} in {places[0]}")
     return _Columns({name: np.array(values, np.float64) for name, values in columns.items()}, places)
 
 
-def _numbers(text):
+def _decisions(text):
     return [int(word) for word in text.replace(",", " ").strip(" []").split()]
 
 
@@ -142,12 +133,8 @@ def _read_npz(path):
     for name, values in arrays.items():
         if not np.issubdtype(values.dtype, np.number) or np.iscomplexobj(values):
             raise ValueError(f"{path}, array {name}: want numbers; got {values.dtype}")
-        if (
-            values.ndim not in (1, 2)
-            or len(values) != num_rows
-            or 0 in values.shape
-            or (name == ARCH) > values.ndim - 1
-        ):
+        allowed = (2,) if name == ARCH else (1, 2)
+        if values.ndim not in allowed or len(values) != num_rows or 0 in values.shape:
             wanted = f"({num_rows}, decisions)" if name == ARCH else f"({num_rows},) or ({num_rows}, runs)"
             raise ValueError(f"{path}, array {name}: want the shape {wanted}, rows first; got {values.shape}")
         if np.isinf(values).any():
@@ -158,7 +145,7 @@ def _read_npz(path):
 
 def _take_archs(path, columns):
     """Takes the architectures out of the columns; returns (int[R, L], names of the decisions, () if they have none)."""
-    names = [name for name in columns.values if _DECISION.fullmatch(name)]
+    names = [name for name in columns.values if re.fullmatch(r"x(\d+|_\w+)", name)]
     if (ARCH in columns.values) == bool(names):
         raise ValueError(
             f"{path} must have either a column {ARCH} or columns x0, x1, ... (or x_NAME, ...) with the decisions of "
@@ -186,7 +173,7 @@ def _stack_runs(values):
     """Returns metrics by name, float64[R, S]: runs such as `test_0`, `test_1` side by side."""
     stacks = {}
     for name, column in values.items():
-        run = _METRIC.fullmatch(name)
+        run = re.fullmatch(r"((?:.+/)?(?:validation|test|cost))_\d+", name)
         stacks.setdefault(run[1] if run else name, []).append(column)
     return {name: np.column_stack(stack) for name, stack in stacks.items()}
 
@@ -221,20 +208,16 @@ def _canonical(path, columns, archs, space):
         is_valid = np.all(rows < np.array(space.num_choices), axis=1)
         is_valid[is_valid] = np.asarray(space.is_valid(rows[is_valid].astype(np.int32)))
         if not is_valid.all():
-            at = int(np.argmin(is_valid))
-            raise ValueError(
-                f"{path}, {columns.places[start + at]}: {rows[at].tolist()} is not an architecture of {space.name}"
-            )
+            row = rows[np.argmin(is_valid)].tolist()
+            place = columns.places[start + int(np.argmin(is_valid))]
+            raise ValueError(f"{path}, {place}: {row} is not an architecture of {space.name}")
         parts.append(np.asarray(space.canonicalize(rows.astype(np.int32))))
     canonical = np.concatenate(parts)
     _, first, inverse = np.unique(canonical, axis=0, return_index=True, return_inverse=True)
-    is_repeat = first[inverse.reshape(-1)] != np.arange(len(archs))
-    if is_repeat.any():
-        at = int(np.argmax(is_repeat))
-        earlier = first[inverse.reshape(-1)[at]]
-        raise ValueError(
-            f"{path}, {columns.places[at]}: {archs[at].tolist()} is the architecture of {columns.places[earlier]} again"
-        )
+    first = first[inverse.reshape(-1)]  # the first row with the architecture of each row
+    if (repeats := np.flatnonzero(first != np.arange(len(archs)))).size:
+        at, earlier = repeats[0], columns.places[first[repeats[0]]]
+        raise ValueError(f"{path}, {columns.places[at]}: {archs[at].tolist()} is the architecture of {earlier} again")
     return canonical
 
 

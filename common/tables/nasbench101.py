@@ -1,7 +1,7 @@
 """NAS-Bench-101: 423,624 cells on CIFAR-10, three runs each of 4, 12, 36 and 108 epochs (arXiv:1902.09635).
 
-Metrics: `validation`, `test` and `training_seconds` after 108 epochs, the same with the endings
-`_4_epochs`, `_12_epochs` and `_36_epochs` where the file has them, and `million_parameters`.
+Metrics: `validation`, `test` and `training_seconds` after 108 epochs, the same with the endings `_4_epochs`,
+`_12_epochs` and `_36_epochs` where the file has them, and `million_parameters`.
 """
 
 import array
@@ -21,11 +21,9 @@ from common.spaces import nasbench101_graphs
 from common.tables import table
 
 NUM_EPOCHS = 108  # of the runs that count as results
-_ORIGIN = "C. Ying et al., github.com/google-research/nasbench"
-_SAMPLE_ORIGIN = "automl/NASLib, zc_nasbench101.json, from NAS-Bench-101 by C. Ying et al."
 # Fields of the messages in `nasbench/lib/model_metrics.proto`.
 _EVALUATION, _PARAMETERS = 1, 2
-_TRAINING_SECONDS, _VALIDATION, _TEST = 2, 4, 5
+_METRICS = {"validation": 4, "test": 5, "training_seconds": 2}
 _SAMPLE_OPERATIONS = (space.INPUT, space.OUTPUT, "maxpool3x3", "conv1x1-bn-relu", "conv3x3-bn-relu")
 
 
@@ -39,7 +37,7 @@ def read(path: str | pathlib.Path) -> table.Table:
     cells: dict[tuple[str, str], int] = {}  # (adjacency, operations) -> the number of the cell
     parameters = array.array("d")  # of each cell
     cell_of_run, epochs = array.array("q"), array.array("q")
-    values = {name: array.array("d") for name in ("validation", "test", "training_seconds")}
+    values = {name: array.array("d") for name in _METRICS}
     for cell, num_epochs, num_parameters, measured in _parse_runs(path):
         if cell not in cells:
             cells[cell] = len(cells)
@@ -56,16 +54,16 @@ def read(path: str | pathlib.Path) -> table.Table:
         chosen = epochs == num_epochs
         for name, all_values in values.items():
             metrics[name + ending] = _runs(place_of_run[chosen], np.array(all_values)[chosen], len(archs))
-    roles = {"validation": "validation", "test": "test", "cost": "training_seconds"}
-    return _table("nasbench101", path, archs, metrics, roles, _ORIGIN, "")
+    datasets = {"cifar10": {"validation": "validation", "test": "test", "cost": "training_seconds"}}
+    origin = "C. Ying et al., github.com/google-research/nasbench"
+    return table.published("nasbench101", path, archs, metrics, datasets, space=space.space(), origin=origin)
 
 
 def read_sample(path: str | pathlib.Path) -> table.Table:
     """Returns the table of `nasbench101_500.npz`: validation accuracies of 292 cells.
 
-    The file has 500 samples of a cell and one of its three runs, with the columns `adjacency` (500, 7, 7),
-    `ops` (500, 7), `val_accuracy` in percent and `params` in millions. A run may be sampled repeatedly, so the
-    runs of a row are the distinct accuracies of its cell.
+    The file has 500 samples of a cell and one of its three runs: `adjacency` (500, 7, 7), `ops` (500, 7),
+    `val_accuracy` in percent and `params` in millions. The runs of a row are the distinct accuracies of its cell.
 
     Raises:
       ValueError: if the file is missing, damaged or of another format.
@@ -88,15 +86,11 @@ def read_sample(path: str | pathlib.Path) -> table.Table:
         "million_parameters": _runs(place, parameters, len(archs))[:, :1],
     }
     notes = "A sample: one to three of the three runs of a cell, and no test accuracy."
-    return _table("nasbench101_sample", path, archs, metrics, {"validation": "validation"}, _SAMPLE_ORIGIN, notes)
-
-
-def _table(benchmark, path, archs, metrics, roles, origin, notes):
-    if len(archs) < space.space().size:
-        notes = f"Only {len(archs)} of {space.space().size} architectures. {notes}".strip()
-    source = table.describe_source(path, origin)
-    info = table.Info(benchmark, "nasbench101", {"cifar10": roles}, source, licence="Apache-2.0", notes=notes)
-    return table.from_rows(info, archs, metrics)
+    origin = "automl/NASLib, zc_nasbench101.json, from NAS-Bench-101 by C. Ying et al."
+    datasets = {"cifar10": {"validation": "validation"}}
+    return table.published(
+        "nasbench101_sample", path, archs, metrics, datasets, space=space.space(), origin=origin, notes=notes
+    )
 
 
 def _parse_runs(path) -> Iterator[tuple[tuple[str, str], int, int, dict[str, float]]]:
@@ -160,20 +154,12 @@ def _runs(place, values, num_rows):
 
 def _parse_metrics(message: bytes) -> tuple[int, dict[str, float]]:
     """Returns (parameters, metrics at the end of training) of a serialized `ModelMetrics`."""
-    parameters, evaluations = 0, []
-    for field, value in _parse_fields(message):
-        if field == _EVALUATION:
-            evaluations.append(value)
-        elif field == _PARAMETERS:
-            parameters = value
+    fields = list(_parse_fields(message))
+    evaluations = [value for field, value in fields if field == _EVALUATION]
     if len(evaluations) != 3:
         raise ValueError(f"{len(evaluations)} evaluations instead of 3: before, half way and after training")
     last = dict(_parse_fields(evaluations[2]))
-    return parameters, {
-        "validation": last[_VALIDATION],
-        "test": last[_TEST],
-        "training_seconds": last[_TRAINING_SECONDS],
-    }
+    return dict(fields).get(_PARAMETERS, 0), {name: last[field] for name, field in _METRICS.items()}
 
 
 def _parse_fields(message: bytes) -> Iterator[tuple[int, int | float | bytes]]:

@@ -1,13 +1,10 @@
 """NAS-Bench-201, also called the topology part of NATS-Bench (arXiv:2001.00326, arXiv:2009.00437).
 
-15,625 cells, trained on three datasets for 200 epochs with up to three seeds, and for 12 epochs.
-The official protocol: on CIFAR-10 the validation accuracy is of the network trained on 25,000 images
-(`cifar10-valid`), the test accuracy of the network trained on all 50,000 (`cifar10`); on CIFAR-100 and
-ImageNet16-120 both are of one network, on the two halves of the original test set.
-
-Metrics of each dataset D: `D/validation`, `D/test`, `D/validation_and_test` (of both halves together; not
-on CIFAR-10), the same after 12 epochs with the ending `_12_epochs`, `D/training_seconds` (of 200 epochs)
-and `D/million_parameters`.
+15,625 cells, trained on three datasets for 200 epochs with up to three seeds, and for 12 epochs. On CIFAR-10 the
+validation accuracy is of the network trained on 25,000 images (`cifar10-valid`), the test accuracy of the network
+trained on all 50,000 (`cifar10`); on CIFAR-100 and ImageNet16-120 both are of one network, on the two halves of the
+original test set. Metrics of each dataset D: `D/validation`, `D/test`, `D/validation_and_test` (of both halves; not on
+CIFAR-10), the same with the ending `_12_epochs`, `D/training_seconds` (of 200 epochs) and `D/million_parameters`.
 """
 
 import csv
@@ -16,7 +13,7 @@ import pathlib
 import re
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 from absl import logging
@@ -40,7 +37,7 @@ _OFFICIAL = (
 _TRAINED_ON = {"cifar10-valid": "cifar10", "cifar100": "cifar100", "ImageNet16-120": "imagenet16"}
 # In the official files: (the names of the training schedule, the ending of our metrics).
 _SCHEDULES = ((("200", "full"), ""), (("12", "less"), "_12_epochs"))
-# In the files of columns: (our metric, the column, its place where the column is of several).
+# In the files of columns: (our metric, the column).
 _COLUMNS = (
     ("cifar10/validation", "c10_valid_seeds"),
     ("cifar10/test", "c10_test"),
@@ -62,16 +59,14 @@ _COLUMN_NOTES = (
     "over seeds and stored as one run. The validation accuracies of cifar100 and imagenet16 are derived: twice "
     "validation_and_test, less test, which is exact for equal halves."
 )
-_ORIGIN = "X. Dong and Y. Yang, github.com/D-X-Y/NATS-Bench"
 
 
 def read(path: str | pathlib.Path) -> table.Table:
     """Returns the table of a published file.
 
     Args:
-      path: `NATS-tss-v1_0-3ffb9.pickle.pbz2`, or the folder `NATS-tss-v1_0-3ffb9-simple` (which needs far
-        less memory, one architecture a file); `NAS-Bench-201-v1_1-096897.pth`; or the same numbers as
-        columns, `nasbench201.npz` or `nasbench201.csv.gz`.
+      path: `NATS-tss-v1_0-3ffb9.pickle.pbz2`, or the folder `NATS-tss-v1_0-3ffb9-simple` (which needs far less
+        memory); `NAS-Bench-201-v1_1-096897.pth`; or columns, `nasbench201.npz` or `nasbench201.csv.gz`.
 
     Raises:
       ValueError: if the file is missing, damaged or of another format.
@@ -85,19 +80,17 @@ def read(path: str | pathlib.Path) -> table.Table:
         return _from_columns(path, _npz(path))
     if path.name.endswith(".csv.gz"):
         return _from_columns(path, _csv(path))
-    return _from_results(path, _single(path))
+    contents = pickles.read(path)
+    if not isinstance(contents, dict) or not isinstance(contents.get("arch2infos"), dict):
+        raise ValueError(f"{path} is not a NAS-Bench-201 file: it has no dictionary called arch2infos")
+    return _from_results(path, [results for _, results in sorted(contents["arch2infos"].items())])
 
 
 def _table(path, archs, metrics, notes):
-    if len(archs) < space.space().size:
-        notes = f"Only {len(archs)} of {space.space().size} architectures. {notes}".strip()
-    datasets = {
-        name: {"validation": f"{name}/validation", "test": f"{name}/test", "cost": f"{name}/training_seconds"}
-        for name in DATASETS
-    }
-    source = table.describe_source(path, _ORIGIN)
-    info = table.Info("nasbench201", "nasbench201", datasets, source, licence="MIT (NATS-Bench)", notes=notes)
-    return table.from_rows(info, archs, metrics)
+    roles = {"validation": "validation", "test": "test", "cost": "training_seconds"}
+    datasets = {name: {role: f"{name}/{metric}" for role, metric in roles.items()} for name in DATASETS}
+    about = {"origin": "X. Dong and Y. Yang, github.com/D-X-Y/NATS-Bench", "licence": "MIT (NATS-Bench)"}
+    return table.published("nasbench201", path, archs, metrics, datasets, space=space.space(), notes=notes, **about)
 
 
 def _npz(path):
@@ -114,15 +107,11 @@ def _csv(path) -> dict[str, np.ndarray]:
         with gzip.open(path, "rt", newline="") as file:
             names, *lines = csv.reader(file)
         columns = dict(zip(names, zip(*lines, strict=True), strict=True))
-        stacks = {
-            "ops": [f"ops_{edge}" for edge in range(6)],
-            "params_m": [f"params_m_{name}" for name in ("c10", "c100", "in16")],
-            "train_time_200e_s": [f"train_time_200e_s_{name}" for name in ("c10", "c100", "in16")],
-        }
-        for name in ("c10_valid_seeds", "c100_valtest_seeds", "in16_valtest_seeds"):
-            stacks[name] = [f"{name}_{seed}" for seed in range(3)]
-        for _, name in _COLUMNS:
-            stacks.setdefault(name, [name])
+        datasets, seeds = ("c10", "c100", "in16"), ("c10_valid_seeds", "c100_valtest_seeds", "in16_valtest_seeds")
+        stacks = {name: [name] for _, name in _COLUMNS}
+        stacks |= {name: [f"{name}_{seed}" for seed in range(3)] for name in seeds}
+        stacks |= {name: [f"{name}_{dataset}" for dataset in datasets] for name in ("params_m", "train_time_200e_s")}
+        stacks["ops"] = [f"ops_{edge}" for edge in range(6)]
         return {
             stack: np.array([[float(text or "nan") for text in columns[name]] for name in parts]).T
             for stack, parts in stacks.items()
@@ -150,13 +139,6 @@ def _folder(path) -> Iterator[dict]:
         if i % 1000 == 0:
             logging.info("read %d of %d architectures of %s", i, len(files), path)
         yield pickles.read(file)
-
-
-def _single(path) -> Iterable[dict]:
-    contents = pickles.read(path)
-    if not isinstance(contents, dict) or not isinstance(contents.get("arch2infos"), dict):
-        raise ValueError(f"{path} is not a NAS-Bench-201 file: it has no dictionary called arch2infos")
-    return [results for _, results in sorted(contents["arch2infos"].items())]
 
 
 def _from_results(path, architectures):

@@ -12,9 +12,6 @@ import numpy as np
 from common.spaces import nasbench_macro as space
 from common.tables import table
 
-_ORIGIN = "X. Su et al., github.com/xiusu/NAS-Bench-Macro"
-_NOTES = "The benchmark publishes no validation accuracy."
-
 
 def read(path: str | pathlib.Path) -> table.Table:
     """Returns the table of `nas-bench-macro_cifar10.json`.
@@ -28,19 +25,15 @@ def read(path: str | pathlib.Path) -> table.Table:
     try:
         entries = json.loads(path.read_bytes())
         archs = np.array([space.from_key(key) for key in entries])
+        fields = (("test", "test_acc", 100), ("million_parameters", "params", 1e6), ("million_flops", "flops", 1e6))
         metrics = {
-            "test": np.array([entry["test_acc"] for entry in entries.values()], np.float64) / 100,
-            "million_parameters": np.array([entry["params"] for entry in entries.values()], np.float64) / 1e6,
-            "million_flops": np.array([entry["flops"] for entry in entries.values()], np.float64) / 1e6,
+            name: np.array([entry[field] for entry in entries.values()], np.float64) / unit
+            for name, field, unit in fields
         }
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise ValueError(f"{path} is not nas-bench-macro_cifar10.json as published: {error!r}") from error
-    info = table.Info(
-        benchmark="nasbench_macro",
-        space="nasbench_macro",
-        datasets={"cifar10": {"test": "test"}},
-        source=table.describe_source(path, _ORIGIN),
-        licence="Apache-2.0",
-        notes=_NOTES,
+    origin, notes = "X. Su et al., github.com/xiusu/NAS-Bench-Macro", "The benchmark publishes no validation accuracy."
+    datasets = {"cifar10": {"test": "test"}}
+    return table.published(
+        "nasbench_macro", path, archs, metrics, datasets, space=space.space(), origin=origin, notes=notes
     )
-    return table.from_rows(info, archs, metrics)

@@ -1,7 +1,6 @@
 """A benchmark as a table: its architectures and the metrics of each training run.
 
-A table lives in one file of the safetensors format: text and numbers only, nothing that runs when it is
-read. The metadata describe the table and hold a SHA-256 of all of it.
+A table lives in one file of the safetensors format: text and numbers only, nothing that runs when it is read.
 """
 
 import dataclasses
@@ -30,8 +29,7 @@ class Info:
     Attributes:
       benchmark: its key in `common.tables.BENCHMARKS`.
       space: the name of its search space.
-      datasets: dataset -> {"validation": metric, "test": metric, "cost": metric}; at least one of the
-        first two; those that are not published are absent.
+      datasets: dataset -> {"validation": metric, "test": metric, "cost": metric}, without those not published.
       source: name, SHA-256 and origin of the file it was made from.
       licence: licence of the numbers.
       notes: remarks for readers of results.
@@ -56,7 +54,6 @@ class Table:
     """The results of a benchmark: R rows (architectures), S training runs (seeds) of each.
 
     Attributes:
-      info: description and origin.
       archs: int8[R, L] or int32[R, L], distinct canonical rows in lexicographic order.
       metrics: name -> float32[R, S], NaN for missing runs; S depends on the metric. The validation and test metrics
         of a dataset are fractions in [0, 1], its cost is in seconds.
@@ -111,31 +108,28 @@ def space_of(table: Table) -> types.SearchSpace:
 def mean(table: Table, metric: str) -> np.ndarray:
     """Returns float32[R], the mean of `metric` over the runs of each row; NaN for rows without runs."""
     runs = np.asarray(table.metrics[metric], np.float64)
-    is_run = np.isfinite(runs)
-    total = np.sum(np.where(is_run, runs, 0.0), axis=1)
-    count = np.sum(is_run, axis=1)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32)
+    count = np.sum(np.isfinite(runs), axis=1)
+    return np.where(count > 0, np.nansum(runs, axis=1) / np.maximum(count, 1), np.nan).astype(np.float32)
 
 
 def save(path: str | os.PathLike, table: Table) -> None:
     """Checks `table` and writes it to `path`, all or nothing."""
     check(table)
     own = {"num_choices", "decisions", "is_listed"}  # left out where not needed, as before there were any
-    info = json.dumps(
-        {name: value for name, value in dataclasses.asdict(table.info).items() if value or name not in own}
-    )
+    fields = dataclasses.asdict(table.info)
+    info = json.dumps({name: value for name, value in fields.items() if value or name not in own})
     tensors = {"archs": table.archs} | {f"metrics/{name}": values for name, values in table.metrics.items()}
     metadata = {"format": FORMAT, "info": info, "sha256": tensor_file.digest(tensors, info)}
     tensor_file.write(pathlib.Path(path), tensors, metadata)
 
 
 def load(path: str | os.PathLike, *, verify: bool = True) -> Table:
-    """Returns the table in the file `path`.
+    """Returns the table in a file that `save` wrote.
 
     Args:
-      path: a file that `save` wrote.
-      verify: whether to compare the SHA-256 and to `check` the table; of a large one, some thousands of rows are
-        compared with their canonical form, enough to notice that the encoding of a space has changed.
+      path: the file.
+      verify: whether to compare the SHA-256 and to `check` the table; of a large one, only some thousands of rows are
+        compared with their canonical form.
 
     Raises:
       ValueError: if the file is missing, damaged, or not a valid table.
@@ -161,6 +155,25 @@ def load(path: str | os.PathLike, *, verify: bool = True) -> Table:
     return loaded
 
 
+def published(
+    benchmark: str,
+    path: pathlib.Path,
+    archs: np.ndarray,
+    metrics: Mapping[str, np.ndarray],
+    datasets: Mapping[str, Mapping[str, str]],
+    *,
+    space: types.SearchSpace,
+    origin: str,
+    licence: str = "Apache-2.0",
+    notes: str = "",
+) -> Table:
+    """Returns the table of a published file, as `from_rows`; its notes say so if it is only part of `space`."""
+    if len(archs) < space.size:
+        notes = f"Only {len(archs)} of {space.size} architectures. {notes}".strip()
+    info = Info(benchmark, space.name, datasets, describe_source(path, origin), licence, notes)
+    return from_rows(info, archs, metrics)
+
+
 def describe_source(path: pathlib.Path, origin: str) -> str:
     """Returns the text of `Info.source`: name, SHA-256 (of a file) and `origin`."""
     if path.is_dir():
@@ -170,12 +183,7 @@ def describe_source(path: pathlib.Path, origin: str) -> str:
 
 
 def check(table: Table, *, every: int = 1) -> None:
-    """Raises a `ValueError` if a table is invalid.
-
-    Args:
-      table: the table.
-      every: compare every this many rows with their canonical form, which is slow in some spaces.
-    """
+    """Raises a `ValueError` if a table is invalid; one of `every` rows is compared with its canonical form (slow)."""
     _check_archs(table, every)
     num_rows = len(table.archs)
     for name, values in table.metrics.items():

@@ -60,8 +60,7 @@ class ReadTest(Case):
         assert (made.info.benchmark, made.info.space) == ("mine", "mine")
         assert made.info.source.startswith("mine.csv, sha256 ")
 
-    def test_the_space_is_the_rows_of_the_file(self):
-        space = table.space_of(columns.read(self.write(TEXT)))
+        space = table.space_of(made)
         assert (space.name, space.num_choices, space.size) == ("mine", (2, 3), 3)
         np.testing.assert_array_equal(space.enumerate(), [[0, 0], [1, 0], [1, 2]])
         assert space.describe(np.array([1, 2])) == "depth=1 width=2"
@@ -73,16 +72,16 @@ class ReadTest(Case):
         assert space.size == 4
         assert space.describe(np.array([1, 0])) == "1 0"
 
-    @parameterized.parameters(
-        'arch,test\n"[0, 1, 2]",0.5\n1 1 1,1\n',
-        '\ufeffarch , test\r\n"0,1,2",0.5\r\n\r\n1 1 1,1.0\r\n',
-        "x0,x1,x2,test\n0,1.0,2,0.5\n1,1,1,1\n",
-        "x_a,x_b,x_c,test\n0,1,2,5e-1\n1,1,1,1\n",
-    )
-    def test_ways_to_write_the_same_file(self, text):
-        made = columns.read(self.write(text))
-        np.testing.assert_array_equal(made.archs, [[0, 1, 2], [1, 1, 1]])
-        np.testing.assert_array_equal(made.metrics["test"], [[0.5], [1]])
+    def test_ways_to_write_the_same_file(self):
+        for text in (
+            'arch,test\n"[0, 1, 2]",0.5\n1 1 1,1\n',
+            '\ufeffarch , test\r\n"0,1,2",0.5\r\n\r\n1 1 1,1.0\r\n',
+            "x0,x1,x2,test\n0,1.0,2,0.5\n1,1,1,1\n",
+            "x_a,x_b,x_c,test\n0,1,2,5e-1\n1,1,1,1\n",
+        ):
+            made = columns.read(self.write(text))
+            np.testing.assert_array_equal(made.archs, [[0, 1, 2], [1, 1, 1]])
+            np.testing.assert_array_equal(made.metrics["test"], [[0.5], [1]])
 
     def test_several_datasets_and_a_named_space(self):
         text = "arch,small/validation,small/test,large/test,large/cost,cost\n"
@@ -115,7 +114,6 @@ class ReadTest(Case):
         ("arch,test,test\n0,1,1\n", "mine.csv names the column 'test' twice"),
         ("arch,test\n0,0.5\n\n1,0.5,7\n", "mine.csv, line 4: 3 values, but the header names 2 columns"),
         ("arch,test\n0,0.5\n1,high\n", "mine.csv, line 3, column test: 'high' is not a number"),
-        ("arch,test\n0,nan\n1,0.5\n", "mine.csv, line 2, column test: 'nan' is not a number"),
         ("arch,test\n0,0.5\n1,-inf\n", "mine.csv, line 3, column test: '-inf' is not a number"),
         ("arch,test\n0 a,0.5\n", "mine.csv, line 2, column arch: '0 a' is not whole numbers from 0, such as 0 1 2"),
         ("arch,test\n0 1,0.5\n1,0.5\n", "mine.csv, line 3, column arch: 1 decisions, but 2 in line 2"),
@@ -123,18 +121,13 @@ class ReadTest(Case):
         ("x0,test\n0,0.5\n0.5,0.5\n", "mine.csv, line 3, column x0: 0.5 is not a choice; choices are whole numbers fr"),
         ("x_w,test\n0,0.5\n4096,0.5\n", "mine.csv, line 3, column x_w: 4096 is not a choice; .* number the options"),
         ("x_w,test\n0,0.5\n,0.5\n", "mine.csv, line 3, column x_w: nan is not a choice"),
-        ("name,test\na,0.5\n", "column name: 'a' is not a number"),
         ("width,test\n0,0.5\n", "mine.csv must have either a column arch or columns x0, x1, .*; it has width, test"),
         ("arch,x0,test\n0,0,0.5\n", "mine.csv must have either a column arch or"),
-        ("x1,x0,test\n0,0,0.5\n", "mine.csv has the decisions x1, x0; want x0, x1, ... in order, or x_NAME for all"),
-        ("x0,x_b,test\n0,0,0.5\n", "mine.csv has the decisions x0, x_b; want x0, x1"),
+        ("x0,x_b,test\n0,0,0.5\n", "mine.csv has the decisions x0, x_b; want x0, x1, ... in order, or x_NAME for all"),
         ("arch,cost\n0,1\n1,1\n", "mine.csv has no fitness; want a column validation or test .*; the columns are cost"),
         ("arch,test\n0 1,0.5\n", "mine.csv holds 1 architecture; a search needs at least two"),
         ("arch,test\n0,0.5\n1,0.5\n0,0.7\n", r"mine.csv, line 4: \[0\] is the architecture of line 2 again"),
-        (
-            "arch,test\n0,0.5\n1,93.5\n",
-            "line 3, column test: 93.5 is not a fraction in .0, 1.; divide percentages by 1",
-        ),
+        ("arch,test\n0,0.5\n1,93.5\n", "line 3, column test: 93.5 is not a fraction in .0, 1.; divide percentages by"),
         ("arch,test\n0,0.5\n1,-0.5\n", "mine.csv, line 3, column test: -0.5 is not a fraction"),
         ("arch,test,cost\n0,0.5,\n1,0.5,-2\n", "mine.csv, line 3, column cost: -2 is negative"),
         ("arch,test\n0,0.5\n1,\n", "mine.csv, line 3: no value of test"),
@@ -151,8 +144,6 @@ class ReadTest(Case):
     def test_rows_outside_a_named_space(self, arch, message):
         with pytest.raises(ValueError, match=message):
             columns.read(self.write(f"arch,test\n1 2 0 0 0,0.5\n{arch},0.5\n"), "convnet")
-
-    def test_other_spaces(self):
         with pytest.raises(ValueError, match="its architectures have 2 decisions, those of convnet 5"):
             columns.read(self.write("arch,test\n1 2,0.5\n1 1,0.5\n"), "convnet")
         with pytest.raises(ValueError, match="unknown search space 'moon'; choose one of convnet, "):
@@ -160,10 +151,7 @@ class ReadTest(Case):
 
     @parameterized.parameters(
         ({}, "mine.npz is empty; want the arrays arch, validation and test"),
-        (
-            {"arch": np.zeros((2, 1)), "test": np.zeros(3)},
-            r"array test: want the shape \(2,\) or \(2, runs\)",
-        ),
+        ({"arch": np.zeros((2, 1)), "test": np.zeros(3)}, r"array test: want the shape \(2,\) or \(2, runs\)"),
         ({"arch": np.zeros(2)}, r"array arch: want the shape \(2, decisions\), rows first; got \(2,\)"),
         ({"arch": np.zeros((2, 1)), "test": np.array(["a", "b"])}, "array test: want numbers; got <U1"),
         ({"arch": np.zeros((2, 1)), "test": np.array([0.5, np.inf])}, "mine.npz, row 1, array test: infinite"),
@@ -237,9 +225,10 @@ class UseTest(Case):
         assert (result["benchmark"], result["queries"]) == ("mine", 3)
         assert result["best"]["arch"] == [1, 2]
         assert result["best"]["description"] == "depth=1 width=2"
-        code, output = run(report.main, f"--workdir={workdir}")
-        assert code == 0, output
-        assert "depth=1 width=2" in (workdir / "report.html").read_text()
+        if algorithm == "random":
+            code, output = run(report.main, f"--workdir={workdir}")
+            assert code == 0, output
+            assert "depth=1 width=2" in (workdir / "report.html").read_text()
 
     def test_commands_take_a_named_space_and_several_files(self):
         path = self.write("arch,validation\n1 2 0 0 0,0.1\n3 0 0 0 0,0.2\n")
@@ -249,19 +238,11 @@ class UseTest(Case):
         assert "wide-small" in output
         code, output = run(baselines.main, f"--benchmark={path}", "--space=nasbench201", *arguments)
         assert (code, output) == (1, f"error: {path}: its architectures have 5 decisions, those of nasbench201 6\n")
-        code, output = run(
-            study.main,
-            f"--tasks={path},{self.write(TEXT, 'other.csv')}",
-            "--algorithms=random",
-            "--num_seeds=1",
-            "--budget=2",
-            f"--workdir={self.folder / 'study'}",
-        )
+        tasks, workdir = f"--tasks={path},{self.write(TEXT, 'other.csv')}", f"--workdir={self.folder / 'study'}"
+        code, output = run(study.main, tasks, "--algorithms=random", "--num_seeds=1", "--budget=2", workdir)
         assert code == 0, output
-        assert sorted(file.name for file in (self.folder / "study").glob("*_default")) == [
-            "mine_default",
-            "other_default",
-        ]
+        names = sorted(file.name for file in (self.folder / "study").glob("*_default"))
+        assert names == ["mine_default", "other_default"]
 
 
 class DocumentTest(Case):
@@ -284,7 +265,7 @@ def run(main, *arguments):
 
 
 class ListedTest(parameterized.TestCase):
-    """Part of a space: NAS-Bench-201's rows whose choices add up to a multiple of 7, and one row far from them."""
+    """Part of a space: NAS-Bench-201's rows whose choices add up to a multiple of 7."""
 
     def setUp(self):
         super().setUp()

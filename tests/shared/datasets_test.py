@@ -55,6 +55,55 @@ class DigitsTest(chex.TestCase):
                 digits.load()
 
 
+class ClutterTest(chex.TestCase):
+    def test_an_image_without_ink_shows_pieces_of_the_others_alone(self):
+        blank = np.zeros((50, 8, 8), np.uint8)
+        assert not digits.clutter(np.random.RandomState(0), blank).any()
+        blank[0, 3:6, 3:6] = 7
+        found = digits.clutter(np.random.RandomState(0), blank)
+        assert set(np.unique(found)) == {0, 7}
+        ink = (found[1:] > 0).sum(axis=(1, 2))
+        assert ink.max() <= digits.NUM_PIECES * digits.PIECE**2
+
+    def test_digits_lie_on_top_of_pieces_and_reach_every_corner(self):
+        solid = np.full((300, 8, 8), 9, np.uint8)
+        found = digits.clutter(np.random.RandomState(0), solid)
+        covered = np.array(
+            [(image[y : y + 8, x : x + 8] == 9).all() for image in found for y in range(5) for x in range(5)]
+        )
+        assert covered.reshape(300, 25).any(axis=1).all()
+        assert (found[:, (0, 0, -1, -1), (0, -1, 0, -1)] == 9).any(axis=0).all()
+
+
+class ClutteredTest(chex.TestCase):
+    def test_each_digit_has_its_images_in_one_part(self):
+        dataset = images.load("cluttered_digits")
+        plain = images.load("digits")
+        chex.assert_shape([dataset.train.images, dataset.test.images], [(2180, 12, 12, 1), (2828, 12, 12, 1)])
+        np.testing.assert_array_equal(dataset.train.labels, np.tile(plain.train.labels, 2))
+        np.testing.assert_array_equal(dataset.test.labels, np.tile(plain.test.labels, 4))
+        for split, original in ((dataset.train, plain.train), (dataset.test, plain.test)):
+            for image, digit in zip(split.images[:40, ..., 0], original.images[:40, ..., 0]):
+                windows = np.lib.stride_tricks.sliding_window_view(image, (8, 8)).reshape(25, 8, 8)
+                assert (windows >= digit).all(axis=(1, 2)).any()
+        # No digit is both trained on and held out.
+        parts = images.parts(dataset)
+        assert (len(parts["train"]), len(parts["validation"])) == (1454, 726)
+        known = {image.tobytes(): group for image, group in zip(dataset.train.images, dataset.train.groups)}
+        train, validation = (
+            {known[image.tobytes()] for image in parts[name].images} for name in ("train", "validation")
+        )
+        assert (len(train), len(validation)) == (727, 363)
+        assert not train & validation
+
+    def test_other_images_are_refused(self):
+        levels, labels = digits.read()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(digits, "read", lambda: (levels[::-1], labels))
+            with pytest.raises(ValueError, match=r"SHA-256 \w{64}, expected " + digits.CLUTTERED_SHA256):
+                digits.load_cluttered()
+
+
 class HoldOutTest(chex.TestCase):
     def setUp(self):
         super().setUp()
@@ -86,12 +135,10 @@ class HoldOutTest(chex.TestCase):
         np.testing.assert_array_equal(held_out.groups, [0, 1, 0, 1])
         np.testing.assert_array_equal(rest.groups, [0, 1, 2, 3] * 2)
 
-    def test_none(self):
+    def test_none_and_too_many(self):
         rest, held_out = images.hold_out(self.split, 0, key=jax.random.key(0))
         np.testing.assert_array_equal(rest.images, self.split.images)
         assert held_out.images.shape == (0, 5, 4, 3)
-
-    def test_too_many(self):
         for count in (-1, 10):
             with pytest.raises(ValueError, match=f"cannot hold out {count} of 10 images; want 0 to 9"):
                 images.hold_out(self.split, count, key=jax.random.key(0))
@@ -103,8 +150,6 @@ class RecordsTest(parameterized.TestCase):
         mean, std = records.measure(pixels)
         np.testing.assert_allclose(mean, (pixels / 255).mean(axis=(0, 1, 2)), rtol=1e-12)
         np.testing.assert_allclose(std, (pixels / 255).std(axis=(0, 1, 2)), rtol=1e-12)
-
-    def test_a_channel_of_one_value_can_be_divided_by_its_deviation(self):
         assert records.measure(np.full((2, 3, 3, 1), 51, np.uint8)) == ((0.2,), (1.0,))
 
     def test_grey_images_get_an_axis_and_columns_of_labels_lose_one(self):
@@ -114,7 +159,6 @@ class RecordsTest(parameterized.TestCase):
 
     @parameterized.parameters(
         (lambda x, y: (x.astype(np.float32), y), "x: images are float32; want uint8"),
-        (lambda x, y: (x.astype(np.int64), y), "x: images are int64; want uint8"),
         (lambda x, y: (x[0, 0], y), r"x: images have shape \(4, 3\); want \[N, height, width, channels\]"),
         (lambda x, y: (x[:0], y[:0]), r"x: images have shape \(0, 5, 4, 3\); want .*, all above 0"),
         (lambda x, y: (x, y.astype(np.float32)), r"x: labels are float32 of shape \(6,\); want integers \[N\]"),
@@ -127,11 +171,9 @@ class RecordsTest(parameterized.TestCase):
         with pytest.raises(ValueError, match=message):
             records.check(*change(*arrays()), source="x")
 
-    def test_labels_out_of_range(self):
+    def test_splits_that_do_not_fit(self):
         with pytest.raises(ValueError, match=r"label 2 of image 2 in test of x: there are 2 classes, .* from 0 to 1"):
             records.make("n", arrays(classes=2), arrays(classes=3), source="x", num_classes=2)
-
-    def test_splits_of_two_sizes(self):
         with pytest.raises(ValueError, match=r"x: images of train are \(5, 4, 3\) and of test \(4, 4, 3\)"):
             records.make("n", arrays(), arrays(size=(4, 4)), source="x")
 
@@ -152,11 +194,7 @@ class ArrayFileTest(parameterized.TestCase):
 
     def test_a_file_of_ones_own(self):
         path = self.save()
-        for data in (
-            images.load(str(path)),
-            images.load("mine.npz", self.folder),
-            datasets.load("mine.npz", self.folder),
-        ):
+        for data in (images.load(str(path)), datasets.load("mine.npz", self.folder)):
             assert (data.name, data.num_classes, data.train.images.shape) == ("mine", 3, (6, 5, 4, 1))
             np.testing.assert_array_equal(data.test.images[..., 0], np.load(path)["x_test"])
 
@@ -176,10 +214,6 @@ class ArrayFileTest(parameterized.TestCase):
         names = {"train_images": pixels, "train_labels": labels, "test_images": pixels, "test_labels": labels}
         np.savez(path, num_classes=7, **names)
         assert images.load(str(path)).num_classes == 7
-        path = self.folder / "fewer.npz"
-        np.savez(path, num_classes=2, **names)
-        with pytest.raises(ValueError, match="label 2 of image 2 in train"):
-            images.load(str(path))
         np.savez(path, num_classes=0.5, **names)
         with pytest.raises(ValueError, match=r"num_classes of .*; want one integer above 0"):
             images.load(str(path))
@@ -196,47 +230,32 @@ class ArrayFileTest(parameterized.TestCase):
         with pytest.raises(ValueError, match=f"looked for {self.folder}/mnist.npz, {self.folder}/mnist/mnist.npz; get"):
             images.load("mnist", self.folder)
 
-    def test_no_such_file(self):
-        with pytest.raises(ValueError, match=r"no file at nowhere.npz; want an .npz file with the arrays x_train, "):
-            images.load("nowhere.npz", self.folder)
-
-    def test_damaged_files(self):
+    def test_damaged_files_and_pickled_objects(self):
         path = self.save()
         contents = path.read_bytes()
-        for damaged in (b"", b"not a file of arrays", contents[:200], contents[: len(contents) // 2]):
+        flipped = bytearray(contents)
+        flipped[200] ^= 255  # inside the first array: the checksum of the archive does not hold
+        array = io.BytesIO()
+        np.save(array, np.arange(3))
+        pickled = self.save(y_train=np.array([{}] * 6, dtype=object)).read_bytes()
+        half = contents[: len(contents) // 2]
+        for damaged in (b"", b"not a file of arrays", contents[:200], half, flipped, array.getvalue(), pickled):
             path.write_bytes(damaged)
             with pytest.raises(ValueError, match=f"cannot read {path}, is it damaged"):
                 images.load(str(path))
-        with path.open("wb") as file:
-            np.save(file, np.arange(3))
-        with pytest.raises(ValueError, match=f"cannot read {path}, is it damaged"):
-            images.load(str(path))
-        flipped = bytearray(contents)
-        flipped[200] ^= 255  # inside the first array: the checksum of the archive does not hold
-        path.write_bytes(flipped)
-        with pytest.raises(ValueError, match=f"cannot read {path}, is it damaged"):
-            images.load(str(path))
 
-    def test_objects_are_not_unpickled(self):
-        path = self.save(y_train=np.array([{}] * 6, dtype=object))
-        with pytest.raises(ValueError, match=f"cannot read {path}"):
-            images.load(str(path))
-
-    def test_missing_arrays(self):
+    def test_missing_files_and_arrays(self):
+        with pytest.raises(ValueError, match=r"no file at nowhere.npz; want an .npz file with the arrays x_train, "):
+            images.load("nowhere.npz", self.folder)
         path = self.save(y_test=None)
-        with pytest.raises(
-            ValueError, match=f"{path} has the arrays x_test, x_train, y_train; want x_train, y_train, "
-        ):
+        with pytest.raises(ValueError, match="has the arrays x_test, x_train, y_train; want x_train, y_train, "):
             images.load(str(path))
 
 
 class RegistryTest(parameterized.TestCase):
     @parameterized.parameters("moon", "", "CIFAR10")
     def test_unknown_names(self, name):
-        with pytest.raises(
-            ValueError,
-            match=f"unknown dataset '{name}'; choose one of cifar10, cifar100, cluttered_digits, digits, imagenet",
-        ):
+        with pytest.raises(ValueError, match=f"unknown dataset '{name}'; choose one of cifar10, cifar100, cluttered_"):
             images.load(name, "/nowhere")
 
     @parameterized.parameters(

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from absl.testing import parameterized
 
-from common import evaluators, spaces
+from common import spaces
 from common.evaluators import synthetic, tabular
 from common.tables import table
 
@@ -59,7 +59,7 @@ class TabularTest(chex.TestCase):
         made = tabular.evaluator(make_table())
         others = [[0, 0, 0, 0, 1], [1, 1, 0, 0, 0], [-1] * 5, [0] * 5, [257, 0, 0, 0, 0], [4, 4, 4, 4, 5]]
         evaluate = self.variant(lambda evaluate, archs: evaluate(jax.random.key(0), archs))
-        for function in (made.evaluate, made.test, tabular.evaluator(make_table(), runs="sample").evaluate):
+        for function in (made.evaluate, made.test):
             got = evaluate(function, jnp.array([*others, ARCHS[0]]))
             np.testing.assert_array_equal(got.ok, [False] * 6 + [True])
             np.testing.assert_array_equal(got.cost, [0.0] * 6 + [15.0])
@@ -87,26 +87,6 @@ class TabularTest(chex.TestCase):
         with pytest.raises(ValueError, match=r"publishes no test fitness of digits.*--protocol=validation"):
             tabular.evaluator(make_table(digits={"validation": "v"}), protocol="test")
 
-    @chex.variants(with_jit=True, without_jit=True)
-    def test_sample_draws_every_run_there_is_and_no_other(self):
-        made = tabular.evaluator(make_table(), runs="sample")
-        evaluate = self.variant(lambda evaluate, key, archs: evaluate(key, archs).fitness)
-        archs = jnp.tile(jnp.asarray(ARCHS), (400, 1))
-        fitness = np.asarray(evaluate(made.evaluate, jax.random.key(1), archs)).reshape(400, 3)
-        for column, runs in zip(fitness.T, ([0.5, 0.75], [0.125, 0.25, 0.375], [0.5])):
-            values, counts = np.unique(column, return_counts=True)
-            np.testing.assert_array_equal(values, runs)
-            # Each run is expected 400 / n times; 5 standard deviations of a binomial.
-            np.testing.assert_allclose(counts, 400 / len(runs), atol=5 * np.sqrt(400 * 0.25))
-        assert made.optimum == 0.625
-
-    def test_sample_depends_on_the_key_alone(self):
-        made = tabular.evaluator(make_table(), runs="sample")
-        archs = jnp.tile(jnp.asarray(ARCHS[1]), (64, 1))
-        first, again, other = (_measure(made.evaluate, jax.random.key(seed), archs).fitness for seed in (2, 2, 3))
-        np.testing.assert_array_equal(first, again)
-        assert np.any(first != other)
-
     def test_arrays_enter_compiled_code_as_arguments(self):
         @jax.jit
         @chex.assert_max_traces(1)
@@ -129,8 +109,6 @@ class TabularTest(chex.TestCase):
             tabular.evaluator(make_table(), dataset="moon")
         with pytest.raises(ValueError, match="unknown protocol 'valid'; choose one of validation, test"):
             tabular.evaluator(make_table(), protocol="valid")
-        with pytest.raises(ValueError, match="unknown runs 'best'; choose one of mean, sample"):
-            tabular.evaluator(make_table(), runs="best")
 
 
 class SyntheticTest(chex.TestCase):
@@ -187,13 +165,3 @@ class SyntheticTest(chex.TestCase):
     def test_arguments(self):
         with pytest.raises(ValueError, match="must not be negative; got -1"):
             synthetic.evaluator(spaces.get("convnet"), seed=-1)
-
-
-class RegistryTest(parameterized.TestCase):
-    def test_factories(self):
-        assert evaluators.EVALUATORS["tabular"](make_table()).name == "digits_convnet/digits"
-        assert evaluators.EVALUATORS["synthetic"](spaces.get("convnet"), seed=3).name == "synthetic/convnet/3"
-        with self.assertRaisesRegex(ValueError, "unknown corpus 'nowhere'"):
-            evaluators.EVALUATORS["recurrent_training"]("nowhere")
-        with self.assertRaisesRegex(ValueError, "unknown score 'half'"):
-            evaluators.EVALUATORS["recurrent_supernet"](None, None, None, score="half")
