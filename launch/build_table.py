@@ -1,12 +1,12 @@
-"""Turns a published benchmark file into a table file, which opens at once.
+"""Converts a published benchmark file, or one of your own, to a table file, which loads fast.
 
   python -m launch.build_table --benchmark=nasbench201 --source=NATS-tss-v1_0-3ffb9-simple --output=nasbench201.table
   python -m launch.build_table --benchmark=digits_convnet --output=digits_convnet.table
   python -m launch.build_table --source=mine.csv --output=mine.table
 
-The first reads a file or folder as published; put the result into the folder that you give other commands as
---data_dir. The second trains every network of the benchmark, for about ten minutes on two cores; started again, it
-resumes. The third reads a benchmark of your own, a CSV or npz file with named columns (docs/data.md).
+The first reads a file or folder as published; put the result into the --data_dir of other commands. The second trains
+every network of the benchmark, for about ten minutes on two cores; started again, it resumes. The third reads a
+benchmark of your own, a CSV or npz file with named columns (docs/data.md).
 """
 
 import pathlib

@@ -23,13 +23,13 @@ MAX_SEED = 2**32 - 1  # beyond, keys would repeat
 BROKEN_PIPE = 141  # as shells report a program that SIGPIPE ended
 
 _NETWORK = {
-    "num_cells": (flags.DEFINE_integer, "cells in all, the two reductions among them"),
-    "width": (flags.DEFINE_integer, "channels of an operation in the first cell"),
-    "drop_path_keep": (flags.DEFINE_float, "probability at the end of training to keep a branch; 1 drops none"),
+    "num_cells": (flags.DEFINE_integer, "cells of the network, the two reductions included"),
+    "width": (flags.DEFINE_integer, "channels of the first cell"),
+    "drop_path_keep": (flags.DEFINE_float, "probability to keep a branch at the end of training; 1: no drop path"),
     "dropout_keep": (flags.DEFINE_float, "probability to keep a feature before the classifier"),
     "auxiliary": (flags.DEFINE_bool, "whether there is an auxiliary head"),
-    "dtype": (flags.DEFINE_string, "of activations: float32 or bfloat16"),
-    "remat": (flags.DEFINE_bool, "whether activations are computed twice, which takes less memory"),
+    "dtype": (flags.DEFINE_string, "type of activations: float32 or bfloat16"),
+    "remat": (flags.DEFINE_bool, "whether to recompute activations in the backward pass, which saves memory"),
 }
 
 
@@ -200,15 +200,19 @@ def _define_field(values, field, default, *, name, note, section):
 
 def _help(command, description, values):
     lines = [f"python -m launch.{command} [--flag=value ...]", "", (description or "").strip()]
+    groups = {}  # of flags by title; those of the command itself are defined in several modules
     for section, found in values.flags_by_module_dict().items():
-        title = section if " " in section else "Flags of the command"
+        groups.setdefault(section if " " in section else "Flags of the command", []).extend(found)
+    for title, found in groups.items():
         lines += ["", f"{title}:"]
         for flag in found:
             default = ",".join(flag.default) if isinstance(flag.default, list) else flag.default
             shown = "" if default in (None, "") else f" (default: {default})"
             text = f"--{flag.name}: {flag.help}{shown}"
             lines += textwrap.wrap(text, 110, initial_indent="  ", subsequent_indent="      ")
-    return "\n".join([*lines, "  --flagfile: file with one flag per line"])
+        if title == "Flags of the command":
+            lines.append("  --flagfile: file with one flag per line")
+    return "\n".join(lines)
 
 
 def _one_line(error):
