@@ -2,11 +2,9 @@
 
 import pathlib
 import textwrap
-from collections.abc import Mapping
 
 from common import drawing
-from common.genotypes import published as publications
-from common.genotypes.published import Claim, Published
+from common.genotypes import published
 
 _HEAD = """\
 # Published architectures
@@ -23,26 +21,27 @@ same row, without its auxiliary head.
 _WIDTH = 116  # of the lines of a published text
 
 
-def files(published: Mapping[str, Published] = publications.PUBLISHED) -> dict[str, str]:
+def files() -> dict[str, str]:
     """Returns the contents of the page, `genotypes.md`, and of the drawings, `genotypes/NAME.svg`, by path."""
-    contents = _filled(", ".join(f"[{name}](#{name})" for name in published) + ".")
-    found = {"genotypes.md": "\n".join([_HEAD, contents, *(_section(made) for made in published.values())]) + "\n"}
-    return found | {f"genotypes/{name}.svg": drawing.svg(made.genotype, title=name) for name, made in published.items()}
+    contents = _filled(", ".join(f"[{name}](#{name})" for name in published.PUBLISHED) + ".")
+    found = {"genotypes.md": "\n".join([_HEAD, contents, *map(_section, published.PUBLISHED.values())]) + "\n"}
+    for name, made in published.PUBLISHED.items():
+        found[f"genotypes/{name}.svg"] = drawing.svg(made.genotype, title=name)
+    return found
 
 
-def write(document: str | pathlib.Path, published: Mapping[str, Published] = publications.PUBLISHED) -> None:
+def write(document: str | pathlib.Path) -> None:
     """Writes the page of published architectures, and their drawings into a folder of the same name without `.md`."""
     document = pathlib.Path(document)
     if document.suffix != ".md":
         raise ValueError(f"document must be a path that ends in .md; got {str(document)!r}")
-    for path, text in files(published).items():
+    for path, text in files().items():
         at = document.parent / path.replace("genotypes", document.stem, 1)
         at.parent.mkdir(parents=True, exist_ok=True)
         at.write_text(text.replace("](genotypes/", f"]({document.stem}/"), encoding="utf-8")
 
 
-def _section(made: Published) -> str:
-    """Returns the section of one architecture."""
+def _section(made: published.Published) -> str:
     lines = ["", f"## {made.name}", "", f"![{made.name}](genotypes/{made.name}.svg)", ""]
     home = f"in the search space `{made.space}`" if made.space else "in no search space of this project"
     lines.append(_filled(f"{made.source}; {home}."))
@@ -55,7 +54,7 @@ def _section(made: Published) -> str:
     return "\n".join([*lines, "", f"As published, format `{made.format}`:", "", *(f"    {line}" for line in text)])
 
 
-def _row(claim: Claim) -> str:
+def _row(claim: published.Claim) -> str:
     """Returns the row of a claim; parameters in round thousands are known to that precision and given in millions."""
     params = "" if claim.params is None else f"{claim.params:,}"
     if params.endswith(",000"):

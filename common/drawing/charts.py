@@ -13,13 +13,9 @@ _POINTS = 72.0  # the unit of pictures is a point
 
 
 def draw_png(
-    genotype: genotypes.Genotype | genotypes.Cell,
-    path: str | os.PathLike,
-    *,
-    title: str | None = None,
-    dots_per_inch: float = 144.0,
+    genotype: genotypes.Genotype | genotypes.Cell, path: str | os.PathLike, *, title: str | None = None
 ) -> None:
-    """Writes the picture that `drawing.svg` returns as a PNG file; 72 dots per inch are the SVG's pixels."""
+    """Writes the picture that `drawing.svg` returns as a PNG file, with two pixels for each of the SVG's."""
     picture = pictures.picture(genotype, title=title)
     size = (picture.width / _POINTS, picture.height / _POINTS)
     canvas = backend_agg.FigureCanvasAgg(figure.Figure(size, dpi=_POINTS, facecolor=palette.BACKGROUND))
@@ -32,7 +28,7 @@ def draw_png(
         axes.add_artist(artist)
     for label in picture.labels:
         _write(axes, label, len(axes.patches))
-    canvas.figure.savefig(path, format="png", dpi=dots_per_inch, metadata={"Software": None})
+    canvas.figure.savefig(path, format="png", dpi=2 * _POINTS, metadata={"Software": None})
 
 
 def _box(box: shapes.Box) -> patches.Patch:

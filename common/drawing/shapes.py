@@ -11,6 +11,7 @@ from common.drawing import lettering, palette
 SUBSCRIPT = 0.72  # size of its letters, against those that it follows
 SUBSCRIPT_DROP = 0.22  # how far below their baseline, in their size
 _LINE, _HALO = 1.4, 5.0  # width of curves, and of the gap where they cross others
+_HEAD = (7.0, 3.4)  # length of the heads of arrows, and half their width
 
 
 class Point(NamedTuple):
@@ -122,7 +123,7 @@ class Picture:
             curves = list(group)
             yield from (Stroke(curve.crossing, palette.BACKGROUND, _HALO) for curve in curves if curve.crossing)
             yield from (Stroke(curve.points, palette.EDGE, _LINE) for curve in curves)
-            yield from (head(curve) for curve in curves if curve.is_arrow)
+            yield from (_head(curve) for curve in curves if curve.is_arrow)
         yield from (box for box in self.boxes if not box.is_behind)
 
 
@@ -165,12 +166,12 @@ def swing(start: Point, end: Point) -> tuple[Point, ...]:
     return Point(middle, start.y), Point(middle, end.y), end
 
 
-def head(curve: Curve, length: float = 7.0, spread: float = 3.4) -> Head:
+def _head(curve: Curve) -> Head:
     """Returns the head of an arrow."""
     tip = curve.points[-1]
     before = next(point for point in reversed(curve.points[:-1]) if point != tip)
     distance = math.hypot(tip.x - before.x, tip.y - before.y)
     along = Point((tip.x - before.x) / distance, (tip.y - before.y) / distance)
-    foot = Point(tip.x - length * along.x, tip.y - length * along.y)
-    across = Point(-spread * along.y, spread * along.x)
+    foot = Point(tip.x - _HEAD[0] * along.x, tip.y - _HEAD[0] * along.y)
+    across = Point(-_HEAD[1] * along.y, _HEAD[1] * along.x)
     return Head((tip, Point(foot.x + across.x, foot.y + across.y), Point(foot.x - across.x, foot.y - across.y)))

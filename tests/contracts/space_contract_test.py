@@ -1,6 +1,7 @@
 """What every search space promises, over all of `common.spaces.SPACES`."""
 
 import functools
+import itertools
 import math
 
 import jax
@@ -12,6 +13,7 @@ from absl.testing import parameterized
 from common import rows, spaces
 
 NUM_ROWS = 64  # rows of a space that are looked at closely
+NUM_RAW_ROWS = 512  # rows that need not be canonical
 NUM_SAMPLES = 4000  # rows drawn at a time, which is one program for all tests
 
 
@@ -44,23 +46,22 @@ def _sampled(name, seed=0):
     return _drawn(name, seed)[:NUM_ROWS]
 
 
-def _raw(space, seed, count=512):
-    """Valid rows that are not canonical yet: uniform choices, the valid ones of them."""
-    raw = np.random.default_rng(seed).integers(0, space.num_choices, (count, len(space.num_choices))).astype(np.int32)
-    raw = raw[np.asarray(_compiled(space.name, "is_valid")(raw))]
-    assert len(raw) > 0
-    return raw
+def _valid(space, archs):
+    """The valid ones of some rows, repeated to as many as these."""
+    valid = archs[np.asarray(_compiled(space.name, "is_valid")(archs))]
+    assert len(valid) > 0
+    return np.resize(valid, archs.shape)
+
+
+def _raw(space, seed):
+    """Valid rows that are not canonical yet."""
+    shape = (NUM_RAW_ROWS, len(space.num_choices))
+    return _valid(space, np.random.default_rng(seed).integers(0, space.num_choices, shape).astype(np.int32))
 
 
 def _neighbors(space, archs):
     around, is_valid = _compiled(space.name, "neighbors")(archs)
     return np.asarray(around), np.asarray(is_valid)
-
-
-def _listed(space, max_rows=50_000):
-    """At most `max_rows` rows of a space that can be listed, evenly spread."""
-    everything = space.enumerate()
-    return everything[:: -(-len(everything) // max_rows)]
 
 
 def _assert_valid_and_canonical(space, archs):
@@ -72,11 +73,14 @@ def _assert_valid_and_canonical(space, archs):
     np.testing.assert_array_equal(_compiled(space.name, "canonicalize")(padded), padded)
 
 
-class ListTest(parameterized.TestCase):
-    @_each_space()
-    def test_name_is_its_key(self, space):
-        assert spaces.get(space.name) is space
+def _assert_legal(space, tokens):
+    tokens = np.asarray(tokens)
+    assert tokens.shape[1:] == space.legal_tokens.shape[:1]
+    previous = np.pad(tokens[:, :-1], ((0, 0), (1, 0)))
+    assert np.all(space.legal_tokens[np.arange(tokens.shape[1])[None], previous, tokens])
 
+
+class ListTest(parameterized.TestCase):
     def test_an_unknown_name_lists_the_known_ones(self):
         with pytest.raises(ValueError, match="nasbench201"):
             spaces.get("no such space")
@@ -89,10 +93,7 @@ class ListTest(parameterized.TestCase):
         first_difference = np.argmax(everything[1:] != everything[:-1], axis=1)[:, None]
         step = np.take_along_axis(everything[1:] - everything[:-1], first_difference, axis=1)
         assert np.all(step > 0)
-
-    @_each_space(_is_listed)
-    def test_listed_rows_are_valid_and_canonical(self, space):
-        _assert_valid_and_canonical(space, _listed(space))
+        _assert_valid_and_canonical(space, everything[:: -(-len(everything) // 50_000)])  # some, evenly spread
 
     @_each_space(_is_listed)
     def test_the_list_holds_every_sample_and_every_neighbor(self, space):
@@ -106,6 +107,7 @@ class ListTest(parameterized.TestCase):
 class ValidityTest(parameterized.TestCase):
     @_each_space()
     def test_choices_out_of_range_are_invalid(self, space):
+        assert spaces.get(space.name) is space
         num_decisions = len(space.num_choices)
         arch = _sampled(space.name)[0]
         too_small, too_large = np.tile(arch, (2, num_decisions, 1))
@@ -115,14 +117,10 @@ class ValidityTest(parameterized.TestCase):
         np.testing.assert_array_equal(is_valid, [True] + [False] * (2 * num_decisions))
 
     @_each_space()
-    def test_canonicalize_is_idempotent_and_keeps_validity(self, space):
+    def test_canonicalize_is_idempotent_keeps_validity_and_does_not_depend_on_the_batch(self, space):
         raw = _raw(space, 3)
-        _assert_valid_and_canonical(space, np.asarray(_compiled(space.name, "canonicalize")(raw)))
-
-    @_each_space()
-    def test_canonicalize_of_a_row_does_not_depend_on_its_batch(self, space):
-        raw = _raw(space, 4)
         canonicalize = _compiled(space.name, "canonicalize")
+        _assert_valid_and_canonical(space, np.asarray(canonicalize(raw)))
         np.testing.assert_array_equal(canonicalize(raw)[::-1], canonicalize(raw[::-1]))
 
 
@@ -135,13 +133,10 @@ class SampleTest(parameterized.TestCase):
             _assert_valid_and_canonical(space, batch)
         assert not np.array_equal(batches[0], batches[1])
         np.testing.assert_array_equal(_compiled(space.name, "sample")(jax.random.key(0), NUM_SAMPLES), batches[0])
-
-    @_each_space()
-    def test_many_different_rows_come_up(self, space):
-        assert len(np.unique(_drawn(space.name, 7), axis=0)) > min(NUM_SAMPLES, space.size) / 8
+        assert len(np.unique(batches[0], axis=0)) > min(NUM_SAMPLES, space.size) / 8
 
     @_each_space(_is_product)
-    def test_products_are_sampled_uniformly(self, space):
+    def test_products_are_sampled_uniformly_and_independently(self, space):
         """Chi-square of each decision: with d degrees of freedom a mean of d and a variance of 2 d."""
         archs, count = _drawn(space.name, 7), NUM_SAMPLES
         for at, num_choices in enumerate(space.num_choices):
@@ -149,12 +144,9 @@ class SampleTest(parameterized.TestCase):
             chi_square = np.sum((seen - count / num_choices) ** 2) / (count / num_choices)
             degrees = num_choices - 1
             assert chi_square <= degrees + 5 * np.sqrt(2 * degrees)
-
-    @_each_space(_is_product)
-    def test_decisions_of_products_are_independent(self, space):
-        archs = _drawn(space.name, 7)[:, np.array(space.num_choices) > 1].astype(float)
+        archs = archs[:, np.array(space.num_choices) > 1].astype(float)
         correlation = np.corrcoef(archs.T)[np.triu_indices(archs.shape[1], k=1)]
-        assert np.max(np.abs(correlation)) < 5 / np.sqrt(NUM_SAMPLES)
+        assert np.max(np.abs(correlation)) < 5 / np.sqrt(count), "decisions are independent"
 
 
 class NeighborTest(parameterized.TestCase):
@@ -204,19 +196,13 @@ class NeighborTest(parameterized.TestCase):
 
 class ViewTest(parameterized.TestCase):
     @_each_space()
-    def test_features_are_finite_float32_of_one_width(self, space):
+    def test_features_are_finite_float32_and_do_not_depend_on_the_batch(self, space):
         archs = _sampled(space.name)
         compute = _compiled(space.name, "features")
         features = compute(archs)
         assert features.dtype == jnp.float32
-        assert features.shape == (NUM_ROWS, compute(archs[:1]).shape[1])
         assert np.all(np.isfinite(features))
-
-    @_each_space()
-    def test_features_of_a_row_do_not_depend_on_its_batch(self, space):
-        archs = jnp.asarray(_sampled(space.name))
-        features = _compiled(space.name, "features")
-        np.testing.assert_allclose(features(archs)[5:6], features(archs[5:6]), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(features[5:6], compute(archs[5:6]), rtol=1e-5, atol=1e-6)
 
     @_each_space()
     def test_descriptions_of_different_rows_differ(self, space):
@@ -263,3 +249,67 @@ class TransformationTest(parameterized.TestCase):
         for at in range(2):
             np.testing.assert_array_equal(sampled[at], _compiled(space.name, "sample")(keys()[at], NUM_SAMPLES))
             np.testing.assert_array_equal(mutants[at], _compiled(space.name, "mutate")(keys()[at], archs))
+
+
+class TokensTest(parameterized.TestCase):
+    @_each_space()
+    def test_tokens_are_legal_and_lead_back(self, space):
+        archs = _sampled(space.name)
+        tokens = _compiled(space.name, "tokens")(archs)
+        _assert_legal(space, tokens)
+        back = _compiled(space.name, "from_tokens")(tokens)
+        assert tokens.dtype == back.dtype == np.int32
+        np.testing.assert_array_equal(back, archs)
+        # Those of a row that is not canonical lead to the same network.
+        raw, canonicalize = _raw(space, 3), _compiled(space.name, "canonicalize")
+        tokens = _compiled(space.name, "tokens")(raw)
+        _assert_legal(space, tokens)
+        back = _compiled(space.name, "from_tokens")(tokens)
+        np.testing.assert_array_equal(canonicalize(back), canonicalize(raw))
+
+    @_each_space()
+    def test_legal_tokens_never_run_out_and_do_not_start_again(self, space):
+        legal = space.legal_tokens
+        assert isinstance(legal, np.ndarray)
+        assert legal.dtype == bool
+        assert legal.shape[1:] == 2 * legal.shape[2:]
+        assert np.all(legal.any(axis=2)), "a position where, after some token, none is legal"
+        assert legal[:, :, -1].any(), "the vocabulary is larger than need be"
+        # Where the start symbol may stand it is padding, after which there is nothing else.
+        assert not legal[0, 0, 0]
+        for position in range(1, len(legal)):
+            if legal[position - 1, :, 0].any():
+                assert not legal[position, 0, 1:].any()
+
+    @_each_space()
+    def test_random_legal_sequences_are_rows_in_range(self, space):
+        # As a decoder writes them: at each position one of the tokens legal there, all equally likely.
+        rng, tokens = np.random.default_rng(0), np.zeros((NUM_RAW_ROWS, len(space.legal_tokens) + 1), np.int32)
+        for position, legal in enumerate(space.legal_tokens):
+            scores = np.where(legal[tokens[:, position]], rng.random((NUM_RAW_ROWS, legal.shape[1])), -1.0)
+            tokens[:, position + 1] = np.argmax(scores, axis=1)
+        archs = np.asarray(_compiled(space.name, "from_tokens")(tokens[:, 1:]))
+        assert np.all((archs >= 0) & (archs < np.array(space.num_choices)))
+        assert len(np.unique(archs, axis=0)) > NUM_ROWS
+        archs = _valid(space, archs)
+        canonicalize = _compiled(space.name, "canonicalize")
+        again = _compiled(space.name, "from_tokens")(_compiled(space.name, "tokens")(archs))
+        np.testing.assert_array_equal(canonicalize(again), canonicalize(archs))
+
+    @_each_space(lambda space: space.symmetries)
+    def test_symmetries_lead_to_other_writings_of_the_same_network(self, space):
+        archs = _sampled(space.name)
+        tokens = _compiled(space.name, "tokens")(archs)
+        assert isinstance(space.symmetries, tuple)
+        for group in space.symmetries:
+            assert group.dtype == np.int32
+            assert group.shape[1:] == tokens.shape[1:]
+            for row in group:
+                np.testing.assert_array_equal(np.sort(row), np.arange(tokens.shape[1]))
+                _assert_legal(space, tokens[:, row])
+                assert np.any(tokens[:, row] != tokens)
+                other = _compiled(space.name, "from_tokens")(tokens[:, row])
+                np.testing.assert_array_equal(_compiled(space.name, "canonicalize")(other), archs)
+        for one, two in itertools.combinations(space.symmetries, 2):
+            for row, other in itertools.product(one, two):
+                np.testing.assert_array_equal(row[other], other[row])

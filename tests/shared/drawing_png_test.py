@@ -24,7 +24,7 @@ class PngTest(parameterized.TestCase):
     @parameterized.parameters(*SOME)
     def test_every_box_has_its_place_and_colour(self, name):
         genotype = published.PUBLISHED[name].genotype
-        charts.draw_png(genotype, self.folder / "cell.png", title=name, dots_per_inch=144)
+        charts.draw_png(genotype, self.folder / "cell.png", title=name)
         picture = pictures.picture(genotype, title=name)
         pixels = np.asarray(PIL.Image.open(self.folder / "cell.png").convert("RGB"))
         assert pixels.shape[0] == pytest.approx(2 * picture.height, abs=2)

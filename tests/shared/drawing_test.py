@@ -3,7 +3,6 @@
 import dataclasses
 import itertools
 import os
-import random
 import subprocess
 import sys
 from xml.etree import ElementTree
@@ -15,9 +14,9 @@ from common import drawing
 from common.drawing import graphs, lettering, pictures
 from common.genotypes import genotype as genotypes
 from common.genotypes import published
+from tests.shared import random_genotypes
 
 SVG = "{http://www.w3.org/2000/svg}"
-OPERATIONS = ("sep_conv_3x3", "dil_sep_conv_5x5", "conv_1x7_7x1", "avg_pool_3x3", "max_pool_3x3", "identity", "none")
 BRANCHES = (("max_pool_3x3", 0), ("max_pool_3x3", 1)), (("skip_connect", 2), ("max_pool_3x3", 1))
 CELL = genotypes.Cell(tuple(tuple(itertools.starmap(genotypes.Branch, node)) for node in BRANCHES), (2, 3))
 OTHER_CELL = genotypes.Cell(CELL.nodes[:1], (0, 2))
@@ -42,36 +41,6 @@ BY_HAND = {
     ),
     "long_names": genotypes.GraphGenotype(("input", "W" * 60, "m@%" * 9, "output"), ((0, 1), (1, 2), (0, 2), (2, 3))),
 }  # fmt: skip
-
-
-def random_genotype(seed):
-    """Returns a genotype of any kind, by the remainder of the seed by 4."""
-    draw = random.Random(seed)
-    size = draw.randint(3, 8)
-    pairs = [(source, target) for target in range(1, size) for source in range(target)]
-
-    def chosen(record, names, num_states):
-        return record(draw.choice(names), draw.randint(0, num_states - 1))
-
-    if seed % 4 == 0:
-        cells = []
-        for _ in range(2):
-            sizes = [draw.randint(1, 3) for _ in range(size)]
-            nodes = tuple(
-                tuple(chosen(genotypes.Branch, OPERATIONS, at + 2) for _ in range(num)) for at, num in enumerate(sizes)
-            )
-            cells.append(genotypes.Cell(nodes, genotypes.loose_ends(nodes)))
-        return genotypes.CellGenotype(*cells)
-    if seed % 4 == 1:
-        names = ("tanh", "relu", "sigmoid", "identity")
-        nodes = tuple(chosen(genotypes.RecurrentNode, names, at + 1) for at in range(size + 4))
-        return genotypes.RecurrentGenotype(nodes, tuple(range(1, size + 5)))
-    if seed % 4 == 2:
-        names = ("input", *draw.choices(("conv1x1-bn-relu", "conv3x3-bn-relu", "maxpool3x3"), k=size - 2), "output")
-        return genotypes.GraphGenotype(names, tuple(pair for pair in pairs if draw.random() < 0.6))
-    size = min(size, 5)
-    pairs = [pair for pair in pairs if pair[1] < size]
-    return genotypes.EdgeGenotype(size, tuple((*pair, draw.choice(OPERATIONS)) for pair in pairs))
 
 
 def corners(box):
@@ -128,7 +97,11 @@ def faults(picture):
 CASES = {
     **BY_HAND,
     **{name: made.genotype for name, made in published.PUBLISHED.items()},
-    **{f"random {seed}": random_genotype(seed) for seed in range(24)},
+    **{
+        f"random {kind} {seed}": random_genotypes.make(kind, seed)
+        for kind in random_genotypes.KINDS
+        for seed in range(5)
+    },
 }
 
 
@@ -209,13 +182,8 @@ class SvgTest(parameterized.TestCase):
         assert not faults(pictures.picture(genotype, title=name))
 
     def test_equal_in_every_process(self):
-        program = (
-            "from common import drawing; from common.genotypes import genotype as g; import hashlib;"
-            "names = ['tanh', 'relu', 'sigmoid', 'identity', 'x'];"
-            "nodes = tuple(g.RecurrentNode(names[i % 5], i * i % (i + 1) // 2) for i in range(9));"
-            "text = drawing.svg(g.RecurrentGenotype(nodes, tuple(range(1, 10))));"
-            "print(hashlib.sha256(text.encode()).hexdigest())"
-        )
+        program = "from common import drawing; from common.genotypes import published as p"
+        program += "; print(drawing.svg(p.get('enas_rnn')))"
         printed = set()
         for seed in ("1", "2"):
             environment = {**os.environ, "PYTHONHASHSEED": seed}

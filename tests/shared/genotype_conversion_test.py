@@ -92,19 +92,14 @@ class OutputTest(parameterized.TestCase):
 
     nodes = tuple((Branch("sep_conv_3x3", 1), Branch("max_pool_3x3", 1)) for _ in range(7))
 
-    def test_nao_keeps_inputs_that_no_branch_reads(self):
+    def test_by_hand(self):
         made = conversion.from_arch("nao_small", np.tile([1, 0], 20))
         assert made.normal.output == made.reduction.output == (0, 2, 3, 4, 5, 6)
-
-    def test_distributed_lanas_drops_them_in_the_reduction_cell(self):
         made = conversion.from_arch("lanas_cell", np.array([0, 1] * 7 + [1] * 14))
         assert made.normal == genotype.Cell(self.nodes, (0, *range(2, 9)))
         assert made.reduction == genotype.Cell(self.nodes, tuple(range(2, 9)))
-
-    def test_one_shot_lanas_outputs_all_nodes(self):
-        for row in rows("lanas_oneshot"):
-            made = conversion.from_arch("lanas_oneshot", row)
-            assert made.normal.output == made.reduction.output == (2, 3, 4, 5, 6)
+        made = conversion.from_arch("lanas_oneshot", rows("lanas_oneshot")[0])
+        assert made.normal.output == made.reduction.output == (2, 3, 4, 5, 6)
 
 
 def changed(made, node, branch, operation, state=None):

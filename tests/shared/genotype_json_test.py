@@ -7,54 +7,8 @@ import pytest
 from absl.testing import parameterized
 from hypothesis import strategies as st
 
-from common.genotypes import genotype, json_text, operations
-
-
-@st.composite
-def outputs(draw, num_states):
-    return tuple(sorted(draw(st.sets(st.integers(0, num_states - 1), min_size=1))))
-
-
-@st.composite
-def cells(draw):
-    nodes = []
-    for node in range(draw(st.integers(1, 6))):
-        branch = st.builds(genotype.Branch, st.sampled_from(operations.CONVOLUTIONAL), st.integers(0, node + 1))
-        nodes.append(tuple(draw(st.lists(branch, min_size=1, max_size=3))))
-    return genotype.Cell(tuple(nodes), draw(outputs(len(nodes) + 2)))
-
-
-@st.composite
-def recurrent(draw):
-    nodes = tuple(
-        genotype.RecurrentNode(draw(st.sampled_from(operations.ACTIVATIONS)), draw(st.integers(0, at)))
-        for at in range(draw(st.integers(1, 12)))
-    )
-    return genotype.RecurrentGenotype(nodes, draw(outputs(len(nodes) + 1)))
-
-
-@st.composite
-def graphs(draw):
-    names = ("input", *draw(st.lists(st.sampled_from(operations.VERTICES), max_size=5)), "output")
-    edges = draw(st.sets(st.sampled_from([(u, v) for v in range(len(names)) for u in range(v)])))
-    return genotype.GraphGenotype(names, tuple(sorted(edges)))
-
-
-@st.composite
-def edges(draw):
-    pairs = sorted(draw(st.sets(st.sampled_from([(u, v) for v in range(4) for u in range(v)]))))
-    return genotype.EdgeGenotype(4, tuple((*pair, draw(st.sampled_from(operations.EDGES))) for pair in pairs))
-
-
-blocks = st.builds("mb{}_k{}".format, st.integers(1, 20), st.integers(1, 99)) | st.sampled_from(
-    ("identity", "narrow-small", "wide-large")
-)
-chains = st.builds(
-    genotype.ChainGenotype,
-    st.lists(st.lists(blocks, max_size=5).map(tuple), max_size=6).map(tuple),
-    st.none() | st.integers(1, 1000),
-)
-GENOTYPES = st.builds(genotype.CellGenotype, cells(), cells()) | recurrent() | chains | graphs() | edges()
+from common.genotypes import json_text
+from tests.shared import random_genotypes
 
 DROPPED = object()
 CELL = {"nodes": [[["identity", 0], ["conv_3x3", 1]], [["max_pool_3x3", 2], ["identity", 2]]], "output": [3]}
@@ -77,13 +31,13 @@ def replaced(record, path, value):
 
 
 class JsonTest(parameterized.TestCase):
-    @hypothesis.given(GENOTYPES)
-    @hypothesis.settings(deadline=None, max_examples=100)
-    def test_any_genotype_is_restored(self, made):
-        text = json_text.to_text(made)
-        assert json_text.from_text(text) == made
-        assert json_text.to_text(json_text.from_text(text)) == text
-        assert json_text.from_dict(json_text.to_dict(made)) == made
+    @parameterized.parameters(*random_genotypes.KINDS)
+    def test_any_genotype_is_restored(self, kind):
+        for seed in range(50):
+            made = random_genotypes.make(kind, seed)
+            text = json_text.to_text(made)
+            assert json_text.from_text(text) == made
+            assert json_text.to_text(json_text.from_text(text)) == text
 
     def test_text_by_hand(self):
         assert json_text.to_text(json_text.from_dict(RECURRENT)) == (

@@ -5,7 +5,6 @@ import pathlib
 import re
 
 import pytest
-from absl.testing import parameterized
 
 from common.drawing import catalogue
 from common.genotypes import published
@@ -45,22 +44,15 @@ def test_everything_published_is_on_it(files):
         assert section.count("\n| ") == len(made.claims) + bool(made.claims)
 
 
-class WriteTest(parameterized.TestCase):
-    @pytest.fixture(autouse=True)
-    def folder(self, tmp_path):
-        self.folder = tmp_path
-
-    def test_into_any_folder(self):
-        one = published.PUBLISHED["lanet"]
-        claim = published.Claim("cifar10", "a|b", 1.5, "me", params=12_345_000)
-        made = dataclasses.replace(one, claims=(claim,), space=None)
-        catalogue.write(self.folder / "new" / "cells.md", {"lanet": made})
-        assert sorted(path.name for path in (self.folder / "new").rglob("*")) == ["cells", "cells.md", "lanet.svg"]
-        text = (self.folder / "new" / "cells.md").read_text("utf-8")
-        assert "![lanet](cells/lanet.svg)" in text
-        assert "| cifar10 | a\\|b | 1.5 | 12.345 million |  | me |" in text
-        assert "in no search space" in text
-
-    def test_other_suffixes(self):
-        with pytest.raises(ValueError, match=r"must be a path that ends in \.md; got 'page\.html'"):
-            catalogue.write("page.html")
+def test_into_any_folder(tmp_path, monkeypatch):
+    claim = published.Claim("cifar10", "a|b", 1.5, "me", params=12_345_000)
+    made = dataclasses.replace(published.PUBLISHED["lanet"], claims=(claim,), space=None)
+    monkeypatch.setattr(published, "PUBLISHED", {"lanet": made})
+    catalogue.write(tmp_path / "new" / "cells.md")
+    assert sorted(path.name for path in (tmp_path / "new").rglob("*")) == ["cells", "cells.md", "lanet.svg"]
+    text = (tmp_path / "new" / "cells.md").read_text("utf-8")
+    assert "![lanet](cells/lanet.svg)" in text
+    assert "| cifar10 | a\\|b | 1.5 | 12.345 million |  | me |" in text
+    assert "in no search space" in text
+    with pytest.raises(ValueError, match=r"must be a path that ends in \.md; got 'page\.html'"):
+        catalogue.write("page.html")

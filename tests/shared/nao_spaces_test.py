@@ -13,15 +13,9 @@ from common.spaces import nao_cnn
 NAONET_A = (
     "0 7 1 15 2 8 1 7 0 6 1 7 0 8 4 7 1 5 0 7 0 7 1 13 0 6 0 14 0 9 1 10 0 14 2 6 1 11 0 7"  # of NAO's PyTorch program
 )
-NAONET = (  # of its TensorFlow program, by names
-    *("conv_3x3 0 avg_pool_5x5 1", "conv_1x3_3x1 2 conv_3x3 1", "conv_1x1 0 conv_3x3 1"),
-    *("conv_1x3_3x1 0 conv_3x3 4", "identity 1 conv_3x3 0"),
-    *("conv_3x3 0 avg_pool_2x2 1", "conv_1x1 0 avg_pool_3x3 0", "conv_1x7_7x1 1 max_pool_2x2 0"),
-    *("avg_pool_3x3 0 conv_1x1 2", "max_pool_3x3 1 conv_3x3 0"),
-)
 NAONET_TOKENS = (
     "1 9 16 2 11 17 3 9 19 2 9 16 1 9 14 2 9 16 1 9 19 5 9 16 2 7 14 1 9 16 "
-    "1 9 16 2 11 15 1 9 14 1 11 16 2 9 20 1 12 15 1 11 16 3 9 14 2 12 16 1 9 16"
+    "1 9 16 2 11 15 1 9 14 1 11 16 1 9 20 2 12 15 1 11 16 3 9 14 2 12 16 1 9 16"
 )
 STRINGS = {  # of nao_small
     "nao_ws": "0 1 0 4 2 2 1 3 1 0 2 0 2 3 1 3 1 2 0 4 1 1 0 3 2 3 2 3 1 0 0 1 0 4 2 4 2 3 2 3",
@@ -52,26 +46,20 @@ class ConvolutionalTest(parameterized.TestCase):
         assert spaces.get("nao_small").tokens(row[None])[0].tolist() == integers(TOKENS[name])
         assert nao_cnn.to_string(row, "nao_small") == STRINGS[name]
 
-    def test_naonet_as_sixty_tokens(self):
-        words = " ".join(NAONET).split()
-        operations = [nao_cnn.OPERATIONS["nao_large"].index(name) for name in words[0::2]]
-        row = np.stack([np.array(words[1::2], np.int32), np.array(operations, np.int32)], axis=1).reshape(-1)
-        assert spaces.get("nao_large").tokens(row[None])[0].tolist() == integers(NAONET_TOKENS)
-        # The two released programs differ in one node, where the inputs changed places.
-        first_id = nao_cnn.NAONET_A_FIRST_ID
-        other = nao_cnn.from_string(NAONET_A, "nao_large", first_id=first_id)
-        assert np.flatnonzero(other != row).tolist() == [28, 30]
-        assert nao_cnn.to_string(other, "nao_large", first_id=first_id) == NAONET_A
-
-    def test_loose_ends_of_naonet(self):
-        row = nao_cnn.from_string(NAONET_A, "nao_large", first_id=nao_cnn.NAONET_A_FIRST_ID)
-        features = np.asarray(jax.jit(spaces.get("nao_large").features)(row[None])).reshape(2, -1)
-        # States 0 to 5; 6, the last node, always is one.
+    def test_naonet(self):
+        space, first_id = spaces.get("nao_large"), nao_cnn.NAONET_A_FIRST_ID
+        row = nao_cnn.from_string(NAONET_A, "nao_large", first_id=first_id)
+        assert space.tokens(row[None])[0].tolist() == integers(NAONET_TOKENS)
+        assert nao_cnn.to_string(row, "nao_large", first_id=first_id) == NAONET_A
+        features = np.asarray(jax.jit(space.features)(row[None])).reshape(2, -1)
+        # Loose ends among states 0 to 5; 6, the last node, always is one.
         np.testing.assert_array_equal(features[:, 306:312], [[0, 0, 0, 1, 0, 1], [0, 0, 0, 1, 1, 1]])
         # Uses of identity, four convolutions, three maximum and three average poolings.
-        np.testing.assert_array_equal(
-            features[:, 295:306], [[1, 1, 5, 2, 0, 0, 0, 0, 0, 0, 1], [0, 2, 2, 0, 1, 1, 1, 0, 1, 2, 0]]
-        )
+        uses = [[1, 1, 5, 2, 0, 0, 0, 0, 0, 0, 1], [0, 2, 2, 0, 1, 1, 1, 0, 1, 2, 0]]
+        np.testing.assert_array_equal(features[:, 295:306], uses)
+        tokens = np.array([integers(NAONET_TOKENS)] * 2, np.int32)
+        tokens[1, 5] = 14  # average pooling 1x1 is no operation
+        np.testing.assert_array_equal(space.is_valid(space.from_tokens(tokens)), [True, False])
 
     def test_all_eleven_operations_as_kind_and_kernel(self):
         pairs = {}
@@ -131,12 +119,6 @@ class ConvolutionalTest(parameterized.TestCase):
         kernels = {7: [14], 9: [14, 16, 19, 20], 11: [15, 16, 17], 12: [15, 16, 17]}
         for position in range(2, 60, 3):
             assert {kind: legal("nao_large", position, kind) for kind in kernels} == kernels
-
-    def test_a_pair_that_is_no_operation_is_no_architecture(self):
-        space = spaces.get("nao_large")
-        tokens = np.array([integers(NAONET_TOKENS)] * 2, np.int32)
-        tokens[1, 5] = 14  # average pooling 1x1
-        np.testing.assert_array_equal(space.is_valid(space.from_tokens(tokens)), [True, False])
 
     @parameterized.parameters(
         ("0 1 0 4", "write 40 integers; got 4"),

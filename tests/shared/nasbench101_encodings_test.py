@@ -47,8 +47,6 @@ class FeaturesTest(chex.TestCase):
         between = [1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0]
         summary = [1 / 5, 1 / 5, 0, 4 / 7, 5 / 9, 3 / 6, 2 / 6, 3 / 8, 3 / 6, 1 / 6, 1 / 5, 2 / 5, 0]
         np.testing.assert_allclose(out[36:], [*(np.array(between) / 9), *summary], rtol=1e-6)
-
-    def test_of_the_deepest_chain(self):
         chain = row([(v, v + 1) for v in range(6)], (CONV3X3,) * 5)
         out = features(chain[None])[0]
         np.testing.assert_allclose(out[51:], [0, 1, 0, 1, 6 / 9, 1 / 6, 1 / 6, 1 / 8, 1, 1, 1, 1, 1], rtol=1e-6)
@@ -73,8 +71,7 @@ class FeaturesTest(chex.TestCase):
         matrix = [0, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1]
         expected = matrix + [0] * 12 + [-1, 0.5, 0.5, 0.5, 0.5, 1, 0]
         np.testing.assert_array_equal(lanas_features(arch[None])[0], expected)
-
-    def test_lanas_encoding_of_seven_vertices_drops_the_last_row(self):
+        # Of seven vertices it drops the last row.
         chain = row([(v, v + 1) for v in range(6)], (CONV1X1, CONV3X3, MAXPOOL, CONV1X1, CONV3X3))
         expected = np.append(np.eye(7, k=1)[:-1].reshape(-1), [-1, -0.5, 0.5, 0.25, -0.5, 0.5, 1])
         np.testing.assert_array_equal(lanas_features(chain[None])[0], expected)

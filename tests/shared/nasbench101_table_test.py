@@ -36,11 +36,6 @@ class TfrecordTest(parameterized.TestCase):
         super().setUp()
         self.path = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory())) / "file.tfrecord"
 
-    def test_records_come_back_in_order(self):
-        records = [b"one", b"", b"three" * 100, bytes(range(256))]
-        self.path.write_bytes(b"".join(map(frame, records)))
-        assert list(tfrecord.read(self.path)) == records
-
     def test_every_flipped_bit_is_noticed(self):
         contents = frame(b"first") + frame(b"second record")
         for at in range(len(contents)):
@@ -58,12 +53,15 @@ class TfrecordTest(parameterized.TestCase):
             with pytest.raises(ValueError, match="is cut short: it ends inside the record at byte"):
                 list(tfrecord.read(self.path))
 
-    def test_missing_empty_and_long(self):
+    def test_files_of_any_number_of_records(self):
+        records = [b"one", b"", b"three" * 100, bytes(range(256))]
         with pytest.raises(ValueError, match="no TFRecord file at"):
             list(tfrecord.read(self.path))
         self.path.write_bytes(b"")
         with pytest.raises(ValueError, match="is empty"):
             list(tfrecord.read(self.path))
+        self.path.write_bytes(b"".join(map(frame, records)))
+        assert list(tfrecord.read(self.path)) == records
         self.path.write_bytes(frame(bytes(70_000)))
         with pytest.raises(ValueError, match="has 70000 bytes, more than 65536"):
             list(tfrecord.read(self.path))
@@ -136,16 +134,6 @@ class Nasbench101Test(parameterized.TestCase):
         assert made.info.datasets == {
             "cifar10": {"validation": "validation", "test": "test", "cost": "training_seconds"}
         }
-
-    def test_wrong_checksum_and_truncation(self):
-        self.write((EMPTY, 108, 0.5, 0.4, 100.0, 300))
-        contents = self.path.read_bytes()
-        self.path.write_bytes(contents[:100] + b"?" + contents[101:])
-        with pytest.raises(ValueError, match="wrong checksum in the record at byte 0"):
-            nasbench101.read(self.path)
-        self.path.write_bytes(contents[:-1])
-        with pytest.raises(ValueError, match="is cut short"):
-            nasbench101.read(self.path)
 
     @parameterized.parameters(
         b"not json",
