@@ -1,4 +1,4 @@
-"""The contracts between the rooms of this project, and the letters of its shapes.
+"""Contracts of search spaces, evaluators, executors and searchers, and the letters of shapes.
 
 Shape letters, the same in every docstring:
 
@@ -71,7 +71,7 @@ class SearchSpace(NamedTuple):
         which of them are valid.
       enumerate: () -> int32[P, L] NumPy array of all canonical valid rows in lexicographic order,
         or None if the space is too large to list.
-      describe: one row (L,) -> text for people.
+      describe: one row (L,) -> human-readable text.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Few-shot shared weights: each region of the space that the top splits of LaNAS' tree make has weights of its own.
+"""Few-shot shared weights: separate weights for each region of the top splits of LaNAS' tree.
 
 Weights that fewer architectures share rank them better (arXiv:2006.06863; the readme of the LaNAS program suggests
 regions of the tree). Random architectures are evaluated on the weights of the whole space; a tree of few levels is

@@ -57,7 +57,7 @@ def run(values: flags.FlagValues) -> None:
 
 
 def _refine(settings, config, seed):
-    """Returns what makes the evaluator on weights of regions, or None if there are no regions."""
+    """Returns the factory of the evaluator on weights of regions, or None if there are no regions."""
     if not settings.few_shot_epochs:
         return None
     return functools.partial(few_shot.evaluator, settings=settings, config=config, seed=seed)

@@ -14,7 +14,7 @@ def greedy(model: models.Model, params: chex.ArrayTree, latent: chex.Array, lega
       model: the networks.
       params: their parameters.
       latent: float32[B, S, H].
-      legal_tokens: bool[T, V, V]; may token v (last axis) stand at position t after token p (middle axis)?
+      legal_tokens: bool[T, V, V], whether token v (last axis) may follow token p (middle axis) at position t.
 
     Returns:
       int32[B, T].

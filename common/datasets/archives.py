@@ -89,7 +89,7 @@ def read_cifar(path: pathlib.Path, dataset: str) -> Published:
     train = sorted(name for name in files if re.fullmatch(cifar.train + re.escape(suffix), name))
     if not train or cifar.test + suffix not in files:
         held = ", ".join(sorted(files)) or "nothing"
-        raise ValueError(f"{path} is no archive of {dataset} as published: it holds {held}")
+        raise ValueError(f"{path} is not an archive of {dataset} as published: it holds {held}")
     read_batch = _read_binary if is_binary else _read_pickle
     parts = {}
     for split, names in (("train", train), ("test", [cifar.test + suffix])):

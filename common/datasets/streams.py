@@ -85,7 +85,7 @@ def train_batches(
     shard: tuple[int, int] = (0, 1),
     num_epochs: int | None = None,
 ) -> Any:
-    """Streams training batches, shuffled anew in each epoch.
+    """Streams training batches, reshuffled in each epoch.
 
     Args:
       examples: `Source.train`.

@@ -7,7 +7,7 @@ import numpy as np
 from common import types
 
 MAX_ENUMERATED = 50_000  # the optimum of larger spaces is left unknown
-# Weights are multiples of this, so that sums are exact whatever the batch, and the optimum is really met.
+# Weights are multiples of this, so that sums are exact for every batch, and the optimum is attained.
 _STEP = 2.0**-10
 
 

@@ -1,4 +1,4 @@
-"""Genotypes as text for people."""
+"""Human-readable descriptions of genotypes."""
 
 from collections.abc import Iterable
 

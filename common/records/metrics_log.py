@@ -32,7 +32,7 @@ class MetricsLog:
 
         Args:
           path: the file of lines, such as `folder / run_dir.METRICS`.
-          title: what the progress line shows first.
+          title: first words of the progress line.
           total: progress at the end of the run.
           unit: of progress, a plural.
           start: progress so far. Later lines and events of an earlier run are dropped, as they will be repeated. 0: the

@@ -49,7 +49,7 @@ def write(
       models: the algorithms that explain their models, by name, for pictures of the fitted model; by default none.
 
     Returns:
-      What was written: the file and what it shows.
+      The file written and a summary of its content.
 
     Raises:
       ValueError: an argument is out of range, a folder is not of a run, or one of its files is damaged.

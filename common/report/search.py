@@ -128,7 +128,7 @@ def pictures(run: Run, explained: Any = None) -> list[canvas.Picture]:
 
 
 def document(run: Run, made: Sequence[canvas.Picture], *, explained: Any = None, notes: Sequence[str] = ()) -> str:
-    """Returns the page of a run with its pictures, an HTML document; `notes` tell what is missing, and why."""
+    """Returns the page of a run with its pictures, an HTML document; `notes` receives what is missing, and why."""
     config, result = run.config, run.result
     title = f"{config['algorithm']} on {'/'.join(str(config['benchmark']).split('/')[:2])}"  # the rest are settings
     subtitle = f"run {run.name}, seed {config['seed']}, {config['protocol']} protocol"

@@ -86,7 +86,7 @@ def gains(run) -> canvas.Picture | None:
 
 
 def cost_name(run) -> str:
-    """Returns what the cost of an evaluation is: the time of training, or of scoring on shared weights."""
+    """Returns the meaning of an evaluation's cost: time of training, or of scoring on shared weights."""
     return _MEASURING.get(str(run.config["benchmark"]).split("/")[0], "training time")
 
 

@@ -2,7 +2,7 @@
 
 Small networks leave most of a processor idle, as their operations are too short to be split among its cores. Two
 trainings in two threads, which run the same compiled program, take as long as one: 2.0 times the throughput on two
-cores, and each gives bit-exactly what it gives by itself. Hence `Trainings.start`: what is known early trains while
+cores, with bit-exact results. Hence `Trainings.start`: what is known early trains while
 the caller does something that leaves cores idle, such as training shared weights.
 """
 
@@ -59,7 +59,7 @@ class Trainings:
         self._on_result = lambda result: None
 
     def start(self, trainings: Iterable[Training]) -> None:
-        """Starts trainings without a result in the threads beside the caller; without such threads does nothing."""
+        """Starts trainings without a result in the other threads, if there are any."""
         if self._pool is None:
             return
         for training in trainings:
@@ -96,7 +96,7 @@ class Trainings:
 
     def _train(self, training):
         if training.part not in self._compiled:
-            with self._compiling:  # by itself, as it compiles what the others run
+            with self._compiling:  # separately, because it compiles the program that the others run
                 if training.part not in self._compiled:
                     self._train_one(training)
                     self._compiled.add(training.part)
@@ -120,10 +120,10 @@ def default_num_threads() -> int:
 
 @contextlib.contextmanager
 def opened(path: pathlib.Path, evaluator: types.Evaluator, *, seed: int, num_threads: int = 1) -> Iterator[Trainings]:
-    """Gives the trainings of an evaluator, whose results are in a JSON file.
+    """Yields the trainings of an evaluator, whose results are in a JSON file.
 
     Args:
-      path: the file, in a folder that exists; it is locked meanwhile.
+      path: the file, in a folder that exists; it is locked in the context.
       evaluator: trains; its protocol is "validation".
       seed: determines initial parameters and the order of images, with the number of the training.
       num_threads: trainings at a time. Results do not depend on it.

@@ -191,7 +191,7 @@ def _report(evaluator, options):
 
 
 def _write_configs(config, workdir, folders):
-    """Writes config.json; with `folders` by task, one in each of them too, as of a study of that task alone."""
+    """Writes config.json; with `folders` by task, also one in each, as for a study of that task only."""
     names = {task: folder.name for task, folder in folders.items()}
     path = workdir / run_dir.CONFIG
     before = json.loads(path.read_text()).get("tasks", {}) if path.exists() else names

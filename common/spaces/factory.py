@@ -1,4 +1,4 @@
-"""Factories of search spaces; whatever is not given follows from the numbers of choices."""
+"""Factories of search spaces; functions that are not given follow from the numbers of choices."""
 
 import itertools
 import math

@@ -24,7 +24,7 @@ def read(
     words = [word for word in re.split(r"[\s,\[\]()]+", text) if word]
     for at, word in enumerate(words):
         if not re.fullmatch(r"-?[0-9]+", word):
-            raise ValueError(f"{kind}: part {at + 1} of {text!r}, {word!r}, is no integer")
+            raise ValueError(f"{kind}: part {at + 1} of {text!r}, {word!r}, is not an integer")
     if len(words) != len(places):
         raise ValueError(f"{kind}: write {len(places)} integers; got {len(words)} in {text!r}")
     lows = np.broadcast_to(lows, len(places)).tolist()

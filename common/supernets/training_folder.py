@@ -100,7 +100,7 @@ class Training:
 def opened(
     run: training.Run, folder: pathlib.Path, pace: configs.Pace | None = None, *, first: Any | None = None
 ) -> Iterator[Training]:
-    """Gives the training in a folder, at its latest checkpoint.
+    """Yields the training in a folder, at its latest checkpoint.
 
     Args:
       run: the training.

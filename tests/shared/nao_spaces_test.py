@@ -124,7 +124,7 @@ class ConvolutionalTest(parameterized.TestCase):
         ("0 1 0 4", "write 40 integers; got 4"),
         (STRINGS["nao_ws"][:-1] + "5", r"40 of 40 \(reduction cell, node 4, operation of branch 1.* is 5.* 0 to 4"),
         ("-1" + STRINGS["nao_ws"][1:], r"integer 1 of 40 .* is -1; allowed are 0 to 1"),
-        (STRINGS["nao_ws"].replace("4", "max", 1), "part 4 of .*'max', is no integer"),
+        (STRINGS["nao_ws"].replace("4", "max", 1), "part 4 of .*'max', is not an integer"),
     )
     def test_says_what_is_wrong(self, text, message):
         with pytest.raises(ValueError, match=message):

@@ -98,7 +98,7 @@ def _backward(options, kept, gradients):
         gradient = _scaled(of_states[node], scale)
         branches = [functools.partial(of_one, option) for option in options]
         of_weights, of_state, of_input = lax.switch(choice, branches, weights, at, gradient)
-        # The gradient of what was not read is zero, so its place does not matter.
+        # Unread entries have a zero gradient, so their place does not matter.
         of_states = of_states.at[jnp.minimum(at, len(states) - 1)].add(of_state)
         if inputs is not None:
             of_inputs = of_inputs.at[jnp.minimum(at, len(inputs) - 1)].add(of_input)
