@@ -1,4 +1,4 @@
-"""From images to a table of networks: shared weights, searches on them, and stand-alone trainings of the networks found.
+"""From images to a table of networks: shared weights, searches on them, stand-alone trainings of the networks found.
 
 1. Shared weights train on a space of cells.                                                          supernet/
 2. Each algorithm searches the space on them.                                                         nao/ lanas/
