@@ -1,4 +1,4 @@
-"""Who may import whom, read from the imports: packages, rooms of `common` floor by floor, reserved modules."""
+"""Rules of imports: packages, floors of `common`, modules reserved to a package."""
 
 import ast
 import pathlib

@@ -1,4 +1,4 @@
-"""What every configuration dataclass promises: help, validation, JSON and flags, all from its annotations.
+"""Contract of every configuration dataclass: help, validation, JSON and flags follow from its annotations.
 
 They are found: all dataclasses with annotated fields in the packages. A new one is tested once it exists.
 """

@@ -1,4 +1,4 @@
-"""What every searcher promises, over a dict of factories. A new searcher is one line in `SEARCHERS`."""
+"""Contract of every searcher, over a dict of factories. A new searcher is one line in `SEARCHERS`."""
 
 import collections
 import dataclasses
@@ -110,7 +110,7 @@ def _fitness(archs):
 
 @functools.partial(jax.jit, static_argnames="kind")
 def _evaluation(archs, kind="plain"):
-    """What the kinds of histories tell of their rows."""
+    """Results of the rows in each kind of history."""
     at = jnp.arange(len(archs))
     fitness = {"equal": jnp.full(len(archs), 0.5)}.get(kind, _fitness(archs))
     ok = {"infeasible": at < 0, "mixed": jnp.sum(archs, axis=1) % 3 > 0}.get(kind, at >= 0)

@@ -1,4 +1,4 @@
-"""What every search space promises, over all of `common.spaces.SPACES`."""
+"""Contract of every search space of `common.spaces.SPACES`."""
 
 import functools
 import itertools
@@ -12,9 +12,9 @@ from absl.testing import parameterized
 
 from common import rows, spaces
 
-NUM_ROWS = 64  # rows of a space that are looked at closely
+NUM_ROWS = 64  # rows of a space that the slower checks use
 NUM_RAW_ROWS = 512  # rows that need not be canonical
-NUM_SAMPLES = 4000  # rows drawn at a time, which is one program for all tests
+NUM_SAMPLES = 4000  # rows sampled at a time, by one compiled program for all tests
 
 
 def _is_listed(space):

@@ -1,4 +1,4 @@
-"""Which candidate of the leaf is drawn, against formulas computed in double precision."""
+"""Acquisition functions against formulas computed in double precision."""
 
 import functools
 import math

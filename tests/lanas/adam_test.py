@@ -1,4 +1,4 @@
-"""The released code's regressor: its steps by hand, and how far they get on its own recorded data."""
+"""Regressor of the released code: steps computed by hand, and convergence on its recorded data."""
 
 import functools
 import os

@@ -1,4 +1,4 @@
-"""Settings that do not suit each other, the budget or the space raise before anything is compiled."""
+"""Settings that are inconsistent, or do not fit the budget or the space, raise before anything is compiled."""
 
 import jax
 from absl.testing import parameterized

@@ -1,4 +1,4 @@
-"""LaNAS' tree fitted again from a history: the one that the search itself had, and its figures by hand."""
+"""Partition refitted from a history: equal to that of the search, and its numbers computed by hand."""
 
 import chex
 import jax

@@ -155,7 +155,7 @@ class SearchTest(parameterized.TestCase):
 
 class StatisticsTest(parameterized.TestCase):
     def test_draws_back_propagate_between_fits(self):
-        """Draws of one, 20 between fits: counts and sums of every node, recomputed from scratch each round."""
+        """One sample a round, 20 between fits: counts and sums of every node, recomputed from scratch each round."""
         fits = set()
         for _, state, history in _rounds("one_by_one", 30):
             size, fitted = int(history.size), int(state.fitted_size)
@@ -167,7 +167,7 @@ class StatisticsTest(parameterized.TestCase):
             routed = np.asarray(trees.route(state.tree, SPACES["convnet"].features(jnp.maximum(history.archs, 0))))
             at_fit = np.flatnonzero(is_measured[:fitted])
             np.testing.assert_array_equal(leaves[at_fit], routed[at_fit])
-            np.testing.assert_array_equal(leaves[fitted:size], routed[fitted:size], err_msg="drawn where they lie")
+            np.testing.assert_array_equal(leaves[fitted:size], routed[fitted:size], err_msg="sampled from their leaves")
             visits, total, num_valued = (np.zeros(7) for _ in range(3))
             for row in range(size + 1):  # failed ones too, and the last, drawn now, its value unknown
                 for node in np.asarray(trees.path(jnp.int32(leaves[row]), 3)):

@@ -1,4 +1,4 @@
-"""The way down and what goes back up, with a pencil."""
+"""UCB selection and backpropagation, computed by hand."""
 
 import chex
 import jax

@@ -1,4 +1,4 @@
-"""The climb: its gradient by finite differences, steps by hand, and what is decoded where it arrives."""
+"""Latent ascent: gradient by finite differences, steps by hand, and the architectures decoded."""
 
 import dataclasses
 import functools

@@ -1,4 +1,4 @@
-"""Rewritten architectures by hand, and on the spaces: the same network, every writing of it, nothing else."""
+"""Augmentation by hand and on all spaces: exactly the equivalent encodings of a network."""
 
 import itertools
 
@@ -30,7 +30,7 @@ NUM_DRAWS = 1600
 
 
 def many(rewrite, tokens=TOKENS, symmetries=SWAPS, count=NUM_DRAWS):
-    """Returns (writings, how often each came up) of `count` draws."""
+    """Returns (encodings, their counts) of `count` samples."""
     keys = jax.random.split(jax.random.key(0), count)
     drawn = jax.jit(jax.vmap(lambda key: rewrite(key, jnp.asarray(tokens), symmetries)))(keys)
     assert drawn.dtype == jnp.int32
@@ -88,7 +88,7 @@ class RewriteTest(chex.TestCase):
 
     @parameterized.parameters(*WITH_SYMMETRIES)
     def test_symmetries_commute_and_undo_themselves(self, name):
-        """What `orbit` asks of them, so that every writing is equally likely."""
+        """Requirements of `orbit`, under which every encoding is equally likely."""
         groups = spaces.get(name).symmetries
         for one, other in itertools.product(np.concatenate(groups), repeat=2):
             np.testing.assert_array_equal(one[other], other[one])

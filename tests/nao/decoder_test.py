@@ -1,4 +1,4 @@
-"""The decoder against NumPy, token by token, and what it may not see."""
+"""Decoder against NumPy, token by token, and causality."""
 
 import functools
 
@@ -32,7 +32,7 @@ INPUTS = np.random.default_rng(2).integers(0, VOCABULARY, (3, 7)).astype(np.int3
 @functools.cache
 def init(module):
     params = jax.jit(module.init)(jax.random.key(0), LATENT, INPUTS)
-    noise = jax.random.normal(jax.random.key(2), (1000,))  # so that biases drawn as zero count too
+    noise = jax.random.normal(jax.random.key(2), (1000,))  # so that biases initialized to zero count too
     return jax.tree.map(lambda x: x + 0.3 * noise[: x.size].reshape(x.shape), params)
 
 

@@ -1,4 +1,4 @@
-"""Decoded sequences are legal; the greedy one and the beam are what going through all of them gives."""
+"""Decoded sequences are legal; greedy and beam decoding against exhaustive search."""
 
 import functools
 import itertools

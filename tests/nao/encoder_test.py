@@ -1,4 +1,4 @@
-"""The encoder by hand: grouping, lengths, both directions, where units are dropped."""
+"""Encoder by hand: grouping, lengths, both directions, dropout."""
 
 import chex
 import jax

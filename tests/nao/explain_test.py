@@ -1,4 +1,4 @@
-"""NAO's latents fitted again from a history: shapes, what is learned from, and the plane."""
+"""Latents refitted from a history: shapes, training rows, principal components."""
 
 import dataclasses
 

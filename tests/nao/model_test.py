@@ -1,4 +1,4 @@
-"""The three networks together: sizes of the published ones, shapes, purity, refusals."""
+"""The three networks together: published sizes, shapes, purity, error messages."""
 
 import functools
 
@@ -155,7 +155,7 @@ class ModelTest(chex.TestCase, parameterized.TestCase):
         ):
             assert 0.8 * bound < np.abs(values).max() <= bound
         np.testing.assert_allclose(np.std(params["encoder"]["embeddings"]), 1.0, atol=0.1)
-        biases = params["encoder"]["forward_biases"]  # variance of two uniform draws: 2 x bound^2 / 3
+        biases = params["encoder"]["forward_biases"]  # variance of the sum of two uniform samples: 2 x bound^2 / 3
         np.testing.assert_allclose(np.var(biases), 2 / 3 / 64, rtol=0.3)
 
     def test_first_parameters_of_tensorflow(self):

@@ -1,4 +1,4 @@
-"""Published settings are as published; fields that do not suit each other raise."""
+"""Presets equal the published settings; inconsistent fields raise."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""Encoder and decoder, fitted to measured architectures, write back others that they have not seen."""
+"""Encoder and decoder, fitted to measured architectures, reconstruct unseen ones."""
 
 import dataclasses
 

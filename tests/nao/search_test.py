@@ -1,4 +1,4 @@
-"""NAO as a searcher: drivers agree, odd histories do no harm, what fits carry over, and what it tells of itself."""
+"""NAO as a searcher: both drivers agree, unusual histories, warm starts of fits, diagnostics."""
 
 import dataclasses
 import functools
@@ -287,7 +287,7 @@ class DiagnosticsTest(chex.TestCase):
     def test_names_and_when_they_are_told(self):
         told = [jax.device_get(one_round.diagnose(made().diagnostics, *each)) for each in rounds()]
         for at in (0, 1):
-            assert all(np.all(np.isnan(value)) for value in told[at].values()), "nothing is fitted yet"
+            assert all(np.all(np.isnan(value)) for value in told[at].values()), "no fit yet"
         for at in (2, 3, 4, 5):
             numbers = {name: float(value) for name, value in told[at].items() if np.ndim(value) == 0}
             unpaired = {name for name, value in numbers.items() if not np.isfinite(value)}

@@ -1,4 +1,4 @@
-"""The fit: its loss against NumPy, what an epoch holds, what must not matter, and Adam with decay by hand."""
+"""Training: loss against NumPy, contents of an epoch, masked rows, Adam with weight decay by hand."""
 
 import dataclasses
 import functools
@@ -86,7 +86,7 @@ class LossTest(chex.TestCase):
         model, params = network()
         batch = self.batch()
         tokens = np.asarray(batch.tokens)
-        inputs = np.concatenate([np.zeros((5, 1), int), tokens[:, :-1]], axis=1)  # the same writing, moved right
+        inputs = np.concatenate([np.zeros((5, 1), int), tokens[:, :-1]], axis=1)  # the same tokens, shifted right
         found = jax.jit(model.apply)(params, batch.tokens, inputs)
         _, prediction, logits = (np.asarray(values, np.float64) for values in found)
         weights, targets = np.array(self.WEIGHTS)[:4], np.asarray(batch.targets, np.float64)[:4]
@@ -174,7 +174,7 @@ def _counted(settings):
 
 
 class EpochTest(chex.TestCase):
-    """What comes up, counted."""
+    """Counts of the examples of an epoch."""
 
     def counts(self, num_history, num_others, num_steps, *, seed=0, **fields):
         """Returns int[rows, tokens, vocabulary], how often each row had each token at each place."""
@@ -350,7 +350,7 @@ class FitTest(chex.TestCase):
 
 
 class OptimizerTest(chex.TestCase):
-    """The first update of Adam is the rate times g / (|g| + 1e-8), so signs tell what it saw."""
+    """The first update of Adam is the rate times g / (|g| + 1e-8), so its signs are those of the gradient."""
 
     RATE, PENALTY = 0.01, 0.5
 

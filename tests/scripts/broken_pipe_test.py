@@ -1,4 +1,4 @@
-"""Commands whose output is read no further, as in `| head`, end without a message."""
+"""Commands end without a message when their output pipe is closed, as in `| head`."""
 
 import contextlib
 import io

@@ -113,7 +113,7 @@ class GenotypeCommandTest(parameterized.TestCase):
         many = self.counted("--genotype=lanet", "--num_cells=3", "--width=8", "--num_classes=100")
         assert (few["network"], few["cells"], few["width"], few["classes"], few["pixels"]) == ("lanas", 3, 8, 10, 32)
         assert many["classes"] == 100
-        # The last cell puts out 4 states of 4 * 8 channels.
+        # The last cell outputs 4 states of 4 * 8 channels.
         assert many["parameters"] - few["parameters"] == 90 * (4 * 4 * 8 + 1)
         assert many["multiply-adds"] - few["multiply-adds"] == 90 * 4 * 4 * 8
         large = self.counted("--genotype=lanet", "--num_cells=3", "--width=8", "--image_size=64")

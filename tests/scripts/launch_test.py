@@ -1,4 +1,4 @@
-"""The commands end to end, on a small table: files, resuming, tables, and what they say of bad input."""
+"""Commands end to end on a small table: files, resuming, printed tables, error messages."""
 
 import contextlib
 import dataclasses
@@ -143,7 +143,7 @@ class SearchCommandTest(CommandTest):
         expected = dataclasses.replace(default.model, embedding_size=4, hidden_size=4, decoder_dropout=0.5)
         assert settings["model"] == dataclasses.asdict(expected)
         lines = [json.loads(line) for line in (self.workdir / run_dir.METRICS).read_text().splitlines()]
-        # Two rounds at random, of which there is nothing to tell; a fit; a round more.
+        # Two random rounds without diagnostics, a fit, and one more round.
         names = {"held_out_pairwise_accuracy", "held_out_kendall_tau", "hamming_distance", "exact_reconstruction"}
         names |= {"num_held_out", "invalid", "known", "repeated", "new", "filled", "num_filled"}
         assert [{name for name in names if line[name] is not None} for line in lines[:2]] == [set(), set()]
@@ -380,7 +380,7 @@ class StudyCommandTest(CommandTest):
 
 
 class FlagfileTest(parameterized.TestCase):
-    """A flagfile of the package is what its first lines say: a command that its flags suit."""
+    """The first lines of a flagfile name a command that accepts its flags."""
 
     def test_flagfiles(self):
         paths = sorted((ROOT / "launch" / "flagfiles").glob("*.cfg"))

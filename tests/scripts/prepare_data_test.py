@@ -23,7 +23,7 @@ COUNTS = {"train": 5 * 7, "test": 9}
 
 
 class Python2Pickler(pickle._Pickler):
-    """Writes bytes as Python 2 wrote its strings, in which the archives were published."""
+    """Writes bytes as strings of Python 2, as in the published archives."""
 
     dispatch: ClassVar = dict(pickle._Pickler.dispatch)
 
@@ -268,7 +268,7 @@ class PrepareTest(parameterized.TestCase):
 
 
 class DamagedTest(parameterized.TestCase):
-    """What can be wrong with a dataset that was prepared."""
+    """Prepared datasets that are damaged or incomplete."""
 
     def setUp(self):
         super().setUp()
@@ -321,7 +321,7 @@ class DamagedTest(parameterized.TestCase):
 
 
 class FolderTest(parameterized.TestCase):
-    """A folder of folders, as ImageNet is used."""
+    """A folder of class folders, as of ImageNet."""
 
     def setUp(self):
         super().setUp()

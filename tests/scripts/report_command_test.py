@@ -1,4 +1,4 @@
-"""launch.report end to end, on the run of a search, and what it says of bad input."""
+"""`launch.report` end to end, on the run of a search, and its error messages."""
 
 import contextlib
 import functools

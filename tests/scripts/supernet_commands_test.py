@@ -1,4 +1,4 @@
-"""Commands around shared weights: from the command line to the files, interrupted and resumed, and refusals."""
+"""Commands for shared weights end to end: files, resuming after an interruption, error messages."""
 
 import contextlib
 import dataclasses
@@ -54,7 +54,7 @@ class Command(parameterized.TestCase):
         return code, output.getvalue(), errors.getvalue()
 
     def succeed(self, main, *flags):
-        """Returns what a command prints."""
+        """Returns the output of a command."""
         code, output, errors = self.run_main(main, *flags)
         assert code == 0, errors
         return output

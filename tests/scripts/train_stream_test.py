@@ -1,4 +1,4 @@
-"""launch.train on images that stream: a small folder in ImageNet's layout, gone on with in mid-epoch."""
+"""`launch.train` on streamed images: a small folder in ImageNet's layout, resumed in the middle of an epoch."""
 
 import contextlib
 import io

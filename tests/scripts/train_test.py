@@ -1,4 +1,4 @@
-"""launch.train from end to end, on digits with a tiny network: files, resuming after a kill, refusals."""
+"""`launch.train` end to end on digits with a tiny network: files, resuming after a kill, error messages."""
 
 import json
 import os
@@ -140,14 +140,14 @@ class TrainTest(parameterized.TestCase):
             assert process.returncode == 0, errors
             outputs.append(output)
         assert "test top-1" in outputs[0]
-        assert "test top-1" not in outputs[1]  # the first process alone tells and writes
+        assert "test top-1" not in outputs[1]  # only the first process prints and writes
         assert not (self.folder / "host1.safetensors").exists()
         pair_lines, lines = (
             [json.loads(line) for line in (self.folder / name / "metrics.jsonl").read_text().splitlines()]
             for name in ("pair", "alone")
         )
         assert [line["step"] for line in pair_lines] == [line["step"] for line in lines] == [4, 8, 12, 16, 17]
-        # To the bit: half of a batch each, and two halves have one sum.
+        # Bit-exact: each has half of a batch, and the sum of two numbers does not depend on their order.
         assert [line["loss"] for line in pair_lines] == [line["loss"] for line in lines]
         results = [json.loads((self.folder / name / "result.json").read_text()) for name in ("pair", "alone")]
         assert results[0]["latest"] == results[1]["latest"]

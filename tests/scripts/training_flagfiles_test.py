@@ -1,4 +1,4 @@
-"""The flagfiles of published trainings are commands that launch.train takes, of networks with the published size."""
+"""Flagfiles of published trainings: `launch.train` accepts them, and the networks have the published sizes."""
 
 import dataclasses
 import functools

@@ -1,4 +1,4 @@
-"""Searches that train: from the command line to the files, interrupted and resumed, and refusals."""
+"""Searches that train, end to end: files, resuming after an interruption, error messages."""
 
 import contextlib
 import io

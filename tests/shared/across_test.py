@@ -1,4 +1,4 @@
-"""Algorithms on several tasks at once: by hand, and their properties."""
+"""Statistics over several tasks: by hand, and their properties."""
 
 import math
 

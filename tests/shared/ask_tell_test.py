@@ -21,7 +21,7 @@ KEY = 5
 
 
 def fitness_and_cost(archs):
-    """What `toy.evaluator` gives each architecture in a search with the key."""
+    """Results of `toy.evaluator` for each architecture in a search with the key."""
     fitness, cost = np.full(len(archs), np.nan, np.float32), np.zeros(len(archs), np.float32)
     for at, arch in enumerate(np.asarray(archs)):
         found = WANTED[tuple(arch.tolist())]

@@ -1,4 +1,4 @@
-"""Searches whose results come late, in any order; earlier measurements; and what a resumed search makes of them."""
+"""Searches whose results arrive late and out of order; warm starts; resuming both."""
 
 import functools
 import pathlib
@@ -32,7 +32,7 @@ def fitness_of(archs):
 
 
 class Shuffled:
-    """An executor whose workers finish in an order drawn at random, and which notes what it is asked.
+    """Executor whose workers finish in random order, and which records the calls.
 
     Attributes:
       submitted: rows in the order in which they came.
@@ -307,7 +307,7 @@ def _made(name):
 
 
 class SearchersTest(parameterized.TestCase):
-    """Searchers of the project, with results that come late and in any order."""
+    """Searchers of the project, with results that arrive late and out of order."""
 
     def test_random_search(self):
         self.check("random", num_workers=7, has_earlier=False)

@@ -1,4 +1,4 @@
-"""Whole searches of the baselines on tables: against the textbook, row by row, and against published figures."""
+"""Searches of the baselines on tables: against plain implementations, row by row, and published figures."""
 
 import os
 import pathlib

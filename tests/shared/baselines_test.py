@@ -1,4 +1,4 @@
-"""What each baseline does beyond the contract of every searcher."""
+"""Baselines: properties beyond the contract of every searcher."""
 
 import dataclasses
 
@@ -50,7 +50,7 @@ def _measured(archs, fitness=0.5, ok=True, capacity=None):
 
 
 def _chi_square(counts):
-    """How many standard deviations the chi-square of equal chances is above its mean."""
+    """Standard deviations by which the chi-square statistic of uniformity exceeds its mean."""
     expected = np.sum(counts) / len(counts)
     degrees = len(counts) - 1
     return (np.sum((counts - expected) ** 2 / expected) - degrees) / np.sqrt(2 * degrees)
@@ -112,7 +112,7 @@ class RandomSearchTest(parameterized.TestCase):
         assert _chi_square(counts) < 5
 
     def test_a_nearly_used_pool_gives_its_rest_evenly(self):
-        # 20 of 1,364 are left: after 16 draws the unused pool is looked through.
+        # 20 of 1,364 are left: after 16 samples the whole unseen pool is ranked.
         space = spaces.get("convnet")
         pool = np.random.default_rng(0).permutation(space.enumerate())
         archs = _propose(baselines.ALGORITHMS["random"].searcher(space), _measured(pool[20:]), num_keys=4000, count=3)

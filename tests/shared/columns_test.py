@@ -1,4 +1,4 @@
-"""Benchmarks of a user's own, as CSV or npz files."""
+"""Benchmark files of a user: CSV and npz."""
 
 import contextlib
 import importlib

@@ -67,7 +67,7 @@ class MaskingTest(parameterized.TestCase):
         self.labels = jax.nn.one_hot(jnp.arange(16) % 10, 10)
 
     def noisy(self, arch, *, everywhere):
-        """Parameters of a network: first weights, and noise in the biases or everywhere, masked or not."""
+        """Parameters of a network: initial weights, with noise in the biases or everywhere, masked or not."""
         params = _init(jax.random.key(1), jnp.array(arch))
         leaves, tree = jax.tree.flatten(params)
         keys = jax.random.split(jax.random.key(2), len(leaves))

@@ -1,4 +1,4 @@
-"""The parts of a layered drawing against pencil and paper, and against trying all orders."""
+"""Steps of a layered drawing by hand and against exhaustive search."""
 
 import itertools
 import math
@@ -103,7 +103,7 @@ class HeightsTest(parameterized.TestCase):
             assert found[low] - found[high] >= (extents[low] + extents[high]) / 2 + 14.0 - 2e-3
 
     def test_large_graphs(self):
-        """Where the search of the optimum ends early, there are heights all the same."""
+        """If the optimization stops early, heights are still feasible."""
         layers = [[3 * at, 3 * at + 1, 3 * at + 2] for at in range(4)]
         links = [(*ends, 0.0, 0) for pair in itertools.pairwise(layers) for ends in itertools.product(*pair)]
         with unittest.mock.patch.object(layout, "_MAX_NODES", 0):

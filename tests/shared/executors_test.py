@@ -1,4 +1,4 @@
-"""The executors: what every one of them promises, and what workers of their own must stand."""
+"""Executors: their contract, and failures of workers."""
 
 import collections
 import contextlib
@@ -57,7 +57,7 @@ def assert_same(got, wanted):
 
 
 def expected_fitness(archs) -> np.ndarray:
-    """What the evaluator without troubles gives of each row, wherever, whenever and by whomever measured."""
+    """Results of the evaluator without failures, for each row."""
     evaluate = troubled.evaluator().evaluate
     archs = np.asarray(archs)
     keys = one_round.candidate_keys(jax.random.key(KEY), archs)
@@ -147,7 +147,7 @@ class RecipeTest(ExecutorTest):
 
 
 class EnvironmentTest(parameterized.TestCase):
-    """What a worker sees, on machines made up."""
+    """Environment of a worker, on simulated machines."""
 
     class Gpu:
         platform = "gpu"

@@ -1,4 +1,4 @@
-"""Files and flags that make no sense: a user gets one line that says so, no traceback, and no endless wait."""
+"""Invalid files and flags: one line of error message, no traceback, no hang."""
 
 import contextlib
 import functools
@@ -104,7 +104,7 @@ def changed_bytes(draw, data: bytes):
 
 class JournalTest(parameterized.TestCase):
     def check(self, data):
-        """A journal is gone on with to a whole history, or refused in one line and left alone."""
+        """A journal is resumed to a complete history, or rejected in one line and left unchanged."""
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder, "journal.jsonl")
             path.write_bytes(data)
@@ -282,7 +282,7 @@ class FlagsTest(parameterized.TestCase):
 
     @in_both_sizes(command_lines())
     def _flags(self, line):
-        # A benchmark that there is not: no example gets as far as to search.
+        # An unknown benchmark, so no example starts a search.
         command, arguments = line
         self.check(
             command, arguments, ["--benchmark=nowhere", "--compilation_cache_dir="][: 1 + (command != "build_table")]
@@ -292,7 +292,7 @@ class FlagsTest(parameterized.TestCase):
 
     @pytest.mark.slow
     def test_flags_that_may_make_sense(self):
-        """Searches that run, as often as what is drawn allows it."""
+        """Searches with valid flags run."""
         random_ = random.Random(0)
         values = {
             "budget": ["1", "3", "1364", "1365", "0"],

@@ -1,4 +1,4 @@
-"""The journal: what is written is read again, torn ends are dropped, damage and other searches are refused."""
+"""Journal: round trip, torn ends are dropped, damaged files and other searches are rejected."""
 
 import json
 import math
@@ -212,7 +212,7 @@ class LockTest(chex.TestCase):
 
 
 class FullDiskTest(chex.TestCase):
-    """What the system refuses becomes an error that names the file; what was there can be gone on with."""
+    """System errors name the file; the journal can be resumed afterwards."""
 
     def setUp(self):
         super().setUp()

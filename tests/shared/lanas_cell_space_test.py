@@ -72,7 +72,7 @@ class CellsTest(chex.TestCase):
         assert not np.allclose(first[:, :-_NUM_OF_GRAPH], second[:, :-_NUM_OF_GRAPH])
 
     def test_a_whole_space(self):
-        """Of 16 * 36 writings (4 * 5 / 2) * (6 * 7 / 2) are networks, and features tell them all apart."""
+        """16 * 36 encodings are (4 * 5 / 2) * (6 * 7 / 2) networks, all with different features."""
         rows = np.array(list(itertools.product(*map(range, SMALL.num_choices))), np.int32)
         assert len(rows) == math.prod(SMALL.num_choices) == 576
         canonical = np.asarray(jax.jit(lambda rows: cells.canonicalize(SMALL, rows))(rows))

@@ -1,4 +1,4 @@
-"""Files of measurements: written and read again, and what a bad line is told."""
+"""Files of measurements: round trip and error messages."""
 
 import math
 import pathlib

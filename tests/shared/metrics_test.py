@@ -1,4 +1,4 @@
-"""Metrics against pencil and paper, and against SciPy."""
+"""Metrics by hand and against SciPy."""
 
 import chex
 import jax

@@ -1,4 +1,4 @@
-"""The mobile spaces: in the manner of Once-for-all, and of SemiNAS with its published network."""
+"""Mobile spaces of Once-for-all and SemiNAS, with the published network."""
 
 import chex
 import jax

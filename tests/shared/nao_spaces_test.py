@@ -1,4 +1,4 @@
-"""The convolutional spaces of NAO against the published architectures and what follows from them by hand."""
+"""Convolutional spaces of NAO against published architectures and values computed by hand."""
 
 import math
 

@@ -193,7 +193,7 @@ class MatrixTest(parameterized.TestCase):
 
 
 class PublishedSampleTest(chex.TestCase):
-    """500 cells of the benchmark as others drew and pruned them."""
+    """500 cells of the benchmark, sampled and pruned by other software."""
 
     def setUp(self):
         super().setUp()

@@ -1,4 +1,4 @@
-"""Cells: what their inputs become, what they put out, and which branches are dropped."""
+"""Cells: calibration of inputs, outputs, drop path."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Child networks: how they are stacked, and that they train."""
+"""Child networks: stacking and training."""
 
 import dataclasses
 import functools

@@ -1,4 +1,4 @@
-"""First weights: the same in compiled code as outside of it, and of the scale that the table states."""
+"""Initial parameters: equal in compiled and eager code, with the documented scale."""
 
 import jax
 import numpy as np

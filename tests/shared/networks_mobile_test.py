@@ -38,7 +38,7 @@ class BlockTest(parameterized.TestCase):
         ({}, True), ({"stride": 2}, False), ({"features": 5}, False), ({"has_residual": False}, False)
     )
     def test_residual(self, fields, is_residual):
-        """Where the branch is multiplied with zero, what is left is the input, or the branch where there is none."""
+        """With drop-path factor zero, a block with a skip connection outputs its input."""
         images = jax.random.normal(jax.random.key(0), (2, 6, 6, 4))
         module = block(**fields)
         output, _ = module.init_with_output(jax.random.key(1), images, jnp.zeros(2), True)

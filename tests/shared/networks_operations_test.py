@@ -1,4 +1,4 @@
-"""Operations of convolutional networks beside loops in NumPy, and by hand."""
+"""Operations of convolutional networks against loops in NumPy, and by hand."""
 
 import dataclasses
 import itertools

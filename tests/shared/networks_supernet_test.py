@@ -1,4 +1,4 @@
-"""Shared weights compute what each architecture alone does, and get its gradient; sums of branches by hand."""
+"""Shared weights: outputs and gradients equal those of each stand-alone network; branch sums by hand."""
 
 import dataclasses
 import functools

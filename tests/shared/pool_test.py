@@ -1,4 +1,4 @@
-"""The pool of workers, on workers made up: what a test's script says of each candidate happens."""
+"""Worker pool with simulated workers, which follow a script for each candidate."""
 
 import collections
 import contextlib
@@ -25,7 +25,7 @@ class Workers:
     Attributes:
       script: row -> what comes of it at each try: (seconds, event); by default it is measured in a second.
       starts: (seconds, event) of each start; by default ready in a second.
-      log: (time, what) for tests to look at.
+      log: (time, event), for the tests.
     """
 
     def __init__(self, script=None, starts=()):
@@ -195,7 +195,7 @@ class PoolTest(parameterized.TestCase):
 
 
 class CopyTest(parameterized.TestCase):
-    """Workers are ready after a second; the first takes row 0, and what a second try of it is comes second."""
+    """Workers are ready after a second; the first takes row 0, the second a copy of it."""
 
     def run_two(self, *tries, copy_after=5.0, **config):
         workers = Workers({0: list(tries)})

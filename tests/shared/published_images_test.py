@@ -1,4 +1,4 @@
-"""Whole sets of real images, where they are at hand."""
+"""Complete image datasets, if available."""
 
 import os
 import pathlib

@@ -15,7 +15,7 @@ DATA_DIR = pathlib.Path(os.environ.get("NAS_DATA_DIR", pathlib.Path(__file__).pa
 
 
 class PublishedFilesTest(parameterized.TestCase):
-    """On the files as published, where they are."""
+    """On published files, if available."""
 
     def load(self, name, *, file=None):
         if not (DATA_DIR / name).is_dir():

@@ -1,4 +1,4 @@
-"""The page of searches on one set of shared weights: a folder made by hand, whole, unfinished and damaged."""
+"""Page of searches on shared weights: a synthetic folder, complete, unfinished and damaged."""
 
 import contextlib
 import io

@@ -1,4 +1,4 @@
-"""The page of how well shared weights rank, from a file made by hand."""
+"""Page on the ranking of shared weights, from a synthetic file."""
 
 import contextlib
 import io

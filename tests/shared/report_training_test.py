@@ -1,4 +1,4 @@
-"""Pages of trainings: of a network, of shared weights, of a language model; folders made by hand."""
+"""Pages of trainings of a network, shared weights and a language model, from synthetic folders."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Searches with many keys, shared among several devices, in a process of their own."""
+"""Searches with many keys, distributed over several devices, in a separate process."""
 
 import os
 import pathlib

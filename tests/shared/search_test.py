@@ -1,4 +1,4 @@
-"""The two drivers give the same history, compile once, resume, and refuse what cannot work."""
+"""The two drivers give the same history, compile once, resume, and reject invalid arguments."""
 
 import functools
 import pathlib
@@ -174,7 +174,7 @@ class DriversTest(chex.TestCase):
         assert [(round_, int(history.size)) for round_, history, *_ in seen] == [(0, 4), (1, 8), (2, 10)]
         seconds = [seconds for _, _, seconds, _ in seen]
         assert seconds == sorted(seconds)
-        assert [told for *_, told in seen] == [{}] * 3, "this searcher tells nothing"
+        assert [told for *_, told in seen] == [{}] * 3, "this searcher has no diagnostics"
 
     def test_diagnostics_are_of_the_state_and_the_results_of_the_round(self):
         def diagnose(scale, state, history):
@@ -220,7 +220,7 @@ class DriversTest(chex.TestCase):
 
 
 class ResumeTest(chex.TestCase):
-    """Whatever line the journal is cut after, the search ends in the same history and measures nothing twice."""
+    """Resumed from every prefix of the journal, the search gives the same history and evaluates nothing twice."""
 
     def setUp(self):
         super().setUp()

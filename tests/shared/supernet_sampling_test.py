@@ -1,4 +1,4 @@
-"""Draws of architectures in training on shared weights, and the compiled loop that takes them."""
+"""Sampling of architectures in training of shared weights, and the compiled loop."""
 
 import functools
 
@@ -113,7 +113,7 @@ class DrawsTest(parameterized.TestCase):
 
 
 class Told(nn.Module):
-    """Says in its loss which architecture it was given: the logit of class 0 is the sum of the row."""
+    """Encodes the architecture in the loss: the logit of class 0 is the sum of the row."""
 
     @nn.compact
     def __call__(self, images, *, arch, train, progress=0.0):

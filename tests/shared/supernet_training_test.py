@@ -1,4 +1,4 @@
-"""Shared weights: training that is interrupted, scores by hand, published settings, and refusals. A tiny network."""
+"""Shared weights: resuming, scores by hand, published settings, error messages. A tiny network."""
 
 import dataclasses
 import functools

@@ -1,4 +1,4 @@
-"""What models of fitness are fitted to, against values worked out by hand."""
+"""Regression targets, against values computed by hand."""
 
 import jax.numpy as jnp
 import numpy as np

@@ -1,4 +1,4 @@
-"""Checkpoints: what is kept, what comes back, what is refused, and what happens to damaged ones."""
+"""Checkpoints: retention, restoring, rejected folders, damaged files."""
 
 import chex
 import jax

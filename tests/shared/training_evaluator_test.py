@@ -1,4 +1,4 @@
-"""Fitness by training: one tiny training for what it gives, and refusals without any."""
+"""Fitness by training: the results of one tiny training, and error messages."""
 
 import functools
 from unittest import mock

@@ -1,4 +1,4 @@
-"""Metrics logs resume; exported networks compute what was trained; presets are the published numbers."""
+"""Metrics logs resume; exported networks equal the trained ones; presets equal published settings."""
 
 import dataclasses
 import functools
@@ -29,7 +29,7 @@ IMAGES = export.Images((8, 8, 2), (0.25, 0.5), (0.5, 0.25))
 
 @functools.cache
 def _variables(network):
-    """Positive weights and statistics, without a program that draws them."""
+    """Positive weights and statistics, without compiling an initializer."""
     rng = np.random.default_rng(0)
     shapes = jax.eval_shape(lambda key: step_lib.init_variables(network, key, IMAGES.shape), jax.random.key(0))
     return jax.tree.map(lambda leaf: rng.uniform(0.1, 0.5, leaf.shape).astype(leaf.dtype), shapes)

@@ -1,4 +1,4 @@
-"""Steps and loops with a small network: what a step does, the order of images, resuming, masks, divergence."""
+"""Steps and loops with a small network: one step, the order of images, resuming, masks, divergence."""
 
 import dataclasses
 import functools

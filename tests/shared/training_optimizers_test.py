@@ -1,4 +1,4 @@
-"""The optimizers against NumPy accounts of PyTorch's, the losses by hand, the moving average."""
+"""Optimizers against NumPy versions of PyTorch's, losses by hand, the moving average."""
 
 import chex
 import jax

@@ -1,4 +1,4 @@
-"""An evaluator on a toy space for tests of executors, which a worker can make: what it does is decided by the row.
+"""Evaluator on a toy space for tests of executors: the row determines whether and how it fails.
 
 It keeps a line of each measurement that it begins in a file, so that tests can count them.
 """

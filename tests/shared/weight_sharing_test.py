@@ -1,4 +1,4 @@
-"""The loop around shared weights: what is kept, trained on and scored, block by block; going on after a kill."""
+"""Search on shared weights with a renewed pool: pool, training and scores of each block; resuming."""
 
 import dataclasses
 import functools
@@ -33,7 +33,7 @@ def score(archs, blocks):
 
 
 class Spy:
-    """Shared weights whose state is the list of blocks they were trained in; notes what it is given."""
+    """Shared weights whose state is the list of trained blocks; records its arguments."""
 
     def __init__(self, fails_in=None, has_gaps=True):
         self.trained, self.scored, self.keys = {}, {}, {}
@@ -250,7 +250,7 @@ class SearchersTest(chex.TestCase):
     @parameterized.parameters("nao", "lanas")
     @pytest.mark.slow
     def test_they_learn_at_every_renewal(self, name):
-        """Good is a small sum, in every block: what is proposed has smaller sums than what is drawn at random."""
+        """Small sums are good: in every block, proposals have smaller sums than random architectures."""
         if name == "nao":
             config = dataclasses.replace(nao_jax.Config(), num_initial=12, num_new=3, count=3, num_members=1)
             made = nao_jax.search.searcher(SPACE, config)
