@@ -297,7 +297,7 @@ class TokensTest(parameterized.TestCase):
         np.testing.assert_array_equal(canonicalize(again), canonicalize(archs))
 
     @_each_space(lambda space: space.symmetries)
-    def test_symmetries_lead_to_other_writings_of_the_same_network(self, space):
+    def test_symmetries_are_other_encodings_of_the_same_network(self, space):
         archs = _sampled(space.name)
         tokens = _compiled(space.name, "tokens")(archs)
         assert isinstance(space.symmetries, tuple)
