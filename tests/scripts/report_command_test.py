@@ -33,9 +33,7 @@ def searched():
 class ReportTest(chex.TestCase):
     def setUp(self):
         super().setUp()
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = pathlib.Path(folder.name)
+        self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
         self.workdir = self.folder / "run"
 
     def run_report(self, *arguments, code=0):
@@ -69,10 +67,8 @@ class ReportTest(chex.TestCase):
         text = (self.workdir / "report.html").read_text()
         said = json.loads((self.workdir / run_dir.STUDY).read_text())["algorithms"]
         for name in names.split(","):
-            center, low, high = (
-                f"{100 * value:.2f}" for value in said[name]["intervals"]["best_fitness"]["12"]["mean"]
-            )
-            assert f"<td>{center} [{low}, {high}]</td>" in text
+            values = [100 * value for value in said[name]["intervals"]["best_fitness"]["12"]["mean"]]
+            assert "<td>{:.2f} [{:.2f}, {:.2f}]</td>".format(*values) in text
         files = sorted(path.name for path in (self.folder / "pictures").iterdir())
         assert len(files) == 8
         assert {"tables.md", "tables.tex", "improvements.svg", "reached_seconds_0_700000.svg"} <= set(files)
@@ -80,7 +76,7 @@ class ReportTest(chex.TestCase):
     def test_an_unfinished_run(self):
         shutil.copytree(searched()[1], self.workdir)
         journal = self.workdir / run_dir.JOURNAL
-        journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:10]) + b'{"ev')
+        journal.write_text("".join(journal.read_text().splitlines(keepends=True)[:10]) + '{"ev')
         (self.workdir / run_dir.RESULT).unlink()
         output, _ = self.run_report(f"--output={self.folder / 'page.html'}")
         assert output == f"{self.folder / 'page.html'}: 2 pictures of run, which is unfinished\n"
@@ -111,8 +107,6 @@ class ReportTest(chex.TestCase):
         _, workdir = searched()
         lines = [json.loads(line) for line in (workdir / run_dir.METRICS).read_text().splitlines()]
         found = event_files.scalars(workdir / run_dir.EVENTS)
-        wanted = {(line["queries"], f"search/{name}"): line[name] for line in lines for name in _TOLD}
+        names = ("best_fitness", "infeasible", "seconds")
+        wanted = {(line["queries"], f"search/{name}"): line[name] for line in lines for name in names}
         assert found == pytest.approx(wanted, rel=1e-6)
-
-
-_TOLD = ("best_fitness", "infeasible", "seconds")

@@ -2,9 +2,9 @@
 
 import math
 
-import chex
 import numpy as np
 import pytest
+from absl.testing import parameterized
 
 from common.statistics import across, comparison, intervals, study
 
@@ -31,7 +31,7 @@ def two_tasks():
 OPTIMA = {"x": 1.0, "y": 0.5}
 
 
-class ScaledTest(chex.TestCase):
+class ScaledTest(parameterized.TestCase):
     def test_by_hand(self):
         got = across.scaled(two_tasks(), OPTIMA, num_queries=2)
         assert (got.tasks, got.algorithms, got.left_out) == (("x", "y"), ("random", "mine"), {"extra": ("y",)})
@@ -45,7 +45,6 @@ class ScaledTest(chex.TestCase):
         assert intervals.interquartile_mean(*final).center == (0 + 1 + 1 + 2) / 4
         assert intervals.mean(*final).center == 1
 
-    def test_fewer_queries(self):
         got = across.scaled(two_tasks(), OPTIMA, num_queries=1)
         np.testing.assert_array_equal(got.regret["mine"][0], [[1], [0.5], [1]])
         np.testing.assert_array_equal(got.queries["mine"], [[INF, INF, INF], [INF, 1, INF]])
@@ -58,54 +57,45 @@ class ScaledTest(chex.TestCase):
         for name in ("random", "mine", "extra"):
             np.testing.assert_allclose(got.regret[name][1], got.regret[name][0], rtol=1e-5)
 
-    def test_nothing_measured_yet(self):
-        tasks = two_tasks()
-        tasks["x"] = {name: curves([[-INF, 0.5]] * 3) for name in ("random", "mine")}
-        got = across.scaled(tasks, OPTIMA, num_queries=2)
-        np.testing.assert_array_equal(got.regret["mine"][0], [[NAN, 1]] * 3)
-
-    def test_rounding_is_no_regret(self):
+    def test_nothing_measured_yet_and_rounding(self):
         """Fitness is float32: what differs from the optimum by less than its spacing has found it."""
         tasks = two_tasks()
+        tasks["x"] = {name: curves([[-INF, 0.5]] * 3) for name in ("random", "mine")}
         tasks["y"]["mine"] = curves([[0.1, 0.5 - 1e-7]] * 3)
         got = across.scaled(tasks, OPTIMA, num_queries=2)
+        np.testing.assert_array_equal(got.regret["mine"][0], [[NAN, 1]] * 3)
         np.testing.assert_array_equal(got.regret["mine"][1][:, -1], 0)
 
-    def test_bad_input(self):
-        def check(message, tasks, optima=OPTIMA, num_queries=2):
-            with pytest.raises(ValueError, match=message):
-                across.scaled(tasks, optima, num_queries=num_queries)
-
-        check("at least two tasks; got x", {"x": two_tasks()["x"]})
-        for num_queries in (0, 3):
-            check(f"must be 1 to 2, the smallest budget; got {num_queries}", two_tasks(), num_queries=num_queries)
-        check("optimum of y is unknown", two_tasks(), {"x": 1.0, "y": None})
+    @parameterized.parameters(
+        ("at least two tasks; got x", None),
+        ("must be 1 to 2, the smallest budget; got 0", {}, OPTIMA, 0),
+        ("must be 1 to 2, the smallest budget; got 3", {}, OPTIMA, 3),
+        ("optimum of y is unknown", {}, {"x": 1.0, "y": None}),
+        ("divided by those of random, which is missing on y", {"random": None}),
+        ("only random is present on all tasks", {"mine": None}),
+        ("numbers of seeds differ.*mine on y: 2, random on x: 3", {"mine": [[0.25, 0.25]] * 2}),
+        ("random has a median regret of 0 on y after 2 queries", {"random": [[0.5, 0.5]] * 3}),
+    )
+    def test_bad_input(self, message, changed, optima=OPTIMA, num_queries=2):
+        """Curves of the second task are changed or, with None, left out."""
         tasks = two_tasks()
-        del tasks["y"]["random"]
-        check("divided by those of random, which is missing on y", tasks)
-        tasks = two_tasks()
-        del tasks["y"]["mine"]
-        check("only random is present on all tasks", tasks)
-        tasks = two_tasks()
-        tasks["y"]["mine"] = curves([[0.25, 0.25]] * 2)
-        check("numbers of seeds differ.*mine on y: 2, random on x: 3", tasks)
-        tasks["y"] = {name: curves([[0.5, 0.5]] * 3) for name in ("random", "mine")}
-        check("random has a median regret of 0 on y after 2 queries", tasks)
+        second = tasks.pop("y")
+        if changed is not None:
+            second |= {name: None if best is None else curves(best) for name, best in changed.items()}
+            tasks["y"] = {name: one for name, one in second.items() if one is not None}
+        with pytest.raises(ValueError, match=message):
+            across.scaled(tasks, optima, num_queries=num_queries)
 
-
-class ProfileTest(chex.TestCase):
-    def test_by_hand(self):
+    def test_profile_by_hand(self):
         """Tasks count the same, however many searches they have: half of two, and all, a third or none of three."""
         band = across.profile(np.array([0.0, 1.0]), np.array([0.5, 2.0, 2.0]), thresholds=np.array([0, 0.5, 2]))
         np.testing.assert_allclose(band.center, [(1 / 2 + 0) / 2, (1 / 2 + 1 / 3) / 2, 1])
         np.testing.assert_allclose((band.low[2], band.high[2]), 1)
-
-    def test_never_is_beyond_all(self):
         band = across.profile(np.array([INF, NAN]), thresholds=np.array([0, 1e9]))
         np.testing.assert_array_equal(band.center, 0)
 
 
-class ImprovementTest(chex.TestCase):
+class ImprovementTest(parameterized.TestCase):
     def test_across_by_hand(self):
         """Of 1 x 2 pairs one and a half, of 2 x 1 pairs none, whatever the scales."""
         first, second = [np.array([3.0]), np.array([1e-3, 2e-3])], [np.array([3.0, 1.0]), np.array([1.0])]

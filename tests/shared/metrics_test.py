@@ -17,18 +17,12 @@ class KendallTauTest(chex.TestCase):
         tau = self.variant(metrics.kendall_tau)(jnp.array([1.0, 3.0, 2.0]), jnp.array([1.0, 2.0, 3.0]))
         np.testing.assert_allclose(tau, 1 / 3, rtol=1e-6)
 
-    def test_ties_by_hand(self):
         # 01 is tied in the prediction, 12 in the truth, 02 agrees: 1 / sqrt(2 * 2).
         tau = metrics.kendall_tau(jnp.array([1.0, 1.0, 2.0]), jnp.array([1.0, 3.0, 3.0]))
         np.testing.assert_allclose(tau, 0.5, rtol=1e-6)
 
-    def test_perfect_reversed_and_constant(self):
-        truth = jnp.arange(10.0)
-        np.testing.assert_allclose(metrics.kendall_tau(truth, truth), 1, rtol=1e-6)
-        np.testing.assert_allclose(metrics.kendall_tau(-truth, truth), -1, rtol=1e-6)
-        assert np.isnan(metrics.kendall_tau(jnp.zeros(10), truth))
-
     def test_equals_scipy_with_and_without_ties(self):
+        assert np.isnan(metrics.kendall_tau(jnp.zeros(10), jnp.arange(10.0)))
         random = np.random.default_rng(0)
         for num_values in (3, 8, 10_000):
             prediction = random.integers(num_values, size=200).astype(np.float32)
@@ -65,13 +59,11 @@ class PairwiseAccuracyTest(parameterized.TestCase):
         ([5.0, 5.0, 5.0], [0.1, 0.2, 0.3], 0.5),  # a constant predictor is at chance
         ([1.0, 1.0, 2.0], [0.1, 0.2, 0.3], 2.5 / 3),  # a tie counts half
         ([2.0, 1.0, 3.0], [0.1, 0.1, 0.3], 1.0),  # a pair tied in the truth does not count
+        ([0.0, 1.0, 2.0], [0.0, 0.0, 0.0], np.nan),  # no pair does
     )
     def test_by_hand(self, prediction, truth, expected):
         accuracy = metrics.pairwise_accuracy(jnp.array(prediction), jnp.array(truth))
         np.testing.assert_allclose(accuracy, expected, rtol=1e-6)
-
-    def test_no_pair_gives_nan(self):
-        assert np.isnan(metrics.pairwise_accuracy(jnp.arange(3.0), jnp.zeros(3)))
 
     def test_masked_rows_do_not_count_even_if_nan(self):
         prediction, truth = jnp.array([1.0, jnp.nan, 3.0, 2.0]), jnp.array([0.1, 9.0, 0.2, jnp.nan])

@@ -1,9 +1,9 @@
-"""Pages of searches of recurrent cells, in perplexity; of searches with a renewed pool; and of finalists."""
+"""Pages of searches of recurrent cells, in perplexity; of renewed pools; of finalists; and of `supernet_ranking`."""
 
+import contextlib
+import io
 import json
 import math
-import pathlib
-import tempfile
 
 import jax
 import numpy as np
@@ -13,34 +13,30 @@ from absl.testing import parameterized
 from common import spaces, types
 from common.records import journal as journals
 from common.records import json_lines, run_dir
-from common.report import canvas, report, search, search_pictures, units
+from common.report import canvas, ranking, report, search, search_pictures, units
 from common.report import pools as pool_reports
 from common.supernets import population
+from launch import report as command
+from tests.shared import report_folders
 
 SPACE = "nao_rnn"
 ARCHS = np.asarray(spaces.get(SPACE).sample(jax.random.key(0), 6))
 WORDS = 10_000
 FITNESS = (0.5, 0.25, 0.75, 0.0)  # at WORDS: perplexities of 100, 1000, 10 and 10,000
 HEADER = {"space": SPACE, "protocol": "validation", "seed": 0, "algorithm": "nao"}
+# Of six pairs five are in one order by score, all by size; two trainings agree on all.
+RANKING = {"scores": [0.1, 0.2, 0.4, 0.3], "num_params": [100, 2000, 3000, 4000]}
+RANKING["alone"] = [[0.5, 0.4], [0.6, 0.5], [0.7, 0.6], [0.8, 0.7]]
 
 
-class UnitsTest(parameterized.TestCase):
-    def test_percent(self):
+class CellsTest(report_folders.FolderTest):
+    def test_units(self):
         np.testing.assert_array_equal(units.PERCENT.of(np.array([0.5, np.nan])), [50.0, np.nan])
         assert units.PERCENT.text(0.12345) == "12.35 %"
-
-    def test_perplexity(self):
         unit = units.perplexity(WORDS)
         np.testing.assert_allclose(unit.of(np.array(FITNESS)), [100, 1000, 10, 10_000])
         assert math.isnan(unit.of(math.nan))
         assert unit.text(0.5) == "100.00"
-
-
-class CellsTest(parameterized.TestCase):
-    def setUp(self):
-        super().setUp()
-        self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory())) / "cells"
-        self.folder.mkdir()
 
     def write_search(self, **more):
         header = {"benchmark": "recurrent_training/topics", "config": {"measure": "training"}, **HEADER}
@@ -73,17 +69,19 @@ class CellsTest(parameterized.TestCase):
         axes = picture.figure.axes[0]
         assert axes.get_ylabel() == "validation perplexity (lower is better)"
         np.testing.assert_allclose(axes.lines[0].get_ydata(), [100, 100, 10, 10], rtol=1e-5)
-        text = search.document(run, [])
-        assert "<dt>best validation perplexity</dt><dd>10.00</dd>" in text
-        assert "<dt>its test perplexity</dt><dd>100.00</dd>" in text
-        assert "No. 1: perplexity 10.00, query 3" in text
-        assert "perplexity 100.00, of the best by validation fitness alone" in text
-        assert "add random search with the same budget" in text
-        assert "Perplexity is the exponential of the mean loss per word; lower is better." in text
-        assert "<dt>training time</dt><dd>4 minutes for all evaluations</dd>" in text
+        self.check(
+            search.document(run, []),
+            "<dt>best validation perplexity</dt><dd>10.00</dd>",
+            "<dt>its test perplexity</dt><dd>100.00</dd>",
+            "No. 1: perplexity 10.00, query 3",
+            "perplexity 100.00, of the best by validation fitness alone",
+            "add random search with the same budget",
+            "Perplexity is the exponential of the mean loss per word; lower is better.",
+            "<dt>training time</dt><dd>4 minutes for all evaluations</dd>",
+        )
 
     def test_the_worst_perplexities_are_above_the_frame(self):
-        figure, axes = canvas.new()
+        figure, axes = canvas.new()  # the figure must outlive its axes
         values = np.array([10.0, 11, 12, 13, 14, 10_000])
         search_pictures._frame(axes, values, np.minimum.accumulate(values), is_lower_better=True)
         np.testing.assert_allclose(axes.get_ylim(), [10 - 0.5, 14 + 2.1])  # of 4 between the best and the last fifth
@@ -92,9 +90,9 @@ class CellsTest(parameterized.TestCase):
 
     def test_without_the_number_of_words_fitness_is_shown_and_said_to_be(self):
         self.write_search()
+        said = "This folder does not record V, so perplexities are not shown."
         text = search.document(report.read(self.folder), [])
-        assert "This folder does not record V, so perplexities are not shown." in text
-        assert "<dt>best validation fitness</dt><dd>75.00 %</dd>" in text
+        self.check(text, said, "<dt>best validation fitness</dt><dd>75.00 %</dd>")
 
     def test_a_pool_by_hand(self):
         self.write_pools()
@@ -109,9 +107,8 @@ class CellsTest(parameterized.TestCase):
         np.testing.assert_allclose(median.get_ydata(), [550, 505], rtol=1e-5)
         assert picture.tips["pool"] == ["block 1: 1000.00", "block 1: 100.00", "block 2: 1000.00", "block 2: 10.00"]
         text = search.document(run, [picture])
-        assert "<h1>nao on recurrent_supernet/topics</h1>" in text
-        assert "<dt>blocks of training</dt><dd>2 of 2</dd>" in text
-        assert "<dd>6, those kept in the pool once per block</dd>" in text
+        said = ("<h1>nao on recurrent_supernet/topics</h1>", "<dt>blocks of training</dt><dd>2 of 2</dd>")
+        self.check(text, *said, "<dd>6, those kept in the pool once per block</dd>")
         assert "found at query" not in text
 
     def test_a_pool_of_images(self):
@@ -146,9 +143,8 @@ class CellsTest(parameterized.TestCase):
         assert [one.shared for one in run.finalists] == [0.75, 0.5]
         assert [one.alone for one in run.finalists] == pytest.approx([0.25, math.nan], nan_ok=True)
         text = pool_reports.table(run.finalists, run.unit, run.config["space"])
-        assert "<th>perplexity, trained from scratch</th>" in text
-        assert "<td>1</td><td>1000.00</td><td>10.00</td>" in text
-        assert "<td>2</td><td>failed</td><td>100.00</td>" in text
+        said = ("<td>1</td><td>1000.00</td><td>10.00</td>", "<td>2</td><td>failed</td><td>100.00</td>")
+        self.check(text, "<th>perplexity, trained from scratch</th>", *said)
         assert pool_reports.agreement(run.finalists, run.unit) is None
 
     def test_finalists_of_images(self):
@@ -165,3 +161,41 @@ class CellsTest(parameterized.TestCase):
         (self.folder / "finalists.json").write_text(json.dumps({"finalists": [{"arch": None}]}))
         with pytest.raises(ValueError, match=r"finalists\.json is damaged"):
             report.read(self.folder)
+
+
+class RankingTest(report_folders.FolderTest):
+    def read(self, text):
+        self.path = self.folder / "ranking.json"
+        self.path.write_text(text)
+        return report.read(self.path)
+
+    def test_by_hand(self):
+        self.read(json.dumps(RANKING))
+        output, page = io.StringIO(), self.path.with_suffix(".html")
+        with contextlib.redirect_stdout(output):
+            assert command.main([f"--workdir={self.path}"]) == 0
+        assert output.getvalue() == f"{page}: 1 pictures of ranking.json\n"
+        self.check(
+            page.read_text(),
+            "<td>scores on shared weights</td><td>0.667 [",
+            "<td>number of parameters</td><td>1.000 [1.000, 1.000]</td>",
+            "<td>two trainings, with each other</td><td>1.000 [1.000, 1.000]</td>",
+            "ranking.json: 4 architectures",
+            "architecture 1, 2,000 parameters: 20.00 %, stand-alone 55.00 %",
+        )
+
+    def test_one_training(self):
+        text = ranking.document(self.read(json.dumps(RANKING | {"alone": [[0.5]] * 4})), [])
+        self.check(text, "<td>scores on shared weights</td><td>not defined, as all are equal</td>")
+        assert "two trainings, with" not in text
+
+    @parameterized.parameters(
+        ("[]", "is not a file of benchmarks.supernet_ranking"),
+        ('{"networks": []}', r"KeyError\('scores'\)"),
+        (json.dumps(RANKING | {"scores": [0.1]}), r"at least 2; they have the shapes \(1,\), \(4, 2\) and \(4,\)"),
+        (json.dumps(RANKING | {"alone": [0.1, 0.2, 0.3, 0.4]}), r"\(4,\), \(4,\) and \(4,\)"),
+        (json.dumps(RANKING | {"scores": [0.1, 0.2, 0.3, np.nan]}), "not all of its numbers are finite"),
+    )
+    def test_bad_files(self, text, message):
+        with pytest.raises(ValueError, match=message):
+            self.read(text)

@@ -3,9 +3,7 @@
 import contextlib
 import io
 import json
-import pathlib
 import re
-import tempfile
 
 import jax
 import numpy as np
@@ -18,6 +16,7 @@ from common.records import run_dir
 from common.report import image_search, training
 from common.report import report as reports
 from launch import report
+from tests.shared import report_folders
 
 SPACE = "lanas_oneshot"
 ABOUT = {"space": SPACE, "dataset": "digits", "num_images": 64, "seed": 3, "training": {"num_epochs": 2}}
@@ -25,35 +24,20 @@ ARCHS = np.asarray(spaces.get(SPACE).sample(jax.random.key(0), 6)).tolist()
 SCORES = (0.25, 0.5, 0.125, 0.375)
 RANDOM_ONE = {"found_by": "random, chosen alike", "arch": ARCHS[2], "shared_weights": 0.25}
 EPOCHS = [
-    {
-        "step": 4 * at,
-        "epoch": float(at),
-        "loss": 2.0 / at,
-        "top1": 0.25,
-        "images_per_second": 100.0 * at,
-        "seconds": 9.0,
-    }
+    {"epoch": float(at), "loss": 2.0 / at, "top1": 0.25, "images_per_second": 100.0 * at, "seconds": 9.0}
     | {"learning_rate": 0.1, "grad_norm": 1.0, "validation": {"top1": 0.25 * at}}
     for at in (1, 2)
 ]
 
 
-def write_lines(path, lines):
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-
-
-class ImageSearchTest(parameterized.TestCase):
-    def setUp(self):
-        super().setUp()
-        folder = self.enterContext(tempfile.TemporaryDirectory())
-        self.folder = pathlib.Path(folder) / "images"
-        self.folder.mkdir()
+class ImageSearchTest(report_folders.FolderTest):
+    NAME = "images"
 
     def write_shared(self, lines=EPOCHS):
         checkpoints = self.folder / "supernet" / "checkpoints"
         checkpoints.mkdir(parents=True)
         run_dir.write_json(checkpoints / "about.json", {"format": 1, "about": ABOUT})
-        write_lines(self.folder / "supernet" / run_dir.METRICS, lines)
+        self.write_lines(f"supernet/{run_dir.METRICS}", lines)
 
     def write_search(self, name, num_measured=4):
         folder = self.folder / name
@@ -79,8 +63,9 @@ class ImageSearchTest(parameterized.TestCase):
         run_dir.write_json(self.folder / run_dir.RESULT, result | more)
         run_dir.write_json(self.folder / "trained.json", {"trainings": [{}] * 8})
 
-    def write_all(self, **more):
-        self.write_shared()
+    def write_all(self, *, has_shared=True, **more):
+        if has_shared:
+            self.write_shared()
         for name in ("nao", "lanas"):
             self.write_search(name)
         self.write_result(**more)
@@ -95,12 +80,8 @@ class ImageSearchTest(parameterized.TestCase):
         self.write_all()
         found, made, text = self.page()
         assert isinstance(found, image_search.ImageSearch)
-        assert (found.name, found.is_finished, found.num_trained, list(found.runs)) == (
-            "images",
-            True,
-            8,
-            ["nao", "lanas"],
-        )
+        record = (found.name, found.is_finished, found.num_trained, list(found.runs))
+        assert record == ("images", True, 8, ["nao", "lanas"])
         assert [one.accuracy for one in found.networks[:3]] == [0.8125, 0.625, 0.5]
         assert np.isnan(found.networks[3].accuracy)
         curves = ["loss", "accuracy", "learning_rate", "gradient_norm", "images_per_second"]
@@ -110,20 +91,20 @@ class ImageSearchTest(parameterized.TestCase):
         rows = re.findall(r"<tr>(<td>.*?)</tr>", text)
         assert rows[0] == "<td>nao</td><td>81.25 % ± 6.25</td><td>50.00 %</td><td>1</td><td>0</td>"
         assert rows[2] == "<td>random architectures</td><td>50.00 %</td><td>18.75 %</td><td>2</td><td>1</td>"
-        assert "<td>random architectures</td><td>-</td><td>12.50 %</td><td>50.00 %, failed</td>" in text
-        assert re.findall(r'<a href="(.*?)">', text) == ["nao/report.html", "lanas/report.html"]
-        assert "4 of 4 queries, best validation fitness 50.00 %" in text
         assert text.count("<svg") == len(made) + 2  # and the best of each search
-        assert "nao: 50.00 % on shared weights, 81.25 % trained from scratch" in text
-        assert "2 of 2 epochs in 9.0 s, compilation included, 150 images per second" in text
-        assert "12.0 s for shared weights and searches" in text  # 9 and twice 1.5
-        assert "random search is missing" in text
+        self.check(
+            text,
+            "<td>random architectures</td><td>-</td><td>12.50 %</td><td>50.00 %, failed</td>",
+            "4 of 4 queries, best validation fitness 50.00 %",
+            "nao: 50.00 % on shared weights, 81.25 % trained from scratch",
+            "2 of 2 epochs in 9.0 s, compilation included, 150 images per second",
+            "12.0 s for shared weights and searches",  # 9 and twice 1.5
+            "random search is missing",
+        )
         assert "unfinished" not in text
 
     def test_the_command_writes_the_pages_that_it_links_to(self):
-        for name in ("nao", "lanas"):
-            self.write_search(name)
-        self.write_result()
+        self.write_all(has_shared=False)
         output = self.folder.parent / "elsewhere.html"
         for flags, page, links in (
             ((), self.folder / "report.html", ["nao/report.html", "lanas/report.html"]),
@@ -150,20 +131,18 @@ class ImageSearchTest(parameterized.TestCase):
         run_dir.write_json(self.folder / run_dir.RESULT, result)
         found, _, text = self.page(is_drawn=False)
         assert found.candidates[0].accuracy == 0.75
-        assert "Choice: 5 networks" in text
-        assert "<td>nao</td><td>75.00 %</td><td>50.00 %</td>" in text
-        assert "Chosen among the 2 best on shared weights by validation accuracy after training from scratch." in text
-        assert "Chosen among 3 random ones by validation accuracy after training from scratch." in text
-        assert (
-            "<td>random, chosen alike</td><td>62.50 % ± 12.50</td><td>50.00 % ± 0.00</td><td>25.00 %</td><td>1</td>"
-            in text
+        self.check(
+            text,
+            "Choice: 5 networks",
+            "<td>nao</td><td>75.00 %</td><td>50.00 %</td>",
+            "Chosen among the 2 best on shared weights by validation accuracy after training from scratch.",
+            "Chosen among 3 random ones by validation accuracy after training from scratch.",
+            "<td>random, chosen alike</td><td>62.50 % ± 12.50</td><td>50.00 % ± 0.00</td><td>25.00 %</td><td>1</td>",
         )
         assert "random search is missing" not in text
 
     def test_shared_weights_from_elsewhere(self):
-        for name in ("nao", "lanas"):
-            self.write_search(name)
-        self.write_result()
+        self.write_all(has_shared=False)
         found, made, text = self.page()
         assert (found.shared, [one.name for one in made]) == (None, ["agreement"])
         assert "Searches on shared weights of lanas_oneshot, 64 training images of digits" in text
@@ -174,9 +153,8 @@ class ImageSearchTest(parameterized.TestCase):
         found, made, text = self.page()
         assert (found.is_finished, list(found.waiting)) == (False, ["lanas"])
         said = "the search by nao is unfinished; the search by lanas has not started; 0 trainings from scratch are done"
-        assert f"This search is unfinished:</strong> {said}" in text
+        self.check(text, f"This search is unfinished:</strong> {said}", "3 of 4 queries")
         assert made[0].name == "loss"
-        assert "3 of 4 queries" in text
         self.write_search("lanas")
         (self.folder / "lanas" / run_dir.JOURNAL).unlink()
         assert reports.read(self.folder).waiting == {"lanas": "has measured nothing yet"}

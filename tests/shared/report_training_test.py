@@ -1,9 +1,6 @@
 """Pages of trainings of a network, shared weights and a language model, from synthetic folders."""
 
-import json
 import math
-import pathlib
-import tempfile
 
 import numpy as np
 import pytest
@@ -12,6 +9,7 @@ from absl.testing import parameterized
 from common.genotypes import json_text, published
 from common.records import run_dir
 from common.report import report, training, training_pictures
+from tests.shared import report_folders
 
 ENVIRONMENT = {"device": {"platform": "cpu", "kind": "cpu", "count": 1}, "versions": {"python": "3.11", "jax": "0.10"}}
 
@@ -34,28 +32,14 @@ def scores(top1):
     return {"loss": 0.5, "top1": top1, "top5": 1.0}
 
 
-RESULT = {
-    "protocol": "validation",
-    "epochs": 2,
-    "parameters": 1234,
-    "auxiliary_parameters": 56,
-    "multiply_adds": 7890,
-    "latest": {"step": 8, "validation": scores(0.5), "test": scores(0.625)},
-    "best": {"step": 4, "validation": scores(0.75), "test": scores(0.6875)},
-    "seconds": 12.5,
-    "images_per_second": 150.0,
-}
+RESULT = {"protocol": "validation", "epochs": 2, "parameters": 1234, "auxiliary_parameters": 56, "multiply_adds": 7890}
+RESULT |= {"latest": {"step": 8, "validation": scores(0.5), "test": scores(0.625)}, "seconds": 12.5}
+RESULT |= {"best": {"step": 4, "validation": scores(0.75), "test": scores(0.6875)}, "images_per_second": 150.0}
 CELL = json_text.to_dict(published.get("nao_ptb"))
 LANGUAGE = {"command": "train_language", "flags": {"genotype": "nao_ptb"}, "genotype": CELL, "corpus": "topics"}
 LANGUAGE |= {"vocabulary_size": 1672, "config": {"num_epochs": 2}, "seed": 0} | ENVIRONMENT
 WORDS = [
-    {
-        "epoch": at,
-        "train_loss": 1.0,
-        "valid_loss": 1.0,
-        "train_perplexity": 600.0 / at**3,
-        "valid_perplexity": 90.0 / at,
-    }
+    {"epoch": at, "train_perplexity": 600.0 / at**3, "valid_perplexity": 90.0 / at}
     | {"is_averaging": at == 2, "words_per_second": 1000.0, "seconds": 1.0}
     for at in (1, 2)
 ]
@@ -68,17 +52,13 @@ LANGUAGE_RESULT = {
 }
 
 
-class TrainingTest(parameterized.TestCase):
-    def setUp(self):
-        super().setUp()
-        self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory())) / "toy"
-        self.folder.mkdir()
+class TrainingTest(report_folders.FolderTest):
+    NAME = "toy"
 
     def write(self, config, lines=None, result=None, torn=""):
         run_dir.write_json(self.folder / run_dir.CONFIG, config)
         if lines is not None:
-            text = "".join(json.dumps(line) + "\n" for line in lines)
-            (self.folder / run_dir.METRICS).write_text(text + torn)
+            self.write_lines(run_dir.METRICS, lines, torn)
         if result is not None:
             run_dir.write_json(self.folder / run_dir.RESULT, result)
         return report.read(self.folder)
@@ -101,7 +81,8 @@ class TrainingTest(parameterized.TestCase):
         assert made["loss"].tips["validation"] == ["validation, epoch 1: 0.500", "validation, epoch 2: 0.500"]
         assert made["learning_rate"].tips["training"][1] == "training, epoch 2: 0.05"
         assert made["images_per_second"].tips["training"][1] == "training, epoch 2: 200 images per second"
-        for said in (
+        self.check(
+            text,
             "<h1>lanet on toy.npz</h1>",
             "training toy, seed 3, finished",
             "<dt>test accuracy after the last epoch</dt><dd>62.50 %</dd>",
@@ -112,8 +93,7 @@ class TrainingTest(parameterized.TestCase):
             "<dd>12.5 s, compilation included</dd>",
             "<td>best on validation images</td><td>4</td><td>test</td><td>68.75 %</td><td>100.00 %</td><td>0.5000</td>",
             "10 training images held out",
-        ):
-            assert said in text, said
+        )
         assert text.count("<svg") == 6  # and the architecture
         assert "secret" not in text
         assert "unfinished" not in text
@@ -122,8 +102,8 @@ class TrainingTest(parameterized.TestCase):
         result = RESULT | {"protocol": "test", "best": {"step": 4, "test": scores(0.75)}}
         result["latest"] = {"step": 8, "test": scores(0.625)}
         text = training.document(self.write(network(), [epoch(1), epoch(2)], result), [])
-        assert "the best one is chosen on the test images, a biased estimate" in text
-        assert "<td>best on test images</td><td>4</td><td>test</td><td>75.00 %</td>" in text
+        said = "<td>best on test images</td><td>4</td><td>test</td><td>75.00 %</td>"
+        self.check(text, "the best one is chosen on the test images, a biased estimate", said)
         assert "test accuracy of the best" not in text
 
     def test_unfinished_trainings(self):
@@ -160,9 +140,8 @@ class TrainingTest(parameterized.TestCase):
         assert made["accuracy"].tips["validation"] == ["validation, epoch 1: 25.00 %", "validation, epoch 2: 50.00 %"]
         assert list(made["loss"].tips) == ["training"]
         assert "random architecture" in made["accuracy"].caption
-        assert "<h1>Shared weights of nao_small on digits</h1>" in text
-        assert "<dd>mean 50.00 %, best 75.00 %</dd>" in text
-        assert "<dt>architectures scored per second</dt><dd>4.0</dd>" in text
+        said = ("<h1>Shared weights of nao_small on digits</h1>", "<dd>mean 50.00 %, best 75.00 %</dd>")
+        self.check(text, *said, "<dt>architectures scored per second</dt><dd>4.0</dd>")
 
     def test_a_language_model_by_hand(self):
         found = self.write(LANGUAGE, WORDS, LANGUAGE_RESULT)
@@ -179,14 +158,14 @@ class TrainingTest(parameterized.TestCase):
         labels = [label.get_text() for label in axes.get_yticklabels(which="both")]
         assert {"50", "100", "200", "500"} <= set(labels)
         assert not any("$" in label for label in labels)
-        for said in (
+        self.check(
+            text,
             "<h1>nao_ptb on topics</h1>",
             "<dt>test perplexity</dt><dd>48.25 (unigram model: 289.50)</dd>",
             "<dt>validation perplexity</dt><dd>45.00 (unigram model: 228.30)</dd>",
             "<dd>2, the best on validation text, parameters averaged over steps</dd>",
             "topics, 1,672 words",
-        ):
-            assert said in text, said
+        )
         assert "accuracy" not in text
 
     @parameterized.parameters(
@@ -205,13 +184,9 @@ class TrainingTest(parameterized.TestCase):
         about = {"vocabulary_size": 100, "config": {"num_epochs": 2}, "corpus": "topics"}
         run_dir.write_json(self.folder / "supernet" / "about.json", {"format": 1, "about": about})
         found = training.read_shared(self.folder)
-        assert (found.kind, found.is_language, found.epoch, found.is_finished) == (
-            "shared language model",
-            True,
-            0,
-            False,
-        )
-        (self.folder / "supernet.jsonl").write_text("".join(json.dumps(line) + "\n" for line in WORDS))
+        record = (found.kind, found.is_language, found.epoch, found.is_finished)
+        assert record == ("shared language model", True, 0, False)
+        self.write_lines("supernet.jsonl", WORDS)
         found = training.read_shared(self.folder)
         assert (found.epoch, found.is_finished) == (2.0, True)
         titles = [one.title for one in training.pictures(found)]

@@ -3,13 +3,11 @@
 import math
 
 import chex
-import hypothesis
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from absl.testing import parameterized
-from hypothesis import strategies
 from scipy import stats
 
 from common import history as history_lib
@@ -26,13 +24,6 @@ class IntervalsTest(chex.TestCase):
         assert intervals.mean(np.array([0.0, 1.0])) == (0.5, 0.0, 1.0)
         assert intervals.mean(np.array([0.0, 1.0]), level=0.4) == (0.5, 0.5, 0.5)
 
-    def test_mean_is_near_what_the_normal_law_says(self):
-        values = np.random.default_rng(0).normal(size=400)
-        error = values.std() / 20
-        band = intervals.mean(values)
-        assert band.center == pytest.approx(values.mean())
-        assert (band.high - band.low) / 2 == pytest.approx(1.96 * error, rel=0.1)
-
     def test_interquartile_mean_by_hand(self):
         """Of 8 values the two smallest and the two largest go."""
         values = np.array([100.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, -100.0])
@@ -40,7 +31,6 @@ class IntervalsTest(chex.TestCase):
         assert intervals.interquartile_mean(values[:4], values[4:]).center == (2 + 3 + 4 + 5) / 4
 
     def test_tasks_are_resampled_by_themselves(self):
-        """Each task's values are equal, so no resample differs."""
         tasks = np.full(4, 1.0), np.full(4, 3.0)
         assert intervals.interquartile_mean(*tasks) == (2.0, 2.0, 2.0)
         assert intervals.interquartile_mean(np.concatenate(tasks)).low < 2
@@ -49,13 +39,8 @@ class IntervalsTest(chex.TestCase):
         assert intervals.median(np.array([4.0, 1.0, 2.0, 8.0, 16.0])) == (4.0, 2.0, 8.0)
         assert intervals.median(np.array([1.0, 2.0, INF])) == (2.0, 1.5, INF)
         assert intervals.median(np.array([INF, INF])) == (INF, INF, INF)
-
-    @hypothesis.settings(max_examples=30, deadline=None)
-    @hypothesis.given(strategies.lists(strategies.floats(-1e6, 1e6), min_size=1, max_size=9))
-    def test_median_is_numpys(self, values):
-        np.testing.assert_allclose(
-            intervals.median(np.array(values)), np.quantile(values, [0.5, 0.25, 0.75]), rtol=1e-12
-        )
+        values = np.random.default_rng(0).normal(size=7)
+        np.testing.assert_allclose(intervals.median(values), np.quantile(values, [0.5, 0.25, 0.75]), rtol=1e-12)
 
     def test_curves(self):
         curves = np.array([[-INF, 1.0, 3.0], [0.0, 1.0, 5.0]])
@@ -101,11 +86,7 @@ class ComparisonTest(chex.TestCase):
         assert comparison.compare(paired, test="wilcoxon")[0].p_value == pytest.approx(2 / 32)
 
     def test_smaller_is_better_and_never_is_worst(self):
-        queries = {
-            "never": np.array([INF, INF, INF]),
-            "fast": np.array([5.0, 6.0, 7.0]),
-            "slow": np.array([8.0, 9.0, INF]),
-        }
+        queries = {"never": np.full(3, INF), "fast": np.array([5.0, 6.0, 7.0]), "slow": np.array([8.0, 9.0, INF])}
         compared = {(one.first, one.second): one for one in comparison.compare(queries, is_larger_better=False)}
         assert list(compared) == [("never", "fast"), ("never", "slow"), ("fast", "slow")]
         assert compared["never", "fast"].improvement.center == 0
@@ -138,9 +119,7 @@ class KendallTauTest(chex.TestCase):
         assert intervals.kendall_tau([1, 2, 3], [1, 1, 2]).center == pytest.approx(2 / np.sqrt(6))
         assert intervals.kendall_tau([1, 2, 3, 4, 5, 6], [2, 4, 6, 8, 10, 12]) == pytest.approx((1, 1, 1))
         assert np.all(np.isnan(intervals.kendall_tau([1, 1, 1], [1, 2, 3])))
-
-    def test_undefined_resamples_are_left_out(self):
-        """Of two numbers half of the resamples take one of them twice; the others have one order."""
+        # Of two numbers half of the resamples take one of them twice, and are left out; the others have one order.
         assert intervals.kendall_tau([1, 2], [3, 4]) == pytest.approx((1, 1, 1))
 
     @parameterized.parameters(
@@ -203,11 +182,9 @@ class StudyTest(chex.TestCase):
         np.testing.assert_array_equal(study.queries_to(best, 0.75 + 5e-7), [2, INF, 3])
         np.testing.assert_array_equal(study.queries_to(best, 0.75 + 5e-6), [INF, INF, INF])
         np.testing.assert_array_equal(study.seconds_to(study.Curves(best, best, seconds), 0.75), [3, INF, 24])
-
-    def test_a_rounded_optimum_is_found_and_a_near_miss_is_not(self):
-        optimum = 94.3733333 / 100  # float64; tables are float32
-        best = np.array([[optimum - 1 / 30_000, optimum]], np.float32)
-        assert study.queries_to(best, optimum) == [2]
+        # A rounded optimum (tables are float32) is found, a near miss is not.
+        optimum = 94.3733333 / 100
+        assert study.queries_to(np.array([[optimum - 1 / 30_000, optimum]], np.float32), optimum) == [2]
 
     def test_means_by_hand(self):
         """Seeds find the optimum 0.75 at query 2, at query 60, and never; query 1 of the last is infeasible."""
@@ -229,14 +206,12 @@ class StudyTest(chex.TestCase):
         assert got["best_fitness_se"]["50"] == pytest.approx(0.25 / 3**0.5)
         assert got["test_of_best_se"]["60"] == pytest.approx(np.std([0.5, 0.25, 0.375], ddof=1) / 3**0.5)
 
-    def test_unknown_values_are_none(self):
+    def test_unknown_values_are_none_and_one_seed_has_no_spread(self):
         got = of(np.full((2, 3), 0.5), [[True] * 3, [False] * 3])
         assert got["queries_to_optimum"] == {}
         assert got["best_fitness"] == {"3": None}
         assert got["test_of_best"] == {"3": None}
         assert "simple_regret" not in got
-
-    def test_one_seed_has_no_spread(self):
         got = of([[0.5, 0.25]], optimum=0.5)["queries_to_optimum"]
         assert got == {"mean": 1.0, "median": 1.0, "sd": 0.0, "se": 0.0, "found": 1.0}
 
@@ -251,11 +226,9 @@ class StudyTest(chex.TestCase):
         ]
 
     def test_comparisons(self):
-        good, bad = (
-            study.curves(histories(values), np.zeros((2, 2)))
-            for values in ([[0.5, 0.75], [0.75, 0.75]], [[0.5, 0.5], [0.25, 0.5]])
-        )
-        final, queries = study.comparisons({"good": good, "bad": bad}, targets=(0.75,))
+        best = {"good": [[0.5, 0.75], [0.75, 0.75]], "bad": [[0.5, 0.5], [0.25, 0.5]]}
+        found = {name: study.curves(histories(values), np.zeros((2, 2))) for name, values in best.items()}
+        final, queries = study.comparisons(found, targets=(0.75,))
         assert [final[name] for name in ("of", "first", "second")] == ["best_fitness", "good", "bad"]
         assert final["improvement"] == [1, 1, 1]
         assert (queries["of"], queries["target"], queries["improvement"]) == ("queries", 0.75, [1, 1, 1])
@@ -268,16 +241,8 @@ class StudyTest(chex.TestCase):
             return types.Evaluation(fitness=value, cost=value, ok=archs[:, 1] == 0)
 
         space = factory.search_space("toy", (4, 2), size=8, describe=str)
-        evaluator = types.Evaluator(
-            name="toy/small",
-            space=space,
-            protocol="validation",
-            evaluate=test,
-            test=test,
-            optimum=None,
-            num_archs=None,
-            is_traceable=True,
-        )
+        more = {"protocol": "validation", "optimum": None, "num_archs": None, "is_traceable": True}
+        evaluator = types.Evaluator(name="toy/small", space=space, evaluate=test, test=test, **more)
         archs = np.array([[[0, 0], [3, 0]], [[1, 1], [2, 0]]], np.int32)
         got = study.test_fitness(jax.random.split(jax.random.key(0), 2), evaluator, archs)
         np.testing.assert_array_equal(got, np.array([[0, 6], [NAN, 4]], np.float32))

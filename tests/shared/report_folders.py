@@ -1,0 +1,26 @@
+"""Folders of runs, made by hand, for tests of their reports."""
+
+import json
+import pathlib
+import tempfile
+
+from absl.testing import parameterized
+
+
+class FolderTest(parameterized.TestCase):
+    """Has an empty folder `self.folder`."""
+
+    NAME = "run"
+
+    def setUp(self):
+        super().setUp()
+        self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory())) / self.NAME
+        self.folder.mkdir()
+
+    def write_lines(self, name, lines, torn=""):
+        (self.folder / name).write_text("".join(json.dumps(line) + "\n" for line in lines) + torn)
+
+    def check(self, text, *said):
+        """Checks that a text says all of this."""
+        for one in said:
+            assert one in text, one
