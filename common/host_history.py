@@ -1,6 +1,7 @@
 """The history of a search on the host, in step with its journal."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -80,6 +81,29 @@ class HostHistory:
         archs = self._rows["archs"][missing]
         self.pending |= dict(zip(map(tuple, archs.tolist()), missing))
         return archs
+
+    def tell(self, archs: Any, fitness: Any, cost: Any, ok: Any) -> None:
+        """Records results that a caller measured, validated; see `common.search.Search.tell`."""
+        num_decisions = self._rows["archs"].shape[1]
+        archs, fitness = np.asarray(archs), np.asarray(fitness, float)
+        if archs.ndim != 2 or archs.shape[1] != num_decisions or not np.issubdtype(archs.dtype, np.integer):
+            raise ValueError(f"archs must be int[B, {num_decisions}]; got {archs.dtype}{list(archs.shape)}")
+        cost = np.zeros(len(archs)) if cost is None else np.asarray(cost, float)
+        ok = ~np.isnan(fitness) if ok is None else np.array(ok, bool)
+        for name, values in (("fitness", fitness), ("cost", cost), ("ok", ok)):
+            if values.shape != (len(archs),):
+                raise ValueError(f"{name} must have the shape [{len(archs)}], as archs do; got {list(values.shape)}")
+        ok &= ~np.isnan(fitness)
+        if wrong := [value for value in fitness[ok].tolist() if not 0 <= value <= 1]:
+            raise ValueError(f"fitness must be a fraction from 0 to 1 (divide a percentage by 100); got {wrong[0]:g}")
+        if wrong := [value for value in cost.tolist() if not value >= 0]:
+            raise ValueError(f"cost must be seconds, not negative; got {wrong[0]:g}")
+        archs = [tuple(arch) for arch in archs.tolist()]
+        for at, arch in enumerate(archs):
+            if arch not in self.pending or arch in archs[:at]:
+                raise ValueError(f"{list(arch)} is not pending; call tell once for each architecture returned by ask")
+        outcomes = zip(archs, fitness.tolist(), cost.tolist(), ok.tolist())
+        self.record([types.Outcome(self.pending[arch], *values) for arch, *values in outcomes])
 
     def record(self, outcomes: Sequence[types.Outcome]) -> None:
         """Records results of pending rows."""

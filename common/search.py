@@ -88,7 +88,7 @@ class Search:
         num_earlier = 0 if earlier is None else len(earlier.archs)
         sizes = {"budget": budget, "count": count, "num_earlier": num_earlier}
         self._count = one_round.check(searcher, space, **sizes, evaluator=evaluator)
-        self._key, self._impl, self._num_decisions = key, str(jax.random.key_impl(key)), len(space.num_choices)
+        self._key, self._impl = key, str(jax.random.key_impl(key))
         self._executor, self._unsent = executor, []
         # A round is due when fewer evaluations are open.
         self._limit = executor.num_workers if executor and mode == "asynchronous" else 1
@@ -176,25 +176,7 @@ class Search:
           ValueError: a shape or value is wrong, or an architecture was not proposed, or already has a result.
           OSError: the journal cannot be written.
         """
-        archs, fitness = np.asarray(archs), np.asarray(fitness, float)
-        if archs.ndim != 2 or archs.shape[1] != self._num_decisions or not np.issubdtype(archs.dtype, np.integer):
-            raise ValueError(f"archs must be int[B, {self._num_decisions}]; got {archs.dtype}{list(archs.shape)}")
-        cost = np.zeros(len(archs)) if cost is None else np.asarray(cost, float)
-        ok = ~np.isnan(fitness) if ok is None else np.array(ok, bool)
-        for name, values in (("fitness", fitness), ("cost", cost), ("ok", ok)):
-            if values.shape != (len(archs),):
-                raise ValueError(f"{name} must have the shape [{len(archs)}], as archs do; got {list(values.shape)}")
-        ok &= ~np.isnan(fitness)
-        if wrong := [value for value in fitness[ok].tolist() if not 0 <= value <= 1]:
-            raise ValueError(f"fitness must be a fraction from 0 to 1 (divide a percentage by 100); got {wrong[0]:g}")
-        if wrong := [value for value in cost.tolist() if not value >= 0]:
-            raise ValueError(f"cost must be seconds, not negative; got {wrong[0]:g}")
-        archs = [tuple(arch) for arch in archs.tolist()]
-        for at, arch in enumerate(archs):
-            if arch not in self._rows.pending or arch in archs[:at]:
-                raise ValueError(f"{list(arch)} is not pending; call tell once for each architecture returned by ask")
-        outcomes = zip(archs, fitness.tolist(), cost.tolist(), ok.tolist())
-        self._rows.record([types.Outcome(self._rows.pending[arch], *values) for arch, *values in outcomes])
+        self._rows.tell(archs, fitness, cost, ok)
 
     def wait(self) -> None:
         """Collects results until the next round is due; after the last round, until nothing is pending.

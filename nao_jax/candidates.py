@@ -8,8 +8,7 @@ import jax.numpy as jnp
 
 from common import history as histories
 from common import regression_targets as targets
-from common import rows
-from common import unseen as fresh
+from common import rows, unseen
 from nao_jax import ascent, learning
 
 
@@ -56,7 +55,7 @@ def propose(
     setting: learning.Setting,
     networks: learning.Networks,
     key: chex.PRNGKey,
-    known: fresh.Known,
+    known: unseen.Known,
     others: chex.Array,
     *,
     count: int,
@@ -81,7 +80,7 @@ def propose(
         is_output = jnp.concatenate([jnp.zeros_like(is_start), is_output])
         prediction = jnp.concatenate([mean_prediction(setting, networks, starts), prediction])
     archs = jnp.where(is_valid[:, None], archs, -1)
-    is_known = is_valid & (fresh.find(known, archs) < known.history.status.shape[0])
+    is_known = is_valid & (unseen.find(known, archs) < known.history.status.shape[0])
     is_repeat = is_valid & ~is_known & rows.is_repeat(archs)
     is_new = is_valid & ~is_known & ~is_repeat
     noise_key, fill_key = jax.random.split(key)
@@ -96,7 +95,7 @@ def propose(
     missing = count - best.shape[0]
     taken = jnp.concatenate([archs[at], jnp.full((missing, archs.shape[1]), -1, archs.dtype)])
     is_decoded = jnp.concatenate([best > -jnp.inf, jnp.zeros((missing,), bool)])
-    proposed = fresh.complete(fill_key, setting.space, known, taken, is_decoded)
+    proposed = unseen.complete(fill_key, setting.space, known, taken, is_decoded)
 
     def number(which):
         return jnp.sum(which & is_output).astype(jnp.float32)
@@ -135,7 +134,7 @@ def _starts(setting, networks, known, others):
         measured = jnp.where(is_measured, history.fitness, -jnp.inf)
         starts = [_best(archs, measured, config.num_seeds)]
     if config.seeds != "measured":
-        is_known = fresh.find(known, others) < history.status.shape[0]
+        is_known = unseen.find(known, others) < history.status.shape[0]
         predicted = jnp.where(is_known | rows.is_repeat(others), -jnp.inf, mean_prediction(setting, networks, others))
     if config.seeds == "both":
         starts.append(_best(others, predicted, config.num_seeds))

@@ -9,8 +9,7 @@ import numpy as np
 
 from common import explanations as records
 from common import history as histories
-from common import types
-from common import unseen as fresh
+from common import types, unseen
 from nao_jax import ascent, candidates, learning
 from nao_jax import config as configs
 
@@ -46,7 +45,7 @@ def explain(
         return None
     where = np.flatnonzero(is_measured)
     archs = jnp.asarray(np.asarray(history.archs)[where], jnp.int32)
-    pool = fresh.pool_of(space)
+    pool = unseen.pool_of(space)
     fit = jax.jit(functools.partial(_fit, setting))
     networks = fit(jax.random.key(seed), pool, _first_rows(history, num_learned))
     fitness = np.asarray(history.fitness, np.float64)[where]

@@ -9,8 +9,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from common import types
-from common import unseen as fresh
+from common import types, unseen
 from nao_jax import candidates, diagnostics, learning
 from nao_jax import config as configs
 
@@ -32,7 +31,7 @@ class State:
     """
 
     networks: learning.Networks
-    index: fresh.Index
+    index: unseen.Index
     fitted_size: chex.Array
     predicted: chex.Array
     base: chex.Array
@@ -53,7 +52,7 @@ def searcher(space: types.SearchSpace, config: configs.Config | None = None, *, 
       ValueError: `tokens_per_step` does not divide the number of tokens of the space.
     """
     setting = learning.setting(space, config or configs.Config())
-    pool = fresh.pool_of(space)
+    pool = unseen.pool_of(space)
 
     def partial(function):
         return jax.tree_util.Partial(functools.partial(function, setting), pool)
@@ -78,7 +77,7 @@ def _init(setting, pool, key, history):
     unknown = jnp.full((capacity,), jnp.nan, jnp.float32)
     return State(
         networks=learning.first(setting, pool, key),
-        index=fresh.empty_index(pool, history),
+        index=unseen.empty_index(pool, history),
         fitted_size=jnp.zeros((), jnp.int32),
         predicted=unknown,
         base=unknown,
@@ -89,12 +88,12 @@ def _init(setting, pool, key, history):
 
 
 def _propose(setting, pool, key, state, history, *, count):
-    known = fresh.know(pool, state.index, history, count=count)
+    known = unseen.know(pool, state.index, history, count=count)
     state = state.replace(index=known.index)
 
     def at_random(state):
         blank = jnp.zeros((count, history.archs.shape[1]), jnp.int32)
-        return fresh.complete(key, setting.space, known, blank, jnp.zeros((count,), bool)), state
+        return unseen.complete(key, setting.space, known, blank, jnp.zeros((count,), bool)), state
 
     def improve(state):
         return _improve(setting, key, state, known, count=count)

@@ -27,8 +27,7 @@ import numpy as np
 from absl import logging
 
 from common import config as configs
-from common import one_round, types
-from common import unseen as fresh
+from common import one_round, types, unseen
 from common.executors import measuring
 from common.records import json_lines
 from common.supernets import population as pools
@@ -179,7 +178,7 @@ def _run(key, space, searcher, shared, state, schedule, record, report):
     searching = one_round.init(measuring.on_device(searcher.init), init_key, pool.history())
     propose = functools.partial(one_round.propose, measuring.on_device(searcher.propose), count=schedule.num_new)
     # Without its arrays a space can be a static argument: one program serves every search on it.
-    draw = functools.partial(_draw, space._replace(legal_tokens=None, symmetries=()), fresh.pool_of(space))
+    draw = functools.partial(_draw, space._replace(legal_tokens=None, symmetries=()), unseen.pool_of(space))
     proposed = np.zeros((0, len(space.num_choices)), np.int32)
     for block in range(schedule.num_blocks):
         propose_key, draw_key, train_key, score_key = jax.random.split(jax.random.fold_in(key, block), 4)
@@ -207,9 +206,9 @@ def _run(key, space, searcher, shared, state, schedule, record, report):
 @functools.partial(jax.jit, static_argnames=("space", "count"))
 def _draw(space, listed, key, history, proposed, *, count):
     """Returns int32[count, L]: the proposals, then new random architectures."""
-    known = fresh.know(listed, fresh.empty_index(listed, history), history, count=history.status.shape[0])
+    known = unseen.know(listed, unseen.empty_index(listed, history), history, count=history.status.shape[0])
     missing = count - proposed.shape[0]
-    return fresh.complete(
+    return unseen.complete(
         key, space, known, jnp.pad(proposed, ((0, missing), (0, 0))), jnp.arange(count) < proposed.shape[0]
     )
 

@@ -10,8 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from common import history as histories
-from common import types
-from common import unseen as fresh
+from common import types, unseen
 from common.spaces import factory
 from nao_jax import ascent, candidates, learning
 from nao_jax import config as configs
@@ -82,8 +81,8 @@ def history(*rows):
 
 
 def known(made):
-    pool = fresh.pool_of(SPACE)
-    return fresh.know(pool, fresh.empty_index(pool, made), made, count=4)
+    pool = unseen.pool_of(SPACE)
+    return unseen.know(pool, unseen.empty_index(pool, made), made, count=4)
 
 
 def networks(count):

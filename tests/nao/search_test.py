@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 from absl.testing import parameterized
 
-from common import baselines, one_round, spaces, types
+from common import baselines, one_round, spaces, types, unseen
 from common import history as histories
 from common import search as drivers
-from common import unseen as fresh
 from common.evaluators import synthetic
 from common.executors import measuring
 from common.spaces import factory
@@ -268,7 +267,7 @@ class LearnTest(chex.TestCase):
 
     def test_unlabelled_ones(self):
         history = filled("plain")
-        run = jax.jit(lambda key, history: learning.unlabelled(setting(), key, fresh.pool_of(SPACE), history))
+        run = jax.jit(lambda key, history: learning.unlabelled(setting(), key, unseen.pool_of(SPACE), history))
         best = np.asarray(history.archs)[np.argsort(-np.asarray(history.fitness)[:12])[:3]]
         found = set()
         for seed in range(10):
@@ -336,14 +335,14 @@ class DiagnosticsTest(chex.TestCase):
             networks = python_types.SimpleNamespace(params=jnp.array([0, wrong]))
             with mock.patch.object(learning, "encode", encode), mock.patch.object(decoding, "greedy", greedy):
                 told = diagnostics._reconstruction(
-                    setting(), fresh.pool_of(SPACE), python_types.SimpleNamespace(networks=networks)
+                    setting(), unseen.pool_of(SPACE), python_types.SimpleNamespace(networks=networks)
                 )
             assert told == {"hamming_distance": distance, "exact_reconstruction": exact}
 
     def test_reconstruction_of_real_networks(self):
         state, history = rounds()[-1]
         told = one_round.diagnose(made().diagnostics, state, history)
-        pool = fresh.pool_of(SPACE)
+        pool = unseen.pool_of(SPACE)
         archs = learning.sample(jax.random.key(0), SPACE, pool, 64)
         latents = jax.jit(functools.partial(learning.encode, setting()))(state.networks, archs)
         decode = jax.jit(lambda *args: decoding.greedy(setting().model, *args, SPACE.legal_tokens))

@@ -1,0 +1,170 @@
+"""What every command promises: help, usage errors, a run that resumes, and errors of one line."""
+
+import contextlib
+import importlib
+import io
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+import pytest
+from absl import flags as absl_flags
+from absl.testing import parameterized
+
+from common.records import locks
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+MAINS = {
+    path.stem: importlib.import_module(f"launch.{path.stem}")
+    for path in sorted((ROOT / "launch").glob("*.py"))
+    if "\ndef main(" in path.read_text()
+}
+_SMALL_NAO = (
+    *("--num_initial=6", "--num_new=2", "--count=2", "--embedding_size=4", "--hidden_size=4", "--num_members=1"),
+    *("--fit_first=2", "--fit_later=1", "--num_unlabelled=6", "--num_mutated=3", "--num_seeds=2", "--num_steps=2"),
+    "--num_climbs=1",
+)
+_SHARED = (
+    *("--supernet_width=2", "--supernet_num_epochs=2", "--supernet_num_images=64", "--supernet_held_out=40"),
+    *("--supernet_batch_size=32", "--budget=6"),
+)
+_ON_SHARED = ("--evaluator=supernet", *_SHARED)
+_TEXT = (
+    *("--corpus=text", "--data_dir={folder}", "--width=4", "--batch_size=4", "--valid_batch_size=2"),
+    *("--test_batch_size=2", "--bptt=6", "--bptt_min=2", "--bptt_max=6", "--bptt_deviation=0", "--num_epochs=1"),
+)
+_IMAGES = ("--width=2", "--num_images=64", "--held_out=40", "--batch_size=32", "--num_epochs=1")
+RUNS = {  # name of a run: command, its flags, a flag that makes it another run, the message
+    "baselines": ("baselines", ("--budget=6",), "--seed=1", "seed was 0 and is now 1"),
+    "lanas": ("lanas", ("--budget=15", "--height=3"), "--height=2", "height was 3 and is now 2;"),
+    "nao": ("nao", ("--budget=10", "--batch_size=8", *_SMALL_NAO), "--hidden_size=8", "hidden_size was 4 and is now 8"),
+    "study": (
+        "study",
+        ("--algorithms=random", "--budget=20", "--num_seeds=2", "--seeds_at_once=2"),
+        "--budget=21",
+        "another study: it has {'budget': 20}, not {'budget': 21}",
+    ),
+    "training": (
+        "baselines",
+        ("--evaluator=training", "--space=nao_small", "--budget=2", "--proxy_width=2", "--proxy_num_epochs=1"),
+        "--proxy_num_epochs=2",
+        "num_epochs=2",
+    ),
+    "supernet": ("baselines", (*_ON_SHARED, "--rerank=1", "--proxy_width=2", "--proxy_num_epochs=1"), "--seed=1", ""),
+    "few_shot": (
+        "lanas",
+        (*_ON_SHARED, "--height=2", "--num_initial=4", "--few_shot_epochs=1", "--few_shot_measured=20"),
+        "--seed=1",
+        "seed was 0 and is now 1",
+    ),
+    "population": (
+        "nao",
+        (*_ON_SHARED[:-1], "--schedule=nao_v2", "--num_blocks=2", "--supernet_sampling=num_params", *_SMALL_NAO),
+        "--seed=1",
+        "seed",
+    ),
+    "search_images": (
+        "search_images",
+        (*_SHARED, "--proxy_num_epochs=1", "--algorithms=random", "--num_best=2", "--num_random=2"),
+        "--seed=1",
+        "seed",
+    ),
+    "search_recurrent": ("search_recurrent", (*_TEXT, "--budget=4", "--algorithm=random"), "--seed=1", "seed"),
+    "train": (
+        "train",
+        ("--genotype=lanet", "--width=2", "--num_cells=3", "--batch_size=200", "--num_epochs=1"),
+        "--seed=1",
+        "seed was 0 and is now 1",
+    ),
+    "train_supernet": ("train_supernet", ("--space=lanas_oneshot", *_IMAGES), "--seed=1", "seed was 0 and is now 1"),
+    "train_language": ("train_language", _TEXT, "--seed=1", "seed was 0 and is now 1"),
+}
+# Runs of more than 15 seconds of a processor, most of which is compiling.
+SLOW = ("training", "supernet", "few_shot", "population", "search_images", "train", "train_supernet")
+
+
+def run(main, *flags, code=0):
+    """Returns (standard output, standard error) of a command that must end with an exit code."""
+    output, errors = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+        got = main(flags)
+    assert got == code, errors.getvalue()
+    return output.getvalue(), errors.getvalue()
+
+
+def stable(value):
+    """A JSON value without the times that each run measures anew."""
+    if isinstance(value, dict):
+        return {name: stable(item) for name, item in value.items() if not re.search("second|rate|memory", name)}
+    return [stable(item) for item in value] if isinstance(value, list) else value
+
+
+class CommandContractTest(parameterized.TestCase):
+    @parameterized.named_parameters((name, module) for name, module in MAINS.items())
+    def test_help_names_every_flag_in_a_group(self, module):
+        output, errors = run(module.main, "--help")
+        assert output.startswith(f"python -m launch.{module.__name__.split('.')[1]} ")
+        assert errors == ""
+        values = absl_flags.FlagValues()
+        module.define(values)
+        for flag in values:
+            assert f"\n  --{flag}: " in output or f"\n  --{flag}:\n" in output, flag
+        titles = re.findall(r"^(\S.*):$", output, re.MULTILINE)
+        assert "Flags of the command" in titles
+
+    @parameterized.named_parameters((name, module) for name, module in MAINS.items())
+    def test_usage_errors_are_one_line(self, module):
+        for flag, message in (
+            ("--no_such_flag=1", "Unknown command line flag 'no_such_flag'"),
+            ("now", "unexpected argument 'now'; flags are written --name=value"),
+            ("--flagfile=/nowhere.cfg", "/nowhere.cfg"),
+        ):
+            output, errors = run(module.main, flag, code=2)
+            assert output == ""
+            assert re.fullmatch(f"error: .*{message}.*\n", errors), errors
+
+    def test_numbers(self):
+        for flag, message in (("--budget=1e3", "a whole number"), ("--candidate_timeout=long", "a number")):
+            _, errors = run(MAINS["lanas"].main, flag, code=2)
+            assert errors == f"error: flag {flag}: must be {message} (--help lists all flags)\n"
+
+    def test_help_without_docstrings(self):
+        command = [sys.executable, "-OO", "-m", "launch.lanas", "--help"]
+        environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+        assert "\nSettings of lanas_jax.config.Config:\n  --height: levels of the tree" in done.stdout
+
+    @parameterized.named_parameters((name, *case) for name, case in RUNS.items())
+    def test_runs_resume_and_refuse_another_run(self, command, flags, changed, message):
+        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        random = np.random.default_rng(0)
+        for split in ("train", "valid", "test"):
+            words = random.integers(0, 7, (24, 10))
+            (folder / f"{split}.txt").write_text("\n".join(" ".join(f"w{word}" for word in line) for line in words))
+        workdir, main = folder / "run", MAINS[command].main
+        flags = [flag.format(folder=folder) for flag in flags]
+        flags = [f"--workdir={workdir}", "--compilation_cache_dir=", *flags]
+        output, _ = run(main, *flags)
+        assert output.startswith(f"workdir: {workdir}\n")
+        assert "\x1b" not in output
+        (result,) = (workdir / name for name in ("result.json", "study.json") if (workdir / name).exists())
+        first = json.loads(result.read_text())
+        result.unlink()
+        run(main, *flags)
+        assert stable(json.loads(result.read_text())) == stable(first)
+        _, errors = run(main, *flags, changed, code=1)
+        assert message in errors.splitlines()[-1]
+        for lock in workdir.rglob("*lock"):
+            with locks.hold(lock, what="it"):
+                _, errors = run(main, *flags, code=1)
+            assert f"is in use by pid {os.getpid()} on " in errors.splitlines()[-1]
+
+
+for _name, _test in list(vars(CommandContractTest).items()):
+    if any(_name == f"test_runs_resume_and_refuse_another_run_{name}" for name in SLOW):
+        pytest.mark.slow(_test)
