@@ -80,7 +80,7 @@ def list_pool(setting: Setting, pool: np.ndarray | None) -> Pool:
         pool = space.enumerate()
     else:
         factory.check_rows(pool, space)
-        pool = factory.distinct(pool)
+        pool = np.unique(pool.astype(np.int32), axis=0)
     features = np.concatenate(
         [np.asarray(jax.jit(setting.features)(pool[at : at + 65536]), np.float32) for at in range(0, len(pool), 65536)]
     )

@@ -78,11 +78,7 @@ def heights(
 ) -> list[float]:
     """Returns the heights of the middles of all items, counted downwards from the uppermost border.
 
-    Args:
-      layers: the items of each layer from top to bottom.
-      extents: of each item its height.
-      links: edges between neighbouring layers.
-      gap: least distance between the borders of two items of a layer.
+    The items of a layer have a distance of at least `gap` between their borders; `extents` are the sizes of items.
     """
     # Variables: the middles, and of each link its climb and whether it climbs at all.
     num_items, num_links, extent = len(extents), len(links), np.array(extents)
@@ -130,7 +126,7 @@ def _ranks(reads: Sequence[Sequence[int]]) -> list[int]:
 
 def _length(ranks: list[int], readers: list[list[int]]) -> int:
     """Returns the number of layers that the lines of all vertices pass, each as far as its last reader."""
-    return sum(max(ranks[reader] for reader in those) - ranks[vertex] for vertex, those in enumerate(readers) if those)
+    return sum(max(ranks[reader] for reader in those) - rank for rank, those in zip(ranks, readers) if those)
 
 
 def _cut(reads: Sequence[Sequence[int]], ranks: list[int]) -> tuple[list[int], list[int], list[tuple[int, int]]]:

@@ -1,9 +1,8 @@
 """Rows of the convolutional cell spaces as genotypes, and back.
 
-The output of a cell is a rule of its space. In those of NAO it consists of all states that no branch reads, the inputs
-among them. In that of distributed LaNAS it does too, except that the reduction cell leaves the inputs out. In that of
-one-shot LaNAS it is all 5 nodes: the network with shared weights leaves the first one out, but the stand-alone network,
-which a genotype describes, does not.
+The output of a cell is a rule of its space: in those of NAO all states that no branch reads, the inputs among them; in
+that of distributed LaNAS too, but the reduction cell leaves the inputs out; in that of one-shot LaNAS all 5 nodes, as
+in the stand-alone network.
 """
 
 import numpy as np

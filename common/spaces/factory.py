@@ -147,11 +147,6 @@ def one_hot(archs: chex.Array, num_choices: tuple[int, ...]) -> chex.Array:
     return jnp.concatenate(columns, axis=-1)
 
 
-def distinct(archs: np.ndarray) -> np.ndarray:
-    """Returns the distinct rows of int[P, L] in lexicographic order, as int32 (on the host)."""
-    return np.unique(archs.astype(np.int32), axis=0)
-
-
 def _sample(num_choices, is_valid, canonicalize):
     """Uniform decisions, by rejection sampling."""
     high = np.asarray(num_choices)[None]

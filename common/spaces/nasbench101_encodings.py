@@ -13,13 +13,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from common.spaces import nasbench101_graphs
+from common.spaces import nasbench101_graphs as graphs
 
 _CONV1X1, _CONV3X3, _MAXPOOL3X3 = range(3)
 _MAX_PATHS = 8  # from input to output, over all cells
 PADDING, NO_EDGE, EDGE, FIRST_OPERATION, OUTPUT = 0, 1, 2, 3, 6
 NUM_TOKENS, VOCABULARY_SIZE = 27, 7
-_SIZE = nasbench101_graphs.NUM_VERTICES
+_SIZE = graphs.NUM_VERTICES
 _LAST = _SIZE - 1
 # Where each vertex but the input has its operation; the entries of its column stand before it.
 OPERATION_AT = np.cumsum(np.arange(2, _SIZE + 1)) - 1  # 1, 4, 8, 13, 19, 26
@@ -46,10 +46,10 @@ def features(archs: chex.Array) -> chex.Array:
     | 59, 60 | edges of the longest path, of the shortest | 6 |
     | 61, 62, 63 | on a path: most conv3x3, most convolutions of either size, fewest conv3x3 | 5 |
     """
-    archs = nasbench101_graphs.prune(archs)
-    edges, operations = nasbench101_graphs.split(archs)
-    kept = nasbench101_graphs.is_kept(edges)
-    one_hot = jax.nn.one_hot(operations, nasbench101_graphs.NUM_OPERATIONS) * kept[:, 1:-1, None]
+    archs = graphs.prune(archs)
+    edges, operations = graphs.split(archs)
+    kept = graphs.is_kept(edges)
+    one_hot = jax.nn.one_hot(operations, graphs.NUM_OPERATIONS) * kept[:, 1:-1, None]
     adjacency = _adjacency(edges)
     # Kinds of vertex: input, the three operations, output; a missing vertex is of none.
     kinds = jnp.zeros((*kept.shape, 5)).at[:, 1:-1, 1:-1].set(one_hot).at[:, 0, 0].set(1.0).at[:, -1, -1].set(1.0)
@@ -57,10 +57,10 @@ def features(archs: chex.Array) -> chex.Array:
     columns = [
         edges.astype(jnp.float32),
         one_hot.reshape(-1, 15),
-        jnp.delete(between, 3, axis=1, assume_unique_indices=True) / nasbench101_graphs.MAX_EDGES,
-        jnp.sum(one_hot, axis=1) / nasbench101_graphs.NUM_INNER,
-        jnp.sum(kept, axis=1, keepdims=True) / nasbench101_graphs.NUM_VERTICES,
-        jnp.sum(edges, axis=1, keepdims=True) / nasbench101_graphs.MAX_EDGES,
+        jnp.delete(between, 3, axis=1, assume_unique_indices=True) / graphs.MAX_EDGES,
+        jnp.sum(one_hot, axis=1) / graphs.NUM_INNER,
+        jnp.sum(kept, axis=1, keepdims=True) / graphs.NUM_VERTICES,
+        jnp.sum(edges, axis=1, keepdims=True) / graphs.MAX_EDGES,
         jnp.sum(adjacency[:, 0], axis=1, keepdims=True) / _LAST,
         jnp.sum(adjacency[:, :, _LAST], axis=1, keepdims=True) / _LAST,
         _paths(adjacency, kinds[..., 1:-1]),
@@ -71,16 +71,15 @@ def features(archs: chex.Array) -> chex.Array:
 def lanas_features(archs: chex.Array) -> chex.Array:
     """Returns float32[B, 49], the features of LaNAS' authors, of valid rows int32[B, 26].
 
-    The adjacency matrix of the n vertices that remain after pruning, in the order of the row and flattened
-    row by row at its own width n, so that places do not align between cells of different n; zeros up to
-    42 places. Then the vertices: input -1, output 1, conv3x3 0.5, missing 0. The values of the other
-    operations were never published; here conv1x1 is -0.5 and maxpool 0.25.
+    The adjacency matrix of the n vertices that remain after pruning, flattened row by row at its own width n; zeros up
+    to 42 places. Then the vertices: input -1, output 1, conv3x3 0.5, missing 0. The values of the other operations were
+    never published; here conv1x1 is -0.5 and maxpool 0.25.
     """
-    edges, operations = nasbench101_graphs.split(nasbench101_graphs.prune(archs))
-    kept = nasbench101_graphs.is_kept(edges)
+    edges, operations = graphs.split(graphs.prune(archs))
+    kept = graphs.is_kept(edges)
     rank = jnp.cumsum(kept, axis=1) - 1
     num_vertices = jnp.sum(kept, axis=1, keepdims=True)
-    at = rank[:, nasbench101_graphs.SOURCES] * num_vertices + rank[:, nasbench101_graphs.TARGETS]
+    at = rank[:, graphs.SOURCES] * num_vertices + rank[:, graphs.TARGETS]
     batch = jnp.arange(archs.shape[0])[:, None]
     # Edges and vertices that pruning dropped add a zero wherever they land.
     flat = jnp.zeros((archs.shape[0], 42)).at[batch, at].add(edges.astype(jnp.float32), mode="drop")
@@ -92,8 +91,8 @@ def lanas_features(archs: chex.Array) -> chex.Array:
 
 def _adjacency(edges: chex.Array) -> chex.Array:
     """Adjacency float32[B, 7, 7] of edge bits [B, 21]."""
-    empty = jnp.zeros((edges.shape[0], nasbench101_graphs.NUM_VERTICES, nasbench101_graphs.NUM_VERTICES))
-    return empty.at[:, nasbench101_graphs.SOURCES, nasbench101_graphs.TARGETS].set(edges.astype(jnp.float32))
+    empty = jnp.zeros((edges.shape[0], _SIZE, _SIZE))
+    return empty.at[:, graphs.SOURCES, graphs.TARGETS].set(edges.astype(jnp.float32))
 
 
 def _paths(adjacency: chex.Array, operations: chex.Array) -> chex.Array:
@@ -116,13 +115,11 @@ def _paths(adjacency: chex.Array, operations: chex.Array) -> chex.Array:
 
 def tokens(archs: chex.Array) -> chex.Array:
     """Returns int32[B, 27], the tokens of valid rows int32[B, 26], pruned and without gaps between vertices."""
-    edges, operations = nasbench101_graphs.split(nasbench101_graphs.prune(archs))
-    batch = archs.shape[0]
-    matrix = jnp.zeros((batch, _SIZE, _SIZE), jnp.int32)
-    matrix = matrix.at[:, nasbench101_graphs.SOURCES, nasbench101_graphs.TARGETS].set(edges)
-    ends = jnp.full((batch, 1), OUTPUT - FIRST_OPERATION, operations.dtype)  # the input's is never read
+    edges, operations = graphs.split(graphs.prune(archs))
+    matrix = _adjacency(edges).astype(jnp.int32)
+    ends = jnp.full((archs.shape[0], 1), OUTPUT - FIRST_OPERATION, operations.dtype)  # the input's is never read
     labels = jnp.concatenate([ends, operations, ends], axis=1) + FIRST_OPERATION
-    kept = nasbench101_graphs.is_kept(edges)
+    kept = graphs.is_kept(edges)
     order = jnp.argsort(~kept, axis=1, stable=True)
     labels = jnp.take_along_axis(labels, order, axis=1)[:, _COLUMN]
     matrix = jnp.take_along_axis(matrix, order[:, :, None], axis=1)
@@ -139,11 +136,10 @@ def from_tokens(tokens: chex.Array) -> chex.Array:
     matrix = jnp.zeros((tokens.shape[0], _SIZE, _SIZE), jnp.int32)
     matrix = matrix.at[:, _SOURCE, _COLUMN].set(tokens == EDGE)
     to_output = jnp.take_along_axis(matrix, output[:, :, None], axis=2)
-    sources, targets = nasbench101_graphs.SOURCES, nasbench101_graphs.TARGETS
-    inner = matrix[:, sources, targets] * (targets[None] < output)
-    last = to_output[:, sources, 0] * (sources[None] < output)
-    edges = jnp.where(targets[None] == _LAST, last, inner)
-    operations = jnp.clip(labels[:, :-1] - FIRST_OPERATION, 0, nasbench101_graphs.NUM_OPERATIONS - 1)
+    inner = matrix[:, graphs.SOURCES, graphs.TARGETS] * (graphs.TARGETS[None] < output)
+    last = to_output[:, graphs.SOURCES, 0] * (graphs.SOURCES[None] < output)
+    edges = jnp.where(graphs.TARGETS[None] == _LAST, last, inner)
+    operations = jnp.clip(labels[:, :-1] - FIRST_OPERATION, 0, graphs.NUM_OPERATIONS - 1)
     operations = operations * (np.arange(1, _LAST)[None] < output)
     return jnp.concatenate([edges, operations], axis=1).astype(jnp.int32)
 

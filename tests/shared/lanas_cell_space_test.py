@@ -50,7 +50,7 @@ class CellsTest(chex.TestCase):
             features = cell_features.features(pairs, ("zero", "identity", "conv_1x1"))
             np.testing.assert_allclose(features[-10:], expected, rtol=1e-6)
 
-    def test_a_cell_that_stops_every_signal_has_finite_features(self):
+        # A cell that stops every signal has finite features.
         features = cell_features.features(np.zeros((2, 2, 2), np.int32), ("zero", "conv_1x1"))
         np.testing.assert_array_equal(features[-10:], np.float32([0, 0, 0, np.log2(5), 2, 0, 0, 0, 0, 0]))
 

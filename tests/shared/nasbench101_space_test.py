@@ -193,23 +193,18 @@ class MatrixTest(parameterized.TestCase):
 
 
 class PublishedSampleTest(chex.TestCase):
-    """500 cells of the benchmark, sampled and pruned by other software."""
-
-    def setUp(self):
-        super().setUp()
+    def test_pruning_agrees_with_that_of_500_published_cells(self):
         default = pathlib.Path(__file__).parents[2].parent / "shared" / "data"
         path = pathlib.Path(os.environ.get("NAS_DATA_DIR", default)) / "nasbench101_sample" / "nasbench101_500.npz"
         if not path.exists():
             self.skipTest(f"no {path}; set NAS_DATA_DIR to the folder that holds it")
-        self.data = np.load(path)
-        self.names = ("input", "output", nasbench101.OPERATIONS[2], *nasbench101.OPERATIONS[:2])
-
-    def test_our_pruning_and_theirs_agree(self):
+        data = np.load(path)
+        all_names = ("input", "output", nasbench101.OPERATIONS[2], *nasbench101.OPERATIONS[:2])
         archs = []
-        for i, size in enumerate(self.data["n_vertices"]):
-            theirs = self.data["pruned_adjacency"][i, :size, :size]
-            names = [self.names[operation] for operation in self.data["pruned_ops"][i, :size]]
-            arch = nasbench101.from_matrix(self.data["adjacency"][i], [self.names[o] for o in self.data["ops"][i]])
+        for i, size in enumerate(data["n_vertices"]):
+            theirs = data["pruned_adjacency"][i, :size, :size]
+            names = [all_names[operation] for operation in data["pruned_ops"][i, :size]]
+            arch = nasbench101.from_matrix(data["adjacency"][i], [all_names[o] for o in data["ops"][i]])
             adjacency, operations = nasbench101.to_matrix(arch)
             np.testing.assert_array_equal(adjacency, theirs)
             assert operations == names
