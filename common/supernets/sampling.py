@@ -1,8 +1,8 @@
 """Sampling of the architecture that a step of training on shared weights trains.
 
-A draw is a partial, (key, step) -> arch int32[L], called in the compiled step with the key of the run. The architecture
-depends on the key and the step alone, so a resumed run samples the same ones. The arrays of a draw are arguments of the
-program, so another pool of the same size compiles nothing.
+A sampler is a partial, (key, step) -> arch int32[L], called in the compiled step with the key of the run. The
+architecture depends on the key and the step only, so a resumed run samples the same ones. The arrays of a sampler are
+arguments of the compiled program, so another pool of the same size compiles nothing.
 """
 
 import functools
@@ -28,7 +28,7 @@ def make(
     num_params: Callable[[np.ndarray], np.ndarray] | None = None,
     num_growing: float = 0.0,
 ) -> jax.tree_util.Partial:
-    """Returns the draw.
+    """Returns a sampler of architectures.
 
     Args:
       sampling: one of `config.SAMPLINGS`.
@@ -47,20 +47,20 @@ def make(
         factory.check_rows(pool, space)
     if sampling == "fair":
         if pool is not None:
-            raise ValueError("sampling 'fair' draws from the whole space, not from a pool; choose another")
+            raise ValueError("sampling 'fair' is for the whole space, not for a pool; choose another")
         return fair(space.name)
     if sampling == "num_params":
         if pool is None:
-            raise ValueError("sampling 'num_params' draws from a pool; give one")
+            raise ValueError("sampling 'num_params' needs a pool; give one")
         return in_proportion(pool, num_params(pool))
     if sampling == "growing":
         return growing(space.name, num_growing, pool)
     return from_space(space.name) if pool is None else from_pool(pool)
 
 
-@functools.cache  # equal draws of one program
+@functools.cache  # equal samplers share a compiled program
 def from_space(name: str) -> jax.tree_util.Partial:
-    """Returns the draw from a whole space, by its `sample`."""
+    """Returns a sampler of a whole space, by its `sample`."""
     sample = spaces.get(name).sample
 
     def draw(key, step):
@@ -70,12 +70,12 @@ def from_space(name: str) -> jax.tree_util.Partial:
 
 
 def from_pool(archs: np.ndarray) -> jax.tree_util.Partial:
-    """Returns the draw from int32[P, L] with equal probability."""
+    """Returns a sampler of the rows of int32[P, L] with equal probability."""
     return jax.tree_util.Partial(_from_pool, jnp.asarray(archs, jnp.int32))
 
 
 def in_proportion(archs: np.ndarray, weights: np.ndarray) -> jax.tree_util.Partial:
-    """Returns the draw from int32[P, L] in proportion to `weights`, number[P].
+    """Returns a sampler of the rows of int32[P, L] in proportion to `weights`, number[P].
 
     NAO's TensorFlow program passes its sampler the weights where it expects their logarithms; this is what NAO-V2
     describes.
@@ -93,7 +93,7 @@ def in_proportion(archs: np.ndarray, weights: np.ndarray) -> jax.tree_util.Parti
 
 @functools.cache
 def fair(name: str) -> jax.tree_util.Partial:
-    """Returns the draw that uses every operation equally often (the idea of FairNAS, arXiv:1907.01845).
+    """Returns a sampler that uses every operation equally often (the idea of FairNAS, arXiv:1907.01845).
 
     Steps form groups of as many steps as there are operations. A group has a random order of the operations for each
     branch of each node, and its n-th step uses the n-th operation: so in a group each branch has each operation once.
@@ -130,7 +130,7 @@ def fair(name: str) -> jax.tree_util.Partial:
 
 
 def growing(name: str, num_steps: float, pool: np.ndarray | None = None) -> jax.tree_util.Partial:
-    """Returns the draw from a number of architectures that grows geometrically, from one to all.
+    """Returns a sampler from a number of architectures that grows geometrically, from one to all.
 
     A network of one architecture learns in a few hundred steps what the network of all, sampled uniformly from the
     start, may not learn in many thousands; the later architectures start from what it has learned.
@@ -152,7 +152,7 @@ def growing(name: str, num_steps: float, pool: np.ndarray | None = None) -> jax.
     return jax.tree_util.Partial(_growing_in_pool, jnp.asarray(pool, jnp.int32), length)
 
 
-@functools.cache  # equal draws of one program
+@functools.cache  # equal samplers share a compiled program
 def _growing_in(name):
     sample = spaces.get(name).sample
 

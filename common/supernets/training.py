@@ -1,7 +1,7 @@
 """Training of shared weights: one network that holds every architecture of a space; each step trains one of them.
 
 A run is described by one record of JSON types, `about`, from which it is built, at the start as well as when
-architectures are scored later. The loop is that of any network (`common.training.loop`), with a draw of architectures.
+architectures are scored later. The loop is that of any network (`common.training.loop`), with a sampler of architectures.
 """
 
 import json
@@ -87,7 +87,7 @@ class Run(NamedTuple):
         return loop.Data(images=jnp.asarray(self.parts[part].images), labels=jnp.asarray(self.parts[part].labels))
 
     def draw(self, pool: np.ndarray | None = None) -> jax.tree_util.Partial:
-        """Returns the draw of a step's architecture, see `sampling`: from the pool int32[P, L], if given."""
+        """Returns the sampler of a step's architecture, see `sampling`; of the pool int32[P, L], if given."""
         if pool is None and self.draws.pool_size:
             pool = self.space.sample(jax.random.fold_in(self.keys.step, loop.DRAW), self.draws.pool_size)
         num_growing = self.draws.growth * self.num_steps

@@ -91,9 +91,9 @@ class DrawsTest(parameterized.TestCase):
     @parameterized.parameters(
         ("uniform", np.zeros((0, 40), int), "the pool of architectures is empty"),
         ("uniform", np.full((1, 40), 7), "row 0 of 1, .* is not a valid canonical architecture of nao_small"),
-        ("num_params", None, "draws from a pool; give one"),
+        ("num_params", None, "needs a pool; give one"),
         ("growing", None, "num_growing must be above 0 steps; got 0.0"),
-        ("fair", np.zeros((1, 40), int), "draws from the whole space, not from a pool"),
+        ("fair", np.zeros((1, 40), int), "is for the whole space, not for a pool"),
     )
     def test_refused(self, sampling, pool, message):
         with self.assertRaisesRegex(ValueError, message):
