@@ -1,7 +1,7 @@
 """Training of shared weights: one network that holds every architecture of a space; each step trains one of them.
 
 A run is described by one record of JSON types, `about`, from which it is built, at the start as well as when
-architectures are scored later. The loop is that of any network (`common.training.loop`), with a sampler of architectures.
+architectures are scored later. The loop is `common.training.loop`, with a sampler of architectures.
 """
 
 import json
