@@ -31,11 +31,11 @@ from nao_jax import decoding, learning
 
 PARTS = ("prediction", "reconstruction")
 TRACE = pathlib.Path("lanas_traces") / "distributed_trace.npz"
-# Of the defaults of a search: every row is learned from, and all pairs count alike, not those at the top most.
+# Differences from the defaults of a search: all rows are used for fitting, and all pairs have the same weight.
 PREDICTION = dataclasses.replace(configs.Config(), num_folds=0, target="normal_scores")
-# Of the defaults of a search: nothing but the measured ones is read, as tokens; the decoder's loss counts four
-# times the predictor's, else the latent forgets tokens that do not matter to fitness; dropout makes the decoder
-# look at the latent, not at the tokens before; and the fit is long enough.
+# Differences from the defaults of a search: only measured architectures are read, as tokens; the decoder's loss has
+# four times the weight of the predictor's, otherwise the latent loses tokens that do not affect fitness; dropout makes
+# the decoder use the latent instead of the previous tokens; and the fit is long enough.
 RECONSTRUCTION = dataclasses.replace(
     configs.Config(),
     model=dataclasses.replace(configs.Config().model, has_features=False, encoder_dropout=0.3, decoder_dropout=0.3),
@@ -60,7 +60,7 @@ _PENALTIES = np.logspace(-2, 4, 19)
 def _define_flags():
     flags.DEFINE_string("data_dir", os.environ.get("NAS_DATA_DIR"), "folder of the data files; else $NAS_DATA_DIR")
     flags.DEFINE_multi_enum("parts", list(PARTS), PARTS, "what to measure; repeat for both")
-    flags.DEFINE_integer("num_draws", 10, "draws of the measured architectures", lower_bound=1)
+    flags.DEFINE_integer("num_draws", 10, "random samples of the measured architectures", lower_bound=1)
     flags.DEFINE_integer("first_draw", 0, "seed of the first; settings were chosen on those from 1000 on")
     flags.DEFINE_multi_enum("spaces", list(NUM_REWRITTEN), NUM_REWRITTEN, "where architectures are written back")
     flags.DEFINE_multi_enum("settings", list(SETTINGS), SETTINGS, "of the networks that do; repeat for several")

@@ -1,7 +1,7 @@
 """Reads pickled benchmark files safely, and without the packages that wrote them.
 
 A pickle is a program. Here it may build containers, numbers, text, NumPy numbers and arrays, and plain records in
-place of a benchmark's own classes; every other name is refused.
+place of a benchmark's own classes; every other name is rejected.
 """
 
 import bz2
