@@ -152,14 +152,10 @@ def pictures(compared: Compared) -> list[canvas.Picture]:
         "the value on the x axis, each task with the same weight; at 0 those that found the optimum. Higher is better. "
         + stratified
     )
-    found_text = (
-        f"Share of {num} that found the optimum, each task with the same weight. Higher and further left is better. "
-        + stratified
-    )
-    pair_text = (
-        "Probability, by queries to the optimum, that a search of the first algorithm does better than one of the "
-        "second, mean over tasks"
-    )
+    found_text = f"Share of {num} that found the optimum, each task with the same weight."
+    found_text += f" Higher and further left is better. {stratified}"
+    pair_text = "Probability, by queries to the optimum, that a search of the first algorithm does better than one of "
+    pair_text += "the second, mean over tasks"
     return [
         _curves("across_regret", "Normalised regret, all tasks", columns + 1, regret, regret_text),
         _curves("across_profile", "Performance profile, all tasks", thresholds, final, final_text),
@@ -178,12 +174,12 @@ def _curves(name, title, x, bands, caption):
         top = max(np.nanmax(band.center, initial=1) for band in bands.values())
         axes.axhline(1, color=canvas.FAINT, lw=1, ls=canvas.DASHES[2])
         axes.set(ylabel=f"regret {label}", ylim=(-0.04, 1.15 * min(top, 2)))
-    elif name == "across_profile":
-        axes.axvline(1, color=canvas.FAINT, lw=1, ls=canvas.DASHES[2])
-        axes.set(xlabel=f"regret at most {label}", ylabel="searches (%)", ylim=(-3, 103))
     else:
         axes.set(ylabel="searches that found the optimum (%)", ylim=(-3, 103))
-    if name != "across_profile":
+    if name == "across_profile":
+        axes.axvline(1, color=canvas.FAINT, lw=1, ls=canvas.DASHES[2])
+        axes.set(xlabel=f"regret at most {label}", ylabel="searches (%)")
+    else:
         study_pictures.by_queries(axes)
     figure.legend(loc="outside upper left", ncols=2)
     return canvas.Picture(name, title, caption, figure)
@@ -217,10 +213,8 @@ def document(compared: Compared, made: Sequence[canvas.Picture], found: Sequence
 def notes(compared: Compared) -> list[str]:
     """Returns notes on what is left out of the comparison, or differs between tasks."""
     studies, searches = compared.studies, compared.searches
-    texts = [
-        f"{name} is left out of the comparison: it is missing on {', '.join(tasks)}."
-        for name, tasks in searches.left_out.items()
-    ]
+    text, left_out = "{} is left out of the comparison: it is missing on {}.", searches.left_out
+    texts = [text.format(name, ", ".join(tasks)) for name, tasks in left_out.items()]
     if studies.missing:
         texts.append(f"Nothing is done yet on {', '.join(studies.missing)}; start the study again to resume.")
     texts += [f"The study of {one.task} is unfinished." for one in studies.studies if not one.is_finished]
@@ -247,10 +241,6 @@ def _stated(compared):
     searches, reports = compared.searches, [one.report for one in compared.studies.studies]
     firsts = " or ".join(str(seed) for seed in sorted({report["seed"] for report in reports}))
     seeds = f"{compared.num_seeds} on each task, starting from {firsts}, intervals in the tables"
-    return checklist.of_searches(
-        ", ".join(searches.tasks),
-        reports[0]["protocol"],
-        f"{compared.num_queries} architectures per search",
-        seeds=(seeds, compared.num_seeds > 1),
-        baselines=(", ".join(searches.algorithms), True),
-    )
+    seeds, baselines = (seeds, compared.num_seeds > 1), (", ".join(searches.algorithms), True)
+    tasks, budget = ", ".join(searches.tasks), f"{compared.num_queries} architectures per search"
+    return checklist.of_searches(tasks, reports[0]["protocol"], budget, seeds=seeds, baselines=baselines)

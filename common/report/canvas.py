@@ -159,16 +159,15 @@ def _svg(picture, *, paper):
 
 def _rename(root, name):
     """Makes the ids that are referred to unique on a page, and drops all others."""
-    links = {element.get(f"{{{_XLINK}}}href", "")[1:] for element in root.iter()}
-    clips = {element.get("clip-path", "")[5:-1] for element in root.iter()}
+    href = f"{{{_XLINK}}}href"
+    linked = {element.get(href, "")[1:] for element in root.iter()}
+    linked |= {element.get("clip-path", "")[5:-1] for element in root.iter()}
     for element in root.iter():
-        for attribute, value in list(element.attrib.items()):
-            if attribute == "id":
-                if value in links | clips:
-                    element.set("id", f"{name}-{value}")
-                else:
-                    del element.attrib["id"]
-            elif attribute == f"{{{_XLINK}}}href":
-                element.set(attribute, f"#{name}-{value[1:]}")
-            elif attribute == "clip-path":
-                element.set(attribute, f"url(#{name}-{value[5:-1]})")
+        if element.get("id") in linked:
+            element.set("id", f"{name}-{element.get('id')}")
+        else:
+            element.attrib.pop("id", None)
+        if href in element.attrib:
+            element.set(href, f"#{name}-{element.get(href)[1:]}")
+        if "clip-path" in element.attrib:
+            element.set("clip-path", f"url(#{name}-{element.get('clip-path')[5:-1]})")

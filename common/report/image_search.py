@@ -113,6 +113,7 @@ def document(found: ImageSearch, made: Sequence[canvas.Picture], *, reports: str
         (algorithm, (pathlib.PurePath(folders[algorithm]) / name).as_posix(), search.summary(run))
         for algorithm, run in found.runs.items()
     ]
+    test = "in the table; no network was chosen by it" if found.networks else None
     sections = [
         page.Section("Results", _unfinished(found) + _results(found)),
         page.Section("How well shared weights rank", page.pictures(one for one in made if one.name == "agreement")),
@@ -120,12 +121,7 @@ def document(found: ImageSearch, made: Sequence[canvas.Picture], *, reports: str
         page.Section("Searches", page.links(links)),
         page.Section("Training of the shared weights", page.pictures(one for one in made if one.name != "agreement")),
         page.Section("All networks trained from scratch", _networks(found)),
-        *checklist.sections(
-            found.config,
-            _stated(found),
-            seconds=_seconds(found),
-            test="in the table; no network was chosen by it" if found.networks else None,
-        ),
+        *checklist.sections(found.config, _stated(found), seconds=_seconds(found), test=test),
     ]
     title, subtitle = f"Searches on {_benchmark(found)}", f"{found.name}, seed {seed}"
     return page.document(title, subtitle, sections, is_finished=found.is_finished)
@@ -221,12 +217,8 @@ def _stated(found):
     baselines = f"{others}, and {len(groups.get(_RANDOM, ()))} {_RANDOM} without selection"
     baselines += "" if has_baselines else "; random search is missing (--algorithms=...,random)"
     budget = found.result.get("budget", found.config.get("flags", {}).get("budget", "?"))
-    seed = found.config.get("seed", found.about.get("seed"))
     budget = f"{budget} architectures on shared weights per search; {found.num_trained} trainings from scratch"
-    return checklist.of_searches(
-        _benchmark(found),
-        found.config.get("protocol", "validation"),
-        budget,
-        seeds=(f"{seed} only, which says nothing about variance; run it with other values of --seed", False),
-        baselines=(baselines, has_baselines),
-    )
+    seeds = f"{found.config.get('seed', found.about.get('seed'))} only, which says nothing about variance; "
+    seeds, baselines = (f"{seeds}run it with other values of --seed", False), (baselines, has_baselines)
+    protocol = found.config.get("protocol", "validation")
+    return checklist.of_searches(_benchmark(found), protocol, budget, seeds=seeds, baselines=baselines)

@@ -61,9 +61,8 @@ def read(folder: pathlib.Path, config: Mapping[str, Any]) -> Run:
     is_of_pools = pools.is_of_pools(config)
     config = pools.completed(config) if is_of_pools else config
     if not config.keys() >= _FIELDS:
-        raise ValueError(
-            f"{folder} is of launch.{config.get('command')}; reports are of searches, trainings and studies"
-        )
+        text = "reports are of searches, trainings and studies"
+        raise ValueError(f"{folder} is of launch.{config.get('command')}; {text}")
     blocks, num_earlier = (), 0
     if is_of_pools:
         history, blocks = pools.read(folder)
@@ -133,23 +132,20 @@ def document(run: Run, made: Sequence[canvas.Picture], *, explained: Any = None,
     title = f"{config['algorithm']} on {'/'.join(str(config['benchmark']).split('/')[:2])}"  # the rest are settings
     subtitle = f"run {run.name}, seed {config['seed']}, {config['protocol']} protocol"
     nodes = partition.nodes(explained) if isinstance(explained, explanations.Partition) else ""
-    table = page.table(("setting of the algorithm", "value"), list(_flat("", config.get("config", {}))))
+    settings = page.table(("setting of the algorithm", "value"), list(_flat("", config.get("config", {}))))
+    settings = page.folded("Settings of the algorithm", settings) + checklist.flags(config)
     test = (result.get("best") or {}).get("test")
     if test is not None:
         test = f"{run.unit.name} {run.unit.text(test)}, of the best by {config['protocol']} fitness alone"
+    failures = page.table(("reason", "times"), list(result.get("failures", {}).items()))
+    results = _notes(run) + page.facts(_facts(run)) + page.folded("Reasons of failures", failures)
     sections = [
-        page.Section("Results", _results(run) + "".join(map(page.paragraph, notes))),
+        page.Section("Results", results + "".join(map(page.paragraph, notes))),
         page.Section("Best architectures", _best(run)),
         page.Section("Finalists, trained from scratch", pools.table(run.finalists, run.unit, config["space"])),
         page.Section("Pictures", page.pictures(made)),
         page.Section("Nodes of the partition", nodes),
-        *checklist.sections(
-            config,
-            _stated(run),
-            seconds=result.get("seconds"),
-            test=test,
-            settings=page.folded("Settings of the algorithm", table) + checklist.flags(config),
-        ),
+        *checklist.sections(config, _stated(run), seconds=result.get("seconds"), test=test, settings=settings),
     ]
     return page.document(title, subtitle, sections, is_finished=run.is_finished)
 
@@ -163,31 +159,28 @@ def summary(run: Run) -> str:
     return text
 
 
-def _results(run):
+def _facts(run):
     history, unit, config = run.history, run.unit, run.config
-    facts = [("blocks of training" if run.blocks else "queries", f"{run.num_done} of {run.budget}")]
+    yield "blocks of training" if run.blocks else "queries", f"{run.num_done} of {run.budget}"
     if run.blocks:
-        facts.append(("architectures scored", f"{sum(map(len, run.blocks)):,}, those kept in the pool once per block"))
-    facts.append(("infeasible", int(np.sum(history.status == types.INFEASIBLE))))
+        yield "architectures scored", f"{sum(map(len, run.blocks)):,}, those kept in the pool once per block"
+    yield "infeasible", int(np.sum(history.status == types.INFEASIBLE))
     if run.num_earlier:
-        facts.append(("measured before", run.num_earlier))
+        yield "measured before", run.num_earlier
     if len(run.order):
         best, optimum = run.order[0], config.get("optimum")
-        facts.append((f"best {config['protocol']} {unit.name}", unit.text(history.fitness[best])))
+        yield f"best {config['protocol']} {unit.name}", unit.text(history.fitness[best])
         if not run.blocks:
-            facts.append(("found at query", run.queries[best]))
+            yield "found at query", run.queries[best]
         if optimum is not None:
-            facts.append(("simple regret", f"{100 * (optimum - history.fitness[best]):.2f} points"))
+            yield "simple regret", f"{100 * (optimum - history.fitness[best]):.2f} points"
         test = (run.result.get("best") or {}).get("test")
-        facts.append((f"its test {unit.name}", "unknown" if test is None else unit.text(test)))
+        yield f"its test {unit.name}", "unknown" if test is None else unit.text(test)
     if run.result.get("seconds") is not None:
-        facts.append(("wall-clock time", f"{run.result['seconds']:.1f} s, compilation included"))
-    cost = float(np.sum(history.cost))
-    if cost > 0:
+        yield "wall-clock time", f"{run.result['seconds']:.1f} s, compilation included"
+    if (cost := float(np.sum(history.cost))) > 0:
         divisor, time_unit = units.time(cost)
-        facts.append((search_pictures.cost_name(run), f"{cost / divisor:.3g} {time_unit} for all evaluations"))
-    failures = page.table(("reason", "times"), list(run.result.get("failures", {}).items()))
-    return _notes(run) + page.facts(facts) + page.folded("Reasons of failures", failures)
+        yield search_pictures.cost_name(run), f"{cost / divisor:.3g} {time_unit} for all evaluations"
 
 
 def _notes(run):
@@ -195,16 +188,12 @@ def _notes(run):
     if not run.is_finished:
         note = page.unfinished("search", "this page shows what its journal holds so far.")
         note += "" if run.shared is None else training.unfinished(run.shared)
+    text = "Fitness is 1 - loss / ln V, with V words in the vocabulary"
     if run.unit.is_lower_better:
-        note += page.paragraph(
-            "Perplexity is the exponential of the mean loss per word; lower is better. Fitness is 1 - loss / ln V, "
-            "with V words in the vocabulary: 0 for a uniform guess, 1 for certainty."
-        )
+        text = f"Perplexity is the exponential of the mean loss per word; lower is better. {text}"
+        note += page.paragraph(f"{text}: 0 for a uniform guess, 1 for certainty.")
     elif run.config["space"] == "nao_rnn":
-        note += page.paragraph(
-            "Fitness is 1 - loss / ln V, with V words in the vocabulary. This folder does not record V, so "
-            "perplexities are not shown."
-        )
+        note += page.paragraph(f"{text}. This folder does not record V, so perplexities are not shown.")
     return note
 
 
@@ -218,13 +207,10 @@ def space_of(config: Mapping[str, Any]) -> types.SearchSpace:
 
 
 def _best(run):
-    """Drawings of the best architectures and a table of more."""
-    name = run.config["space"]
+    name, drawn, rows = run.config["space"], [], []
     try:
-        space, drawn, rows = space_of(run.config), [], []
+        space = space_of(run.config)
     except ValueError:  # of another version, or its file is gone
-        return ""
-    if not len(run.order):
         return ""
     for rank, at in enumerate(run.order[:_NUM_LISTED].tolist(), start=1):
         arch, query = run.history.archs[at], str(run.queries[at])
@@ -245,15 +231,11 @@ def _stated(run):
     baselines, seeds = "python -m launch.study compares algorithms", "python -m launch.study runs many"
     if search_pictures.measures_here(run):
         baselines, seeds = "add random search with the same budget", "run it with other values of --seed"
+    seeds = f"{config['seed']} only, which says nothing about variance; {seeds}", False
+    benchmark, baselines = f"{config['benchmark']}, space {config['space']}", (f"none in this run; {baselines}", False)
     budget = f"{run.budget} {'blocks of training' if run.blocks else 'architectures'}"
     budget += f", beside {run.num_earlier} measured earlier" if run.num_earlier else ""
-    return checklist.of_searches(
-        f"{config['benchmark']}, space {config['space']}",
-        config["protocol"],
-        budget,
-        seeds=(f"{config['seed']} only, which says nothing about variance; {seeds}", False),
-        baselines=(f"none in this run; {baselines}", False),
-    )
+    return checklist.of_searches(benchmark, config["protocol"], budget, seeds=seeds, baselines=baselines)
 
 
 def _flat(prefix, settings):

@@ -165,10 +165,6 @@ def _stated(study):
     report, names, num_seeds = study.report, list(study.report["algorithms"]), study.report["num_seeds"]
     seeds = f"{num_seeds}: {report['seed']} to {report['seed'] + num_seeds - 1}, intervals in the tables"
     baselines = ", ".join(names) + ("" if "random" in names else "; random search is missing")
-    return checklist.of_searches(
-        study.task,
-        report["protocol"],
-        f"{report['budget']} architectures per search",
-        seeds=(seeds, num_seeds > 1),
-        baselines=(baselines, "random" in names and len(names) > 1),
-    )
+    seeds, baselines = (seeds, num_seeds > 1), (baselines, "random" in names and len(names) > 1)
+    budget = f"{report['budget']} architectures per search"
+    return checklist.of_searches(study.task, report["protocol"], budget, seeds=seeds, baselines=baselines)

@@ -69,7 +69,7 @@ def reached(study, target: float, *, by: str = "queries") -> canvas.Picture | No
     label = "queries (architectures evaluated)" if by == "queries" else f"training time ({unit})"
     axes.set(xlabel=label, ylabel="searches that reached it (%)", ylim=(-3, 103))
     figure.legend(loc="outside upper left", ncols=2)
-    title = f"Searches that reached {100 * target:.2f} %, by {'queries' if by == 'queries' else 'training time'}"
+    title = f"Searches that reached {100 * target:.2f} %, by {label.partition(' (')[0]}"
     caption = "Share of seeds that had found an architecture of this fitness. Higher and further left is better."
     return canvas.Picture(f"reached_{by}_{target:.6f}".replace(".", "_"), title, caption, figure)
 

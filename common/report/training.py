@@ -38,7 +38,7 @@ class Training(NamedTuple):
 
     @property
     def is_language(self) -> bool:
-        """Whether it is a language model."""
+        """Whether it is of a language model."""
         return self.kind.endswith("language model")
 
 

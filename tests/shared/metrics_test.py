@@ -22,7 +22,9 @@ class KendallTauTest(chex.TestCase):
         np.testing.assert_allclose(tau, 0.5, rtol=1e-6)
 
     def test_equals_scipy_with_and_without_ties(self):
-        assert np.isnan(metrics.kendall_tau(jnp.zeros(10), jnp.arange(10.0)))
+        truth = jnp.arange(10.0)
+        found = [metrics.kendall_tau(prediction, truth) for prediction in (truth, -truth, jnp.zeros(10))]
+        np.testing.assert_allclose(found, [1, -1, np.nan], rtol=1e-6)
         random = np.random.default_rng(0)
         for num_values in (3, 8, 10_000):
             prediction = random.integers(num_values, size=200).astype(np.float32)

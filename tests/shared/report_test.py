@@ -124,7 +124,8 @@ class SearchTest(WrittenTest):
         np.testing.assert_array_equal(run.history.archs, ARCHS)
         np.testing.assert_array_equal(run.history.fitness, np.array([0.25, 0.5, NAN, 0.75], np.float32))
         np.testing.assert_array_equal(run.history.cost, [30, 30, 0, 90])
-        np.testing.assert_array_equal(run.history.status == types.INFEASIBLE, [False, False, True, False])
+        measured, infeasible = types.MEASURED, types.INFEASIBLE
+        np.testing.assert_array_equal(run.history.status, [measured, measured, infeasible, measured])
         assert [line["queries"] for line in run.rounds] == [2, 4]
         made = search.pictures(run, made_partition())
         names = ["best_by_queries", "best_by_time", "predictor_by_round", "partition_tree", "partition_leaves"]
