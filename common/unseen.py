@@ -199,10 +199,3 @@ def _complete_from_pool(key, known, archs, is_filled):
         return key, jnp.where(is_filled[:, None], archs, taken), jnp.ones_like(is_filled)
 
     return jax.lax.while_loop(lambda carry: ~jnp.all(carry[2]), take, (key, archs, is_filled))[1]
-
-
-def check_at_least_one(**values: int) -> None:
-    """Raises a `ValueError` that names the first argument below 1."""
-    for name, value in values.items():
-        if value < 1:
-            raise ValueError(f"{name} = {value}; choose 1 or more")

@@ -67,7 +67,7 @@ class RegistryTest(parameterized.TestCase):
 
     @parameterized.parameters(*baselines.ALGORITHMS)
     def test_more_than_the_space_has_cannot_be_proposed(self, name):
-        with pytest.raises(ValueError, match="grid has 12"):
+        with pytest.raises(ValueError, match="count must be at most 12 architectures of grid; got 13"):
             _propose(baselines.ALGORITHMS[name].searcher(GRID), history_lib.empty(20, 2), count=13)
 
 
