@@ -72,11 +72,9 @@ def read_cifar(path: pathlib.Path, dataset: str) -> Published:
       ValueError: if the archive is missing, damaged, or of another dataset.
     """
     if not path.is_file():
-        number = dataset.removeprefix("cifar")
-        raise ValueError(
-            f"no file at {path}; get cifar-{number}-python.tar.gz or cifar-{number}-binary.tar.gz "
-            "from www.cs.toronto.edu/~kriz/cifar.html"
-        )
+        name = f"cifar-{dataset.removeprefix('cifar')}"
+        files = f"{name}-python.tar.gz or {name}-binary.tar.gz"
+        raise ValueError(f"no file at {path}; get {files} from www.cs.toronto.edu/~kriz/cifar.html")
     try:
         with tarfile.open(path) as archive:
             members = [member for member in archive if member.isfile()]
@@ -135,11 +133,7 @@ def read_folder(path: pathlib.Path) -> Published:
 
 
 def read_arrays(path: pathlib.Path) -> Published:
-    """Reads an npz file, see `common.datasets.arrays`.
-
-    Raises:
-      ValueError: if the file is missing or damaged.
-    """
+    """Reads an npz file as `arrays.load_file` does; images must have 1 or 3 channels."""
     data = arrays.load_file(path)
     shape = data.train.images.shape[1:]
     if shape[2] not in (1, 3):

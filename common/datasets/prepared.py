@@ -116,10 +116,8 @@ def load(name: str, data_dir: str | os.PathLike | None = None) -> records.Datase
     for split in ("train", source.test):
         examples = tfds_format.open_split(folder, split)
         if name == "imagenet" and len(examples) * 3 * _IMAGE_SIZE**2 > _MAX_BYTES:
-            raise ValueError(
-                f"{split} of {folder} has {len(examples):,} images, too many to be held in memory; "
-                "read them as a stream (common.datasets.streams)"
-            )
+            problem = f"{split} of {folder} has {len(examples):,} images, too many to be held in memory"
+            raise ValueError(f"{problem}; read them as a stream (common.datasets.streams)")
         parts.append(tfds_format.read_split(folder, split, decode))
     num_classes = tfds_format.num_classes(folder)
     return records.make(name, *parts, source=str(folder), num_classes=num_classes, statistics=source.statistics)

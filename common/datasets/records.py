@@ -73,12 +73,9 @@ def make(
     if num_classes is None:
         num_classes = 1 + max(int(split.labels.max()) for split in parts.values())
     for part, split in parts.items():
-        wrong = np.flatnonzero(split.labels >= num_classes)
-        if len(wrong):
-            raise ValueError(
-                f"label {split.labels[wrong[0]]} of image {wrong[0]} in {part} of {source}: "
-                f"there are {num_classes} classes, so labels go from 0 to {num_classes - 1}"
-            )
+        if len(wrong := np.flatnonzero(split.labels >= num_classes)):
+            place = f"label {split.labels[wrong[0]]} of image {wrong[0]} in {part} of {source}"
+            raise ValueError(f"{place}: there are {num_classes} classes, so labels go from 0 to {num_classes - 1}")
     if groups is not None:
         parts["train"] = dataclasses.replace(parts["train"], groups=np.asarray(groups, np.int32))
     mean, std = statistics or measure(parts["train"].images)
@@ -107,12 +104,8 @@ def check(images: np.ndarray, labels: np.ndarray, *, source: str) -> Split:
 
 
 def measure(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Returns (mean, standard deviation) of each channel of uint8[N, H, W, C], of pixels / 255.
-
-    Both are computed from counts of the 256 values, so they are exact for any number of pixels. The deviation
-    of a constant channel is set to 1.
-    """
-    values = np.arange(256) / 255
+    """Returns (mean, standard deviation or 1 if it is 0) of each channel of uint8[N, H, W, C], of pixels / 255."""
+    values = np.arange(256) / 255  # their counts make the sums exact
     counts = np.stack([np.bincount(images[..., channel].ravel(), minlength=256) for channel in range(images.shape[-1])])
     shares = counts / counts.sum(axis=1, keepdims=True)
     mean = shares @ values

@@ -39,9 +39,8 @@ def open_split(folder: pathlib.Path, split: str) -> Sequence[dict]:
     except (OSError, ValueError) as error:
         raise ValueError(f"cannot read {folder / 'dataset_info.json'}, is it damaged? {error}") from error
     if file_format != "array_record":
-        raise ValueError(
-            f"{folder} holds {file_format} files; want array_record (tfds build --file_format=array_record)"
-        )
+        command = "tfds build --file_format=array_record"
+        raise ValueError(f"{folder} holds {file_format} files; want array_record ({command})")
     with _reporting_damage(folder, split):
         builder = tfds.builder_from_directory(folder)
         if split not in builder.info.splits:

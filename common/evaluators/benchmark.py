@@ -32,10 +32,8 @@ def evaluator(
     table = tables.load_benchmark(benchmark, data_dir, space=space)
     made = tabular.evaluator(table, dataset=dataset, protocol=protocol)
     if made.num_archs < made.space.size:
-        raise ValueError(
-            f"{benchmark} holds {made.num_archs} of the {made.space.size} architectures of {made.space.name}; "
-            "a search would propose others: choose a benchmark that holds all of its space"
-        )
+        problem = f"{benchmark} holds {made.num_archs} of the {made.space.size} architectures of {made.space.name}"
+        raise ValueError(f"{problem}; a search would propose others: choose a benchmark that holds all of its space")
     if tables.is_file(benchmark):
         benchmark = str(tables.find_file(benchmark, data_dir).absolute())
     folder = None if data_dir is None else str(pathlib.Path(data_dir).absolute())

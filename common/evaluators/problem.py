@@ -71,8 +71,8 @@ def build(problem: Problem) -> types.Evaluator:
         return custom(problem.evaluator, problem.space)
     from common.evaluators import training  # flax, which takes a second to import
 
-    settings = {"dataset": problem.dataset, "data_dir": problem.data_dir, "protocol": problem.protocol}
-    return training.evaluator(problem.space, **settings, **dataclasses.asdict(problem.proxy))
+    settings = dataclasses.asdict(problem)
+    return training.evaluator(settings.pop("space"), **settings.pop("proxy"), **settings)
 
 
 def custom(evaluator: str, space: str | None = None) -> types.Evaluator:

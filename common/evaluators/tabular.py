@@ -33,10 +33,8 @@ def evaluator(table: table_lib.Table, *, dataset: str | None = None, protocol: s
     configs.one_of("protocol", protocol, PROTOCOLS)
     if protocol not in metrics:
         other = PROTOCOLS[1 - PROTOCOLS.index(protocol)]
-        raise ValueError(
-            f"{table.info.benchmark} publishes no {protocol} fitness of {dataset}, so the protocol {protocol!r} "
-            f"cannot be searched; choose protocol {other!r} (--protocol={other}), which results will name"
-        )
+        problem = f"{table.info.benchmark} publishes no {protocol} fitness of {dataset}, which cannot be searched"
+        raise ValueError(f"{problem}; choose protocol {other!r} (--protocol={other}), which results will name")
     archs = jnp.asarray(table.archs, jnp.int32)
     cost = np.nan_to_num(table_lib.mean(table, metrics["cost"])) if "cost" in metrics else np.zeros(len(archs))
     cost = jnp.asarray(cost, jnp.float32)

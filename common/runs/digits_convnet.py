@@ -83,11 +83,7 @@ def train_table(
 
 
 def load_data(settings: Settings) -> tuple[Images, Images, Images]:
-    """Returns the training, validation and test images, split with a fixed key.
-
-    Raises:
-      ValueError: if scikit-learn's images are not those expected.
-    """
+    """Returns the training, validation and test images, split with a fixed key."""
     levels, labels = digits.read()
     pixels = np.moveaxis(levels, 0, -1).astype(np.float32)
     labels = (labels == np.arange(10)[:, None]).astype(np.float32)

@@ -147,10 +147,8 @@ def _take_archs(path, columns):
     """Takes the architectures out of the columns; returns (int[R, L], names of the decisions, () if they have none)."""
     names = [name for name in columns.values if re.fullmatch(r"x(\d+|_\w+)", name)]
     if (ARCH in columns.values) == bool(names):
-        raise ValueError(
-            f"{path} must have either a column {ARCH} or columns x0, x1, ... (or x_NAME, ...) with the decisions of "
-            f"its architectures; it has {', '.join(columns.values)}"
-        )
+        wanted = f"either a column {ARCH} or columns x0, x1, ... (or x_NAME, ...) with the decisions"
+        raise ValueError(f"{path} must have {wanted}; it has {', '.join(columns.values)}")
     numbered = [name for name in names if not name.startswith("x_")]
     if numbered and names != [f"x{at}" for at in range(len(names))]:
         raise ValueError(f"{path} has the decisions {', '.join(names)}; want x0, x1, ... in order, or x_NAME for all")
@@ -162,10 +160,9 @@ def _take_archs(path, columns):
     if not is_choice.all():
         row, at = np.argwhere(~is_choice)[0]
         name = names[at] if names else f"{ARCH}, decision {at}"
-        raise ValueError(
-            f"{path}, {columns.places[row]}, column {name}: {values[row, at]:g} is not a choice; "
-            f"choices are whole numbers from 0 to {_MAX_CHOICES - 1}, so number the options of a decision"
-        )
+        advice = f"choices are whole numbers from 0 to {_MAX_CHOICES - 1}, so number the options of a decision"
+        place = f"{path}, {columns.places[row]}, column {name}"
+        raise ValueError(f"{place}: {values[row, at]:g} is not a choice; {advice}")
     return values.astype(np.int64), tuple(name.removeprefix("x_") for name in names if name not in numbered)
 
 
@@ -186,10 +183,8 @@ def _datasets(path, metrics):
         if role in ("validation", "test"):
             found.setdefault(dataset or "default", {})[role] = name
     if not found:
-        raise ValueError(
-            f"{path} has no fitness; want a column validation or test (or DATASET/validation ...); "
-            f"the columns are {', '.join(metrics) or 'the decisions alone'}"
-        )
+        problem = f"{path} has no fitness; want a column validation or test (or DATASET/validation ...)"
+        raise ValueError(f"{problem}; the columns are {', '.join(metrics) or 'the decisions alone'}")
     for dataset, roles in found.items():
         cost = next((name for name in (f"{dataset}/cost", "cost") if name in metrics), None)
         if cost:

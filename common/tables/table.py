@@ -136,15 +136,12 @@ def load(path: str | os.PathLike, *, verify: bool = True) -> Table:
     """
     path = pathlib.Path(path)
     if not path.is_file():
-        raise ValueError(
-            f"no table at {path}; make it with "
-            f"`python -m launch.build_table --benchmark=NAME --source=FILE_OR_FOLDER --output={path}`"
-        )
+        command = f"python -m launch.build_table --benchmark=NAME --source=FILE_OR_FOLDER --output={path}"
+        raise ValueError(f"no table at {path}; make it with `{command}`")
     tensors, metadata = tensor_file.read(path)
-    if metadata.get("format") != FORMAT or not {"info", "sha256"} <= set(metadata) or "archs" not in tensors:
-        raise ValueError(
-            f"{path} is not a table of this version ({FORMAT}): it says {metadata.get('format')!r}; build it again"
-        )
+    stated = metadata.get("format")
+    if stated != FORMAT or not {"info", "sha256"} <= set(metadata) or "archs" not in tensors:
+        raise ValueError(f"{path} is not a table of this version ({FORMAT}): it says {stated!r}; build it again")
     if verify and tensor_file.digest(tensors, metadata["info"]) != metadata["sha256"]:
         raise ValueError(f"{path} is damaged: its contents do not match its SHA-256; build it or copy it again")
     archs = tensors.pop("archs")
@@ -188,9 +185,8 @@ def check(table: Table, *, every: int = 1) -> None:
     num_rows = len(table.archs)
     for name, values in table.metrics.items():
         if values.dtype != np.float32 or values.ndim != 2 or len(values) != num_rows or not values.shape[1]:
-            raise ValueError(
-                f"metric {name!r} must be float32 of shape ({num_rows}, runs); got {values.dtype} {values.shape}"
-            )
+            found = f"{values.dtype} {values.shape}"
+            raise ValueError(f"metric {name!r} must be float32 of shape ({num_rows}, runs); got {found}")
         if np.any(np.isinf(values)):
             raise ValueError(f"metric {name!r} holds an infinite value; leave a failed run out as NaN")
     if not table.info.datasets:
@@ -222,9 +218,8 @@ def _check_archs(table, every):
 
 def _check_dataset(table, dataset, metrics):
     if set(metrics) - set(ROLES) or not set(metrics) & {"validation", "test"}:
-        raise ValueError(
-            f"dataset {dataset!r} must name metrics for at least one of {', '.join(ROLES)}; got {dict(metrics)}"
-        )
+        wanted = f"validation or test, and of nothing but {', '.join(ROLES)}"
+        raise ValueError(f"dataset {dataset!r} must name metrics of {wanted}; got {dict(metrics)}")
     for role, name in metrics.items():
         if name not in table.metrics:
             known = ", ".join(table.metrics)

@@ -1,4 +1,5 @@
 import pathlib
+import tempfile
 
 import chex
 import jax
@@ -7,6 +8,7 @@ import numpy as np
 import optax
 import pytest
 from absl.testing import parameterized
+from scipy import stats
 
 from common import spaces, tables
 from common.networks import convnet
@@ -67,7 +69,7 @@ class MaskingTest(parameterized.TestCase):
         self.labels = jax.nn.one_hot(jnp.arange(16) % 10, 10)
 
     def noisy(self, arch, *, everywhere):
-        """Parameters of a network: initial weights, with noise in the biases or everywhere, masked or not."""
+        """Initial parameters of a network plus noise, masked or not."""
         params = _init(jax.random.key(1), jnp.array(arch))
         leaves, tree = jax.tree.flatten(params)
         keys = jax.random.split(jax.random.key(2), len(leaves))
@@ -77,22 +79,17 @@ class MaskingTest(parameterized.TestCase):
         return noisy if everywhere else jax.tree.map(jnp.multiply, noisy, mask)
 
     @parameterized.parameters(*[(arch,) for arch in ARCHS])
-    def test_outputs_equal_those_of_the_plain_network(self, arch):
+    def test_outputs_and_gradients_equal_those_of_the_plain_network(self, arch):
+        mask, images = _masks(jnp.array(arch)), jnp.moveaxis(self.images, -1, 0)[:, None]
         params = self.noisy(arch, everywhere=True)
-        found = _logits(params, _masks(jnp.array(arch)), self.images)
-        expected = plain_logits(true_size(params, arch), jnp.moveaxis(self.images, -1, 0)[:, None])
+        expected = plain_logits(true_size(params, arch), images)
         assert float(jnp.std(expected)) > 0.05
-        np.testing.assert_allclose(found.T, expected, rtol=1e-5, atol=1e-5)
-
-    @parameterized.parameters(*[(arch,) for arch in ARCHS])
-    def test_gradients_equal_those_of_the_plain_network(self, arch):
-        params = self.noisy(arch, everywhere=False)
-        mask = _masks(jnp.array(arch))
+        np.testing.assert_allclose(_logits(params, mask, self.images).T, expected, rtol=1e-5, atol=1e-5)
 
         def plain_loss(params):
-            logits = plain_logits(params, jnp.moveaxis(self.images, -1, 0)[:, None])
-            return jnp.mean(optax.softmax_cross_entropy(logits, self.labels))
+            return jnp.mean(optax.softmax_cross_entropy(plain_logits(params, images), self.labels))
 
+        params = self.noisy(arch, everywhere=False)
         found = _gradient(params, mask, self.images, self.labels)
         expected = jax.jit(jax.grad(plain_loss))(true_size(params, arch))
         for one, other in zip(true_size(found, arch), expected, strict=True):
@@ -117,20 +114,15 @@ class MaskingTest(parameterized.TestCase):
 
 class CountTest(parameterized.TestCase):
     @parameterized.parameters(
-        ((1, 0, 0, 0, 0), 4 * (1 + 1) + 10 * (4 + 1)),
-        ((2, 3, 0, 0, 0), 4 * (9 + 1) + 8 * (4 + 1) + 10 * (8 + 1)),
-        ((4, 4, 4, 4, 4), 8 * (9 + 1) + 4 * 8 * (72 + 1) + 10 * (8 + 1)),
+        (convnet.num_params, (1, 0, 0, 0, 0), 4 * (1 + 1) + 10 * (4 + 1)),
+        (convnet.num_params, (2, 3, 0, 0, 0), 4 * (9 + 1) + 8 * (4 + 1) + 10 * (8 + 1)),
+        (convnet.num_params, (4, 4, 4, 4, 4), 8 * (9 + 1) + 4 * 8 * (72 + 1) + 10 * (8 + 1)),
+        (convnet.num_multiply_adds, (1, 0, 0, 0, 0), 64 * 4 + 40),
+        (convnet.num_multiply_adds, (4, 1, 2, 0, 0), 64 * 8 * 9 + 16 * 4 * 8 + 16 * 4 * 9 * 4 + 40),
+        (convnet.num_multiply_adds, (4, 1, 2, 3, 0), 64 * 8 * 9 + 16 * 4 * 8 + 16 * 4 * 9 * 4 + 4 * 8 * 4 + 80),
     )
-    def test_parameters_by_hand(self, arch, expected):
-        assert convnet.num_params(CONFIG, np.array(arch)) == expected
-
-    @parameterized.parameters(
-        ((1, 0, 0, 0, 0), 64 * 4 + 40),
-        ((4, 1, 2, 0, 0), 64 * 8 * 9 + 16 * 4 * 8 + 16 * 4 * 9 * 4 + 40),
-        ((4, 1, 2, 3, 0), 64 * 8 * 9 + 16 * 4 * 8 + 16 * 4 * 9 * 4 + 4 * 8 * 4 + 80),
-    )
-    def test_multiply_adds_by_hand(self, arch, expected):
-        assert convnet.num_multiply_adds(CONFIG, np.array(arch)) == expected
+    def test_counts_by_hand(self, count, arch, expected):
+        assert count(CONFIG, np.array(arch)) == expected
 
     def test_the_mask_keeps_as_many_as_are_counted(self):
         for arch in spaces.get("convnet").enumerate()[::97]:
@@ -194,7 +186,7 @@ class TableTest(chex.TestCase):
 
     def test_its_seeds_agree_on_the_order_of_networks(self):
         validation, test = (np.asarray(self.table.metrics[name], np.float64) for name in ("validation", "test"))
-        between = rank_correlations(np.column_stack([validation, validation.mean(axis=1), test.mean(axis=1)]))
+        between = stats.spearmanr(np.column_stack([validation, validation.mean(1), test.mean(1)])).statistic
         assert between[:3, :3].min() > 0.6
         assert between[0, 1:3].max() < 1.0
         assert between[3, 4] > 0.95
@@ -220,9 +212,9 @@ class TableTest(chex.TestCase):
 
 
 class ResumeTest(chex.TestCase):
-    @pytest.fixture(autouse=True)
-    def folder(self, tmp_path: pathlib.Path):
-        self.tmp_path = tmp_path
+    def setUp(self):
+        super().setUp()
+        self.tmp_path = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
 
     def test_work_done_with_other_settings_is_refused(self):
         nothing = np.zeros((4, 1))
@@ -246,13 +238,3 @@ class ResumeTest(chex.TestCase):
             np.testing.assert_array_equal(first.metrics[name], again.metrics[name])
         same = np.sum(first.metrics["train_seconds"] == again.metrics["train_seconds"])
         assert same == 1364 - 64 - 16
-
-
-def rank_correlations(columns):
-    """Spearman's rank correlations of columns, ties at their mean rank."""
-    ranks = []
-    for column in columns.T:
-        _, at, counts = np.unique(column, return_inverse=True, return_counts=True)
-        ends = np.cumsum(counts)
-        ranks.append(((ends - counts + ends - 1) / 2)[at])
-    return np.corrcoef(ranks)

@@ -36,20 +36,15 @@ class TfrecordTest(parameterized.TestCase):
         super().setUp()
         self.path = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory())) / "file.tfrecord"
 
-    def test_every_flipped_bit_is_noticed(self):
+    def test_every_flipped_bit_and_every_truncation_is_noticed(self):
         contents = frame(b"first") + frame(b"second record")
         for at in range(len(contents)):
             self.path.write_bytes(contents[:at] + bytes([contents[at] ^ 4]) + contents[at + 1 :])
             with pytest.raises(ValueError, match=f"wrong checksum in the record at byte {0 if at < 21 else 21}$"):
                 list(tfrecord.read(self.path))
 
-    def test_every_truncation_is_noticed(self):
-        contents = frame(b"first") + frame(b"second record")
-        for size in range(1, len(contents)):
+        for size in {*range(1, len(contents))} - {21}:
             self.path.write_bytes(contents[:size])
-            if size == len(frame(b"first")):
-                assert list(tfrecord.read(self.path)) == [b"first"]
-                continue
             with pytest.raises(ValueError, match="is cut short: it ends inside the record at byte"):
                 list(tfrecord.read(self.path))
 

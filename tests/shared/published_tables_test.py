@@ -51,11 +51,8 @@ class PublishedFilesTest(parameterized.TestCase):
                 np.testing.assert_allclose(table.mean(made, metric), file[column][order] / 100, atol=1e-7)
             num_runs = np.isfinite(made.metrics["cifar10/validation"]).sum(axis=1)
             np.testing.assert_array_equal(num_runs, file["n_seeds"][order])
-        names = [space201.to_string(arch) for arch in made.archs[:3]]
-        assert names[1] == "|none~0|+|none~0|none~1|+|none~0|none~1|skip_connect~2|"
-
-    def test_nasbench201_opens_as_a_table_without_loss(self):
-        made = self.load("nasbench201")
+        assert space201.to_string(made.archs[1]) == "|none~0|+|none~0|none~1|+|none~0|none~1|skip_connect~2|"
+        # It opens as a table without loss.
         path = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory())) / "nasbench201.table"
         table.save(path, made)
         loaded = tables.load_benchmark("nasbench201", path.parent)
@@ -75,10 +72,8 @@ class PublishedFilesTest(parameterized.TestCase):
     def test_nasbench101_sample(self):
         made = self.load("nasbench101_sample")
         assert len(made.archs) == 292
-        # The benchmark trained each cell three times: were different networks taken for one, it would have more.
-        assert made.metrics["validation"].shape == (292, 3)
-        # It validated on 9,984 images.
-        images = made.metrics["validation"][np.isfinite(made.metrics["validation"])] * 9984
+        assert made.metrics["validation"].shape == (292, 3)  # more, were different networks taken for one
+        images = made.metrics["validation"][np.isfinite(made.metrics["validation"])] * 9984  # of validation
         np.testing.assert_allclose(images, np.round(images), atol=2e-3)
         np.testing.assert_allclose(table.mean(made, "validation").max(), 0.9471, atol=1e-4)
 
