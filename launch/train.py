@@ -71,16 +71,9 @@ def run(values: flags.FlagValues) -> None:
             raise ValueError("--evaluate needs --workdir, the folder of a training run")
         _print_scores(training.evaluate(values.workdir, options, data_dir=values.data_dir), options)
         return
-    result = training.train(
-        values.genotype,
-        preset(values),
-        values.dataset,
-        options,
-        folder=values.workdir,
-        data_dir=values.data_dir,
-        stream=_stream(values),
-        flags=values.flag_values_dict(),
-    )
+    places = {"folder": values.workdir, "data_dir": values.data_dir, "stream": _stream(values)}
+    settings = values.genotype, preset(values), values.dataset, options
+    result = training.train(*settings, **places, flags=values.flag_values_dict())
     if "seconds" in result:  # of several processes one prints
         _print_result(result, options)
 
@@ -107,9 +100,9 @@ def _stream(values):
         return None
     configs.one_of("stream", values.stream, streams.PRESETS)
     found, size = streams.PRESETS[values.stream], values.image_size
-    return configs.replace(
-        found, {"image_size": size, "resized": round(size * found.resized / found.image_size)} if size else {}
-    )
+    if not size:
+        return found
+    return configs.replace(found, {"image_size": size, "resized": round(size * found.resized / found.image_size)})
 
 
 def _print_scores(scored, options):
@@ -118,8 +111,7 @@ def _print_scores(scored, options):
         table.add_column(name)
     for part, score in scored.scores.items():
         table.add_row(part, f"{100 * score['top1']:.2f} %", f"{100 * score['top5']:.2f} %", f"{score['loss']:.4f}")
-    _print_exported(options)
-    rich.console.Console().print(table)
+    _print(table, options)
 
 
 def _print_result(result, options):
@@ -138,14 +130,14 @@ def _print_result(result, options):
         rows["test top-1 of the best"] = f"{100 * best['test']['top1']:.2f} %"
     for name, text in rows.items():
         table.add_row(name, rich.text.Text(text))
-    _print_exported(options)
-    rich.console.Console().print(table)
+    _print(table, options)
     print(f"workdir: {result['workdir']}", flush=True)
 
 
-def _print_exported(options):
+def _print(table, options):
     if options.export:
         print(f"exported: {options.export}", flush=True)
+    rich.console.Console().print(table)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from common import config as configs
 from common.genotypes import genotype
 from common.networks import layers, operations, styles
 
@@ -16,24 +17,19 @@ from common.networks import layers, operations, styles
 class Calibration(nn.Module):
     """Brings the two inputs of a cell to one size and width, see `Style.calibration`.
 
-    State 0 is halved (ReLU, factorized reduction) if it is larger than state 1, that is after a reduction. Otherwise,
-    and for state 1, a pointwise convolution (ReLU, 1x1, norm) sets the width:
+    State 0 is halved (ReLU, factorized reduction) if it is larger, that is after a reduction. Otherwise, and for state
+    1, a pointwise convolution (ReLU, 1x1, norm) sets the width:
 
       where_needed  if the width differs (NAO in PyTorch)
       always        (DARTS, LaNAS)
       nao_tf        of state 0 if the width differs, of state 1 always; state 0 of the first cell stays as it is, and
                     the operations that read it map it to the width
       nao_ws_tf     as where_needed, then once more for state 1
-
-    Attributes:
-      features: the width of the cell.
-      style: see `styles.Style`.
-      is_first: whether the cell is the first of its network.
     """
 
-    features: int
+    features: int  # the width of the cell
     style: styles.Style
-    is_first: bool = False
+    is_first: bool = False  # whether the cell is the first of its network
 
     @nn.compact
     def __call__(self, before: chex.Array, previous: chex.Array, train: bool) -> tuple[chex.Array, chex.Array]:
@@ -59,23 +55,14 @@ class Calibration(nn.Module):
 
 
 class Cell(nn.Module):
-    """A cell: nodes sum their branches, and the output concatenates some states.
+    """A cell: nodes sum their branches, and the output concatenates some states."""
 
-    Attributes:
-      genotype: its nodes and output.
-      features: its width.
-      style: see `styles.Style`.
-      is_reduction: whether it halves the image.
-      is_first: whether it is the first of its network.
-      is_projected: whether the output is projected to its width, see `child.Config.output`.
-    """
-
-    genotype: genotype.Cell
-    features: int
+    genotype: genotype.Cell  # its nodes and output
+    features: int  # its width
     style: styles.Style
-    is_reduction: bool = False
-    is_first: bool = False
-    is_projected: bool = False
+    is_reduction: bool = False  # whether it halves the image
+    is_first: bool = False  # whether it is the first of its network
+    is_projected: bool = False  # whether the output is projected to its width, see `child.Config.output`
 
     @nn.compact
     def __call__(self, before: chex.Array, previous: chex.Array, scales: chex.Array | None, train: bool) -> chex.Array:
@@ -85,7 +72,6 @@ class Cell(nn.Module):
           before: float[B, H, W, C], the output of the cell before the previous one, or twice as high and wide.
           previous: float[B, H, W, C'], the output of the previous cell.
           scales: float32[branches, B], factor of each branch, see `drop_path_scales`; None: one.
-          train: whether in training mode.
         """
         calibration = Calibration(self.features, self.style, is_first=self.is_first, name="calibration")
         states = list(calibration(before, previous, train))
@@ -93,8 +79,13 @@ class Cell(nn.Module):
         for node, branches in enumerate(self.genotype.nodes):
             sums = []
             for at, branch in enumerate(branches):
-                output = self._branch(f"node_{node}_branch_{at}", branch, states, train)
-                if scales is not None and not is_exempt(self.style, branch.operation, self._stride(branch)):
+                configs.one_of("operation", branch.operation, sorted(operations.OPERATIONS))
+                stride = 2 if self.is_reduction and branch.state < genotype.NUM_INPUTS else 1
+                operation = operations.OPERATIONS[branch.operation](
+                    features=self.features, stride=stride, style=self.style, name=f"node_{node}_branch_{at}"
+                )
+                output = operation(states[branch.state], train)
+                if scales is not None and not is_exempt(self.style, branch.operation, stride):
                     output = output * scales[number, :, None, None, None].astype(output.dtype)
                 sums.append(output)
                 number += 1
@@ -103,20 +94,6 @@ class Cell(nn.Module):
         if self.is_projected:
             output = layers.ReluConvolution(self.features, (1, 1), self.style, name="projection")(output, train)
         return output
-
-    def _branch(self, name, branch, states, train):
-        if branch.operation not in operations.OPERATIONS:
-            raise ValueError(
-                f"unknown operation {branch.operation!r}; choose one of {', '.join(sorted(operations.OPERATIONS))}"
-            )
-        stride = self._stride(branch)
-        operation = operations.OPERATIONS[branch.operation](
-            features=self.features, stride=stride, style=self.style, name=name
-        )
-        return operation(states[branch.state], train)
-
-    def _stride(self, branch):
-        return 2 if self.is_reduction and branch.state < genotype.NUM_INPUTS else 1
 
     def _concatenate(self, states, train):
         """Concatenates states; inputs of another size or width are brought to that of the smallest state."""
@@ -141,9 +118,19 @@ def is_exempt(style: styles.Style, operation: str, stride: int) -> bool:
     return is_identity and style.drop_path_exempt == "identity"
 
 
-def num_branches(cell: genotype.Cell) -> int:
-    """Returns the number of branches of a cell."""
-    return sum(map(len, cell.nodes))
+def drop_path(
+    module: nn.Module, keep: float, progress: chex.Numeric, shape: tuple[int, int, int], *, by_depth: bool = True
+) -> chex.Array | None:
+    """Returns `drop_path_scales` of `shape` (cells, branches, B), or None if nothing is dropped.
+
+    Args:
+      module: provides the random stream "drop_path".
+      keep: see `keep_probabilities`, as `progress` and `by_depth`.
+    """
+    if keep == 1.0:
+        return None
+    probabilities = keep_probabilities(shape[0], keep, by_depth=by_depth, progress=jnp.asarray(progress, jnp.float32))
+    return drop_path_scales(module.make_rng("drop_path"), probabilities, num_branches=shape[1], batch_size=shape[2])
 
 
 def keep_probabilities(num_cells: int, keep: float, *, by_depth: bool, progress: chex.Array) -> chex.Array:
@@ -153,7 +140,6 @@ def keep_probabilities(num_cells: int, keep: float, *, by_depth: bool, progress:
     1 - progress * (1 - that).
 
     Args:
-      num_cells: cells of the network.
       keep: in (0, 1].
       by_depth: whether earlier cells keep more (NAO); otherwise all keep the same (LaNAS, DARTS).
       progress: float32[], the fraction of training done, in [0, 1].
@@ -163,15 +149,9 @@ def keep_probabilities(num_cells: int, keep: float, *, by_depth: bool, progress:
 
 
 def drop_path_scales(key: chex.PRNGKey, keep: chex.Array, *, num_branches: int, batch_size: int) -> chex.Array:
-    """Returns float32[cells, branches, B]: 0 with probability 1 - keep, else 1 / keep, sampled per image.
+    """Returns float32[cells, branches, B]: 0 with probability 1 - keep (float32[cells]), else 1 / keep.
 
     All samples of a network come from one call: hundreds of calls in one program are slow to compile.
-
-    Args:
-      key: a key.
-      keep: float32[cells].
-      num_branches: maximum number of branches of a cell.
-      batch_size: B.
     """
     uniform = jax.random.uniform(key, (keep.shape[0], num_branches, batch_size))
     keep = keep[:, None, None]

@@ -10,7 +10,6 @@ from typing import Annotated, Literal
 
 import chex
 import flax.linen as nn
-import jax.numpy as jnp
 
 from common import config as configs
 from common.config import Range
@@ -75,14 +74,9 @@ class Config:
 
 
 class Network(nn.Module):
-    """A network of cells.
+    """A network of cells."""
 
-    Attributes:
-      genotype: normal and reduction cell.
-      config: see `Config`.
-    """
-
-    genotype: genotype.CellGenotype
+    genotype: genotype.CellGenotype  # normal and reduction cell
     config: Config
 
     @nn.compact
@@ -91,8 +85,8 @@ class Network(nn.Module):
 
         Args:
           images: float32[B, H, W, C].
-          train: whether in training mode: batch statistics, drop path and dropout (random streams "drop_path" and
-            "dropout"), auxiliary logits.
+          train: whether to use batch statistics, drop path and dropout (random streams "drop_path" and "dropout") and
+            the auxiliary head.
           progress: float32[] in [0, 1], the fraction of training done, for the drop-path ramp.
         """
         config = self.config
@@ -100,22 +94,19 @@ class Network(nn.Module):
         is_imagenet = config.stem == "imagenet"
         stem_width = config.width if is_imagenet else config.stem_multiplier * config.width
         states = heads.STEMS[config.stem](stem_width, style, name="stem")(images, train)
-        num_branches = max(cells.num_branches(cell) for cell in (self.genotype.normal, self.genotype.reduction))
-        scales = drop_path_scales(self, config, progress, (num_branches, images.shape[0])) if train else None
+        num_branches = max(sum(map(len, cell.nodes)) for cell in (self.genotype.normal, self.genotype.reduction))
+        scales = None
+        if train:
+            shape = (config.num_cells, num_branches, images.shape[0])
+            scales = cells.drop_path(self, config.drop_path_keep, progress, shape, by_depth=config.drop_path_by_depth)
         cell_type = nn.remat(cells.Cell, static_argnums=(4,)) if config.remat else cells.Cell
         width, auxiliary = config.width, None
         for at in range(config.num_cells):
             is_reduction = at in config.reductions
             width *= 2 if is_reduction else 1
-            cell = cell_type(
-                self.genotype.reduction if is_reduction else self.genotype.normal,
-                width,
-                style,
-                is_reduction=is_reduction,
-                is_first=at == 0,
-                is_projected=config.output == "projected",
-                name=f"cell_{at}",
-            )
+            genotype = self.genotype.reduction if is_reduction else self.genotype.normal
+            kind = {"is_reduction": is_reduction, "is_first": at == 0, "is_projected": config.output == "projected"}
+            cell = cell_type(genotype, width, style, **kind, name=f"cell_{at}")
             states = states[1], cell(*states, None if scales is None else scales[at], train)
             if at == config.auxiliary_cell and config.auxiliary and (train or self.is_initializing()):
                 auxiliary = auxiliary_head(config, style)(states[1], train)
@@ -124,48 +115,14 @@ class Network(nn.Module):
 
 def auxiliary_head(config: Config, style: styles.Style) -> heads.Auxiliary:
     """Returns the auxiliary head, for use inside a network."""
-    return heads.Auxiliary(
-        config.num_classes,
-        style,
-        stride=2 if config.stem == "imagenet" else 3,
-        is_padded=config.auxiliary_is_padded,
-        has_bias=config.has_bias,
-        name="auxiliary",
-    )
+    settings = {"is_padded": config.auxiliary_is_padded, "has_bias": config.has_bias, "name": "auxiliary"}
+    return heads.Auxiliary(config.num_classes, style, stride=2 if config.stem == "imagenet" else 3, **settings)
 
 
 def classifier(config: Config, style: styles.Style) -> heads.Classifier:
     """Returns the classifier, for use inside a network."""
-    return heads.Classifier(
-        config.num_classes,
-        style,
-        has_relu=config.has_final_relu,
-        has_bias=config.has_bias,
-        dropout_keep=config.dropout_keep,
-        name="classifier",
-    )
-
-
-def drop_path_scales(
-    module: nn.Module, config: Config, progress: chex.Numeric, shape: tuple[int, int]
-) -> chex.Array | None:
-    """Returns float32[cells, branches, B], the factors of drop path, or None if nothing is dropped.
-
-    Args:
-      module: provides the random stream "drop_path".
-      config: of the network.
-      progress: float32[] in [0, 1], the fraction of training done.
-      shape: (branches, B).
-    """
-    if config.drop_path_keep == 1.0:
-        return None
-    keep = cells.keep_probabilities(
-        config.num_cells,
-        config.drop_path_keep,
-        by_depth=config.drop_path_by_depth,
-        progress=jnp.asarray(progress, jnp.float32),
-    )
-    return cells.drop_path_scales(module.make_rng("drop_path"), keep, num_branches=shape[0], batch_size=shape[1])
+    settings = {"has_relu": config.has_final_relu, "has_bias": config.has_bias, "dropout_keep": config.dropout_keep}
+    return heads.Classifier(config.num_classes, style, **settings, name="classifier")
 
 
 _NAO_PYTORCH = Config(drop_path_keep=0.8, dropout_keep=0.6)

@@ -23,16 +23,10 @@ from common.spaces import convnet
 class Config:
     """Settings that all networks of a table share."""
 
-    widths: Annotated[tuple[int, ...], "channels of a narrow and of a wide layer, ascending", Range(at_least=1)] = (
-        4,
-        8,
-    )
+    widths: Annotated[tuple[int, ...], "channels of a narrow and a wide layer, ascending", Range(at_least=1)] = (4, 8)
     kernels: Annotated[
         tuple[int, ...], "side of the small and of the large kernel, odd, ascending", Range(at_least=1)
-    ] = (
-        1,
-        3,
-    )
+    ] = (1, 3)
     pooled: Annotated[tuple[int, ...], "layers that max pooling follows, counted from 1"] = (1, 3)
     image_size: Annotated[int, "height and width of the images, which have one channel", Range(at_least=1)] = 8
     num_classes: Annotated[int, "number of logits", Range(at_least=1)] = 10
@@ -49,15 +43,10 @@ class Config:
 
 @chex.dataclass(frozen=True)
 class Layer:
-    """Parameters of a layer. K: positions of the large kernel, 1 for the linear layer.
+    """Parameters of a layer. K: positions of the large kernel, 1 for the linear layer."""
 
-    Attributes:
-      weights: float32[outputs, K, inputs], positions in row-major order.
-      biases: float32[outputs].
-    """
-
-    weights: chex.Array
-    biases: chex.Array
+    weights: chex.Array  # float32[outputs, K, inputs], positions in row-major order
+    biases: chex.Array  # float32[outputs]
 
 
 def init(key: chex.PRNGKey, config: Config, arch: chex.Array) -> list[Layer]:
@@ -67,8 +56,6 @@ def init(key: chex.PRNGKey, config: Config, arch: chex.Array) -> list[Layer]:
     and masked weights are zero.
 
     Args:
-      key: a key.
-      config: see `Config`.
       arch: int32[D], the layer kinds of a network of depth D (its row without the zeros).
     """
     params = []
@@ -81,12 +68,7 @@ def init(key: chex.PRNGKey, config: Config, arch: chex.Array) -> list[Layer]:
 
 
 def masks(config: Config, arch: chex.Array) -> list[Layer]:
-    """Returns the mask of the parameters of a network: 1 where it has one, 0 elsewhere.
-
-    Args:
-      config: see `Config`.
-      arch: int32[D], without zeros; it may be traced.
-    """
+    """Returns the mask of the parameters of a network: 1 where `arch` (as in `init`) has one, 0 elsewhere."""
     narrow, wide = config.widths
     from_middle = np.abs(np.arange(config.kernels[1]) - config.kernels[1] // 2)
     is_small = np.maximum(from_middle[:, None], from_middle[None, :]).ravel() <= config.kernels[0] // 2
@@ -105,21 +87,16 @@ def masks(config: Config, arch: chex.Array) -> list[Layer]:
 def logits(config: Config, params: list[Layer], mask: list[Layer], images: chex.Array) -> chex.Array:
     """Returns float32[num_classes, B], the logits of `images`.
 
-    The batch is the last axis: shifted windows are then contiguous, and a convolution is one matrix product with few
-    rows and many columns, which is fast on CPU.
-
-    Args:
-      config: see `Config`.
-      params: see `init`.
-      mask: see `masks`.
-      images: float32[image_size, image_size, B].
+    The batch is the last axis of the images, float32[image_size, image_size, B]: shifted windows are then contiguous,
+    and a convolution is one matrix product with few rows and many columns, which is fast on CPU.
     """
     params = jax.tree.map(jnp.multiply, params, mask)
     maps = images[None]
     for at, layer in enumerate(params[:-1], start=1):
         maps = _convolve(layer, maps)
         if at in config.pooled:
-            maps = _pool(maps)
+            maps = jnp.maximum(maps[:, ::2], maps[:, 1::2])
+            maps = jnp.maximum(maps[:, :, ::2], maps[:, :, 1::2])
         # ReLU and max pooling commute; after the pooling there are fewer values.
         maps = jax.nn.relu(maps)
     pooled = jnp.mean(maps, axis=(1, 2))
@@ -158,8 +135,3 @@ def _convolve(layer, maps):
     windows = jnp.stack([padded[:, row : row + height, column : column + width] for row, column in places])
     sums = layer.weights.reshape(-1, side**2 * channels) @ windows.reshape(side**2 * channels, -1)
     return (sums + layer.biases[:, None]).reshape(-1, height, width, batch)
-
-
-def _pool(maps):
-    rows = jnp.maximum(maps[:, ::2], maps[:, 1::2])
-    return jnp.maximum(rows[:, :, ::2], rows[:, :, 1::2])

@@ -15,29 +15,18 @@ from common import config as configs
 from common.genotypes import description, formats
 from common.genotypes.genotype import CellGenotype, ChainGenotype, Genotype
 
-AUXILIARY = "auxiliary"  # the parameters that only training has
-
 
 def num_params(module: Any, image_shape: tuple[int, int, int]) -> tuple[int, int]:
-    """Returns (number of parameters without the auxiliary head, those of the auxiliary head).
-
-    Args:
-      module: a network that maps images to `logits.Logits`.
-      image_shape: (H, W, C).
-    """
+    """Returns (number of parameters without the auxiliary head, those of the auxiliary head) for images (H, W, C)."""
     params = dict(_shapes(module, image_shape)["params"])
-    auxiliary = params.pop(AUXILIARY, {})
-    return _size(params), _size(auxiliary)
+    auxiliary = params.pop("auxiliary", {})
+    return tuple(sum(leaf.size for leaf in jax.tree.leaves(part)) for part in (params, auxiliary))
 
 
 def num_multiply_adds(module: Any, image_shape: tuple[int, int, int]) -> int:
     """Returns the multiply-adds of convolutions and linear layers for one image, zeros of the padding included.
 
     Norms, pools, activations and the auxiliary head are not counted.
-
-    Args:
-      module: a network that maps images to `logits.Logits`.
-      image_shape: (H, W, C).
     """
     images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
     run = jax.make_jaxpr(lambda variables, images: module.apply(variables, images, train=False))
@@ -60,12 +49,10 @@ def of_genotype(
       network: a key of `child.PRESETS` or, for a chain, `mobile.PRESETS`; default: that of the space of the genotype.
       num_cells: cells in all; this and the following default to the network's.
       width: channels of the first cell.
-      num_classes: number of classes.
       image_size: side of the images; default: that of the genotype, else 32, or 224 for networks of ImageNet.
 
     Returns:
-      Name -> value for a table: network and settings, parameters without and of the auxiliary head, multiply-adds of
-      one image.
+      Name -> value for a table: network, settings, parameters, multiply-adds of one image.
 
     Raises:
       ValueError: the genotype is of another kind, the network is unknown or cannot be built.
@@ -81,8 +68,7 @@ def of_genotype(
         family, changes = mobile, {}
         name = network or _home(genotype, of_space.PRESETS, mobile.PRESETS)
         if name is None:
-            known = ", ".join(mobile.PRESETS)
-            raise ValueError(f"no network is known for this chain; give --network, one of {known}")
+            raise ValueError(f"no network is known for this chain; give --network, one of {', '.join(mobile.PRESETS)}")
     else:
         kind = description.kind(genotype)
         raise ValueError(f"--count is for cells of convolutional networks and chains of blocks; this is a {kind}")
@@ -120,18 +106,12 @@ def _home(genotype, names, presets):
 
 
 def _shapes(module, image_shape):
-    def init(key, images):
-        return module.init(key, images, train=False)
-
-    return jax.eval_shape(init, jax.random.key(0), jax.ShapeDtypeStruct((1, *image_shape), jnp.float32))
-
-
-def _size(tree):
-    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))
+    images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+    return jax.eval_shape(lambda key, images: module.init(key, images, train=False), jax.random.key(0), images)
 
 
 def _count(jaxpr) -> int:
-    """Returns the multiply-adds of a program: of the most expensive branch, of loops times their length."""
+    """Returns the multiply-adds of a program: branches count as the most expensive one, loops by their length."""
     total = 0
     for equation in jaxpr.eqns:
         name, params = equation.primitive.name, equation.params
@@ -146,15 +126,6 @@ def _count(jaxpr) -> int:
             total += max(_count(branch.jaxpr) for branch in params["branches"])
         else:
             times = params["length"] if name == "scan" else 1
-            total += times * sum(map(_count, _inner(params)))
+            nested = (getattr(value, "jaxpr", value) for value in params.values())  # closed ones hold theirs
+            total += times * sum(_count(value) for value in nested if hasattr(value, "eqns"))
     return total
-
-
-def _inner(params):
-    """Returns the programs nested in an equation."""
-    found = []
-    for value in params.values():
-        value = getattr(value, "jaxpr", value)  # closed ones hold theirs
-        if hasattr(value, "eqns"):
-            found.append(value)
-    return found

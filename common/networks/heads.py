@@ -49,20 +49,13 @@ class Auxiliary(nn.Module):
     """Auxiliary classifier on an inner cell, used in training only.
 
     ReLU, average pool of 5x5, 1x1 convolution to 128, norm, ReLU, 2x2 convolution to 768, norm, ReLU, linear.
-
-    Attributes:
-      num_classes: K.
-      style: see `styles.Style`.
-      stride: of the pool, 3 for CIFAR and 2 for ImageNet.
-      is_padded: whether the 2x2 convolution is padded (NAO-WS in TensorFlow); its outputs are averaged.
-      has_bias: whether the linear layer has a bias.
     """
 
-    num_classes: int
+    num_classes: int  # K
     style: styles.Style
-    stride: int = 3
-    is_padded: bool = False
-    has_bias: bool = True
+    stride: int = 3  # of the pool, 3 for CIFAR and 2 for ImageNet
+    is_padded: bool = False  # whether the 2x2 convolution is padded (NAO-WS in TensorFlow); its outputs are averaged
+    has_bias: bool = True  # whether the linear layer has a bias
 
     @nn.compact
     def __call__(self, images: chex.Array, train: bool) -> chex.Array:
@@ -71,10 +64,7 @@ class Auxiliary(nn.Module):
         Raises:
           ValueError: fewer than 2x2 windows fit the images.
         """
-        fits = min(images.shape[1:3]) - AUXILIARY_WINDOW >= self.stride or (
-            self.is_padded and min(images.shape[1:3]) >= AUXILIARY_WINDOW
-        )
-        if not fits:
+        if min(images.shape[1:3]) < AUXILIARY_WINDOW + (0 if self.is_padded else self.stride):
             raise ValueError(
                 f"the auxiliary head needs images of at least {AUXILIARY_WINDOW + self.stride} pixels where it "
                 f"branches off; got {images.shape[1]}x{images.shape[2]}; set auxiliary=False"
@@ -85,34 +75,23 @@ class Auxiliary(nn.Module):
                 features, (side, side), self.style, is_padded=self.is_padded, name=f"convolution_{at}"
             )
             state = jax.nn.relu(layers.Norm(self.style, name=f"norm_{at}")(convolution(state), train))
-        return layers.Linear(self.num_classes, self.style, has_bias=self.has_bias, name="linear")(_average(state))
+        means = jnp.mean(state.astype(jnp.float32), axis=(1, 2))
+        return layers.Linear(self.num_classes, self.style, has_bias=self.has_bias, name="linear")(means)
 
 
 class Classifier(nn.Module):
-    """Global average pool, dropout, linear.
+    """Global average pool, dropout, linear."""
 
-    Attributes:
-      num_classes: K.
-      style: see `styles.Style`.
-      has_relu: whether a ReLU precedes the pool.
-      has_bias: whether the linear layer has a bias.
-      dropout_keep: the probability to keep a feature, in (0, 1].
-    """
-
-    num_classes: int
+    num_classes: int  # K
     style: styles.Style
-    has_relu: bool = False
-    has_bias: bool = True
-    dropout_keep: float = 1.0
+    has_relu: bool = False  # whether a ReLU precedes the pool
+    has_bias: bool = True  # whether the linear layer has a bias
+    dropout_keep: float = 1.0  # the probability to keep a feature, in (0, 1]
 
     @nn.compact
     def __call__(self, images: chex.Array, train: bool) -> chex.Array:
         """Returns float32[B, num_classes]."""
-        features = _average(jax.nn.relu(images) if self.has_relu else images)
+        images = jax.nn.relu(images) if self.has_relu else images
+        features = jnp.mean(images.astype(jnp.float32), axis=(1, 2))
         features = nn.Dropout(1 - self.dropout_keep, deterministic=not train, name="dropout")(features)
         return layers.Linear(self.num_classes, self.style, has_bias=self.has_bias, name="linear")(features)
-
-
-def _average(images):
-    """Returns float32[B, C], the means over positions."""
-    return jnp.mean(images.astype(jnp.float32), axis=(1, 2))

@@ -29,29 +29,17 @@ class SqueezeExcitation(nn.Module):
 
 
 class Block(nn.Module):
-    """Inverted residual: 1x1 expansion, depthwise, 1x1 projection; the input is added where shapes allow.
+    """Inverted residual: 1x1 expansion, depthwise, 1x1 projection; the input is added where shapes allow."""
 
-    Attributes:
-      features: output channels.
-      expansion: ratio of inner to input channels; 1: no expansion.
-      size: height and width of the depthwise kernel.
-      stride: of the depthwise convolution.
-      activation: of the first two convolutions, a key of `ACTIVATIONS`.
-      has_squeeze: whether squeeze-and-excitation follows the depthwise convolution.
-      has_residual: whether the input is added if the stride is 1 and widths are equal.
-      divisor: inner widths are multiples of it.
-      style: see `styles.Style`.
-    """
-
-    features: int
-    expansion: int
-    size: int
-    stride: int
-    activation: str
+    features: int  # output channels
+    expansion: int  # ratio of inner to input channels; 1: no expansion
+    size: int  # height and width of the depthwise kernel
+    stride: int  # of the depthwise convolution
+    activation: str  # of the first two convolutions, a key of `ACTIVATIONS`
     style: styles.Style
-    has_squeeze: bool = False
-    has_residual: bool = True
-    divisor: int = 1
+    has_squeeze: bool = False  # whether squeeze-and-excitation follows the depthwise convolution
+    has_residual: bool = True  # whether the input is added if the stride is 1 and widths are equal
+    divisor: int = 1  # inner widths are multiples of it
 
     @nn.compact
     def __call__(self, images: chex.Array, scales: chex.Array | None, train: bool) -> chex.Array:
@@ -60,7 +48,6 @@ class Block(nn.Module):
         Args:
           images: float[B, H, W, C].
           scales: float32[B], factor of the block before the input is added; None: one.
-          train: whether in training mode.
         """
         activation, channels = ACTIVATIONS[self.activation], images.shape[-1]
         state = images
@@ -68,14 +55,8 @@ class Block(nn.Module):
             width = make_divisible(channels * self.expansion, self.divisor)
             state = layers.Convolution(width, (1, 1), self.style, name="expansion")(state)
             state = activation(layers.Norm(self.style, name="expansion_norm")(state, train))
-        state = layers.Convolution(
-            state.shape[-1],
-            (self.size,) * 2,
-            self.style,
-            strides=(self.stride,) * 2,
-            is_depthwise=True,
-            name="depthwise",
-        )(state)
+        settings = {"strides": (self.stride,) * 2, "is_depthwise": True, "name": "depthwise"}
+        state = layers.Convolution(state.shape[-1], (self.size,) * 2, self.style, **settings)(state)
         state = layers.Norm(self.style, name="depthwise_norm")(state, train)
         if self.has_squeeze:
             # MobileNetV3 of Once-for-all applies the activation before the squeeze.

@@ -12,15 +12,13 @@ import numpy as np
 from jax import lax
 
 from common.networks import initializers, styles
-from common.networks.kernels import convolution as dense
-from common.networks.kernels import depthwise, max_pooling
+from common.networks.kernels import convolution, depthwise
 
 
 def window_padding(size: int, stride: int, kernel: int, *, dilation: int = 1, padding: str) -> tuple[int, int]:
     """Returns the padding before and after an axis of `size` pixels, so that ceil(size / stride) windows fit.
 
-    Symmetric padding is half a window at both ends, independent of the size; an even window has the extra pixel at the
-    end. "same" is the least padding, the odd pixel at the end.
+    "symmetric" is half a window at both ends, "same" the least padding; an odd pixel is at the end.
     """
     extent = (kernel - 1) * dilation
     if padding == "symmetric":
@@ -30,27 +28,16 @@ def window_padding(size: int, stride: int, kernel: int, *, dilation: int = 1, pa
 
 
 class Convolution(nn.Module):
-    """Convolution without bias.
+    """Convolution without bias."""
 
-    Attributes:
-      features: output channels; for a depthwise convolution, equal to the input channels.
-      kernel: height and width.
-      style: see `styles.Style`.
-      strides: vertical and horizontal; equal for a depthwise convolution.
-      dilation: of a depthwise convolution.
-      is_depthwise: whether each channel is convolved separately.
-      is_standardized: whether weights are standardized per output (LaNet), see `standardize`.
-      is_padded: whether the image is padded, so that only strides reduce its size.
-    """
-
-    features: int
-    kernel: tuple[int, int]
+    features: int  # output channels; for a depthwise convolution, equal to the input channels
+    kernel: tuple[int, int]  # height and width
     style: styles.Style
-    strides: tuple[int, int] = (1, 1)
-    dilation: int = 1
-    is_depthwise: bool = False
-    is_standardized: bool = False
-    is_padded: bool = True
+    strides: tuple[int, int] = (1, 1)  # vertical and horizontal; equal for a depthwise convolution
+    dilation: int = 1  # of a depthwise convolution
+    is_depthwise: bool = False  # whether each channel is convolved separately
+    is_standardized: bool = False  # whether weights are standardized per output (LaNet), see `standardize`
+    is_padded: bool = True  # whether the image is padded, so that only strides reduce its size
 
     @nn.compact
     def __call__(self, images: chex.Array) -> chex.Array:
@@ -69,13 +56,12 @@ class Convolution(nn.Module):
             for size, stride, kernel in zip(images.shape[1:3], self.strides, self.kernel)
         ]
         if self.is_depthwise:
-            return depthwise.convolve(
-                images, weights, stride=self.strides[0], dilation=self.dilation, paddings=tuple(padding)
-            )
+            settings = {"stride": self.strides[0], "dilation": self.dilation}
+            return depthwise.convolve(images, weights, **settings, paddings=tuple(padding))
         if self.dilation != 1:
             raise ValueError(f"only depthwise convolutions have a dilation; got {self.dilation}")
         paddings = tuple(padding) if self.is_padded else ((0, 0), (0, 0))
-        return dense.convolve(images, weights, strides=self.strides, paddings=paddings)
+        return convolution.convolve(images, weights, strides=self.strides, paddings=paddings)
 
 
 def pointwise(images: chex.Array, weights: chex.Array, strides: tuple[int, int] = (1, 1)) -> chex.Array:
@@ -115,15 +101,9 @@ class Norm(nn.Module):
         style = self.style
         if style.statistics != "running":
             return _BatchNorm(style, name="batch_norm")(images)
-        return nn.BatchNorm(
-            use_running_average=not train,
-            momentum=style.momentum,
-            epsilon=style.epsilon,
-            use_scale=style.is_affine,
-            use_bias=style.is_affine,
-            dtype=styles.DTYPES[style.dtype],
-            name="batch_norm",
-        )(images)
+        settings = {"momentum": style.momentum, "epsilon": style.epsilon, "dtype": styles.DTYPES[style.dtype]}
+        affine = {"use_scale": style.is_affine, "use_bias": style.is_affine}
+        return nn.BatchNorm(use_running_average=not train, **settings, **affine, name="batch_norm")(images)
 
 
 class _BatchNorm(nn.Module):
@@ -164,15 +144,8 @@ class ReluConvolution(nn.Module):
     @nn.compact
     def __call__(self, images: chex.Array, train: bool) -> chex.Array:
         """Returns float[B, H', W', features]."""
-        is_standardized = self.style.is_standardized
-        convolution = Convolution(
-            self.features,
-            self.kernel,
-            self.style,
-            strides=self.strides,
-            is_standardized=is_standardized,
-            name="convolution",
-        )
+        settings = {"strides": self.strides, "is_standardized": self.style.is_standardized}
+        convolution = Convolution(self.features, self.kernel, self.style, **settings, name="convolution")
         return Norm(self.style, name="norm")(convolution(jax.nn.relu(images)), train)
 
 
@@ -214,29 +187,17 @@ class Linear(nn.Module):
         return outputs
 
 
-def max_pool(images: chex.Array, size: int, stride: int, paddings: list[tuple[int, int]]) -> chex.Array:
-    """Returns the maximum of each window of `size` x `size`; padding is ignored."""
-    return max_pooling.pool(images, size=size, stride=stride, paddings=tuple(paddings))
-
-
 def average_pool(
     images: chex.Array, size: int, stride: int, paddings: list[tuple[int, int]], *, counts_padding: bool = False
 ) -> chex.Array:
     """Returns the mean of each window of `size` x `size`, with or without the zeros of the padding."""
     zero = np.zeros((), images.dtype)
-    sums = lax.reduce_window(
-        images, zero, lax.add, (1, size, size, 1), (1, stride, stride, 1), ((0, 0), *paddings, (0, 0))
-    )
+    windows, strides = (1, size, size, 1), (1, stride, stride, 1)
+    sums = lax.reduce_window(images, zero, lax.add, windows, strides, ((0, 0), *paddings, (0, 0)))
     if counts_padding:
         return sums / size**2
-    rows, columns = (
-        _window_counts(length, size, stride, before=before, windows=windows)
-        for length, (before, _), windows in zip(images.shape[1:3], paddings, sums.shape[1:3])
-    )
-    return sums / (rows[:, None] * columns[None, :])[None, :, :, None].astype(images.dtype)
-
-
-def _window_counts(length, size, stride, *, before, windows):
-    """Returns float[windows], the number of pixels of each window that lie inside an axis of `length` pixels."""
-    starts = np.arange(windows) * stride - before
-    return np.minimum(starts + size, length) - np.maximum(starts, 0.0)
+    counts = []  # of the pixels of each window that lie inside the image, by axis
+    for length, (before, _), number in zip(images.shape[1:3], paddings, sums.shape[1:3]):
+        starts = np.arange(number) * stride - before
+        counts.append(np.minimum(starts + size, length) - np.maximum(starts, 0.0))
+    return sums / np.outer(*counts)[None, :, :, None].astype(images.dtype)

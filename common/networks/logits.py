@@ -5,12 +5,7 @@ import chex
 
 @chex.dataclass(frozen=True)
 class Logits:
-    """Scores of K classes.
+    """Scores of K classes."""
 
-    Attributes:
-      main: float32[B, K], of the classifier.
-      auxiliary: float32[B, K], of the auxiliary head, or None if there is none or outside training.
-    """
-
-    main: chex.Array
-    auxiliary: chex.Array | None
+    main: chex.Array  # float32[B, K], of the classifier
+    auxiliary: chex.Array | None  # float32[B, K], of the auxiliary head, or None if there is none or outside training

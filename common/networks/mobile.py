@@ -1,9 +1,9 @@
 """Chains of inverted residuals: SemiNASNet (arXiv:2002.10389) and Once-for-all (arXiv:1908.09791).
 
 A stem, a first block without expansion, stages of blocks `mbE_kK` (expansion E, kernel K), and a head. The first block
-of a stage changes width and image size; the others are residual. Stages hold only the blocks of the genotype.
-Squeeze-and-excitation and hard swish, by stage, are those of MobileNetV3 (arXiv:1905.02244), on which Once-for-all
-builds; SemiNAS has neither. A chain takes images of any size; the resolution of a genotype is up to the caller.
+of a stage changes width and image size; the others are residual. Squeeze-and-excitation and hard swish, by stage, are
+those of MobileNetV3 (arXiv:1905.02244), on which Once-for-all builds. A chain takes images of any size; the resolution
+of a genotype is up to the caller.
 """
 
 import dataclasses
@@ -29,14 +29,7 @@ class Config:
     """Chain of inverted residuals; the defaults are those of SemiNASNet."""
 
     widths: Annotated[tuple[int, ...], "channels of each stage", Range(at_least=1)] = (32, 56, 112, 128, 256, 432)
-    strides: Annotated[tuple[int, ...], "stride of the first block of each stage", Range(at_least=1)] = (
-        2,
-        2,
-        2,
-        1,
-        2,
-        1,
-    )
+    strides: Annotated[tuple[int, ...], "stride of each stage's first block", Range(at_least=1)] = (2, 2, 2, 1, 2, 1)
     activations: Annotated[tuple[Activation, ...], "activation of each stage"] = ("relu6",) * 6
     squeezes: Annotated[tuple[bool, ...], "whether each stage's blocks have squeeze-and-excitation"] = (False,) * 6
     stem_width: Annotated[int, "channels of the first convolution, 3x3 of stride 2", Range(at_least=1)] = 40
@@ -73,30 +66,19 @@ class Config:
 
 
 class Network(nn.Module):
-    """A chain of inverted residuals.
+    """A chain of inverted residuals."""
 
-    Attributes:
-      genotype: the blocks of each stage.
-      config: see `Config`.
-    """
-
-    genotype: genotype.ChainGenotype
+    genotype: genotype.ChainGenotype  # the blocks of each stage
     config: Config
 
     @nn.compact
     def __call__(self, images: chex.Array, *, train: bool, progress: chex.Numeric = 0.0) -> logits.Logits:
-        """Returns the logits.
-
-        Args:
-          images: float32[B, H, W, C].
-          train: whether in training mode: batch statistics, drop path and dropout (random streams "drop_path" and
-            "dropout").
-          progress: float32[] in [0, 1], the fraction of training done, for the drop-path ramp.
-        """
+        """Returns the logits; the arguments are those of `child.Network`."""
         config = self.config
         style = dataclasses.replace(config.style, dtype=config.dtype)
         blocks = self._blocks(style)
-        scales = self._drop_path_scales(images.shape[0], len(blocks), progress) if train else None
+        shape = (len(blocks), 1, images.shape[0])
+        scales = cells.drop_path(self, config.drop_path_keep, progress, shape) if train else None
         stem = layers.Convolution(config.stem_width, (3, 3), style, strides=(2, 2), name="stem")(images)
         state = inverted_residual.ACTIVATIONS[config.stem_activation](layers.Norm(style, name="stem_norm")(stem, train))
         for at, block in enumerate(blocks):
@@ -119,50 +101,19 @@ class Network(nn.Module):
         block_type = inverted_residual.Block
         if config.remat:
             block_type = nn.remat(block_type, static_argnums=(3,))
-        found = [
-            block_type(
-                config.first_width,
-                1,
-                3,
-                1,
-                config.activations[0],
-                style,
-                has_residual=config.first_is_residual,
-                name="first",
-            )
-        ]
+        settings = {"has_residual": config.first_is_residual, "name": "first"}
+        found = [block_type(config.first_width, 1, 3, 1, config.activations[0], style, **settings)]
         for stage, blocks in enumerate(self.genotype.stages):
             for at, text in enumerate(blocks):
                 match = BLOCK.fullmatch(text)
                 if match is None:
                     raise ValueError(f"stage {stage}, block {at}: {text!r} is not a block such as 'mb6_k5'")
                 expansion, size = map(int, match.groups())
-                found.append(
-                    block_type(
-                        config.widths[stage],
-                        expansion,
-                        size,
-                        config.strides[stage] if at == 0 else 1,
-                        config.activations[stage],
-                        style,
-                        has_squeeze=config.squeezes[stage],
-                        divisor=config.divisor,
-                        name=f"stage_{stage}_block_{at}",
-                    )
-                )
+                sizes = config.widths[stage], expansion, size, config.strides[stage] if at == 0 else 1
+                settings = {"has_squeeze": config.squeezes[stage], "divisor": config.divisor}
+                settings["name"] = f"stage_{stage}_block_{at}"
+                found.append(block_type(*sizes, config.activations[stage], style, **settings))
         return found
-
-    def _drop_path_scales(self, batch_size, num_blocks, progress):
-        """Returns float32[blocks, 1, B], or None if nothing is dropped."""
-        if self.config.drop_path_keep == 1.0:
-            return None
-        keep = cells.keep_probabilities(
-            num_blocks,
-            self.config.drop_path_keep,
-            by_depth=True,
-            progress=jnp.asarray(progress, jnp.float32),
-        )
-        return cells.drop_path_scales(self.make_rng("drop_path"), keep, num_branches=1, batch_size=batch_size)
 
 
 PRESETS: dict[str, Config] = {

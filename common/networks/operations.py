@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from common.networks import layers, styles
+from common.networks.kernels import max_pooling
 
 
 class Zero(nn.Module):
@@ -47,52 +48,42 @@ class Identity(nn.Module):
             return images
         kind = self.style.strided_identity
         if self.stride == 1 or kind == "relu_convolution":
-            strides = (self.stride,) * 2
-            return layers.ReluConvolution(self.features, (1, 1), self.style, strides=strides, name="projection")(
-                images, train
-            )
+            return _relu_convolution(self, (1, 1), (self.stride,) * 2, "projection")(images, train)
         if kind == "relu_reduction":
             images = jax.nn.relu(images)
         return layers.FactorizedReduction(self.features, self.style, name="reduction")(images, train)
 
 
 class Pool(nn.Module):
-    """Max, average or min pooling.
-
-    Attributes:
-      kind: "max", "avg" or "min".
-      size: height and width of the windows.
-    """
+    """Max, average or min pooling."""
 
     features: int
     stride: int
     style: styles.Style
-    kind: str
-    size: int
+    kind: str  # "max", "avg" or "min"
+    size: int  # height and width of the windows
 
     @nn.compact
     def __call__(self, images: chex.Array, train: bool) -> chex.Array:
         """Returns the pooled images."""
         pooled = self._pool(images)
-        if pooled.shape[-1] != self.features:
+        is_projected = pooled.shape[-1] != self.features
+        if is_projected:
             pooled = layers.Convolution(self.features, (1, 1), self.style, name="projection")(pooled)
-            return layers.Norm(self.style, name="norm")(pooled, train)
-        if self.style.normalizes_pools:
-            return layers.Norm(self.style, name="norm")(pooled, train)
+        if is_projected or self.style.normalizes_pools:
+            pooled = layers.Norm(self.style, name="norm")(pooled, train)
         return pooled
 
     def _pool(self, images):
         style, size = self.style, self.size
-        sees_zeros = size == 2 and style.pads_2x2_with_zeros
         paddings = [layers.window_padding(side, self.stride, size, padding=style.padding) for side in images.shape[1:3]]
-        if sees_zeros:
+        if size == 2 and style.pads_2x2_with_zeros:
             images, paddings = jnp.pad(images, ((0, 0), *paddings, (0, 0))), [(0, 0)] * 2
         if self.kind == "avg":
             counts_padding = style.counts_padding and size > 2
             return layers.average_pool(images, size, self.stride, paddings, counts_padding=counts_padding)
-        if self.kind == "min":
-            return -layers.max_pool(-images, size, self.stride, paddings)
-        return layers.max_pool(images, size, self.stride, paddings)
+        pool = functools.partial(max_pooling.pool, size=size, stride=self.stride, paddings=tuple(paddings))
+        return -pool(-images) if self.kind == "min" else pool(images)
 
 
 class Convolution(nn.Module):
@@ -106,25 +97,17 @@ class Convolution(nn.Module):
     @nn.compact
     def __call__(self, images: chex.Array, train: bool) -> chex.Array:
         """Returns the convolved images."""
-        kernel, strides = (self.size,) * 2, (self.stride,) * 2
-        return layers.ReluConvolution(self.features, kernel, self.style, strides=strides, name="convolution")(
-            images, train
-        )
+        return _relu_convolution(self, (self.size,) * 2, (self.stride,) * 2, "convolution")(images, train)
 
 
 class FactorizedConvolution(nn.Module):
-    """A 1xk and a kx1 convolution, each with a ReLU and a norm, or with one of each for both (DARTS).
-
-    Attributes:
-      size: k.
-      has_middle: whether a norm and a ReLU separate the two.
-    """
+    """A 1xk and a kx1 convolution, each with a ReLU and a norm, or with one of each for both (DARTS)."""
 
     features: int
     stride: int
     style: styles.Style
-    size: int
-    has_middle: bool = True
+    size: int  # k
+    has_middle: bool = True  # whether a norm and a ReLU separate the two
 
     @nn.compact
     def __call__(self, images: chex.Array, train: bool) -> chex.Array:
@@ -133,12 +116,8 @@ class FactorizedConvolution(nn.Module):
         first = (1, self.stride) if is_split else (self.stride,) * 2
         second = (self.stride, 1) if is_split else (1, 1)
         if self.has_middle:
-            images = layers.ReluConvolution(self.features, (1, self.size), self.style, strides=first, name="wide")(
-                images, train
-            )
-            return layers.ReluConvolution(self.features, (self.size, 1), self.style, strides=second, name="high")(
-                images, train
-            )
+            images = _relu_convolution(self, (1, self.size), first, "wide")(images, train)
+            return _relu_convolution(self, (self.size, 1), second, "high")(images, train)
         images = jax.nn.relu(images)
         images = layers.Convolution(self.features, (1, self.size), self.style, strides=first, name="wide")(images)
         images = layers.Convolution(self.features, (self.size, 1), self.style, strides=second, name="high")(images)
@@ -146,38 +125,36 @@ class FactorizedConvolution(nn.Module):
 
 
 class SeparableConvolution(nn.Module):
-    """ReLU, depthwise, pointwise, norm: twice, or if dilated `style.dilated_repeats` times; strided once.
-
-    Attributes:
-      size: height and width of the depthwise kernel.
-      dilation: of the depthwise convolution.
-    """
+    """ReLU, depthwise, pointwise, norm: twice, or if dilated `style.dilated_repeats` times; strided once."""
 
     features: int
     stride: int
     style: styles.Style
-    size: int
-    dilation: int = 1
+    size: int  # height and width of the depthwise kernel
+    dilation: int = 1  # of the depthwise convolution
 
     @nn.compact
     def __call__(self, images: chex.Array, train: bool) -> chex.Array:
         """Returns the convolved images."""
         style = self.style
         for at in range(2 if self.dilation == 1 else style.dilated_repeats):
-            images = layers.Convolution(
-                images.shape[-1],
-                (self.size,) * 2,
-                style,
-                strides=(self.stride if at == 0 else 1,) * 2,
-                dilation=self.dilation,
-                is_depthwise=True,
-                name=f"depthwise_{at}",
-            )(jax.nn.relu(images))
-            images = layers.Convolution(
+            settings = {
+                "strides": (self.stride if at == 0 else 1,) * 2,
+                "dilation": self.dilation,
+                "is_depthwise": True,
+            }
+            depthwise = layers.Convolution(
+                images.shape[-1], (self.size,) * 2, style, **settings, name=f"depthwise_{at}"
+            )
+            pointwise = layers.Convolution(
                 self.features, (1, 1), style, is_standardized=style.is_standardized, name=f"pointwise_{at}"
-            )(images)
-            images = layers.Norm(style, name=f"norm_{at}")(images, train)
+            )
+            images = layers.Norm(style, name=f"norm_{at}")(pointwise(depthwise(jax.nn.relu(images))), train)
         return images
+
+
+def _relu_convolution(operation, kernel, strides, name):
+    return layers.ReluConvolution(operation.features, kernel, operation.style, strides=strides, name=name)
 
 
 def _operations() -> dict[str, Callable[..., nn.Module]]:

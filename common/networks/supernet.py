@@ -22,7 +22,7 @@ import numpy as np
 
 from common.genotypes import cell_rows, conversion
 from common.genotypes.genotype import NUM_INPUTS, CellGenotype
-from common.networks import child, heads, logits, of_space, shared_cells
+from common.networks import cells, child, heads, logits, of_space, shared_cells
 from common.spaces import cells as cell_spaces
 
 Config = child.Config
@@ -71,8 +71,10 @@ class Network(nn.Module):
         branches = cell_spaces.branches(layout, arch[None])[0]
         stem = heads.STEMS[config.stem](stem_width(config), style, name="stem")
         states = stem(images, train)
-        shape = (shared_cells.NUM_BRANCHES * layout.num_nodes, images.shape[0])
-        scales = child.drop_path_scales(self, config, progress, shape) if train else None
+        scales = None
+        if train:
+            shape = (config.num_cells, shared_cells.NUM_BRANCHES * layout.num_nodes, images.shape[0])
+            scales = cells.drop_path(self, config.drop_path_keep, progress, shape, by_depth=config.drop_path_by_depth)
         cell_type = nn.remat(shared_cells.SharedCell, static_argnums=(5,)) if config.remat else shared_cells.SharedCell
         width, auxiliary = config.width, None
         for at in range(config.num_cells):

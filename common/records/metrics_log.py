@@ -35,14 +35,18 @@ class MetricsLog:
           title: first words of the progress line.
           total: progress at the end of the run.
           unit: of progress, a plural.
-          start: progress so far. Later lines and events of an earlier run are dropped, as they will be repeated. 0: the
-            files start empty.
+          start: progress so far; later lines and events of an earlier run are dropped. 0: the files start empty.
           key: the entry of a line that holds its progress, an integer or a float.
           events: folder of the event files; None: none are written.
         """
         self._path, self._events, self._key, self._start = pathlib.Path(path), events, key, start
         self._live = progress.Progress(title, total=total, unit=unit)
-        self.lines = [line for line in _read(self._path) if line[key] <= start] if start else []
+        lines = self._path.read_text().splitlines() if start and self._path.exists() else ()
+        self.lines: list[dict[str, Any]] = []
+        with contextlib.suppress(ValueError):  # an interrupted process may have left a torn last line
+            for line in map(json.loads, lines):
+                if line[key] <= start:
+                    self.lines.append(line)
 
     def add(
         self, line: Mapping[str, Any], *, scalars: Mapping[str, float] | None = None, note: str, done: int | None = None
@@ -85,12 +89,3 @@ def _writer(folder, start):
         for path in pathlib.Path(folder).glob("events.out.tfevents.*"):
             path.unlink()
     return tensorboardX.SummaryWriter(str(folder), purge_step=start + 1 if start else None)
-
-
-def _read(path):
-    """Returns the complete lines of a metrics file; an interrupted process may have left a torn last one."""
-    lines = []
-    with contextlib.suppress(ValueError):
-        for line in path.read_text().splitlines() if path.exists() else ():
-            lines.append(json.loads(line))
-    return lines

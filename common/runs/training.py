@@ -89,9 +89,7 @@ def train(
       genotype: cells or a chain of blocks; or the name of a published one, or a JSON file.
       preset: settings of network, training and augmentation; the number of classes is that of the dataset.
       dataset: see `common.datasets.images.load`; of a stream, the name of a prepared dataset.
-      options: settings of the run.
       folder: of the run; None: a fresh one under runs/.
-      data_dir: folder of the datasets.
       stream: preprocessing of images that are streamed during training; None: they are loaded into memory.
       flags: all settings by flag name, for config.json; by default those of `options`.
 
@@ -109,9 +107,7 @@ def train(
     run = training_run.new(
         genotype, preset, dataset, data_dir, stream=stream, held_out=options.held_out, seed=options.seed
     )
-    batches = training_run.split(
-        run, num_devices=options.num_devices, evaluation_batch_size=options.evaluation_batch_size
-    )
+    batches = training_run.split(run, options.num_devices, evaluation_batch_size=options.evaluation_batch_size)
     folder = run_dir.create(folder and str(folder), command="train", benchmark=pathlib.Path(dataset).stem)
     is_first = jax.process_index() == 0  # of several processes; checkpoints they write together
     with contextlib.ExitStack() as stack:
@@ -123,9 +119,8 @@ def train(
         state = saved.latest(run.template(batches))
         if is_first:
             flags = configs.to_json(options) if flags is None else dict(flags)
-            run_dir.write_json(
-                folder / run_dir.CONFIG, {"command": "train", "flags": flags, **run.about, **run_dir.environment()}
-            )
+            config = {"command": "train", "flags": flags, **run.about, **run_dir.environment()}
+            run_dir.write_json(folder / run_dir.CONFIG, config)
             start = 0 if state is None else int(state.step)
             if start:
                 print(f"resuming from step {start} of {run.num_steps}", flush=True)
@@ -164,7 +159,7 @@ def evaluate(
 
 
 def _train(run, options, state, saved, *, batches, log):
-    """Trains from a state (None: from the start) to the last step, whose state is a checkpoint then."""
+    """Trains from a state (None: from the start) to the last step, and saves that."""
     if state is None:
         state = run.steps.init(run.keys.init, run.images.shape)
     if int(state.step) == run.num_steps:
@@ -225,12 +220,7 @@ def _result(run, options, saved, *, name, batches):
 
 
 def _export(path, run, scored):
-    about = {
-        "dataset": run.about["dataset"],
-        "seed": run.about["seed"],
-        "step": scored.step,
-        "is_averaged": run.config.average_decay > 0,
-        "scores": scored.scores,
-    }
+    about = {"dataset": run.about["dataset"], "seed": run.about["seed"], "step": scored.step}
+    about |= {"is_averaged": run.config.average_decay > 0, "scores": scored.scores}
     images = export.Images(run.images.shape, run.images.mean, run.images.std, run.normalization)
     export.save(path, run.network, scored.variables, images, about=about)

@@ -22,25 +22,18 @@ class Images(NamedTuple):
     """Images of a training run.
 
     Attributes:
-      shape: (H, W, C).
-      num_classes: K.
-      mean: of each channel, of pixels / 255.
-      std: standard deviation, likewise.
-      sizes: number of images by part: "train", "test" and, where images are held out, "validation".
-      is_streamed: whether batches are read while training; all of them are whole then.
       chunks: (steps, state, keys, config, *, most, sharding) -> `Chunks`, from `state.step` to the last step. `most`
         is the maximum number of steps of a chunk, 0 for the default.
-      scorer: (steps, part, *, batch_size, sharding) -> (variables -> `Scores`).
     """
 
-    shape: tuple[int, int, int]
-    num_classes: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    sizes: Mapping[str, int]
-    is_streamed: bool
+    shape: tuple[int, int, int]  # (H, W, C)
+    num_classes: int  # K
+    mean: tuple[float, ...]  # of each channel, of pixels / 255
+    std: tuple[float, ...]  # standard deviation, likewise
+    sizes: Mapping[str, int]  # number of images by part: "train", "test" and, where images are held out, "validation"
+    is_streamed: bool  # whether batches are read while training; all of them are whole then
     chunks: Callable[..., Chunks]
-    scorer: Callable[..., Callable[[Any], Scores]]
+    scorer: Callable[..., Callable[[Any], Scores]]  # (steps, part, *, batch_size, sharding) -> (variables -> `Scores`)
 
     @property
     def watched(self) -> str:
@@ -52,8 +45,6 @@ def in_memory(name: str, data_dir: str | os.PathLike | None = None, *, held_out:
     """Returns a dataset that fits into memory.
 
     Args:
-      name: see `datasets.load`.
-      data_dir: likewise.
       held_out: number of training images for validation, the same ones for every seed.
 
     Raises:
@@ -75,16 +66,10 @@ def in_memory(name: str, data_dir: str | os.PathLike | None = None, *, held_out:
         images = data(part, sharding)
         return lambda variables: score(variables, images)
 
-    return Images(
-        shape=dataset.train.images.shape[1:],
-        num_classes=dataset.num_classes,
-        mean=dataset.mean,
-        std=dataset.std,
-        sizes={part: len(split.labels) for part, split in parts.items()},
-        is_streamed=False,
-        chunks=chunks,
-        scorer=scorer,
-    )
+    statistics = {"num_classes": dataset.num_classes, "mean": dataset.mean, "std": dataset.std}
+    sizes = {part: len(split.labels) for part, split in parts.items()}
+    shape = dataset.train.images.shape[1:]
+    return Images(shape=shape, **statistics, sizes=sizes, is_streamed=False, chunks=chunks, scorer=scorer)
 
 
 def streamed(name: str, data_dir: str | os.PathLike | None, changes: streams.Config, *, seed: int) -> Images:
@@ -92,8 +77,6 @@ def streamed(name: str, data_dir: str | os.PathLike | None, changes: streams.Con
 
     Args:
       name: of a dataset prepared in `data_dir`.
-      data_dir: its folder.
-      changes: preprocessing and augmentation of the images.
       seed: of their order and augmentation.
 
     Raises:
@@ -111,11 +94,9 @@ def streamed(name: str, data_dir: str | os.PathLike | None, changes: streams.Con
         while done < config.num_epochs * per_epoch:  # an epoch at a time, so that chunks end where epochs do
             length = per_epoch - done % per_epoch
             epoch = itertools.islice(pairs, length)
-            for last, chunk in stream.train(
-                steps, state, keys, epoch, most=most or _STEPS_PER_CHUNK, sharding=sharding
-            ):
-                state = last
-                yield last, chunk
+            settings = {"most": most or _STEPS_PER_CHUNK, "sharding": sharding}
+            for state, chunk in stream.train(steps, state, keys, epoch, **settings):  # noqa: B020
+                yield state, chunk
             done += length
 
     def scorer(steps, part, *, batch_size, sharding=None):
@@ -125,13 +106,7 @@ def streamed(name: str, data_dir: str | os.PathLike | None, changes: streams.Con
 
         return lambda variables: stream.evaluate(steps, variables, batches(), batch_size=batch_size)
 
-    return Images(
-        shape=(changes.image_size, changes.image_size, 3),
-        num_classes=source.num_classes,
-        mean=source.mean,
-        std=source.std,
-        sizes={"train": len(source.train), "test": len(source.test)},
-        is_streamed=True,
-        chunks=chunks,
-        scorer=scorer,
-    )
+    statistics = {"num_classes": source.num_classes, "mean": source.mean, "std": source.std}
+    sizes = {"train": len(source.train), "test": len(source.test)}
+    shape = (changes.image_size, changes.image_size, 3)
+    return Images(shape=shape, **statistics, sizes=sizes, is_streamed=True, chunks=chunks, scorer=scorer)

@@ -19,25 +19,15 @@ from common.training import step as step_lib
 
 
 class Run(NamedTuple):
-    """A training run.
+    """A training run."""
 
-    Attributes:
-      about: record of JSON types that identifies the run: `build` makes the run from it.
-      network: a Linen module.
-      config: settings of its training.
-      steps: its training and evaluation step.
-      images: of the run.
-      keys: random keys.
-      normalization: of images, see `augmentation.Config`.
-    """
-
-    about: Mapping[str, Any]
-    network: Any
-    config: configs.Config
-    steps: step_lib.Steps
-    images: training_data.Images
-    keys: states.Keys
-    normalization: str
+    about: Mapping[str, Any]  # record of JSON types that identifies the run: `build` makes the run from it
+    network: Any  # a Linen module
+    config: configs.Config  # settings of its training
+    steps: step_lib.Steps  # its training and evaluation step
+    images: training_data.Images  # of the run
+    keys: states.Keys  # random keys
+    normalization: str  # of images, see `augmentation.Config`
 
     @property
     def steps_per_epoch(self) -> int:
@@ -52,9 +42,7 @@ class Run(NamedTuple):
     def template(self, batches: jax.sharding.NamedSharding | None = None) -> states.State:
         """Returns the shapes of a state, on every device of `batches` if it is given."""
         state = jax.eval_shape(lambda key: self.steps.init(key, self.images.shape), self.keys.init)
-        if batches is None:
-            return state
-        everywhere = jax.sharding.NamedSharding(batches.mesh, jax.sharding.PartitionSpec())
+        everywhere = batches and jax.sharding.NamedSharding(batches.mesh, jax.sharding.PartitionSpec())
         return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=everywhere), state)
 
 
@@ -79,9 +67,7 @@ def new(
         **models.to_dict(network),
         "training": config_lib.to_json(preset.training),
         "augmentation": config_lib.to_json(preset.augmentation),
-        "dataset": dataset,
-        "held_out": held_out,
-        "seed": seed,
+        **{"dataset": dataset, "held_out": held_out, "seed": seed},
     }
     if stream is not None:
         about["stream"] = config_lib.to_json(stream)
@@ -103,7 +89,7 @@ def build(about: Mapping[str, Any], data_dir: str | os.PathLike | None = None) -
     return _make(about, models.from_dict(about), config, augmentation, images)
 
 
-def split(run: Run, *, num_devices: int, evaluation_batch_size: int) -> jax.sharding.NamedSharding | None:
+def split(run: Run, num_devices: int, *, evaluation_batch_size: int) -> jax.sharding.NamedSharding | None:
     """Returns the sharding of batches over devices, None for one device.
 
     Raises:
@@ -131,13 +117,9 @@ def _images(dataset, data_dir, *, stream, held_out, seed):
 
 
 def _make(about, network, config, augmentation, images):
-    steps = step_lib.steps(
-        network,
-        config,
-        models.inputs(augmentation, mean=images.mean, std=images.std),
-        num_classes=images.num_classes,
-        num_images=images.sizes["train"],
-    )
+    inputs = models.inputs(augmentation, mean=images.mean, std=images.std)
+    sizes = {"num_classes": images.num_classes, "num_images": images.sizes["train"]}
+    steps = step_lib.steps(network, config, inputs, **sizes)
     keys = states.keys(jax.random.key(about["seed"]))
     run = Run(about, network, config, steps, images, keys, augmentation.normalization)
     run.template()  # raises where images are too small for the network

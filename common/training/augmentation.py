@@ -1,11 +1,8 @@
 """Image augmentation and normalization, as part of the compiled training step.
 
-Images come as bytes and leave as float32. The order is that of the published programs: crop, flip, AutoAugment,
-normalization, cutout; mixing of the batch last. Every random choice is sampled first (`draw_...`) and applied by a
-separate function, so that each can be tested alone.
-
-Papers: cutout (arXiv:1708.04552), AutoAugment (arXiv:1805.09501), mixup (arXiv:1710.09412), CutMix
-(arXiv:1905.04899).
+The order is that of the published programs: crop, flip, AutoAugment (arXiv:1805.09501), normalization, cutout
+(arXiv:1708.04552); last mixup (arXiv:1710.09412) or CutMix (arXiv:1905.04899) of the batch. Every random choice is
+sampled first (`draw_...`) and applied by a separate function, so that each can be tested alone.
 """
 
 import dataclasses
@@ -70,18 +67,7 @@ PRESETS: dict[str, Config] = {
 def augment(
     key: chex.PRNGKey, images: chex.Array, config: Config, mean: Sequence[float], std: Sequence[float]
 ) -> chex.Array:
-    """Returns a batch of augmented, normalized images.
-
-    Args:
-      key: for all random choices.
-      images: uint8[B, H, W, C].
-      config: settings.
-      mean: of each channel, of pixels / 255.
-      std: standard deviation, likewise.
-
-    Returns:
-      float32[B, H, W, C].
-    """
+    """Returns float32[B, H, W, C], augmented and normalized images; the arguments are those of `normalize`."""
     chex.assert_rank(images, 4)
     batch_size, height, width, _ = images.shape
     crop_key, flip_key, policy_key, cutout_key = jax.random.split(key, 4)
@@ -100,16 +86,13 @@ def augment(
 def normalize(
     images: chex.Array, mean: Sequence[float], std: Sequence[float], *, normalization: str = "channel"
 ) -> chex.Array:
-    """Returns normalized images.
+    """Returns float32[B, H, W, C], normalized images.
 
     Args:
       images: uint8[B, H, W, C].
       mean: of each channel, of pixels / 255.
       std: standard deviation, likewise.
       normalization: "channel": (pixels / 255 - mean) / std; "image": see `standardize`; mean and std are ignored.
-
-    Returns:
-      float32[B, H, W, C].
     """
     if normalization == "image":
         return standardize(images)
@@ -123,11 +106,8 @@ def standardize(images: chex.Array) -> chex.Array:
     The deviation, in units of pixel values, is at least 1 / sqrt(H W C): an image of one colour becomes 0.
     """
     values = images.astype(jnp.float32)
-    axes = (1, 2, 3)
-    num_values = values[0].size
-    mean = jnp.mean(values, axis=axes, keepdims=True)
-    deviation = jnp.std(values, axis=axes, keepdims=True)
-    return (values - mean) / jnp.maximum(deviation, num_values**-0.5)
+    mean, deviation = (reduce(values, axis=(1, 2, 3), keepdims=True) for reduce in (jnp.mean, jnp.std))
+    return (values - mean) / jnp.maximum(deviation, values[0].size ** -0.5)
 
 
 def draw_crops(key: chex.PRNGKey, batch_size: int, padding: int) -> chex.Array:
@@ -137,13 +117,11 @@ def draw_crops(key: chex.PRNGKey, batch_size: int, padding: int) -> chex.Array:
 
 def crop(images: chex.Array, corners: chex.Array, padding: int) -> chex.Array:
     """Pads every image with `padding` zeros and crops it to its size, at `corners` (int32[B, 2])."""
-    padded = jnp.pad(images, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
     size = images.shape[1:]
-
-    def cut(image, corner):
-        return jax.lax.dynamic_slice(image, (corner[0], corner[1], 0), size)
-
-    return jax.vmap(cut)(padded, corners)
+    padded = jnp.pad(images, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+    return jax.vmap(lambda image, corner: jax.lax.dynamic_slice(image, (corner[0], corner[1], 0), size))(
+        padded, corners
+    )
 
 
 def flip(images: chex.Array, is_flipped: chex.Array) -> chex.Array:
@@ -174,18 +152,9 @@ def is_inside(boxes: chex.Array, image_size: tuple[int, int]) -> chex.Array:
 
 
 def mix(key: chex.PRNGKey, images: chex.Array, targets: chex.Array, config: Config) -> tuple[chex.Array, chex.Array]:
-    """Mixes images of a batch, and their targets in the same shares.
+    """Mixes images (float32[B, H, W, C]) of a batch, and their targets (float32[B, K]) in the same shares.
 
     The partners of each mix are a permutation of the unmixed batch. (LaNet's code samples them from the training set.)
-
-    Args:
-      key: for all random choices.
-      images: float32[B, H, W, C].
-      targets: float32[B, K], distributions over classes.
-      config: settings.
-
-    Returns:
-      (images, targets) of the same shapes.
     """
     if config.mixing == "none":
         return images, targets
@@ -199,8 +168,7 @@ def mix(key: chex.PRNGKey, images: chex.Array, targets: chex.Array, config: Conf
             shares = jnp.where(is_mixed, shares, 1.0)
             mixed = blend(mixed, images[partners], shares)
         else:
-            boxes = draw_boxes(box_key, shares, images.shape[1:3])
-            boxes = jnp.where(is_mixed[:, None, None], boxes, 0)
+            boxes = jnp.where(is_mixed[:, None, None], draw_boxes(box_key, shares, images.shape[1:3]), 0)
             mixed, shares = paste(mixed, images[partners], boxes)
         mixed_targets = blend(mixed_targets, targets[partners], shares)
     return mixed, mixed_targets

@@ -22,19 +22,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from common import config as configs
 from common.training import coloring, warping
 
 FORMS = ("lanet", "nao")
-OPERATIONS = (
-    "nothing",
-    "shear_x",
-    "shear_y",
-    "translate_x",
-    "translate_y",
-    "rotate",
-    "equalize",
-    *coloring.OPERATIONS,
-)
+OPERATIONS = ("nothing", "shear_x", "shear_y", "translate_x", "translate_y", "rotate", "equalize", *coloring.OPERATIONS)
 _NUMBER = {name: number for number, name in enumerate(OPERATIONS)}
 
 # (operation, probability, magnitude), twice.
@@ -69,41 +61,24 @@ POLICY = (
 
 @chex.dataclass(frozen=True)
 class Draws:
-    """The two operations of each image.
+    """The two operations of each image."""
 
-    Attributes:
-      operations: int32[B, 2], indices in `OPERATIONS`.
-      magnitudes: float32[B, 2], in the unit of the operation: radians, shares of the width, bits, factors ...
-    """
-
-    operations: chex.Array
-    magnitudes: chex.Array
+    operations: chex.Array  # int32[B, 2], indices in `OPERATIONS`
+    magnitudes: chex.Array  # float32[B, 2], in the unit of the operation: radians, shares of the width, bits, factors
 
 
 def augment(key: chex.PRNGKey, images: chex.Array, *, form: str) -> chex.Array:
-    """Applies the policy to a batch.
-
-    Args:
-      key: for all random choices.
-      images: uint8[B, H, W, C], of 1 or 3 channels.
-      form: one of `FORMS`.
-
-    Returns:
-      uint8[B, H, W, C].
+    """Applies the policy in one of `FORMS` to uint8[B, H, W, C], images of 1 or 3 channels.
 
     Raises:
       ValueError: the form is unknown, or the images have another number of channels.
     """
-    if form not in FORMS:
-        raise ValueError(f"form = {form!r} is unknown; choose one of {', '.join(FORMS)}")
+    configs.one_of("form", form, FORMS)
     if images.shape[-1] not in (1, 3):
         raise ValueError(f"AutoAugment is for images of 1 or 3 channels; got {images.shape[-1]}")
     draws = draw(key, images.shape[0], form=form)
-
-    def step(images, drawn):
-        return apply(images, *drawn, form=form), None
-
-    return jax.lax.scan(step, images, (draws.operations.T, draws.magnitudes.T))[0]
+    drawn = draws.operations.T, draws.magnitudes.T
+    return jax.lax.scan(lambda images, one: (apply(images, *one, form=form), None), images, drawn)[0]
 
 
 def draw(key: chex.PRNGKey, batch_size: int, *, form: str) -> Draws:
@@ -159,20 +134,9 @@ def _levels(name, at):
 
 
 def apply(images: chex.Array, operations: chex.Array, magnitudes: chex.Array, *, form: str) -> chex.Array:
-    """Applies one operation to each image.
-
-    Args:
-      images: uint8[B, H, W, C].
-      operations: int32[B], indices in `OPERATIONS`.
-      magnitudes: float32[B].
-      form: one of `FORMS`.
-
-    Returns:
-      uint8[B, H, W, C].
-    """
+    """Applies an operation (int32[B], indices in `OPERATIONS`) with its magnitude (float32[B]) to each image."""
     is_warp = (operations >= _NUMBER["shear_x"]) & (operations <= _NUMBER["rotate"])
-    warp = functools.partial(_warp, form=form)
-    images = on_some(warp, images, (operations, magnitudes), is_warp)
+    images = on_some(functools.partial(_warp, form=form), images, (operations, magnitudes), is_warp)
     images = on_some(coloring.equalize, images, (), operations == _NUMBER["equalize"])
     return coloring.change(images, operations - _NUMBER[coloring.OPERATIONS[0]], magnitudes)
 
@@ -180,25 +144,19 @@ def apply(images: chex.Array, operations: chex.Array, magnitudes: chex.Array, *,
 def on_some(
     function: Callable, images: chex.Array, arguments: tuple[chex.Array, ...], is_chosen: chex.Array
 ) -> chex.Array:
-    """Applies a function of a batch to the chosen images, an eighth of the batch at a time.
+    """Applies a function to the chosen images of a batch, an eighth of it at a time; the others are unchanged.
 
     Args:
       function: (images, *arguments) -> images, row by row.
       images: [B, ...].
       arguments: arrays [B, ...].
       is_chosen: bool[B].
-
-    Returns:
-      [B, ...]: the other images are unchanged.
     """
     batch_size = images.shape[0]
     size = max(1, batch_size // 8)
     num_chosen = jnp.sum(is_chosen)
     # The chosen ones first; indices beyond the batch read the last image and are never written.
     order = jnp.pad(jnp.argsort(~is_chosen), (0, size), constant_values=batch_size)
-
-    def is_left(state):
-        return state[0] < num_chosen
 
     def advance(state):
         start, images = state
@@ -207,7 +165,7 @@ def on_some(
         is_due = start + jnp.arange(size) < num_chosen
         return start + size, images.at[jnp.where(is_due, at, batch_size)].set(part, mode="drop")
 
-    return jax.lax.while_loop(is_left, advance, (jnp.int32(0), images))[1]
+    return jax.lax.while_loop(lambda state: state[0] < num_chosen, advance, (jnp.int32(0), images))[1]
 
 
 def _warp(images, operations, magnitudes, *, form):
@@ -223,16 +181,10 @@ def _warp(images, operations, magnitudes, *, form):
     down, right = ("shear_x", "shear_y") if is_lanet else ("shear_y", "shear_x")
     angle = magnitudes if is_lanet else -magnitudes
     cosine, sine = of("rotate", jnp.cos(angle), one), of("rotate", jnp.sin(angle), zero)
-    matrix = jnp.stack(
-        [
-            jnp.stack([cosine, of(down, magnitudes, -sine)], axis=1),
-            jnp.stack([of(right, magnitudes, sine), cosine], axis=1),
-        ],
-        axis=1,
-    )
-    shift = jnp.stack(
-        [of("translate_y", magnitudes * size[0], zero), of("translate_x", magnitudes * size[1], zero)], axis=1
-    )
+    rows = [cosine, of(down, magnitudes, -sine)], [of(right, magnitudes, sine), cosine]
+    matrix = jnp.stack([jnp.stack(row, axis=1) for row in rows], axis=1)
+    shifts = [of(name, magnitudes * side, zero) for name, side in zip(("translate_y", "translate_x"), size)]
+    shift = jnp.stack(shifts, axis=1)
     if is_lanet:
         centre = jnp.array(size, jnp.float32) / 2 + 0.5
         return warping.spline(images, matrix, shift, jnp.broadcast_to(centre[None], shift.shape))

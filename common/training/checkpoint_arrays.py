@@ -17,7 +17,10 @@ def named(state: Any) -> dict[str, Any]:
 def record(arrays: Mapping[str, Any], *, checksums: bool = False) -> dict[str, list]:
     """Returns name -> [shape and type as text, checksum or None]."""
     return {
-        name: [f"{array.dtype}{list(array.shape)}", _checksum(array) if checksums else None]
+        name: [
+            f"{array.dtype}{list(array.shape)}",
+            zlib.crc32(np.ascontiguousarray(np.asarray(array)).view(np.uint8).data) if checksums else None,
+        ]
         for name, array in arrays.items()
     }
 
@@ -29,15 +32,3 @@ def difference(got: Mapping[str, list], wanted: Mapping[str, list]) -> str:
         if old != new:
             return f"{name} is {old} there and {new} here"
     return ""
-
-
-def targets(arrays: Mapping[str, Any]) -> dict[str, jax.ShapeDtypeStruct]:
-    """Returns the specifications of arrays to restore, on their devices."""
-    return {
-        name: jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=getattr(array, "sharding", None))
-        for name, array in arrays.items()
-    }
-
-
-def _checksum(array):
-    return zlib.crc32(np.ascontiguousarray(np.asarray(array)).view(np.uint8).data)

@@ -1,8 +1,7 @@
 """Checkpoints of a training run: the latest ones and the best one.
 
-Orbax writes them asynchronously and atomically. A checkpoint also holds the shapes and checksums of its arrays, so that
-a damaged one is detected, and the folder identifies its run, so that another run is rejected before anything is
-compiled.
+Orbax writes them asynchronously and atomically. Shapes and checksums of the arrays reveal a damaged checkpoint, the
+record of the run another run, before anything is compiled.
 
   about.json    record of the run
   00000390/     the state after 390 steps
@@ -37,7 +36,6 @@ class Checkpoints:
         """Opens a folder, or creates it.
 
         Args:
-          folder: created if it does not exist.
           about: record of the run, of JSON types; only a run with the same record can resume here.
           num_latest: number of latest checkpoints to keep; at least 2, in case one is damaged.
 
@@ -50,33 +48,26 @@ class Checkpoints:
         if jax.process_index() == 0 and not (self._folder / ABOUT).exists():
             run_dir.write_json(self._folder / ABOUT, {"format": FORMAT, "about": about})
         self._scores: dict[int, float | None] = {}
-        self._manager = ocp.CheckpointManager(
-            self._folder,
-            options=ocp.CheckpointManagerOptions(
-                preservation_policy=_LatestAndBest(self._scores, max(2, num_latest)),
-                step_format_fixed_length=8,
-                cleanup_tmp_directories=True,
-                enable_async_checkpointing=True,
-            ),
+        options = ocp.CheckpointManagerOptions(
+            preservation_policy=_LatestAndBest(self._scores, max(2, num_latest)),
+            step_format_fixed_length=8,
+            cleanup_tmp_directories=True,
+            enable_async_checkpointing=True,
         )
+        self._manager = ocp.CheckpointManager(self._folder, options=options)
         self._scores.update({step: self._read_score(step) for step in self._manager.all_steps()})
 
     def save(self, state: states.State, *, score: float | None = None) -> None:
         """Starts to write a checkpoint, and returns when `state` may be donated.
 
-        Args:
-          state: to write.
-          score: the checkpoint with the largest score is kept; None: this one cannot be the best.
+        The checkpoint with the largest score is kept; one without a score cannot be the best.
         """
         arrays = checkpoint_arrays.named(state)
         step, score = int(state.step), None if score is None else float(score)
         self._scores[step] = score
+        told = {"score": score, "arrays": checkpoint_arrays.record(arrays, checksums=True)}
         self._manager.save(
-            step,
-            args=ocp.args.Composite(
-                state=ocp.args.StandardSave(arrays),
-                told=ocp.args.JsonSave({"score": score, "arrays": checkpoint_arrays.record(arrays, checksums=True)}),
-            ),
+            step, args=ocp.args.Composite(state=ocp.args.StandardSave(arrays), told=ocp.args.JsonSave(told))
         )
 
     def latest(self, template: states.State) -> states.State | None:
@@ -93,12 +84,12 @@ class Checkpoints:
         found = sorted(self._manager.all_steps(), reverse=True)
         for step in found:
             try:
-                state = self._read(step, template)
+                return self._read(step, template)
             except DamagedError as error:
                 logging.warning("%s; it is set aside, and training resumes from the checkpoint before it", error)
-                self._set_aside(step)
-                continue
-            return state
+                if jax.process_index() == 0:
+                    (self._folder / f"{step:08}").rename(self._folder / f"{_DAMAGED}{step:08}")
+                self._manager.reload()
         if found:
             raise ValueError(f"all {len(found)} checkpoints in {self._folder} are damaged; start in a fresh folder")
         return None
@@ -144,12 +135,16 @@ class Checkpoints:
                     f"the checkpoint {where} is of another network: {difference}; "
                     "build the network that was trained, or start in a fresh folder"
                 )
-            targets = checkpoint_arrays.targets(arrays)
+            targets = {
+                name: jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=getattr(array, "sharding", None))
+                for name, array in arrays.items()
+            }
             read = self._manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(targets))).state
         except (ForeignError, PermissionError):
             raise
         except _READ_ERRORS as error:
-            raise DamagedError(f"the checkpoint {where} is damaged: {_first_line(error)}") from error
+            reason = (str(error).strip() or repr(error)).splitlines()[0][:200]
+            raise DamagedError(f"the checkpoint {where} is damaged: {reason}") from error
         wrong = [name for name, told in checkpoint_arrays.record(read, checksums=True).items() if shapes[name] != told]
         if wrong:
             raise DamagedError(f"the checkpoint {where} is damaged: {wrong[0]} differs from what was saved")
@@ -164,12 +159,6 @@ class Checkpoints:
         except _READ_ERRORS:
             return None  # a damaged checkpoint is never the best one; `latest` sets it aside
 
-    def _set_aside(self, step):
-        name = f"{step:08}"
-        if jax.process_index() == 0:
-            (self._folder / name).rename(self._folder / f"{_DAMAGED}{name}")
-        self._manager.reload()
-
 
 class DamagedError(ValueError):
     """A checkpoint cannot be read, or differs from what was saved."""
@@ -181,11 +170,9 @@ class ForeignError(ValueError):
 
 def check_about(folder: str | os.PathLike, about: Mapping[str, Any]) -> None:
     """Raises a `ForeignError` if `folder` has checkpoints of a run with another record."""
-    path = pathlib.Path(folder) / ABOUT
-    if not path.exists():
+    if not (pathlib.Path(folder) / ABOUT).exists():
         return
-    old, new = read_about(folder), json.loads(json.dumps(about))
-    if differences := _differences(old, new):
+    if differences := _differences(read_about(folder), json.loads(json.dumps(about))):
         raise ForeignError(
             f"the checkpoints in {folder} are of another run: {'; '.join(differences)}; "
             "start in a fresh folder or with the old settings"
@@ -236,8 +223,3 @@ def _differences(old, new, prefix=""):
     names = [*old, *(name for name in new if name not in old)]
     prefix = f"{prefix}." if prefix else ""
     return [text for name in names for text in _differences(old.get(name), new.get(name), f"{prefix}{name}")]
-
-
-def _first_line(error):
-    text = str(error).strip() or repr(error)
-    return text.splitlines()[0][:200]

@@ -9,15 +9,12 @@ _NUMBER = {name: number for number, name in enumerate(OPERATIONS)}
 
 
 def change(images: chex.Array, operations: chex.Array, magnitudes: chex.Array) -> chex.Array:
-    """Applies one operation to each image.
+    """Applies one operation to each of uint8[B, H, W, C].
 
     Args:
-      images: uint8[B, H, W, C].
+      images: of 1 or 3 channels.
       operations: int32[B], indices in `OPERATIONS`; negative: the image is unchanged.
       magnitudes: float32[B]; a threshold, bits, or a factor.
-
-    Returns:
-      uint8[B, H, W, C].
     """
     whole = images.astype(jnp.int32)
     operations, magnitudes = (values[:, None, None, None] for values in (operations, magnitudes))

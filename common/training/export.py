@@ -29,34 +29,20 @@ FORMAT = 1
 
 
 class Model(NamedTuple):
-    """A trained network.
+    """A trained network."""
 
-    Attributes:
-      logits: uint8[B, H, W, C] -> float32[B, K], compiled.
-      network: the Linen module.
-      variables: its collections.
-      about: the entries given to `save`, and the network's genotype and settings.
-    """
-
-    logits: Callable[[chex.Array], chex.Array]
-    network: Any
-    variables: Any
-    about: dict[str, Any]
+    logits: Callable[[chex.Array], chex.Array]  # uint8[B, H, W, C] -> float32[B, K], compiled
+    network: Any  # the Linen module
+    variables: Any  # its collections
+    about: dict[str, Any]  # the entries given to `save`, and the network's genotype and settings
 
 
 class Images(NamedTuple):
-    """Shape and normalization of the images of a network.
+    """Shape and normalization of the images of a network."""
 
-    Attributes:
-      shape: (H, W, C).
-      mean: of each channel, of pixels / 255.
-      std: standard deviation, likewise.
-      normalization: see `augmentation.Config`.
-    """
-
-    shape: tuple[int, int, int]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    shape: tuple[int, int, int]  # (H, W, C)
+    mean: tuple[float, ...]  # of each channel, of pixels / 255
+    std: tuple[float, ...]  # standard deviation, likewise
     normalization: str = "channel"
 
 
@@ -78,12 +64,10 @@ def save(
     path = pathlib.Path(path)
     if not path.parent.is_dir():
         raise ValueError(f"cannot write {path}: there is no folder {path.parent}")
-    text = json.dumps(
-        {"format": FORMAT, **(about or {}), **models.to_dict(network), "images": images._asdict()}, allow_nan=False
-    )
+    about = {"format": FORMAT, **(about or {}), **models.to_dict(network), "images": images._asdict()}
     arrays = {name: np.asarray(value) for name, value in _flat(variables).items()}
     partial = path.with_name(f".{path.name}.partial")
-    safetensors.numpy.save_file(arrays, partial, metadata={"about": text})
+    safetensors.numpy.save_file(arrays, partial, metadata={"about": json.dumps(about, allow_nan=False)})
     partial.replace(path)
 
 
@@ -104,8 +88,14 @@ def load(path: str | os.PathLike) -> Model:
         raise ValueError(f"{path} is not a safetensors file, or is damaged: {error}") from error
     about, network, images = _read(path, metadata)
     shapes = jax.eval_shape(lambda key: step_lib.init_variables(network, key, images.shape), jax.random.key(0))
-    _check(path, arrays, _flat(shapes))
-    variables = flax.traverse_util.unflatten_dict({tuple(name.split(".")): arrays[name] for name in arrays})
+    shapes = _flat(shapes)
+    for name in sorted(arrays.keys() | shapes.keys()):
+        found, wanted = (
+            f"{part[name].dtype}{list(part[name].shape)}" if name in part else "absent" for part in (arrays, shapes)
+        )
+        if found != wanted:
+            raise ValueError(f"{path} does not fit its own network: {name} is {found}; expected {wanted}")
+    variables = flax.traverse_util.unflatten_dict(arrays, sep=".")
 
     @jax.jit
     def logits(variables, values):
@@ -134,16 +124,6 @@ def _read(path, metadata):
         return about, models.from_dict(about), images
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} does not describe a network: {error}") from error
-
-
-def _check(path, arrays, shapes):
-    """Raises a `ValueError` unless the arrays of a file are those of its network."""
-    for name in sorted(arrays.keys() | shapes.keys()):
-        found, wanted = (
-            f"{part[name].dtype}{list(part[name].shape)}" if name in part else "absent" for part in (arrays, shapes)
-        )
-        if found != wanted:
-            raise ValueError(f"{path} does not fit its own network: {name} is {found}; expected {wanted}")
 
 
 def _flat(variables):

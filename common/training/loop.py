@@ -23,33 +23,20 @@ DRAW = 2**31 - 1  # folded into the key of the steps, instead of a step, for the
 
 @chex.dataclass(frozen=True)
 class Data:
-    """Labelled images.
+    """Labelled images."""
 
-    Attributes:
-      images: uint8[N, H, W, C].
-      labels: int32[N].
-    """
-
-    images: chex.Array
-    labels: chex.Array
+    images: chex.Array  # uint8[N, H, W, C]
+    labels: chex.Array  # int32[N]
 
 
 class Chunk(NamedTuple):
-    """Metrics of a chunk of steps.
+    """Metrics of a chunk of steps."""
 
-    Attributes:
-      step: steps done since the start of training.
-      num_steps: steps of this chunk.
-      num_images: images of this chunk.
-      metrics: `step.Metrics` of NumPy float32[num_steps].
-      seconds: wall-clock time.
-    """
-
-    step: int
-    num_steps: int
-    num_images: int
-    metrics: step_lib.Metrics
-    seconds: float
+    step: int  # steps done since the start of training
+    num_steps: int  # steps of this chunk
+    num_images: int  # images of this chunk
+    metrics: step_lib.Metrics  # `step.Metrics` of NumPy float32[num_steps]
+    seconds: float  # wall-clock time
 
 
 class DivergedError(ValueError):
@@ -78,9 +65,6 @@ def plan(config: configs.Config, num_images: int, *, start: int, stop: int, most
     No chunk crosses the end of an epoch. Lengths are as equal as possible, so that few programs are compiled.
 
     Args:
-      config: of the training run.
-      num_images: of the training set.
-      start: steps done.
       stop: steps done at the end.
       most: maximum length of a chunk; 0: an epoch.
     """
@@ -112,11 +96,7 @@ def train(
     """Trains from the step of `state`, and yields after every chunk.
 
     Args:
-      steps: see `step.steps`.
       state: to resume from. It is donated, and so is each state yielded when the next one is requested.
-      keys: see `state.keys`.
-      data: the training set, on the device.
-      config: of the training run.
       stop: steps done at the end; by default, those of all epochs.
       most: maximum steps of a chunk; 0: an epoch.
       sharding: of the batches over several devices, see `sharding.py`.
@@ -129,15 +109,12 @@ def train(
     Raises:
       DivergedError: the loss or its gradient is not finite.
     """
-    num_images = len(data.labels)
-    per_epoch = configs.steps_per_epoch(config, num_images)
-    stop = config.num_epochs * per_epoch if stop is None else stop
-    done = int(state.step)
+    num_images, done = len(data.labels), int(state.step)
+    stop = config.num_epochs * configs.steps_per_epoch(config, num_images) if stop is None else stop
     for length, size in plan(config, num_images, start=done, stop=stop, most=most):
         start = time.perf_counter()
-        state, metrics = train_chunk(
-            steps, state, keys, data, config, draw, length=length, size=size, sharding=sharding
-        )
+        sizes = {"length": length, "size": size, "sharding": sharding}
+        state, metrics = train_chunk(steps, state, keys, data, config, draw, **sizes)
         metrics = checked(metrics, done)
         done += length
         yield state, Chunk(done, length, length * size, metrics, time.perf_counter() - start)
@@ -158,28 +135,16 @@ def train_chunk(
 ) -> tuple[states.State, step_lib.Metrics]:
     """Returns (state, metrics of float32[length]) after `length` steps, which must lie within an epoch.
 
-    Args:
-      steps: see `step.steps`.
-      state: to resume from; donated.
-      keys: see `state.keys`.
-      data: the training set, on the device.
-      config: of the training run.
-      draw: see `train`.
-      length: number of steps.
-      size: images per step: config.batch_size, or fewer for the last batch of an epoch.
-      sharding: of the batches over several devices.
+    A step has `size` images: config.batch_size, or fewer in the last batch of an epoch. See `train`.
     """
-    num_images = data.labels.shape[0]
-    per_epoch = configs.steps_per_epoch(config, num_images)
-    rows = order(keys.order, state.step // per_epoch, num_images)
+    per_epoch = configs.steps_per_epoch(config, len(data.labels))
+    rows = order(keys.order, state.step // per_epoch, len(data.labels))
 
     def step(state, _):
         batch = jax.lax.dynamic_slice_in_dim(rows, state.step % per_epoch * config.batch_size, size)
         images, labels = constrained((data.images[batch], data.labels[batch]), sharding)
-        if draw is None:
-            return steps.train(keys.step, state, images, labels)
-        arch = draw(jax.random.fold_in(keys.step, DRAW), state.step)
-        return steps.train(keys.step, state, images, labels, arch)
+        arch = () if draw is None else (draw(jax.random.fold_in(keys.step, DRAW), state.step),)
+        return steps.train(keys.step, state, images, labels, *arch)
 
     return jax.lax.scan(step, state, length=length)
 
@@ -187,10 +152,7 @@ def train_chunk(
 def evaluator(
     steps: step_lib.Steps, *, batch_size: int, sharding: jax.sharding.Sharding | None = None
 ) -> Callable[[Any, Data], dict[str, float]]:
-    """Returns (variables, data) -> {"loss", "top1", "top5"}, means over all images of `data`.
-
-    The last batch is padded with images that a mask excludes.
-    """
+    """Returns (variables, data) -> {"loss", "top1", "top5"}, means over all images of `data`."""
 
     def evaluate(variables, data):
         if not len(data.labels):
@@ -204,7 +166,7 @@ def evaluator(
 @functools.partial(jax.jit, static_argnames=("steps", "batch_size", "sharding"))
 def _evaluate(steps, variables, data, *, batch_size, sharding):
     num = data.labels.shape[0]
-    rows = jnp.arange(-(-num // batch_size) * batch_size).reshape(-1, batch_size)
+    rows = jnp.arange(-(-num // batch_size) * batch_size).reshape(-1, batch_size)  # the last batch is padded
 
     def step(counts, batch):
         mask = batch < num

@@ -14,13 +14,7 @@ Params = Any
 
 
 def classification(logits: logits_lib.Logits, targets: chex.Array, config: configs.Loss) -> chex.Array:
-    """Returns float32[], the mean loss of a batch, with the auxiliary head's if there is one.
-
-    Args:
-      logits: of the network.
-      targets: float32[B, K], distributions.
-      config: see `config.Loss`.
-    """
+    """Returns float32[], the mean loss of a batch for `targets` float32[B, K], with the auxiliary head's if any."""
     targets = optax.smooth_labels(targets, config.label_smoothing)  # arXiv:1512.00567
     loss = jnp.mean(optax.softmax_cross_entropy(logits.main, targets))
     if logits.auxiliary is not None:
@@ -29,13 +23,7 @@ def classification(logits: logits_lib.Logits, targets: chex.Array, config: confi
 
 
 def penalty(params: Params, is_decayed: Params, config: configs.Optimizer) -> chex.Array:
-    """Returns float32[], the L2 penalty in the loss; zero if weight decay enters elsewhere.
-
-    Args:
-      params: of the network.
-      is_decayed: a bool per parameter, see `is_decayed`.
-      config: see `config.Optimizer`.
-    """
+    """Returns float32[], the L2 penalty in the loss; zero if weight decay enters elsewhere."""
     if config.decay in ("gradient", "decoupled") or not config.weight_decay:
         return jnp.float32(0.0)
     factor = config.weight_decay * (0.5 if config.decay == "half_square" else 1.0)
@@ -44,20 +32,11 @@ def penalty(params: Params, is_decayed: Params, config: configs.Optimizer) -> ch
 
 
 def is_decayed(params: Params, batch_stats: Params, config: configs.Optimizer) -> Params:
-    """Returns a bool per parameter: whether it is decayed.
+    """Returns a bool per parameter: whether it is decayed; `params` and `batch_stats` may be shapes.
 
     A parameter belongs to batch normalization if its module has running statistics.
-
-    Args:
-      params: of the network, or their shapes.
-      batch_stats: of the network, or their shapes.
-      config: see `config.Optimizer`.
     """
-    normalised = {_module(path) for path, _ in jax.tree_util.tree_flatten_with_path(batch_stats)[0]}
+    normalized = {path[:-1] for path, _ in jax.tree_util.tree_flatten_with_path(batch_stats)[0]}
     return jax.tree_util.tree_map_with_path(
-        lambda path, _: config.decay_batch_norm or _module(path) not in normalised, params
+        lambda path, _: config.decay_batch_norm or path[:-1] not in normalized, params
     )
-
-
-def _module(path):
-    return tuple(entry.key for entry in path[:-1])

@@ -1,5 +1,6 @@
 """Networks from genotype and settings, and as JSON records."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -11,17 +12,11 @@ from common.training import step as step_lib
 
 
 class Family(NamedTuple):
-    """A family of networks.
+    """A family of networks."""
 
-    Attributes:
-      genotype: type of genotypes.
-      config: dataclass of settings.
-      network: (genotype, config) -> Linen module with these as attributes.
-    """
-
-    genotype: type
-    config: type
-    network: type
+    genotype: type  # type of genotypes
+    config: type  # dataclass of settings
+    network: type  # (genotype, config) -> Linen module with these as attributes
 
 
 # By the kind of genotype, as in its JSON record.
@@ -71,21 +66,10 @@ def from_dict(record: Mapping[str, Any]) -> Any:
 
 
 def inputs(config: augmentation.Config, *, mean: tuple[float, ...], std: tuple[float, ...]) -> step_lib.Inputs:
-    """Returns the preprocessing of images.
-
-    Args:
-      config: augmentation of training images.
-      mean: of each channel, of pixels / 255.
-      std: standard deviation, likewise.
-    """
-
-    def augment(key, images):
-        return augmentation.augment(key, images, config, mean, std)
-
-    def normalize(images):
-        return augmentation.normalize(images, mean, std, normalization=config.normalization)
-
-    def mix(key, images, targets):
-        return augmentation.mix(key, images, targets, config)
-
-    return step_lib.Inputs(augment=augment, normalize=normalize, mix=None if config.mixing == "none" else mix)
+    """Returns the preprocessing of images; mean and std as in `augmentation.normalize`."""
+    mix = functools.partial(augmentation.mix, config=config)
+    return step_lib.Inputs(
+        augment=functools.partial(augmentation.augment, config=config, mean=mean, std=std),
+        normalize=functools.partial(augmentation.normalize, mean=mean, std=std, normalization=config.normalization),
+        mix=None if config.mixing == "none" else mix,
+    )

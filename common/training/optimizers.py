@@ -22,11 +22,6 @@ def make(config: configs.Optimizer, schedule: optax.Schedule, is_decayed: Any) -
 
     TensorFlow's momentum is the same. Decoupled decay is not added to the gradient; each step subtracts
     rate * weight_decay * p. A penalty that is part of the loss is in the gradient already.
-
-    Args:
-      config: see `config.Optimizer`.
-      schedule: step -> learning rate.
-      is_decayed: a bool per parameter, see `losses.is_decayed`.
     """
     parts = []
     if config.clip_norm:

@@ -13,17 +13,11 @@ from common.training import config as configs
 
 
 class Preset(NamedTuple):
-    """Settings of a training run.
+    """Settings of a training run."""
 
-    Attributes:
-      network: settings of the network of a genotype.
-      training: settings of the training.
-      augmentation: augmentation of training images.
-    """
-
-    network: child.Config | mobile.Config
-    training: configs.Config
-    augmentation: augmentation.Config
+    network: child.Config | mobile.Config  # settings of the network of a genotype
+    training: configs.Config  # settings of the training
+    augmentation: augmentation.Config  # augmentation of training images
 
 
 def _training(*, rate: float, decay: float = 5e-4, **fields) -> configs.Config:

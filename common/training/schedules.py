@@ -10,18 +10,8 @@ from common.training import config as configs
 def learning_rate(config: configs.Schedule, *, num_epochs: int, steps_per_epoch: int) -> optax.Schedule:
     """Returns step int32[] -> learning rate float32[].
 
-    `cosine` and `cosine_restarts` are those of Loshchilov and Hutter (arXiv:1608.03983); with t in epochs,
-
-      step         learning_rate * decay_factor^floor(t / decay_epochs)
-      exponential  learning_rate * decay_factor^(t / decay_epochs)
-
-    A warm-up scales the schedule by (n + 1) / N in the n-th of N epochs or steps. Unlike Optax's schedules, time can
-    advance once per epoch, as in most published programs.
-
-    Args:
-      config: see `config.Schedule`.
-      num_epochs: of the whole training run.
-      steps_per_epoch: number of steps of an epoch.
+    `cosine` and `cosine_restarts` are those of Loshchilov and Hutter (arXiv:1608.03983). A warm-up scales the schedule
+    by (n + 1) / N in the n-th of N epochs or steps. Unlike Optax's schedules, time can advance once per epoch.
     """
     unit = steps_per_epoch if config.schedule_unit == "epoch" else 1
 

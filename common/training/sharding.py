@@ -1,7 +1,7 @@
 """Data-parallel training on devices of one or several hosts: batches are split, everything else is replicated.
 
-The programs are those of one device and defined on the whole batch: batch normalization sees all of it, and random
-numbers do not depend on the number of devices.
+The programs are those of one device: batch normalization sees the whole batch, and random numbers do not depend on the
+number of devices.
 
   mesh = sharding.mesh()
   state, data = sharding.replicate((state, data), mesh)
@@ -29,12 +29,16 @@ def batches(mesh: jax.sharding.Mesh) -> jax.sharding.NamedSharding:
 
 
 def replicate(tree: Any, mesh: jax.sharding.Mesh) -> Any:
-    """Returns a copy of a tree of arrays, replicated on every device.
-
-    All hosts must pass the same arrays.
-    """
+    """Returns a copy of a tree of arrays, the same on all hosts, on every device."""
     everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
-    return jax.tree.map(lambda array: _put(array, everywhere), tree)
+
+    def put(array):
+        if jax.dtypes.issubdtype(getattr(array, "dtype", None), jax.dtypes.prng_key):
+            return jax.random.wrap_key_data(put(jax.random.key_data(array)), impl=jax.random.key_impl(array))
+        # Through the host: an array of one device cannot be transferred to the devices of other hosts.
+        return jax.device_put(np.asarray(array), everywhere)
+
+    return jax.tree.map(put, tree)
 
 
 def place(tree: Any, batches: jax.sharding.NamedSharding | None) -> Any:
@@ -72,14 +76,4 @@ def connect(coordinator: str | None, *, num_processes: int | None = None, proces
 
 def agreed(value: bool) -> bool:
     """Returns the value of process 0, for decisions by the clock that all processes must share."""
-    if jax.process_count() == 1:
-        return value
-    return bool(multihost_utils.broadcast_one_to_all(np.array(value)))
-
-
-def _put(array, everywhere):
-    if jax.dtypes.issubdtype(getattr(array, "dtype", None), jax.dtypes.prng_key):
-        data = _put(jax.random.key_data(array), everywhere)
-        return jax.random.wrap_key_data(data, impl=jax.random.key_impl(array))
-    # Through the host: an array of one device cannot be transferred to the devices of other hosts.
-    return jax.device_put(np.asarray(array), everywhere)
+    return value if jax.process_count() == 1 else bool(multihost_utils.broadcast_one_to_all(np.array(value)))

@@ -13,20 +13,13 @@ class State:
     """The state of a training run.
 
     It holds no key: the random numbers of step t follow from (key, t), those of epoch e from (key, e).
-
-    Attributes:
-      step: int32[], steps done.
-      params: of the network.
-      batch_stats: running statistics of the network; {} if it has none.
-      opt_state: of the optimizer.
-      average: {"params", "batch_stats"}, their moving averages, or None.
     """
 
-    step: chex.Array
+    step: chex.Array  # int32[], steps done
     params: Any
-    batch_stats: Any
-    opt_state: Any
-    average: Any
+    batch_stats: Any  # running statistics of the network; {} if it has none
+    opt_state: Any  # of the optimizer
+    average: Any  # {"params", "batch_stats"}, their moving averages, or None
 
 
 class Keys(NamedTuple):
@@ -43,13 +36,7 @@ def keys(key: chex.PRNGKey) -> Keys:
 
 
 def create(variables: Any, optimizer: optax.GradientTransformation, *, has_average: bool) -> State:
-    """Returns the state before the first step.
-
-    Args:
-      variables: collections "params" and, if there are running statistics, "batch_stats".
-      optimizer: see `optimizers.make`.
-      has_average: whether to keep moving averages, which start at the initial parameters.
-    """
+    """Returns the state before the first step; `variables` may have no "batch_stats"."""
     params, batch_stats = variables["params"], variables.get("batch_stats", {})
     average = None
     if has_average:  # copies: a donated state must not hold a buffer twice

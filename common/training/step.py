@@ -26,63 +26,41 @@ TOP = 5
 
 
 class Inputs(NamedTuple):
-    """Preprocessing of images of bytes.
+    """Preprocessing of images of bytes."""
 
-    Attributes:
-      augment: (key, uint8[B, H, W, C]) -> float32[B, H, W, C], for training.
-      normalize: uint8[B, H, W, C] -> float32[B, H, W, C], for evaluation.
-      mix: (key, inputs, targets float32[B, K]) -> (inputs, targets), such as mixup; or None.
-    """
-
-    augment: Callable[[chex.PRNGKey, chex.Array], chex.Array]
-    normalize: Callable[[chex.Array], chex.Array]
-    mix: Callable[[chex.PRNGKey, chex.Array, chex.Array], tuple[chex.Array, chex.Array]] | None = None
+    augment: Callable[..., chex.Array]  # (key, uint8[B, H, W, C]) -> float32[B, H, W, C], for training
+    normalize: Callable[[chex.Array], chex.Array]  # uint8[B, H, W, C] -> float32[B, H, W, C], for evaluation
+    mix: Callable[..., tuple[chex.Array, chex.Array]] | None = None  # (key, images, float32[B, K]) -> those, mixed
 
 
 @chex.dataclass(frozen=True)
 class Metrics:
-    """Metrics of a training step.
+    """Metrics of a training step."""
 
-    Attributes:
-      loss: float32[], with the L2 penalty if it is part of the loss.
-      top1: float32[], accuracy on the (augmented) images.
-      top5: float32[], top-5 accuracy.
-      grad_norm: float32[], global norm of the gradient before clipping.
-      learning_rate: float32[].
-    """
-
-    loss: chex.Array
-    top1: chex.Array
-    top5: chex.Array
-    grad_norm: chex.Array
-    learning_rate: chex.Array
+    loss: chex.Array  # float32[], with the L2 penalty if it is part of the loss
+    top1: chex.Array  # float32[], accuracy on the (augmented) images
+    top5: chex.Array  # float32[], top-5 accuracy
+    grad_norm: chex.Array  # float32[], global norm of the gradient before clipping
+    learning_rate: chex.Array  # float32[]
 
 
 @chex.dataclass(frozen=True)
 class Counts:
-    """Sums over evaluated images.
+    """Sums over evaluated images."""
 
-    Attributes:
-      loss: float32[], sum of cross-entropies.
-      top1: int32[], correct predictions.
-      top5: int32[], images whose class is among the five with the largest scores.
-      num: int32[], number of images.
-    """
-
-    loss: chex.Array
-    top1: chex.Array
-    top5: chex.Array
-    num: chex.Array
+    loss: chex.Array  # float32[], sum of cross-entropies
+    top1: chex.Array  # int32[], correct predictions
+    top5: chex.Array  # int32[], images whose class is among the five with the largest scores
+    num: chex.Array  # int32[], number of images
 
 
 class Steps(NamedTuple):
     """Training and evaluation of a network as pure functions.
 
-    Attributes:
-      init: (key, image_shape (H, W, C)) -> State.
-      train: (key, state, images uint8[B, H, W, C], labels int32[B], arch=None) -> (State, Metrics). The random
-        numbers of a step follow from the key and `state.step`.
-      evaluate: (variables, images, labels, mask bool[B], arch=None) -> Counts over the images in the mask.
+    init      (key, image_shape (H, W, C)) -> State
+    train     (key, state, images uint8[B, H, W, C], labels int32[B], arch=None) -> (State, Metrics); random numbers
+              follow from the key and `state.step`
+    evaluate  (variables, images, labels, mask bool[B], arch=None) -> Counts over the images in the mask
     """
 
     init: Callable[[chex.PRNGKey, tuple[int, ...]], states.State]
@@ -103,8 +81,6 @@ def steps(
 
     Args:
       network: see the module docstring.
-      config: settings of the training.
-      inputs: preprocessing of images.
       num_classes: K.
       num_images: size of the training set, for the length of an epoch.
       arch: int32[L], any architecture, for a network that takes one; initial parameters do not depend on it.
@@ -113,9 +89,8 @@ def steps(
       ValueError: there are fewer images than a batch.
     """
     length = configs.steps_per_epoch(config, num_images)
-    learning_rate = schedules.learning_rate(
-        config.optimizer.schedule, num_epochs=config.num_epochs, steps_per_epoch=length
-    )
+    schedule = config.optimizer.schedule
+    learning_rate = schedules.learning_rate(schedule, num_epochs=config.num_epochs, steps_per_epoch=length)
     progress = schedules.progress(config, steps_per_epoch=length)
 
     def optimizer(params, batch_stats):
@@ -161,14 +136,8 @@ def steps(
             grad_norm=optax.tree.norm(gradient),
             learning_rate=learning_rate(state.step),
         )
-        state = states.State(
-            step=state.step + 1,
-            params=params,
-            batch_stats=batch_stats,
-            opt_state=opt_state,
-            average=states.update_average(state.average, new, config.average_decay),
-        )
-        return state, metrics
+        average = states.update_average(state.average, new, config.average_decay)
+        return states.State(step=state.step + 1, **new, opt_state=opt_state, average=average), metrics
 
     def evaluate(variables, images, labels, mask, arch=None):
         logits = network.apply(variables, inputs.normalize(images), train=False, **_given(arch)).main

@@ -26,32 +26,20 @@ def train(
     most: int,
     sharding: jax.sharding.Sharding | None = None,
 ) -> Iterator[tuple[states.State, loop.Chunk]]:
-    """Trains on batches that the host makes.
-
-    While the device computes a chunk, the host prepares the next one.
+    """Trains on batches that the host makes: the next chunk while the device computes one. See `loop.train`.
 
     Args:
-      steps: see `step.steps`.
-      state: to resume from; donated, as in `loop.train`.
-      keys: see `state.keys`.
       batches: (images uint8[B, H, W, C], labels int32[B]), the first one that of step `state.step`; training ends
         with the last.
       most: maximum number of steps of a chunk.
-      sharding: of the batches over several devices.
-
-    Yields:
-      (state, `loop.Chunk`).
-
-    Raises:
-      DivergedError: the loss or its gradient is not finite.
     """
     done = int(state.step)
     start = time.perf_counter()
     chunks = _stacked(batches, most)
     chunk = next(chunks, None)
     while chunk is not None:
-        images, labels = chunk
-        state, metrics = _train_stacked(steps, state, keys.step, images, labels, sharding=sharding)
+        labels = chunk[1]
+        state, metrics = _train_stacked(steps, state, keys.step, *chunk, sharding=sharding)
         following = next(chunks, None)
         metrics = loop.checked(metrics, done)
         done += len(labels)
@@ -64,11 +52,7 @@ def evaluate(
 ) -> dict[str, float]:
     """Returns {"loss", "top1", "top5"}, means over the images of all batches.
 
-    Args:
-      steps: see `step.steps`.
-      variables: of the network.
-      batches: (images uint8[B, H, W, C], labels int32[B]), of at most `batch_size` images.
-      batch_size: a smaller batch is padded to it, so that one program is compiled.
+    A batch of fewer than `batch_size` images is padded, so that one program is compiled.
     """
     totals = None
     for images, labels in batches:

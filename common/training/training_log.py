@@ -12,22 +12,10 @@ class TrainingLog(metrics_log.MetricsLog):
     """Writes the metrics of chunks of steps. Use it in a `with` statement."""
 
     def __init__(self, folder: str | os.PathLike, *, total: int, start: int):
-        """Opens the files of a run.
-
-        Args:
-          folder: of the run.
-          total: steps of the whole training.
-          start: steps done; metrics of later steps, of an earlier start, are dropped.
-        """
+        """Opens the files of a run of `total` steps, of which `start` are done."""
         folder = pathlib.Path(folder)
-        super().__init__(
-            folder / run_dir.METRICS,
-            title="training",
-            total=total,
-            unit="steps",
-            start=start,
-            events=folder / run_dir.EVENTS,
-        )
+        files = {"path": folder / run_dir.METRICS, "events": folder / run_dir.EVENTS}
+        super().__init__(**files, title="training", total=total, unit="steps", start=start)
         self._scores = ""
 
     @property
@@ -45,7 +33,6 @@ class TrainingLog(metrics_log.MetricsLog):
         """Writes the metrics of a chunk of steps and, if there was one, of the evaluation after it.
 
         Args:
-          chunk: the steps.
           epoch: passes over the training images so far.
           part: name of the images of the evaluation.
           scores: its results, "top1" among them; None: no evaluation.

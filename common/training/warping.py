@@ -18,11 +18,7 @@ def spline(images: chex.Array, matrix: chex.Array, shift: chex.Array, centre: ch
     Args:
       images: uint8[B, H, W, C].
       matrix: float32[B, 2, 2].
-      shift: float32[B, 2].
-      centre: float32[B, 2].
-
-    Returns:
-      uint8[B, H, W, C].
+      shift: float32[B, 2], as `centre`.
     """
     size = images.shape[1:3]
     down, across = (jnp.asarray(_spline_coefficients(length)) for length in size)
@@ -39,13 +35,7 @@ def spline(images: chex.Array, matrix: chex.Array, shift: chex.Array, centre: ch
 
 
 def pillow(
-    images: chex.Array,
-    matrix: chex.Array,
-    shift: chex.Array,
-    centre: chex.Array,
-    *,
-    is_smooth: chex.Array,
-    fill: int,
+    images: chex.Array, matrix: chex.Array, shift: chex.Array, centre: chex.Array, *, is_smooth: chex.Array, fill: int
 ) -> chex.Array:
     """Warps as Pillow's `Image.transform`: nearest neighbour, or bicubic where `is_smooth` (bool[B]).
 

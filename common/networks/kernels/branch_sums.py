@@ -22,29 +22,18 @@ from jax import lax
 
 
 class Option(NamedTuple):
-    """An operation that a branch can have.
+    """An operation that a branch can have."""
 
-    Attributes:
-      run: (the weights of all options, float[B, H, W, F]) -> float[B, H', W', F].
-      reads_inputs: whether it reads one of the inputs, which are larger than the states, instead of a state.
-    """
-
-    run: Callable[[Any, chex.Array], chex.Array]
-    reads_inputs: bool
+    run: Callable[[Any, chex.Array], chex.Array]  # (weights of all options, float[B, H, W, F]) -> float[B, H', W', F]
+    reads_inputs: bool  # whether it reads one of the inputs, which are larger than the states, instead of a state
 
 
 class Plan(NamedTuple):
-    """The K branches, in the order of their nodes.
+    """The K branches, in the order of their nodes."""
 
-    Attributes:
-      node: int32[K], the state that each is added to.
-      at: int32[K], the state (before `node`) or the input that each reads.
-      choice: int32[K], the option of each.
-    """
-
-    node: chex.Array
-    at: chex.Array
-    choice: chex.Array
+    node: chex.Array  # int32[K], the state that each is added to
+    at: chex.Array  # int32[K], the state (before `node`) or the input that each reads
+    choice: chex.Array  # int32[K], the option of each
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -59,8 +48,6 @@ def add(
     """Returns the states with all branches added.
 
     Args:
-      options: operations.
-      plan: the branches.
       states: float[S, B, H, W, F]; zero where branches are added.
       inputs: float[2, B, 2 H, 2 W, F], or None if no option reads them.
       weights: arrays [K, ...], for each branch the weights of all options.

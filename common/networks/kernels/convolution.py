@@ -20,8 +20,6 @@ from common.networks.kernels import depthwise
 
 Paddings = depthwise.Paddings
 
-_DIMENSIONS = ("NHWC", "HWIO", "NHWC")
-
 
 # Jitted separately, so that the many convolutions of one shape in a network are traced once.
 @functools.partial(jax.jit, static_argnames=("strides", "paddings"))
@@ -36,30 +34,23 @@ def convolve(images: chex.Array, weights: chex.Array, *, strides: tuple[int, int
     """
     settings = {"strides": strides, "paddings": paddings}
     return lax.platform_dependent(
-        images,
-        weights,
-        cpu=functools.partial(for_cpu, **settings),
-        default=functools.partial(by_xla, **settings),
+        images, weights, cpu=functools.partial(for_cpu, **settings), default=functools.partial(by_xla, **settings)
     )
 
 
 def by_xla(images: chex.Array, weights: chex.Array, *, strides: tuple[int, int], paddings: Paddings) -> chex.Array:
     """Returns `convolve` by XLA's convolution."""
-    return lax.conv_general_dilated(images, weights, strides, paddings, dimension_numbers=_DIMENSIONS)
+    return lax.conv_general_dilated(images, weights, strides, paddings, dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
-def for_cpu(images: chex.Array, weights: chex.Array, *, strides: tuple[int, int], paddings: Paddings) -> chex.Array:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def for_cpu(images: chex.Array, weights: chex.Array, strides: tuple[int, int], paddings: Paddings) -> chex.Array:
     """Returns `convolve` with the backward pass for CPU."""
-    return _for_cpu(strides, paddings, images, weights)
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _for_cpu(strides, paddings, images, weights):
     return by_xla(images, weights, strides=strides, paddings=paddings)
 
 
-def _forward(strides, paddings, images, weights):
-    return _for_cpu(strides, paddings, images, weights), (images, weights)
+def _forward(images, weights, strides, paddings):
+    return for_cpu(images, weights, strides, paddings), (images, weights)
 
 
 def _backward(strides, paddings, kept, gradients):
@@ -69,7 +60,7 @@ def _backward(strides, paddings, kept, gradients):
     return of_images, of_weights.reshape(weights.shape).astype(weights.dtype)
 
 
-_for_cpu.defvjp(_forward, _backward)
+for_cpu.defvjp(_forward, _backward)
 
 
 def _of_weights(padded, gradients, sizes, strides):

@@ -37,10 +37,7 @@ def convolve(images: chex.Array, weights: chex.Array, *, stride: int, dilation: 
     """
     settings = {"stride": stride, "dilation": dilation, "paddings": paddings}
     return lax.platform_dependent(
-        images,
-        weights,
-        cpu=functools.partial(for_cpu, **settings),
-        default=functools.partial(by_xla, **settings),
+        images, weights, cpu=functools.partial(for_cpu, **settings), default=functools.partial(by_xla, **settings)
     )
 
 
@@ -57,18 +54,14 @@ def by_xla(images: chex.Array, weights: chex.Array, *, stride: int, dilation: in
     )
 
 
-def for_cpu(images: chex.Array, weights: chex.Array, *, stride: int, dilation: int, paddings: Paddings) -> chex.Array:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def for_cpu(images: chex.Array, weights: chex.Array, stride: int, dilation: int, paddings: Paddings) -> chex.Array:
     """Returns `convolve` as a sum of shifted images, one per position of the kernel."""
-    return _for_cpu(stride, dilation, paddings, images, weights)
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
-def _for_cpu(stride, dilation, paddings, images, weights):
     return _correlate(pad(images, paddings), weights, stride, dilation)
 
 
-def _forward(stride, dilation, paddings, images, weights):
-    return _for_cpu(stride, dilation, paddings, images, weights), (images, weights)
+def _forward(images, weights, stride, dilation, paddings):
+    return for_cpu(images, weights, stride, dilation, paddings), (images, weights)
 
 
 def _backward(stride, dilation, paddings, kept, gradients):
@@ -84,7 +77,7 @@ def _backward(stride, dilation, paddings, kept, gradients):
     return of_images, of_weights.reshape(weights.shape).astype(weights.dtype)
 
 
-_for_cpu.defvjp(_forward, _backward)
+for_cpu.defvjp(_forward, _backward)
 
 
 def _correlate(padded, weights, stride, dilation, *, is_turned=False):
@@ -132,9 +125,7 @@ def sum_parts(
 
     Args:
       products: (index of the first image of a part, place) -> float32[...].
-      batch: number of images.
       count: images of a part, a divisor of `batch`.
-      places: number of positions of the kernel.
     """
     if count == batch:
         return lax.map(lambda place: products(0, place), jnp.arange(places))
@@ -151,11 +142,11 @@ def images_at_once(batch: int, size: int) -> int:
     return max(count for count in range(1, batch + 1) if batch % count == 0 and count * size <= max(_CACHED, size))
 
 
-def pad(images: chex.Array, paddings: Paddings) -> chex.Array:
-    """Returns float[B, H, W, C] with zeros around its height and width."""
-    return spread(images, [(*padding, 0) for padding in paddings])
+def pad(images: chex.Array, paddings: Paddings, value: float = 0) -> chex.Array:
+    """Returns float[B, H, W, C] with `value` around its height and width."""
+    return spread(images, [(*padding, 0) for padding in paddings], value)
 
 
-def spread(images: chex.Array, paddings: Sequence[tuple[int, int, int]]) -> chex.Array:
-    """Pads (or trims) float[B, H, W, C] by (before, after, between) zeros of its height and width."""
-    return lax.pad(images, jnp.zeros((), images.dtype), [(0, 0, 0), *paddings, (0, 0, 0)])
+def spread(images: chex.Array, paddings: Sequence[tuple[int, int, int]], value: float = 0) -> chex.Array:
+    """Pads (or trims) float[B, H, W, C] by (before, after, between) values of its height and width."""
+    return lax.pad(images, jnp.array(value, images.dtype), [(0, 0, 0), *paddings, (0, 0, 0)])

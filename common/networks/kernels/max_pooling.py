@@ -16,7 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-Paddings = tuple[tuple[int, int], tuple[int, int]]
+from common.networks.kernels import depthwise
+from common.networks.kernels.depthwise import Paddings
 
 
 # Jitted separately, so that the many pools of one shape in a network are traced once.
@@ -44,18 +45,14 @@ def by_xla(images: chex.Array, *, size: int, stride: int, paddings: Paddings) ->
     )
 
 
-def for_cpu(images: chex.Array, *, size: int, stride: int, paddings: Paddings) -> chex.Array:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
+def for_cpu(images: chex.Array, size: int, stride: int, paddings: Paddings) -> chex.Array:
     """Returns `pool` as the maximum of shifted images; the gradient goes to the first of equal pixels, as by XLA."""
-    return _for_cpu(size, stride, paddings, images)
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
-def _for_cpu(size, stride, paddings, images):
     return functools.reduce(jnp.maximum, _shifted(images, size, stride, paddings))
 
 
-def _forward(size, stride, paddings, images):
-    largest = _for_cpu(size, stride, paddings, images)
+def _forward(images, size, stride, paddings):
+    largest = for_cpu(images, size, stride, paddings)
     return largest, (images, largest)
 
 
@@ -66,7 +63,9 @@ def _backward(size, stride, paddings, kept, gradients):
         first = jnp.where(shifted == largest, place, first)
     # Dilated by the stride, so that the windows of a pixel are its neighbours.
     around = [(size - 1, size - 1, stride - 1)] * 2
-    first, gradients = lax.optimization_barrier((_spread(first, around, -1), _spread(gradients, around, 0)))
+    first, gradients = lax.optimization_barrier(
+        (depthwise.spread(first, around, -1), depthwise.spread(gradients, around))
+    )
     sides = [side - size + 1 for side in first.shape[1:3]]
     sums = 0.0
     for place, (row, column) in enumerate(itertools.product(range(size), repeat=2)):
@@ -75,16 +74,17 @@ def _backward(size, stride, paddings, kept, gradients):
         sums += jnp.where(windows == place, change, 0)
     rest = [length + before + after - side for length, (before, after), side in zip(images.shape[1:3], paddings, sides)]
     trim = [(-before, more - after, 0) for (before, after), more in zip(paddings, rest)]
-    return (_spread(sums, trim, 0),)
+    return (depthwise.spread(sums, trim),)
 
 
-_for_cpu.defvjp(_forward, _backward)
+for_cpu.defvjp(_forward, _backward)
 
 
 def _shifted(images, size, stride, paddings):
     """Yields, for each place in a window, the pixels of all windows there."""
-    padded = _spread(images, [(*padding, 0) for padding in paddings], -np.inf)
-    padded = lax.optimization_barrier(padded)  # otherwise XLA pads again for each place
+    padded = lax.optimization_barrier(
+        depthwise.pad(images, paddings, -np.inf)
+    )  # otherwise XLA pads again for each place
     sides = [(length - size) // stride + 1 for length in padded.shape[1:3]]
     for start in itertools.product(range(size), repeat=2):
         yield _slice(padded, start, sides, stride)
@@ -93,8 +93,3 @@ def _shifted(images, size, stride, paddings):
 def _slice(images, start, sides, stride):
     stop = [first + (side - 1) * stride + 1 for first, side in zip(start, sides)]
     return images[:, start[0] : stop[0] : stride, start[1] : stop[1] : stride]
-
-
-def _spread(images, paddings, value):
-    """Pads (or trims) float[B, H, W, C] by (before, after, between) values of its height and width."""
-    return lax.pad(images, jnp.array(value, images.dtype), [(0, 0, 0), *paddings, (0, 0, 0)])
