@@ -16,8 +16,6 @@ from common.networks.kernels import convolution, depthwise, max_pooling
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """A kernel with settings and shapes."""
-
     kernel: Any  # module
     shapes: tuple[tuple[int, ...], ...]
     settings: dict[str, Any]

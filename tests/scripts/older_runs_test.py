@@ -13,18 +13,9 @@ from launch import lanas, train
 
 ARCHIVE = pathlib.Path(__file__).parent / "data" / "runs_of_version_0_1.tar.xz"
 SUPERNET = [
-    "--evaluator=supernet",
-    "--space=nao_small",
-    "--supernet_num_cells=3",
-    "--supernet_width=2",
-    "--supernet_num_epochs=8",
-    "--supernet_batch_size=64",
-    "--supernet_num_images=256",
-    "--supernet_held_out=100",
-    "--score_num_images=100",
-    "--budget=12",
-    "--height=2",
-    "--num_initial=5",
+    *("--evaluator=supernet", "--space=nao_small", "--supernet_num_cells=3", "--supernet_width=2"),
+    *("--supernet_num_epochs=8", "--supernet_batch_size=64", "--supernet_num_images=256", "--supernet_held_out=100"),
+    *("--score_num_images=100", "--budget=12", "--height=2", "--num_initial=5"),
 ]
 
 
@@ -40,9 +31,8 @@ class OlderRunsTest(absltest.TestCase):
         """Returns (result.json of the resumed run, that of the earlier version)."""
         workdir = self.folder / name
         assert command.main([f"--workdir={workdir}", *flags]) == 0
-        return (
-            json.loads(path.read_text()) for path in (workdir / "result.json", self.folder / f"{name}_expected.json")
-        )
+        paths = workdir / "result.json", self.folder / f"{name}_expected.json"
+        return (json.loads(path.read_text()) for path in paths)
 
     def test_table_search(self):
         kept = (self.folder / "table_search" / "journal.jsonl").read_text()
@@ -68,7 +58,3 @@ class OlderRunsTest(absltest.TestCase):
         assert [json.loads(line)["step"] for line in lines] == list(range(4, 33, 4))
         assert result["queries"] == expected["queries"]
         np.testing.assert_allclose(result["best"]["fitness"], expected["best"]["fitness"], atol=0.06)
-
-
-if __name__ == "__main__":
-    absltest.main()

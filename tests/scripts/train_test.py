@@ -41,12 +41,35 @@ class TrainTest(parameterized.TestCase):
         told = self.capsys.readouterr()
         return code, told.out, told.err
 
-    def command(self, workdir, *flags):
-        return [
-            *(sys.executable, "-m", "launch.train", *SMALL),
-            *(f"--genotype={self.genotype}", f"--workdir={workdir}", "--steps_per_chunk=4", "--checkpoint_seconds=0"),
-            *flags,
-        ]
+    def start(self, name, *flags, **variables):
+        """Starts a process in folder `name` and exports to `name`.safetensors."""
+        settings = ("--steps_per_chunk=4", "--checkpoint_seconds=0", f"--export={self.folder / name}.safetensors")
+        command = [sys.executable, "-m", "launch.train", *SMALL, f"--genotype={self.genotype}", *settings]
+        command += [f"--workdir={self.folder / name}", *flags]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu", **variables}
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.Popen(command, env=environment, start_new_session=True, **pipes)
+
+    def finish(self, process):
+        """Returns the standard output."""
+        output, errors = process.communicate(timeout=300)
+        assert process.returncode == 0, errors
+        return output
+
+    def read(self, *names):
+        """Returns for each folder (lines of metrics, result, exported arrays)."""
+        for name in names:
+            folder, file = self.folder / name, self.folder / f"{name}.safetensors"
+            lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+            yield lines, json.loads((folder / "result.json").read_text()), safetensors.numpy.load_file(file)
+
+    def check_same(self, first, second):
+        losses = [[(line["step"], line["loss"]) for line in lines] for lines, _, _ in (first, second)]
+        assert losses[0] == losses[1]
+        assert first[1]["latest"] == second[1]["latest"]
+        assert set(first[2]) == set(second[2])
+        for name, array in first[2].items():
+            np.testing.assert_array_equal(second[2][name], array, err_msg=name)
 
     @pytest.mark.slow
     def test_a_run_from_start_to_export(self):
@@ -82,14 +105,9 @@ class TrainTest(parameterized.TestCase):
         assert "optimizer.schedule.learning_rate was 0.1 and is now 0.3" in errors
 
     @pytest.mark.slow
-    def test_a_run_that_is_killed_goes_on_to_the_same_weights(self):
-        whole, killed = self.folder / "whole", self.folder / "killed"
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        flags = [f"--export={self.folder / 'whole.safetensors'}"]
-        subprocess.run(self.command(whole, *flags), check=True, env=environment, capture_output=True)
-        process = subprocess.Popen(
-            self.command(killed), env=environment, start_new_session=True, stderr=subprocess.PIPE
-        )
+    def test_a_run_that_is_killed_resumes_bit_exactly(self):
+        self.finish(self.start("whole"))
+        killed, process = self.folder / "killed", self.start("killed")
         deadline = time.monotonic() + 300
         while process.poll() is None and time.monotonic() < deadline:
             saved = [int(path.name) for path in killed.glob("checkpoints/*") if path.name.isdigit()]
@@ -99,62 +117,33 @@ class TrainTest(parameterized.TestCase):
         process.communicate()
         assert process.returncode == -signal.SIGKILL
         assert not (killed / "result.json").exists()
-        flags = [f"--export={self.folder / 'killed.safetensors'}"]
-        again = subprocess.run(
-            self.command(killed, *flags), check=True, env=environment, capture_output=True, text=True
-        )
-        assert "resuming from step " in again.stdout
-        step = int(again.stdout.split("resuming from step ")[1].split()[0])
+        again = self.finish(self.start("killed"))
+        step = int(again.split("resuming from step ")[1].split()[0])
         assert 17 < step < 51
         assert step % 17 != 0, "the checkpoint should be one of mid-epoch"
-        arrays = [safetensors.numpy.load_file(self.folder / f"{name}.safetensors") for name in ("whole", "killed")]
-        for name, array in arrays[0].items():
-            np.testing.assert_array_equal(arrays[1][name], array, err_msg=name)
-        lines = [
-            [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()] for path in (whole, killed)
-        ]
-        assert [(line["step"], line["loss"]) for line in lines[0]] == [
-            (line["step"], line["loss"]) for line in lines[1]
-        ]
+        self.check_same(*self.read("whole", "killed"))
 
     @pytest.mark.slow
     def test_two_processes_train_to_the_weights_of_one_with_two_devices(self):
         with socket.socket() as server:
             server.bind(("localhost", 0))
             coordinator = f"localhost:{server.getsockname()[1]}"
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
-        two_devices = f"{environment.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2"
-
-        def start(name, workdir, *flags, **variables):
-            file = self.folder / f"{name}.safetensors"
-            command = self.command(workdir, "--num_epochs=1", f"--export={file}", *flags)
-            return subprocess.Popen(
-                command, env=environment | variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-            )
-
-        hosts = (f"--coordinator={coordinator}", "--num_processes=2")
-        pair = [start(f"host{at}", self.folder / "pair", *hosts, f"--process_id={at}") for at in range(2)]
-        outputs = []
-        for process in [*pair, start("alone", self.folder / "alone", XLA_FLAGS=two_devices)]:
-            output, errors = process.communicate(timeout=300)
-            assert process.returncode == 0, errors
-            outputs.append(output)
+        two_devices = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2"
+        flags = ("--num_epochs=1", f"--coordinator={coordinator}", "--num_processes=2")
+        other_file = self.folder / "other.safetensors"
+        pair = (
+            self.start("pair", *flags, "--process_id=0"),
+            self.start("pair", *flags, "--process_id=1", f"--export={other_file}"),
+        )
+        alone = self.start("alone", "--num_epochs=1", XLA_FLAGS=two_devices)
+        outputs = [self.finish(process) for process in (*pair, alone)]
         assert "test top-1" in outputs[0]
         assert "test top-1" not in outputs[1]  # only the first process prints and writes
-        assert not (self.folder / "host1.safetensors").exists()
-        pair_lines, lines = (
-            [json.loads(line) for line in (self.folder / name / "metrics.jsonl").read_text().splitlines()]
-            for name in ("pair", "alone")
-        )
-        assert [line["step"] for line in pair_lines] == [line["step"] for line in lines] == [4, 8, 12, 16, 17]
-        # Bit-exact: each has half of a batch, and the sum of two numbers does not depend on their order.
-        assert [line["loss"] for line in pair_lines] == [line["loss"] for line in lines]
-        results = [json.loads((self.folder / name / "result.json").read_text()) for name in ("pair", "alone")]
-        assert results[0]["latest"] == results[1]["latest"]
-        arrays = [safetensors.numpy.load_file(self.folder / f"{name}.safetensors") for name in ("host0", "alone")]
-        assert set(arrays[0]) == set(arrays[1])
-        for name, array in arrays[0].items():
-            np.testing.assert_array_equal(arrays[1][name], array, err_msg=name)
+        assert not other_file.exists()
+        # Bit-exact: half of a batch each, and two halves have one sum.
+        first, second = self.read("pair", "alone")
+        assert [line["step"] for line in first[0]] == [4, 8, 12, 16, 17]
+        self.check_same(first, second)
 
     def test_several_hosts_need_a_folder(self):
         with mock.patch.object(jax, "process_count", return_value=2):
@@ -176,7 +165,6 @@ class TrainTest(parameterized.TestCase):
         code, _, errors = self.run_main(f"--workdir={workdir}", *flags)
         assert code == 1
         assert "training diverged: step" in errors
-        assert "try a smaller learning_rate" in errors
         kept = [path.name for path in (workdir / "checkpoints").iterdir() if path.is_dir()]
         assert f"the checkpoint of step {int(max(kept))} is kept" in errors
 
@@ -196,9 +184,7 @@ class TrainTest(parameterized.TestCase):
     )
     def test_refused(self, flags, message):
         workdir = self.folder / "run"
-        code, _, errors = (
-            self.run_main(f"--workdir={workdir}", *flags) if flags != ("--evaluate",) else self.run_main(*flags)
-        )
+        code, _, errors = self.run_main(f"--workdir={workdir if flags != ('--evaluate',) else ''}", *flags)
         assert code == 1, errors
         assert message in errors
         assert not workdir.exists()

@@ -18,14 +18,6 @@ def some_images(count, size=(32, 32), channels=3):
 
 
 class NormalizeTest(chex.TestCase):
-    @chex.variants(with_jit=True, without_jit=True)
-    def test_channels_as_published(self):
-        images = some_images(4)
-        found = self.variant(lambda images: augmentation.normalize(images, MEAN, STD))(images)
-        expected = (images.astype(np.float64) / 255 - np.array(MEAN)) / np.array(STD)
-        assert found.dtype == jnp.float32
-        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
-
     def test_a_pixel_by_hand(self):
         image = jnp.array([0, 51, 255], jnp.uint8).reshape(1, 1, 3, 1)
         found = augmentation.normalize(image, (0.5,), (0.25,))
@@ -48,24 +40,11 @@ class NormalizeTest(chex.TestCase):
 
 
 class CropAndFlipTest(chex.TestCase):
-    @chex.variants(with_jit=True, without_jit=True)
-    def test_crops_equal_slices_of_the_padded_image(self):
-        images, corners = some_images(20, (8, 6)), np.random.default_rng(1).integers(0, 5, (20, 2))
-        found = self.variant(lambda *args: augmentation.crop(*args, 2))(images, corners)
-        for image, (row, column), cut in zip(images, corners, found, strict=True):
-            padded = np.pad(image, ((2, 2), (2, 2), (0, 0)))
-            np.testing.assert_array_equal(cut, padded[row : row + 8, column : column + 6])
-
     def test_all_corners_are_drawn_and_equally_often(self):
         corners = np.asarray(augmentation.draw_crops(jax.random.key(0), 100_000, 4))
         counts = np.bincount(corners[:, 0] * 9 + corners[:, 1], minlength=81)
         assert len(counts) == 81
         assert np.abs(counts - 100_000 / 81).max() < 5 * np.sqrt(100_000 / 81)
-
-    def test_flips_mirror_left_to_right(self):
-        images = some_images(4)
-        found = augmentation.flip(jnp.asarray(images), jnp.array([True, False, True, False]))
-        np.testing.assert_array_equal(found, np.stack([images[0, :, ::-1], images[1], images[2, :, ::-1], images[3]]))
 
     def test_the_whole_equals_numpy_with_the_same_draws(self):
         images = some_images(32)
@@ -120,15 +99,6 @@ class CutoutTest(parameterized.TestCase):
             assert len(counts) == length
             assert np.abs(counts - 50_000 / length).max() < 5 * np.sqrt(50_000 / length)
 
-    @parameterized.parameters(("corner", (3, 30), (3, 19), (30, 32)), ("centre", (3, 30), (0, 11), (22, 32)))
-    def test_the_square_of_a_place(self, cutout, place, rows, columns):
-        at = jnp.array([place])
-        first, last = (at - 8, at + 8) if cutout == "centre" else (at, at + 16)
-        is_cut = np.asarray(augmentation.is_inside(jnp.stack([first, last], axis=2), (32, 32)))[0]
-        expected = np.zeros((32, 32), bool)
-        expected[slice(*rows), slice(*columns)] = True
-        np.testing.assert_array_equal(is_cut, expected)
-
 
 class MixTest(parameterized.TestCase):
     def one_hot_images(self, count, size):
@@ -136,9 +106,9 @@ class MixTest(parameterized.TestCase):
         names = jnp.eye(count)
         return jnp.broadcast_to(names[:, None, None], (count, *size, count)), names
 
-    @parameterized.parameters(("cutmix", 1, 1.0), ("cutmix", 2, 0.5), ("cutmix", 3, 1.0), ("cutmix", 1, 0.0))
-    def test_labels_of_one_cutmix_are_the_shares_of_the_pixels(self, mixing, num_mixes, probability):
-        config = augmentation.Config(mixing=mixing, num_mixes=num_mixes, mixing_probability=probability)
+    @parameterized.parameters((1, 1.0), (2, 0.5), (3, 1.0), (1, 0.0))
+    def test_labels_of_one_cutmix_are_the_shares_of_the_pixels(self, num_mixes, probability):
+        config = augmentation.Config(mixing="cutmix", num_mixes=num_mixes, mixing_probability=probability)
         images, targets = self.one_hot_images(16, (32, 24))
         mix = jax.jit(lambda key: augmentation.mix(key, images, targets, config))
         for seed in range(5):
@@ -193,17 +163,10 @@ class WholeTest(parameterized.TestCase):
         config = augmentation.PRESETS[name]
         images = some_images(5)
 
-        traces = []
-
-        @jax.jit
-        def augment(key, images):
-            traces.append(1)
-            return augmentation.augment(key, images, config, MEAN, STD)
-
+        augment = jax.jit(lambda key, images: augmentation.augment(key, images, config, MEAN, STD))
         found = augment(jax.random.key(0), images)
         again, other = augment(jax.random.key(0), images), augment(jax.random.key(1), images)
         assert (found.shape, found.dtype) == (images.shape, jnp.float32)
-        assert len(traces) == 1
         assert bool(jnp.all(jnp.isfinite(found)))
         np.testing.assert_array_equal(found, again)
         assert bool(jnp.any(found != other)) == (name != "none")

@@ -65,36 +65,26 @@ class CellTest(parameterized.TestCase):
             np.testing.assert_allclose(found, np.broadcast_to(np.float32(wanted), (1, 2, 2, len(wanted))), rtol=1e-6)
 
     def test_branches_that_read_inputs_are_strided(self):
-        nodes = (
-            (Branch("conv_3x3", 0), Branch("max_pool_3x3", 1)),
-            (Branch("conv_3x3", 2), Branch("sep_conv_3x3", 1)),
-        )
+        nodes = ((Branch("conv_3x3", 0), Branch("max_pool_3x3", 1)), (Branch("conv_3x3", 2), Branch("sep_conv_3x3", 1)))
         for side, smaller in ((8, 4), (7, 4)):
             module = cells.Cell(Cell(nodes, (3,)), 4, styles.NAO_PYTORCH, is_reduction=True)
             shape, _ = shapes_of(module, (2, side, side, 4), (2, side, side, 4))
             self.assertEqual(shape, (2, smaller, smaller, 4))
 
-    def test_larger_states_of_the_output_are_halved(self):
+    @parameterized.parameters(
+        (styles.NAO_PYTORCH, {"is_reduction": True}, 4, 4, ["reduction_of_0"]),
+        (styles.NAO_TF, {"is_first": True}, 12, 8, ["pointwise_of_0", "norm_of_0"]),
+    )
+    def test_larger_or_wider_states_of_the_output(self, style, kind, width, side, wanted):
         nodes = ((Branch("conv_3x3", 1), Branch("max_pool_3x3", 1)),)
-        module = cells.Cell(Cell(nodes, (0, 2)), 4, styles.NAO_PYTORCH, is_reduction=True)
-        shape, parts = shapes_of(module, (2, 8, 8, 4), (2, 8, 8, 4))
-        self.assertEqual(shape, (2, 4, 4, 8))
-        self.assertIn("reduction_of_0", parts)
-
-    def test_wider_states_of_the_output_are_narrowed(self):
-        nodes = ((Branch("conv_3x3", 1), Branch("max_pool_3x3", 1)),)
-        module = cells.Cell(Cell(nodes, (0, 2)), 4, styles.NAO_TF, is_first=True)
-        shape, parts = shapes_of(module, (2, 8, 8, 12), (2, 8, 8, 12))
-        self.assertEqual(shape, (2, 8, 8, 8))
-        self.assertContainsSubset(["pointwise_of_0", "norm_of_0"], parts)
+        shape, parts = shapes_of(cells.Cell(Cell(nodes, (0, 2)), 4, style, **kind), *((2, 8, 8, width),) * 2)
+        self.assertEqual(shape, (2, side, side, 8))
+        self.assertContainsSubset(wanted, parts)
 
     @parameterized.parameters(
-        ("none", [20, 52, 12]),
-        ("identity", [2 + 20, 22 + 20, 8 + 2]),
-        ("pass_through", [2 + 20, 22 + 20, 8 + 2]),
+        ("none", [20, 52, 12]), ("identity", [2 + 20, 22 + 20, 8 + 2]), ("pass_through", [2 + 20, 22 + 20, 8 + 2])
     )
     def test_scales(self, exempt, wanted):
-        """Branches are multiplied in order; those that are exempt are not."""
         style = dataclasses.replace(styles.NAO_PYTORCH, drop_path_exempt=exempt)
         before, previous = np.full((2, 2, 2, 1), 2, np.float32), np.full((2, 2, 2, 1), 20, np.float32)
         scales = np.float32([[0, 1], [1, 1], [0.6, 1], [2, 1], [4, 1], [2, 1]])

@@ -75,34 +75,14 @@ class NumParamsTest(CountingTest):
         claimed = {claim.params for made in published.PUBLISHED.values() for claim in made.claims}
         self.assertContainsSubset([11_470_150, 144_576_394, 11_353_831], claimed)
 
-    def test_without_auxiliary_head(self):
-        made = network("naonet_b", "nao_pytorch", num_cells=5, auxiliary=False)
-        self.assertEqual(counting.num_params(made, (8, 8, 1))[1], 0)
-
-    def test_affine_norms_alone_are_missing_in_the_retrained_oneshot_network(self):
-        shapes = {
-            is_affine: counting.num_params(
-                network(
-                    "lanas_oneshot_1",
-                    "lanas_oneshot_retrain",
-                    num_cells=3,
-                    style=dataclasses.replace(child.PRESETS["lanas_oneshot_retrain"].style, is_affine=is_affine),
-                ),
-                (32, 32, 3),
-            )[0]
-            for is_affine in (True, False)
-        }
-        self.assertGreater(shapes[True], shapes[False])
-
-    def test_seminasnet(self):
-        made = mobile.Network(published.get("seminasnet"), mobile.PRESETS["seminas"])
-        self.assertEqual(counting.num_params(made, IMAGENET), (6_319_360, 0))
-        self.assertEqual(counting.num_multiply_adds(made, IMAGENET), 598_952_544)  # published as 599M
-
-    def test_largest_network_of_once_for_all(self):
-        made = mobile.Network(genotype.ChainGenotype((("mb6_k7",) * 4,) * 5), mobile.PRESETS["once_for_all"])
-        self.assertEqual(counting.num_params(made, IMAGENET), (7_664_760, 0))
-        self.assertEqual(counting.num_multiply_adds(made, IMAGENET), 566_170_656)
+    @parameterized.parameters(
+        (published.get("seminasnet"), "seminas", 6_319_360, 598_952_544),  # published as 599M
+        (genotype.ChainGenotype((("mb6_k7",) * 4,) * 5), "once_for_all", 7_664_760, 566_170_656),
+    )
+    def test_chains(self, chain, preset, params, multiply_adds):
+        made = mobile.Network(chain, mobile.PRESETS[preset])
+        self.assertEqual(counting.num_params(made, IMAGENET), (params, 0))
+        self.assertEqual(counting.num_multiply_adds(made, IMAGENET), multiply_adds)
 
 
 class Inner(nn.Module):

@@ -18,9 +18,8 @@ class WeightsTest(parameterized.TestCase):
     def test_eager_and_traced(self, name, is_depthwise):
         shape = DEPTHWISE if is_depthwise else SHAPE
         eager = draw(name, shape, is_depthwise=is_depthwise)
-        traced = jax.jit(lambda key: initializers.weights(name, is_depthwise=is_depthwise)(key, shape))(
-            jax.random.key(3)
-        )
+        init = initializers.weights(name, is_depthwise=is_depthwise)
+        traced = jax.jit(lambda key: init(key, shape))(jax.random.key(3))
         assert eager.shape == traced.shape == shape
         assert eager.dtype == traced.dtype == np.float32
         np.testing.assert_allclose(eager, traced, rtol=1e-6, atol=1e-6)
@@ -37,11 +36,7 @@ class WeightsTest(parameterized.TestCase):
         for values, variance in zip(drawn, wanted, strict=True):
             self.assertAlmostEqual(float(np.var(values)) / variance, 1, delta=0.3)  # over three standard errors
 
-
-class BiasesTest(parameterized.TestCase):
-    def test_range(self):
+    def test_biases(self):
         drawn = np.abs(initializers.biases("torch_he", fan_in=16)(jax.random.key(0), (500,)))
         assert 0.24 < drawn.max() < 0.25  # within 1 / sqrt 16
-
-    def test_zero(self):
         np.testing.assert_array_equal(initializers.biases("tf_he", fan_in=16)(jax.random.key(0), (3,)), np.zeros(3))

@@ -1,5 +1,7 @@
 """Optimizers against NumPy versions of PyTorch's, losses by hand, the moving average."""
 
+import functools
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -46,69 +48,46 @@ def pytorch_adam(params, gradients, rates, *, momentum, beta2, weight_decay, is_
     return params
 
 
-class AdamTest(chex.TestCase):
+class OptimizersTest(chex.TestCase):
     @parameterized.product(decay=["gradient", "decoupled"], weight_decay=[0.0, 0.5], momentum=[0.0, 0.9])
-    def test_three_steps_of_pytorch(self, decay, weight_decay, momentum):
+    def test_three_steps_of_adam(self, decay, weight_decay, momentum):
+        settings = {"momentum": momentum, "beta2": 0.9, "weight_decay": weight_decay}
+        config = configs.Optimizer(optimizer="adam", decay=decay, clip_norm=0.0, **settings)
+        self._check(config, functools.partial(pytorch_adam, is_decoupled=decay == "decoupled", **settings))
+
+    @parameterized.product(
+        momentum_nesterov=[(0.9, False), (0.9, True), (0.0, False)], weight_decay=[0.0, 0.05], clip_norm=[0.0, 5.0, 1.0]
+    )
+    def test_three_steps_of_sgd(self, momentum_nesterov, **settings):
+        settings |= dict(zip(("momentum", "nesterov"), momentum_nesterov, strict=True))
+        self._check(configs.Optimizer(**settings), functools.partial(pytorch_sgd, **settings))
+
+    def _check(self, config, reference):
         rng = np.random.default_rng(0)
         start = {"kernel": rng.normal(size=(3, 4)), "bias": rng.normal(size=4)}
         gradients = [{name: scale * rng.normal(size=p.shape) for name, p in start.items()} for scale in (1.0, 0.1, 3.0)]
         gradients[1]["bias"] = np.zeros(4)  # as of weights that a step does not use
         rates = [0.1, 0.05, 0.025]
-        config = configs.Optimizer(
-            optimizer="adam", momentum=momentum, beta2=0.9, weight_decay=weight_decay, decay=decay, clip_norm=0.0
-        )
         optimizer = optimizers.make(config, lambda step: jnp.asarray(rates)[step], dict.fromkeys(start, True))
         params = jax.tree.map(jnp.float32, start)
         opt_state = optimizer.init(params)
         for gradient in gradients:
             updates, opt_state = optimizer.update(jax.tree.map(jnp.float32, gradient), opt_state, params)
             params = jax.tree.map(jnp.add, params, updates)
-        settings = {"momentum": momentum, "beta2": 0.9, "weight_decay": weight_decay}
-        wanted = pytorch_adam(start, gradients, rates, is_decoupled=decay == "decoupled", **settings)
-        chex.assert_trees_all_close(params, wanted, rtol=2e-5, atol=1e-6)
+        chex.assert_trees_all_close(params, reference(start, gradients, rates), rtol=2e-5, atol=1e-6)
 
     def test_nesterov_is_for_sgd(self):
         with self.assertRaisesRegex(ValueError, "nesterov = True needs optimizer 'sgd'; got optimizer 'adam'"):
             configs.Optimizer(optimizer="adam", nesterov=True)
 
-
-class SgdTest(chex.TestCase):
-    @parameterized.product(
-        momentum_nesterov=[(0.9, False), (0.9, True), (0.0, False)], weight_decay=[0.0, 0.05], clip_norm=[0.0, 5.0, 1.0]
-    )
-    def test_three_steps_of_pytorch(self, momentum_nesterov, weight_decay, clip_norm):
-        momentum, nesterov = momentum_nesterov
-        rng = np.random.default_rng(0)
-        start = {"kernel": rng.normal(size=(3, 4)), "bias": rng.normal(size=4)}
-        gradients = [{name: scale * rng.normal(size=p.shape) for name, p in start.items()} for scale in (1.0, 0.1, 3.0)]
-        rates = [0.1, 0.05, 0.025]
-        config = configs.Optimizer(momentum=momentum, nesterov=nesterov, weight_decay=weight_decay, clip_norm=clip_norm)
-        is_decayed = dict.fromkeys(start, True)
-        optimizer = optimizers.make(config, lambda step: jnp.asarray(rates)[step], is_decayed)
-        params = jax.tree.map(jnp.float32, start)
-        opt_state = optimizer.init(params)
-        for gradient in gradients:
-            updates, opt_state = optimizer.update(jax.tree.map(jnp.float32, gradient), opt_state, params)
-            params = jax.tree.map(jnp.add, params, updates)
-        wanted = pytorch_sgd(
-            start,
-            gradients,
-            rates,
-            momentum=momentum,
-            nesterov=nesterov,
-            weight_decay=weight_decay,
-            clip_norm=clip_norm,
-        )
-        chex.assert_trees_all_close(params, wanted, rtol=2e-5, atol=1e-6)
-
     def test_clip_is_of_all_parameters_together(self):
         config = configs.Optimizer(momentum=0.0, weight_decay=0.0, clip_norm=5.0)
         params = {"a": jnp.zeros(1), "b": jnp.zeros(1)}
         optimizer = optimizers.make(config, lambda step: 1.0, {"a": True, "b": True})
-        updates, _ = optimizer.update({"a": jnp.array([6.0]), "b": jnp.array([8.0])}, optimizer.init(params), params)
-        chex.assert_trees_all_close(updates, {"a": jnp.array([-3.0]), "b": jnp.array([-4.0])})  # norm 10 becomes 5
-        updates, _ = optimizer.update({"a": jnp.array([3.0]), "b": jnp.array([4.0])}, optimizer.init(params), params)
-        chex.assert_trees_all_close(updates, {"a": jnp.array([-3.0]), "b": jnp.array([-4.0])})
+        for scale in (1.0, 2.0):  # norms 5 and 10 become 5
+            gradient = {"a": jnp.array([3.0 * scale]), "b": jnp.array([4.0 * scale])}
+            updates, _ = optimizer.update(gradient, optimizer.init(params), params)
+            chex.assert_trees_all_close(updates, {"a": jnp.array([-3.0]), "b": jnp.array([-4.0])})
 
     def test_batch_norm_is_left_out_of_the_decay(self):
         params = {"conv": {"kernel": jnp.ones(2)}, "norm": {"scale": jnp.ones(2), "bias": jnp.ones(2)}}
@@ -124,8 +103,14 @@ class SgdTest(chex.TestCase):
         assert all(jax.tree.leaves(everything))
 
 
-class PenaltyTest(chex.TestCase):
-    @parameterized.parameters(("half_square", True, 0.05 * 15), ("square", True, 0.1 * 15), ("square", False, 0.1 * 14))
+class LossesTest(chex.TestCase):
+    @parameterized.parameters(
+        ("half_square", True, 0.05 * 15),
+        ("square", True, 0.1 * 15),
+        ("square", False, 0.1 * 14),
+        ("gradient", True, 0),
+        ("decoupled", True, 0),
+    )
     def test_loss_terms(self, decay, decay_batch_norm, wanted):
         params = {"conv": {"kernel": jnp.array([1.0, 2.0, 3.0])}, "norm": {"scale": jnp.array([1.0])}}
         batch_stats = {"norm": {"mean": jnp.zeros(1)}}
@@ -133,19 +118,6 @@ class PenaltyTest(chex.TestCase):
         found = losses.penalty(params, losses.is_decayed(params, batch_stats, config), config)
         np.testing.assert_allclose(found, wanted, rtol=1e-6)
 
-    @parameterized.parameters("gradient", "decoupled")
-    def test_elsewhere_it_is_no_part_of_the_loss(self, decay):
-        config = configs.Optimizer(weight_decay=0.1, decay=decay)
-        assert losses.penalty({"kernel": jnp.ones(3)}, {"kernel": True}, config) == 0.0
-
-    def test_half_square_without_clipping_is_decay_in_the_gradient(self):
-        params = {"kernel": jnp.array([1.0, -2.0])}
-        config = configs.Optimizer(decay="half_square", weight_decay=0.1)
-        gradient = jax.grad(losses.penalty)(params, {"kernel": True}, config)
-        np.testing.assert_allclose(gradient["kernel"], [0.1, -0.2], rtol=1e-6)
-
-
-class ClassificationTest(chex.TestCase):
     def test_auxiliary_head(self):
         main, auxiliary = jnp.zeros((2, 4)), jnp.log(jnp.array([[0.7, 0.1, 0.1, 0.1]] * 2))
         targets = jax.nn.one_hot(jnp.array([0, 0]), 4)
@@ -169,6 +141,4 @@ class AverageTest(chex.TestCase):
             average = states.update_average(average, new, 0.75)
         # 0.75 * (0.75 * 1 + 0.25 * 2) + 0.25 * 4, and 10 * (1 - 0.75^2)
         chex.assert_trees_all_close(average, {"params": jnp.array([1.9375]), "batch_stats": jnp.array([4.375])})
-
-    def test_none_stays_none(self):
         assert states.update_average(None, {"params": jnp.ones(1)}, 0.9) is None

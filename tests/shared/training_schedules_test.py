@@ -14,30 +14,58 @@ def rates(config, steps, *, num_epochs, steps_per_epoch):
     return np.array([schedule(step) for step in steps])
 
 
+HALF = 0.5 * np.sqrt(0.5)  # cos(45 degrees) / 2
+Schedule = configs.Schedule
+
+
 class LearningRateTest(chex.TestCase):
-    def test_constant(self):
-        found = rates(
-            configs.Schedule(schedule="constant", learning_rate=0.1), [0, 5, 99], num_epochs=3, steps_per_epoch=4
-        )
-        np.testing.assert_allclose(found, 0.1)
+    @parameterized.parameters(
+        (Schedule(schedule="constant", learning_rate=0.1), 3, 4, {0: 0.1, 5: 0.1, 99: 0.1}),
+        # A cosine per epoch is constant within an epoch.
+        (
+            Schedule(learning_rate=1.0),
+            4,
+            10,
+            {0: 1, 9: 1, 10: 0.5 + HALF, 19: 0.5 + HALF, 20: 0.5, 30: 0.5 - HALF, 40: 0},
+        ),
+        (
+            Schedule(schedule_unit="step", learning_rate=0.4, final_learning_rate=0.1),
+            *(4, 10, {0: 0.4, 10: 0.25 + 0.3 * HALF, 20: 0.25, 30: 0.25 - 0.3 * HALF, 40: 0.1, 50: 0.1}),
+        ),
+        # NAO's proxy runs: 25 epochs of a cosine over 100.
+        (Schedule(learning_rate=0.024, period_epochs=100), 25, 351, {24 * 351: 0.012 * (1 + np.cos(0.24 * np.pi))}),
+        (
+            Schedule(schedule="cosine_restarts", learning_rate=1.0, restart_epochs=2, restart_factor=1),
+            *(6, 1, {0: 1, 1: 0.5, 2: 1, 3: 0.5, 4: 1}),
+        ),
+        # PyTorch's StepLR(step_size=2, gamma=0.5).
+        (
+            Schedule(schedule="step", learning_rate=0.8, decay_epochs=2, decay_factor=0.5),
+            *(9, 10, {0: 0.8, 19: 0.8, 20: 0.4, 39: 0.4, 40: 0.2, 60: 0.1}),
+        ),
+        # NAO on ImageNet.
+        (Schedule(schedule="step", learning_rate=0.4), 250, 7, {0: 0.4, 249 * 7: 0.4 * 0.97**249}),
+        (
+            Schedule(
+                schedule="exponential", schedule_unit="step", learning_rate=0.8, decay_epochs=2, decay_factor=0.25
+            ),
+            *(9, 10, {0: 0.8, 10: 0.4, 20: 0.2, 30: 0.1}),
+        ),
+        (
+            Schedule(schedule="constant", learning_rate=1.0, warmup_epochs=4),
+            *(9, 10, {0: 0.25, 9: 0.25, 10: 0.5, 39: 1, 45: 1}),
+        ),
+        (
+            Schedule(schedule="constant", learning_rate=1.0, warmup_epochs=4, schedule_unit="step"),
+            *(9, 10, {0: 1 / 40, 9: 1 / 4, 10: 11 / 40, 39: 1, 45: 1}),
+        ),
+    )
+    def test_by_hand(self, settings, num_epochs, steps_per_epoch, wanted):
+        found = rates(settings, wanted, num_epochs=num_epochs, steps_per_epoch=steps_per_epoch)
+        np.testing.assert_allclose(found, list(wanted.values()), rtol=1e-5, atol=1e-7)
 
-    def test_cosine_per_epoch_stands_still_within_an_epoch(self):
-        config = configs.Schedule(learning_rate=0.4, final_learning_rate=0.0)
-        found = rates(config, [0, 9, 10, 19, 20, 30, 40], num_epochs=4, steps_per_epoch=10)
-        half = 0.5 * np.sqrt(0.5)  # cos(45 degrees) / 2
-        np.testing.assert_allclose(found, 0.4 * np.array([1, 1, 0.5 + half, 0.5 + half, 0.5, 0.5 - half, 0]), atol=1e-7)
-
-    def test_cosine_per_step(self):
-        config = configs.Schedule(schedule_unit="step", learning_rate=0.4, final_learning_rate=0.1)
-        found = rates(config, [0, 10, 20, 30, 40, 50], num_epochs=4, steps_per_epoch=10)
-        half = 0.5 * np.sqrt(0.5)
-        np.testing.assert_allclose(found, 0.1 + 0.3 * np.array([1, 0.5 + half, 0.5, 0.5 - half, 0, 0]), rtol=1e-6)
-
-    def test_stopping_midway_on_a_longer_cosine(self):
-        # NAO's proxy runs: 25 epochs of a cosine over 100, from 0.024. LaNAS: 101 of 600, "still about 0.0233".
-        config = configs.Schedule(learning_rate=0.024, period_epochs=100)
-        found = rates(config, [0, 24 * 351], num_epochs=25, steps_per_epoch=351)
-        np.testing.assert_allclose(found, [0.024, 0.012 * (1 + np.cos(0.24 * np.pi))], rtol=1e-6)
+    def test_lanas_stops_midway(self):
+        """After 101 of 600 epochs the paper has "still about 0.0233"."""
         config = configs.Schedule(learning_rate=0.025, period_epochs=600)
         found = rates(config, [100 * 225], num_epochs=101, steps_per_epoch=225)
         np.testing.assert_allclose(found, 0.0233, atol=5e-5)
@@ -59,34 +87,6 @@ class LearningRateTest(chex.TestCase):
             before, 1e-4 + (0.05 - 1e-4) * 0.5 * (1 + np.cos(np.pi * fraction)), rtol=1e-4, atol=1e-9
         )
 
-    def test_cosine_restarts_of_equal_length(self):
-        config = configs.Schedule(schedule="cosine_restarts", learning_rate=1.0, restart_epochs=2, restart_factor=1)
-        found = rates(config, range(6), num_epochs=6, steps_per_epoch=1)
-        np.testing.assert_allclose(found, [1, 0.5, 1, 0.5, 1, 0.5])
-
-    def test_step_and_exponential(self):
-        # PyTorch's StepLR(step_size=2, gamma=0.5).
-        config = configs.Schedule(schedule="step", learning_rate=0.8, decay_epochs=2, decay_factor=0.5)
-        found = rates(config, [0, 19, 20, 39, 40, 60], num_epochs=9, steps_per_epoch=10)
-        np.testing.assert_allclose(found, [0.8, 0.8, 0.4, 0.4, 0.2, 0.1], rtol=1e-6)
-        config = configs.Schedule(
-            schedule="exponential", schedule_unit="step", learning_rate=0.8, decay_epochs=2, decay_factor=0.25
-        )
-        found = rates(config, [0, 10, 20, 30], num_epochs=9, steps_per_epoch=10)
-        np.testing.assert_allclose(found, [0.8, 0.4, 0.2, 0.1], rtol=1e-6)
-
-    def test_imagenet_step_of_nao(self):
-        found = rates(
-            configs.Schedule(schedule="step", learning_rate=0.4), [0, 249 * 7], num_epochs=250, steps_per_epoch=7
-        )
-        np.testing.assert_allclose(found, [0.4, 0.4 * 0.97**249], rtol=1e-5)
-
-    @parameterized.parameters(("epoch", [0.25, 0.25, 0.5, 1, 1]), ("step", [1 / 40, 1 / 4, 11 / 40, 1, 1]))
-    def test_warmup(self, unit, wanted):
-        config = configs.Schedule(schedule="constant", learning_rate=1.0, warmup_epochs=4, schedule_unit=unit)
-        found = rates(config, [0, 9, 10, 39, 45], num_epochs=9, steps_per_epoch=10)
-        np.testing.assert_allclose(found, wanted, rtol=1e-6)
-
     @parameterized.parameters("constant", "cosine", "cosine_restarts", "step", "exponential")
     def test_compiled_and_for_many_steps_at_once(self, name):
         config = configs.Schedule(schedule=name, warmup_epochs=1)
@@ -96,24 +96,15 @@ class LearningRateTest(chex.TestCase):
         assert found.dtype == np.float32
         np.testing.assert_allclose(found, [schedule(int(step)) for step in at], rtol=1e-5, atol=1e-8)
 
-
-class ProgressTest(chex.TestCase):
-    def test_by_step_and_by_epoch(self):
-        by_step = schedules.progress(configs.Config(num_epochs=4), steps_per_epoch=10)
-        np.testing.assert_allclose([by_step(step) for step in (0, 5, 20, 40, 80)], [0, 0.125, 0.5, 1, 1])
-        by_epoch = schedules.progress(configs.Config(num_epochs=4, progress_unit="epoch"), steps_per_epoch=10)
-        np.testing.assert_allclose([by_epoch(step) for step in (0, 9, 10, 39)], [0, 0, 0.25, 0.75])
-
-    def test_a_longer_ramp(self):
-        ramp = schedules.progress(
-            configs.Config(num_epochs=101, progress_epochs=600, progress_unit="epoch"), steps_per_epoch=3
-        )
-        np.testing.assert_allclose(ramp(303), 101 / 600)
-
-    def test_a_ramp_that_begins_anew(self):
-        config = configs.Config(num_epochs=6, progress_epochs=2, progress_restarts=True)
-        ramp = schedules.progress(config, steps_per_epoch=5)
-        np.testing.assert_allclose([ramp(step) for step in (0, 5, 9, 10, 15, 20)], [0, 0.5, 0.9, 0, 0.5, 0])
+    @parameterized.parameters(
+        ({"num_epochs": 4}, 10, {0: 0, 5: 0.125, 20: 0.5, 40: 1, 80: 1}),
+        ({"num_epochs": 4, "progress_unit": "epoch"}, 10, {0: 0, 9: 0, 10: 0.25, 39: 0.75}),
+        ({"num_epochs": 101, "progress_epochs": 600, "progress_unit": "epoch"}, 3, {303: 101 / 600}),
+        ({"num_epochs": 6, "progress_epochs": 2, "progress_restarts": True}, 5, {0: 0, 5: 0.5, 9: 0.9, 10: 0, 15: 0.5}),
+    )
+    def test_progress(self, settings, steps_per_epoch, wanted):
+        ramp = schedules.progress(configs.Config(**settings), steps_per_epoch=steps_per_epoch)
+        np.testing.assert_allclose([ramp(step) for step in wanted], list(wanted.values()), rtol=1e-6)
 
 
 class ConfigTest(chex.TestCase):
