@@ -30,27 +30,22 @@ class Config:
     width: Annotated[int, "channels of an operation in the first cell", Range(at_least=1)] = 36
     num_classes: Annotated[int, "number of logits", Range(at_least=1)] = 10
     style: Annotated[styles.Style, "family of layers, see `common.networks.styles`"] = styles.NAO_PYTORCH
-    stem: Annotated[Literal[tuple(heads.STEMS)], "cifar (keeps the size of the images), imagenet (divides it by 8)"] = (
+    stem: Annotated[Literal[tuple(heads.STEMS)], "cifar (keeps the size of images), imagenet (divides it by 8)"] = (
         "cifar"
     )
     stem_multiplier: Annotated[int, "channels of the CIFAR stem, as a multiple of the width"] = 3
     has_final_relu: Annotated[bool, "whether a ReLU precedes the last pool"] = False
     has_bias: Annotated[bool, "whether linear layers have a bias"] = True
-    auxiliary: Annotated[
-        bool, "whether there is an auxiliary head in training; its input needs at least 8x8 pixels"
-    ] = True
+    auxiliary: Annotated[bool, "whether training has an auxiliary head; its input needs at least 8x8 pixels"] = True
     auxiliary_place: Annotated[
-        Literal["reduction", "after_reduction"],
-        "the cell whose output the auxiliary head reads: second reduction or next",
+        Literal["reduction", "after_reduction"], "cell whose output the auxiliary head reads: second reduction or next"
     ] = "reduction"
     auxiliary_is_padded: Annotated[bool, "whether the auxiliary head's last convolution is padded"] = False
     drop_path_keep: Annotated[
         float, "probability to keep a branch at the end of training; 1: drop none", Range(above=0, at_most=1)
     ] = 1.0
     drop_path_by_depth: Annotated[bool, "whether earlier cells keep more branches"] = True
-    dropout_keep: Annotated[float, "probability to keep a feature before the classifier", Range(above=0, at_most=1)] = (
-        1.0
-    )
+    dropout_keep: Annotated[float, "probability to keep a feature of the classifier", Range(above=0, at_most=1)] = 1.0
     output: Annotated[
         Literal["concatenated", "projected"],
         "output of a cell: concatenated states, or projected to its width (ReLU, 1x1, norm: NAO's shared weights)",

@@ -41,13 +41,11 @@ class Config:
     last_width: Annotated[int, "channels of the pointwise convolution after the stages", Range(at_least=1)] = 1728
     feature_width: Annotated[
         int,
-        "channels of a linear layer with an activation after the global pool (MobileNetV3); 0: none",
+        "channels of a linear layer with activation after the global pool (MobileNetV3); 0: none",
         Range(at_least=0),
     ] = 0
     num_classes: Annotated[int, "number of logits", Range(at_least=1)] = 1000
-    dropout_keep: Annotated[float, "probability to keep a feature before the classifier", Range(above=0, at_most=1)] = (
-        0.7
-    )
+    dropout_keep: Annotated[float, "probability to keep a feature of the classifier", Range(above=0, at_most=1)] = 0.7
     drop_path_keep: Annotated[
         float,
         "probability to keep the last residual block at the end of training; earlier ones keep more, linearly",

@@ -59,17 +59,11 @@ class Options:
 
 
 class Scored(NamedTuple):
-    """Scores of a checkpoint.
+    """Scores of a checkpoint."""
 
-    Attributes:
-      step: of the checkpoint.
-      variables: parameters and statistics of the network.
-      scores: by part: "validation", if images are held out, and "test".
-    """
-
-    step: int
-    variables: Any
-    scores: dict[str, training_data.Scores]
+    step: int  # of the checkpoint
+    variables: Any  # parameters and statistics of the network
+    scores: dict[str, training_data.Scores]  # by part: "validation", if images are held out, and "test"
 
 
 def train(

@@ -56,11 +56,7 @@ def new(
     held_out: int,
     seed: int,
 ) -> Run:
-    """Returns a run; the arguments are those of `training.train` and fields of its options.
-
-    Raises:
-      ValueError: genotype, settings and images do not fit each other, or there is no such dataset.
-    """
+    """Returns a run; the arguments and errors are those of `training.train`."""
     images = _images(dataset, data_dir, stream=stream, held_out=held_out, seed=seed)
     network = models.network(genotype, dataclasses.replace(preset.network, num_classes=images.num_classes))
     about = {

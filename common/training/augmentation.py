@@ -190,8 +190,7 @@ def blend(values: chex.Array, others: chex.Array, shares: chex.Array) -> chex.Ar
 def draw_boxes(key: chex.PRNGKey, shares: chex.Array, image_size: tuple[int, int]) -> chex.Array:
     """Returns boxes, see `draw_squares`, that leave about `shares` (float32[B]) of an image uncovered.
 
-    Their sides are those of the image times sqrt(1 - share), rounded down to even numbers of pixels; their centres are
-    uniform, so that they may exceed the image and cover less.
+    Sides are those of the image times sqrt(1 - share), rounded down to even numbers; boxes may exceed the image.
     """
     size = jnp.array(image_size)[None]
     centres = jax.random.randint(key, (shares.shape[0], 2), 0, size)

@@ -11,16 +11,17 @@ import dataclasses
 import json
 import os
 import pathlib
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging
 from orbax.checkpoint import checkpoint_managers
 
 from common.records import run_dir
-from common.training import checkpoint_arrays
 from common.training import state as states
 
 ABOUT = "about.json"
@@ -62,10 +63,10 @@ class Checkpoints:
 
         The checkpoint with the largest score is kept; one without a score cannot be the best.
         """
-        arrays = checkpoint_arrays.named(state)
+        arrays = _named(state)
         step, score = int(state.step), None if score is None else float(score)
         self._scores[step] = score
-        told = {"score": score, "arrays": checkpoint_arrays.record(arrays, checksums=True)}
+        told = {"score": score, "arrays": _record(arrays, checksums=True)}
         self._manager.save(
             step, args=ocp.args.Composite(state=ocp.args.StandardSave(arrays), told=ocp.args.JsonSave(told))
         )
@@ -126,11 +127,11 @@ class Checkpoints:
         self._manager.close()
 
     def _read(self, step, template):
-        arrays = checkpoint_arrays.named(template)
+        arrays = _named(template)
         where = self._folder / f"{step:08}"
         try:
             shapes = self._told(step)["arrays"]
-            if difference := checkpoint_arrays.difference(shapes, checkpoint_arrays.record(arrays)):
+            if difference := _array_difference(shapes, _record(arrays)):
                 raise ForeignError(
                     f"the checkpoint {where} is of another network: {difference}; "
                     "build the network that was trained, or start in a fresh folder"
@@ -145,7 +146,7 @@ class Checkpoints:
         except _READ_ERRORS as error:
             reason = (str(error).strip() or repr(error)).splitlines()[0][:200]
             raise DamagedError(f"the checkpoint {where} is damaged: {reason}") from error
-        wrong = [name for name, told in checkpoint_arrays.record(read, checksums=True).items() if shapes[name] != told]
+        wrong = [name for name, told in _record(read, checksums=True).items() if shapes[name] != told]
         if wrong:
             raise DamagedError(f"the checkpoint {where} is damaged: {wrong[0]} differs from what was saved")
         return jax.tree.unflatten(jax.tree.structure(template), [read[name] for name in arrays])
@@ -214,6 +215,29 @@ def _best(steps, scores):
     """Returns the first step with the largest score; None if none has a score."""
     scored = [step for step in steps if scores.get(step) is not None]
     return max(scored, key=scores.get, default=None)
+
+
+def _named(state):
+    """Returns name -> array of a state, in the order of its leaves."""
+    leaves = jax.tree_util.tree_flatten_with_path(state)[0]
+    return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
+
+
+def _record(arrays, *, checksums=False):
+    """Returns name -> [shape and type as text, checksum or None]."""
+    found = {name: [f"{array.dtype}{list(array.shape)}", None] for name, array in arrays.items()}
+    for name, array in arrays.items() if checksums else ():
+        found[name][1] = zlib.crc32(np.ascontiguousarray(np.asarray(array)).view(np.uint8).data)
+    return found
+
+
+def _array_difference(got, wanted):
+    """Returns the first difference in shape or type between two records, or an empty text."""
+    for name in sorted(got.keys() | wanted.keys()):
+        old, new = (record.get(name, ["absent"])[0] for record in (got, wanted))
+        if old != new:
+            return f"{name} is {old} there and {new} here"
+    return ""
 
 
 def _differences(old, new, prefix=""):

@@ -1,6 +1,7 @@
 """Every kernel for CPU equals the XLA operation that it replaces: value, gradient, type and platform."""
 
 import dataclasses
+import itertools
 from collections.abc import Callable
 from typing import Any
 from unittest import mock
@@ -45,25 +46,15 @@ def _cases():
     ):
         paddings = ((0, 0), (0, 0)) if padding is None else _paddings((8, 9), size, strides, padding)
         yield Case(convolution, ((6, 8, 9, 3), (*size, 3, 4)), {"strides": strides, "paddings": paddings})
-    for size, stride, dilation, padding in (
-        (3, 1, 1, "symmetric"),
-        (3, 2, 1, "same"),
-        (3, 1, 2, "same"),
-        (3, 2, 2, "symmetric"),
-        (5, 1, 1, "same"),
-        (5, 2, 1, "symmetric"),
-        (5, 1, 2, "symmetric"),
-        (5, 2, 2, "same"),
-    ):
+    for size, stride, dilation in itertools.product((3, 5), (1, 2), (1, 2)):
+        padding = ("symmetric", "same")[(size // 2 + stride + dilation) % 2 == 0]
         paddings = _paddings((5, 6), (size,) * 2, (stride,) * 2, padding, dilation)
         settings = {"stride": stride, "dilation": dilation, "paddings": paddings}
         yield Case(depthwise, ((2, 5, 6, 3), (size, size, 1, 3)), settings)
-    for size in (2, 3):
-        for stride in (1, 2):
-            for padding in ("symmetric", "same"):
-                paddings = _paddings((5, 6), (size,) * 2, (stride,) * 2, padding)
-                settings = {"size": size, "stride": stride, "paddings": paddings}
-                yield Case(max_pooling, ((4, 5, 6, 3),), settings, is_exact=True)
+    for size, stride, padding in itertools.product((2, 3), (1, 2), ("symmetric", "same")):
+        paddings = _paddings((5, 6), (size,) * 2, (stride,) * 2, padding)
+        settings = {"size": size, "stride": stride, "paddings": paddings}
+        yield Case(max_pooling, ((4, 5, 6, 3),), settings, is_exact=True)
 
 
 CASES = tuple(_cases())

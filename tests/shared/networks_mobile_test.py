@@ -87,22 +87,15 @@ class NetworkTest(parameterized.TestCase):
         images = jax.random.normal(jax.random.key(0), (2, 16, 16, 3))
         variables = jax.jit(lambda: network.init(jax.random.key(1), images, train=False))()
 
-        @jax.jit
-        def run(variables, keys, progress):
-            def loss(params):
-                found, new = network.apply(
-                    {**variables, "params": params},
-                    images,
-                    train=True,
-                    progress=progress,
-                    mutable=["batch_stats"],
-                    rngs={"dropout": keys[0], "drop_path": keys[1]},
-                )
-                return jnp.sum(found.main * jnp.arange(10.0)[None]), new
+        settings = {"train": True, "progress": 1.0, "mutable": ["batch_stats"]}
 
-            return jax.value_and_grad(loss, has_aux=True)(variables["params"])
+        def loss(params, keys):
+            rngs = dict(zip(("dropout", "drop_path"), keys, strict=True))
+            found, new = network.apply({**variables, "params": params}, images, **settings, rngs=rngs)
+            return jnp.sum(found.main * jnp.arange(10.0)[None]), new
 
-        (value, new), gradients = run(variables, jax.random.split(jax.random.key(2)), jnp.float32(1.0))
+        run = jax.jit(jax.value_and_grad(loss, has_aux=True))
+        (value, new), gradients = run(variables["params"], jax.random.split(jax.random.key(2)))
         chex.assert_tree_all_finite((value, gradients))
         chex.assert_trees_all_equal_shapes_and_dtypes(new["batch_stats"], variables["batch_stats"])
         output = jax.jit(lambda: network.apply(variables, images, train=False))()

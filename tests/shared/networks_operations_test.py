@@ -1,4 +1,4 @@
-"""Operations of convolutional networks against loops in NumPy, and by hand."""
+"""Operations of convolutional networks against loops in NumPy, and by hand; initial parameters."""
 
 import dataclasses
 import itertools
@@ -10,7 +10,7 @@ import numpy as np
 from absl.testing import parameterized
 
 from common.genotypes import operations as genotype_operations
-from common.networks import layers, mobile, operations, styles
+from common.networks import initializers, layers, mobile, operations, styles
 
 STYLES = (
     *(styles.NAO_PYTORCH, styles.NAO_PYTORCH_LARGE, styles.NAO_TF, styles.NAO_WS_TF),
@@ -275,3 +275,32 @@ class LayersTest(parameterized.TestCase):
         kernel, bias = np.float32([[1, 0], [0, 1], [1, 1]]), np.float32([10, 20])
         variables = {"params": {"kernel": kernel, "bias": bias}}
         np.testing.assert_array_equal(layers.Linear(2, styles.NAO_PYTORCH).apply(variables, inputs), [[14, 25]])
+
+
+class InitializersTest(parameterized.TestCase):
+    @parameterized.product(name=("torch_he", "torch_uniform", "tf_he", "tf_fan_out"), is_depthwise=(False, True))
+    def test_eager_and_traced(self, name, is_depthwise):
+        shape = (3, 3, 1, 6) if is_depthwise else (3, 3, 5, 7)
+        init = initializers.weights(name, is_depthwise=is_depthwise)
+        eager = init(jax.random.key(3), shape)
+        traced = jax.jit(lambda key: init(key, shape))(jax.random.key(3))
+        assert eager.shape == traced.shape == shape
+        assert eager.dtype == traced.dtype == np.float32
+        np.testing.assert_allclose(eager, traced, rtol=1e-6, atol=1e-6)
+
+    @parameterized.parameters(
+        ("torch_he", (2 / 45, 2 / 9)),
+        ("torch_uniform", (1 / 3 / 45, 1 / 3 / 9)),
+        ("tf_he", (2 / 45, 2 / 576)),
+        ("tf_fan_out", (1 / 63, 1 / 9)),
+    )
+    def test_variance(self, name, wanted):
+        """3 by 3 from 5 channels to 7 has 45 inputs and 63 outputs; depthwise, PyTorch takes the 64 for outputs."""
+        for shape, is_depthwise, variance in zip(((3, 3, 5, 7), (3, 3, 1, 64)), (False, True), wanted, strict=True):
+            values = initializers.weights(name, is_depthwise=is_depthwise)(jax.random.key(3), shape)
+            self.assertAlmostEqual(float(np.var(values)) / variance, 1, delta=0.3)  # over three standard errors
+
+    def test_biases(self):
+        drawn = np.abs(initializers.biases("torch_he", fan_in=16)(jax.random.key(0), (500,)))
+        assert 0.24 < drawn.max() < 0.25  # within 1 / sqrt 16
+        np.testing.assert_array_equal(initializers.biases("tf_he", fan_in=16)(jax.random.key(0), (3,)), np.zeros(3))

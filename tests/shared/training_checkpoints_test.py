@@ -88,17 +88,12 @@ class CheckpointsTest(parameterized.TestCase):
         with self.open() as saved:
             assert saved.steps() == [7, 8]
 
-    def test_another_run_is_refused(self):
-        self.save((1, None))
+    def test_another_run(self):
+        self.save((1, None), (2, None))
         other = {**ABOUT, "network": {"width": 16, "cells": [1, 2]}, "seed": 3}
         with self.assertRaisesRegex(ValueError, "network.width was 8 and is now 16; seed was 0 and is now 3; start"):
             self.open(other)
-
-    def test_a_checkpoint_of_another_network_is_refused(self):
-        self.save((1, None), (2, None))
-        message = (
-            r"00000002 is of another network: average.batch_stats.norm.mean is float32\[3\] there and float32\[5\]"
-        )
+        message = r"00000002 is of another network: average.batch_stats.norm.mean is float32\[3\] there and float32"
         with self.open() as saved:
             assert saved.best_step() is None
             assert saved.best(template()) is None
@@ -135,19 +130,15 @@ class CheckpointsTest(parameterized.TestCase):
             assert saved.steps() == [1, 2]
             assert int(saved.latest(template()).step) == 2
 
-    def test_all_of_them_damaged(self):
-        self.save((1, None), (2, None))
-        for step in (1, 2):
-            _damage(self.folder / f"{step:08}", "truncate")
-        with self.open() as saved, self.assertRaisesRegex(ValueError, "all 2 checkpoints in .* are damaged"):
-            saved.latest(template())
-
-    def test_an_unfinished_one_is_ignored(self):
-        self.save((1, None), (2, None))
-        whole = self.folder / "00000002"
-        whole.rename(whole.with_name("00000002.orbax-checkpoint-tmp"))  # as a kill while it is written leaves it
+    def test_unfinished_and_damaged(self):
+        self.save((1, None), (2, None), (3, None))
+        whole = self.folder / "00000003"
+        whole.rename(whole.with_name("00000003.orbax-checkpoint-tmp"))  # as a kill while it is written leaves it
         with self.open() as saved:
-            assert int(saved.latest(template()).step) == 1
+            assert saved.steps() == [2]
+        _damage(self.folder / "00000002", "truncate")
+        with self.open() as saved, self.assertRaisesRegex(ValueError, "all 1 checkpoints in .* are damaged"):
+            saved.latest(template())
 
 
 def _damage(folder, how):

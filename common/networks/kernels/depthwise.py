@@ -119,13 +119,9 @@ def _of_weights(padded, gradients, sizes, stride, dilation):
 def sum_parts(
     products: Callable[[chex.Numeric, chex.Numeric], chex.Array], *, batch: int, count: int, places: int
 ) -> chex.Array:
-    """Returns float32[places, ...], products(first, place) summed over the parts of a batch.
+    """Returns float32[places, ...], products(first, place) summed over the parts of a batch of `count` images each.
 
-    All places of one part come before the next part, which stays in the cache of a core.
-
-    Args:
-      products: (index of the first image of a part, place) -> float32[...].
-      count: images of a part, a divisor of `batch`.
+    All places of one part come before the next part: the part stays in the cache of a core.
     """
     if count == batch:
         return lax.map(lambda place: products(0, place), jnp.arange(places))
