@@ -22,13 +22,11 @@ class Style:
     """Construction of layers, operations and cells; the defaults are those of NAO in PyTorch."""
 
     padding: Annotated[
-        Literal["symmetric", "same"],
-        "padding of strided windows: symmetric (PyTorch), same (TensorFlow: more at the end)",
+        Literal["symmetric", "same"], "padding of windows: symmetric (PyTorch), same (TensorFlow: more at the end)"
     ] = "symmetric"
     factorized_strides: Annotated[
         Literal["split", "first"],
-        "where a strided 1xk, kx1 convolution strides: split (width in the first, height in the second), first (both "
-        "in the first)",
+        "strides of a 1xk, kx1 convolution: split (width in the first, height in the second), first (both there)",
     ] = "split"
     counts_padding: Annotated[bool, "whether average pools count the zeros around the image"] = False
     pads_2x2_with_zeros: Annotated[
@@ -36,16 +34,13 @@ class Style:
     ] = True
     strided_identity: Annotated[
         Literal["reduction", "relu_reduction", "relu_convolution"],
-        "identity at stride 2: reduction (factorized), relu_reduction (ReLU first), relu_convolution (ReLU, strided "
-        "1x1, norm)",
+        "identity at stride 2: reduction (factorized), relu_reduction (ReLU first), relu_convolution (ReLU, 1x1, norm)",
     ] = "reduction"
     dilated_repeats: Annotated[
         int, "repetitions of (ReLU, depthwise, pointwise) in a dilated separable convolution", Range(at_least=1)
     ] = 1
     is_standardized: Annotated[
-        bool,
-        "whether to standardize the kernels of pointwise convolutions of operations and of all convolutions between a "
-        "ReLU and a norm (LaNet)",
+        bool, "whether to standardize kernels: pointwise ones of operations, all between a ReLU and a norm (LaNet)"
     ] = False
     is_affine: Annotated[bool, "whether norms have a scale and an offset"] = True
     normalizes_pools: Annotated[bool, "whether a norm follows each pool (the supernet of LaNAS)"] = False
@@ -53,9 +48,8 @@ class Style:
     momentum: Annotated[float, "decay of the running statistics", Range(at_least=0, below=1)] = 0.9
     statistics: Annotated[
         Literal["running", "batch", "collect", "given"],
-        "statistics of norms: running (of the batch in training, their moving average otherwise); for shared weights "
-        "batch (always of the batch), collect (likewise, and stored in the collection batch_stats), given (read from "
-        "batch_stats)",
+        "statistics of norms: running (of the batch in training, else their moving average); for shared weights "
+        "batch (always of the batch), collect (likewise, and stored in batch_stats), given (read from batch_stats)",
     ] = "running"
     initializer: Annotated[
         Literal["torch_he", "torch_uniform", "tf_he", "tf_fan_out"], "parameter initializer, see `initializers`"

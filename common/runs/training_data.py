@@ -44,8 +44,7 @@ class Images(NamedTuple):
 def in_memory(name: str, data_dir: str | os.PathLike | None = None, *, held_out: int = 0) -> Images:
     """Returns a dataset that fits into memory.
 
-    Args:
-      held_out: number of training images for validation, the same ones for every seed.
+    The `held_out` training images for validation are the same for every seed.
 
     Raises:
       ValueError: there is no such dataset, or it has too few images.
@@ -73,11 +72,9 @@ def in_memory(name: str, data_dir: str | os.PathLike | None = None, *, held_out:
 
 
 def streamed(name: str, data_dir: str | os.PathLike | None, changes: streams.Config, *, seed: int) -> Images:
-    """Returns a dataset that is read during training. Batches are whole, also across the end of an epoch.
+    """Returns a dataset prepared in `data_dir` that is read during training, in an order that `seed` determines.
 
-    Args:
-      name: of a dataset prepared in `data_dir`.
-      seed: of their order and augmentation.
+    Batches are whole, also across the end of an epoch.
 
     Raises:
       ValueError: there is no such dataset.

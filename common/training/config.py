@@ -26,16 +26,10 @@ class Schedule:
         int, "epochs of the cosine, more than num_epochs to stop midway; 0: num_epochs", Range(at_least=0)
     ] = 0
     restart_epochs: Annotated[int, "cosine_restarts: epochs of the first cosine, T0", Range(at_least=1)] = 10
-    restart_factor: Annotated[
-        int, "cosine_restarts: length of each cosine relative to the one before, Tmul", Range(at_least=1)
-    ] = 2
-    decay_epochs: Annotated[
-        int, "step and exponential: epochs in which the learning rate falls by decay_factor", Range(at_least=1)
-    ] = 1
+    restart_factor: Annotated[int, "cosine_restarts: growth factor of the cosines, Tmul", Range(at_least=1)] = 2
+    decay_epochs: Annotated[int, "step and exponential: epochs per decay by decay_factor", Range(at_least=1)] = 1
     decay_factor: Annotated[float, "step and exponential: factor per decay_epochs", Range(above=0)] = 0.97
-    warmup_epochs: Annotated[
-        int, "epochs over which the schedule is scaled linearly from 0 to 1", Range(at_least=0)
-    ] = 0
+    warmup_epochs: Annotated[int, "epochs of linear scaling of the schedule from 0 to 1", Range(at_least=0)] = 0
 
     def __post_init__(self):
         configs.validate(self)
@@ -74,11 +68,9 @@ class Loss:
     """Classification loss."""
 
     label_smoothing: Annotated[
-        float, "share of the target distribution that is spread evenly over all classes", Range(at_least=0, below=1)
+        float, "share of the target spread evenly over all classes", Range(at_least=0, below=1)
     ] = 0.0
-    auxiliary_weight: Annotated[
-        float, "weight of the auxiliary head's cross-entropy, if the network has one", Range(at_least=0)
-    ] = 0.4
+    auxiliary_weight: Annotated[float, "weight of the auxiliary head's cross-entropy", Range(at_least=0)] = 0.4
 
     def __post_init__(self):
         configs.validate(self)
@@ -97,9 +89,7 @@ class Config:
     progress_restarts: Annotated[bool, "whether the ramp restarts every progress_epochs"] = False
     progress_unit: Annotated[Unit, "the drop-path ramp advances once per"] = "step"
     average_decay: Annotated[
-        float,
-        "decay of the exponential moving average of parameters and batch statistics; 0: none",
-        Range(at_least=0, below=1),
+        float, "decay of the moving average of parameters and batch statistics; 0: none", Range(at_least=0, below=1)
     ] = 0.0
 
     def __post_init__(self):
