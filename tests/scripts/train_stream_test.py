@@ -79,7 +79,7 @@ class StreamedTrainingTest(parameterized.TestCase):
     def test_refused(self):
         for flag, message in (
             ("--held_out=2", "no images can be held out of a stream"),
-            ("--stream=other", "unknown --stream=other; choose one of naonet, seminasnet"),
+            ("--stream=other", "unknown stream 'other'; choose one of naonet, seminasnet"),
         ):
             code, errors = self.run_main(flag)
             assert code == 1

@@ -167,7 +167,7 @@ class TrainTest(parameterized.TestCase):
     @parameterized.parameters(
         (("--genotype=seminasnet",), "choose another preset"),
         (("--genotype=lanett",), "did you mean lanet"),
-        (("--preset=best",), "unknown --preset=best; choose one of digits"),
+        (("--preset=best",), "unknown preset 'best'; choose one of digits"),
         (("--dataset=cifar11",), "unknown dataset 'cifar11'"),
         (("--batch_size=2000",), "more than the 1090 training images"),
         (("--held_out=1090",), "cannot hold out 1090 of 1090 images"),
