@@ -131,15 +131,20 @@ class TrainTest(parameterized.TestCase):
             self.start("pair", *flags, "--process_id=0"),
             self.start("pair", *flags, "--process_id=1", f"--export={other_file}"),
         )
-        alone = self.start("alone", "--num_epochs=1", XLA_FLAGS=two_devices)
-        outputs = [self.finish(process) for process in (*pair, alone)]
+        others = (
+            self.start("alone", "--num_epochs=1", XLA_FLAGS=two_devices),
+            self.start("one", "--num_epochs=1", "--num_devices=1"),
+        )
+        outputs = [self.finish(process) for process in (*pair, *others)]
         assert "test top-1" in outputs[0]
         assert "test top-1" not in outputs[1]  # only the first process prints and writes
         assert not other_file.exists()
         # Bit-exact: half of a batch each, and two halves have one sum.
-        first, second = self.read("pair", "alone")
+        first, second, one = self.read("pair", "alone", "one")
         assert [line["step"] for line in first[0]] == [4, 8, 12, 16, 17]
         self.check_same(first, second)
+        losses = [[line["loss"] for line in run[0]] for run in (first, one)]
+        np.testing.assert_allclose(*losses, rtol=1e-3)
 
     def test_several_hosts_need_a_folder(self):
         with mock.patch.object(jax, "process_count", return_value=2):

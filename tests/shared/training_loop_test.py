@@ -45,17 +45,15 @@ class StepTest(chex.TestCase):
         new, metrics = jax.jit(steps.train)(keys.step, state, images, labels)
 
         def loss(params):
+            variables = {"params": params, "batch_stats": state.batch_stats}
             logits, changed = small_network.Small(dropout=0.0).apply(
-                {"params": params, "batch_stats": state.batch_stats},
-                small_network.normalize(images),
-                train=True,
-                mutable=["batch_stats"],
+                variables, small_network.normalize(images), train=True, mutable=["batch_stats"]
             )
             targets = jax.nn.one_hot(labels, 3)
-            both = [
+            main, auxiliary = (
                 jnp.mean(optax.softmax_cross_entropy(scores, targets)) for scores in (logits.main, logits.auxiliary)
-            ]
-            return both[0] + 0.4 * both[1], (changed["batch_stats"], logits.main)
+            )
+            return main + 0.4 * auxiliary, (changed["batch_stats"], logits.main)
 
         (value, (batch_stats, scores)), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
         np.testing.assert_allclose(metrics.loss, value, rtol=1e-5)
