@@ -27,18 +27,18 @@ from common.training import state as states
 ABOUT = "about.json"
 FORMAT = 1
 _DAMAGED = "damaged-"
+_NUM_LATEST = 2  # in case one is damaged
 _READ_ERRORS = (ValueError, TypeError, KeyError, AttributeError, OSError)  # of Orbax, depending on what is damaged
 
 
 class Checkpoints:
     """Checkpoints in a folder. Use it in a `with` statement, which waits until the last one is on disk."""
 
-    def __init__(self, folder: str | os.PathLike, about: Mapping[str, Any], *, num_latest: int = 2):
+    def __init__(self, folder: str | os.PathLike, about: Mapping[str, Any]):
         """Opens a folder, or creates it.
 
         Args:
           about: record of the run, of JSON types; only a run with the same record can resume here.
-          num_latest: number of latest checkpoints to keep; at least 2, in case one is damaged.
 
         Raises:
           ValueError: the folder belongs to another run.
@@ -50,7 +50,7 @@ class Checkpoints:
             run_dir.write_json(self._folder / ABOUT, {"format": FORMAT, "about": about})
         self._scores: dict[int, float | None] = {}
         options = ocp.CheckpointManagerOptions(
-            preservation_policy=_LatestAndBest(self._scores, max(2, num_latest)),
+            preservation_policy=_LatestAndBest(self._scores),
             step_format_fixed_length=8,
             cleanup_tmp_directories=True,
             enable_async_checkpointing=True,
@@ -203,11 +203,10 @@ class _LatestAndBest(checkpoint_managers.PreservationPolicy):
     """Tells Orbax which checkpoints to keep; `save` fills `scores`."""
 
     scores: Mapping[int, float | None]
-    num_latest: int
 
     def should_preserve(self, checkpoints, *, context):
         steps = sorted(checkpoint.step for checkpoint in checkpoints)
-        kept = {*steps[-self.num_latest :], _best(steps, self.scores)}
+        kept = {*steps[-_NUM_LATEST:], _best(steps, self.scores)}
         return [checkpoint.step in kept for checkpoint in checkpoints]
 
 

@@ -113,30 +113,16 @@ def train(
     stop = config.num_epochs * configs.steps_per_epoch(config, num_images) if stop is None else stop
     for length, size in plan(config, num_images, start=done, stop=stop, most=most):
         start = time.perf_counter()
-        sizes = {"length": length, "size": size, "sharding": sharding}
-        state, metrics = train_chunk(steps, state, keys, data, config, draw, **sizes)
+        settings = {"length": length, "size": size, "sharding": sharding}
+        state, metrics = _train_chunk(steps, state, keys, data, config, draw, **settings)
         metrics = checked(metrics, done)
         done += length
         yield state, Chunk(done, length, length * size, metrics, time.perf_counter() - start)
 
 
 @functools.partial(jax.jit, static_argnames=("steps", "config", "length", "size", "sharding"), donate_argnames="state")
-def train_chunk(
-    steps: step_lib.Steps,
-    state: states.State,
-    keys: states.Keys,
-    data: Data,
-    config: configs.Config,
-    draw: jax.tree_util.Partial | None = None,
-    *,
-    length: int,
-    size: int,
-    sharding: jax.sharding.Sharding | None = None,
-) -> tuple[states.State, step_lib.Metrics]:
-    """Returns (state, metrics of float32[length]) after `length` steps, which must lie within an epoch.
-
-    A step has `size` images: config.batch_size, or fewer in the last batch of an epoch. See `train`.
-    """
+def _train_chunk(steps, state, keys, data, config, draw, *, length, size, sharding):
+    """Returns (state, metrics of float32[length]) after `length` steps of `size` images, within an epoch."""
     per_epoch = configs.steps_per_epoch(config, len(data.labels))
     rows = order(keys.order, state.step // per_epoch, len(data.labels))
 

@@ -149,8 +149,8 @@ class LoopTest(chex.TestCase):
         counts = evaluate(jnp.zeros(2, jnp.int32), jnp.ones(2, bool), jnp.full(40, 5))
         np.testing.assert_allclose(counts.loss, 2 * np.log1p(np.exp(-2.0)), rtol=1e-5)
         with self.subTest("another pool"):
-            before = loop.train_chunk._cache_size()
+            before = loop._train_chunk._cache_size()
             _, losses, _ = self.train(steps, draws[1])
-            assert loop.train_chunk._cache_size() == before
+            assert loop._train_chunk._cache_size() == before
             sums = np.sum(drawn(draws[1], key, 8), axis=1)
             np.testing.assert_allclose(losses, np.log1p(np.exp(-sums / 100)), rtol=1e-5)
