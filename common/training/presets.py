@@ -33,39 +33,24 @@ def _optimizer(training: configs.Config, **fields) -> configs.Config:
 _NETWORKS, _AUGMENTATIONS = child.PRESETS, augmentation.PRESETS
 
 _NAONET_TF = _optimizer(_training(rate=0.024), decay="half_square")
-_NAO_WS_TF = configs.Config(
-    num_epochs=630,
-    batch_size=144,
-    optimizer=configs.Optimizer(
-        schedule=configs.Schedule(schedule="cosine_restarts", learning_rate=0.05, final_learning_rate=1e-4),
-        nesterov=True,
-        clip_norm=0.0,  # published as 5, but a defect leaves it without effect
-        weight_decay=2e-4,
-        decay="square",
-    ),
+_NAO_WS_TF = _optimizer(
+    _training(rate=0.05, decay=2e-4, num_epochs=630, batch_size=144),
+    schedule=configs.Schedule(schedule="cosine_restarts", learning_rate=0.05, final_learning_rate=1e-4),
+    nesterov=True,
+    clip_norm=0.0,  # published as 5, but a defect leaves it without effect
+    decay="square",
 )
-_NAO_IMAGENET = configs.Config(
-    num_epochs=250,
-    batch_size=512,
-    last_batch="keep",
-    optimizer=configs.Optimizer(
-        schedule=configs.Schedule(schedule="step", learning_rate=0.4, decay_epochs=1, decay_factor=0.97),
-        weight_decay=3e-5,
-    ),
-    loss=configs.Loss(label_smoothing=0.1),
+_IMAGENET = {"last_batch": "keep", "loss": configs.Loss(label_smoothing=0.1)}
+_NAO_IMAGENET = _optimizer(
+    _training(rate=0.4, decay=3e-5, num_epochs=250, batch_size=512, **_IMAGENET),
+    schedule=configs.Schedule(schedule="step", learning_rate=0.4, decay_epochs=1, decay_factor=0.97),
 )
-_SEMINASNET = configs.Config(
-    num_epochs=300,
-    batch_size=256,
-    last_batch="keep",
-    optimizer=configs.Optimizer(
-        schedule=configs.Schedule(learning_rate=0.05, schedule_unit="step"),
-        nesterov=True,
-        clip_norm=0.0,
-        weight_decay=4e-5,
-        decay_batch_norm=False,
-    ),
-    loss=configs.Loss(label_smoothing=0.1),
+_SEMINASNET = _optimizer(
+    _training(rate=0.05, decay=4e-5, num_epochs=300, batch_size=256, **_IMAGENET),
+    schedule=configs.Schedule(learning_rate=0.05, schedule_unit="step"),
+    nesterov=True,
+    clip_norm=0.0,
+    decay_batch_norm=False,
 )
 _LANET = configs.Config(num_epochs=1500, batch_size=32, last_batch="keep", progress_unit="epoch", average_decay=0.9999)
 
