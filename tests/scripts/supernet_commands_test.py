@@ -227,8 +227,8 @@ class FlagsTest(Command):
                     assert found.num_random == schedule.num_random
 
     @parameterized.parameters(
-        (train_supernet, ("--space=nao_rnn",), "unknown --space=nao_rnn; choose one of lanas_oneshot"),
-        (train_supernet, ("--preset=best",), "unknown --preset=best; choose one of cluttered_digits, digits"),
+        (train_supernet, ("--space=nao_rnn",), "unknown space 'nao_rnn'; choose one of nao_small"),
+        (train_supernet, ("--preset=best",), "unknown preset 'best'; choose one of digits, cluttered_digits"),
         (train_supernet, ("--sampling=num_params",), "sampling 'num_params' needs a pool: set pool_size"),
         (train_supernet, ("--dataset=cifar11",), "unknown dataset 'cifar11'"),
         (train_supernet, ("--seed=-1",), "--seed must be from 0 to 4294967295; got -1"),

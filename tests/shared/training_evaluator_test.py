@@ -122,7 +122,7 @@ class TrainingEvaluatorTest(parameterized.TestCase):
         ({"space": "nao_small", "dataset": "cifar11"}, "unknown dataset 'cifar11'"),
         ({"space": "nao_small", "held_out": 0}, "held_out must be at least 1"),
         ({"space": "nao_small", "num_images": 9999}, "num_images must be from 1 to 727"),
-        ({"space": "ofa_mobile", "num_cells": 3}, "num_cells is of networks of cells"),
+        ({"space": "ofa_mobile", "num_cells": 3}, "num_cells is for networks of cells"),
         ({"space": "ofa_mobile", "preset": "lanet"}, "settings are for another kind of network"),
     )
     def test_refused(self, settings, message):
