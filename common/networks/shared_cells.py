@@ -160,7 +160,7 @@ class SharedCell(nn.Module):
         return lax.scan(body, None, (plan, weights))[1]
 
     def _param(self, name, init):
-        """Returns what `self.param` returns, without its tracing of the initializer at every call."""
+        """Equals `self.param`, without tracing the initializer at every call."""
         return self.get_variable("params", name) if self.has_variable("params", name) else self.param(name, init)
 
     def _operation(self, group, name):
