@@ -4,15 +4,22 @@ import pathlib
 
 import setuptools
 
+ROOT = pathlib.Path(__file__).parent
+COMMANDS = sorted(
+    path.stem for path in (ROOT / "launch").glob("*.py") if "\ndef main(" in path.read_text(encoding="utf-8")
+)
+
 setuptools.setup(
     name="nao-lanas-jax",
     version="0.1.0",
     description="Neural architecture search in JAX: NAO and LaNAS",
-    long_description=pathlib.Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=setuptools.find_packages(include=["common*", "lanas_jax*", "nao_jax*", "launch*"]),
+    py_modules=["nao_lanas_jax"],
+    entry_points={"console_scripts": [f"nas-{name.replace('_', '-')}=nao_lanas_jax:main" for name in COMMANDS]},
     package_data={"common.genotypes": ["*.json"], "common.tables": ["data/*"], "launch": ["flagfiles/*"]},
     install_requires=[
         "absl-py>=2.1",

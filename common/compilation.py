@@ -40,3 +40,17 @@ def use_all_cores() -> None:
     if jax.config.jax_num_cpu_devices < 1 and not is_given:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         jax.config.update("jax_num_cpu_devices", cores)
+
+
+def missing_platform(error: Exception) -> str:
+    """Returns one line if an exception came of a platform that the environment names and JAX lacks, else nothing."""
+    for name in ("JAX_PLATFORMS", "JAX_PLATFORM_NAME"):
+        if value := os.environ.get(name):
+            is_missing = "initialize backend" in str(error)
+            try:
+                jax.devices()
+            except Exception:  # JAX raises many kinds, an AssertionError among them
+                is_missing = True
+            if is_missing:
+                return f"JAX cannot use the platform {value!r} of {name} here; unset {name}, or set it to cpu"
+    return ""

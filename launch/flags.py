@@ -6,6 +6,7 @@ Every command has its own flag values, so several can run in one process.
 import contextlib
 import errno
 import os
+import pathlib
 import re
 import sys
 import textwrap
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 
 from absl import flags
 
+from common import compilation, flag_files, paths
 from common import config as configs
 
 Config = TypeVar("Config")
@@ -22,15 +24,7 @@ Config = TypeVar("Config")
 MAX_SEED = 2**32 - 1  # beyond, keys would repeat
 BROKEN_PIPE = 141  # as shells report a program that SIGPIPE ended
 
-_NETWORK = {
-    "num_cells": (flags.DEFINE_integer, "cells of the network, the two reductions included"),
-    "width": (flags.DEFINE_integer, "channels of the first cell"),
-    "drop_path_keep": (flags.DEFINE_float, "probability to keep a branch at the end of training; 1: no drop path"),
-    "dropout_keep": (flags.DEFINE_float, "probability to keep a feature before the classifier"),
-    "auxiliary": (flags.DEFINE_bool, "whether there is an auxiliary head"),
-    "dtype": (flags.DEFINE_string, "type of activations: float32 or bfloat16"),
-    "remat": (flags.DEFINE_bool, "whether to recompute activations in the backward pass, which saves memory"),
-}
+FLAG_FILES = pathlib.Path(__file__).parent / "flagfiles"
 
 
 def run_main(
@@ -70,23 +64,17 @@ def run_main(
 
 
 def _run_main(command, description, define, run, argv):
-    values = flags.FlagValues()
     flags.FLAGS.mark_as_parsed()  # libraries with flags of their own, such as grain, read their defaults
-    define(values)
-    flags.DEFINE_bool("traceback", False, "print the traceback of an error", flag_values=values)
-    flags.DEFINE_bool("help", False, "print this help", short_name="h", flag_values=values)
     try:
-        rest = values([command, *(sys.argv[1:] if argv is None else argv)])[1:]
-        if rest:
-            raise flags.Error(f"unexpected argument {rest[0]!r}; flags are written --name=value")
-    except flags.Error as error:
-        text = re.sub("invalid literal for int.*", "must be a whole number", _one_line(error))
-        text = re.sub("could not convert string to float.*", "must be a number", text)
-        return _fail(f"{text} (--help lists all flags)", code=2)
+        words = flag_files.expand(sys.argv[1:] if argv is None else argv, FLAG_FILES)
+        values = _parsed(command, define, words)
+    except ValueError as error:
+        return _fail(f"{_one_line(error)} (--help lists all flags)", code=2)
     if values.help:
         print(_help(command, description, values))
         return 0
     try:
+        check_given(values)
         run(values)
     except BrokenPipeError:
         raise
@@ -96,24 +84,74 @@ def _run_main(command, description, define, run, argv):
         return _fail(_system_message(error) if isinstance(error, OSError) else _one_line(error), code=1)
     except KeyboardInterrupt:
         return _fail("interrupted; resume it by the same command with the --workdir printed above", code=130)
+    except Exception as error:
+        if not values.traceback and (problem := compilation.missing_platform(error)):
+            return _fail(problem, code=1)
+        raise
     return 0
+
+
+def _parsed(command, define, words):
+    """Returns the flag values of a command line; a `ValueError` names all that is wrong with it."""
+    try:
+        return _parse(command, define, words)
+    except flags.Error as error:
+        faults, words = [], list(words)
+        while words:
+            group = [words.pop(0)]
+            if "=" not in group[0] and words and not words[0].startswith("-"):
+                group.append(words.pop(0))
+            try:
+                _parse(command, define, group)
+            except flags.Error as fault:
+                faults.append(_usage_message(fault))
+        raise ValueError("; ".join(dict.fromkeys(faults or [_usage_message(error)]))) from error
+
+
+def _parse(command, define, words):
+    values = flags.FlagValues()
+    define(values)
+    flags.DEFINE_bool("traceback", False, "print the traceback of an error", flag_values=values)
+    flags.DEFINE_bool("help", False, "print this help", short_name="h", flag_values=values)
+    if rest := values([command, *words])[1:]:
+        raise flags.Error(f"unexpected argument {rest[0]!r}; flags are written --name=value")
+    for name in set(values) - {"text"}:  # elsewhere only paths begin with ~ or $
+        value, expand = values[name].value, paths.expand
+        try:
+            if isinstance(value, str):
+                values[name].value = expand(value)
+            elif isinstance(value, list):
+                values[name].value = [expand(each) if isinstance(each, str) else each for each in value]
+        except ValueError as error:
+            raise flags.Error(f"--{name}={error}") from error
+    return values
+
+
+def _usage_message(error):
+    text = re.sub("invalid literal for int.*", "must be a whole number", _one_line(error))
+    return re.sub("could not convert string to float.*", "must be a number", text)
+
+
+def check_given(values: flags.FlagValues) -> None:
+    """Raises a `ValueError` that names every flag given on the command line with a value that is not allowed."""
+    faults = []
+    for name in given(values, values):
+        found = []
+        for field in getattr(values[name], "fields", ()):
+            try:
+                _checked(field, values, name)
+            except ValueError as error:
+                found.append(str(error))
+        if found and len(found) == len(values[name].fields):  # settings of several algorithms may share a flag
+            faults.append(found[0])
+    if faults:
+        raise ValueError("; ".join(faults))
 
 
 def define_cache(values: flags.FlagValues) -> None:
     """Defines --compilation_cache_dir."""
     text = "folder of compiled programs, for later runs; empty: none; by default in the user's cache folder"
     flags.DEFINE_string("compilation_cache_dir", None, text, flag_values=values)
-
-
-def define_network(values: flags.FlagValues) -> None:
-    """Defines the flags of networks that are trained on images."""
-    for name, (define, text) in _NETWORK.items():
-        define(name, None, f"{text}; by default as in --preset", flag_values=values)
-
-
-def network_of(values: flags.FlagValues) -> dict[str, Any]:
-    """Returns the settings of the network that were given on the command line."""
-    return {name: values[name].value for name in _NETWORK if values[name].value is not None}
 
 
 _DEFINE = {
@@ -172,17 +210,20 @@ def _given(values, config, prefix):
         if field.is_nested:
             found |= _given(values, getattr(config, field.name), prefix)
         elif given(values, [name]):
-            value = values[name].value
-            found[field.name] = _sequence(field, value, name) if field.is_sequence else value
-            configs.check(field, found[field.name], name=f"--{name}")
+            found[field.name] = _checked(field, values, name)
     return found
 
 
-def _sequence(field, texts, name):
-    try:
-        return tuple(map(field.kind, texts))
-    except ValueError as error:
-        raise ValueError(f"--{name} must be numbers; got {','.join(map(str, texts))}") from error
+def _checked(field, values, name):
+    """Returns the value of the flag `name` for a field."""
+    value = values[name].value
+    if field.is_sequence:
+        try:
+            value = tuple(map(field.kind, value))
+        except ValueError as error:
+            raise ValueError(f"--{name} must be numbers; got {','.join(map(str, value))}") from error
+    configs.check(field, value, name=f"--{name}")
+    return value
 
 
 def _define_field(values, field, default, *, name, note, section):
@@ -193,9 +234,11 @@ def _define_field(values, field, default, *, name, note, section):
     if name in values:
         if values[name].help != text:
             values[name].help += f"; {text}"
+        values[name].fields = [*getattr(values[name], "fields", ()), field]
         return
     kind = flags.DEFINE_list if field.is_sequence else _DEFINE[field.kind]
     kind(name, list(default) if field.is_sequence else default, text, flag_values=values, module_name=section)
+    values[name].fields = [field]
 
 
 def _help(command, description, values):
@@ -211,7 +254,9 @@ def _help(command, description, values):
             text = f"--{flag.name}: {flag.help}{shown}"
             lines += textwrap.wrap(text, 110, initial_indent="  ", subsequent_indent="      ")
         if title == "Flags of the command":
-            lines.append("  --flagfile: file with one flag per line")
+            lines.append(
+                "  --flagfile: file with one flag per line, or the name of one that ships, such as lanas_paper"
+            )
     return "\n".join(lines)
 
 

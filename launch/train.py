@@ -13,6 +13,7 @@ Recurrent cells (--genotype=nao_ptb) are trained by launch.train_language, whose
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import rich.console
 import rich.table
@@ -26,6 +27,16 @@ from common.runs import training
 from common.training import presets, sharding
 from launch import flags as launch_flags
 from launch import train_language
+
+_NETWORK = {
+    "num_cells": (flags.DEFINE_integer, "cells of the network, the two reductions included"),
+    "width": (flags.DEFINE_integer, "channels of the first cell"),
+    "drop_path_keep": (flags.DEFINE_float, "probability to keep a branch at the end of training; 1: no drop path"),
+    "dropout_keep": (flags.DEFINE_float, "probability to keep a feature before the classifier"),
+    "auxiliary": (flags.DEFINE_bool, "whether there is an auxiliary head"),
+    "dtype": (flags.DEFINE_string, "type of activations: float32 or bfloat16"),
+    "remat": (flags.DEFINE_bool, "whether to recompute activations in the backward pass, which saves memory"),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -55,9 +66,20 @@ def define(values: flags.FlagValues) -> None:
     define("process_id", None, "several hosts: number of this process, from 0", flags.DEFINE_integer)
     define("compilation_cache_dir", None, "folder of compiled programs; empty: none")
     launch_flags.define(values, training.Options())
-    launch_flags.define_network(values)
+    define_network(values)
     launch_flags.define(values, presets.PRESETS["digits"].training)
     launch_flags.define(values, presets.PRESETS["digits"].augmentation)
+
+
+def define_network(values: flags.FlagValues) -> None:
+    """Defines the flags of networks that are trained on images."""
+    for name, (define, text) in _NETWORK.items():
+        define(name, None, f"{text}; by default as in --preset", flag_values=values)
+
+
+def network_of(values: flags.FlagValues) -> dict[str, Any]:
+    """Returns the settings of the network that were given on the command line."""
+    return {name: values[name].value for name in _NETWORK if values[name].value is not None}
 
 
 def run(values: flags.FlagValues) -> None:
@@ -84,7 +106,7 @@ def preset(values: flags.FlagValues) -> presets.Preset:
     Raises:
       ValueError: a setting is invalid, or not one of the preset's networks.
     """
-    found, network = presets.PRESETS[values.preset], launch_flags.network_of(values)
+    found, network = presets.PRESETS[values.preset], network_of(values)
     for name in network:
         if not hasattr(found.network, name):
             raise ValueError(f"--{name} is not a setting of the networks of --preset={values.preset}; leave it out")

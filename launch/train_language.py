@@ -17,7 +17,7 @@ import rich.table
 import rich.text
 from absl import flags
 
-from common import compilation
+from common import compilation, flag_files
 from common import config as configs
 from common.genotypes import published
 from common.genotypes.genotype import RecurrentGenotype
@@ -39,11 +39,11 @@ def is_asked_for(argv: Sequence[str]) -> bool:
     `launch.train`, which trains all other genotypes, forwards such command lines; it also reports invalid ones.
     """
     try:
-        words = flags.FlagValues().read_flags_from_files(list(argv))
+        words = flag_files.expand(argv, launch_flags.FLAG_FILES)
         pairs = zip(words, [*words[1:], ""], strict=True)
         found = [word.partition("=")[2] or following for word, following in pairs if _GENOTYPE.match(word)]
         return bool(found) and isinstance(published.get(found[-1]), RecurrentGenotype)
-    except (flags.Error, ValueError, OSError):
+    except (ValueError, OSError):
         return False
 
 

@@ -25,6 +25,7 @@ from common.runs import search as searches
 from common.runs import shared_weights
 from common.supernets import config, presets, training
 from launch import flags as launch_flags
+from launch import train
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,7 +48,7 @@ def define(values: flags.FlagValues) -> None:
     define("num_images", None, "maximum number of training images; by default all others", flags.DEFINE_integer)
     define("workdir", None, "folder of the run, to start or to resume; by default a fresh one under runs/")
     define("compilation_cache_dir", None, "where compiled programs are kept; empty: nowhere")
-    launch_flags.define_network(values)
+    train.define_network(values)
     launch_flags.define(values, config.Pace())
     for settings in presets.PRESETS["digits"][1:]:
         launch_flags.define(values, settings)
@@ -62,7 +63,7 @@ def run(values: flags.FlagValues) -> None:
     pace = launch_flags.read(values, config.Pace())
     compilation.enable_cache(values.compilation_cache_dir)
     num_classes = images.load(values.dataset, values.data_dir).num_classes
-    preset = presets.get(values.preset, values.space, **{"num_classes": num_classes, **launch_flags.network_of(values)})
+    preset = presets.get(values.preset, values.space, **{"num_classes": num_classes, **train.network_of(values)})
     preset = presets.Preset(preset.network, *(launch_flags.read(values, settings) for settings in preset[1:]))
     about = training.describe(
         values.space,

@@ -39,6 +39,7 @@ FLOORS = (
         "config",
         "compilation",
         "plugins",
+        "paths",
         "types",
         "history",
         "unseen",
@@ -47,7 +48,7 @@ FLOORS = (
         "metrics",
         "explanations",
     ),
-    ("file_formats", "records"),
+    ("file_formats", "records", "flag_files"),
     ("executors",),
     ("host_history", "one_round", "compiled_search", "search"),  # of anything that can be evaluated
     ("spaces",),

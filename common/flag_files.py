@@ -1,0 +1,63 @@
+"""Flag files: one flag per line, by their path or, for those that ship with the package, by their name."""
+
+import os
+import pathlib
+import re
+from collections.abc import Sequence
+
+from common import paths
+from common.file_formats import text_file
+
+_FLAG = re.compile(r"--?flagfile(?:=(.*))?", re.DOTALL)
+_SUFFIX = ".cfg"
+
+
+def expand(argv: Sequence[str], folder: str | os.PathLike, *, within: tuple[pathlib.Path, ...] = ()) -> list[str]:
+    """Returns a command line with the flags of its flag files in their places.
+
+    Empty lines and lines that begin with # or // are left out; a flag file may name others.
+
+    Args:
+      argv: the command line without the program.
+      folder: of the flag files that ship with the package.
+      within: the flag files that this command line is in.
+
+    Raises:
+      ValueError: a file is missing, is no text, or includes itself.
+    """
+    found, words = [], list(argv)
+    while words:
+        word = words.pop(0)
+        if word == "--":
+            return [*found, word, *words]
+        if not (match := _FLAG.fullmatch(word)):
+            found.append(word)
+            continue
+        if (name := match[1]) is None:
+            if not words:
+                raise ValueError("--flagfile needs a file: --flagfile=NAME")
+            name = words.pop(0)
+        path = find(name.strip(), folder)
+        if path in within:
+            raise ValueError(f"flag file {path} includes itself")
+        lines = [line.strip() for line in text_file.read(path).splitlines()]
+        lines = [line for line in lines if line and not line.startswith(("#", "//"))]
+        found += expand(lines, folder, within=(*within, path))
+    return found
+
+
+def find(name: str, folder: str | os.PathLike) -> pathlib.Path:
+    """Returns the flag file called `name`: a path, or the name of one in `folder`, with or without its suffix.
+
+    Raises:
+      ValueError: there is none.
+    """
+    folder, path = pathlib.Path(folder), paths.path(name)
+    if name and path.is_file():
+        return path.absolute()
+    is_shipped = path.parts[:-1] in ((), ("flagfiles",), ("launch", "flagfiles"))
+    for file in (path.name, path.name + _SUFFIX):
+        if is_shipped and (folder / file).is_file():
+            return folder / file
+    names = ", ".join(sorted(file.stem for file in folder.glob(f"*{_SUFFIX}")))
+    raise ValueError(f"no flag file {name!r}; give the path of a file, or the name of one that ships: {names}")
