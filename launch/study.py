@@ -2,6 +2,7 @@
 
 python -m launch.study --algorithms=lanas,regularized_evolution,random --num_seeds=100 --budget=300
 python -m launch.study --tasks=nasbench201/cifar10,nasbench201/cifar100,nasbench_macro --protocol=test
+python -m launch.study --suite=choosing --data_dir=FOLDER --seed=1000 --num_seeds=50
 """
 
 import dataclasses
@@ -14,7 +15,7 @@ import rich.table
 from absl import flags
 
 from common import compilation, tables
-from common.evaluators import problem
+from common.evaluators import problem, suite
 from common.runs import study
 from common.statistics import study as statistics
 from launch import algorithms
@@ -36,6 +37,8 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_list("algorithms", default, f"some of {names}, with their default settings", flag_values=values)
     text = "BENCHMARK or BENCHMARK/DATASET, instead of --benchmark and --dataset; each has a folder in --workdir"
     flags.DEFINE_list("tasks", [], text, flag_values=values)
+    text = "tasks of common.evaluators.suite for choosing settings or for reporting, instead of --tasks"
+    flags.DEFINE_enum("suite", None, suite.SUITES, text, flag_values=values)
 
 
 def run(values: flags.FlagValues) -> None:
@@ -49,16 +52,20 @@ def run(values: flags.FlagValues) -> None:
         _evaluators(values, task),
         [algorithms.get(name) for name in values.algorithms],
         options,
-        folder_per_task=bool(values.tasks),
+        folder_per_task=bool(values.tasks or values.suite),
         flags=values.flag_values_dict(),
     )
     for report in reports.values():
         _print(report)
-    if values.tasks:
+    if len(reports) > 1:
         print("python -m launch.report with the same --workdir compares the algorithms over all tasks", flush=True)
 
 
 def _evaluators(values, task):
+    if values.suite:
+        if given := launch_flags.given(values, ("benchmark", "dataset", "tasks", "protocol")):
+            raise ValueError(f"--suite names the tasks; leave out --{given[0]}")
+        return suite.tasks(values.suite, values.data_dir)
     if values.tasks and launch_flags.given(values, ("benchmark", "dataset")):
         raise ValueError("give either --tasks or --benchmark and --dataset")
     tasks = [task]

@@ -1,4 +1,4 @@
-"""Fitness by look-up in a benchmark table. Traceable, so that a whole search can run inside `jit`."""
+"""Fitness by look-up in a table. Traceable, so that a whole search can run inside `jit`."""
 
 import jax
 import jax.numpy as jnp
@@ -6,6 +6,7 @@ import numpy as np
 
 from common import config as configs
 from common import rows, types
+from common.spaces import factory
 from common.tables import table as table_lib
 
 PROTOCOLS = ("validation", "test")
@@ -35,18 +36,68 @@ def evaluator(table: table_lib.Table, *, dataset: str | None = None, protocol: s
         other = PROTOCOLS[1 - PROTOCOLS.index(protocol)]
         problem = f"{table.info.benchmark} publishes no {protocol} fitness of {dataset}, which cannot be searched"
         raise ValueError(f"{problem}; choose protocol {other!r} (--protocol={other}), which results will name")
-    archs = jnp.asarray(table.archs, jnp.int32)
-    cost = np.nan_to_num(table_lib.mean(table, metrics["cost"])) if "cost" in metrics else np.zeros(len(archs))
-    cost = jnp.asarray(cost, jnp.float32)
     means = {role: table_lib.mean(table, metrics[role]) for role in PROTOCOLS if role in metrics}
-    unknown = np.full(len(archs), np.nan, np.float32)
-    return types.Evaluator(
-        name=f"{table.info.benchmark}/{dataset}",
-        space=table_lib.space_of(table),
+    return _evaluator(
+        f"{table.info.benchmark}/{dataset}",
+        table_lib.space_of(table),
+        table.archs,
+        means[protocol],
+        test=means.get("test", np.full(len(table.archs), np.nan, np.float32)),
+        cost=np.nan_to_num(table_lib.mean(table, metrics["cost"])) if "cost" in metrics else None,
         protocol=protocol,
-        evaluate=jax.tree_util.Partial(_look_up, archs, cost, jnp.asarray(means[protocol])),
-        test=jax.tree_util.Partial(_look_up, archs, cost, jnp.asarray(means.get("test", unknown))),
-        optimum=float(means[protocol].max()),
+    )
+
+
+def from_arrays(
+    name: str,
+    space: types.SearchSpace,
+    archs: np.ndarray,
+    fitness: np.ndarray,
+    *,
+    test: np.ndarray | None = None,
+    cost: np.ndarray | None = None,
+) -> types.Evaluator:
+    """Returns the evaluator that looks results up in arrays; of rows that they lack `ok` is False.
+
+    Args:
+      name: "benchmark/dataset", for results.
+      space: the space of the rows.
+      archs: int[P, L], distinct valid canonical rows, in any order.
+      fitness: float[P], fractions in [0, 1].
+      test: float[P], the test fitness; by default `fitness`, and the protocol is "test".
+      cost: float[P], seconds of training; by default 0.
+
+    Raises:
+      ValueError: shapes differ, rows are repeated or not canonical, or fitness is not a fraction.
+    """
+    archs, fitness = np.asarray(archs, np.int32), np.asarray(fitness, np.float32)
+    factory.check_rows(archs, space)
+    test = fitness if (is_oracle := test is None) else np.asarray(test, np.float32)
+    cost = np.zeros(len(archs)) if cost is None else np.asarray(cost)
+    for column, values in (("fitness", fitness), ("test", test), ("cost", cost)):
+        if values.shape != (len(archs),):
+            raise ValueError(f"{column} of {name} must have the shape ({len(archs)},), as archs; got {values.shape}")
+    if not (np.all(fitness >= 0) and np.all(fitness <= 1)):
+        wrong = fitness[~((fitness >= 0) & (fitness <= 1))][0]
+        raise ValueError(f"fitness of {name} must be fractions from 0 to 1 (divide a percentage by 100); got {wrong:g}")
+    order = rows.lexicographic_order(archs)
+    archs = archs[order]
+    if np.any(is_repeat := np.all(archs[1:] == archs[:-1], axis=1)):
+        raise ValueError(f"{name} has the row {archs[np.argmax(is_repeat)].tolist()} twice; give each row once")
+    protocol = "test" if is_oracle else "validation"
+    return _evaluator(name, space, archs, fitness[order], test=test[order], cost=cost[order], protocol=protocol)
+
+
+def _evaluator(name, space, archs, fitness, *, test, cost, protocol):
+    archs = jnp.asarray(archs, jnp.int32)
+    cost = jnp.asarray(np.zeros(len(archs)) if cost is None else cost, jnp.float32)
+    return types.Evaluator(
+        name=name,
+        space=space,
+        protocol=protocol,
+        evaluate=jax.tree_util.Partial(_look_up, archs, cost, jnp.asarray(fitness)),
+        test=jax.tree_util.Partial(_look_up, archs, cost, jnp.asarray(test)),
+        optimum=float(fitness.max()),
         num_archs=len(archs),
         is_traceable=True,
     )

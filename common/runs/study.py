@@ -84,10 +84,13 @@ def run(
         names = ", ".join(evaluator.name for evaluator in evaluators)
         raise ValueError(f"tasks must be different, and at least one; got {names or 'none'}")
     folder_per_task |= len(tasks) > 1
-    searchers = {}
+    searchers, made = {}, {}  # the latter by space: tasks on one space share a searcher, and so its compiled program
     for task, evaluator in tasks.items():
         for one in algorithms:
-            searcher = one.searcher(evaluator.space, one.for_space(evaluator.space, one.config), name=one.name)
+            at = one.name, id(evaluator.space)
+            if at not in made:
+                made[at] = one.searcher(evaluator.space, one.for_space(evaluator.space, one.config), name=one.name)
+            searcher = made[at]
             one_round.check(searcher, evaluator.space, budget=options.budget, evaluator=evaluator)
             searchers[one.name, task] = searcher
     label = f"{len(tasks)}_tasks" if folder_per_task else next(iter(tasks)).partition("/")[0]

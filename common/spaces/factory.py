@@ -1,6 +1,6 @@
 """Factories of search spaces; functions that are not given follow from the numbers of choices."""
 
-import itertools
+import functools
 import math
 from collections.abc import Callable, Sequence
 
@@ -13,6 +13,7 @@ from common import rows as row_sets
 from common import types
 
 _MAX_LISTED = 10_000_000  # larger products are not listed
+_CHUNK = 1 << 16  # rows checked at a time
 _OfRows = Callable[[chex.Array], chex.Array]
 
 
@@ -49,12 +50,18 @@ def search_space(
       symmetries: int32[K, T] arrays of permutations of token positions, one for each group.
       neighbors: int32[B, L] -> (int32[B, K, L], bool[B, K]), among which `mutate` samples; by default every change of
         one decision.
-      enumerate_rows: () -> every canonical valid row; by default the full product, if every row is a network of its
-        own and there are no more than 10 million.
+      enumerate_rows: () -> every canonical valid row, in lexicographic order; by default those of the full product,
+        if that has no more than 10 million rows.
+
+    `enumerate` of the space raises a `ValueError` if it lists another number of rows than `size`.
 
     Raises:
-      ValueError: if some, but not all, of `tokens`, `from_tokens` and `legal_tokens` are given.
+      ValueError: if some, but not all, of `tokens`, `from_tokens` and `legal_tokens` are given, or `size` is larger
+        than the number of combinations of choices.
     """
+    if size > math.prod(num_choices):
+        product = math.prod(num_choices)
+        raise ValueError(f"space {name!r} has {product} combinations of choices; its size must not be {size}")
     if len({argument is None for argument in (tokens, from_tokens, legal_tokens)}) > 1:
         raise ValueError(f"tokens, from_tokens and legal_tokens of space {name!r} belong together; give all or none")
 
@@ -66,11 +73,11 @@ def search_space(
 
     to_canonical = canonicalize or (lambda archs: archs)
     neighbors = neighbors or _neighbors(num_choices, valid, to_canonical)
-    if enumerate_rows is None and canonicalize is None and is_valid is None and size <= _MAX_LISTED:
-
-        def enumerate_rows():
-            return np.array(list(itertools.product(*map(range, num_choices))), np.int32)
-
+    if enumerate_rows is None and math.prod(num_choices) <= _MAX_LISTED:
+        is_canonical = None
+        if canonicalize is not None or is_valid is not None:
+            is_canonical = jax.jit(lambda archs: valid(archs) & jnp.all(to_canonical(archs) == archs, axis=1))
+        enumerate_rows = functools.cache(lambda: _list(num_choices, is_canonical))
     if tokens is None:
         tokens, from_tokens, legal_tokens = _tokens(num_choices)
     return types.SearchSpace(
@@ -87,9 +94,27 @@ def search_space(
         sample=_sample(num_choices, valid, to_canonical),
         mutate=lambda key, archs: _pick(key, *neighbors(archs)),
         neighbors=neighbors,
-        enumerate=enumerate_rows,
+        enumerate=None if enumerate_rows is None else functools.partial(_listed, name, size, enumerate_rows),
         describe=describe,
     )
+
+
+def _list(num_choices, is_kept):
+    """Returns the rows of a product in lexicographic order, those with `is_kept`."""
+    parts, num_rows = [], math.prod(num_choices)
+    for start in range(0, num_rows, _CHUNK):
+        at = np.minimum(np.arange(start, start + _CHUNK), num_rows - 1)  # of one shape, so that it compiles once
+        archs = np.stack(np.unravel_index(at, num_choices), axis=1).astype(np.int32)
+        is_row = np.arange(start, start + _CHUNK) < num_rows
+        parts.append(archs[is_row if is_kept is None else is_row & np.asarray(is_kept(archs))])
+    return np.concatenate(parts)
+
+
+def _listed(name, size, enumerate_rows):
+    archs = enumerate_rows()
+    if len(archs) != size:
+        raise ValueError(f"space {name!r} lists {len(archs)} rows, but its size is {size}; they must agree")
+    return archs
 
 
 def product(name: str, num_choices: tuple[int, ...], decisions: Sequence[str] = ()) -> types.SearchSpace:

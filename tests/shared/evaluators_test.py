@@ -7,6 +7,7 @@ from absl.testing import parameterized
 
 from common import spaces
 from common.evaluators import synthetic, tabular
+from common.spaces import factory
 from common.tables import table
 
 ARCHS = np.array([[1, 0, 0, 0, 0], [2, 1, 0, 0, 0], [4, 4, 4, 4, 4]])
@@ -91,6 +92,68 @@ class TabularTest(chex.TestCase):
             tabular.evaluator(make_table(), dataset="moon")
         with pytest.raises(ValueError, match="unknown protocol 'valid'; choose one of validation, test"):
             tabular.evaluator(make_table(), protocol="valid")
+
+
+class FromArraysTest(parameterized.TestCase):
+    space = factory.product("pairs", (2, 2))
+
+    def test_rows_in_any_order_by_hand(self):
+        archs, fitness = [[1, 1], [0, 1], [1, 0]], [0.5, 0.25, 1.0]
+        made = tabular.from_arrays("mine/a", self.space, archs, fitness, test=[0.1, 0.2, 0.3], cost=[3, 2, 1])
+        assert (made.name, made.protocol, made.optimum, made.num_archs) == ("mine/a", "validation", 1.0, 3)
+        asked = jnp.array([[1, 0], [0, 0], [1, 1], [0, 1]])
+        got, test = (_measure(function, jax.random.key(0), asked) for function in (made.evaluate, made.test))
+        np.testing.assert_array_equal(got.ok, [True, False, True, True])  # [0, 0] is in no row
+        np.testing.assert_allclose(got.fitness, [1.0, 0.0, 0.5, 0.25])
+        np.testing.assert_allclose(got.cost, [1, 0, 3, 2])
+        np.testing.assert_allclose(test.fitness, [0.3, 0.0, 0.1, 0.2])
+        oracle = tabular.from_arrays("mine/a", self.space, archs, fitness)
+        assert oracle.protocol == "test"
+        np.testing.assert_array_equal(_measure(oracle.test, jax.random.key(0), asked).fitness, got.fitness)
+
+    @parameterized.parameters(
+        ([[0, 0], [0, 1]], [0.5, 93.0], r"must be fractions from 0 to 1 \(divide a percentage by 100\); got 93"),
+        ([[0, 0], [0, 1]], [0.5, NAN], "must be fractions from 0 to 1 .*; got nan"),
+        ([[0, 0], [0, 1]], [0.5], r"fitness of mine/a must have the shape \(2,\), as archs; got \(1,\)"),
+        ([[0, 1], [0, 0], [0, 1]], [0.5, 0.5, 0.5], r"has the row \[0, 1\] twice"),
+        ([[0, 0], [0, 2]], [0.5, 0.5], r"row 1 of 2, \[0, 2\], is not a valid canonical architecture"),
+    )
+    def test_bad_arrays(self, archs, fitness, message):
+        with pytest.raises(ValueError, match=message):
+            tabular.from_arrays("mine/a", self.space, archs, fitness)
+
+
+class LandscapeTest(parameterized.TestCase):
+    def test_contributions_by_hand(self):
+        """Two decisions, each depending on the other: tables t0[s0, s1] and t1[s1, s0], drawn in this order."""
+        first, second = np.random.default_rng(5).uniform(size=(2, 2, 2))
+        made = synthetic.nk_landscape("nk/two", factory.product("pairs", (2, 2)), interactions=1, seed=5)
+        archs = jnp.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+        expected = [(first[a, b] + second[b, a]) / 2 for a, b in archs.tolist()]
+        np.testing.assert_allclose(_measure(made.evaluate, jax.random.key(0), archs).fitness, expected, rtol=1e-6)
+        assert made.optimum == np.float32(max(expected))
+
+    @parameterized.parameters((0, True), (1, False))
+    def test_decisions_interact(self, interactions, is_additive):
+        states = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [1, 1, 0]])
+        corners = synthetic.nk_fitness(states, (2, 2, 2), interactions=interactions, seed=3)
+        assert (abs(corners[0] + corners[3] - corners[1] - corners[2]) < 1e-12) == is_additive
+
+    def test_sequences_by_hand(self):
+        """Lengths 1 and 2 of two choices: six rows; places beyond the length have the state 0."""
+        space = synthetic.variable_length_space("short", (1, 2), 2)
+        listed = [[0, 0, 0], [0, 1, 0], [1, 0, 0], [1, 0, 1], [1, 1, 0], [1, 1, 1]]
+        np.testing.assert_array_equal(space.enumerate(), listed)
+        np.testing.assert_array_equal(space.canonicalize(jnp.array([[0, 1, 1], [1, 0, 1]])), [[0, 1, 0], [1, 0, 1]])
+        assert (space.describe(np.array([0, 1, 0])), space.describe(np.array([1, 1, 0]))) == ("1", "1 0")
+        states = synthetic.sequence_states(np.array(listed), (1, 2))
+        np.testing.assert_array_equal(states, [[1, 0], [2, 0], [1, 1], [1, 2], [2, 1], [2, 2]])
+
+    def test_arguments(self):
+        with pytest.raises(ValueError, match="interactions must be from 0 to 1, one less than the states; got 2"):
+            synthetic.nk_fitness(np.zeros((1, 2), int), (2, 2), interactions=2, seed=0)
+        with pytest.raises(ValueError, match="nao_small cannot be listed"):
+            synthetic.nk_landscape("nk/large", spaces.get("nao_small"), interactions=1, seed=0)
 
 
 class SyntheticTest(chex.TestCase):

@@ -23,3 +23,21 @@ class TokensTest(chex.TestCase):
     def test_large_products_are_not_listed(self):
         assert factory.search_space("large", (10,) * 8, size=10**8, describe=str).enumerate is None
         assert factory.search_space("small", (10,) * 3, size=10**3, describe=str).enumerate().shape == (1000, 3)
+
+    def test_small_products_are_filtered(self):
+        """Unordered pairs that are not equal, of three choices."""
+        settings = {
+            "describe": str,
+            "is_valid": lambda archs: archs[:, 0] != archs[:, 1],
+            "canonicalize": lambda archs: jnp.sort(archs, axis=1),
+        }
+        space = factory.search_space("unordered", (3, 3), size=3, **settings)
+        np.testing.assert_array_equal(space.enumerate(), [[0, 1], [0, 2], [1, 2]])
+        for rows in (None, lambda: np.array([[0, 1], [0, 2], [1, 2]])):
+            space = factory.search_space("unordered", (3, 3), size=4, enumerate_rows=rows, **settings)
+            with pytest.raises(ValueError, match="'unordered' lists 3 rows, but its size is 4; they must agree"):
+                space.enumerate()
+
+    def test_size_is_at_most_the_product(self):
+        with pytest.raises(ValueError, match="'two' has 6 combinations of choices; its size must not be 7"):
+            factory.search_space("two", (2, 3), size=7, describe=str)
