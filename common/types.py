@@ -17,6 +17,7 @@ the program, which is slow to compile and held twice in memory.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import chex
@@ -116,6 +117,9 @@ class Evaluator(NamedTuple):
       num_archs: number of distinct architectures it can evaluate, if limited, else None.
       is_traceable: whether `evaluate` and `test` can be called inside `jit`.
       recipe: how a worker in another process builds it; None if it cannot.
+      costs: name -> archs int[B, L] -> float[B], costs that are known without an evaluation, such as "params" and
+        "macs", traceable; NumPy rows give a NumPy array.
+      limits: texts of the limits on costs that `space` respects, such as "params<=3e+06"; () for none.
     """
 
     name: str
@@ -127,6 +131,8 @@ class Evaluator(NamedTuple):
     num_archs: int | None
     is_traceable: bool
     recipe: Recipe | None = None
+    costs: Mapping[str, Callable[[chex.Array], chex.Array]] = MappingProxyType({})
+    limits: tuple[str, ...] = ()
 
 
 class Candidate(NamedTuple):

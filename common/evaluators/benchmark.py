@@ -2,9 +2,11 @@
 
 import os
 import pathlib
+from collections.abc import Sequence
 
 from common import tables, types
 from common.evaluators import tabular
+from common.spaces import limits
 
 
 def evaluator(
@@ -14,6 +16,7 @@ def evaluator(
     protocol: str = "validation",
     data_dir: str | os.PathLike | None = None,
     space: str | None = None,
+    limit: Sequence[str] = (),
 ) -> types.Evaluator:
     """Returns the evaluator of one dataset of a benchmark.
 
@@ -23,6 +26,7 @@ def evaluator(
       protocol: fitness that the search sees, "validation" or "test".
       data_dir: folder of the benchmark files.
       space: search space of a benchmark file; by default it follows from the columns.
+      limit: limits on costs, such as "params<=3e5" (`tabular.costs`); only rows within them are searched.
 
     Raises:
       ValueError: an argument is unknown, the file is missing or damaged, or the benchmark holds only a part of its
@@ -30,6 +34,8 @@ def evaluator(
     """
     dataset = dataset or tables.get(benchmark).dataset
     table = tables.load_benchmark(benchmark, data_dir, space=space)
+    if limit:
+        table = tabular.limited(table, limit)
     made = tabular.evaluator(table, dataset=dataset, protocol=protocol)
     if made.num_archs < made.space.size:
         problem = f"{benchmark} holds {made.num_archs} of the {made.space.size} architectures of {made.space.name}"
@@ -40,4 +46,6 @@ def evaluator(
     settings = {"benchmark": benchmark, "dataset": dataset, "protocol": protocol, "data_dir": folder}
     if space is not None:
         settings["space"] = space
-    return made._replace(recipe=types.Recipe(f"{__name__}.evaluator", settings))
+    if limit:
+        settings["limit"] = list(limit)
+    return made._replace(limits=limits.texts(limit), recipe=types.Recipe(f"{__name__}.evaluator", settings))

@@ -1,14 +1,19 @@
 """Search problems: the settings of each source of fitness, and the evaluator built from them."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from common import config as configs
 from common import plugins, spaces, tables, types
 from common.evaluators import benchmark, tabular, training_config
+from common.spaces import limits
 
 _Protocol = Annotated[
     Literal[tabular.PROTOCOLS], "fitness that the search sees; test is the test-oracle protocol of the LaNAS paper"
+]
+_Limit = Annotated[
+    tuple[str, ...], "limits on costs that a search respects, such as params<=3e6 or macs>=5e8; several by commas"
 ]
 _DataDir = Annotated[str | None, "folder of the benchmark and dataset files"]
 
@@ -22,10 +27,12 @@ class Benchmark:
     protocol: _Protocol = "validation"
     data_dir: _DataDir = None
     space: Annotated[str | None, "search space of a benchmark file; by default it follows from the columns"] = None
+    limit: _Limit = ()
 
     def __post_init__(self):
         configs.validate(self)
         tables.get(self.benchmark)
+        limits.parse(self.limit)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,9 +46,11 @@ class Training:
     proxy: Annotated[training_config.Config, "settings of the trainings"] = dataclasses.field(
         default_factory=training_config.Config
     )
+    limit: _Limit = ()
 
     def __post_init__(self):
         configs.validate(self)
+        limits.parse(self.limit)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,9 +59,11 @@ class Custom:
 
     evaluator: Annotated[str, "package.module:name of an Evaluator, or of a function that returns one"] = ""
     space: Annotated[str | None, "argument of that function: a search space, by name or package.module:name"] = None
+    limit: _Limit = ()
 
     def __post_init__(self):
         configs.validate(self)
+        limits.parse(self.limit)
 
 
 Problem = Benchmark | Training | Custom
@@ -68,11 +79,28 @@ def build(problem: Problem) -> types.Evaluator:
         settings = dataclasses.asdict(problem)
         return benchmark.evaluator(settings.pop("benchmark"), **settings)
     if isinstance(problem, Custom):
-        return custom(problem.evaluator, problem.space)
+        return limited(custom(problem.evaluator, problem.space), problem.limit)
     from common.evaluators import training  # flax, which takes a second to import
 
     settings = dataclasses.asdict(problem)
-    return training.evaluator(settings.pop("space"), **settings.pop("proxy"), **settings)
+    limit = settings.pop("limit")
+    return limited(training.evaluator(settings.pop("space"), **settings.pop("proxy"), **settings), limit)
+
+
+def limited(evaluator: types.Evaluator, limit: Sequence[str]) -> types.Evaluator:
+    """Returns an evaluator whose space is the part within limits on its known costs.
+
+    Args:
+      evaluator: the source of fitness, with `costs`.
+      limit: limits, such as "macs<=6e8"; none give the evaluator itself.
+
+    Raises:
+      ValueError: a text is no limit, a cost is unknown, or fewer than two architectures respect the limits.
+    """
+    if not limit:
+        return evaluator
+    space = limits.part(evaluator.space, limits.parse(limit), evaluator.costs)
+    return evaluator._replace(space=space, optimum=None, limits=limits.texts(limit))
 
 
 def custom(evaluator: str, space: str | None = None) -> types.Evaluator:

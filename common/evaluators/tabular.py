@@ -1,12 +1,17 @@
 """Fitness by look-up in a table. Traceable, so that a whole search can run inside `jit`."""
 
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from common import config as configs
 from common import rows, types
-from common.spaces import factory
+from common.networks import costs as network_costs
+from common.spaces import factory, limits
 from common.tables import table as table_lib
 
 PROTOCOLS = ("validation", "test")
@@ -37,7 +42,7 @@ def evaluator(table: table_lib.Table, *, dataset: str | None = None, protocol: s
         problem = f"{table.info.benchmark} publishes no {protocol} fitness of {dataset}, which cannot be searched"
         raise ValueError(f"{problem}; choose protocol {other!r} (--protocol={other}), which results will name")
     means = {role: table_lib.mean(table, metrics[role]) for role in PROTOCOLS if role in metrics}
-    return _evaluator(
+    made = _evaluator(
         f"{table.info.benchmark}/{dataset}",
         table_lib.space_of(table),
         table.archs,
@@ -46,6 +51,7 @@ def evaluator(table: table_lib.Table, *, dataset: str | None = None, protocol: s
         cost=np.nan_to_num(table_lib.mean(table, metrics["cost"])) if "cost" in metrics else None,
         protocol=protocol,
     )
+    return made._replace(costs=costs(table))
 
 
 def from_arrays(
@@ -101,6 +107,36 @@ def _evaluator(name, space, archs, fitness, *, test, cost, protocol):
         num_archs=len(archs),
         is_traceable=True,
     )
+
+
+def costs(table: table_lib.Table) -> dict[str, Callable[[chex.Array], chex.Array]]:
+    """Returns the costs of a table's architectures as functions of their rows, see `types.Evaluator.costs`.
+
+    They are the metrics of the table that are no fitness, means over runs, and "params" and "macs" of its space where
+    these are known (`common.networks.costs`), unless the table has metrics of these names. Other rows have NaN.
+    """
+    fitness = {name for roles in table.info.datasets.values() for role, name in roles.items() if role != "cost"}
+    known = network_costs.of_space(table.info.space) if network_costs.is_known(table.info.space) else {}
+    columns = {name: table_lib.mean(table, name) for name in table.metrics if name not in fitness}
+    return known | {name: jax.tree_util.Partial(_column, table.archs, values) for name, values in columns.items()}
+
+
+def limited(table: table_lib.Table, texts: Sequence[str]) -> table_lib.Table:
+    """Returns the rows of a table within limits on its `costs`, such as "params<=3e5", as a space of their own.
+
+    Raises:
+      ValueError: a text is no limit, a cost is unknown, or fewer than two rows respect the limits.
+    """
+    space = limits.part(table_lib.space_of(table), limits.parse(texts), costs(table))
+    keep = np.asarray(rows.find(table.archs, space.enumerate()))
+    info = dataclasses.replace(table.info, is_listed=True)
+    metrics = {name: values[keep] for name, values in table.metrics.items()}
+    return dataclasses.replace(table, info=info, archs=table.archs[keep], metrics=metrics)
+
+
+def _column(sorted_archs, values, archs):
+    found = jnp.asarray(values).at[rows.find(sorted_archs, archs)].get(mode="fill", fill_value=jnp.nan)
+    return np.asarray(found) if isinstance(archs, np.ndarray) else found
 
 
 def _look_up(sorted_archs, cost, mean, key, archs):

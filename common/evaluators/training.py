@@ -24,6 +24,7 @@ from common.datasets import images
 from common.evaluators import training_config, training_problem
 from common.executors import measuring
 from common.genotypes import conversion
+from common.networks import costs
 from common.training import config as configs
 from common.training import loop, models
 from common.training import state as states
@@ -78,7 +79,16 @@ def evaluator(
         num_archs=None,
         is_traceable=False,
         recipe=types.Recipe(f"{__name__}.evaluator", recipe),
+        costs=_costs(problem),
     )
+
+
+def _costs(problem):
+    """Returns the known costs of the networks that are trained."""
+    network, shape = problem.preset.network, problem.parts["train"].images.shape[1:]
+    if shape[0] != shape[1] or not costs.is_known(problem.space, network):
+        return {}
+    return costs.of_space(problem.space, network, image_size=shape[0], num_channels=shape[2])
 
 
 def _measure(problem, part, key, archs):

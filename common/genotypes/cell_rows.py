@@ -5,6 +5,7 @@ that of distributed LaNAS too, but the reduction cell leaves the inputs out; in 
 in the stand-alone network.
 """
 
+import chex
 import numpy as np
 
 from common.genotypes import operations
@@ -49,6 +50,22 @@ def _output(space, kind, nodes):
         return tuple(range(NUM_INPUTS, NUM_INPUTS + len(nodes)))
     first = NUM_INPUTS if (space, kind) == ("lanas_cell", "reduction") else 0
     return tuple(state for state in loose_ends(nodes) if state >= first)
+
+
+def outputs(space: str, pairs: chex.Array) -> chex.Array:
+    """Returns bool[B, 2, N + 2], the states that the normal and the reduction cell output.
+
+    Args:
+      space: a key of `LAYOUTS`.
+      pairs: int[B, 2, N, 2, 2], see `cells.branches`, NumPy or JAX.
+    """
+    batch, num_cells, num_nodes = pairs.shape[:3]
+    states = np.arange(num_nodes + NUM_INPUTS)
+    is_node = np.broadcast_to(states >= NUM_INPUTS, (batch, num_cells, len(states)))
+    if space == "lanas_oneshot":
+        return is_node
+    is_loose = ~(pairs[..., 0].reshape(batch, num_cells, -1, 1) == states[None, None, None]).any(axis=2)
+    return is_loose & (is_node | (np.arange(2) == 0)[None, :, None]) if space == "lanas_cell" else is_loose
 
 
 def _pairs(space, kind, cell):

@@ -30,7 +30,7 @@ def num_multiply_adds(module: Any, image_shape: tuple[int, int, int]) -> int:
     """
     images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
     run = jax.make_jaxpr(lambda variables, images: module.apply(variables, images, train=False))
-    return _count(run(_shapes(module, image_shape), images).jaxpr)
+    return multiply_adds(run(_shapes(module, image_shape), images).jaxpr)
 
 
 def of_genotype(
@@ -110,7 +110,7 @@ def _shapes(module, image_shape):
     return jax.eval_shape(lambda key, images: module.init(key, images, train=False), jax.random.key(0), images)
 
 
-def _count(jaxpr) -> int:
+def multiply_adds(jaxpr: Any) -> int:
     """Returns the multiply-adds of a program: branches count as the most expensive one, loops by their length."""
     total = 0
     for equation in jaxpr.eqns:
@@ -123,9 +123,9 @@ def _count(jaxpr) -> int:
             left, (contracted, _) = equation.invars[0].aval.shape, params["dimension_numbers"][0]
             total += math.prod(equation.outvars[0].aval.shape) * int(np.prod([left[axis] for axis in contracted]))
         elif name == "cond":
-            total += max(_count(branch.jaxpr) for branch in params["branches"])
+            total += max(multiply_adds(branch.jaxpr) for branch in params["branches"])
         else:
             times = params["length"] if name == "scan" else 1
             nested = (getattr(value, "jaxpr", value) for value in params.values())  # closed ones hold theirs
-            total += times * sum(_count(value) for value in nested if hasattr(value, "eqns"))
+            total += times * sum(multiply_adds(value) for value in nested if hasattr(value, "eqns"))
     return total

@@ -93,6 +93,7 @@ def run(
         "seed": options.seed,
         "algorithm": algorithm,
         "config": dataclasses.asdict(config) if dataclasses.is_dataclass(config) else dict(config),
+        **({"limits": list(evaluator.limits)} if evaluator.limits else {}),
     }
     with executors.EXECUTORS[options.executor](evaluator, options.workers) as executor:
         if folder is None:

@@ -92,7 +92,7 @@ def search_space(
         legal_tokens=legal_tokens,
         symmetries=symmetries,
         sample=_sample(num_choices, valid, to_canonical),
-        mutate=lambda key, archs: _pick(key, *neighbors(archs)),
+        mutate=lambda key, archs: pick(key, *neighbors(archs)),
         neighbors=neighbors,
         enumerate=None if enumerate_rows is None else functools.partial(_listed, name, size, enumerate_rows),
         describe=describe,
@@ -157,7 +157,7 @@ def listed(space: types.SearchSpace, archs: np.ndarray) -> types.SearchSpace:
         around, is_new = neighbors(rows)
         steps = jax.random.randint(far_key, rows.shape[:1], 1, len(archs))
         others = jnp.asarray(archs)[(row_sets.find(archs, rows) + steps) % len(archs)]
-        return jnp.where(jnp.any(is_new, axis=1)[:, None], _pick(near_key, around, is_new), others)
+        return jnp.where(jnp.any(is_new, axis=1)[:, None], pick(near_key, around, is_new), others)
 
     def sample(key, count):
         return jnp.asarray(archs)[jax.random.randint(key, (count,), 0, len(archs))]
@@ -211,8 +211,8 @@ def _neighbors(num_choices, is_valid, canonicalize):
     return neighbors
 
 
-def _pick(key, around, is_valid):
-    """Samples uniformly among the valid neighbours."""
+def pick(key: chex.PRNGKey, around: chex.Array, is_valid: chex.Array) -> chex.Array:
+    """Returns int32[B, L], for each row one of its K valid neighbours int32[B, K, L], uniformly."""
     scores = jnp.where(is_valid, jax.random.uniform(key, is_valid.shape), -1.0)
     at = jnp.argmax(scores, axis=1)
     return jnp.take_along_axis(around, at[:, None, None], axis=1)[:, 0]

@@ -42,7 +42,7 @@ def features(archs: chex.Array) -> chex.Array:
     """
     batch = archs.shape[0]
     resolution = archs[:, :1] / np.float32(len(RESOLUTIONS) - 1)
-    depths, blocks, exists = _stages(archs)
+    depths, blocks, exists = decoded(archs)
     blocks = jnp.concatenate([jax.nn.one_hot(blocks[..., 0], 3), jax.nn.one_hot(blocks[..., 1], 3)], axis=-1)
     blocks = blocks * exists[..., None]  # [B, 5, 4, 6]
     columns = (resolution, resolution**2, jax.nn.one_hot(depths, len(DEPTHS)), blocks, 0.5 * blocks.sum(axis=2))
@@ -57,7 +57,7 @@ def describe(arch: np.ndarray) -> str:
 
 def to_stages(arch: np.ndarray) -> tuple[int, tuple[tuple[str, ...], ...]]:
     """Returns the resolution of one row (46,), and the names of the blocks of each stage."""
-    depths, blocks, _ = _stages(np.asarray(arch)[None])
+    depths, blocks, _ = decoded(np.asarray(arch)[None])
     stages = tuple(
         tuple(f"mb{EXPANSIONS[expansion]}_k{KERNELS[kernel]}" for kernel, expansion in stage[: DEPTHS[depth]].tolist())
         for depth, stage in zip(depths[0], blocks[0], strict=True)
@@ -65,15 +65,15 @@ def to_stages(arch: np.ndarray) -> tuple[int, tuple[tuple[str, ...], ...]]:
     return RESOLUTIONS[int(arch[0])], stages
 
 
-def _stages(archs):
-    """Depths [B, 5]; kernels and expansions [B, 5, 4, 2]; bool[B, 5, 4], is the block there."""
+def decoded(archs: chex.Array) -> tuple[chex.Array, chex.Array, chex.Array]:
+    """Returns depths int[B, 5], (kernel, expansion) int[B, 5, 4, 2], and bool[B, 5, 4], the blocks that exist."""
     stages = archs[:, 1:].reshape(-1, NUM_STAGES, len(_STAGE_CHOICES))
     exists = np.arange(MAX_DEPTH)[None, None] < stages[..., :1] + min(DEPTHS)
     return stages[..., 0], stages[..., 1:].reshape(-1, NUM_STAGES, MAX_DEPTH, 2), exists
 
 
 def _canonicalize(archs: chex.Array) -> chex.Array:
-    depths, blocks, exists = _stages(archs)
+    depths, blocks, exists = decoded(archs)
     blocks = jnp.where(exists[..., None], blocks, 0).reshape(*depths.shape, -1)
     stages = jnp.concatenate([depths[..., None], blocks], axis=-1).reshape(archs.shape[0], -1)
     return jnp.concatenate([archs[:, :1], stages], axis=1)

@@ -4,6 +4,7 @@ A run is described by one record of JSON types, `about`, from which it is built,
 architectures are scored later. The loop is `common.training.loop`, with a sampler of architectures.
 """
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -17,7 +18,7 @@ import numpy as np
 from common import config as config_lib
 from common import spaces, types
 from common.datasets import images
-from common.networks import supernet, supernet_counting
+from common.networks import costs, supernet
 from common.supernets import config as supernet_config
 from common.supernets import presets, sampling
 from common.training import augmentation as augmentations
@@ -95,7 +96,8 @@ class Run(NamedTuple):
 
     def num_params(self, archs: np.ndarray) -> np.ndarray:
         """Returns int64[B], the parameters of the stand-alone network of each of int32[B, L]."""
-        return supernet_counting.num_params(self.space.name, self.network.config, np.asarray(archs, np.int32))
+        alone = dataclasses.replace(self.network.config, output="concatenated")
+        return costs.of_space(self.space.name, alone)["params"](np.asarray(archs, np.int32))
 
 
 def describe(

@@ -11,9 +11,8 @@ import pytest
 from absl.testing import absltest, parameterized
 
 from common import spaces
-from common.genotypes import conversion
 from common.genotypes import genotype as genotypes
-from common.networks import cells, child, counting, shared_cells, styles, supernet, supernet_counting
+from common.networks import cells, shared_cells, styles, supernet
 from common.networks.kernels import branch_sums
 
 # For programs that are compiled for longer than they run.
@@ -123,24 +122,6 @@ class NetworkTest(parameterized.TestCase):
         made = np.stack([run(params, arch) for arch in archs("nao_small", 100)])
         self.assertLen(np.unique(made[:, 0, 0]), 100)
 
-    def test_parameters_alone_are_counted(self):
-        self._check_counts("nao_small", "nao_v1", 4)
-
-    @parameterized.parameters(("nao_small", "nao_ws_tf", 8), ("nao_middle", "nao_v2", 5), ("lanas_oneshot",) * 2 + (6,))
-    @pytest.mark.slow
-    def test_parameters_alone_are_counted_in_all_families(self, space, preset, num_cells):
-        self._check_counts(space, preset, num_cells)
-
-    def _check_counts(self, space, preset, num_cells):
-        settings = dataclasses.replace(supernet.PRESETS[preset], num_cells=num_cells, width=6)
-        some = archs(space, 2)
-        alone = dataclasses.replace(settings, output="concatenated")
-        expected = [
-            counting.num_params(child.Network(conversion.from_arch(space, arch), alone), (32, 32, 3))[0]
-            for arch in some
-        ]
-        self.assertEqual(supernet_counting.num_params(space, settings, some).tolist(), expected)
-
     @pytest.mark.slow
     def test_branches_are_dropped_and_auxiliary_logits_are_given_in_training_alone(self):
         network = supernet.Network("nao_small", config("nao_small", auxiliary=True, drop_path_keep=0.5))
@@ -167,7 +148,7 @@ class NetworkTest(parameterized.TestCase):
     def test_other_networks_are_refused(self, space, changes, message):
         settings = dataclasses.replace(supernet.PRESETS[PRESETS.get(space, "nao_v1")], **changes)
         with self.assertRaisesRegex(ValueError, message):
-            supernet_counting.num_params(space, settings, np.zeros((1, 40), np.int32))
+            supernet.check(space, settings)
 
     def test_unknown_statistics_are_refused(self):
         network = supernet.Network("nao_small", config("nao_small"))

@@ -1,0 +1,110 @@
+"""Costs as functions of the row: equal to those of the network itself, and to published ones."""
+
+import dataclasses
+import json
+import os
+import pathlib
+
+import jax
+import numpy as np
+import pytest
+from absl.testing import absltest, parameterized
+
+from common import spaces
+from common.evaluators import benchmark
+from common.genotypes import conversion
+from common.networks import child, convnet, costs, counting, mobile, styles, supernet
+from common.networks.of_space import NETWORKS
+
+DATA = os.environ.get("NAS_DATA_DIR")
+needs_data = pytest.mark.skipif(not DATA, reason="NAS_DATA_DIR is not set")
+
+
+def counted(space, config, arch, image_size):
+    genotype = conversion.from_arch(space, arch)
+    family = child if isinstance(config, child.Config) else mobile
+    shape = (getattr(genotype, "resolution", None) or image_size,) * 2 + (3,)
+    network = family.Network(genotype, config)
+    return counting.num_params(network, shape)[0], counting.num_multiply_adds(network, shape)
+
+
+class CostsTest(parameterized.TestCase):
+    def check(self, space, config, image_size, count):
+        archs = np.asarray(spaces.get(space).sample(jax.random.key(0), count))
+        found = costs.of_space(space, config, image_size=None if space == "ofa_mobile" else image_size)
+        expected = np.array([counted(space, config, arch, image_size) for arch in archs])
+        for at, name in enumerate(costs.NAMES):
+            np.testing.assert_array_equal(found[name](archs), expected[:, at], err_msg=name)
+            np.testing.assert_allclose(jax.jit(found[name])(archs), expected[:, at], rtol=2e-7)
+
+    @parameterized.parameters(
+        ("nao_small", {}, 20),
+        ("nao_small", {"stem": "imagenet", "style": styles.NAO_WS_TF, "has_bias": False}, 72),
+        ("lanas_cell", {}, 20),
+        ("lanas_oneshot", {}, 20),
+    )
+    def test_cells(self, space, changes, image_size):
+        config = dataclasses.replace(NETWORKS[space], num_cells=4, width=4, auxiliary=False, **changes)
+        self.check(space, config, image_size, 1)
+
+    @parameterized.parameters(("seminas_mobile", 64), ("ofa_mobile", None))
+    def test_chains(self, space, image_size):
+        self.check(space, NETWORKS[space], image_size, 1)
+
+    @pytest.mark.slow
+    def test_hundreds_of_networks_at_the_default_settings(self):
+        for space, config in NETWORKS.items():
+            small = dataclasses.replace(config, num_cells=8) if isinstance(config, child.Config) else config
+            self.check(space, small, 32 if isinstance(config, child.Config) else 128, 100)
+
+    def test_all_networks_of_convnet(self):
+        archs, config = spaces.get("convnet").enumerate(), convnet.Config(widths=(3, 7), pooled=(2,), kernels=(3, 5))
+        found = costs.of_space("convnet", config)
+        expected = [(convnet.num_params(config, arch), convnet.num_multiply_adds(config, arch)) for arch in archs]
+        np.testing.assert_array_equal(np.stack([found[name](archs) for name in costs.NAMES], axis=1), expected)
+
+    def test_published_networks(self):
+        found = costs.of_space("nasbench201")
+        arch = np.array([[3, 2, 4, 3, 1, 0]])
+        self.assertEqual(found["params"](arch).tolist(), [73306 + 2 * 243040 + 28000])
+        self.assertEqual(found["macs"](arch).tolist(), [7943872 + 2 * 35819520 + 4362240 + 1290240])
+
+    def test_one_size_of_images_for_all_rows(self):
+        archs = np.asarray(spaces.get("ofa_mobile").sample(jax.random.key(0), 3))
+        sized = archs.copy()
+        sized[:, 0] = 0  # 128 pixels
+        np.testing.assert_array_equal(
+            costs.of_space("ofa_mobile", image_size=128)["macs"](archs), costs.of_space("ofa_mobile")["macs"](sized)
+        )
+
+    @needs_data
+    def test_published_tables(self):
+        archive = np.load(pathlib.Path(DATA, "nasbench201_costs", "nasbench201_costs.npz"))
+        archs, found = archive["ops"].astype(np.int32), costs.of_space("nasbench201")
+        names = archive["proxy_columns_cifar10"].tolist()
+        for name, published in (("params", "params"), ("macs", "flops")):
+            values = archive["proxies_cifar10"][:, names.index(published)]
+            is_known = np.isfinite(values)
+            np.testing.assert_allclose(found[name](archs)[is_known], 1e6 * values[is_known], rtol=1e-6)
+        table = json.loads(pathlib.Path(DATA, "nasbench_macro", "nas-bench-macro_cifar10.json").read_text())
+        archs, found = np.array([list(map(int, key)) for key in table]), costs.of_space("nasbench_macro")
+        for name, published in (("params", "params"), ("macs", "flops")):
+            self.assertEqual(found[name](archs).tolist(), [entry[published] for entry in table.values()])
+
+    def test_columns_of_the_table_that_ships_with_the_package(self):
+        made = benchmark.evaluator("digits_convnet")
+        archs = made.space.enumerate()
+        np.testing.assert_array_equal(made.costs["params"](archs), made.costs["parameters"](archs))
+        np.testing.assert_array_equal(made.costs["macs"](archs), made.costs["multiply_adds"](archs))
+        self.assertTrue(np.isnan(made.costs["parameters"](np.zeros((1, 5), np.int32))))
+
+    @parameterized.parameters(("nao_rnn", None), ("nao_small", supernet.PRESETS["nao_v1"]))
+    def test_unknown_networks_are_refused(self, space, config):
+        if config is not None:
+            config = dataclasses.replace(config, style=styles.NAO_TF)
+        with self.assertRaisesRegex(ValueError, f"networks of {space} are not known; those of convnet"):
+            costs.of_space(space, config)
+
+
+if __name__ == "__main__":
+    absltest.main()
