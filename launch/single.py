@@ -21,6 +21,7 @@ EVALUATORS = ("benchmark", "training", SUPERNET)
 _FLAGS = {  # prefix of flags -> the evaluators to which they apply
     "benchmark": ("benchmark",),
     "dataset": EVALUATORS,
+    "limit": ("benchmark", "training", CUSTOM),
     "protocol": EVALUATORS,
     PREFIX: ("training", SUPERNET),
     **dict.fromkeys((SUPERNET, "score_", "schedule", "num_blocks", "rerank", "few_shot_"), (SUPERNET,)),
