@@ -24,7 +24,12 @@ class HostHistory:
     """
 
     def __init__(self, journal: journal_lib.Journal, space: types.SearchSpace, *, budget: int):
-        """Makes a history with the warm-start measurements of the journal and room for `budget` more."""
+        """Makes a history with the warm-start measurements of the journal and room for `budget` more.
+
+        Raises:
+          ValueError: the journal has more results than `budget`.
+        """
+        journal.check_budget(budget)
         self._journal, self._space = journal, space
         first = 0 if journal.earlier is None else len(journal.earlier.archs)
         empty = history_lib.empty(first + budget, len(space.num_choices))
@@ -118,8 +123,6 @@ class HostHistory:
         known = self._journal.num_known[self.num_rounds] if self.is_replaying else len(self._recorded)
         for at in self._recorded[self._num_taken : known]:
             self._num_taken += 1
-            if at >= len(self._rows["status"]):
-                continue  # from an earlier run with a larger budget
             result = self._journal.measured[at]
             self._rows["fitness"][at] = result.fitness
             self._rows["cost"][at] = result.cost

@@ -78,8 +78,8 @@ class Search:
           evaluator: the source of fitness, if it may cover only a part of the space.
 
         Raises:
-          ValueError: `budget` or `count` is out of range, or the journal is of a search with another `count` or other
-            warm-start measurements.
+          ValueError: `budget` or `count` is out of range, or the journal is of a search with a larger budget, another
+            `count` or other warm-start measurements.
           OSError: the journal cannot be written.
         """
         configs.one_of("mode", mode, MODES)

@@ -84,6 +84,15 @@ class Journal:
             )
         return self.earlier
 
+    def check_budget(self, budget: int) -> None:
+        """Raises a `ValueError` if the journal has results beyond `budget`, which the search would leave out."""
+        num_earlier = 0 if self.earlier is None else len(self.earlier.archs)
+        if (num_measured := max(self.measured, default=-1) + 1 - num_earlier) > budget:
+            raise ValueError(
+                f"budget is {budget}, and the search has {num_measured} evaluations already; resume it with a budget "
+                f"of at least {num_measured} (--budget={num_measured}), or start in a fresh folder"
+            )
+
     def agree(self, round_: int, archs: np.ndarray) -> np.ndarray:
         """Returns the recorded proposal of a round; if there is none, records and returns int32[count, L] `archs`.
 

@@ -20,7 +20,8 @@ import jax
 import numpy as np
 
 from common import history as history_lib
-from common import types
+from common import paths, types
+from common.records import json_files
 
 CONFIG, JOURNAL, HISTORY = "config.json", "journal.jsonl", "history.npz"
 METRICS, RESULT, STUDY = "metrics.jsonl", "result.json", "study.json"
@@ -36,7 +37,7 @@ def create(workdir: str | None, *, command: str, benchmark: str) -> pathlib.Path
       ValueError: `workdir` is a file or cannot be made.
     """
     if workdir:
-        path = pathlib.Path(workdir)
+        path = paths.path(workdir)
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -50,6 +51,13 @@ def create(workdir: str | None, *, command: str, benchmark: str) -> pathlib.Path
             path.mkdir(parents=True)
             return path
     raise ValueError(f"runs/ already has 999 folders of {name}; name another one with --workdir")
+
+
+def check_command(folder: pathlib.Path, command: str) -> None:
+    """Raises a `ValueError` if a folder has the files of another command, which this one would replace."""
+    before = (json_files.read(folder / CONFIG) or {}).get("command", command)
+    if before != command:
+        raise ValueError(f"{folder} is the folder of a run of launch.{before}; choose another --workdir")
 
 
 def environment() -> dict[str, Any]:

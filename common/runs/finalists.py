@@ -21,7 +21,7 @@ import numpy as np
 from common import one_round, types
 from common.executors import measuring
 from common.records import journal as journals
-from common.records import locks, progress, run_dir
+from common.records import json_files, locks, progress, run_dir
 
 FINALISTS, FINALISTS_JOURNAL = "finalists.json", "finalists.jsonl"
 
@@ -45,6 +45,14 @@ class Result(NamedTuple):
 
     fitness: float
     reason: str = ""
+
+
+class Finalist(NamedTuple):
+    """One of the best of a search, trained: its row, its fitness in the search, and the result of the training."""
+
+    arch: tuple[int, ...]
+    found: float
+    result: Result
 
 
 class Trainings:
@@ -155,7 +163,7 @@ def opened(path: pathlib.Path, evaluator: types.Evaluator, *, seed: int, num_thr
 
 def rerank(
     evaluator: types.Evaluator, archs: np.ndarray, fitness: np.ndarray, folder: pathlib.Path, *, seed: int
-) -> list[Result]:
+) -> list[Finalist]:
     """Trains the best few of a search on shared weights; results are in `FINALISTS`.
 
     Args:
@@ -166,7 +174,7 @@ def rerank(
       seed: determines initial parameters and the order of images.
 
     Returns:
-      The results of the finalists, in the order of `archs`.
+      The finalists, in the order of `archs`; then those of earlier starts, which may have had more.
 
     Raises:
       ValueError: the file holds finalists that were trained with other settings.
@@ -185,12 +193,18 @@ def rerank(
     known, write = _json_rows(folder / FINALISTS, evaluator.name, "finalists", to_row, from_row)
     key = jax.random.key(seed)
     found = Trainings(lambda training: _measured(evaluator.evaluate, key, training), known, write)
-    return list(found.results(trainings, title="finalists").values())
+    results = found.results([*trainings, *known], title="finalists")
+    return [Finalist(training.arch, shared[training], result) for training, result in results.items()]
+
+
+def num_trained(folder: pathlib.Path) -> int:
+    """Returns the number of finalists that were trained in the folder of a search."""
+    return len((json_files.read(folder / FINALISTS) or {}).get("finalists", ()))
 
 
 def rerank_journaled(
     evaluator: types.Evaluator, archs: np.ndarray, folder: pathlib.Path, *, header: Mapping[str, Any], seed: int
-) -> list[Result]:
+) -> dict[tuple[int, ...], Result]:
     """Trains the best few of a search; results are in the journal `FINALISTS_JOURNAL`.
 
     Args:
@@ -201,28 +215,33 @@ def rerank_journaled(
       seed: determines initial parameters and the order of the data, with the architecture.
 
     Returns:
-      The results of the finalists, in the order of `archs`.
+      The results by row, in the order of `archs`; then those of earlier starts, which may have had others.
 
     Raises:
       ValueError: the journal holds finalists that were trained with other settings.
     """
-    trainings = [Training(tuple(arch)) for arch in archs.tolist()]
-    key = jax.random.key(seed)
-    words, impl = np.asarray(jax.random.key_data(one_round.candidate_keys(key, archs))), str(jax.random.key_impl(key))
-    candidates = {
-        training: types.Candidate(at, training.arch, tuple(words[at].tolist()), impl)
-        for at, training in enumerate(trainings)
-    }
+    key, wanted = jax.random.key(seed), [tuple(arch) for arch in archs.tolist()]
     with journals.open_journal(folder / FINALISTS_JOURNAL, header) as journal:
-        journal.agree(0, archs)
+        rows = [tuple(arch) for proposed in journal.proposed.values() for arch in proposed.tolist()]
+        if new := [arch for arch in wanted if arch not in rows]:
+            journal.write_proposed(len(journal.proposed), np.array(new, np.int32))
+            rows += new
+        if not rows:
+            return {}
+        keys = one_round.candidate_keys(key, np.array(rows, np.int32))
+        words, impl = np.asarray(jax.random.key_data(keys)).tolist(), str(jax.random.key_impl(key))
 
         def measure(training):
-            outcome = measuring.measure_on_host(evaluator.evaluate, candidates[training])
+            at = rows.index(training.arch)
+            candidate = types.Candidate(at, training.arch, tuple(words[at]), impl)
+            outcome = measuring.measure_on_host(evaluator.evaluate, candidate)
             journal.write_measured([outcome])
             return _result(outcome)
 
-        known = {trainings[at]: _result(outcome) for at, outcome in journal.measured.items()}
-        return list(Trainings(measure, known).results(trainings, title="finalists").values())
+        known = {Training(rows[at]): _result(outcome) for at, outcome in journal.measured.items()}
+        trainings = [*map(Training, wanted), *known]
+        found = Trainings(measure, known).results(trainings, title="finalists")
+        return {training.arch: result for training, result in found.items()}
 
 
 def _measured(evaluate, key, training):

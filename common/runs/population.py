@@ -38,6 +38,13 @@ class Weights(NamedTuple):
     state: Any = None
 
 
+def check_folder(folder: pathlib.Path, command: str) -> None:
+    """Raises a `ValueError` if a folder has the files of another command or of a search without a schedule."""
+    run_dir.check_command(folder, command)
+    if (folder / run_dir.JOURNAL).exists():
+        raise ValueError(f"{folder} is the folder of a search without --schedule; choose another --workdir")
+
+
 def schedule(name: str, **changes: int) -> weight_sharing.Schedule:
     """Returns a schedule by name, with some of its fields replaced.
 

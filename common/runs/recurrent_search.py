@@ -119,6 +119,7 @@ def search(
     corpus = settings.corpus.load()
     folder = run_dir.create(options.workdir, command="search_recurrent", benchmark=settings.corpus.corpus)
     print(f"workdir: {folder}", flush=True)
+    run_dir.check_command(folder, "search_recurrent")
     run = functools.partial(_search_fixed, options=options)
     if schedule is not None:
         run = functools.partial(_search_pool, seed=options.seed, schedule=schedule, name=schedule_name)
@@ -174,6 +175,7 @@ def _search_fixed(searcher, settings, corpus, folder, *, options, algorithm, fla
 
 def _search_pool(searcher, settings, corpus, folder, *, seed, schedule, name, algorithm, flags):
     """Returns the content of result.json of a search whose shared weights train on a pool that it renews."""
+    population.check_folder(folder, "search_recurrent")
     config, learner = settings.training, evaluators.supernet_learner(corpus, settings.training)
     about = {**_about(settings, corpus, seed), "schedule": configs.to_json(schedule)}
 
@@ -231,8 +233,8 @@ def _about(settings, corpus, seed):
 
 
 def _rerank(settings, folder, vocabulary_size, *, seed):
-    """Returns the best cells of a search, trained from scratch for a short time."""
-    if not settings.rerank:
+    """Returns the best cells of a search, trained from scratch for a short time, those of earlier starts included."""
+    if not settings.rerank and not (folder / finalists.FINALISTS_JOURNAL).exists():
         return []
     history, _ = run_dir.read_history(folder / run_dir.HISTORY)
     fitness = np.where(history.status == types.MEASURED, history.fitness, -np.inf)
@@ -242,9 +244,12 @@ def _rerank(settings, folder, vocabulary_size, *, seed):
     header = {"corpus": corpus.corpus, "vocabulary": corpus.vocabulary, "seed": seed, "config": configs.to_json(config)}
     evaluator = _from_scratch(settings, config)
     results = finalists.rerank_journaled(evaluator, archs, folder, header=header, seed=seed)
+    found = dict(zip(map(tuple, history.archs.tolist()), fitness.tolist(), strict=True))
 
     def perplexity(fitness):
         return text.perplexity(float(fitness), vocabulary_size) if np.isfinite(fitness) else None
 
-    rows = zip(archs, fitness[order], results, strict=True)
-    return [Finalist(arch, perplexity(found), perplexity(one.fitness), one.reason) for arch, found, one in rows]
+    return [
+        Finalist(np.array(arch, np.int32), perplexity(found[arch]), perplexity(one.fitness), one.reason)
+        for arch, one in results.items()
+    ]

@@ -99,8 +99,13 @@ def run(
         if folder is None:
             folder = run_dir.create(options.workdir, command=algorithm, benchmark=evaluator.name.partition("/")[0])
             print(f"workdir: {folder}", flush=True)
+        if not (folder / run_dir.JOURNAL).exists():
+            run_dir.check_command(folder, command)
+            if (folder / run_dir.RESULT).exists():
+                raise ValueError(f"{folder} has the results of a run of another kind; choose another --workdir")
         with journal_lib.open_journal(folder / run_dir.JOURNAL, header) as journal:
             journal.agree_on_earlier(earlier)
+            journal.check_budget(options.budget)  # before anything in the folder is replaced
             flags = configs.to_json(options) if flags is None else dict(flags)
             about = {"command": command, "flags": flags, **header, "optimum": evaluator.optimum}
             run_dir.write_json(folder / run_dir.CONFIG, {**(notes or {}), **about, **run_dir.environment()})

@@ -20,7 +20,7 @@ import numpy as np
 
 from common import config as configs
 from common import metrics, types
-from common.records import run_dir
+from common.records import json_files, run_dir
 from common.report import image_table
 from common.runs import finalists, shared_weights, supernet_search
 from common.runs import search as searches
@@ -86,6 +86,7 @@ def run(
     """
     run = shared_weights.training_run(weights, seed=options.seed)
     folder = supernet_search.new_folder(options.workdir, COMMAND, weights.dataset)
+    _check_kept(folder, settings, options, searchers)
     made = shared_weights.trained(weights, None, folder).run if run is None else run
     alone = stand_alone.evaluator(made.about, num_epochs=num_epochs, data_dir=weights.data_dir)
     num_threads = settings.num_threads or finalists.default_num_threads()
@@ -123,6 +124,29 @@ def run(
     run_dir.write_json(folder / run_dir.RESULT, result)
     run_dir.write_text(folder / SUMMARY, markdown(result))
     return result, folder
+
+
+def _check_kept(folder, settings, options, searchers):
+    """Raises a `ValueError` if the folder has results of more trainings, which would be replaced by fewer."""
+    before = json_files.read(folder / run_dir.RESULT)
+    if before is None:
+        return
+    if "choice" not in before:
+        raise ValueError(f"{folder} is the folder of another command; choose another --workdir")
+    names = {row["found_by"] for row in before["choice"]} - {CHOSEN}
+    if missing := sorted(names - set(searchers)):
+        raise ValueError(f"{folder} has results of {', '.join(missing)} too; name them in --algorithms to resume it")
+    nums = {True: [0], False: [0]}  # tests of random architectures, and of those that were chosen
+    for row in before["networks"]:
+        nums[row["found_by"] == RANDOM].append(len(row["test"]))
+    had = {"budget": before["budget"], "num_best": before["num_best"]}
+    had |= {"num_random": len(nums[True]) - 1, "num_trainings": max(nums[False])}
+    now = {**dataclasses.asdict(settings), "budget": options.budget}
+    if fewer := [f"{name} was {num} and is now {now[name]}" for name, num in had.items() if now[name] < num]:
+        raise ValueError(
+            f"{folder} has more results: {'; '.join(fewer)}; resume it with numbers at least as large, or choose "
+            "another --workdir"
+        )
 
 
 def markdown(result: Mapping[str, Any]) -> str:

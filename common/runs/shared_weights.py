@@ -135,6 +135,7 @@ def train(
     draw = run.draw()
     folder = run_dir.create(workdir, command="train_supernet", benchmark=run.space.name)
     print(f"workdir: {folder}", flush=True)
+    run_dir.check_command(folder, "train_supernet")
     with training_folder.opened(run, folder, pace) as opened:
         record = {"command": "train_supernet", "flags": dict(flags or {}), **about, **run_dir.environment()}
         run_dir.write_json(folder / run_dir.CONFIG, record)

@@ -16,7 +16,7 @@ import numpy as np
 from common import config as configs
 from common import history as history_lib
 from common import one_round, search, types
-from common.records import locks, progress, run_dir
+from common.records import json_files, locks, progress, run_dir
 from common.runs import search as runs
 from common.statistics import study as statistics
 
@@ -96,6 +96,7 @@ def run(
     label = f"{len(tasks)}_tasks" if folder_per_task else next(iter(tasks)).partition("/")[0]
     workdir = run_dir.create(options.workdir, command="study", benchmark=label)
     print(f"workdir: {workdir}", flush=True)
+    run_dir.check_command(workdir, "study")
     folders = {task: workdir / task.replace("/", "_") if folder_per_task else workdir for task in tasks}
     parts = {}
     for (name, task), searcher in searchers.items():
@@ -109,12 +110,26 @@ def run(
         for folder in dict.fromkeys([workdir, *folders.values()]):
             folder.mkdir(exist_ok=True)
             stack.enter_context(locks.hold(folder / "study.lock", what=str(folder)))
-        counts = {key: min(_stored(part)[1], options.num_seeds) for key, part in parts.items()}
+        counts = {key: _stored(part)[1] for key, part in parts.items()}
+        before = {task: _check_kept(folder, names, counts, options) for task, folder in folders.items()}
         _write_configs(config, workdir, folders if folder_per_task else {})
-        return _run_parts(parts, counts, options)
+        return _run_parts(parts, counts, before, options)
 
 
-def _run_parts(parts, counts, options):
+def _check_kept(folder, names, counts, options):
+    """Returns the algorithms that study.json of a folder reports; all of them, and of all seeds, must be run again."""
+    before = list((json_files.read(folder / run_dir.STUDY) or {}).get("algorithms", ()))
+    if missing := [name for name in before if name not in names]:
+        everything = ",".join([*before, *(name for name in names if name not in before)])
+        problem = f"{folder} reports {', '.join(missing)} too, which --algorithms={','.join(names)} leaves out"
+        raise ValueError(f"{problem}; resume it with --algorithms={everything}, or choose another --workdir")
+    if (most := max(counts.values())) > options.num_seeds:
+        problem = f"{folder} has {most} searches of an algorithm, more than --num_seeds={options.num_seeds}"
+        raise ValueError(f"{problem}; resume it with --num_seeds={most}, or choose another --workdir")
+    return before
+
+
+def _run_parts(parts, counts, before, options):
     """Runs each algorithm on each task and writes study.json after each; returns the reports by task."""
     reports: dict[str, dict[str, Any]] = {}
     curves: dict[str, dict[str, statistics.Curves]] = {}
@@ -142,7 +157,8 @@ def _run_parts(parts, counts, options):
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # macOS reports bytes, Linux KiB
             report["peak_memory_mib"] = round(peak / 2 ** (20 if sys.platform == "darwin" else 10), 1)
             run_dir.write_arrays(part.folder / run_dir.CURVES.format(name), found[name]._asdict())
-            run_dir.write_json(part.folder / run_dir.STUDY, report)
+            if report["algorithms"].keys() >= set(before[task]):  # never fewer than an earlier start reported
+                run_dir.write_json(part.folder / run_dir.STUDY, report)
     return reports
 
 
@@ -165,7 +181,7 @@ def _search(part, options, show):
         search.search_seeds(_keys(options, count), part.searcher, part.evaluator, **settings)
     whole = jax.tree.map(lambda *rows: np.concatenate(rows), *found)
     seconds = {"seconds_per_search": total.run / len(whole.status), "compile_seconds": total.compile}
-    return jax.tree.map(lambda rows: rows[: options.num_seeds], whole), seconds
+    return whole, seconds
 
 
 def _stored(part: _Part) -> tuple[history_lib.History | None, int, search.Seconds]:
@@ -176,8 +192,8 @@ def _stored(part: _Part) -> tuple[history_lib.History | None, int, search.Second
     stored = json.loads(str(more["study"]))
     differing = [name for name, value in part.identity.items() if stored.get(name) != value]
     if differing:
-        before, now = ({name: side.get(name) for name in differing} for side in (stored, part.identity))
-        raise ValueError(f"{part.path} is of another study: it has {before}, not {now}; choose another --workdir")
+        texts = (f"{name} was {stored.get(name)!r} and is now {part.identity[name]!r}" for name in differing)
+        raise ValueError(f"{part.path} is of another study: {'; '.join(texts)}; choose another --workdir")
     return histories, len(histories.status), search.Seconds(compile=float(more["compile"]), run=float(more["run"]))
 
 

@@ -80,7 +80,7 @@ def search(
     if refine is not None and options.executor != "inline":
         raise ValueError("weights of regions are in this process; use executor inline (--executor=inline)")
     run = shared_weights.training_run(settings, seed=options.seed)
-    folder = new_folder(options.workdir, algorithm, settings.dataset)
+    folder = _folder(settings, options, algorithm)
     weights = shared_weights.trained(settings, run, folder)
     evaluator = scoring.of(
         weights.run,
@@ -139,7 +139,8 @@ def search_pool(
     evaluator = functools.partial(scoring.of, run, config=settings.scoring, protocol=settings.protocol)
     evaluator(run.template().params)  # raises before anything is made if nothing can be scored so
     made, about, length = searcher(run.space), dict(run.about), run.num_steps // schedule.num_blocks
-    folder = new_folder(options.workdir, algorithm, settings.dataset)
+    folder = _folder(settings, options, algorithm)
+    population.check_folder(folder, command)
     record = {"algorithm": algorithm, "config": dataclasses.asdict(config), "schedule": dataclasses.asdict(schedule)}
     record |= {"shared_weights": about, "score": dataclasses.asdict(settings.scoring)}
     record = {"command": command, "flags": dict(flags or configs.to_json(options)), **record}
@@ -178,13 +179,24 @@ def _finish(settings, about, folder, result, archs, fitness, *, seed):
             about["space"], dataset=about["dataset"], data_dir=settings.data_dir, **changes
         )
         archs, fitness = archs[: settings.rerank], fitness[: settings.rerank]
-        found = [one.fitness for one in finalists.rerank(evaluator, archs, fitness, folder, seed=seed)]
-        best = archs[int(np.argmax(np.nan_to_num(found, nan=-1.0)))]
-        described = map(evaluator.space.describe, archs)
-        trained = [Finalist(*one) for one in zip(described, fitness.tolist(), found, strict=True)]
+        found = finalists.rerank(evaluator, archs, fitness, folder, seed=seed)
+        best = max(found, key=lambda one: np.nan_to_num(one.result.fitness, nan=-1.0)).arch
+        described = (evaluator.space.describe(np.array(one.arch, np.int32)) for one in found)
+        trained = [Finalist(text, one.found, one.result.fitness) for text, one in zip(described, found, strict=True)]
     path = folder / BEST
     run_dir.write_text(path, json_text.to_text(conversion.from_arch(about["space"], best)))
     return Found(result, folder, trained, path)
+
+
+def _folder(settings, options, algorithm):
+    """Returns the folder of a search, and prints it."""
+    folder = new_folder(options.workdir, algorithm, settings.dataset)
+    if not settings.rerank and (num := finalists.num_trained(folder)):
+        raise ValueError(
+            f"{folder} has {num} finalists that were trained; resume it with --rerank={num}, or choose another "
+            "--workdir"
+        )
+    return folder
 
 
 def new_folder(workdir: str | None, name: str, dataset: str | None) -> pathlib.Path:

@@ -108,6 +108,7 @@ def train(
         log = None
         if is_first:
             print(f"workdir: {folder}", flush=True)
+            run_dir.check_command(folder, "train")
             stack.enter_context(locks.hold(folder / _LOCK, what=str(folder)))
         saved = stack.enter_context(checkpoints.Checkpoints(folder / _CHECKPOINTS, run.about))
         state = saved.latest(run.template(batches))

@@ -47,7 +47,7 @@ RUNS = {  # name of a run: command, its flags, a flag that makes it another run,
         "study",
         ("--algorithms=random", "--budget=20", "--num_seeds=2", "--seeds_at_once=2"),
         "--budget=21",
-        "another study: it has {'budget': 20}, not {'budget': 21}",
+        "another study: budget was 20 and is now 21;",
     ),
     "training": (
         "baselines",

@@ -196,6 +196,35 @@ class SearchCommandTest(CommandTest):
             assert len(errors.splitlines()) == 1
         assert self.contents() == before
 
+    def test_a_smaller_budget_leaves_the_results_alone(self):
+        self.run_command(baselines.main, "--budget=8")
+        before = self.contents()
+        for mode in ("synchronous", "asynchronous"):
+            _, errors = self.run_command(baselines.main, "--budget=7", f"--mode={mode}", code=1)
+            assert errors.startswith("error: budget is 7, and the search has 8 evaluations already; resume it with a ")
+            assert len(errors.splitlines()) == 1
+            assert self.contents() == before
+        journal = self.workdir / run_dir.JOURNAL
+        journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:9]))  # four evaluations
+        self.run_command(baselines.main, "--budget=6")
+        self.assert_run_is_whole(6)
+
+    def test_a_folder_of_another_command_is_left_alone(self):
+        self.run_command(study.main, "--algorithms=random", "--budget=4", "--num_seeds=1")
+        before = self.contents()
+        _, errors = self.run_command(baselines.main, "--budget=4", code=1)
+        assert f"{self.workdir} is the folder of a run of launch.study; choose another --workdir" in errors
+        assert self.contents() == before
+        shutil.rmtree(self.workdir)
+        self.run_command(baselines.main, "--budget=4")
+        before = self.contents()
+        _, errors = self.run_command(study.main, "--algorithms=random", "--budget=4", code=1)
+        assert f"{self.workdir} is the folder of a run of launch.baselines; choose another --workdir" in errors
+        assert self.contents() == before
+        (self.workdir / run_dir.JOURNAL).unlink()
+        _, errors = self.run_command(baselines.main, "--budget=4", code=1)
+        assert "has the results of a run of another kind" in errors
+
     def test_modes_and_earlier_measurements(self):
         first = self.folder / "first.csv"
         self.run_command(baselines.main, "--budget=9", f"--export={first}")
@@ -370,7 +399,22 @@ class StudyCommandTest(CommandTest):
         at_once, _ = run_dir.read_history(self.workdir / "history_random.npz")
         np.testing.assert_array_equal(going_on.archs, at_once.archs)
         _, errors = self.run_study(one, "--num_seeds=5", "--budget=50", code=1)
-        assert "is of another study: it has {'budget': 60}, not {'budget': 50}" in errors
+        assert "is of another study: budget was 60 and is now 50; choose another --workdir" in errors
+
+    def test_fewer_seeds_or_algorithms_leave_the_results_alone(self):
+        self.run_study("--algorithms=random", "--num_seeds=2")
+        before = self.contents()
+        for changed, message in (
+            (
+                ("--algorithms=random", "--num_seeds=1"),
+                "has 2 searches of an algorithm, more than --num_seeds=1; resume",
+            ),
+            (("--algorithms=local_search", "--num_seeds=2"), "resume it with --algorithms=random,local_search, or"),
+        ):
+            _, errors = self.run_study(*changed, code=1)
+            assert message in errors
+            assert len(errors.splitlines()) == 1
+            assert self.contents() == before
 
     def test_algorithms_are_listed_by_the_names_of_their_searchers(self):
         # Six decisions: some read two tokens a step, some three.

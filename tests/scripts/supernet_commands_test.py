@@ -164,6 +164,14 @@ class SearchTest(Command):
         summary = (folder / "summary.md").read_text()
         assert [summary.count(f"\n| {name} | ") for name in names] == [1, 1, 1]
         assert '"random, chosen alike" is the same of 3 random architectures' in summary
+        before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        fewer = ("--budget=19", "--num_best=2", "--num_random=3", "--num_trainings=1")
+        message = (
+            "budget was 20 and is now 19; num_best was 3 and is now 2; num_random was 4 and is now 3; num_trainings"
+        )
+        self.fail(message, search_images.main, *flags, *fewer)
+        self.fail("has results of local_search too; name them", search_images.main, *flags, "--algorithms=random")
+        assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
 @pytest.mark.slow

@@ -227,7 +227,13 @@ class JournalFollowedTest(OnDiskTest):
         self.go_on(Shuffled(6, seed=4), budget=16)
         assert_sound(self.go_on(Shuffled(6, seed=5), budget=31, mode="synchronous"), 31)
         assert_sound(self.go_on(Shuffled(6, seed=5), budget=45), 45)
-        assert_sound(self.go_on(Shuffled(6, seed=5), budget=20), 20)
+        before = self.path.read_bytes()
+        message = (
+            r"budget is 44, and the search has 45 evaluations already; resume it .* \(--budget=45\), or start in a"
+        )
+        with pytest.raises(ValueError, match=message):
+            self.go_on(Shuffled(6, seed=5), budget=44)
+        assert self.path.read_bytes() == before
 
     def test_reasons_are_in_the_journal(self):
         self.go_on(Shuffled(6))

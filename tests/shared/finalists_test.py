@@ -187,8 +187,9 @@ class RerankTest(chex.TestCase):
     def test_finalists_are_trained_once_and_their_file_is_that_of_earlier_versions(self):
         archs, fitness = np.array([FIRST, BAD, SECOND]), np.float32([0.75, 0.5, 0.25])
         found = finalists.rerank(self.evaluator(), archs[:2], fitness[:2], self.folder, seed=3)
-        assert found[0] == finalists.Result(0.375)
-        assert (np.isnan(found[1].fitness), found[1].reason) == (True, "no branch")
+        assert found[0] == finalists.Finalist(FIRST, 0.75, finalists.Result(0.375))
+        assert (np.isnan(found[1].result.fitness), found[1].result.reason) == (True, "no branch")
+        assert finalists.num_trained(self.folder) == 2
         assert json.loads((self.folder / "finalists.json").read_text()) == {
             "trained_as": "short",
             "finalists": [
@@ -197,8 +198,10 @@ class RerankTest(chex.TestCase):
             ],
         }
         again = finalists.rerank(self.evaluator(), archs, fitness, self.folder, seed=3)
-        assert [one.fitness for one in again[::2]] == [0.375, 0.875]
+        assert [one.result.fitness for one in again[::2]] == [0.375, 0.875]
         assert self.keys == [tuple(jax.random.key_data(jax.random.key(3)).tolist())] * 3
+        fewer = finalists.rerank(self.evaluator(), archs[2:], fitness[2:], self.folder, seed=3)
+        assert [(one.arch, one.found) for one in fewer] == [(SECOND, 0.25), (FIRST, 0.75), (BAD, 0.5)]
         with pytest.raises(ValueError, match="holds trainings as short, not long; restore the settings"):
             finalists.rerank(self.evaluator("long"), archs, fitness, self.folder, seed=3)
 
@@ -206,10 +209,20 @@ class RerankTest(chex.TestCase):
         archs = np.array([FIRST, (7, 0), SECOND])
         settings = {"header": {"corpus": "text"}, "seed": 3}
         found = finalists.rerank_journaled(self.evaluator(), archs, self.folder, **settings)
-        assert [found[0], found[2]] == [finalists.Result(0.375), finalists.Result(0.875)]
-        assert (np.isnan(found[1].fitness), found[1].reason) == (True, "ValueError: diverged")
+        assert [found[FIRST], found[SECOND]] == [finalists.Result(0.375), finalists.Result(0.875)]
+        assert (np.isnan(found[7, 0].fitness), found[7, 0].reason) == (True, "ValueError: diverged")
         assert len(set(self.keys)) == 3
-        assert finalists.rerank_journaled(self.evaluator(), archs, self.folder, **settings)[2].fitness == 0.875
+        assert str(finalists.rerank_journaled(self.evaluator(), archs, self.folder, **settings)) == str(found)
         assert len(self.keys) == 3
+        # Others of a search that went on: only they are trained, and none is given the result of another.
+        others = finalists.rerank_journaled(self.evaluator(), np.array([(1, 5), SECOND]), self.folder, **settings)
+        assert {arch: one.fitness for arch, one in others.items() if not one.reason} == {
+            (1, 5): 0.75,
+            SECOND: 0.875,
+            FIRST: 0.375,
+        }
+        assert len(set(self.keys)) == 4
+        none = finalists.rerank_journaled(self.evaluator(), archs[:0], self.folder, **settings)
+        assert none.keys() == others.keys()
         with pytest.raises(ValueError, match="corpus was 'text' and is now 'other'"):
             finalists.rerank_journaled(self.evaluator(), archs, self.folder, header={"corpus": "other"}, seed=3)
