@@ -2,10 +2,13 @@
 
 from collections.abc import Callable
 
+from absl import flags
+
 import lanas_jax
 import nao_jax
 from common import baselines, plugins, types
 from common import config as configs
+from launch import flags as launch_flags
 
 ALGORITHMS: dict[str, types.Algorithm] = {
     name: algorithm._replace(name=name, config=config)
@@ -19,10 +22,15 @@ def get(name: str) -> types.Algorithm:
 
     Args:
       name: a key of `ALGORITHMS`; or package.module:name of an `Algorithm`, or of a function (space) -> `Searcher`.
+        Settings may follow, which replace its own: lanas:height=7:exploration=0.1.
 
     Raises:
-      ValueError: there is no such algorithm.
+      ValueError: there is no such algorithm or setting, or a value is not allowed.
     """
+    parts = name.split(":")
+    if settings := [part for part in parts if "=" in part]:
+        base = get(":".join(part for part in parts if "=" not in part))
+        return _with_settings(name, base, settings)
     if not plugins.is_path(name):
         configs.one_of("algorithm", name, ALGORITHMS)
         return ALGORITHMS[name]
@@ -35,6 +43,24 @@ def get(name: str) -> types.Algorithm:
 
     path, name = name, name.partition(":")[2]
     return types.Algorithm(name, config=None, presets={}, searcher=searcher)
+
+
+def _with_settings(name, base, settings):
+    """Returns `base` under another name with settings replaced, texts such as height=7."""
+    values = flags.FlagValues()
+    if base.config is not None:
+        launch_flags.define(values, base.config)
+    try:
+        values(["", *(f"--{setting}" for setting in settings)])
+        config = launch_flags.read(values, base.config)
+    except (flags.Error, ValueError) as error:
+        raise ValueError(f"algorithm {name}: {' '.join(str(error).split())}") from error
+
+    def for_space(space, config):
+        del config
+        return launch_flags.read(values, base.for_space(space, base.config))
+
+    return base._replace(name=name, config=config, for_space=for_space)
 
 
 def factory(algorithm: types.Algorithm) -> Callable[[types.SearchSpace], types.Searcher]:

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+import numpy as np
 import rich.console
 import rich.table
 from absl import flags
@@ -18,8 +19,11 @@ from common import compilation, tables
 from common.evaluators import problem, suite
 from common.runs import study
 from common.statistics import study as statistics
+from common.statistics import suite as suite_statistics
 from launch import algorithms
 from launch import flags as launch_flags
+
+_WIDTH = 160  # characters of a line in a file
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,7 +38,8 @@ def define(values: flags.FlagValues) -> None:
     launch_flags.define_cache(values)
     names = ", ".join((*algorithms.ALGORITHMS, "package.module:name"))
     default = ["lanas", "regularized_evolution", "local_search", "random"]
-    flags.DEFINE_list("algorithms", default, f"some of {names}, with their default settings", flag_values=values)
+    text = f"some of {names}, with their default settings or others: lanas,lanas:height=7:exploration=0.1"
+    flags.DEFINE_list("algorithms", default, text, flag_values=values)
     text = "BENCHMARK or BENCHMARK/DATASET, instead of --benchmark and --dataset; each has a folder in --workdir"
     flags.DEFINE_list("tasks", [], text, flag_values=values)
     text = "tasks of common.evaluators.suite for choosing settings or for reporting, instead of --tasks"
@@ -55,9 +60,11 @@ def run(values: flags.FlagValues) -> None:
         folder_per_task=bool(values.tasks or values.suite),
         flags=values.flag_values_dict(),
     )
-    for report in reports.values():
-        _print(report)
+    console = rich.console.Console(width=None if sys.stdout.isatty() else _WIDTH)
+    for report in () if values.suite else reports.values():
+        _print(console, report)
     if len(reports) > 1:
+        _print_summary(console, reports)
         print("python -m launch.report with the same --workdir compares the algorithms over all tasks", flush=True)
 
 
@@ -75,9 +82,8 @@ def _evaluators(values, task):
     return [problem.build(task) for task in tasks]
 
 
-def _print(report):
+def _print(console, report):
     """Prints the tables of a study.json."""
-    console = rich.console.Console()
     where = f"{report['benchmark']}/{report['dataset']}, {report['num_seeds']} seeds, {report['budget']} queries"
     header = ["mean", "median", "sd", "found", "s/search", "compile s"]
     rows = []
@@ -87,7 +93,7 @@ def _print(report):
         found = f"{100 * count['found']:.0f} %" if count else "-"
         rows.append([name, *numbers, found, f"{record['seconds_per_search']:.3f}", f"{record['compile_seconds']:.1f}"])
     console.print(_table(f"Queries to the optimum\n{where}, {report['protocol']} fitness", header, rows))
-    shown = [str(queries) for queries in statistics.shown(statistics.checkpoints(report["budget"]))]
+    shown = statistics.shown(list(next(iter(report["algorithms"].values()))["best_fitness"]))
     best, test = [], []
     for name, record in report["algorithms"].items():
         cells = [_percent(record["best_fitness"][queries]) for queries in shown]
@@ -101,9 +107,47 @@ def _print(report):
     console.print(f"peak memory {report['peak_memory_mib']:.0f} MiB")
 
 
-def _table(title, header, rows):
+def _print_summary(console, reports):
+    """Prints the tables over all tasks, if their networks are known."""
+    try:
+        summary = suite_statistics.summarise(reports)
+    except ValueError as error:
+        console.print(f"no summary over the tasks: {error}")
+        return
+    reference, first = suite_statistics.reference_of(reports), next(iter(reports.values()))
+    where = f"{len(reports)} tasks, {first['num_seeds']} seeds, {first['budget']} queries"
+    where = f"means over tasks with 95 % intervals: {where}"
+    found, regrets = [], []
+    after = statistics.shown(list(next(iter(summary.values())).normalised_regret), most=4)
+    for name, one in summary.items():
+        bands = [_band(one.found, 100, ".0f"), _band(one.queries, 1, ".1f")]
+        found.append([name, *bands, f"{one.rank:.2f}", str(len(one.worse)), str(len(one.worst_seed))])
+        bands = [_band(one.normalised_regret[queries], 100, ".2f") for queries in after]
+        regrets.append([name, *(f"{band}, {one.better_left[at]:.1f}" for band, at in zip(bands, after))])
+    header = ["found %", "queries", "rank", f"tasks worse than {reference}", "worst seed above its median"]
+    console.print(_table(f"Optimum found\n{where}", header, found))
+    text = "Regret in % of optimum less mean of all networks, number of better networks left, after queries"
+    console.print(_table(f"{text}\n{where}", after, regrets))
+    last, by_task = str(first["budget"]), []
+    for task, report in reports.items():
+        cells = [task]
+        for name in summary:
+            record = report["algorithms"][name]
+            regret = 100 * np.mean(record["by_seed"]["normalised_regret"][last])
+            cells.append(f"{regret:.2f} ({100 * record['queries_to_optimum']['found']:.0f} %)")
+        by_task.append(cells)
+    title = f"Regret in % after {last} queries (found the optimum), by task"
+    console.print(_table(title, list(summary), by_task, first="task"))
+
+
+def _band(band, factor, form):
+    center, low, high = (format(factor * value, form) for value in band)
+    return f"{center} [{low}, {high}]"
+
+
+def _table(title, header, rows, *, first="algorithm"):
     table = rich.table.Table(title=title)
-    table.add_column("algorithm", no_wrap=True)
+    table.add_column(first, no_wrap=True)
     for name in header:
         table.add_column(name, justify="right")
     for row in rows:

@@ -34,12 +34,19 @@ class Options:
         "fitness values in %, to which queries and training time are reported; by default the optimum, where known",
         configs.Range(above=0, at_most=100),
     ] = ()
+    checkpoints: Annotated[
+        tuple[int, ...],
+        "numbers of queries after which to report, beside the budget; by default every 50",
+        configs.Range(at_least=1),
+    ] = ()
     workdir: Annotated[str | None, "folder of the run, to start or to resume; by default a new one under runs/"] = None
 
     def __post_init__(self):
         configs.validate(self)
         if self.seed + self.num_seeds > runs.MAX_SEED + 1:
             raise ValueError(f"seed plus num_seeds must be at most {runs.MAX_SEED + 1}")
+        if self.checkpoints and max(self.checkpoints) > self.budget:
+            raise ValueError(f"checkpoints must be at most the budget, {self.budget}; got {max(self.checkpoints)}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,6 +140,9 @@ def _run_parts(parts, counts, before, options):
     """Runs each algorithm on each task and writes study.json after each; returns the reports by task."""
     reports: dict[str, dict[str, Any]] = {}
     curves: dict[str, dict[str, statistics.Curves]] = {}
+    after = sorted({*options.checkpoints, options.budget}) if options.checkpoints else None
+    evaluators = {task: part.evaluator for (_, task), part in parts.items()}
+    fitness = {task: statistics.fitness_of_all(evaluator) for task, evaluator in evaluators.items()}
     several = len({task for _, task in parts}) > 1
     with progress.Progress("study", total=options.num_seeds * len(parts), unit="searches") as live:
         for at, ((name, task), part) in enumerate(parts.items(), start=1):
@@ -150,8 +160,9 @@ def _run_parts(parts, counts, before, options):
             found[name] = statistics.curves(histories, test_fitness)
             targets = sorted({target / 100 for target in options.targets}, reverse=True)
             targets = targets or ([] if evaluator.optimum is None else [evaluator.optimum])
-            report = reports.setdefault(task, _report(evaluator, options))
-            record = statistics.of_algorithm(found[name], optimum=evaluator.optimum, targets=targets)
+            report = reports.setdefault(task, _report(evaluator, options, fitness[task]))
+            settings = {"optimum": evaluator.optimum, "targets": targets, "fitness": fitness[task], "after": after}
+            record = statistics.of_algorithm(found[name], **settings)
             report["algorithms"][name] = {**record, **seconds}
             report["comparisons"] = statistics.comparisons(found, targets=targets)
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # macOS reports bytes, Linux KiB
@@ -202,11 +213,12 @@ def _identity(evaluator, options):
     return {**identity, "budget": options.budget, "seed": options.seed}
 
 
-def _report(evaluator, options):
+def _report(evaluator, options, fitness):
     """Returns the contents of study.json before any algorithm is done."""
     name, _, dataset = evaluator.name.partition("/")
     report = {**_identity(evaluator, options), "benchmark": name, "dataset": dataset, "num_seeds": options.num_seeds}
-    return {**report, "optimum": evaluator.optimum, "algorithms": {}, "comparisons": []}
+    scale = {} if fitness is None else {"mean_fitness": float(fitness.mean())}
+    return {**report, "optimum": evaluator.optimum, **scale, "algorithms": {}, "comparisons": []}
 
 
 def _write_configs(config, workdir, folders):

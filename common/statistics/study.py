@@ -8,7 +8,8 @@ import jax
 import numpy as np
 
 from common import history as history_lib
-from common import metrics, search, types
+from common import metrics, search, types, unseen
+from common.executors import measuring
 from common.statistics import comparison, intervals
 
 
@@ -105,13 +106,36 @@ def seconds_to(algorithm: Curves, target: float) -> np.ndarray:
     return np.where(np.isfinite(queries), spent, np.inf)
 
 
-def of_algorithm(algorithm: Curves, *, optimum: float | None, targets: Sequence[float]) -> dict[str, Any]:
+def fitness_of_all(evaluator: types.Evaluator) -> np.ndarray | None:
+    """Returns float64[P], the fitness of all networks of the space in ascending order, of a traceable evaluator.
+
+    None if the optimum is unknown, the space cannot be listed, or all networks have one fitness: then a regret has no
+    scale.
+    """
+    pool = unseen.pool_of(evaluator.space)
+    if evaluator.optimum is None or not len(pool):
+        return None
+    evaluation = jax.device_get(_evaluate(measuring.on_device(evaluator.evaluate), jax.random.key(0), pool))
+    values = np.sort(evaluation.fitness[evaluation.ok].astype(np.float64))
+    return values if len(values) and values[-1] - values[0] > metrics.VALUE_TOLERANCE else None
+
+
+def of_algorithm(
+    algorithm: Curves,
+    *,
+    optimum: float | None,
+    targets: Sequence[float],
+    fitness: np.ndarray | None = None,
+    after: Sequence[int] | None = None,
+) -> dict[str, Any]:
     """Returns the record of one algorithm in study.json.
 
     Args:
       algorithm: its curves.
       optimum: the best fitness of the benchmark, by the metric the searches see; None if unknown.
       targets: values of fitness.
+      fitness: float64[P], from `fitness_of_all`; None if unknown.
+      after: numbers of queries after which to report, by default `checkpoints`.
 
     Returns:
       All values of fitness are fractions; None stands for an unknown value.
@@ -121,12 +145,15 @@ def of_algorithm(algorithm: Curves, *, optimum: float | None, targets: Sequence[
       the test fitness of the first architecture that has it, with standard errors `best_fitness_se` and
       `test_of_best_se`; `simple_regret`, the optimum minus the best fitness; and `intervals` of both: mean,
       interquartile mean and median, each as [value, low, high], 95 % bootstrap intervals, for the median the quartiles.
+      With `fitness`, `by_seed`: for each search the `queries` to the optimum, None if it did not find it, and by
+      checkpoint the `normalised_regret`, (optimum - best) / (optimum - mean fitness of all networks), and
+      `better_left`, the number of networks strictly better than its best.
       `targets`: for each target the fraction of seeds that reached it (`found`), and the median and quartiles of the
       queries and the seconds of training.
     """
     best = algorithm.best_fitness.astype(np.float64)
     by_name = {"best_fitness": best, "test_of_best": algorithm.test_of_best.astype(np.float64)}
-    after = checkpoints(best.shape[1])
+    after = tuple(after or checkpoints(best.shape[1]))
     record: dict[str, Any] = {"queries_to_optimum": {} if optimum is None else _queries(best, optimum)}
     for name, curve in by_name.items():
         moments = {str(queries): _moments(curve[:, queries - 1]) for queries in after}
@@ -134,9 +161,33 @@ def of_algorithm(algorithm: Curves, *, optimum: float | None, targets: Sequence[
         record[f"{name}_se"] = {queries: error for queries, (_, _, error) in moments.items()}
     if optimum is not None:
         record["simple_regret"] = {str(queries): _moments(optimum - best[:, queries - 1])[0] for queries in after}
+    if fitness is not None:
+        at = np.array(after) - 1
+        regret, left = normalised_regret(best[:, at], fitness).T.tolist(), better_left(best[:, at], fitness).T.tolist()
+        record["by_seed"] = {
+            "queries": queries_to(best, fitness[-1]).tolist(),
+            "normalised_regret": dict(zip(map(str, after), regret)),
+            "better_left": dict(zip(map(str, after), left)),
+        }
     record["intervals"] = {name: _intervals(curve, after) for name, curve in by_name.items()}
     record["targets"] = [_target(algorithm, target) for target in targets]
     return record
+
+
+def normalised_regret(best: np.ndarray, fitness: np.ndarray) -> np.ndarray:
+    """Returns (optimum - best) / (optimum - mean of all networks): 0 at the optimum, 1 at the mean.
+
+    Args:
+      best: float[...], the best fitness so far, -inf where there is none.
+      fitness: float64[P], the fitness of all networks in ascending order.
+    """
+    regret = fitness[-1] - best
+    return np.where(regret <= metrics.VALUE_TOLERANCE, 0.0, regret / (fitness[-1] - fitness.mean()))
+
+
+def better_left(best: np.ndarray, fitness: np.ndarray) -> np.ndarray:
+    """Returns int[...], the number of networks strictly better than each of float[...] `best`; arguments as above."""
+    return len(fitness) - np.searchsorted(fitness, best + metrics.VALUE_TOLERANCE, side="right")
 
 
 def comparisons(algorithms: Mapping[str, Curves], *, targets: Sequence[float]) -> list[dict[str, Any]]:
@@ -191,6 +242,11 @@ def _moments(values: np.ndarray) -> tuple[Any, Any, Any]:
         return None, None, None
     sd = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
     return float(np.mean(values)), sd, sd / len(values) ** 0.5
+
+
+@jax.jit
+def _evaluate(evaluate, key, archs):
+    return evaluate(key, archs)
 
 
 @jax.jit

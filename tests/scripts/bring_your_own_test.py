@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from absl.testing import parameterized
 
-from common import plugins
+from common import config as configs
+from common import plugins, spaces
 from common.evaluators import problem
 from common.records import run_dir
 from launch import algorithms, baselines, lanas, study
@@ -122,6 +123,22 @@ class BringYourOwnTest(parameterized.TestCase):
     def test_an_algorithm_record(self):
         assert algorithms.get("common.baselines.local_search:ALGORITHM").name == "local_search"
         assert algorithms.get("lanas_jax:ALGORITHM").config.height == 4
+
+    def test_settings_after_the_name_of_an_algorithm(self):
+        space = spaces.get("nasbench_macro")
+        for name in ("lanas:height=7:exploration=0.25", "lanas_jax:ALGORITHM:height=7:exploration=0.25"):
+            one = algorithms.get(name)
+            assert (one.name, one.config.height, one.config.exploration) == (name, 7, 0.25)
+            base = algorithms.get("lanas")
+            wanted = configs.replace(base.for_space(space, base.config), {"height": 7, "exploration": 0.25})
+            assert one.for_space(space, one.config) == wanted
+        for name, message in (
+            ("lanas:heigth=7", "algorithm lanas:heigth=7: Unknown command line flag 'heigth'. Did you mean: height"),
+            ("lanas:height=0", "height must be at least 1"),
+            ("lanes:height=7", "unknown algorithm 'lanes'"),
+        ):
+            with pytest.raises(ValueError, match=message):
+                algorithms.get(name)
 
     @parameterized.parameters(
         ("mylamps", "'mylamps' must have the form package.module:name"),

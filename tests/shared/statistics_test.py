@@ -1,6 +1,7 @@
 """Statistics over seeds: by hand, against SciPy's own functions, and their properties."""
 
 import math
+from typing import ClassVar
 
 import chex
 import hypothesis
@@ -14,8 +15,9 @@ from scipy import stats
 
 from common import history as history_lib
 from common import types
+from common.evaluators import tabular
 from common.spaces import factory
-from common.statistics import comparison, intervals, study, tables
+from common.statistics import comparison, intervals, study, suite, tables
 
 INF, NAN = math.inf, math.nan
 
@@ -237,6 +239,28 @@ class StudyTest(chex.TestCase):
             {"target": 0.5, "found": 1.0, "queries": [1.5, 1.25, 1.75], "seconds": [3.0, 2.5, 3.5]},
         ]
 
+    def test_regret_by_hand(self):
+        """Fitness of five networks: mean 0.5, optimum 1, so a regret of 0.25 is half of the scale."""
+        fitness = np.array([0.0, 0.25, 0.5, 0.75, 1.0])
+        best = np.array([[-INF, 0.25, 0.75, 1.0 - 1e-7], [0.0, 0.5, 0.5, 0.5]])
+        np.testing.assert_allclose(study.normalised_regret(best, fitness), [[INF, 1.5, 0.5, 0], [2, 1, 1, 1]])
+        np.testing.assert_array_equal(study.better_left(best, fitness), [[5, 3, 1, 0], [4, 2, 2, 2]])
+        found = study.curves(histories(best[:, 1:]), np.zeros((2, 3)))
+        got = study.of_algorithm(found, optimum=1.0, targets=(), fitness=fitness, after=(1, 3))
+        assert got["by_seed"]["queries"] == [3, INF]
+        assert got["by_seed"]["normalised_regret"] == {"1": [1.5, 1], "3": [0, 1]}
+        assert got["by_seed"]["better_left"] == {"1": [3, 2], "3": [0, 2]}
+        assert list(got["best_fitness"]) == ["1", "3"]
+
+    def test_fitness_of_all_networks(self):
+        space = factory.product("pairs", (2, 2))
+        archs = space.enumerate()
+        evaluator = tabular.from_arrays("mine/a", space, archs[:3], [0.5, 0.25, 1.0])
+        np.testing.assert_array_equal(study.fitness_of_all(evaluator), [0.25, 0.5, 1.0])
+        assert study.fitness_of_all(evaluator._replace(optimum=None)) is None
+        assert study.fitness_of_all(evaluator._replace(space=space._replace(enumerate=None))) is None
+        assert study.fitness_of_all(tabular.from_arrays("mine/a", space, archs, [0.5] * 4)) is None
+
     def test_comparisons(self):
         best = {"good": [[0.5, 0.75], [0.75, 0.75]], "bad": [[0.5, 0.5], [0.25, 0.5]]}
         found = {name: study.curves(histories(values), np.zeros((2, 2))) for name, values in best.items()}
@@ -258,6 +282,48 @@ class StudyTest(chex.TestCase):
         archs = np.array([[[0, 0], [3, 0]], [[1, 1], [2, 0]]], np.int32)
         got = study.test_fitness(jax.random.split(jax.random.key(0), 2), evaluator, archs)
         np.testing.assert_array_equal(got, np.array([[0, 6], [NAN, 4]], np.float32))
+
+
+def report(**regrets):
+    """A study.json of searches with these regrets after 1 and 2 queries; 0 is the optimum."""
+    algorithms = {}
+    for name, (first, last) in regrets.items():
+        queries = [1 if early == 0 else 2 if late == 0 else None for early, late in zip(first, last)]
+        left = {"1": [4] * len(first), "2": [0 if late == 0 else 3 for late in last]}
+        by_seed = {"queries": queries, "normalised_regret": {"1": first, "2": last}, "better_left": left}
+        algorithms[name] = {"by_seed": by_seed}
+    return {"budget": 2, "algorithms": algorithms}
+
+
+class SuiteTest(parameterized.TestCase):
+    reports: ClassVar = {
+        "x": report(good=([0.5, 0.0], [0.0, 0.0]), regularized_evolution=([1.0, 1.0], [0.25, 0.5])),
+        "y": report(good=([1.0, 1.0], [0.5, 1.0]), regularized_evolution=([1.0, 1.0], [0.5, 0.5]), other=([1], [1])),
+    }
+
+    def test_by_hand(self):
+        got = suite.summarise(self.reports)
+        assert list(got) == ["good", "regularized_evolution"]  # the other lacks a task
+        good, evolution = got.values()
+        assert good.found == (0.5, 0.5, 0.5)  # of each task all or none
+        assert good.queries.center == ((2 + 1) / 2 + 2) / 2
+        assert good.normalised_regret["1"].center == 0.625
+        assert good.normalised_regret["2"] == (0.375, 0.25, 0.5)
+        assert good.better_left == {"1": 4, "2": 1.5}
+        assert (good.rank, evolution.rank) == (1.5, 1.5)
+        assert (good.worse, good.worst_seed) == (("y",), ("y",))
+        assert (evolution.worse, evolution.worst_seed) == ((), ("x",))  # 0.5 is above the median 0.375 of its own
+        assert suite.summarise(self.reports, reference="good")["regularized_evolution"].worse == ("x",)
+
+    @parameterized.parameters(
+        ({"z": {"budget": 2, "algorithms": {}}}, None, "no algorithm is present on all tasks"),
+        ({"z": {**report(good=([1], [1])), "budget": 3}}, None, "budgets of the tasks differ: 2, 3"),
+        ({"z": {"budget": 2, "algorithms": {"good": {}}}}, None, "z has no normalised regret"),
+        ({}, "best", "unknown reference 'best'; choose one of good, regularized_evolution"),
+    )
+    def test_bad_input(self, more, reference, message):
+        with pytest.raises(ValueError, match=message):
+            suite.summarise(self.reports | more, reference=reference)
 
 
 class TablesTest(chex.TestCase):
