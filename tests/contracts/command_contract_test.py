@@ -1,15 +1,12 @@
 """What every command promises: help, usage errors, a run that resumes, and errors of one line."""
 
-import contextlib
 import importlib
-import io
 import json
 import os
 import pathlib
 import re
 import subprocess
 import sys
-import tempfile
 
 import numpy as np
 import pytest
@@ -17,6 +14,7 @@ from absl import flags as absl_flags
 from absl.testing import parameterized
 
 from common.records import locks
+from tests.shared import folders
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MAINS = {
@@ -88,15 +86,6 @@ RUNS = {  # name of a run: command, its flags, a flag that makes it another run,
 SLOW = ("training", "supernet", "few_shot", "population", "search_images", "train", "train_supernet")
 
 
-def run(main, *flags, code=0):
-    """Returns (standard output, standard error) of a command that must end with an exit code."""
-    output, errors = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
-        got = main(flags)
-    assert got == code, errors.getvalue()
-    return output.getvalue(), errors.getvalue()
-
-
 def stable(value):
     """A JSON value without the times that each run measures anew."""
     if isinstance(value, dict):
@@ -104,10 +93,10 @@ def stable(value):
     return [stable(item) for item in value] if isinstance(value, list) else value
 
 
-class CommandContractTest(parameterized.TestCase):
+class CommandContractTest(folders.FolderTest):
     @parameterized.named_parameters((name, module) for name, module in MAINS.items())
     def test_help_names_every_flag_in_a_group(self, module):
-        output, errors = run(module.main, "--help")
+        output, errors = self.run_main(module.main, "--help")
         assert output.startswith(f"python -m launch.{module.__name__.split('.')[1]} ")
         assert errors == ""
         values = absl_flags.FlagValues()
@@ -124,13 +113,21 @@ class CommandContractTest(parameterized.TestCase):
             ("now", "unexpected argument 'now'; flags are written --name=value"),
             ("--flagfile=/nowhere.cfg", "/nowhere.cfg"),
         ):
-            output, errors = run(module.main, flag, code=2)
+            output, errors = self.run_main(module.main, flag, code=2)
             assert output == ""
             assert re.fullmatch(f"error: .*{message}.*\n", errors), errors
 
+    @parameterized.named_parameters((path.stem, path) for path in (ROOT / "launch" / "flagfiles").glob("*.cfg"))
+    def test_a_flagfile_names_a_command_that_accepts_it(self, path):
+        head = rf"^#   python -m launch\.(\w+) --flagfile=launch/flagfiles/{path.name} "
+        (name,) = re.findall(head, path.read_text(), re.MULTILINE)
+        flags = (f"--flagfile={path}", "--data_dir=/nowhere", "--compilation_cache_dir=")
+        _, errors = self.run_main(MAINS[name].main, *flags, code=1)
+        assert "/nowhere" in errors
+
     def test_numbers(self):
         for flag, message in (("--budget=1e3", "a whole number"), ("--candidate_timeout=long", "a number")):
-            _, errors = run(MAINS["lanas"].main, flag, code=2)
+            _, errors = self.run_main(MAINS["lanas"].main, flag, code=2)
             assert errors == f"error: flag {flag}: must be {message} (--help lists all flags)\n"
 
     def test_help_without_docstrings(self):
@@ -141,27 +138,28 @@ class CommandContractTest(parameterized.TestCase):
 
     @parameterized.named_parameters((name, *case) for name, case in RUNS.items())
     def test_runs_resume_and_refuse_another_run(self, command, flags, changed, message):
-        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
         random = np.random.default_rng(0)
         for split in ("train", "valid", "test"):
-            words = random.integers(0, 7, (24, 10))
-            (folder / f"{split}.txt").write_text("\n".join(" ".join(f"w{word}" for word in line) for line in words))
-        workdir, main = folder / "run", MAINS[command].main
-        flags = [flag.format(folder=folder) for flag in flags]
+            lines = [" ".join(f"w{word}" for word in line) for line in random.integers(0, 7, (24, 10))]
+            (self.folder / f"{split}.txt").write_text("\n".join(lines))
+        workdir, main = self.folder / "run", MAINS[command].main
+        flags = [flag.format(folder=self.folder) for flag in flags]
         flags = [f"--workdir={workdir}", "--compilation_cache_dir=", *flags]
-        output, _ = run(main, *flags)
+        output, _ = self.run_main(main, *flags)
         assert output.startswith(f"workdir: {workdir}\n")
         assert "\x1b" not in output
         (result,) = (workdir / name for name in ("result.json", "study.json") if (workdir / name).exists())
         first = json.loads(result.read_text())
         result.unlink()
-        run(main, *flags)
+        self.run_main(main, *flags)
         assert stable(json.loads(result.read_text())) == stable(first)
-        _, errors = run(main, *flags, changed, code=1)
+        kept = {path: path.read_bytes() for path in workdir.rglob("*") if path.is_file()}
+        _, errors = self.run_main(main, *flags, changed, code=1)
         assert message in errors.splitlines()[-1]
+        assert {path: path.read_bytes() for path in workdir.rglob("*") if path.is_file()} == kept
         for lock in workdir.rglob("*lock"):
             with locks.hold(lock, what="it"):
-                _, errors = run(main, *flags, code=1)
+                _, errors = self.run_main(main, *flags, code=1)
             assert f"is in use by pid {os.getpid()} on " in errors.splitlines()[-1]
 
 

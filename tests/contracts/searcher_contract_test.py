@@ -135,8 +135,7 @@ def _filled(kind, space="convnet", seed=0):
 
 
 def _assert_new(space, history, archs, count=COUNT):
-    assert archs.shape == (count, len(space.num_choices))
-    assert archs.dtype == jnp.int32
+    assert (archs.shape, archs.dtype) == ((count, len(space.num_choices)), jnp.int32)
     assert np.all(space.is_valid(archs))
     np.testing.assert_array_equal(space.canonicalize(archs), archs)
     assert not np.any(rows.is_repeat(archs)), "an architecture twice in one round"
@@ -206,7 +205,7 @@ class SearcherTest(parameterized.TestCase):
     def test_shapes_depend_on_count_alone_and_the_state_keeps_its_own(self, name):
         searcher = _searcher(name)
         state = jax.eval_shape(searcher.init, jax.random.key(0), _filled("empty"))
-        for count in (1, 3, 7):
+        for count in (1, 7):
             propose = functools.partial(searcher.propose, count=count)
             archs, next_state = jax.eval_shape(propose, jax.random.key(0), state, _filled("mixed"))
             assert (archs.shape, archs.dtype) == ((count, 5), jnp.int32)

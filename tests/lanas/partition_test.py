@@ -67,13 +67,6 @@ class FitRidgeTest(parameterized.TestCase):
         )
         np.testing.assert_allclose((weights[0], bias), (1.0, 2.0), rtol=1e-6)
 
-    def test_mean_prediction_is_the_mean_value(self):
-        for ridge in (1.0, 20.0):
-            features, values, is_member = _problem(60, 4)
-            weights, bias = _fit_ridge(ridge)(features, values, is_member, jnp.ones(4))
-            shown = features @ np.asarray(weights) + float(bias)
-            np.testing.assert_allclose(shown[is_member].mean(), values[is_member].mean(), rtol=1e-5)
-
     def test_without_members_the_prior_and_zero(self):
         features, values, _ = _problem(40, 5)
         weights, bias = _fit_ridge(1.0)(features, values, np.zeros(40, bool), jnp.arange(5.0))
@@ -86,17 +79,6 @@ class FitRidgeTest(parameterized.TestCase):
         for filler in (np.nan, np.inf, 1e30):
             filled = np.where(is_member[:, None], features, filler), np.where(is_member, values, filler)
             chex.assert_trees_all_equal(_fit_ridge(1.0)(*filled, is_member, jnp.zeros(5)), expected)
-
-    def test_vmap_over_nodes_equals_a_loop(self):
-        features, values, _ = _problem(40, 5)
-        members = np.random.default_rng(1).integers(0, 4, 40)[None] == np.arange(5)[:, None]  # the last is empty
-        prior = np.random.default_rng(2).normal(size=(5, 5)).astype(np.float32)
-        fitted = jax.jit(jax.vmap(functools.partial(partition.fit_ridge, ridge=1.0), in_axes=(None, None, 0, 0)))(
-            features, values, members, prior
-        )
-        for node in range(5):
-            expected = _fit_ridge(1.0)(features, values, members[node], prior[node])
-            chex.assert_trees_all_close(jax.tree.map(lambda x, node=node: x[node], fitted), expected, atol=1e-5)
 
 
 class FitTest(parameterized.TestCase):

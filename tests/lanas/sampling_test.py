@@ -5,7 +5,6 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 from absl.testing import parameterized
 
 from common import spaces
@@ -120,16 +119,6 @@ class SampleLeafTest(parameterized.TestCase):
         assert 64 <= candidates.tried <= 4 * 64
         assert len(accepted) <= candidates.accepted <= candidates.tried
 
-    @pytest.mark.slow
-    def test_acceptance_rate_of_reject_is_the_share_of_the_region(self):
-        space = SPACES["nasbench201"]
-        candidates, tree, _ = _sample("nasbench201", "reject", num_candidates=4096)
-        leaves = trees.route(tree, _features(space)(jnp.asarray(space.enumerate())))
-        share = np.mean(np.asarray(leaves) == LEAF)
-        assert 0.05 < share < 0.6
-        deviation = np.sqrt(share * (1 - share) / candidates.tried)
-        assert abs(candidates.accepted / candidates.tried - share) < 4 * deviation
-
     def test_chains_from_measured_rows_of_the_region_stay_there(self):
         # The last step of hit-and-run may leave it by rounding to a row; a walk cannot.
         walked, _, _ = _sample("nasbench201", "walk")
@@ -163,5 +152,4 @@ class SampleLeafTest(parameterized.TestCase):
 
     def test_a_uniform_draw_stops_at_the_first_batch_that_hits(self):
         candidates, _, _ = _sample("nasbench201", "reject", acquisition="uniform")
-        assert candidates.tried == 64
-        assert candidates.depth[0] == 2
+        assert (candidates.tried, candidates.depth[0]) == (64, 2)

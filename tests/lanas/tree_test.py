@@ -118,8 +118,7 @@ class ConstraintsTest(parameterized.TestCase):
 
     def test_a_lone_root_has_none(self):
         normals, offsets = trees.constraints(trees.empty(1, 4), jnp.int32(0))
-        assert normals.shape == (0, 4)
-        assert offsets.shape == (0,)
+        assert (normals.shape, offsets.shape) == ((0, 4), (0,))
 
 
 class StatisticsTest(chex.TestCase):

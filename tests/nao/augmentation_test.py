@@ -52,15 +52,8 @@ class RewriteTest(chex.TestCase):
 
     def test_orbit_is_every_writing_and_no_other_evenly(self):
         rows, counts = many(augmentation.orbit)
-        assert set(rows) == ORBIT
-        assert len(ORBIT) == 16
+        assert (set(rows), len(ORBIT)) == (ORBIT, 16)
         assert abs(counts - NUM_DRAWS / 16).max() < 39  # 4 standard deviations of sqrt(1600 x 15/256)
-
-    def test_groups_are_drawn_apart(self):
-        group = np.array([[1, 0, 2, 3], [0, 1, 3, 2]], np.int32)
-        rows, _ = many(augmentation.swap, np.arange(4, dtype=np.int32), (group, group), count=64)
-        # One key for both groups would always undo its own swap.
-        assert set(rows) == {(0, 1, 2, 3), (1, 0, 3, 2)}
 
     @parameterized.parameters(*WITH_SYMMETRIES)
     def test_on_the_spaces_it_stays_the_same_network_and_legal(self, name):
@@ -85,14 +78,6 @@ class RewriteTest(chex.TestCase):
         before = np.pad(written[..., :-1], ((0, 0), (0, 0), (1, 0)))
         assert np.all(space.legal_tokens[np.arange(tokens.shape[1]), before, written])
         np.testing.assert_array_equal(canonical, np.stack([archs, archs]))
-
-    @parameterized.parameters(*WITH_SYMMETRIES)
-    def test_symmetries_commute_and_undo_themselves(self, name):
-        """Requirements of `orbit`, under which every encoding is equally likely."""
-        groups = spaces.get(name).symmetries
-        for one, other in itertools.product(np.concatenate(groups), repeat=2):
-            np.testing.assert_array_equal(one[other], other[one])
-            np.testing.assert_array_equal(one[one], np.arange(len(one)))
 
 
 class AugmentTest(chex.TestCase):

@@ -149,16 +149,14 @@ class ProposeTest(CandidatesTest):
     def test_by_hand_in_order_of_step_size(self):
         # Starts (0, 1) and (0, 3). Step 1: (1, 1) is known, (1, 3). Step 2: (2, 1) is (1, 2), (2, 3).
         archs, is_decoded, tally = self.propose(history(*self.MADE))
-        assert archs == [(1, 3), (1, 2), (2, 3)]
-        assert is_decoded == [True] * 3
+        assert (archs, is_decoded) == ([(1, 3), (1, 2), (2, 3)], [True] * 3)
         assert tally == {"decoded": 4, "invalid": 0, "known": 1, "repeated": 0, "new": 3, "filled": 0}
 
     def test_all_networks_take_each_step_size_before_the_next(self):
         # Network 2 adds 1 to the second decision too. Step 1: (1, 1) known, (1, 3); (1, 2), (1, 0) is (0, 1), known.
         # Step 2: (1, 2) repeated, (2, 3); (2, 2), (2, 0) is (0, 2), known.
         archs, is_decoded, tally = self.propose(history(*self.MADE), num_networks=2, count=4)
-        assert archs == [(1, 3), (1, 2), (2, 3), (2, 2)]
-        assert is_decoded == [True] * 4
+        assert (archs, is_decoded) == ([(1, 3), (1, 2), (2, 3), (2, 2)], [True] * 4)
         assert tally == {"decoded": 8, "invalid": 0, "known": 3, "repeated": 1, "new": 4, "filled": 0}
 
     def test_a_beam_brings_more(self):
@@ -171,15 +169,13 @@ class ProposeTest(CandidatesTest):
         # From (3, 0), not canonical but measured: step 1 is (0, 0), step 2 is (0, 1).
         archs, is_decoded, tally = self.propose(history(((3, 0), 0.5)))
         assert tally == {"decoded": 2, "invalid": 1, "known": 0, "repeated": 0, "new": 1, "filled": 2}
-        assert archs[0] == (0, 1)
-        assert is_decoded == [True, False, False]
+        assert (archs[0], is_decoded) == ((0, 1), [True, False, False])
 
     def test_a_shortage_is_filled_at_random_and_counted(self):
         found = set()
         for seed in range(12):
             archs, is_decoded, tally = self.propose(history(*self.MADE), count=4, num_steps=1, seed=seed)
-            assert archs[0] == (1, 3)
-            assert is_decoded == [True, False, False, False]
+            assert (archs[0], is_decoded) == ((1, 3), [True, False, False, False])
             assert (tally["decoded"], tally["new"], tally["filled"]) == (2, 1, 3)
             found |= set(archs[1:])
         assert found == set(NETWORKS) - {(1, 3)} - {arch for arch, _ in self.MADE}
@@ -195,8 +191,7 @@ class ProposeTest(CandidatesTest):
 
     def test_some_are_drawn_at_random_on_purpose(self):
         archs, is_decoded, tally = self.propose(history(*self.MADE), num_random=2)
-        assert archs[0] == (1, 3)
-        assert is_decoded == [True, False, False]
+        assert (archs[0], is_decoded) == ((1, 3), [True, False, False])
         assert (tally["new"], tally["filled"]) == (3, 2)
 
     def test_temperature_draws_from_the_softmax_of_predictions(self):
@@ -223,23 +218,19 @@ class ProposeTest(CandidatesTest):
         # From (3, 3) one step leads to (0, 3), the other start: so only (0, 3)'s (1, 3) goes on, to (2, 3).
         made = history(((3, 3), 0.9), ((0, 3), 0.5))
         archs, is_decoded, tally = self.propose(made, num_climbs=2, num_steps=1, count=2)
-        assert archs == [(1, 3), (2, 3)]
-        assert is_decoded == [True, True]
+        assert (archs, is_decoded) == ([(1, 3), (2, 3)], [True, True])
         assert tally == {"decoded": 3, "invalid": 0, "known": 1, "repeated": 0, "new": 2, "filled": 0}
 
     def test_unlabelled_starts_are_proposals_as_good_as_others(self):
         # Besides (0, 1): (2, 3), the best predicted. Step 1: (1, 1) known; (3, 3).
         fields = {"seeds": "both", "num_seeds": 1, "num_steps": 1, "others": [(0, 2), (2, 3), (1, 2)]}
         archs, is_decoded, tally = self.propose(history(*self.MADE), count=2, order="prediction", **fields)
-        assert archs == [(3, 3), (2, 3)]
-        assert is_decoded == [True, True]
+        assert (archs, is_decoded) == ([(3, 3), (2, 3)], [True, True])
         assert tally == {"decoded": 2, "invalid": 0, "known": 1, "repeated": 0, "new": 1, "filled": 0}
 
     def test_more_asked_than_can_be_decoded(self):
         archs, is_decoded, tally = self.propose(history(((0, 1), 0.9)), num_seeds=1, num_steps=1, count=5)
-        assert archs[0] == (1, 1)
-        assert is_decoded == [True] + [False] * 4
-        assert tally["filled"] == 4
+        assert (archs[0], is_decoded, tally["filled"]) == ((1, 1), [True] + [False] * 4, 4)
 
 
 class StartsTest(CandidatesTest):
@@ -257,22 +248,19 @@ class StartsTest(CandidatesTest):
         assert archs[4:] == [(0, 3)] * 2  # a valid row that does not count
         assert is_start == [True] * 4 + [False] * 2
         archs, is_start = self.starts(history(*self.MADE), num_seeds=100)
-        assert sum(is_start) == 4
-        assert len(archs) == CAPACITY
+        assert (sum(is_start), len(archs)) == (4, CAPACITY)
 
     def test_both(self):
         archs, is_start = self.starts(history(*self.MADE), self.OTHERS, seeds="both", num_seeds=2)
         assert archs == [(0, 1), (0, 3), (2, 3), (1, 3)]  # (2, 2) is known, the second (2, 3) a repeat
         assert is_start == [True] * 4
         archs, is_start = self.starts(history(*self.MADE), self.OTHERS, seeds="both", num_seeds=4)
-        assert archs[4:7] == [(2, 3), (1, 3), (1, 2)]
-        assert is_start == [True] * 7 + [False]
+        assert (archs[4:7], is_start) == ([(2, 3), (1, 3), (1, 2)], [True] * 7 + [False])
 
     def test_union(self):
         # Predictions are 12 to 23, fitness 0.1 to 0.9: all unlabelled come first, as measured ones count as measured.
         archs, is_start = self.starts(history(*self.MADE), self.OTHERS, seeds="union", num_seeds=5)
-        assert archs == [(2, 3), (1, 3), (1, 2), (0, 1), (0, 3)]
-        assert is_start == [True] * 5
+        assert (archs, is_start) == ([(2, 3), (1, 3), (1, 2), (0, 1), (0, 3)], [True] * 5)
 
     def test_union_is_in_the_unit_of_the_target(self):
         # Standardised, 0.9 is 1.41 and 0.5 is 0, above the prediction of no network: 10 a + b over 100.

@@ -104,15 +104,6 @@ class DecoderTest(chex.TestCase, parameterized.TestCase):
             carry, logits = apply(module, params, carry, INPUTS[:, at], LATENT, method="step")
             np.testing.assert_allclose(logits, expected[:, at], atol=1e-5)
 
-    def test_units_are_dropped_in_training_only(self):
-        module = make("residual", decoder_dropout=0.5)
-        params = init(module)
-        quiet = module.apply(params, LATENT, INPUTS)
-        one = module.apply(params, LATENT, INPUTS, is_training=True, rngs={"dropout": jax.random.key(2)})
-        assert not np.allclose(quiet, one)
-        silent = make("residual", decoder_dropout=0.0)
-        np.testing.assert_array_equal(silent.apply(params, LATENT, INPUTS, is_training=True), quiet)
-
     def test_orthogonal_weights(self):
         module = make("additive")
         params = module.init(jax.random.key(0), LATENT, INPUTS)["params"]

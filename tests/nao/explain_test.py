@@ -38,8 +38,7 @@ class ExplainTest(chex.TestCase):
         assert got.points.shape == (19, 2)
         np.testing.assert_array_equal(got.is_learned, np.arange(19) < 15)  # rows 0 and 2 to 15
         np.testing.assert_array_equal(got.fitness, np.delete(np.asarray(history.fitness), 1))
-        assert got.paths.shape == (5, 4, 2)
-        assert got.decoded.shape == (5, 3, 2)
+        assert (got.paths.shape, got.decoded.shape) == ((5, 4, 2), (5, 3, 2))
         # Climbs start where the five best that were learned from lie.
         best = np.argsort(-got.fitness[:15], kind="stable")[:5]
         np.testing.assert_allclose(got.paths[:, 0], got.points[best], atol=1e-5)

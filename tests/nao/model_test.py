@@ -123,8 +123,7 @@ class ModelTest(chex.TestCase, parameterized.TestCase):
             sum(int(np.prod(x.shape)) for x in jax.tree.leaves(params["params"][part]))
             for part in ("encoder", "predictor", "decoder")
         ]
-        assert counts == expected
-        assert sum(counts) == TOTALS[name]
+        assert (counts, sum(counts)) == (expected, TOTALS[name])
         latent, prediction, logits = jax.eval_shape(model.apply, params, blank, blank)
         steps = num_tokens // model.config.tokens_per_step
         assert latent.shape == (2, steps, model.config.hidden_size)

@@ -20,23 +20,3 @@ class ReconstructionTest(parameterized.TestCase):
         )
         assert exact >= 0.95
         assert distance <= 0.1
-
-    @pytest.mark.slow
-    def test_unseen_pairs_of_cells_come_back_whole(self):
-        evaluator = synthetic.evaluator(spaces.get("nao_small"), seed=1)
-        config = dataclasses.replace(nao_predictor.RECONSTRUCTION, fit_first=1000)
-        ((exact, distance, _),) = nao_predictor.write_back(
-            evaluator, config, draws=[1], num_measured=1000, num_unseen=1000
-        )
-        assert exact >= 0.9
-        assert distance <= 0.2
-
-    @pytest.mark.slow
-    def test_networks_that_learned_nothing_write_nonsense(self):
-        evaluator = synthetic.evaluator(spaces.get("nasbench201"), seed=1)
-        config = dataclasses.replace(nao_predictor.RECONSTRUCTION, fit_first=1)
-        ((exact, distance, _),) = nao_predictor.write_back(
-            evaluator, config, draws=[1], num_measured=20, num_unseen=200
-        )
-        assert exact < 0.05
-        assert 3 <= distance <= 6

@@ -126,11 +126,9 @@ class SizesTest(parameterized.TestCase):
         return int(size.num_copies), int(size.num_others), int(size.total)
 
     def test_by_hand(self):
-        assert self.total(7, 5, num_copies=1) == (1, 5, 12)
-        assert self.total(7, 0, num_copies=10) == (10, 0, 70)
+        assert (self.total(7, 5, num_copies=1), self.total(7, 0, num_copies=10)) == ((1, 5, 12), (10, 0, 70))
         assert self.total(7, 20, num_copies=0) == (3, 20, 41)  # 3 x 7 is the first multiple to reach 20
-        assert self.total(10, 20, num_copies=0) == (2, 20, 40)
-        assert self.total(11, 5, num_copies=0) == (1, 5, 16)
+        assert (self.total(10, 20, num_copies=0), self.total(11, 5, num_copies=0)) == ((2, 20, 40), (1, 5, 16))
         assert self.total(0, 5, num_copies=0) == (5, 5, 5)
 
     def test_no_epoch_is_longer_than_there_is_room(self):
@@ -211,12 +209,10 @@ class EpochTest(chex.TestCase):
     def test_part_of_an_epoch_is_drawn_without_replacement_in_another_order_by_key_and_epoch(self):
         first, other = (np.array(self.rows(7, 5, 2, seed=seed)) for seed in (0, 1))
         for rows in (first, other):
-            assert rows.sum() == 8
-            assert rows.max() == 1
+            assert (rows.sum(), rows.max()) == (8, 1)
         assert np.any(first != other)
         second = np.array(self.rows(7, 5, 5)) - self.expected(7, 1, 5)  # after an epoch of 3
-        assert second.sum() == 8
-        assert second.max() == 1
+        assert (second.sum(), second.max()) == (8, 1)
         assert np.any(second != first)
 
     def test_as_many_copies_as_others(self):

@@ -1,13 +1,10 @@
 """Spaces, evaluators and algorithms of another package, named as package.module:name on a command line."""
 
-import contextlib
-import io
 import json
 import os
 import pathlib
 import subprocess
 import sys
-import tempfile
 
 import numpy as np
 import pytest
@@ -18,6 +15,7 @@ from common import plugins, spaces
 from common.evaluators import problem
 from common.records import run_dir
 from launch import algorithms, baselines, lanas, study
+from tests.shared import folders
 
 ROOT = pathlib.Path(__file__).parents[2]
 MODULE = '''
@@ -59,12 +57,9 @@ def nothing():
 '''
 
 
-class BringYourOwnTest(parameterized.TestCase):
+class BringYourOwnTest(folders.FolderTest):
     def setUp(self):
         super().setUp()
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = pathlib.Path(folder.name)
         (self.folder / "mylamps.py").write_text(MODULE)
         sys.path.insert(0, str(self.folder))
         self.addCleanup(sys.path.remove, str(self.folder))
@@ -72,11 +67,8 @@ class BringYourOwnTest(parameterized.TestCase):
         self.workdir = self.folder / "run"
 
     def run_command(self, main, *arguments, code=0):
-        output, errors = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
-            got = main([f"--workdir={self.workdir}", "--compilation_cache_dir=", *arguments])
-        assert got == code, errors.getvalue()
-        return output.getvalue() if code == 0 else errors.getvalue()
+        arguments = (f"--workdir={self.workdir}", "--compilation_cache_dir=", *arguments)
+        return self.run_main(main, *arguments, code=code)[code]
 
     def result(self):
         return json.loads((self.workdir / run_dir.RESULT).read_text())
@@ -97,8 +89,7 @@ class BringYourOwnTest(parameterized.TestCase):
     def test_an_evaluator_that_is_ready_and_lanas(self):
         self.run_command(lanas.main, "--evaluator=mylamps:ready", "--budget=30", "--height=2")
         result = self.result()
-        assert result["best"]["fitness"] == 1.0
-        assert result["best"]["description"] == "111111"
+        assert (result["best"]["fitness"], result["best"]["description"]) == (1.0, "111111")
 
     @pytest.mark.slow
     def test_worker_processes_make_the_evaluator(self):

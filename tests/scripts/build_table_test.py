@@ -1,11 +1,8 @@
-import contextlib
-import io
 import json
 import os
 import pathlib
 import subprocess
 import sys
-import tempfile
 
 import numpy as np
 import pytest
@@ -16,6 +13,7 @@ from common.runs import build_table as builder
 from common.runs import digits_convnet
 from common.tables import table
 from launch import build_table
+from tests.shared import folders
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -24,20 +22,12 @@ def macro_entry(*accuracies):
     return {"test_acc": list(accuracies), "params": 2_000_000, "flops": 50_000_000}
 
 
-class BuildTableTest(parameterized.TestCase):
+class BuildTableTest(folders.FolderTest):
     def setUp(self):
         super().setUp()
-        self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
         self.source = self.folder / "nas-bench-macro_cifar10.json"
         entries = {"22212220": macro_entry(93.0, 94.0, 92.0), "00000000": macro_entry(10.0, 20.0, 30.0)}
         self.source.write_text(json.dumps(entries))
-
-    def run_main(self, *arguments):
-        """Returns (exit code, standard output, standard error) of the command."""
-        output, errors = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
-            code = build_table.main(arguments)
-        return code, output.getvalue(), errors.getvalue()
 
     def test_the_command_writes_a_table_that_loads(self):
         path = self.folder / "new" / "nasbench_macro.table"
@@ -56,11 +46,12 @@ class BuildTableTest(parameterized.TestCase):
     def test_errors_are_one_line_and_status_1(self):
         path = self.source / "nasbench_macro.table"  # as if a file were a folder
         arguments = ("--benchmark=nasbench_macro", f"--source={self.source}")
-        assert self.run_main(*arguments, f"--output={path}") == (1, "", f"error: cannot write {path}: File exists\n")
+        found = self.run_main(build_table.main, *arguments, f"--output={path}", code=1)
+        assert found == ("", f"error: cannot write {path}: File exists\n")
         self.source.write_text("{")
         path = self.folder / "nasbench_macro.table"
-        code, output, errors = self.run_main(*arguments, f"--output={path}")
-        assert (code, output, errors.count("\n")) == (1, "", 1)
+        output, errors = self.run_main(build_table.main, *arguments, f"--output={path}", code=1)
+        assert (output, errors.count("\n")) == ("", 1)
         assert errors.startswith(f"error: {self.source} is not nas-bench-macro_cifar10.json as published")
         assert not path.exists()
 
@@ -91,8 +82,8 @@ class BuildTableTest(parameterized.TestCase):
 
         output = self.folder / "digits_convnet.table"
         with absltest.mock.patch.object(digits_convnet, "train_table", train_table):
-            code, printed, errors = self.run_main("--benchmark=digits_convnet", f"--output={output}")
-        assert (code, errors) == (0, "")
+            printed, errors = self.run_main(build_table.main, "--benchmark=digits_convnet", f"--output={output}")
+        assert errors == ""
         assert "digits: best validation 50.000 %" in printed
         np.testing.assert_array_equal(table.load(output).archs, trained.archs)
         assert sorted(file.name for file in self.folder.iterdir()) == [output.name, self.source.name]

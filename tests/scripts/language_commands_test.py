@@ -1,33 +1,20 @@
 """Commands for recurrent cells end to end, on a few lines of synthetic text."""
 
-import contextlib
-import io
 import json
 import math
 import pathlib
-import subprocess
-import sys
 import tarfile
-import tempfile
-import time
 
-import chex
-import jax
 import numpy as np
 import pytest
 from absl.testing import parameterized
 
-from common import config, spaces
-from common.datasets import text
+from common import spaces
 from common.genotypes import conversion, published
-from common.language import config as configs
-from common.language import recurrent
-from common.language import training as language
 from common.records import run_dir
-from common.training import checkpoints
-from launch import search_recurrent, train, train_language
+from launch import search_recurrent, train_language
+from tests.shared import folders
 
-ROOT = pathlib.Path(__file__).parents[2]
 SMALL = (
     *("--width=4", "--batch_size=4", "--valid_batch_size=2", "--test_batch_size=2", "--corpus=text"),
     *("--bptt=6", "--bptt_min=2", "--bptt_max=6", "--bptt_deviation=0", "--learning_rate=2", "--clip_norm=1"),
@@ -35,23 +22,17 @@ SMALL = (
 )
 
 
-class CommandTest(chex.TestCase):
+class CommandTest(folders.FolderTest):
     def setUp(self):
         super().setUp()
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = pathlib.Path(folder.name)
         for split, num in (("train", 24), ("valid", 10), ("test", 8)):
             lines = [" ".join(f"w{(at + line) % 7}" for at in range(10)) for line in range(num)]
             (self.folder / f"{split}.txt").write_text("\n".join(lines))
 
     def run_command(self, main, workdir, *arguments, code=0):
-        output, errors = io.StringIO(), io.StringIO()
         self.workdir = self.folder / workdir
-        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
-            got = main([*SMALL, f"--data_dir={self.folder}", f"--workdir={self.workdir}", *arguments])
-        assert got == code, errors.getvalue()
-        return output.getvalue(), errors.getvalue()
+        arguments = (*SMALL, f"--data_dir={self.folder}", f"--workdir={self.workdir}", *arguments)
+        return self.run_main(main, *arguments, code=code)
 
     def read(self, name):
         return json.loads((self.workdir / name).read_text())
@@ -75,26 +56,9 @@ class TrainTest(CommandTest):
         assert "epochs: 3/3 epochs, validation perplexity" in errors
         assert self.read(run_dir.CONFIG)["config"]["chunks"]["bptt"] == 6
         self.run_command(train_language.main, "run", "--num_epochs=3", "--genotype=nao_ws_ptb")
-        assert self.read(run_dir.RESULT) == result
-        assert self.lines(run_dir.METRICS) == lines
-        _, errors = self.run_command(
-            train_language.main, "run", "--num_epochs=3", "--genotype=nao_ws_ptb", "--seed=1", code=1
-        )
-        assert "seed was 0 and is now 1" in errors
+        assert (self.read(run_dir.RESULT), self.lines(run_dir.METRICS)) == (result, lines)
         _, errors = self.run_command(train_language.main, "run", "--num_epochs=4", "--genotype=nao_ws_ptb", code=1)
         assert "config.num_epochs was 3 and is now 4; start in a fresh folder or with the old settings" in errors
-
-    @parameterized.parameters(
-        ("--genotype=naonet_a", "naonet_a is not a recurrent cell; train it with launch.train"),
-        ("--genotype=nao_pbt", "did you mean nao_ptb"),
-        ("--preset=big", "unknown --preset 'big'; choose one of nao_ptb"),
-        ("--corpus=pbt", "unknown --corpus 'pbt'; choose one of topics, ptb"),
-        ("--batch_size=200", "batch_size = 200 leaves less than 2 of 264 words"),
-    )
-    def test_raises(self, flag, message):
-        _, errors = self.run_command(train_language.main, "run", flag, code=1)
-        assert message in errors
-        assert len(errors.splitlines()) == 1
 
     def test_is_asked_for(self):
         (self.folder / "a.cfg").write_text("# a cell\n--genotype=nao_ptb\n")
@@ -110,86 +74,8 @@ class TrainTest(CommandTest):
         ):
             assert train_language.is_asked_for(argv) is expected, argv
 
-    def test_launch_train_forwards_recurrent_cells(self):
-        _, errors = self.run_command(train.main, "run", "--genotype=nao_ptb", "--preset=digits", code=1)
-        assert "unknown --preset 'digits'; choose one of nao_ptb" in errors
-
-
-class KillTest(CommandTest):
-    """Epochs of 200 steps, in calls of 50, with a checkpoint after each."""
-
-    def start(self, workdir):
-        words = [*SMALL[:-1], f"--compilation_cache_dir={self.folder / 'cache'}", f"--data_dir={self.folder}"]
-        words += [f"--workdir={self.folder / workdir}", "--num_epochs=3", "--checkpoint_seconds=0", "--bptt_max=6"]
-        words += ["--short_share=0", "--dropout_hidden=0.3"]
-        return subprocess.Popen(
-            [sys.executable, "-m", "launch.train_language", *words],
-            cwd=ROOT,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        )
-
-    def finish(self, workdir):
-        process = self.start(workdir)
-        errors = process.communicate(timeout=300)[1]
-        assert process.returncode == 0, errors.decode()
-
-    def steps(self, workdir):
-        return [
-            int(path.name) for path in (self.folder / workdir / "checkpoints").glob("[0-9]*") if path.name.isdigit()
-        ]
-
-    def last_state(self, workdir):
-        folder = self.folder / workdir / "checkpoints"
-        with checkpoints.Checkpoints(folder, checkpoints.read_about(folder)) as saved:
-            corpus = text.load("text", self.folder)
-            settings = config.from_json(configs.Config, checkpoints.read_about(folder)["config"])
-            network = recurrent.language_model(
-                published.get("nao_ptb"), vocabulary_size=len(corpus.vocabulary), width=4, dropout=settings.dropout
-            )
-            learner, keys = language.Learner(network, settings, language.NO_ARCH), language.keys(jax.random.key(0))
-            return saved.latest(jax.eval_shape(lambda keys: language.create(learner, keys), keys))
-
-    @pytest.mark.slow
-    def test_killed_within_an_epoch_and_resumed(self):
-        lines = [" ".join(f"w{(at * at + line) % 7}" for at in range(10)) for line in range(437)]
-        (self.folder / "train.txt").write_text("\n".join(lines))
-        self.finish("whole")
-        process = self.start("killed")
-        while max(self.steps("killed"), default=0) < 250:
-            assert process.poll() is None, process.communicate()[1].decode()
-            time.sleep(0.002)
-        process.kill()
-        process.communicate()
-        killed = self.last_state("killed")
-        assert int(killed.step) < 600
-        assert int(killed.at) > 0
-        self.finish("killed")
-        states = [self.last_state(name) for name in ("whole", "killed")]
-        assert [int(state.step) for state in states] == [600, 600]
-        chex.assert_trees_all_equal(*states)
-        whole, again = (json.loads((self.folder / name / run_dir.RESULT).read_text()) for name in ("whole", "killed"))
-        assert whole["best"] == again["best"]
-
 
 class SearchTest(CommandTest):
-    @pytest.mark.slow
-    def test_on_shared_weights(self):
-        flags = ("--num_epochs=2", "--budget=6", "--algorithm=random", "--score=piece")
-        output, _ = self.run_command(search_recurrent.main, "run", *flags)
-        result, lines = self.read(run_dir.RESULT), self.lines("supernet.jsonl")
-        assert [line["epoch"] for line in lines] == [1, 2]
-        assert (result["benchmark"], result["dataset"], result["queries"]) == ("recurrent_supernet", "text", 6)
-        history, _ = run_dir.read_history(self.workdir / run_dir.HISTORY)
-        assert len(np.unique(history.archs, axis=0)) == 6
-        genotype = published.get(str(self.workdir / "best.json"))
-        assert conversion.to_arch(genotype, "nao_rnn").tolist() == result["best"]["arch"]
-        assert 0 <= result["best"]["test"] < 1
-        assert "perplexity: validation " in output
-        self.run_command(search_recurrent.main, "run", *flags)
-        assert self.read(run_dir.RESULT)["best"] == result["best"]
-        assert self.lines("supernet.jsonl") == lines
-
     def test_a_renewed_pool_and_finalists(self):
         self.check_pool("regularized_evolution")
 
@@ -233,22 +119,6 @@ class SearchTest(CommandTest):
         assert np.all(history.cost > 0)
         assert bool(spaces.get("nao_rnn").is_valid(history.archs).all())
 
-    @parameterized.parameters(
-        ("--measure=both", "unknown --measure 'both'"),
-        ("--algorithm=none", "unknown algorithm 'none'"),
-        ("--executor=process", "shared weights are in this process; use executor inline (--executor=inline)"),
-        ("--schedule=none", "unknown schedule 'none'"),
-        ("--num_new=3", "--num_new needs --schedule; choose one of nao_ws"),
-        ("--schedule=topics --budget=3", "leave --budget out"),
-        ("--schedule=topics --measure=training", "choose measure supernet (--measure=supernet)"),
-        ("--schedule=topics --num_epochs=7", "num_epochs = 7 is not a multiple of num_blocks = 5"),
-        ("--schedule=topics --num_new=40", "would replace all of a pool of 40"),
-        ("--rerank_num_epochs=0", "--rerank_num_epochs must be at least 1"),
-    )
-    def test_raises(self, flag, message):
-        _, errors = self.run_command(search_recurrent.main, "run", *flag.split(), code=1)
-        assert message in errors
-
 
 class OlderRunsTest(CommandTest):
     """Folders of unfinished runs that an earlier version wrote (commit d81b399) are resumed, with its results."""
@@ -289,23 +159,3 @@ class OlderRunsTest(CommandTest):
         expected_header, *expected_events = self.expected("pool_finalists_expected.jsonl")
         assert header == expected_header
         assert [set(event) for event in events] == [set(event) for event in expected_events]
-
-
-class FlagfileTest(parameterized.TestCase):
-    """The first lines of a flag file name a command that accepts its flags."""
-
-    @parameterized.parameters(
-        ("train_language_nao_ptb", train_language.main),
-        ("train_language_nao_wikitext2", train_language.main),
-        ("train_language_ptb_small", train_language.main),
-        ("search_recurrent_nao_ws", search_recurrent.main),
-    )
-    def test_flagfiles(self, name, main):
-        path = ROOT / "launch" / "flagfiles" / f"{name}.cfg"
-        command = main.__module__
-        assert f"#   python -m {command} --flagfile=launch/flagfiles/{name}.cfg --data_dir=FOLDER" in path.read_text()
-        errors = io.StringIO()
-        with contextlib.redirect_stderr(errors):
-            code = main([f"--flagfile={path}", "--corpus=nowhere", "--compilation_cache_dir="])
-        assert code == 1
-        assert "unknown --corpus 'nowhere'" in errors.getvalue()

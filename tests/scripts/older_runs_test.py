@@ -3,13 +3,12 @@
 import json
 import pathlib
 import tarfile
-import tempfile
 
 import numpy as np
 import pytest
-from absl.testing import absltest
 
 from launch import lanas, train
+from tests.shared import folders
 
 ARCHIVE = pathlib.Path(__file__).parent / "data" / "runs_of_version_0_1.tar.xz"
 SUPERNET = [
@@ -19,11 +18,9 @@ SUPERNET = [
 ]
 
 
-class OlderRunsTest(absltest.TestCase):
+class OlderRunsTest(folders.FolderTest):
     def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = pathlib.Path(folder.name)
+        super().setUp()
         with tarfile.open(ARCHIVE) as archive:
             archive.extractall(self.folder, filter="data")
 

@@ -8,12 +8,11 @@ import pathlib
 import shutil
 import tempfile
 
-import chex
 import pytest
 
 from common.records import run_dir
-from launch import lanas, report, study
-from tests.shared import event_files
+from launch import lanas, report
+from tests.shared import event_files, folders
 
 BUDGET = 24
 
@@ -30,19 +29,14 @@ def searched():
     return folder, workdir
 
 
-class ReportTest(chex.TestCase):
+class ReportTest(folders.FolderTest):
     def setUp(self):
         super().setUp()
-        self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
         self.workdir = self.folder / "run"
 
     def run_report(self, *arguments, code=0):
-        output, errors = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
-            workdir = [] if "--workdir=" in arguments else [f"--workdir={self.workdir}"]
-            got = report.main([*workdir, "--compilation_cache_dir=", *arguments])
-        assert got == code, errors.getvalue()
-        return output.getvalue(), errors.getvalue()
+        workdir = [] if "--workdir=" in arguments else [f"--workdir={self.workdir}"]
+        return self.run_main(report.main, *workdir, "--compilation_cache_dir=", *arguments, code=code)
 
     def test_a_run(self):
         shutil.copytree(searched()[1], self.workdir)
@@ -55,23 +49,6 @@ class ReportTest(chex.TestCase):
         assert "Table of 7 nodes" in text
         names = ["best_by_queries", "best_by_time", "partition_leaves", "partition_tree"]
         assert sorted(path.name for path in (self.folder / "pictures").iterdir()) == [f"{name}.png" for name in names]
-
-    @pytest.mark.slow
-    def test_a_study(self):
-        names = "random,local_search"
-        flags = (f"--algorithms={names}", "--num_seeds=3", "--budget=12", "--targets=70", "--compilation_cache_dir=")
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            assert study.main([f"--workdir={self.workdir}", *flags]) == 0
-        output, _ = self.run_report(f"--pictures={self.folder / 'pictures'}")
-        assert output == f"{self.workdir / 'report.html'}: 6 pictures of run\n"
-        text = (self.workdir / "report.html").read_text()
-        said = json.loads((self.workdir / run_dir.STUDY).read_text())["algorithms"]
-        for name in names.split(","):
-            values = [100 * value for value in said[name]["intervals"]["best_fitness"]["12"]["mean"]]
-            assert "<td>{:.2f} [{:.2f}, {:.2f}]</td>".format(*values) in text
-        files = sorted(path.name for path in (self.folder / "pictures").iterdir())
-        assert len(files) == 8
-        assert {"tables.md", "tables.tex", "improvements.svg", "reached_seconds_0_700000.svg"} <= set(files)
 
     def test_an_unfinished_run(self):
         shutil.copytree(searched()[1], self.workdir)

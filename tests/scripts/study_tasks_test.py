@@ -1,11 +1,7 @@
 """A study of several tasks end to end, and the report over all of them."""
 
-import contextlib
 import functools
-import io
 import json
-import pathlib
-import tempfile
 
 import numpy as np
 import pytest
@@ -15,6 +11,7 @@ from common import spaces
 from common.records import run_dir
 from common.tables import table
 from launch import report, study
+from tests.shared import folders
 
 TASKS = "nasbench_macro/first,nasbench_macro/second"
 
@@ -31,19 +28,14 @@ def made_table():
     return table.from_rows(info, archs, {"up": rank, "down": 0.75 - rank / 2, "time": np.ones(len(archs))})
 
 
-class StudyOfTasksTest(parameterized.TestCase):
+class StudyOfTasksTest(folders.FolderTest):
     def setUp(self):
         super().setUp()
-        self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
         table.save(self.folder / "nasbench_macro.table", made_table())
         self.workdir = self.folder / "run"
 
     def run_command(self, main, *arguments, code=0):
-        output, errors = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
-            got = main([*arguments, f"--workdir={self.workdir}", "--compilation_cache_dir="])
-        assert got == code, errors.getvalue()
-        return output.getvalue(), errors.getvalue()
+        return self.run_main(main, *arguments, f"--workdir={self.workdir}", "--compilation_cache_dir=", code=code)
 
     def run_study(self, *arguments, code=0):
         return self.run_command(study.main, f"--data_dir={self.folder}", "--num_seeds=2", *arguments, code=code)

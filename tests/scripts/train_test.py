@@ -65,8 +65,7 @@ class TrainTest(parameterized.TestCase):
 
     def check_same(self, first, second):
         losses = [[(line["step"], line["loss"]) for line in lines] for lines, _, _ in (first, second)]
-        assert losses[0] == losses[1]
-        assert first[1]["latest"] == second[1]["latest"]
+        assert (losses[0], first[1]["latest"]) == (losses[1], second[1]["latest"])
         assert set(first[2]) == set(second[2])
         for name, array in first[2].items():
             np.testing.assert_array_equal(second[2][name], array, err_msg=name)
@@ -153,13 +152,6 @@ class TrainTest(parameterized.TestCase):
         assert "--workdir" in errors
 
     @pytest.mark.slow
-    def test_a_published_cell_learns_the_digits(self):
-        code = train.main([f"--workdir={self.folder / 'run'}", "--compilation_cache_dir="])  # all as it comes
-        assert code == 0, self.capsys.readouterr().err
-        result = json.loads((self.folder / "run" / "result.json").read_text())
-        assert result["latest"]["test"]["top1"] >= 0.98
-
-    @pytest.mark.slow
     def test_a_run_that_diverges_keeps_its_last_good_checkpoint(self):
         workdir = self.folder / "run"
         flags = ("--learning_rate=1e18", "--clip_norm=0", "--steps_per_chunk=1", "--checkpoint_seconds=0")
@@ -168,23 +160,3 @@ class TrainTest(parameterized.TestCase):
         assert "training diverged: step" in errors
         kept = [path.name for path in (workdir / "checkpoints").iterdir() if path.is_dir()]
         assert f"the checkpoint of step {int(max(kept))} is kept" in errors
-
-    @parameterized.parameters(
-        (("--genotype=seminasnet",), "choose another preset"),
-        (("--genotype=lanett",), "did you mean lanet"),
-        (("--preset=best",), "unknown preset 'best'; choose one of digits"),
-        (("--dataset=cifar11",), "unknown dataset 'cifar11'"),
-        (("--batch_size=2000",), "more than the 1090 training images"),
-        (("--held_out=1090",), "cannot hold out 1090 of 1090 images"),
-        (("--evaluate", "--workdir="), "--evaluate needs --workdir"),
-        (("--evaluate",), "has no checkpoints"),
-        (("--auxiliary",), "auxiliary"),
-        (("--num_devices=9",), "--num_devices must be from 0 to"),
-        (("--checkpoint=first",), "unknown --checkpoint 'first'; choose one of latest, best"),
-    )
-    def test_refused(self, flags, message):
-        workdir = self.folder / "run"
-        code, _, errors = self.run_main(f"--workdir={workdir}", *flags)
-        assert code == 1, errors
-        assert message in errors
-        assert not workdir.exists()

@@ -52,9 +52,7 @@ class FlagfilesTest(parameterized.TestCase):
 
     @parameterized.parameters(*PATHS)
     def test_head_and_published_count(self, path):
-        lines = path.read_text().splitlines()
-        assert f"#   python -m launch.train --flagfile=launch/flagfiles/{path.name} --data_dir=FOLDER" in lines
-        assert any(line.startswith("# Published: ") for line in lines)
+        assert "\n# Published: " in path.read_text()
         network(parsed(path))
         name = path.stem.removeprefix("train_")
         claimed = [claim.params for claim in published.PUBLISHED[parsed(path).genotype].claims]

@@ -132,8 +132,7 @@ class ImprovementTest(parameterized.TestCase):
         assert final["improvement"][0] == pytest.approx((on_x + on_y) / 2)
         assert final["improvement"][1] < final["improvement"][0] < final["improvement"][2]
         # On both tasks one of mine found the optimum, and none of the others: 3 x 2 pairs are ties.
-        assert queries["of"] == "queries"
-        assert queries["improvement"][0] == pytest.approx(3 * 2 * 0.5 / 9)
+        assert (queries["of"], queries["improvement"][0]) == ("queries", pytest.approx(3 * 2 * 0.5 / 9))
 
     def test_bad_input(self):
         for tasks in (([], []), ([np.ones(2)], [np.ones(2)] * 2)):

@@ -11,8 +11,7 @@ import pytest
 from absl.testing import parameterized
 
 import common
-import lanas_jax.search
-from common import Search, run_search, spaces, types
+from common import Search, run_search, types
 from common.executors import inline
 from common.records import journal as journal_lib
 from tests.shared import search_test as toy
@@ -104,14 +103,6 @@ class AskTellTest(parameterized.TestCase):
                     asked.append(len(archs))
         assert asked == [2, 4, 2]
         toy.assert_same(search.history, run())
-
-    def test_searchers_of_the_project(self):
-        space = spaces.get("convnet")
-        search = Search(jax.random.key(0), lanas_jax.search.searcher(space), space, budget=25)
-        for archs in search:
-            search.tell(archs, fitness=0.1 + 0.1 * archs.mean(axis=1))
-        assert np.all(search.history.status == types.MEASURED)
-        assert space.describe(search.best[0])
 
     @parameterized.parameters(
         ({"archs": [0, 0, 0, 0]}, r"archs must be int\[B, 4\]; got int64\[4\]"),

@@ -1,24 +1,19 @@
 """Searches whose results arrive late and out of order; warm starts; resuming both."""
 
 import functools
-import pathlib
 import random
-import tempfile
 
-import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from absl.testing import parameterized
 
-import lanas_jax
-from common import baselines, one_round, search, types
 from common import history as history_lib
-from common.evaluators import benchmark
-from common.executors import inline
+from common import search, types
 from common.records import journal as journal_lib
 from common.records import measurements
+from tests.shared import folders
 from tests.shared import troubled_evaluator as troubled
 
 SPACE = troubled.SPACE
@@ -142,10 +137,6 @@ class ModesTest(parameterized.TestCase):
     def test_asynchronous_with_one_worker_is_synchronous(self):
         assert_same(run(Shuffled(1)), run(Shuffled(1, seed=1), mode="synchronous"))
 
-    def test_the_order_of_results_matters_to_an_asynchronous_search(self):
-        first, second = (run(Shuffled(6, seed=seed)) for seed in range(2))
-        assert np.any(np.asarray(first.archs) != np.asarray(second.archs))
-
     def test_the_searcher_sees_what_is_pending(self):
         told = []
         run(Shuffled(6), on_round=lambda *args: told.append(args))
@@ -161,31 +152,11 @@ class ModesTest(parameterized.TestCase):
         with pytest.raises(ValueError, match="unknown mode 'fast'; choose one of synchronous, asynchronous"):
             run(Shuffled(1), mode="fast")
 
-    def test_candidates_carry_keys_of_their_architectures(self):
-        seen = {}
 
-        def spy(candidates, submit):
-            seen.update({candidate.arch: candidate for candidate in candidates})
-            submit(candidates)
-
-        for mode, workers in (("synchronous", 2), ("asynchronous", 5)):
-            executor = Shuffled(workers).executor()
-            watched = executor._replace(submit=functools.partial(spy, submit=executor.submit))
-            search.run_search(
-                jax.random.key(3), learner(4), troubled.evaluator(), budget=30, mode=mode, executor=watched
-            )
-            keys = one_round.candidate_keys(jax.random.key(3), np.array(list(seen), np.int32))
-            np.testing.assert_array_equal(jax.random.key_data(keys), [candidate.key for candidate in seen.values()])
-            assert {candidate.impl for candidate in seen.values()} == {str(jax.random.key_impl(keys))}
-            assert len({candidate.key for candidate in seen.values()}) == len(seen)
-
-
-class OnDiskTest(parameterized.TestCase):
+class OnDiskTest(folders.FolderTest):
     def setUp(self):
         super().setUp()
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.path = pathlib.Path(folder.name, "journal.jsonl")
+        self.path = self.folder / "journal.jsonl"
 
     def go_on(self, shuffled, **more):
         with journal_lib.open_journal(self.path, HEADER) as journal:
@@ -235,11 +206,6 @@ class JournalFollowedTest(OnDiskTest):
             self.go_on(Shuffled(6, seed=5), budget=44)
         assert self.path.read_bytes() == before
 
-    def test_reasons_are_in_the_journal(self):
-        self.go_on(Shuffled(6))
-        with journal_lib.open_journal(self.path, HEADER) as journal:
-            assert {one.reason for one in journal.measured.values()} == {"", "diverged"}
-
     def test_rows_that_are_not_of_the_space_are_refused(self):
         self.go_on(Shuffled(1, is_fifo=True), budget=4, count=1)
         lines = self.path.read_bytes().splitlines(keepends=True)
@@ -275,10 +241,6 @@ class EarlierTest(OnDiskTest):
             assert_sound(history, 41)
             assert sorted(shuffled.submitted) == list(range(11, 41))
 
-    def test_they_matter_from_the_first_round(self):
-        first = run(Shuffled(1), earlier=some(20, 31), budget=4).archs[11:]
-        assert np.any(np.asarray(first) != np.asarray(run(Shuffled(1), budget=4).archs[:4]))
-
     def test_the_journal_keeps_them(self):
         earlier = some(20, 31)
         wanted = self.go_on(Shuffled(3, is_fifo=True), earlier=earlier)
@@ -300,60 +262,3 @@ class EarlierTest(OnDiskTest):
         with pytest.raises(ValueError, match="budget must be at most 70, all that troubled can measure beside the 11"):
             run(Shuffled(3), earlier=some(20, 31), budget=71)
         assert_sound(run(Shuffled(3), earlier=some(20, 31), budget=68), 79)
-
-
-@functools.cache
-def _digits():
-    return benchmark.evaluator("digits_convnet")
-
-
-@functools.cache
-def _made(name):
-    return {**baselines.ALGORITHMS, "lanas": lanas_jax.ALGORITHM}[name].searcher(_digits().space)
-
-
-class SearchersTest(parameterized.TestCase):
-    """Searchers of the project, with results that arrive late and out of order."""
-
-    def test_random_search(self):
-        self.check("random", num_workers=7, has_earlier=False)
-
-    @parameterized.product(name=[*baselines.ALGORITHMS, "lanas"], has_earlier=[False, True])
-    @pytest.mark.slow
-    def test_every_architecture_once(self, name, has_earlier):
-        for num_workers in (3, 25):
-            self.check(name, num_workers=num_workers, has_earlier=has_earlier)
-
-    def check(self, name, *, num_workers, has_earlier, seed=0):
-        evaluator = _digits()
-        waiting = inline.make(evaluator)
-        order = random.Random(seed)
-        came: list[types.Outcome] = []
-
-        def collect():
-            came.extend(waiting.collect())
-            return [came.pop(order.randrange(min(num_workers, len(came))))]
-
-        earlier = None
-        if has_earlier:
-            archs = np.array(evaluator.space.enumerate()[40:80])
-            earlier = measurements.Measurements(
-                archs, np.linspace(0.3, 0.6, 40, dtype=np.float32), np.ones(40, np.float32)
-            )
-        history = search.run_search(
-            jax.random.key(seed),
-            _made(name),
-            evaluator,
-            budget=50,
-            count=5,
-            mode="asynchronous",
-            executor=types.Executor(num_workers, waiting.submit, collect),
-            earlier=earlier,
-        )
-        size = 90 if has_earlier else 50
-        assert len(np.unique(history.archs, axis=0)) == size
-        assert np.all(history.status == types.MEASURED)
-        assert np.all(evaluator.space.is_valid(history.archs))
-        chex.assert_trees_all_equal(
-            history.fitness[size - 50 :], evaluator.evaluate(jax.random.key(0), history.archs[size - 50 :]).fitness
-        )

@@ -8,7 +8,6 @@ import numpy as np
 import optax
 import pytest
 from absl.testing import parameterized
-from scipy import stats
 
 from common import spaces, tables
 from common.networks import convnet
@@ -17,7 +16,6 @@ from common.runs import digits_convnet
 CONFIG = convnet.Config()
 FIRST = [[577, 1385, 940, 1302], [1442, 567, 18, 217], [6, 1244, 997, 909]]  # of each part of the data
 SHALLOW = 597  # a row of the table of depth 2
-DEEP = (1338, 1353, 700)  # of depths 4, 5 (the best one) and 4
 # Narrow and wide, small and large, of every depth: both masks, both poolings and none.
 ARCHS = ((1,), (4,), (2, 3), (3, 2, 1), (4, 1, 2, 3), (2, 4, 1, 4, 3), (4, 4, 4, 4, 4))
 
@@ -108,8 +106,7 @@ class MaskingTest(parameterized.TestCase):
         for layer, kept, variance in zip(params, mask, variances, strict=True):
             weights, is_kept = np.asarray(layer.weights), np.asarray(kept.weights) == 1
             np.testing.assert_allclose(np.mean(weights[is_kept] ** 2), variance, rtol=0.2)
-            assert np.abs(weights[~is_kept]).sum() == 0
-            assert float(jnp.max(jnp.abs(layer.biases))) == 0.0
+            assert (np.abs(weights[~is_kept]).sum(), float(jnp.max(jnp.abs(layer.biases)))) == (0, 0.0)
 
 
 class CountTest(parameterized.TestCase):
@@ -145,18 +142,6 @@ class DataTest(chex.TestCase):
         np.testing.assert_array_equal(np.sort(np.concatenate(parts)), np.arange(1797))
         assert [part[:4].tolist() for part in parts] == FIRST
 
-    def test_images_and_labels_belong_together(self):
-        train, validation, _ = digits_convnet.load_data(digits_convnet.Settings())
-        chex.assert_shape(train.pixels, (8, 8, 384))
-        chex.assert_shape(validation.labels, (10, 706))
-        np.testing.assert_allclose(jnp.mean(train.pixels), 0.0, atol=1e-5)
-        np.testing.assert_allclose(jnp.std(train.pixels), 1.0, rtol=1e-5)
-        # The nearest training image has the label of all but a few of the validation images.
-        known, asked = train.pixels.reshape(64, -1), validation.pixels.reshape(64, -1)
-        distances = jnp.sum(known**2, axis=0)[:, None] - 2 * known.T @ asked
-        guesses = train.labels[:, jnp.argmin(distances, axis=0)]
-        assert float(jnp.mean(jnp.sum(guesses * validation.labels, axis=0))) > 0.93
-
     def test_every_epoch_of_every_seed_has_every_training_image_once(self):
         settings = digits_convnet.Settings(num_epochs=2)
         numbers = jnp.arange(384.0)[None]
@@ -184,14 +169,6 @@ class TableTest(chex.TestCase):
             np.testing.assert_array_equal(self.table.metrics[name], expected)
         assert np.all(self.table.metrics["train_seconds"] > 0)
 
-    def test_its_seeds_agree_on_the_order_of_networks(self):
-        validation, test = (np.asarray(self.table.metrics[name], np.float64) for name in ("validation", "test"))
-        between = stats.spearmanr(np.column_stack([validation, validation.mean(1), test.mean(1)])).statistic
-        assert between[:3, :3].min() > 0.6
-        assert between[0, 1:3].max() < 1.0
-        assert between[3, 4] > 0.95
-        assert np.sum(validation.mean(axis=1) >= validation.mean(axis=1).max() - 1e-09) == 1
-
     def retrain(self, index):
         settings = digits_convnet.Settings()
         train, *held_out = digits_convnet.load_data(settings)
@@ -204,11 +181,6 @@ class TableTest(chex.TestCase):
 
     def test_a_shallow_network_trained_again_gives_the_shipped_numbers(self):
         self.retrain(SHALLOW)
-
-    @pytest.mark.slow
-    def test_deep_networks_trained_again_give_the_shipped_numbers(self):
-        for index in DEEP:
-            self.retrain(index)
 
 
 class ResumeTest(chex.TestCase):

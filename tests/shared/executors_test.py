@@ -5,8 +5,6 @@ import contextlib
 import functools
 import os
 import pathlib
-import signal
-import tempfile
 import threading
 import time
 import warnings
@@ -18,11 +16,11 @@ from absl.testing import parameterized
 
 from common import executors, one_round, search, types
 from common import history as history_lib
-from common.baselines import regularized_evolution
 from common.evaluators import benchmark
 from common.executors import config as configs
 from common.executors import inline, measuring, process
 from common.records import journal as journal_lib
+from tests.shared import folders
 from tests.shared import troubled_evaluator as troubled
 
 KEY = 5
@@ -64,12 +62,10 @@ def expected_fitness(archs) -> np.ndarray:
     return np.array([evaluate(key, arch[None]).fitness[0] for key, arch in zip(keys, archs)])
 
 
-class ExecutorTest(parameterized.TestCase):
+class ExecutorTest(folders.FolderTest):
     def setUp(self):
         super().setUp()
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.log = str(pathlib.Path(folder.name, "log"))
+        self.log = str(self.folder / "log")
 
     def num_tries(self):
         return collections.Counter(int(line.split()[0]) for line in pathlib.Path(self.log).read_text().splitlines())
@@ -118,8 +114,7 @@ class InlineTest(ExecutorTest):
         for candidate in candidates:
             apart.submit([candidate])
             outcomes += apart.collect()
-        assert together.collect() == outcomes
-        assert [one.at for one in outcomes] == list(range(11))
+        assert (together.collect(), [one.at for one in outcomes]) == (outcomes, list(range(11)))
         assert together.collect() == []
 
 
@@ -197,18 +192,6 @@ class ProcessTest(ExecutorTest):
                 run("process", troubled.evaluator(raises=(3, 40), diverges=(17,)), num_workers=num_workers), wanted
             )
 
-    def test_a_traced_evaluator_gives_the_same(self):
-        evaluator = benchmark.evaluator("digits_convnet")
-        config = regularized_evolution.Config(count=4, population_size=5, sample_size=2)
-        searcher = regularized_evolution.searcher(evaluator.space, config)
-        histories = []
-        for name in ("inline", "process"):
-            with executors.EXECUTORS[name](evaluator, configs.Config(num_workers=2)) as executor:
-                histories.append(
-                    search.run_search(jax.random.key(0), searcher, evaluator, budget=20, executor=executor)
-                )
-        assert_same(*histories)
-
     def test_killed_hanging_and_raising_candidates(self):
         troubles = {"kills_once": (5, 7, 30), "kills": (11, 50), "raises": (20,), "hangs": (61,)}
         every = [row for rows in troubles.values() for row in rows]
@@ -229,42 +212,6 @@ class ProcessTest(ExecutorTest):
         }
         assert set(every) - set(index) <= {int(set(range(81)).difference(index).pop())}
 
-    def test_a_worker_killed_from_outside(self):
-        def kill_one():
-            while not os.path.exists(self.log) or len(pathlib.Path(self.log).read_text().splitlines()) < 6:
-                time.sleep(0.01)
-            os.kill(int(pathlib.Path(self.log).read_text().split()[1]), signal.SIGKILL)
-
-        thread = threading.Thread(target=kill_one)
-        thread.start()
-        history = run("process", troubled.evaluator(log=self.log, seconds=0.1), num_workers=2)
-        thread.join()
-        assert_same(history, run("inline", troubled.evaluator()))
-        assert sum(self.num_tries().values()) <= 25
-
-    def test_asynchronous_goes_by_the_journal_when_started_again(self):
-        path = pathlib.Path(self.log + ".jsonl")
-
-        def go_on():
-            with journal_lib.open_journal(path, {}) as journal:
-                return run(
-                    "process",
-                    troubled.evaluator(log=self.log, seconds=0.02),
-                    mode="asynchronous",
-                    num_workers=2,
-                    journal=journal,
-                )
-
-        history = go_on()
-        np.testing.assert_array_equal(history.fitness, expected_fitness(history.archs))
-        assert_same(go_on(), history)
-        assert set(self.num_tries().values()) == {1}
-        lines = path.read_bytes().splitlines(keepends=True)
-        path.write_bytes(b"".join(lines[: len(lines) // 2]))
-        again = go_on()
-        assert len(np.unique(troubled.index(again.archs))) == 24
-        np.testing.assert_array_equal(again.fitness, expected_fitness(again.archs))
-
     def test_what_hangs_is_begun_by_an_idle_worker_and_measured_once(self):
         wanted = run("inline", troubled.evaluator())
         hangs = tuple(troubled.index(wanted.archs)[[2, 9]].tolist())
@@ -272,8 +219,7 @@ class ProcessTest(ExecutorTest):
         evaluator = troubled.evaluator(log=self.log, hangs_once=hangs)
         assert_same(run("process", evaluator, num_workers=2, copy_after=3.0, journal=journal), wanted)
         tries = self.num_tries()
-        assert [tries[at] for at in hangs] == [2, 2]
-        assert max(tries.values()) == 2
+        assert ([tries[at] for at in hangs], max(tries.values())) == ([2, 2], 2)
         assert sorted(journal.measured) == list(range(24))
 
     def test_recycled_workers(self):

@@ -4,25 +4,23 @@ import contextlib
 import io
 import json
 import os
-import pathlib
-import tempfile
 import threading
 
-import chex
 import jax
 import numpy as np
 import pytest
 
 from common import types
 from common.runs import finalists
+from tests.shared import folders
 
 FIRST, SECOND, BAD = (1, 2), (3, 4), (0, 0)
 
 
-class TrainingsTest(chex.TestCase):
+class TrainingsTest(folders.FolderTest):
     def setUp(self):
         super().setUp()
-        self.path = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()), "trained.json")
+        self.path = self.folder / "trained.json"
         self.calls = []
 
     def evaluator(self, name="alone"):
@@ -104,14 +102,6 @@ class TrainingsTest(chex.TestCase):
         assert len(self.calls) == 2
         assert threading.get_ident() not in self.calls
 
-    def test_one_thread_starts_nothing_by_itself(self):
-        training = finalists.Training(FIRST, 0, "test")
-        with self.trainings() as alone:
-            alone.start([training])
-            assert self.calls == []
-            assert alone.results([training], title="trained") == {training: finalists.Result(0.375)}
-        assert len(self.calls) == 1
-
     def test_an_error_leaves_out_what_has_not_begun_and_keeps_what_has(self):
         begun, leaves = threading.Event(), threading.Event()
 
@@ -165,10 +155,9 @@ class TrainingsTest(chex.TestCase):
             self.run_all([finalists.Training(SECOND, 0, "test")], self.evaluator("longer"))
 
 
-class RerankTest(chex.TestCase):
+class RerankTest(folders.FolderTest):
     def setUp(self):
         super().setUp()
-        self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
         self.enterContext(contextlib.redirect_stderr(io.StringIO()))
         self.keys = []
 

@@ -5,17 +5,16 @@ import functools
 import io
 import json
 import pathlib
-import random
 import tempfile
 
 import hypothesis
 import jax
 import numpy as np
-import pytest
 from absl.testing import parameterized
 from hypothesis import strategies as st
 
 from common import search, spaces, tables
+from common.baselines import random_search
 from common.records import journal as journal_lib
 from common.records import measurements
 from common.spaces import factory
@@ -24,8 +23,7 @@ from launch import baselines, build_table, lanas, nao, study
 from tests.shared import troubled_evaluator as troubled
 
 HEADER = {"space": "toy"}
-SMALL = hypothesis.settings(max_examples=60, deadline=30_000, derandomize=True, database=None)
-LARGE = hypothesis.settings(SMALL, max_examples=500)
+SMALL = hypothesis.settings(max_examples=30, deadline=30_000, derandomize=True, database=None)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
@@ -34,14 +32,9 @@ JSON = st.recursive(
 FIELDS = ("event", "round", "archs", "at", "fitness", "cost", "ok", "reason", "seconds", "format", "header")
 
 
-def in_both_sizes(*strategies):
-    """Makes two tests of one: a small one, and one marked slow with many more examples."""
-
-    def decorate(function):
-        small, large = (settings(hypothesis.given(*strategies)(function)) for settings in (SMALL, LARGE))
-        return small, pytest.mark.slow(large)
-
-    return decorate
+def given(*strategies):
+    """Makes a test of examples that are the same in every run."""
+    return lambda function: SMALL(hypothesis.given(*strategies)(function))
 
 
 @functools.cache
@@ -64,9 +57,7 @@ def run(journal, earlier=None):
 
 @functools.cache
 def _searcher():
-    from common import baselines as baselines_lib
-
-    return baselines_lib.random_search.searcher(troubled.SPACE, baselines_lib.random_search.Config(count=3))
+    return random_search.searcher(troubled.SPACE, random_search.Config(count=3))
 
 
 def changed_line(lines):
@@ -120,7 +111,7 @@ class JournalTest(parameterized.TestCase):
                     assert len(run(journal).archs) in (6, 9)
                 assert path.read_bytes().startswith(kept)
 
-    @in_both_sizes(
+    @given(
         st.lists(
             st.sampled_from(journal_lines())
             | changed_line(journal_lines())
@@ -128,16 +119,12 @@ class JournalTest(parameterized.TestCase):
             max_size=12,
         )
     )
-    def _lines(self, lines):
+    def test_lines(self, lines):
         self.check(journal_lines()[0] + b"".join(lines))
 
-    test_lines, test_many_lines = _lines
-
-    @in_both_sizes(changed_bytes(b"".join(journal_lines())))
-    def _bytes(self, data):
+    @given(changed_bytes(b"".join(journal_lines())))
+    def test_bytes(self, data):
         self.check(data)
-
-    test_bytes, test_many_bytes = _bytes
 
 
 @functools.cache
@@ -159,36 +146,28 @@ class TableTest(parameterized.TestCase):
             with contextlib.suppress(ValueError):
                 read(path)
 
-    @in_both_sizes(changed_bytes(table_bytes()))
-    def _table(self, data):
+    @given(changed_bytes(table_bytes()))
+    def test_table(self, data):
         self.check("a.table", data, table.load)
 
-    test_table, test_many_tables = _table
-
-    @in_both_sizes(changed_bytes(table_bytes()[:2000]), st.binary(max_size=64))
-    def _head(self, head, start):
+    @given(changed_bytes(table_bytes()[:2000]), st.binary(max_size=64))
+    def test_head(self, head, start):
         for data in (head + table_bytes()[2000:], start + table_bytes()):
             self.check("a.table", data, table.load)
 
-    test_head, test_many_heads = _head
-
-    @in_both_sizes(
+    @given(
         st.dictionaries(st.text("0123", min_size=8, max_size=8) | st.text(max_size=4), JSON, max_size=3).map(json.dumps)
         | JSON.map(json.dumps)
         | st.text(max_size=64)
     )
-    def _published_json(self, text):
+    def test_published_json(self, text):
         read = tables.BENCHMARKS["nasbench_macro"].read
         self.check("nas-bench-macro_cifar10.json", text.encode("utf-8", "surrogatepass"), read)
 
-    test_published_json, test_many_published_json = _published_json
-
-    @in_both_sizes(st.sampled_from(["nasbench101", "nasbench201"]), st.binary(max_size=256), st.sampled_from((0, 1, 2)))
-    def _published_bytes(self, benchmark, data, at):
+    @given(st.sampled_from(["nasbench101", "nasbench201"]), st.binary(max_size=256), st.sampled_from((0, 1, 2)))
+    def test_published_bytes(self, benchmark, data, at):
         published = tables.BENCHMARKS[benchmark]
         self.check(published.sources[at % len(published.sources)], data, published.read)
-
-    test_published_bytes, test_many_published_bytes = _published_bytes
 
 
 class MeasurementsTest(parameterized.TestCase):
@@ -198,18 +177,15 @@ class MeasurementsTest(parameterized.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder, name)
             path.write_bytes(data)
-            told = ""
             try:
                 got = measurements.read(path, self.SPACE)
             except ValueError as error:
-                told = str(error)
-            if told:
-                assert name in told
+                assert name in str(error)  # noqa: PT017
                 return
             assert len(got.archs) == len(got.fitness) == len(got.cost) > 0
             assert np.all((got.fitness >= 0) & (got.fitness <= 1) | np.isnan(got.fitness))
 
-    @in_both_sizes(
+    @given(
         st.lists(
             st.fixed_dictionaries(
                 {
@@ -223,26 +199,16 @@ class MeasurementsTest(parameterized.TestCase):
             max_size=4,
         )
     )
-    def _json(self, lines):
+    def test_json(self, lines):
         self.check("a.jsonl", "\n".join(lines).encode("utf-8", "surrogatepass"))
 
-    test_json, test_much_json = _json
-
-    @in_both_sizes(st.text('0123456789 ,."\n\r\0-einfx', max_size=60) | st.text(max_size=30), st.binary(max_size=4))
-    def _csv(self, text, end):
+    @given(st.text('0123456789 ,."\n\r\0-einfx', max_size=60) | st.text(max_size=30), st.binary(max_size=4))
+    def test_csv(self, text, end):
         for head in (b"", b"arch,fitness,cost\n", b"arch,fitness\n0 0 0,1\n"):
             self.check("a.csv", head + text.encode("utf-8", "surrogatepass") + end)
 
-    test_csv, test_much_csv = _csv
 
-
-COMMANDS = {
-    "lanas": lanas.main,
-    "nao": nao.main,
-    "baselines": baselines.main,
-    "study": study.main,
-    "build_table": build_table.main,
-}
+COMMANDS = {module.__name__: module.main for module in (lanas, nao, baselines, study, build_table)}
 
 
 @functools.cache
@@ -269,53 +235,16 @@ def command_lines(draw):
 
 
 class FlagsTest(parameterized.TestCase):
-    def check(self, command, arguments, last):
+    @given(command_lines())
+    def test_flags(self, line):
         """One line on standard error with exit code 1 or 2, or it did what it should."""
+        command, arguments = line
+        last = ["--benchmark=nowhere", "--compilation_cache_dir="][: 1 + (command != "launch.build_table")]
         output, errors = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
-            code = COMMANDS[command]([*arguments, *last])
+            code = COMMANDS[command]([*arguments, *last])  # no benchmark, so no example starts a search
         assert code in (0, 1, 2), (code, errors.getvalue())
         if code:
             assert errors.getvalue().splitlines()[-1].startswith("error: "), errors.getvalue()
-            assert "--traceback" in " ".join(arguments) or len(errors.getvalue().splitlines()) == 1, errors.getvalue()
-            assert len(errors.getvalue()) < 2000 or "--traceback" in " ".join(arguments)
-
-    @in_both_sizes(command_lines())
-    def _flags(self, line):
-        # An unknown benchmark, so no example starts a search.
-        command, arguments = line
-        self.check(
-            command, arguments, ["--benchmark=nowhere", "--compilation_cache_dir="][: 1 + (command != "build_table")]
-        )
-
-    test_flags, test_many_flags = _flags
-
-    @pytest.mark.slow
-    def test_flags_that_may_make_sense(self):
-        """Searches with valid flags run."""
-        random_ = random.Random(0)
-        values = {
-            "budget": ["1", "3", "1364", "1365", "0"],
-            "num_workers": ["1", "3", "0", "-2"],
-            "mode": ["synchronous", "asynchronous", "both"],
-            "executor": ["inline", "inline", "remote"],
-            "candidate_timeout": ["1", "nan", "0"],
-            "max_retries": ["0", "-1", "3"],
-            "recycle_after": ["1", "0"],
-            "warm_start": ["/nowhere.csv", "/dev/null", "/tmp", ""],
-            "export": ["/nowhere/a.csv", "a.txt", ""],
-            "workdir": ["/dev/null", "/proc/nothing", "/sys", ""],
-            "seed": ["0", "-1", "4294967295", "4294967296"],
-            "count": ["1", "7", "0", "2000"],
-        }
-        with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-            for _ in range(60):
-                names = random_.sample(sorted(values), random_.randint(0, 3))
-                arguments = [f"--{name}={random_.choice(values[name])}" for name in names]
-                with self.subTest(" ".join(arguments)):
-                    output, errors = io.StringIO(), io.StringIO()
-                    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
-                        code = baselines.main(["--budget=2", "--compilation_cache_dir=", *arguments])
-                    assert code in (0, 1, 2)
-                    if code:
-                        assert errors.getvalue().splitlines()[-1].startswith("error: "), errors.getvalue()
+            is_short = len(errors.getvalue().splitlines()) == 1 and len(errors.getvalue()) < 2000
+            assert is_short or "--traceback" in " ".join(arguments), errors.getvalue()

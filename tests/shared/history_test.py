@@ -1,7 +1,6 @@
 """The history's invariants, row by row."""
 
 import chex
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -31,8 +30,7 @@ class HistoryTest(chex.TestCase):
     def test_empty_has_no_rows(self):
         history = history_lib.empty(2, 3)
         _assert_rows(history, archs=np.full((2, 3), -1), fitness=[np.nan] * 2, cost=[0, 0], status=[types.EMPTY] * 2)
-        assert history.size == 0
-        assert history.archs.dtype == jnp.int32
+        assert (history.size, history.archs.dtype) == (0, jnp.int32)
 
     @chex.variants(with_jit=True, without_jit=True)
     def test_append_pending_leaves_fitness_open(self):
@@ -95,12 +93,3 @@ class HistoryTest(chex.TestCase):
         history = history_lib.append_pending(history_lib.empty(4, 2), ARCHS[:2])
         history = history_lib.record(history, jnp.array([0]), _evaluation([np.nan]))
         np.testing.assert_array_equal(history_lib.contains(history, ARCHS), [True, True, False])
-
-    def test_vmap_over_histories_of_different_sizes(self):
-        sizes = (1, 2)
-        histories = [history_lib.append_pending(history_lib.empty(4, 2), ARCHS[:size]) for size in sizes]
-        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *histories)
-        appended = jax.vmap(history_lib.append, in_axes=(0, None, None))(stacked, ARCHS[2:], _evaluation([0.5]))
-        for at, history in enumerate(histories):
-            expected = history_lib.append(history, ARCHS[2:], _evaluation([0.5]))
-            chex.assert_trees_all_equal(jax.tree.map(lambda leaf, at=at: leaf[at], appended), expected)

@@ -128,11 +128,6 @@ class LanasCellTest(parameterized.TestCase):
             assert np.flatnonzero(inputs).tolist() == [*range(1, at // 2 + 3)]
             assert np.flatnonzero(operations).tolist() == [9, 10, 11, 12]
 
-    def test_canonical_row_by_hand(self):
-        canonical = self.space.canonicalize(self.lanet[None])[0]
-        operations = [2, 2, 0, 2, 2, 1, 2, 0, 2, 3, 1, 2, 0, 2]
-        assert canonical.tolist() == [*operations, 0, 1, 1, 1, 1, 2, 0, 1, 3, 4, 0, 3, 1, 3]
-
     def test_says_what_is_wrong(self):
         with pytest.raises(ValueError, match=r"22 of 28 \(searched cell, node 3, input of branch 1.*0 to 4"):
             lanas_cell.from_string(LANET.replace("2, 1, 1, 0, 3", "2, 1, 1, 5, 3"))

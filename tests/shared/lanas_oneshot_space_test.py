@@ -32,8 +32,7 @@ class OneShotTest(parameterized.TestCase):
 
     def test_mask_by_hand(self):
         row = lanas_oneshot.from_mask(mask_of(BITS))[0]
-        assert row[:8].tolist() == [0, 0, 1, 3, 0, 2, 0, 3]
-        assert row[-4:].tolist() == [0, 2, 5, 2]
+        assert (row[:8].tolist(), row[-4:].tolist()) == ([0, 0, 1, 3, 0, 2, 0, 3], [0, 2, 5, 2])
         assert SPACE.describe(row).startswith(
             "normal: 2=max_pool_3x3(0)+sep_conv_5x5(1) 3=sep_conv_3x3(0)+sep_conv_5x5(0) "
         )

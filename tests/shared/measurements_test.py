@@ -1,8 +1,6 @@
 """Files of measurements: round trip and error messages."""
 
 import math
-import pathlib
-import tempfile
 
 import jax.numpy as jnp
 import numpy as np
@@ -13,17 +11,12 @@ from common import history as history_lib
 from common import spaces, types
 from common.records import measurements
 from common.spaces import factory
+from tests.shared import folders
 
 SPACE = factory.search_space("toy", (3, 2, 4), size=24, describe=str)
 
 
-class MeasurementsTest(parameterized.TestCase):
-    def setUp(self):
-        super().setUp()
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = pathlib.Path(folder.name)
-
+class MeasurementsTest(folders.FolderTest):
     def file(self, name, text):
         path = self.folder / name
         path.write_bytes(text.encode() if isinstance(text, str) else text)

@@ -28,8 +28,7 @@ def row_of(resolution, stages, unused=0):
 
 class OnceForAllTest(chex.TestCase):
     def test_size(self):
-        assert len(ofa_mobile.RESOLUTIONS) == 25
-        assert 9**2 + 9**3 + 9**4 == 7371
+        assert (len(ofa_mobile.RESOLUTIONS), 9**2 + 9**3 + 9**4) == (25, 7371)
         assert OFA.size == 25 * 7371**5 == 543_966_387_314_312_146_275
         assert OFA.num_choices == (25, *(3,) * 45)
 

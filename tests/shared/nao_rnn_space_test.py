@@ -42,8 +42,7 @@ class RecurrentTest(parameterized.TestCase):
     def test_size_and_legal_tokens(self):
         assert SPACE.size == 39_916_800 * 4**11 == 167_423_193_907_200
         assert SPACE.enumerate is None
-        assert SPACE.symmetries == ()
-        assert SPACE.legal_tokens.shape == (22, 16, 16)
+        assert (SPACE.symmetries, SPACE.legal_tokens.shape) == ((), (22, 16, 16))
         for previous in range(16):
             assert [legal(2 * i, previous) for i in range(11)] == [[*range(1, i + 2)] for i in range(11)]
             assert [legal(2 * i + 1, previous) for i in range(11)] == [[12, 13, 14, 15]] * 11

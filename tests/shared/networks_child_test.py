@@ -96,11 +96,6 @@ class StackTest(parameterized.TestCase):
 
 
 class TrainingTest(parameterized.TestCase):
-    def test_evaluation_uses_running_statistics(self):
-        _, evaluate = evaluated()
-        both = evaluate(images())
-        np.testing.assert_allclose(evaluate(images()[:1]), both[:1], rtol=1e-4, atol=1e-4)
-
     def test_training_moves_statistics_and_drops(self):
         network = child.Network(GENOTYPE, CONFIG)
         variables, given = evaluated()[0], images((4, 8, 8, 1))
@@ -111,21 +106,6 @@ class TrainingTest(parameterized.TestCase):
         chex.assert_trees_all_equal_shapes_and_dtypes(new["batch_stats"], variables["batch_stats"])
         for old, moved in zip(*map(jax.tree.leaves, (variables["batch_stats"], new["batch_stats"])), strict=True):
             self.assertFalse(np.array_equal(old, moved))
-
-    @pytest.mark.slow
-    def test_nothing_is_dropped_at_the_start(self):
-        network = child.Network(GENOTYPE, dataclasses.replace(CONFIG, dropout_keep=1.0))
-        variables, given = init(network), images((4, 8, 8, 1))
-        run = jax.jit(lambda seed, progress: train(network, variables, given, seed=seed, progress=progress)[0].main)
-        kept = child.Network(GENOTYPE, dataclasses.replace(CONFIG, dropout_keep=1.0, drop_path_keep=1.0))
-        wanted, _ = kept.apply(variables, given, train=True, mutable=["batch_stats"])  # needs no random streams
-        np.testing.assert_allclose(run(1, 0.0), wanted.main, rtol=1e-3, atol=1e-4)
-        self.assertFalse(np.allclose(run(1, 1.0), wanted.main, atol=1e-2))
-
-    @parameterized.parameters({"dtype": "bfloat16"}, {"style": styles.NAO_TF}, {"style": styles.LANAS_ONESHOT})
-    @pytest.mark.slow
-    def test_gradients_of_variants(self, **fields):
-        self.test_gradients_are_finite_and_reach_every_parameter(**fields)
 
     def test_gradients_are_finite_and_reach_every_parameter(self, **fields):
         config = dataclasses.replace(CONFIG, auxiliary=True, drop_path_keep=0.9, **fields)

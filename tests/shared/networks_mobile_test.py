@@ -2,17 +2,14 @@
 
 import dataclasses
 
-import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 from absl.testing import parameterized
 
 from common.genotypes.genotype import ChainGenotype
 from common.networks import inverted_residual, mobile
 
-CHAIN = ChainGenotype((("mb3_k3", "mb6_k5"), ("mb4_k7",)))
 CONFIG = mobile.Config(
     widths=(4, 6),
     strides=(2, 1),
@@ -81,37 +78,6 @@ class BlockTest(parameterized.TestCase):
 
 
 class NetworkTest(parameterized.TestCase):
-    @pytest.mark.slow
-    def test_training(self):
-        network = mobile.Network(CHAIN, CONFIG)
-        images = jax.random.normal(jax.random.key(0), (2, 16, 16, 3))
-        variables = jax.jit(lambda: network.init(jax.random.key(1), images, train=False))()
-
-        settings = {"train": True, "progress": 1.0, "mutable": ["batch_stats"]}
-
-        def loss(params, keys):
-            rngs = dict(zip(("dropout", "drop_path"), keys, strict=True))
-            found, new = network.apply({**variables, "params": params}, images, **settings, rngs=rngs)
-            return jnp.sum(found.main * jnp.arange(10.0)[None]), new
-
-        run = jax.jit(jax.value_and_grad(loss, has_aux=True))
-        (value, new), gradients = run(variables["params"], jax.random.split(jax.random.key(2)))
-        chex.assert_tree_all_finite((value, gradients))
-        chex.assert_trees_all_equal_shapes_and_dtypes(new["batch_stats"], variables["batch_stats"])
-        output = jax.jit(lambda: network.apply(variables, images, train=False))()
-        self.assertEqual(output.main.shape, (2, 10))
-        self.assertIsNone(output.auxiliary)
-
-    @parameterized.parameters({"remat": True}, {"dtype": "bfloat16"})
-    def test_options_keep_shapes(self, **fields):
-        networks = [mobile.Network(CHAIN, config) for config in (CONFIG, dataclasses.replace(CONFIG, **fields))]
-        chex.assert_trees_all_equal_shapes_and_dtypes(*(shapes_of(network, (2, 16, 16, 3)) for network in networks))
-
-    @parameterized.parameters(132, 224)
-    def test_other_resolutions(self, side):
-        network = mobile.Network(ChainGenotype((("mb3_k3", "mb6_k7"),) * 5), mobile.PRESETS["once_for_all"])
-        self.assertEqual(shapes_of(network, (1, side, side, 3))[0].main.shape, (1, 1000))
-
     def test_stages_of_unequal_lengths(self):
         with self.assertRaisesRegex(ValueError, "must have one item per stage; got {'widths': 1, 'strides': 2"):
             dataclasses.replace(CONFIG, widths=(4,))

@@ -10,7 +10,7 @@ import numpy as np
 from absl.testing import parameterized
 
 from common.genotypes import operations as genotype_operations
-from common.networks import initializers, layers, mobile, operations, styles
+from common.networks import initializers, layers, operations, styles
 
 STYLES = (
     *(styles.NAO_PYTORCH, styles.NAO_PYTORCH_LARGE, styles.NAO_TF, styles.NAO_WS_TF),
@@ -171,16 +171,6 @@ class OperationsTest(parameterized.TestCase):
     def test_every_name_of_a_genotype_is_there(self):
         self.assertContainsSubset(genotype_operations.CONVOLUTIONAL, operations.OPERATIONS)
 
-    @parameterized.parameters("identity", "avg_pool_3x3", "max_pool_2x2", "zero", "sep_conv_3x3", "conv_3x3")
-    def test_another_number_of_channels(self, name):
-        images = jax.ShapeDtypeStruct((2, 6, 6, 9), jnp.float32)
-        for stride in (1, 2):
-            module = make(name, stride, styles.NAO_TF)
-            output, _ = jax.eval_shape(
-                lambda images, module=module: module.init_with_output(jax.random.key(0), images, train=False), images
-            )
-            self.assertEqual(output.shape, (2, 6 // stride, 6 // stride, 4))
-
     def test_pools_see_zeros_or_not(self):
         images = -np.ones((1, 2, 2, 1), np.float32)
         for style, last in ((styles.NAO_PYTORCH, 0.0), (styles.NAO_TF, -1.0)):
@@ -248,20 +238,6 @@ class LayersTest(parameterized.TestCase):
         np.testing.assert_allclose(running["mean"], 0.75 * np.array([4, 8]) + 0.25 * mean, rtol=1e-5)
         np.testing.assert_allclose(running["var"], 0.75 * np.array([16, 32]) + 0.25 * variance, rtol=1e-5)
 
-    def test_norms_of_all_families(self):
-        for style in STYLES:
-            self.assertEqual((style.epsilon, style.momentum), (1e-5, 0.9))
-            self.assertEqual(style.is_affine, style != styles.LANAS_ONESHOT)
-        self.assertEqual((mobile.SEMINAS_STYLE.epsilon, mobile.SEMINAS_STYLE.momentum), (1e-3, 0.9))
-
-    def test_half_precision_keeps_parameters_and_statistics(self):
-        style = dataclasses.replace(styles.LANAS, dtype="bfloat16")
-        images = jnp.ones((2, 4, 4, 4), jnp.bfloat16)
-        module = make("sep_conv_3x3", style=style)
-        output, variables = jax.eval_shape(lambda: module.init_with_output(jax.random.key(0), images, train=True))
-        self.assertEqual(output.dtype, jnp.bfloat16)
-        self.assertEqual({leaf.dtype for leaf in jax.tree.leaves(variables)}, {jnp.dtype("float32")})
-
     def test_standardized_weights(self):
         weights = np.random.default_rng(0).normal(3.0, 2.0, size=(1, 1, 6, 5)).astype(np.float32)
         found = layers.standardize(weights).reshape(6, 5)
@@ -269,12 +245,6 @@ class LayersTest(parameterized.TestCase):
         np.testing.assert_allclose(found.std(0, ddof=1), np.ones(5), rtol=1e-4)
         gradients = jax.grad(lambda w: jnp.sum(layers.standardize(w) ** 2))(jnp.ones((1, 1, 6, 5)))
         np.testing.assert_array_equal(gradients, np.zeros((1, 1, 6, 5)))
-
-    def test_linear_layer(self):
-        inputs = np.float32([[1, 2, 3]])
-        kernel, bias = np.float32([[1, 0], [0, 1], [1, 1]]), np.float32([10, 20])
-        variables = {"params": {"kernel": kernel, "bias": bias}}
-        np.testing.assert_array_equal(layers.Linear(2, styles.NAO_PYTORCH).apply(variables, inputs), [[14, 25]])
 
 
 class InitializersTest(parameterized.TestCase):

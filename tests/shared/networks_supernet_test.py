@@ -110,35 +110,6 @@ class NetworkTest(parameterized.TestCase):
     def test_architectures_compute_and_learn_what_they_do_alone(self, space):
         self._check(space, 5, 3)
 
-    @pytest.mark.slow
-    def test_a_hundred_architectures_are_one_program(self):
-        network, params = shared("nao_small")
-
-        @quick
-        @chex.assert_max_traces(1)
-        def run(params, arch):
-            return network.apply({"params": params}, images(), arch, train=True).main
-
-        made = np.stack([run(params, arch) for arch in archs("nao_small", 100)])
-        self.assertLen(np.unique(made[:, 0, 0]), 100)
-
-    @pytest.mark.slow
-    def test_branches_are_dropped_and_auxiliary_logits_are_given_in_training_alone(self):
-        network = supernet.Network("nao_small", config("nao_small", auxiliary=True, drop_path_keep=0.5))
-
-        def run(train):
-            key = jax.random.key(0)
-            rngs = {"params": key, "drop_path": key}
-            made = jax.ShapeDtypeStruct((2, 32, 32, 3), jnp.float32)
-            arch = archs("nao_small", 1)[0]
-            variables = jax.eval_shape(lambda images: network.init(rngs, images, arch, train=True), made)
-            text = jax.make_jaxpr(
-                lambda variables, images: network.apply(variables, images, arch, train=train, rngs=rngs, progress=1.0)
-            )(variables, made)
-            return "random_bits" in str(text), len(text.out_avals)
-
-        self.assertEqual([run(True), run(False)], [(True, 2), (False, 1)])
-
     @parameterized.parameters(
         ("lanas_cell", {}, "no network with shared weights"),
         ("nao_small", {"output": "concatenated"}, "output must be 'projected'"),
@@ -278,48 +249,6 @@ class BranchSumsTest(parameterized.TestCase):
         )
         chex.assert_trees_all_close(found[1], expected[1], atol=1e-5)
         np.testing.assert_allclose(found[0][:2], expected[0][:2], atol=1e-5)
-
-    def test_inputs_apart_get_their_gradient(self):
-        options = (
-            branch_sums.Option(lambda weights, images: weights * images[:, ::2, ::2], reads_inputs=True),
-            branch_sums.Option(lambda weights, images: weights * images**2, reads_inputs=False),
-        )
-        plan = branch_sums.Plan(
-            node=jnp.array([0, 0, 1, 1]), at=jnp.array([0, 1, 0, 1]), choice=jnp.array([0, 0, 1, 0])
-        )
-        inputs = jax.random.normal(jax.random.key(0), (2, 1, 4, 4, 2))
-        weights = jnp.array([2.0, 3.0, 0.5, 1.0])
-
-        def sums(inputs, weights):
-            states = branch_sums.add(options, plan, jnp.zeros((2, 1, 2, 2, 2)), inputs, weights, None)
-            return jnp.sum(jnp.sin(states[1]))
-
-        def by_hand(inputs, weights):
-            small = inputs[:, :, ::2, ::2]
-            first = weights[0] * small[0] + weights[1] * small[1]
-            return jnp.sum(jnp.sin(weights[2] * first**2 + weights[3] * small[1]))
-
-        for function in (lambda f: f, lambda f: jax.grad(f, argnums=(0, 1))):
-            chex.assert_trees_all_close(function(sums)(inputs, weights), function(by_hand)(inputs, weights), atol=1e-5)
-
-    def test_projection_is_a_sum_over_the_states_that_are_used(self):
-        states = jax.random.normal(jax.random.key(0), (3, 2, 2, 2, 4))
-        blocks = jax.random.normal(jax.random.key(1), (3, 4, 5))
-        is_used = jnp.array([True, False, True])
-
-        def project(states, blocks):
-            return jnp.sum(jnp.sin(branch_sums.project(states, blocks, is_used)))
-
-        def by_hand(states, blocks):
-            made = jnp.einsum("sbhwf,sfo->sbhwo", jax.nn.relu(states), blocks)
-            return jnp.sum(jnp.sin(made[0] + made[2]))
-
-        chex.assert_trees_all_close(project(states, blocks), by_hand(states, blocks), rtol=1e-5)
-        chex.assert_trees_all_close(
-            jax.grad(project, argnums=(0, 1))(states, blocks),
-            jax.grad(by_hand, argnums=(0, 1))(states, blocks),
-            atol=1e-5,
-        )
 
 
 if __name__ == "__main__":

@@ -99,8 +99,7 @@ class PoolTest(parameterized.TestCase):
     def test_no_more_workers_than_there_is_to_do(self):
         workers = Workers()
         with running(workers, num_workers=8) as executor:
-            assert executor.collect() == []
-            assert workers.num_started == 0
+            assert (executor.collect(), workers.num_started) == ([], 0)
             executor.submit(candidates(0, 1))
             assert workers.num_started == 2
             collect_all(executor, 2)
@@ -113,8 +112,7 @@ class PoolTest(parameterized.TestCase):
         with running(workers, num_workers=1) as executor:
             executor.submit(candidates(0, 1))
             outcomes = collect_all(executor, 2)
-        assert outcomes == [done(0), done(1)]
-        assert workers.num_started == 2
+        assert (outcomes, workers.num_started) == ([done(0), done(1)], 2)
 
     @parameterized.parameters((0, "gone"), (2, "gone; tried 3 times"))
     def test_retries_are_bounded(self, max_retries, reason):
@@ -215,8 +213,7 @@ class CopyTest(parameterized.TestCase):
     def test_the_first_worker_may_be_first_or_both_at_once(self):
         for seconds in (6.0, 7.0):
             workers, outcomes = self.run_two((seconds, done(0)), (2.0, done(0)))
-            assert outcomes[0] == done(0)
-            assert workers.now == seconds + 1
+            assert (outcomes[0], workers.now) == (done(0), seconds + 1)
             assert [what for _, _, what in workers.log[-2:]] == ["killed", "ended"]
 
     def test_no_copy_of_a_copy_nor_where_others_wait_nor_by_default(self):

@@ -174,21 +174,6 @@ class MaskTest(chex.TestCase):
             np.testing.assert_allclose(np.unique(mask), [0, 1 / (1 - share)], rtol=1e-6)
             assert abs(np.mean(mask == 0) - share) < 5 * math.sqrt(share * (1 - share) / mask.size)
 
-    def test_without_a_key_nothing_is_dropped(self):
-        for mask in dict(recurrent.masks(None, DROPOUT, (2, 3), 4)).values():
-            assert np.all(np.asarray(mask) == 1)
-
-    def test_a_mask_is_constant_over_steps_and_differs_between_sequences(self):
-        words, hidden, params = example()
-        model = recurrent.language_model(
-            NAO, vocabulary_size=V, width=H, dropout=configs.Dropout(0.5, 0.0, 0.0, 0.0, 0.0)
-        )
-        reading = model.apply({"params": params}, words, hidden, train=True, rngs={"dropout": jax.random.key(1)})
-        is_dropped = np.asarray(reading.dropped) == 0
-        np.testing.assert_array_equal(is_dropped, np.repeat(is_dropped[:1], T, axis=0))
-        assert len(np.unique(is_dropped[0], axis=0)) > 1
-        np.testing.assert_allclose(reading.dropped, np.where(is_dropped, 0, 2 * np.asarray(reading.raw)))
-
 
 class FrozenTest(chex.TestCase):
     def test_nodes_without_gradient(self):
@@ -269,12 +254,6 @@ class SupernetTest(chex.TestCase):
         numbers = np.asarray(recurrent.block_numbers(jnp.asarray(arch)))
         np.testing.assert_array_equal(numbers[:3], [3, 4 + 6, 12 + 8])
         assert numbers[-1] == 263
-
-    def test_no_two_choices_of_a_node_share_a_block(self):
-        space = spaces.get("nao_rnn")
-        found = np.asarray(jax.vmap(recurrent.block_numbers)(space.sample(jax.random.key(0), 3000)))
-        assert [len(np.unique(column)) for column in found.T] == [4 * node for node in range(1, 12)]
-        assert len(np.unique(found)) == 264
 
     @pytest.mark.slow
     def test_a_cell_on_shared_weights_is_the_stand_alone_cell_whose_output_is_all_states(self):

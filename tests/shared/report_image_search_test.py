@@ -13,7 +13,7 @@ from absl.testing import parameterized
 from common import spaces, types
 from common.records import journal as journals
 from common.records import run_dir
-from common.report import image_search, training
+from common.report import image_search
 from common.report import report as reports
 from launch import report
 from tests.shared import report_folders
@@ -141,12 +141,6 @@ class ImageSearchTest(report_folders.FolderTest):
         )
         assert "random search is missing" not in text
 
-    def test_shared_weights_from_elsewhere(self):
-        self.write_all(has_shared=False)
-        found, made, text = self.page()
-        assert (found.shared, [one.name for one in made]) == (None, ["agreement"])
-        assert "Searches on shared weights of lanas_oneshot, 64 training images of digits" in text
-
     def test_an_unfinished_search(self):
         self.write_shared()
         self.write_search("nao", num_measured=3)
@@ -167,14 +161,6 @@ class ImageSearchTest(report_folders.FolderTest):
         found, _, text = self.page(is_drawn=False)
         assert (found.is_finished, found.result, found.networks) == (False, {}, ())
         assert "This search is unfinished" in text
-
-    def test_shared_weights_in_training(self):
-        self.write_shared(EPOCHS[:1])
-        found = reports.read(self.folder)
-        assert isinstance(found, training.Training)
-        assert (found.kind, found.epoch, found.num_epochs, found.is_finished) == ("shared weights", 1.0, 2, False)
-        self.write_search("nao")
-        assert "1 of 2 epochs are done" in self.page(is_drawn=False)[2]
 
     @parameterized.parameters(
         ([3], r"result\.json is damaged: number 0 of networks"),

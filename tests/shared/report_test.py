@@ -54,8 +54,7 @@ def assert_self_contained(text):
     parser = Parser()
     parser.feed(text)
     parser.close()
-    assert parser.open == []
-    assert parser.tags.count("script") == 1
+    assert (parser.open, parser.tags.count("script")) == ([], 1)
     assert not {"link", "img", "image", "iframe", "object", "embed", "base"} & set(parser.tags)
     for name, value in parser.attributes:
         assert not name.startswith("on"), (name, value)
@@ -253,8 +252,7 @@ class StudyTest(WrittenTest):
         assert "random search is missing" in text
         assert "unfinished" not in text
         (_, header, rows) = studies.tables(study)[1]
-        assert header[3] == "training time: median (minutes)"
-        assert rows[0][:2] == ["good", "50"]
+        assert (header[3], rows[0][:2]) == ("training time: median (minutes)", ["good", "50"])
         assert rows[1][2].startswith("never")
 
     def test_an_unfinished_study(self):
@@ -427,9 +425,6 @@ class CanvasTest(parameterized.TestCase):
                 ranking.agreement(scores, accuracies)
 
     def test_limits_of_marks_and_names(self):
-        assert canvas.some(3).tolist() == [0, 1, 2]
-        assert canvas.some(0).tolist() == []
-        assert canvas.some(9, most=3).tolist() == [0, 4, 8]
-        assert len(canvas.some(100_000)) == 2000
-        assert canvas.words("a\x00b\n c") == "a\ufffdb c"
-        assert len(canvas.words("x" * 99)) == 40
+        assert (canvas.some(3).tolist(), canvas.some(0).tolist()) == ([0, 1, 2], [])
+        assert (canvas.some(9, most=3).tolist(), len(canvas.some(100_000))) == ([0, 4, 8], 2000)
+        assert (canvas.words("a\x00b\n c"), len(canvas.words("x" * 99))) == ("a\ufffdb c", 40)

@@ -21,18 +21,6 @@ class FindTest(chex.TestCase):
         np.testing.assert_array_equal(at, [4, 3, 2, 1, 0])
         assert at.dtype == jnp.int32
 
-    def test_rows_before_between_and_after_are_not(self):
-        absent = jnp.array([[-1, -1, -1], [0, 0, 1], [1, 0, 1], [4, 2, 0], [9, 9, 9]], jnp.int32)
-        np.testing.assert_array_equal(rows.find(jnp.asarray(SORTED), absent), [5] * 5)
-
-    def test_one_sorted_row(self):
-        one = jnp.array([[3, 1]], jnp.int32)
-        np.testing.assert_array_equal(rows.find(one, jnp.array([[3, 1], [3, 0], [3, 2]], jnp.int32)), [0, 1, 1])
-
-    def test_rows_of_a_smaller_integer_type(self):
-        at = rows.find(jnp.asarray(SORTED, jnp.int8), jnp.asarray(SORTED[[2, 4]], jnp.int32))
-        np.testing.assert_array_equal(at, [2, 4])
-
     def test_equals_a_dictionary(self):
         # Binary search has its errors at the ends and beside powers of two.
         random = np.random.default_rng(0)
@@ -51,9 +39,6 @@ class LexicographicOrderTest(parameterized.TestCase):
         order = rows.lexicographic_order(unsorted)
         np.testing.assert_array_equal(order, [1, 4, 3, 0, 2])
         np.testing.assert_array_equal(unsorted[order], SORTED)
-
-    def test_the_first_column_counts_most(self):
-        np.testing.assert_array_equal(rows.lexicographic_order(np.array([[1, 0], [0, 9]])), [1, 0])
 
 
 class IsRepeatTest(chex.TestCase):

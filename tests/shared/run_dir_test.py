@@ -2,11 +2,8 @@
 
 import json
 import os
-import pathlib
-import tempfile
 from unittest import mock
 
-import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,18 +13,13 @@ from common import history as history_lib
 from common import types
 from common.records import run_dir
 from common.spaces import factory
+from tests.shared import folders
 
 NAN, INF = np.nan, np.inf
 SPACE = factory.search_space("toy", (4, 2), size=8, describe=lambda arch: f"{arch[0]}-{arch[1]}")
 
 
-class RunDirTest(chex.TestCase):
-    def setUp(self):
-        super().setUp()
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = pathlib.Path(folder.name)
-
+class RunDirTest(folders.FolderTest):
     def test_fresh_folders_differ(self):
         self.addCleanup(os.chdir, os.getcwd())
         os.chdir(self.folder)
@@ -37,18 +29,6 @@ class RunDirTest(chex.TestCase):
             assert path.is_dir()
             assert path.parts[0] == "runs"
             assert path.name.startswith("lanas-toy-2")
-
-    def test_workdir_is_made_and_kept(self):
-        path = self.folder / "a" / "b"
-        for _ in range(2):
-            assert run_dir.create(str(path), command="lanas", benchmark="toy") == path
-        assert path.is_dir()
-
-    def test_workdir_that_is_a_file(self):
-        path = self.folder / "file"
-        path.write_text("kept")
-        with pytest.raises(ValueError, match=r"workdir .*file cannot be created"):
-            run_dir.create(str(path), command="lanas", benchmark="toy")
 
     def test_json_has_null_for_what_is_not_finite(self):
         path = self.folder / "x.json"
@@ -105,8 +85,7 @@ class RunDirTest(chex.TestCase):
 
     def test_environment(self):
         got = run_dir.environment()
-        assert got["versions"]["jax"] == jax.__version__
-        assert got["device"]["platform"] == "cpu"
+        assert (got["versions"]["jax"], got["device"]["platform"]) == (jax.__version__, "cpu")
 
 
 def _evaluator(test):

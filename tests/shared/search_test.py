@@ -1,8 +1,6 @@
 """The two drivers give the same history, compile once, resume, and reject invalid arguments."""
 
 import functools
-import pathlib
-import tempfile
 
 import chex
 import jax
@@ -16,6 +14,7 @@ from common import history as history_lib
 from common import search, types
 from common.records import journal as journal_lib
 from common.spaces import factory
+from tests.shared import folders
 
 SPACE = factory.search_space("toy", (3,) * 4, size=81, describe=lambda arch: "".join(map(str, arch)))
 POOL = SPACE.enumerate()
@@ -109,12 +108,6 @@ class DriversTest(chex.TestCase):
         np.testing.assert_array_equal(np.isnan(history.fitness), is_infeasible)
         np.testing.assert_array_equal(np.sort(index), np.arange(81))
 
-    def test_keys_matter(self):
-        first, second = (
-            search.scan_search(jax.random.key(seed), climber(4), evaluator(), budget=20) for seed in (0, 1)
-        )
-        assert np.any(np.asarray(first.archs) != np.asarray(second.archs))
-
     def test_seeds_do_not_depend_on_chunks(self):
         keys = jax.random.wrap_key_data(jax.vmap(lambda seed: jax.random.key_data(jax.random.key(seed)))(jnp.arange(7)))
         args = (climber(4), evaluator())
@@ -124,8 +117,7 @@ class DriversTest(chex.TestCase):
             keys, *args, budget=20, seeds_at_once=3, on_chunk=lambda *args: done.append(args)
         )
         assert_same(parts, whole)
-        assert [part[0] for part in done] == [3, 6, 7]
-        assert [len(part[1].status) for part in done] == [3, 3, 1]
+        assert ([part[0] for part in done], [len(part[1].status) for part in done]) == ([3, 6, 7], [3, 3, 1])
         assert done[-1][2] == seconds
         for seed in range(7):
             one = search.scan_search(jax.random.key(seed), *args, budget=20)
@@ -142,17 +134,6 @@ class DriversTest(chex.TestCase):
         search.search_seeds(keys, searcher, evaluator(), budget=22, seeds_at_once=2)
         self.assertLen(traces, 1)
 
-    def test_size_stays_a_branch_under_vmap(self):
-        def propose(key, state, history, *, count):
-            rows = jax.random.randint(key, (count, 4), 0, 3)
-            return jax.lax.cond(history.size == 0, lambda rows: rows, lambda rows: (rows + 1) % 3, rows), state
-
-        searcher = types.Searcher(name="branch", count=2, init=lambda key, history: (), propose=propose)
-        jaxpr = jax.make_jaxpr(
-            jax.vmap(lambda key: search.scan_search(key, searcher, evaluator(), budget=6)),
-        )(jax.random.split(jax.random.key(0), 3))
-        assert "cond[" in str(jaxpr)
-
     def test_arrays_are_arguments_of_the_compiled_search(self):
         lowered = scan_loop.scan_seeds.lower(
             jax.random.split(jax.random.key(0), 2),
@@ -165,16 +146,6 @@ class DriversTest(chex.TestCase):
         header = lowered[lowered.index("@main(") :].split("->")[0]
         assert "tensor<81x4xi32>" in header
         assert "tensor<81xf32>" in header
-
-    def test_rounds_are_reported(self):
-        seen = []
-        search.run_search(
-            jax.random.key(0), climber(4), evaluator(), budget=10, on_round=lambda *args: seen.append(args)
-        )
-        assert [(round_, int(history.size)) for round_, history, *_ in seen] == [(0, 4), (1, 8), (2, 10)]
-        seconds = [seconds for _, _, seconds, _ in seen]
-        assert seconds == sorted(seconds)
-        assert [told for *_, told in seen] == [{}] * 3, "this searcher has no diagnostics"
 
     def test_diagnostics_are_of_the_state_and_the_results_of_the_round(self):
         def diagnose(scale, state, history):
@@ -219,14 +190,12 @@ class DriversTest(chex.TestCase):
             search.search_seeds(keys, climber(4), evaluator(is_traceable=False), budget=4, seeds_at_once=2)
 
 
-class ResumeTest(chex.TestCase):
+class ResumeTest(folders.FolderTest):
     """Resumed from every prefix of the journal, the search gives the same history and evaluates nothing twice."""
 
     def setUp(self):
         super().setUp()
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.path = pathlib.Path(folder.name, "journal.jsonl")
+        self.path = self.folder / "journal.jsonl"
         self.calls = []
 
     def run_on_journal(self, budget=10, count=4, seed=3, is_traceable=False):
@@ -268,24 +237,6 @@ class ResumeTest(chex.TestCase):
         extended = self.run_on_journal(budget=20)
         self.assertLen(self.calls, 20)
         assert_same(extended, search.run_search(jax.random.key(3), climber(4), evaluator(), budget=20))
-
-    def test_killed_evaluation_is_the_only_one_lost(self):
-        def fail(archs):
-            self.calls.append(archs)
-            if len(self.calls) == 6:
-                raise KeyboardInterrupt
-
-        with (
-            pytest.raises(KeyboardInterrupt),
-            journal_lib.open_journal(self.path, HEADER) as journal,
-        ):
-            search.run_search(
-                jax.random.key(3), climber(4), evaluator(fail, is_traceable=False), budget=10, journal=journal
-            )
-        self.calls.clear()
-        wanted = search.run_search(jax.random.key(3), climber(4), evaluator(), budget=10)
-        assert_same(self.run_on_journal(), wanted)
-        self.assertLen(self.calls, 5)
 
     def test_other_count_is_refused(self):
         self.run_on_journal()

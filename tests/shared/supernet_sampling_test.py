@@ -55,16 +55,6 @@ class DrawsTest(parameterized.TestCase):
         expected = 2000 * weights / 8
         assert np.abs(counts - expected).max() < 5 * np.sqrt(expected.max())
 
-    def test_from_pool_and_space(self):
-        archs = rows("lanas_oneshot", 4)
-        found = drawn(supernet_draws.from_pool(archs), jax.random.key(1), 400)
-        counts = np.array([np.sum(np.all(found == arch[None], axis=1)) for arch in archs])
-        assert counts.sum() == 400
-        assert counts.min() > 60
-        found = drawn(supernet_draws.from_space("lanas_oneshot"), jax.random.key(1), 50)
-        assert np.all(spaces.get("lanas_oneshot").is_valid(found))
-        assert len(np.unique(found, axis=0)) == 50
-
     def test_growing_in_a_pool(self):
         pool, key = rows("nao_small", 16), jax.random.key(1)
         found = drawn(supernet_draws.growing("nao_small", 800, pool), key, 3200)

@@ -96,10 +96,6 @@ class TrainingTest(chex.TestCase):
             fitness = [one.evaluate(jax.random.key(0), archs(3)).fitness for one in (found, here)]
             np.testing.assert_array_equal(*fitness)
 
-    def test_other_settings_give_other_weights(self):
-        first = [made(seed=seed).init().params["table"] for seed in (3, 4)]
-        assert not np.array_equal(*first)
-
 
 class ScoresTest(parameterized.TestCase):
     def order(self, num):
@@ -159,8 +155,7 @@ class ScoresTest(parameterized.TestCase):
         rows = archs(3).copy()
         rows[1] = 0
         found = self.evaluate(rows, num_images=20)
-        assert found.ok.tolist() == [True, False, True]
-        assert found.reasons == ("", "not a valid architecture", "")
+        assert (found.ok.tolist(), found.reasons) == ([True, False, True], ("", "not a valid architecture", ""))
         broken = jax.tree.map(lambda values: values * np.nan, params())
         found = scores.of(made(), broken, supernet_config.Scoring(num_images=20)).evaluate(jax.random.key(0), rows)
         assert not found.ok.any()
@@ -245,11 +240,6 @@ class PresetsTest(parameterized.TestCase):
 
 
 class StandAloneTest(parameterized.TestCase):
-    def test_no_epochs_are_refused(self):
-        about = supernet.describe(SPACE, "digits", supernet_presets.get("digits", SPACE, width=4), num_images=64)
-        with self.assertRaisesRegex(ValueError, "num_epochs must be at least 1; got 0"):
-            stand_alone.evaluator(about, num_epochs=0)
-
     def test_a_fitness_depends_on_the_architecture_and_the_key_alone(self):
         preset = supernet_presets.get("digits", SPACE, width=4)
         about = supernet.describe(SPACE, "digits", preset, num_images=64)

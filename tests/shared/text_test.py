@@ -2,8 +2,6 @@
 
 import gzip
 import os
-import pathlib
-import tempfile
 
 import chex
 import numpy as np
@@ -11,15 +9,12 @@ import pytest
 from absl.testing import parameterized
 
 from common.datasets import text, topics
+from tests.shared import folders
 
 DATA = os.environ.get("NAS_DATA_DIR")
 
 
-class TextTest(chex.TestCase):
-    def setUp(self):
-        super().setUp()
-        self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
-
+class TextTest(folders.FolderTest):
     def write(self, **splits):
         for split, content in {"train": "a b\nc\n", "valid": "b <unk>\n", "test": "a\n", **splits}.items():
             path = self.folder / f"{split}.txt"

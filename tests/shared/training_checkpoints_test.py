@@ -77,9 +77,7 @@ class CheckpointsTest(parameterized.TestCase):
     def test_the_latest_and_the_best_are_kept(self):
         self.save((1, 0.5), (2, 0.9), (3, 0.7), (4, None), (5, 0.8), (6, None))
         with self.open() as saved:
-            assert saved.steps() == [2, 5, 6]
-            assert saved.best_step() == 2
-            assert saved.score(2) == 0.9
+            assert (saved.steps(), saved.best_step(), saved.score(2)) == ([2, 5, 6], 2, 0.9)
             assert saved.score(6) is None
             assert int(saved.latest(template()).step) == 6
             chex.assert_trees_all_equal(jax.device_get(saved.best(template())), jax.device_get(make_state(2)))
@@ -127,8 +125,7 @@ class CheckpointsTest(parameterized.TestCase):
             chex.assert_trees_all_equal(jax.device_get(found), jax.device_get(make_state(1)))
             saved.save(make_state(2))  # the way is free to compute it again
         with self.open() as saved:
-            assert saved.steps() == [1, 2]
-            assert int(saved.latest(template()).step) == 2
+            assert (saved.steps(), int(saved.latest(template()).step)) == ([1, 2], 2)
 
     def test_unfinished_and_damaged(self):
         self.save((1, None), (2, None), (3, None))

@@ -5,7 +5,6 @@ from unittest import mock
 
 import jax
 import numpy as np
-import pytest
 from absl.testing import parameterized
 
 from common import spaces, types
@@ -34,12 +33,6 @@ def cheap_arch():
     return np.asarray(spaces.get("lanas_cell").canonicalize(row))
 
 
-def other_cheap_arch():
-    row = cheap_arch().copy()
-    row[:, :14] = 3 - row[:, :14]
-    return np.asarray(spaces.get("lanas_cell").canonicalize(row))
-
-
 class TrainingEvaluatorTest(parameterized.TestCase):
     def setUp(self):
         super().setUp()
@@ -55,39 +48,9 @@ class TrainingEvaluatorTest(parameterized.TestCase):
         np.testing.assert_allclose(found.fitness[0] * 40, np.round(found.fitness[0] * 40), atol=1e-4)  # of 40 images
         assert found.cost[0] > 0
 
-    @pytest.mark.slow
-    def test_the_same_to_the_bit_alone_and_among_others(self):
-        archs, key = np.concatenate([cheap_arch(), other_cheap_arch()]), jax.random.key(3)
-        together = evaluator().evaluate(key, archs)
-        assert together.ok.all()
-        np.testing.assert_array_equal(together.fitness[1:], evaluator().evaluate(key, archs[1:]).fitness)
-
     @parameterized.parameters("nao_large", "lanas_oneshot", "seminas_mobile", "ofa_mobile")
     def test_every_kind_of_space_has_a_network(self, space):
         assert training.evaluator(space, width=2).space.name == space  # the network's shapes are checked there
-
-    @parameterized.parameters("nao_small", "nao_middle")
-    @pytest.mark.slow
-    def test_every_other_space_has_a_network(self, space):
-        assert training.evaluator(space, width=2).space.name == space
-
-    @parameterized.parameters("nao_large", "seminas_mobile")
-    @pytest.mark.slow
-    def test_a_step_of_cells_and_of_chains(self, space):
-        problem = training.evaluator(space, width=2).evaluate.args[0]
-        row, data = np.asarray(spaces.get(space).sample(jax.random.key(0), 1))[0], problem.parts["train"]
-        steps = training._steps(problem, row)
-
-        def train(key, images, labels):
-            return steps.train(key, steps.init(key, images.shape[1:]), images, labels)
-
-        state, metrics = jax.eval_shape(train, jax.random.key(0), data.images[:4], data.labels[:4])
-        assert metrics.loss.shape == state.step.shape == ()
-
-    @pytest.mark.slow
-    def test_a_cell_with_convolutions_is_trained(self):
-        made = training.evaluator("nao_small", **TINY)
-        assert made.evaluate(jax.random.key(0), made.space.sample(jax.random.key(0), 1)).ok.all()
 
     @parameterized.parameters(
         (loop.DivergedError(3), "DivergedError: training diverged: step 3 was the last"),
@@ -105,12 +68,6 @@ class TrainingEvaluatorTest(parameterized.TestCase):
         assert found.ok.tolist() == [False, False]
         assert [reason.startswith(wanted) for reason in found.reasons] == [True, True]
         assert (outcome.ok, outcome.reason) == (False, found.reasons[0])
-
-    @pytest.mark.slow
-    def test_a_training_that_diverges(self):
-        found = evaluator(learning_rate=1e30, num_images=128).evaluate(jax.random.key(0), cheap_arch())
-        assert found.ok.tolist() == [False]
-        assert "training diverged" in found.reasons[0]
 
     def test_an_invalid_row_is_infeasible(self):
         assert not evaluator().evaluate(jax.random.key(0), arch() + 100).ok.any()

@@ -87,9 +87,7 @@ class ExportTest(FolderTest):
         values = augmentation.normalize(images, IMAGES.mean, IMAGES.std)
         wanted = jax.jit(lambda values: network.apply(variables, values, train=False).main)(values)
         np.testing.assert_allclose(scores, wanted, rtol=1e-4, atol=1e-5)
-        assert model.network == network
-        assert model.about["dataset"] == "made up"
-        assert scores.shape == (3, 5)
+        assert (model.network, model.about["dataset"], scores.shape) == (network, "made up", (3, 5))
         with self.assertRaisesRegex(ValueError, r"images must be uint8\[B, 8, 8, 2\]; got float32\[1, 8, 8, 2\]"):
             model.logits(np.zeros((1, 8, 8, 2), np.float32))
         stem = safetensors.numpy.load_file(path)["params.stem.convolution.kernel"]
@@ -156,5 +154,4 @@ class PresetsTest(parameterized.TestCase):
         assert (network.width, training.num_epochs, training.batch_size) == (width, epochs, batch)
         assert (optimizer.schedule.learning_rate, optimizer.weight_decay) == (rate, decay)
         assert (network.dropout_keep, network.drop_path_keep) == (dropout, drop_path)
-        assert training.loss.auxiliary_weight == 0.4
-        assert optimizer.momentum == 0.9
+        assert (training.loss.auxiliary_weight, optimizer.momentum) == (0.4, 0.9)

@@ -1,0 +1,114 @@
+"""Flags that do not suit each other or the data: one line of error, before anything is written."""
+
+import importlib
+
+from absl.testing import parameterized
+
+from tests.shared import folders
+
+SHARED = "--evaluator=supernet"
+TRAINED = "--evaluator=training --space=lanas_cell"
+CASES = {  # command: flags and a part of the message; bounds of single flags are in the contract of configurations
+    "baselines": (
+        ("--budget=1365", "budget must be at most 1364, all that digits_convnet/digits can measure; got 1365"),
+        ("--benchmark=imagenet", "unknown benchmark 'imagenet'; choose one of digits_convnet, nasbench101"),
+        ("--dataset=mnist", "unknown dataset 'mnist' of digits_convnet; choose one of digits"),
+        ("--candidate_timeout=9", "executor inline cannot stop an evaluation; choose process or ray"),
+        ("--export=a.txt", "a.txt: the name of a file of measurements must end in .jsonl or .csv"),
+        ("--warm_start=/nowhere.csv", "no file of measurements at /nowhere.csv"),
+        ("--benchmark=nasbench_macro --data_dir=/nowhere", "no file of benchmark nasbench_macro; looked for"),
+        ("--workdir=/dev/null", "workdir /dev/null cannot be created"),
+        ("--compilation_cache_dir=/dev/null", "compilation cache /dev/null cannot be written"),
+        ("--algorithm=annealing", "unknown algorithm 'annealing'; choose one of random, "),
+        ("--sample_size=2", "--sample_size is not a setting of random; its settings: count"),
+        ("--evaluator=training", "--evaluator=training needs --space"),
+        ("--evaluator=training --space=nasbench201", "has no network to train; choose one of nao_small"),
+        ("--evaluator=guess", "unknown evaluator 'guess'; choose one of benchmark, training, supernet"),
+        ("--space=nao_small", "benchmark digits_convnet is of the space convnet, not nao_small; leave"),
+        ("--proxy_width=3", "--proxy_width is not for --evaluator=benchmark; leave it out"),
+        (f"{TRAINED} --benchmark=nasbench201", "--benchmark is not for --evaluator=training; leave it out"),
+        (f"{TRAINED} --dataset=cifar10", "dataset cifar10"),
+    ),
+    "lanas": (
+        ("--preset=best", "unknown preset 'best'; choose one of lanas, lanas_uniform"),
+        ("--budget=5", "budget is 5, below num_initial, 10"),
+        (f"{SHARED} --benchmark=nasbench201", "--benchmark is not for --evaluator=supernet; leave it out"),
+        ("--rerank=2", "--rerank is not for --evaluator=benchmark; leave it out"),
+        (f"{SHARED} --supernet=nowhere --supernet_width=3", "--supernet names trained ones; leave it out"),
+        (f"{SHARED} --score_method=best", "unknown --score_method 'best'; choose one of subset"),
+        (f"{SHARED} --space=nasbench201", "'nasbench201' has no network with shared weights"),
+        (f"{SHARED} --supernet_preset=best", "unknown --supernet_preset 'best'"),
+        (f"{SHARED} --few_shot_height=3", "few_shot_height and few_shot_measured need few_shot_epochs above 0"),
+        (f"{SHARED} --few_shot_epochs=1 --few_shot_height=5", "--few_shot_height must be at least 2 and at"),
+    ),
+    "nao": (
+        ("--preset=nao_cnn", "convnet has 5 tokens an architecture, which tokens_per_step, 3"),
+        (f"{SHARED} --num_blocks=2", "--num_blocks needs --schedule"),
+        (f"{SHARED} --schedule=nao_v3", "unknown schedule 'nao_v3'; choose one of nao_ws"),
+        (f"{SHARED} --schedule=nao_ws --supernet=x", "trains its own weights; leave --supernet out"),
+        (f"{SHARED} --schedule=nao_ws --budget=7", "leave --budget out"),
+        (f"{SHARED} --schedule=nao_ws --num_new=1000", "would replace all of a pool of 1000"),
+        (f"{SHARED} --schedule=nao_v2 --supernet_num_epochs=7", "num_epochs = 7 cannot be divided into 4 equal"),
+        ("--schedule=nao_ws", "--schedule is not for --evaluator=benchmark; leave it out"),
+    ),
+    "study": (
+        ("--algorithms=lanas,best", "unknown algorithm 'best'; choose one of lanas"),
+        ("--algorithms=", "--algorithms is empty; choose some of lanas"),
+        ("--tasks=a,b --dataset=c", "give either --tasks or --benchmark and --dataset"),
+        ("--targets=90,x", "--targets must be numbers; got 90,x"),
+        ("--seed=4294967295 --num_seeds=2", "seed plus num_seeds must be at most 4294967296"),
+    ),
+    "train": (
+        ("--genotype=seminasnet", "choose another preset"),
+        ("--genotype=lanett", "did you mean lanet"),
+        ("--genotype=nao_ptb --preset=digits", "unknown --preset 'digits'; choose one of nao_ptb"),
+        ("--preset=best", "unknown preset 'best'; choose one of digits"),
+        ("--dataset=cifar11", "unknown dataset 'cifar11'"),
+        ("--batch_size=2000", "more than the 1090 training images"),
+        ("--held_out=1090", "cannot hold out 1090 of 1090 images"),
+        ("--evaluate --workdir=", "--evaluate needs --workdir"),
+        ("--evaluate", "has no checkpoints"),
+        ("--width=4 --auxiliary", "auxiliary"),
+        ("--num_devices=9", "--num_devices must be from 0 to"),
+        ("--checkpoint=first", "unknown --checkpoint 'first'; choose one of latest, best"),
+    ),
+    "train_language": (
+        ("--genotype=naonet_a", "naonet_a is not a recurrent cell; train it with launch.train"),
+        ("--genotype=nao_pbt", "did you mean nao_ptb"),
+        ("--preset=big", "unknown --preset 'big'; choose one of nao_ptb"),
+        ("--corpus=pbt", "unknown --corpus 'pbt'; choose one of topics, ptb"),
+    ),
+    "train_supernet": (
+        ("--space=nao_rnn", "unknown space 'nao_rnn'; choose one of nao_small"),
+        ("--preset=best", "unknown preset 'best'; choose one of digits, cluttered_digits"),
+        ("--sampling=num_params", "sampling 'num_params' needs a pool: set pool_size"),
+    ),
+    "search_images": (
+        ("--algorithms=lanas,guess", "unknown algorithm 'guess'"),
+        ("--algorithms=lanas,lanas", "names one twice"),
+        ("--rerank=3", "--rerank does not apply to this command"),
+        ("--proxy_width=3", "--proxy_width does not apply to this command; leave it out"),
+    ),
+    "search_recurrent": (
+        ("--measure=both", "unknown --measure 'both'"),
+        ("--executor=process", "shared weights are in this process; use executor inline (--executor=inline)"),
+        ("--num_new=3", "--num_new needs --schedule; choose one of nao_ws"),
+        ("--schedule=topics --budget=3", "leave --budget out"),
+        ("--schedule=topics --measure=training", "choose measure supernet (--measure=supernet)"),
+        ("--schedule=topics --num_epochs=7", "num_epochs = 7 is not a multiple of num_blocks = 5"),
+        ("--schedule=topics --num_new=40", "would replace all of a pool of 40"),
+    ),
+}
+
+
+class RefusalsTest(folders.FolderTest):
+    @parameterized.parameters(*((command, *case) for command, cases in CASES.items() for case in cases))
+    def test_one_line_and_no_folder(self, command, flags, message):
+        workdir = self.folder / "run"
+        main = importlib.import_module(f"launch.{command}").main
+        given = (f"--workdir={workdir}", "--compilation_cache_dir=", *flags.split())
+        output, errors = self.run_main(main, *given, code=1)
+        assert output == ""
+        assert message in errors
+        assert len(errors.splitlines()) == 1
+        assert not workdir.exists()
