@@ -62,7 +62,13 @@ def run(values: flags.FlagValues, algorithm: types.Algorithm, *, command: str) -
     run_options = options(values)
     settings(values, algorithm)  # mistakes are found before data is loaded
     prepare(values)
-    evaluator = problem.build(problem_of(values))
+    task = problem_of(values)
+    if isinstance(task, problem.Training):
+        from common.datasets import images
+
+        images.tell(images.load(task.dataset, task.data_dir))
+    evaluator = problem.build(task)
+    problem.tell(task, evaluator)
     config = settings(values, algorithm, evaluator.space)
     result = runs.run(
         evaluator,

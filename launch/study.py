@@ -79,7 +79,10 @@ def _evaluators(values, task):
     if values.tasks:
         pairs = [(name, "") if tables.is_file(name) else name.partition("/")[::2] for name in values.tasks]
         tasks = [dataclasses.replace(task, benchmark=name, dataset=dataset or None) for name, dataset in pairs]
-    return [problem.build(task) for task in tasks]
+    evaluators = [problem.build(task) for task in tasks]
+    for task, evaluator in zip(tasks, evaluators, strict=True):
+        problem.tell(task, evaluator)
+    return evaluators
 
 
 def _print(console, report):

@@ -62,7 +62,9 @@ def run(values: flags.FlagValues) -> None:
         raise ValueError(f"--seed must be from 0 to {searches.MAX_SEED}; got {values.seed}")
     pace = launch_flags.read(values, config.Pace())
     compilation.enable_cache(values.compilation_cache_dir)
-    num_classes = images.load(values.dataset, values.data_dir).num_classes
+    dataset = images.load(values.dataset, values.data_dir)
+    images.tell(dataset)
+    num_classes = dataset.num_classes
     preset = presets.get(values.preset, values.space, **{"num_classes": num_classes, **train.network_of(values)})
     preset = presets.Preset(preset.network, *(launch_flags.read(values, settings) for settings in preset[1:]))
     about = training.describe(

@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import tarfile
+import warnings
 import zlib
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -13,11 +14,13 @@ from typing import NamedTuple
 import numpy as np
 import PIL.Image
 
-from common.datasets import arrays
-from common.file_formats import pickles
+from common.datasets import arrays, records
+from common.file_formats import pickles, text_file
+from common.records import progress
 
 _PIXELS = 3 * 32 * 32
 _SUFFIXES = (".jpeg", ".jpg", ".png")
+_MAX_BATCH = 1 << 28  # bytes of a file of CIFAR
 
 
 class Part(NamedTuple):
@@ -34,6 +37,7 @@ class Published(NamedTuple):
     encoding: str  # of the images, "png" or "jpeg"
     classes: Mapping[str, int | list[str]]  # number of classes or their names, by label
     parts: Mapping[str, Part]  # by split
+    notes: tuple[str, ...] = ()  # what is unusual, and may be a mistake
 
 
 class _Label(NamedTuple):
@@ -71,17 +75,12 @@ def read_cifar(path: pathlib.Path, dataset: str) -> Published:
     Raises:
       ValueError: if the archive is missing, damaged, or of another dataset.
     """
-    if not path.is_file():
+    if not path.exists():
         name = f"cifar-{dataset.removeprefix('cifar')}"
         files = f"{name}-python.tar.gz or {name}-binary.tar.gz"
         raise ValueError(f"no file at {path}; get {files} from www.cs.toronto.edu/~kriz/cifar.html")
-    try:
-        with tarfile.open(path) as archive:
-            members = [member for member in archive if member.isfile()]
-            files = {pathlib.PurePosixPath(member.name).name: archive.extractfile(member).read() for member in members}
-    except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
-        raise ValueError(f"cannot read {path}, is it damaged? {error}") from error
     cifar = _CIFAR[dataset]
+    files = _read_unpacked(path, cifar) if path.is_dir() else _read_tar(path)
     is_binary = not any(re.fullmatch(cifar.train, name) for name in files)
     suffix = ".bin" if is_binary else ""
     train = sorted(name for name in files if re.fullmatch(cifar.train + re.escape(suffix), name))
@@ -105,36 +104,82 @@ read_cifar10 = functools.partial(read_cifar, dataset="cifar10")
 read_cifar100 = functools.partial(read_cifar, dataset="cifar100")
 
 
+def _read_tar(path):
+    """Returns the contents of the files in a tar archive by name."""
+    advice = {
+        "a zip archive": "; unpack it and give its folder",
+        "a Python pickle": ", one file of the archive; give the folder that has all of them",
+    }
+    found = text_file.kind_of(path)
+    if found in advice or found.startswith("a web page"):
+        raise ValueError(f"{path} is {found}{advice.get(found, '')}")
+    try:
+        with tarfile.open(path) as archive:
+            members = [member for member in archive if member.isfile()]
+            return {pathlib.PurePosixPath(member.name).name: archive.extractfile(member).read() for member in members}
+    except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
+        raise ValueError(f"cannot read {path}, is it damaged? {error}") from error
+
+
+def _read_unpacked(path, cifar):
+    """Returns the contents of the files of an unpacked archive by name, from a folder or one in it."""
+    files = {}
+    for file in sorted(file for pattern in ("*", "*/*") for file in path.glob(pattern) if file.is_file()):
+        if file.stat().st_size > _MAX_BATCH or file.name.startswith("."):
+            continue
+        if re.fullmatch(rf"({cifar.train}|{cifar.test})(\.bin)?", file.name) and file.name in files:
+            raise ValueError(f"{path} has two files called {file.name}; give the folder of one of them")
+        if "batch" in file.name or file.name in ("train", "test", "meta") or file.suffix in (".bin", ".txt"):
+            files[file.name] = file.read_bytes()
+    archives = sorted(file for file in path.glob("cifar-*") if file.is_file())
+    if archives and not any(re.fullmatch(rf"{cifar.train}(\.bin)?", name) for name in files):
+        raise ValueError(f"{path} is a folder; give the archive in it: --source={archives[0]}")
+    return files
+
+
 def read_folder(path: pathlib.Path) -> Published:
     """Reads ImageNet's usual layout: folders train and val (or validation), in each a folder of images per class.
 
     Raises:
       ValueError: if a folder is missing, or its classes or files are not in this layout.
     """
+    if path.is_file():
+        raise ValueError(f"{path} is {text_file.kind_of(path)}; unpack it and give its folder")
     folders = {"train": path / "train", "validation": path / "val"}
     if not folders["validation"].is_dir():
         folders["validation"] = path / "validation"
     for folder in folders.values():
         if not folder.is_dir():
             raise ValueError(f"no folder {folder}; want {path}/train/CLASS/*.JPEG and {path}/val/CLASS/*.JPEG")
-    classes = sorted(entry.name for entry in folders["train"].iterdir() if entry.is_dir())
+    left_out: list[pathlib.Path] = []
+    classes = _classes_in(folders["train"], left_out)
     if not classes:
         raise ValueError(f"no class folders in {folders['train']}; want {path}/train/CLASS/*.JPEG")
-    parts = {}
+    parts, notes = {}, []
     for split, folder in folders.items():
-        unknown = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and entry.name not in classes)
-        if unknown:
+        if unknown := [name for name in _classes_in(folder, left_out) if name not in classes]:
             raise ValueError(f"{folder / unknown[0]} is of a class that {folders['train']} does not have")
-        files = [(file, label) for label, name in enumerate(classes) for file in _images_in(folder / name)]
+        files = [(file, label) for label, name in enumerate(classes) for file in _images_in(folder / name, left_out)]
         if not files:
             raise ValueError(f"no images in {folder}/CLASS; want files ending in {', '.join(_SUFFIXES)}")
+        if empty := [name for label, name in enumerate(classes) if label not in {label for _, label in files}]:
+            problem = f"{len(empty)} of {len(classes)} classes have no images in {folder}: {', '.join(empty[:5])}"
+            if split == "train":
+                raise ValueError(f"{problem}; remove their folders, or add images that end in {', '.join(_SUFFIXES)}")
+            notes.append(problem)
+        _check_images([file for file, _ in files], folder)
         parts[split] = Part(len(files), _folder_examples(files))
-    return Published((None, None, 3), "jpeg", {"label": classes}, parts)
+    hidden = sorted({file for file in left_out if file.name.startswith(".")})
+    for which, files in (("hidden files and folders", hidden), ("files", sorted(set(left_out) - set(hidden)))):
+        if files:
+            notes.append(f"{len(files):,} {which} that are no images are left out, such as {files[0]}")
+    return Published((None, None, 3), "jpeg", {"label": classes}, parts, tuple(notes))
 
 
 def read_arrays(path: pathlib.Path) -> Published:
     """Reads an npz file as `arrays.load_file` does; images must have 1 or 3 channels."""
     data = arrays.load_file(path)
+    progress.tell(records.describe(data), records.oddities(data))
     shape = data.train.images.shape[1:]
     if shape[2] not in (1, 3):
         raise ValueError(f"images of {path} have {shape[2]} channels; only 1 or 3 can be encoded")
@@ -198,10 +243,52 @@ def _part(images, labels, split):
     return Part(len(images), examples())
 
 
-def _images_in(folder):
-    if not folder.is_dir():
-        return []
-    return sorted(pathlib.Path(file) for file in os.scandir(folder) if file.name.lower().endswith(_SUFFIXES))
+def _classes_in(folder, left_out):
+    """Returns the names of the class folders, sorted; adds to `left_out` what is none."""
+    names = []
+    for entry in folder.iterdir():
+        if entry.is_dir() and not entry.name.startswith("."):
+            names.append(entry.name)
+        else:
+            left_out.append(entry)
+    return sorted(names)
+
+
+def _images_in(folder, left_out):
+    """Returns the image files of a class, sorted; adds to `left_out` what is none."""
+    files = []
+    for entry in os.scandir(folder) if folder.is_dir() else ():
+        is_image = entry.name.lower().endswith(_SUFFIXES) and not entry.name.startswith(".")
+        (files if is_image else left_out).append(pathlib.Path(entry.path))
+    return sorted(files)
+
+
+def _check_images(files, folder):
+    """Raises a `ValueError` that names what cannot be read as an image, before anything is written."""
+    broken = []
+    with progress.Progress(f"checking {folder.name}", total=len(files), unit="images") as shown:
+        for done, file in enumerate(files, start=1):
+            if not _is_image(file):
+                broken.append(file)
+            shown.update(done, f"{len(broken)} cannot be read")
+    if broken:
+        problem = f"{broken[0]} cannot be read as an image: it is {text_file.kind_of(broken[0])}"
+        if others := ", ".join(map(str, broken[1:4])):
+            problem += f"; nor can {len(broken) - 1} others of {len(files):,} in {folder}, such as {others}"
+        raise ValueError(f"{problem}; remove or restore it")
+
+
+def _is_image(file):
+    """Returns whether a file begins as a picture that can be read does."""
+    if not file.is_file():  # a pipe would wait for ever
+        return False
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
+            PIL.Image.open(file).close()
+    except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError):
+        return False
+    return True
 
 
 def _folder_examples(files):

@@ -5,6 +5,7 @@ and y_test; or train_images, train_labels, test_images and test_labels. num_clas
 default it follows from the largest label.
 """
 
+import dataclasses
 import os
 import pathlib
 import zipfile
@@ -15,6 +16,7 @@ import numpy as np
 from common.datasets import records
 
 SUFFIX = ".npz"
+_MAX_CLASSES = 1 << 20
 NAMES = (("x_train", "y_train", "x_test", "y_test"), ("train_images", "train_labels", "test_images", "test_labels"))
 
 
@@ -55,7 +57,10 @@ def load_file(path: str | os.PathLike, *, name: str | None = None, num_classes: 
         allowed = " or ".join(", ".join(one) for one in NAMES)
         raise ValueError(f"{path} has the arrays {', '.join(sorted(present)) or 'of no name'}; want {allowed}")
     if num_classes is None and stated is not None:
-        if stated.shape or not np.issubdtype(stated.dtype, np.integer) or stated < 1:
-            raise ValueError(f"num_classes of {path} is {stated!r}; want one integer above 0")
+        if stated.shape or not np.issubdtype(stated.dtype, np.integer) or not 1 <= stated <= _MAX_CLASSES:
+            raise ValueError(f"num_classes of {path} is {stated!r}; want one integer above 0, at most {_MAX_CLASSES:,}")
         num_classes = int(stated)
-    return records.make(name or path.stem, arrays[:2], arrays[2:], source=str(path), num_classes=num_classes)
+    unused = sorted(present - {*names, "num_classes"})
+    notes = (f"{path} has the arrays {', '.join(unused)} too, which are not used",) if unused else ()
+    made = records.make(name or path.stem, arrays[:2], arrays[2:], source=str(path), num_classes=num_classes)
+    return dataclasses.replace(made, notes=notes)

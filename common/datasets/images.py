@@ -8,7 +8,9 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
+from common import paths
 from common.datasets import arrays, digits, prepared, records, tfds_format
+from common.records import progress
 
 Split = records.Split
 Dataset = records.Dataset
@@ -20,6 +22,7 @@ DATASETS: dict[str, Callable[[str | os.PathLike | None], Dataset]] = {
     **{name: functools.partial(prepared.load, name) for name in prepared.SOURCES},
 }
 
+_PACKAGED = ("digits", "cluttered_digits")
 _MOST_HELD_OUT = 5000  # as the papers hold out of CIFAR-10's 50,000
 
 
@@ -34,8 +37,15 @@ def load(name: str, data_dir: str | os.PathLike | None = None) -> Dataset:
     Raises:
       ValueError: if there is no such dataset, or a file is missing or damaged.
     """
-    folder = None if data_dir is None else str(data_dir)
+    folder = None if data_dir is None else str(paths.path(data_dir))
+    name = paths.expand(name)
     return _load(name, folder, _stamps(name, folder))
+
+
+def tell(dataset: Dataset) -> None:
+    """Prints what was understood of a dataset of the user, and what is odd about it."""
+    if dataset.name not in _PACKAGED:
+        progress.tell(records.describe(dataset), records.oddities(dataset))
 
 
 @functools.lru_cache(maxsize=2)

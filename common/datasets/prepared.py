@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import PIL.Image
 
+from common import paths
 from common.datasets import archives, records, tfds_format
 from common.records import progress
 
@@ -90,9 +91,13 @@ def prepare(name: str, source: str, data_dir: str | os.PathLike) -> pathlib.Path
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise ValueError(f"a dataset's name must be lower-case letters, digits and _, a letter first; got {name!r}")
     kind = source_of(name)
-    published = (archives.read_arrays if is_array_file else kind.read)(pathlib.Path(source))
+    published = (archives.read_arrays if is_array_file else kind.read)(paths.path(source))
     for split, part in published.parts.items():
         print(f"{name}: {part.num_examples:,} images in {split}")
+    classes = {label: each if isinstance(each, int) else len(each) for label, each in published.classes.items()}
+    about = ", ".join(f"{num:,} classes ({label})" for label, num in classes.items())
+    if published.image_shape[0] is None:  # a folder of the user
+        progress.tell(f"{name}: {about}", published.notes)
     total, done = sum(part.num_examples for part in published.parts.values()), 0
     with progress.Progress(name, total=total, unit="images") as shown:
 
@@ -101,7 +106,7 @@ def prepare(name: str, source: str, data_dir: str | os.PathLike) -> pathlib.Path
             done += 1
             shown.update(done, split)
 
-        return tfds_format.write(kind.stored_name, kind.version, published, pathlib.Path(data_dir), report)
+        return tfds_format.write(kind.stored_name, kind.version, published, paths.path(data_dir), report)
 
 
 def load(name: str, data_dir: str | os.PathLike | None = None) -> records.Dataset:

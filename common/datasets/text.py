@@ -1,7 +1,7 @@
 """Word-level corpora: Mikolov's files, your own text and one that comes with Python; perplexity as a fitness.
 
-A corpus is three text files of words separated by whitespace; every line ends in one more word, `<eos>`. Words are
-indexed in the order of first occurrence, in the training file, then in the others.
+A corpus is three text files of words separated by whitespace; every line ends in one more word, `<eos>`, unless it
+ends in it already. Words are indexed in the order of first occurrence, in the training file, then in the others.
 
 Fitness of a language model is the fraction of the uniform distribution's cross-entropy that it removes, at least 0:
 1 - loss / ln V, with the loss in nats per word and V words in the vocabulary. It determines the perplexity,
@@ -11,14 +11,17 @@ exp((1 - fitness) ln V): on Penn Treebank (V = 10,000) a perplexity of 56 is 0.5
 import gzip
 import math
 import os
-import pathlib
+import zlib
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from common import config as configs
+from common import paths
 from common.datasets import topics
+from common.file_formats import text_file
+from common.records import progress
 
 END, UNKNOWN = "<eos>", "<unk>"
 SPLITS = ("train", "valid", "test")
@@ -33,6 +36,7 @@ class Corpus(NamedTuple):
     train: np.ndarray
     valid: np.ndarray
     test: np.ndarray
+    notes: tuple[str, ...] = ()  # what is unusual about its files
 
 
 class _Source(NamedTuple):
@@ -68,18 +72,53 @@ def load(name: str, data_dir: str | os.PathLike | None = None, *, vocabulary: st
     """
     configs.one_of("corpus", name, CORPORA)
     configs.one_of("vocabulary", vocabulary, VOCABULARIES)
-    splits = {split: words(lines) for split, lines in _lines(name, data_dir).items()}
+    lines = _lines(name, data_dir)
+    splits = {split: words(each) for split, each in lines.items()}
     counted = splits.values() if vocabulary == "all" else [splits["train"]]
     numbers: dict[str, int] = {}
     for split in counted:
         for word in split:
             numbers.setdefault(word, len(numbers))
-    return Corpus(name, tuple(numbers), **{split: encode(found, numbers) for split, found in splits.items()})
+    encoded = {split: encode(found, numbers) for split, found in splits.items()}
+    return Corpus(name, tuple(numbers), **encoded, notes=_notes(lines, splits))
+
+
+def tell(corpus: Corpus) -> None:
+    """Prints what was understood of a corpus of the user, and what is odd about it."""
+    if corpus.name != "topics":
+        progress.tell(describe(corpus), corpus.notes)
+
+
+def describe(corpus: Corpus) -> str:
+    """Returns one line: the words and lines of each split, and the size of the vocabulary."""
+    end = corpus.vocabulary.index(END)
+    parts = ((split, getattr(corpus, split)) for split in SPLITS)
+    texts = (f"{len(words):,} words in {int(np.sum(words == end)):,} lines of {split}" for split, words in parts)
+    return f"corpus {corpus.name}: {', '.join(texts)} ({END} included), vocabulary of {len(corpus.vocabulary):,} words"
+
+
+def _notes(lines, splits):
+    """Returns what is unusual about the lines and words of each split."""
+    notes = []
+    if ended := sum(line.split()[-1:] == [END] for each in lines.values() for line in each):
+        notes.append(f"{ended:,} lines end in {END} already, which is not added to them again")
+    for split in ("valid", "test"):
+        if splits[split] == splits["train"]:
+            notes.append(f"the text of {split} is that of train")
+    known = set(splits["train"])
+    if len(known) > 100 and 2 * len(known) > len(splits["train"]):
+        notes.append("most words occur once; are words separated by blanks?")
+    for split in ("valid", "test"):
+        unknown = sum(word not in known for word in splits[split])
+        if 10 * unknown > len(splits[split]):
+            notes.append(f"{unknown:,} of {len(splits[split]):,} words of {split} do not occur in train")
+    return tuple(notes)
 
 
 def words(lines: Iterable[str]) -> list[str]:
-    """Returns the words of lines, with `<eos>` at the end of each line, including empty ones."""
-    return [word for line in lines for word in (*line.split(), END)]
+    """Returns the words of lines, with one `<eos>` at the end of each line, including empty ones."""
+    found = (line.split() for line in lines)
+    return [word for line in found for word in (line if line[-1:] == [END] else (*line, END))]
 
 
 def encode(text: Iterable[str], numbers: Mapping[str, int]) -> np.ndarray:
@@ -139,7 +178,7 @@ def _lines(name, data_dir) -> dict[str, list[str]]:
     source = FILES[name]
     if data_dir is None:
         raise ValueError(f"corpus {name} needs the folder of its files (data_dir, or $NAS_DATA_DIR): {source.about}")
-    folders = [pathlib.Path(data_dir), *(pathlib.Path(data_dir, folder) for folder in source.folders)]
+    folders = [paths.path(data_dir), *(paths.path(data_dir) / folder for folder in source.folders)]
     lines = {}
     for split in SPLITS:
         names = [f"{prefix}{split}.{ending}" for prefix in dict.fromkeys((source.prefix, "")) for ending in _ENDINGS]
@@ -153,13 +192,17 @@ def _lines(name, data_dir) -> dict[str, list[str]]:
 
 def _read(path):
     """Returns the lines of a file."""
-    try:
-        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
-            text = file.read().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 at byte {error.start}; convert it to UTF-8") from error
-    except (gzip.BadGzipFile, EOFError) as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
+    data = path.read_bytes()
+    if path.suffix == ".gz" or text_file.kind(data[:512]) == "a gzip file":
+        try:
+            data = gzip.decompress(data)
+        except (OSError, EOFError, zlib.error) as error:
+            raise ValueError(f"{path} is damaged or cut short; copy it again") from error
+    if text_file.kind(data[:512]).startswith("a web page"):
+        raise ValueError(f"{path} is {text_file.kind(data[:512])}")
+    text = text_file.decode(data, path) if data else ""
+    if "\n" not in text:
+        text = text.replace("\r", "\n")
     lines = text.split("\n")  # other line separators occur as words in some texts
     if lines[-1].strip() == "":
         lines.pop()

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from common import config as configs
 from common import plugins, spaces, tables, types
 from common.evaluators import benchmark, tabular, training_config
+from common.records import progress
 from common.spaces import limits
 
 _Protocol = Annotated[
@@ -101,6 +102,22 @@ def limited(evaluator: types.Evaluator, limit: Sequence[str]) -> types.Evaluator
         return evaluator
     space = limits.part(evaluator.space, limits.parse(limit), evaluator.costs)
     return evaluator._replace(space=space, optimum=None, limits=limits.texts(limit))
+
+
+def tell(problem: Problem, evaluator: types.Evaluator) -> None:
+    """Prints what was understood of a benchmark file of the user, and what is odd about it."""
+    if not isinstance(problem, Benchmark) or not tables.is_file(problem.benchmark):
+        return
+    space = evaluator.space
+    choices = " x ".join(map(str, space.num_choices))
+    about = f"{evaluator.name}: {evaluator.num_archs:,} architectures of {len(space.num_choices)} decisions ({choices})"
+    best = 0.0 if evaluator.optimum is None else 100 * evaluator.optimum
+    oddities = []
+    if 1 in space.num_choices:
+        oddities.append(f"decision {space.num_choices.index(1)} has one choice in all rows")
+    if best < 2:
+        oddities.append(f"the best fitness is {best:g} %; was it divided by 100 twice?")
+    progress.tell(f"{about}, best {evaluator.protocol} fitness {best:.2f} %", oddities)
 
 
 def custom(evaluator: str, space: str | None = None) -> types.Evaluator:

@@ -69,7 +69,7 @@ def decode(data: bytes, path: str | os.PathLike) -> str:
         return data.decode("utf-8").removeprefix(_MARK)
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
-        raise ValueError(f"{path} is not UTF-8 at byte {error.start}, in line {line}; save it as UTF-8") from error
+        raise ValueError(f"{path} is not UTF-8 at byte {error.start}; convert it to UTF-8 (line {line})") from error
 
 
 def read(path: str | os.PathLike) -> str:

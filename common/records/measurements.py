@@ -75,6 +75,13 @@ def read(path: str | os.PathLike, space: types.SearchSpace) -> Measurements:
     return Measurements(archs=canonical, fitness=np.array(fitness, np.float32), cost=np.array(cost, np.float32))
 
 
+def describe(path: str | os.PathLike, found: Measurements) -> str:
+    """Returns one line about the measurements of a file."""
+    fitness = found.fitness[np.isfinite(found.fitness)]
+    values = f"fitness {100 * fitness.min():.2f} to {100 * fitness.max():.2f} %" if fitness.size else "no fitness"
+    return f"{path}: {len(found.archs):,} earlier measurements, {values}, {len(found.archs) - fitness.size} failed"
+
+
 def write(path: str | os.PathLike, history: history_lib.History) -> None:
     """Writes the measured and infeasible rows of a history in the order proposed.
 

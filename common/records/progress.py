@@ -3,12 +3,20 @@
 import datetime
 import sys
 import time
+from collections.abc import Iterable
 
 import rich.console
 import rich.progress
 import rich.table
 
 _SECONDS_BETWEEN_LINES = 5.0
+
+
+def tell(about: str, oddities: Iterable[str] = ()) -> None:
+    """Prints, on standard error, one line about the data of a user that was read, and one for each oddity."""
+    print(f"data: {about}", file=sys.stderr, flush=True)
+    for oddity in oddities:
+        print(f"warning: {oddity}", file=sys.stderr, flush=True)
 
 
 class Progress:

@@ -75,6 +75,7 @@ def train(
       ValueError: the corpus cannot be read, training diverged, or the folder belongs to another run or is in use.
     """
     corpus, config = options.corpus.load(), options.training
+    text.tell(corpus)
     size = len(corpus.vocabulary)
     network = recurrent.language_model(genotype, vocabulary_size=size, width=config.width, dropout=config.dropout)
     learner = training.Learner(network, config, training.NO_ARCH)

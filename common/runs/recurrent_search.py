@@ -117,6 +117,7 @@ def search(
     if schedule is not None:
         _check_schedule(settings, schedule)
     corpus = settings.corpus.load()
+    text.tell(corpus)
     folder = run_dir.create(options.workdir, command="search_recurrent", benchmark=settings.corpus.corpus)
     print(f"workdir: {folder}", flush=True)
     run_dir.check_command(folder, "search_recurrent")

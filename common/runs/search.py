@@ -13,7 +13,7 @@ from common import config as configs
 from common import executors, one_round, search, types
 from common.executors import config as executor_config
 from common.records import journal as journal_lib
-from common.records import measurements, metrics_log, run_dir
+from common.records import measurements, metrics_log, progress, run_dir
 
 MAX_SEED = 2**32 - 1  # beyond, keys would repeat
 
@@ -83,6 +83,8 @@ def run(
     """
     earlier = measurements.read(options.warm_start, evaluator.space) if options.warm_start else None
     num_earlier = 0 if earlier is None else len(earlier.archs)
+    if num_earlier:
+        progress.tell(measurements.describe(options.warm_start, earlier))
     one_round.check(
         searcher, evaluator.space, budget=options.budget, num_earlier=num_earlier, evaluator=evaluator
     )  # before there is a folder

@@ -72,7 +72,8 @@ def training_run(
         return None
     dataset, changes = settings.dataset or DATASET, settings.training
     network = {name: getattr(changes, name) for name in ("num_cells", "width") if getattr(changes, name) is not None}
-    network["num_classes"] = images.load(dataset, settings.data_dir).num_classes
+    images.tell(loaded := images.load(dataset, settings.data_dir))
+    network["num_classes"] = loaded.num_classes
     preset = presets.get(changes.preset, settings.space, **network)
     preset = presets.adapted(preset, changes, pool_size=schedule and schedule.num_initial)
     if schedule is not None:

@@ -50,6 +50,8 @@ def in_memory(name: str, data_dir: str | os.PathLike | None = None, *, held_out:
       ValueError: there is no such dataset, or it has too few images.
     """
     dataset = datasets.load(name, data_dir)
+    if jax.process_index() == 0:
+        datasets.tell(dataset)
     parts = {"train": dataset.train, "test": dataset.test}
     if held_out:
         parts["train"], parts["validation"] = datasets.hold_out(dataset.train, held_out, key=jax.random.key(0))

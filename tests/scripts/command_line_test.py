@@ -60,7 +60,7 @@ class FlagFilesTest(parameterized.TestCase):
     @parameterized.parameters(
         ("--budget=3".encode("utf-16"), "a.cfg is UTF-16 text: save it as UTF-8"),
         ("--budget=3\n".encode("utf-16-le"), "a.cfg is UTF-16 text: save it as UTF-8"),
-        (b"--workdir=\xe9\n", "a.cfg is not UTF-8 at byte 10, in line 1"),
+        (b"--workdir=\xe9\n", "a.cfg is not UTF-8 at byte 10; convert it to UTF-8 (line 1)"),
         (b"\x1f\x8b\x08", "a.cfg is a gzip file"),
     )
     def test_contents_of_no_use(self, contents, message):

@@ -1,6 +1,7 @@
 import contextlib
 import io
 import json
+import os
 import pathlib
 import pickle
 import subprocess
@@ -190,8 +191,8 @@ class PrepareTest(parameterized.TestCase):
             (self.folder / "raw" / split / "n01" / "a.JPEG").write_bytes(b"no image")
         code, _, errors = self.prepare("imagenet", self.folder / "raw")
         assert code == 1
-        assert f"{self.folder}/raw/train/n01/a.JPEG cannot be read as an image" in errors
-        assert list(self.data_dir.iterdir()) == []
+        assert f"{self.folder}/raw/train/n01/a.JPEG cannot be read as an image: it is a text file; rem" in errors
+        assert not self.data_dir.exists()
 
     @parameterized.parameters(
         ([], "give --dataset, one of cifar10, cifar100, imagenet, or a name of your own for an npz file"),
@@ -250,6 +251,43 @@ class PrepareTest(parameterized.TestCase):
         ):
             write_archive(path, files | {"test_batch": batch})
             refused(message)
+
+    def test_an_unpacked_archive(self):
+        for kind in ("python", "binary"):
+            files = files_of("cifar10", kind)
+            folder = self.folder / f"cifar-10-{kind}" / "cifar-10-batches"
+            folder.mkdir(parents=True)
+            for name, contents in files.items():
+                (folder / name).write_bytes(contents)
+            (folder / "._data_batch_1").write_bytes(b"\0\5\x16\7")
+            archive = write_archive(self.folder / "cifar.tar.gz", files)
+            found = []
+            for at, source in enumerate((archive, folder, folder.parent)):
+                code, _, errors = self.prepare("cifar10", source, self.folder / f"{kind}{at}")
+                assert code == 0, errors
+                found.append(contents_of(self.folder / f"{kind}{at}" / "cifar10" / "3.0.2"))
+            assert found[0] == found[1] == found[2]
+
+    def test_something_else_in_place_of_an_archive(self):
+        def refused(source, message):
+            code, _, errors = self.prepare("cifar10", source)
+            assert (code, errors.count("\n")) == (1, 1)
+            assert message in errors
+
+        path = self.folder / "cifar-10-python.tar.gz"
+        for contents, message in (
+            (b"PK\x03\x04", "cifar-10-python.tar.gz is a zip archive; unpack it and give its folder"),
+            (b"\n<!DOCTYPE html><html>", "cifar-10-python.tar.gz is a web page, not the file: download it again"),
+            (pickle.dumps({}), "is a Python pickle, one file of the archive; give the folder that has all of them"),
+        ):
+            path.write_bytes(contents)
+            refused(path, message)
+        refused(self.folder, f"is a folder; give the archive in it: --source={path}")
+        path.unlink()
+        refused(self.folder, "is not an archive of cifar10 as published: it holds nothing")
+        path.write_bytes(b"x" * 257 + b"ustar")
+        code, _, errors = self.prepare("imagenet", path)
+        assert (code, errors) == (1, f"error: {path} is a tar archive; unpack it and give its folder\n")
 
 
 class DamagedTest(parameterized.TestCase):
@@ -332,6 +370,53 @@ class FolderTest(parameterized.TestCase):
             patch.setattr(prepared, "_MAX_BYTES", 1000)
             with pytest.raises(ValueError, match="has 3 images, too many to be held in memory; read them as a stream"):
                 prepared.load("imagenet", self.folder / "prepared")
+
+    def test_hidden_and_other_files_are_left_out_and_reported_once(self):
+        for name in ("train/n01/a", "train/n02/b", "val/n01/c", "val/n02/d"):
+            self.save(f"{name}.JPEG")
+        raw = self.folder / "raw"
+        for part in ("train", "val"):
+            (raw / part / ".ipynb_checkpoints").mkdir()
+            (raw / part / ".DS_Store").write_bytes(b"\0")
+            (raw / part / "n01" / "._a.JPEG").write_bytes(b"\0\5\x16\7")
+        (raw / "train/n02/.cache").mkdir()
+        (raw / "train/n02/notes.txt").write_text("of the user")
+        errors = io.StringIO()
+        with contextlib.redirect_stderr(errors):
+            folder = self.prepare()
+        assert (folder / "label.labels.txt").read_text().split() == ["n01", "n02"]
+        assert [example["label"] for example in tfds_format.open_split(folder, "train")] == [0, 1]
+        assert (
+            f"warning: 7 hidden files and folders that are no images are left out, such as {raw}" in errors.getvalue()
+        )
+        assert (
+            f"warning: 1 files that are no images are left out, such as {raw}/train/n02/notes.txt\n"
+            in errors.getvalue()
+        )
+        assert "data: imagenet: 2 classes (label)\n" in errors.getvalue()
+
+    def test_files_of_no_use_are_named_before_anything_is_written(self):
+        for name in ("train/n01/a", "train/n02/b", "val/n01/c"):
+            self.save(f"{name}.JPEG")
+        raw = self.folder / "raw"
+        os.mkfifo(raw / "train/n01/pipe.jpg")
+        (raw / "train/n01/link.jpg").symlink_to("nowhere")
+        (raw / "train/n02/z.jpg").write_text("<!DOCTYPE html>")
+        with pytest.raises(
+            ValueError, match=r"n01/link.jpg cannot be read as an image: it is not a file; nor can 2 others of 5 in"
+        ):
+            self.prepare()
+        assert not (self.folder / "prepared").exists()
+        for name in ("train/n01/pipe.jpg", "train/n01/link.jpg"):
+            (raw / name).unlink()
+        with pytest.raises(ValueError, match=r"n02/z.jpg cannot be read as an image: it is a web page, not the file"):
+            self.prepare()
+        (raw / "train/n02/z.jpg").unlink()
+        (raw / "train/n00").mkdir()
+        with pytest.raises(
+            ValueError, match=r"1 of 3 classes have no images in .*raw/train: n00; remove their folders"
+        ):
+            self.prepare()
 
     def test_folders_of_no_use(self):
         (self.folder / "raw/train").mkdir(parents=True)

@@ -297,3 +297,98 @@ class DocumentTest(parameterized.TestCase):
         page = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
         for name in (*augmentation.PRESETS, *images.DATASETS):
             assert f"`{name}`" in page
+
+
+class UserArraysTest(parameterized.TestCase):
+    """What users hold, and what is understood, warned of or refused."""
+
+    def setUp(self):
+        super().setUp()
+        self.path = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()), "mine.npz")
+        self.pixels = np.random.default_rng(0).integers(0, 256, (12, 8, 6, 3), dtype=np.uint8)
+        self.pixels[0, 0, 0] = 0, 128, 255
+        self.labels = np.arange(12) % 4
+
+    def load(self, **changes):
+        given = {"x_train": self.pixels, "y_train": self.labels, "x_test": self.pixels[:4], "y_test": self.labels[:4]}
+        np.savez(self.path, **{**given, **changes})
+        return images.load(str(self.path))
+
+    def both(self, convert):
+        return {"x_train": convert(self.pixels), "x_test": convert(self.pixels[:4])}
+
+    def test_one_line_says_what_was_understood(self):
+        dataset = self.load()
+        line = "mine: 12 training and 4 test images of 8x6x3, pixels from 0 to 255, 4 classes of 3 training images"
+        assert (records.describe(dataset), records.oddities(dataset)) == (line, [])
+        errors = io.StringIO()
+        with contextlib.redirect_stderr(errors):
+            images.tell(dataset)
+            images.tell(images.load("digits"))  # not of the user
+        assert errors.getvalue() == f"data: {line}\n"
+        grey = self.load(**self.both(lambda x: x[..., 0]), y_train=self.labels[:, None])
+        assert grey.train.images.shape == (12, 8, 6, 1)
+        assert "images of 8x6x1, " in records.describe(grey)
+
+    def test_what_is_odd_is_a_warning_and_nothing_changes(self):
+        labels = np.where(self.labels == 2, 0, self.labels)
+        dataset = self.load(y_train=labels, x_val=self.pixels)
+        assert dataset.num_classes == 4
+        np.testing.assert_array_equal(dataset.train.labels, labels)
+        assert records.oddities(dataset) == [
+            f"{self.path} has the arrays x_val too, which are not used",
+            "1 of 4 classes have no training image: 2, of which 1 have test images",
+        ]
+        for changes, message in (
+            (self.both(lambda x: x // 128), "pixels are 0 or 1; if they were fractions, multiply them by 255 before"),
+            (self.both(np.zeros_like), "all pixels of the training images are 0"),
+            (self.both(lambda x: np.repeat(x, 2, axis=3)), "images have 6 channels"),
+            (self.both(lambda x: x[:, :, :1]), "images are 8 pixels high and 1 wide"),
+            ({"num_classes": 100}, "96 of 100 classes have no training image: 4, 5, 6, 7, 8, ..."),
+            ({"y_train": 0 * self.labels, "y_test": 0 * self.labels[:4]}, "all images are of one class"),
+        ):
+            (found,) = records.oddities(self.load(**changes))
+            assert found.startswith(message)
+
+    @parameterized.parameters(
+        (lambda x: x.transpose(0, 3, 1, 2), r"shape \(12, 3, 8, 6\), channels first; .*: x.transpose\(0, 2, 3, 1\)"),
+        (lambda x: x[:, None, :, :, 0], r"shape \(12, 1, 8, 6\), channels first; want them last"),
+        (
+            lambda x: x / np.float32(255),
+            r"are float32; want .*; these go from 0 to 1: \(255 \* x\).round\(\).astype\(np",
+        ),
+        (lambda x: x.astype(float), r"float64; want .*; these go from 0 to 255: x.round\(\).astype\(np.uint8\)"),
+        (lambda x: x.astype(np.int64), r"int64; want .*; these go from 0 to 255: x.round\(\).astype\(np.uint8\)"),
+        (lambda x: x / 127.5 - 1, "these go from -1 to 1: they look normalized, so save what they were before"),
+        (lambda x: np.where(x == 255, np.nan, x), "float64; want uint8, .*; image 0 has a pixel that is not finite"),
+        (lambda x: x.reshape(len(x), -1), r"shape \(12, 144\); want .*, not rows of pixels: such as x.reshape\(-1, 12"),
+        (lambda x: x[:, :, :3].reshape(len(x), -1)[:, :48], r"x.reshape\(-1, 3, 4, 4\).transpose\(0, 2, 3, 1\) if cha"),
+        (lambda x: x.transpose(1, 2, 3, 0), r"8 images but 12 labels; if .* last axis: x.transpose\(3, 0, 1, 2\)"),
+        (lambda x: x[:0], r"images have shape \(0, 8, 6, 3\); want .*, all above 0"),
+    )
+    def test_images_that_cannot_be_meant(self, convert, message):
+        with pytest.raises(ValueError, match=message):
+            self.load(**self.both(convert))
+
+    @parameterized.parameters(
+        (lambda y: y + 1, r"labels of .*mine.npz go from 1 to 4; want them from 0: y - 1, or state num_classes"),
+        (lambda y: np.where(y == 3, 1_000_000, y), "go to 1000000, but only 4 classes occur; number them without gaps"),
+        (
+            lambda y: np.eye(4, dtype=int)[y],
+            r"shape \((12|4), 4\); want integers \[N\]: of one-hot labels y.argmax\(ax",
+        ),
+        (lambda y: np.eye(4)[y], "of one-hot labels"),
+        (lambda y: np.array(["cat", "dog", "cow", "eel"])[y], "not texts such as 'cat': number the classes from 0"),
+        (lambda y: y.astype(float), r"labels are float64 .*: y.astype\(np.int32\)"),
+        (lambda y: y - 1, "label -1 of image 0; labels are classes, from 0 up"),
+    )
+    def test_labels_that_cannot_be_meant(self, convert, message):
+        with pytest.raises(ValueError, match=message):
+            self.load(y_train=convert(self.labels), y_test=convert(self.labels[:4]))
+
+    def test_parts_that_do_not_fit_each_other(self):
+        with pytest.raises(ValueError, match=r"pixels of test go from 0 to 1, those of train to 255; save both with"):
+            self.load(x_test=self.pixels[:4] // 128)
+        with pytest.raises(ValueError, match="no class of test occurs in train; number the classes of both alike"):
+            self.load(y_test=self.labels[:4] + 4, num_classes=8)
+        assert self.load(y_train=self.labels + 1, y_test=self.labels[:4] + 1, num_classes=5).num_classes == 5

@@ -1,6 +1,8 @@
 """Corpora: word indices, the built-in corpus, error messages, and published counts."""
 
+import contextlib
 import gzip
+import io
 import os
 
 import chex
@@ -32,6 +34,56 @@ class TextTest(folders.FolderTest):
         np.testing.assert_array_equal(corpus.test, [5, 2])
         self.write(train="a\u2028b \x0c c\n")  # only a new line ends a line
         assert self.load().train.size == 4
+
+    def test_lines_that_end_already(self):
+        self.write(train="a b <eos>\nc <eos>\n\nd\n", valid="a\n", test="b <eos> c <eos>")
+        corpus = self.load()
+        end = corpus.vocabulary.index("<eos>")
+        np.testing.assert_array_equal(corpus.train == end, [0, 0, 1, 0, 1, 1, 0, 1])
+        np.testing.assert_array_equal(corpus.test == end, [0, 1, 0, 1])
+        assert corpus.notes == ("3 lines end in <eos> already, which is not added to them again",)
+        errors = io.StringIO()
+        with contextlib.redirect_stderr(errors):
+            text.tell(corpus)
+            text.tell(text.load("topics"))
+        assert errors.getvalue().splitlines() == [
+            "data: corpus text: 8 words in 4 lines of train, 2 words in 1 lines of valid, 4 words in 2 lines of test "
+            "(<eos> included), vocabulary of 5 words",
+            f"warning: {corpus.notes[0]}",
+        ]
+
+    def test_encodings_and_ends_of_lines(self):
+        self.write()
+        wanted = self.load()
+        for contents in (
+            b"\xef\xbb\xbfa b\nc\n",
+            b"a b\r\nc\r\n",
+            b"a b\rc\r",
+            b" a b \n c",
+            gzip.compress(b"a b\nc\n"),
+        ):
+            self.write(train=contents)
+            found = self.load()
+            np.testing.assert_array_equal(found.train, wanted.train)
+            assert found.vocabulary == wanted.vocabulary
+        for contents, message in (
+            ("a b\n".encode("utf-16"), "train.txt is UTF-16 text: save it as UTF-8"),
+            ("a b\n".encode("utf-16-be"), "train.txt is UTF-16 text"),
+            (b"PK\3\4\0\0", "train.txt is a zip archive"),
+            (b"<html><body>", "train.txt is a web page, not the file: download it again"),
+            (b"a\0b c d e f g", "train.txt is binary data"),
+            (gzip.compress(b"a b\n")[:-9], "train.txt is damaged or cut short; copy it again"),
+        ):
+            self.write(train=contents)
+            with self.assertRaisesRegex(ValueError, message):
+                self.load()
+
+    def test_what_is_odd_is_a_warning(self):
+        self.write(train="a b\n", valid="a b\n", test="x y\n")
+        assert self.load().notes == ("the text of valid is that of train", "2 of 3 words of test do not occur in train")
+        lines = "\n".join(f"line{at}" for at in range(200))
+        self.write(train=lines, valid="line1\n", test="line2\n")
+        assert self.load().notes == ("most words occur once; are words separated by blanks?",)
 
     def test_the_vocabulary_of_the_training_text(self):
         self.write(train="a <unk>\n", valid="b a\n")
