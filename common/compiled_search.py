@@ -83,7 +83,7 @@ def search_seeds(
       The histories as NumPy arrays with a leading axis of seeds, and the time.
 
     Raises:
-      ValueError: as `scan_search`; or no key, or `seeds_at_once` below 1.
+      ValueError: as `scan_search`; or no key, or `seeds_at_once` below 1; or a fitness is not a fraction in [0, 1].
     """
     num_seeds = keys.shape[0]
     if num_seeds < 1 or seeds_at_once < 1:
@@ -107,6 +107,7 @@ def search_seeds(
     for first, chunk in zip(starts, chunks, strict=True):
         start = time.perf_counter()
         histories = jax.device_get(compiled(jax.random.wrap_key_data(chunk, impl=impl), functions))
+        types.check_fitness(histories.fitness[histories.status == types.MEASURED])
         parts.append(jax.tree.map(lambda values, keep=num_seeds - first: values[:keep], histories))
         seconds = seconds._replace(run=seconds.run + time.perf_counter() - start)
         if on_chunk is not None:

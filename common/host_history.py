@@ -99,8 +99,6 @@ class HostHistory:
             if values.shape != (len(archs),):
                 raise ValueError(f"{name} must have the shape [{len(archs)}], as archs do; got {list(values.shape)}")
         ok &= ~np.isnan(fitness)
-        if wrong := [value for value in fitness[ok].tolist() if not 0 <= value <= 1]:
-            raise ValueError(f"fitness must be a fraction from 0 to 1 (divide a percentage by 100); got {wrong[0]:g}")
         if wrong := [value for value in cost.tolist() if not value >= 0]:
             raise ValueError(f"cost must be seconds, not negative; got {wrong[0]:g}")
         archs = [tuple(arch) for arch in archs.tolist()]
@@ -111,7 +109,8 @@ class HostHistory:
         self.record([types.Outcome(self.pending[arch], *values) for arch, *values in outcomes])
 
     def record(self, outcomes: Sequence[types.Outcome]) -> None:
-        """Records results of pending rows."""
+        """Records results of pending rows; a `ValueError` if a fitness is not a fraction in [0, 1]."""
+        types.check_fitness([outcome.fitness for outcome in outcomes if outcome.ok])
         self._journal.write_measured(outcomes)
         for outcome in outcomes:
             del self.pending[tuple(self._rows["archs"][outcome.at].tolist())]

@@ -13,11 +13,24 @@ def lexicographic_order(rows: np.ndarray) -> np.ndarray:
     return np.lexsort(rows.T[::-1])
 
 
+def check_sorted(rows: np.ndarray, name: str) -> None:
+    """Raises a `ValueError` that names int[P, L] `rows` unless they are distinct and in lexicographic order."""
+    steps = np.diff(rows.astype(np.int16 if rows.dtype == np.int8 else np.int64), axis=0)
+    first = np.take_along_axis(steps, np.argmax(steps != 0, axis=1)[:, None], axis=1)[:, 0]
+    if not np.all(first > 0):
+        at = int(np.argmin(first > 0))
+        raise ValueError(
+            f"{name} must be distinct rows in lexicographic order; row {at + 1}, {rows[at + 1].tolist()}, follows "
+            f"{rows[at].tolist()}; sort them with np.unique(rows, axis=0)"
+        )
+
+
 def find(sorted_rows: chex.Array, rows: chex.Array) -> chex.Array:
     """Looks rows up among sorted ones, by binary search.
 
     Args:
-      sorted_rows: int[P, L], distinct and in lexicographic order.
+      sorted_rows: int[P, L], distinct and in lexicographic order, as `enumerate` of a space returns them. Among others
+        rows are not found, without an error (`check_sorted` is for the host).
       rows: int[B, L].
 
     Returns:

@@ -112,7 +112,7 @@ class Evaluator(NamedTuple):
       space: the space whose rows it takes.
       protocol: "validation", or "test" for the test-oracle protocol of the LaNAS paper.
       evaluate: (key, archs) -> `Evaluation`; the only information that a search sees.
-      test: (key, archs) -> `Evaluation`; for reports, after the search.
+      test: (key, archs) -> `Evaluation`; for reports, after the search. None if there is no test fitness.
       optimum: the best fitness that `evaluate` can return, if known, else None.
       num_archs: number of distinct architectures it can evaluate, if limited, else None.
       is_traceable: whether `evaluate` and `test` can be called inside `jit`.
@@ -126,7 +126,7 @@ class Evaluator(NamedTuple):
     space: SearchSpace
     protocol: str
     evaluate: Callable[[chex.PRNGKey, chex.Array], Evaluation]
-    test: Callable[[chex.PRNGKey, chex.Array], Evaluation]
+    test: Callable[[chex.PRNGKey, chex.Array], Evaluation] | None
     optimum: float | None
     num_archs: int | None
     is_traceable: bool
@@ -168,6 +168,13 @@ class Outcome(NamedTuple):
     cost: float
     ok: bool
     reason: str = ""
+
+
+def check_fitness(fitness: Any) -> None:
+    """Raises a `ValueError` unless all values of float[...] `fitness` are fractions in [0, 1]."""
+    fitness = np.asarray(fitness)
+    if (wrong := fitness[~((fitness >= 0) & (fitness <= 1))]).size:
+        raise ValueError(f"fitness must be a fraction from 0 to 1 (divide a percentage by 100); got {wrong[0]:g}")
 
 
 class Executor(NamedTuple):

@@ -104,9 +104,10 @@ def _print(console, report):
             regrets = [_percent(record["simple_regret"][queries]) for queries in shown]
             cells = [f"{cell} ({regret})" for cell, regret in zip(cells, regrets)]
         best.append([name, *cells])
-        test.append([name, *(_percent(record["test_of_best"][queries]) for queries in shown)])
+        means, errors = record["test_of_best"], record["test_of_best_se"]
+        test.append([name, *(f"{_percent(means[queries])} ± {_percent(errors[queries])}" for queries in shown)])
     console.print(_table("Best fitness in % (simple regret in points) after queries", shown, best))
-    console.print(_table("Test fitness in % of the best after queries", shown, test))
+    console.print(_table("Test fitness in % (± standard error) of the best after queries", shown, test))
     console.print(f"peak memory {report['peak_memory_mib']:.0f} MiB")
 
 

@@ -83,13 +83,10 @@ def from_arrays(
     for column, values in (("fitness", fitness), ("test", test), ("cost", cost)):
         if values.shape != (len(archs),):
             raise ValueError(f"{column} of {name} must have the shape ({len(archs)},), as archs; got {values.shape}")
-    if not (np.all(fitness >= 0) and np.all(fitness <= 1)):
-        wrong = fitness[~((fitness >= 0) & (fitness <= 1))][0]
-        raise ValueError(f"fitness of {name} must be fractions from 0 to 1 (divide a percentage by 100); got {wrong:g}")
+    types.check_fitness(fitness)
     order = rows.lexicographic_order(archs)
     archs = archs[order]
-    if np.any(is_repeat := np.all(archs[1:] == archs[:-1], axis=1)):
-        raise ValueError(f"{name} has the row {archs[np.argmax(is_repeat)].tolist()} twice; give each row once")
+    rows.check_sorted(archs, f"archs of {name}, once sorted,")
     protocol = "test" if is_oracle else "validation"
     return _evaluator(name, space, archs, fitness[order], test=test[order], cost=cost[order], protocol=protocol)
 

@@ -130,12 +130,12 @@ def result(
     best = None
     if np.isfinite(fitness):
         arch = np.asarray(history.archs)[index]
-        test = evaluator.test(key, arch[None])
+        test = None if evaluator.test is None else evaluator.test(key, arch[None])
         best = {
             "arch": arch.tolist(),
             "description": evaluator.space.describe(arch),
             "fitness": float(fitness),
-            "test": float(test.fitness[0]) if bool(test.ok[0]) else None,
+            "test": float(test.fitness[0]) if test is not None and bool(test.ok[0]) else None,
         }
     benchmark, _, dataset = evaluator.name.partition("/")
     return {

@@ -8,16 +8,24 @@ import numpy as np
 
 from common.records import json_files, run_dir
 from common.report import canvas, checklist, page, study, study_pictures, units
-from common.statistics import across, intervals
+from common.statistics import across, intervals, suite
 from common.statistics import study as statistics
 
 _NUM_THRESHOLDS = 121
 _METHOD = (
     "Points of accuracy differ in meaning between tasks. So the regret of each search (the optimum minus its best "
-    "fitness) is divided by the median regret of random search after as many queries on the same task (Bayesmark, "
-    "arXiv:2104.10201). Interquartile means, intervals, profiles and probabilities of improvement follow rliable "
+    "fitness) is divided by that of {}. Interquartile means, intervals, profiles and probabilities of improvement follow rliable "
     "(arXiv:2108.13264)."
 )
+
+
+_UNITS = {  # whether the fitness of all networks is known -> (the unit in full, in short)
+    True: ("the mean of all networks of the task", "mean of all networks"),
+    False: (
+        "the median of random search after as many queries on the same task (Bayesmark, arXiv:2104.10201)",
+        "random search",
+    ),
+}
 
 
 class Studies(NamedTuple):
@@ -35,11 +43,12 @@ class Compared(NamedTuple):
     studies: Studies
     searches: across.Scaled  # all their searches, on one scale
     improvements: list[dict[str, Any]]  # of all pairs of algorithms, from `across.improvements`
+    is_known: bool  # whether the fitness of all networks is known, and its mean the unit
 
     @property
     def num_seeds(self) -> int:
         """Seeds of each algorithm on each task."""
-        return len(self.searches.queries[across.BASELINE][0])
+        return len(next(iter(self.searches.queries.values()))[0])
 
     @property
     def num_queries(self) -> int:
@@ -71,16 +80,17 @@ def compare(studies: Studies, *, num_queries: int | None = None) -> Compared:
         if len(one.curves) < len(one.report["algorithms"]):
             raise ValueError(f"{one.name} lacks curves; launch.study with its --workdir writes them")
         reports[one.task] = one.report
-    _check_equal(reports, "protocol", "their fitness is not comparable")
     if num_queries is None:
         _check_equal(reports, "budget", "give the number of queries to compare after (--queries)")
         num_queries = min(report["budget"] for report in reports.values())
+    is_known = all("mean_fitness" in report for report in reports.values())
     searches = across.scaled(
         {one.task: one.curves for one in studies.studies},
         {task: report.get("optimum") for task, report in reports.items()},
         num_queries=num_queries,
+        means={task: report["mean_fitness"] for task, report in reports.items()} if is_known else None,
     )
-    return Compared(studies, searches, across.improvements(searches))
+    return Compared(studies, searches, across.improvements(searches), is_known)
 
 
 def _check_equal(reports, key, advice):
@@ -93,23 +103,24 @@ def tables(compared: Compared) -> list[study.Table]:
     """Returns the tables, of text."""
     searches, last = compared.searches, compared.num_queries
     after = statistics.shown(statistics.checkpoints(last), most=4)
-    rows, by_task = [], [["1 equals (points)", *(f"{100 * unit[-1]:.3g}" for unit in searches.unit)]]
+    rows, by_task = [], [[task, f"{100 * unit[-1]:.3g}"] for task, unit in zip(searches.tasks, searches.unit)]
     for name in searches.algorithms:
         regret = searches.regret[name]
         bands = [intervals.interquartile_mean(*(task[:, at - 1] for task in regret)) for at in after]
         bands.append(intervals.mean(*(task[:, -1] for task in regret)))
         optimum = intervals.mean(*(np.isfinite(task) for task in searches.queries[name]))
         rows.append([name, *map(_number, bands), units.interval(optimum, ".0f")])
-        by_task.append([name, *(_number(intervals.interquartile_mean(task[:, -1])) for task in regret)])
+        for row, task in zip(by_task, regret, strict=True):
+            row.append(_number(intervals.interquartile_mean(task[:, -1])))
     header = ["algorithm", *(f"after {queries}" for queries in after), f"mean after {last}", "found the optimum (%)"]
     text = (
-        f"Normalised regret (random search = 1, optimum = 0) over {len(searches.tasks)} tasks, {compared.num_seeds} "
+        f"Normalised regret ({_UNITS[compared.is_known][1]} = 1, optimum = 0) over {len(searches.tasks)} tasks, {compared.num_seeds} "
         "seeds each: interquartile means after these numbers of queries, and the mean; in brackets 95 % bootstrap "
         "intervals, stratified by task."
     )
     task_text = (
-        f"Normalised regret after {last} queries by task: interquartile means with 95 % intervals. First row: the "
-        "median regret of random search, in points of fitness."
+        f"Normalised regret after {last} queries by task: interquartile means with 95 % intervals. 1 equals the "
+        f"regret of the {_UNITS[compared.is_known][1]}, in points of fitness."
     )
     pairs, by = [], {"best_fitness": "best fitness", "queries": "queries to the optimum"}
     for one in compared.improvements:
@@ -119,10 +130,31 @@ def tables(compared: Compared) -> list[study.Table]:
         "interval stratified by task. The pages of the single studies have p-values."
     )
     return [
+        *_summary(compared),
         (text, header, rows),
-        (task_text, ["algorithm", *searches.tasks], by_task),
+        (task_text, ["task", "1 equals (points)", *searches.algorithms], by_task),
         (pair_text, ["first", "second", "by", "first better (%)"], pairs),
     ]
+
+
+def _summary(compared):
+    """The table of found optima, better networks left and ranks after the budget, where all networks are known."""
+    reports = {one.task: one.report for one in compared.studies.studies}
+    if not compared.is_known or len({report["budget"] for report in reports.values()}) > 1:
+        return []
+    reference, summary, rows = suite.reference_of(reports), suite.summarise(reports), []
+    for name, one in summary.items():
+        bands = [units.interval(one.found, ".0f"), units.interval(one.queries, ".1f", 1)]
+        left = " / ".join(f"{number:.1f}" for number in one.better_left.values())
+        rows.append([name, *bands, left, f"{one.rank:.2f}", str(len(one.worse)), str(len(one.worst_seed))])
+    after = " / ".join(next(iter(summary.values())).better_left)
+    text = (
+        f"Optimum found, means over {len(reports)} tasks: a search that did not find it counts as its budget; networks "
+        f"better than the best found after {after} queries; rank by mean normalised regret; tasks on which this is "
+        f"above that of {reference}, and on which that of the worst seed is above its median."
+    )
+    worse, worst = f"worse than {reference}", "worst seed worse than its median"
+    return [(text, ["algorithm", "found (%)", "queries", "better left", "rank", worse, worst], rows)]
 
 
 def _number(band):
@@ -135,7 +167,8 @@ def _number(band):
 def pictures(compared: Compared) -> list[canvas.Picture]:
     """Returns all pictures."""
     searches, columns = compared.searches, study_pictures.columns(compared.num_queries)
-    thresholds = np.linspace(0, 1.5, _NUM_THRESHOLDS)
+    unit = _UNITS[compared.is_known][1]
+    thresholds = np.linspace(0, 0.5 if compared.is_known else 1.5, _NUM_THRESHOLDS)
     regret, final, found = {}, {}, {}
     for name in searches.algorithms:
         regret[name] = intervals.interquartile_mean(*(task[:, columns] for task in searches.regret[name]))
@@ -144,8 +177,8 @@ def pictures(compared: Compared) -> list[canvas.Picture]:
     num = f"{compared.num_seeds} searches on each of {len(searches.tasks)} tasks"
     stratified = "Bands: 95 % bootstrap intervals, stratified by task."
     regret_text = (
-        f"Interquartile mean over {num} of the regret divided by the median regret of {across.BASELINE} search after "
-        f"as many queries: 0 is the optimum, 1 (dotted) is no better than random search. {stratified}"
+        f"Interquartile mean over {num} of the regret divided by that of {_UNITS[compared.is_known][0]}: 0 is the "
+        f"optimum, 1 (dotted) no better. {stratified}"
     )
     final_text = (
         f"Performance profile after {compared.num_queries} queries: share of {num} whose normalised regret is at most "
@@ -157,27 +190,28 @@ def pictures(compared: Compared) -> list[canvas.Picture]:
     pair_text = "Probability, by queries to the optimum, that a search of the first algorithm does better than one of "
     pair_text += "the second, mean over tasks"
     return [
-        _curves("across_regret", "Normalised regret, all tasks", columns + 1, regret, regret_text),
-        _curves("across_profile", "Performance profile, all tasks", thresholds, final, final_text),
-        _curves("across_found", "Optimum found, all tasks", columns + 1, found, found_text),
+        _curves("across_regret", "Normalised regret, all tasks", columns + 1, regret, regret_text, unit=unit),
+        _curves("across_profile", "Performance profile, all tasks", thresholds, final, final_text, unit=unit),
+        _curves("across_found", "Optimum found, all tasks", columns + 1, found, found_text, unit=unit),
         study_pictures.pairs([one for one in compared.improvements if one["of"] == "queries"], pair_text),
     ]
 
 
 @canvas.styled
-def _curves(name, title, x, bands, caption):
+def _curves(name, title, x, bands, caption, *, unit):
     figure, axes = canvas.new(5.6, 3.8)
     for at, (algorithm, band) in enumerate(bands.items()):
         study_pictures.line(axes, x, band, at=at, name=algorithm, factor=1 if name == "across_regret" else 100)
-    label = f"({across.BASELINE} search = 1)"
+    label = f"({unit} = 1)"
     if name == "across_regret":
-        top = max(np.nanmax(band.center, initial=1) for band in bands.values())
+        top = max(np.nanmax(band.center, initial=0.1) for band in bands.values())
         axes.axhline(1, color=canvas.FAINT, lw=1, ls=canvas.DASHES[2])
         axes.set(ylabel=f"regret {label}", ylim=(-0.04, 1.15 * min(top, 2)))
     else:
         axes.set(ylabel="searches that found the optimum (%)", ylim=(-3, 103))
     if name == "across_profile":
-        axes.axvline(1, color=canvas.FAINT, lw=1, ls=canvas.DASHES[2])
+        if x[-1] > 1:
+            axes.axvline(1, color=canvas.FAINT, lw=1, ls=canvas.DASHES[2])
         axes.set(xlabel=f"regret at most {label}", ylabel="searches (%)")
     else:
         study_pictures.by_queries(axes)
@@ -190,7 +224,7 @@ def document(compared: Compared, made: Sequence[canvas.Picture], found: Sequence
     studies, searches = compared.studies, compared.searches
     subtitle = f"{studies.name}: {compared.num_seeds} seeds on each task, compared after {compared.num_queries} queries"
     *parts, last = [page.paragraph(caption) + page.table(header, rows) for caption, header, rows in found]
-    parts = [*map(page.note, notes(compared)), page.paragraph(_METHOD), *parts]
+    parts = [*map(page.note, notes(compared)), page.paragraph(_METHOD.format(_UNITS[compared.is_known][0])), *parts]
     parts.append(page.folded("Comparisons of all pairs", last))
     flags = [checklist.flags(one.config, f"All flags of {one.task}, as a flagfile") for one in studies.studies]
     machines = [{name: one.config.get(name, {}) for name in ("device", "versions")} for one in studies.studies]
@@ -222,6 +256,9 @@ def notes(compared: Compared) -> list[str]:
     longer = [f"{task} ({budget})" for task, budget in budgets.items() if budget > compared.num_queries]
     if longer:
         texts.append(f"Searches had larger budgets than the number of queries compared here: {', '.join(longer)}.")
+    protocols = {one.task: one.report["protocol"] for one in studies.studies}
+    if len(set(protocols.values())) > 1:
+        texts.append(f"Protocols differ: {', '.join(f'{task} {protocol}' for task, protocol in protocols.items())}.")
     firsts = {one.task: one.report["seed"] for one in studies.studies}
     if len(set(firsts.values())) > 1:
         texts.append(f"First seeds differ: {', '.join(f'{task} {seed}' for task, seed in firsts.items())}.")
@@ -243,4 +280,5 @@ def _stated(compared):
     seeds = f"{compared.num_seeds} on each task, starting from {firsts}, intervals in the tables"
     seeds, baselines = (seeds, compared.num_seeds > 1), (", ".join(searches.algorithms), True)
     tasks, budget = ", ".join(searches.tasks), f"{compared.num_queries} architectures per search"
-    return checklist.of_searches(tasks, reports[0]["protocol"], budget, seeds=seeds, baselines=baselines)
+    protocols = " or ".join(sorted({report["protocol"] for report in reports}))
+    return checklist.of_searches(tasks, protocols, budget, seeds=seeds, baselines=baselines)

@@ -53,7 +53,7 @@ def search_space(
       enumerate_rows: () -> every canonical valid row, in lexicographic order; by default those of the full product,
         if that has no more than 10 million rows.
 
-    `enumerate` of the space raises a `ValueError` if it lists another number of rows than `size`.
+    `enumerate` of the space raises a `ValueError` if it lists another number of rows than `size`, or not in order.
 
     Raises:
       ValueError: if some, but not all, of `tokens`, `from_tokens` and `legal_tokens` are given, or `size` is larger
@@ -77,7 +77,7 @@ def search_space(
         is_canonical = None
         if canonicalize is not None or is_valid is not None:
             is_canonical = jax.jit(lambda archs: valid(archs) & jnp.all(to_canonical(archs) == archs, axis=1))
-        enumerate_rows = functools.cache(lambda: _list(num_choices, is_canonical))
+        enumerate_rows = functools.partial(_list, num_choices, is_canonical)
     if tokens is None:
         tokens, from_tokens, legal_tokens = _tokens(num_choices)
     return types.SearchSpace(
@@ -94,7 +94,7 @@ def search_space(
         sample=_sample(num_choices, valid, to_canonical),
         mutate=lambda key, archs: pick(key, *neighbors(archs)),
         neighbors=neighbors,
-        enumerate=None if enumerate_rows is None else functools.partial(_listed, name, size, enumerate_rows),
+        enumerate=enumerate_rows and functools.cache(functools.partial(_listed, name, size, enumerate_rows)),
         describe=describe,
     )
 
@@ -114,6 +114,7 @@ def _listed(name, size, enumerate_rows):
     archs = enumerate_rows()
     if len(archs) != size:
         raise ValueError(f"space {name!r} lists {len(archs)} rows, but its size is {size}; they must agree")
+    row_sets.check_sorted(archs, f"enumerate of space {name!r}")
     return archs
 
 
@@ -143,6 +144,7 @@ def listed(space: types.SearchSpace, archs: np.ndarray) -> types.SearchSpace:
       archs: int[P, L], at least two distinct canonical rows, in lexicographic order.
     """
     archs = np.asarray(archs, np.int32)
+    row_sets.check_sorted(archs, f"the architectures of {space.name}")
 
     def is_valid(rows):
         at = row_sets.find(archs, space.canonicalize(rows))

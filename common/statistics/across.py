@@ -1,7 +1,8 @@
 """Comparison of algorithms over several tasks (datasets, benchmarks): regrets on one scale, and their aggregation.
 
-A regret is divided by the median regret of random search after the same number of queries on that task: 0 is the
-optimum, 1 is as good as random search, above 1 worse. This is the normalised median score of Bayesmark, which ranked
+Where the fitness of all networks is known, a regret is divided by the optimum less their mean. Else it is divided by the
+median regret of random search after the same number of queries on that task: 0 is the
+optimum, 1 is as good as random search, above 1 worse. The latter is the normalised median score of Bayesmark, which ranked
 the black-box optimisation challenge of NeurIPS 2020 (arXiv:2104.10201), applied to single searches. As there, optimum
 and random search are fixed points of reference, whose uncertainty the intervals do not include.
 """
@@ -25,7 +26,7 @@ class Scaled(NamedTuple):
       tasks: their names.
       algorithms: those present on all tasks.
       left_out: each other algorithm -> the tasks that lack it.
-      unit: for each task float64[N], the regret that equals 1, a fraction: the baseline's median.
+      unit: for each task float64[N], the regret that equals 1, a fraction.
       regret: for each algorithm and task float64[S, N], the regret of the best so far over the unit; NaN or inf before
         the first measurement.
       queries: for each algorithm and task float64[S], queries to the optimum; inf if not found within N.
@@ -44,6 +45,7 @@ def scaled(
     optima: Mapping[str, float | None],
     *,
     num_queries: int,
+    means: Mapping[str, float] | None = None,
 ) -> Scaled:
     """Returns the searches of several tasks on one scale.
 
@@ -51,10 +53,11 @@ def scaled(
       curves: task -> algorithm -> curves of at least `num_queries` queries.
       optima: task -> its best fitness.
       num_queries: N, after which algorithms are compared.
+      means: task -> the mean fitness of all its networks; by default regrets are divided by those of random search.
 
     Raises:
       ValueError: there are fewer than two tasks, or two algorithms present on all of them; numbers of seeds differ;
-        curves are too short; an optimum is unknown; or the baseline is missing, or found the optimum of a task in half
+        curves are too short; an optimum is unknown; or, without `means`, the baseline is missing, or found the optimum of a task in half
         of its searches, so that its median regret of 0 cannot be the unit.
     """
     if len(curves) < 2:
@@ -63,13 +66,16 @@ def scaled(
     left_out = {name: tuple(task for task in curves if name not in curves[task]) for name in named}
     left_out = {name: tasks for name, tasks in left_out.items() if tasks}
     algorithms = tuple(name for name in named if name not in left_out)
-    _check(curves, optima, algorithms, left_out, num_queries)
+    _check(curves, optima, algorithms, left_out, num_queries, needs_baseline=means is None)
     regret: dict[str, tuple] = dict.fromkeys(algorithms, ())
     queries: dict[str, tuple] = dict.fromkeys(algorithms, ())
     units = []
     for task, of_task in curves.items():
         best = {name: np.asarray(of_task[name].best_fitness, np.float64)[:, :num_queries] for name in algorithms}
-        unit = np.asarray(intervals.median(_regret(best[BASELINE], optima[task])).center)
+        if means is None:
+            unit = np.asarray(intervals.median(_regret(best[BASELINE], optima[task])).center)
+        else:
+            unit = np.full(num_queries, optima[task] - means[task])
         if not 0 < unit[-1] < np.inf:
             raise ValueError(
                 f"{BASELINE} has a median regret of {unit[-1]:g} on {task} after {num_queries} queries, which cannot "
@@ -118,12 +124,13 @@ def _regret(best, optimum):
     return np.where(regret <= metrics.VALUE_TOLERANCE, 0.0, regret)
 
 
-def _check(curves, optima, algorithms, left_out, num_queries):
-    if BASELINE not in algorithms:
+def _check(curves, optima, algorithms, left_out, num_queries, needs_baseline):
+    if needs_baseline and BASELINE not in algorithms:
         missing = ", ".join(left_out.get(BASELINE, curves))
         raise ValueError(f"regrets are divided by those of {BASELINE}, which is missing on {missing}; run it there too")
     if len(algorithms) < 2:
-        raise ValueError(f"only {BASELINE} is present on all tasks; {', '.join(left_out)} lack some")
+        present = ", ".join(algorithms) or "no algorithm"
+        raise ValueError(f"only {present} is present on all tasks; {', '.join(left_out)} lack some")
     unknown = [task for task in curves if optima[task] is None]
     if unknown:
         raise ValueError(f"the optimum of {', '.join(unknown)} is unknown, so regrets are undefined; leave it out")

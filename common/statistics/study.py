@@ -48,21 +48,22 @@ def test_fitness(keys: chex.Array, evaluator: types.Evaluator, archs: chex.Array
       evaluator: the evaluator of the searches; must be traceable.
       archs: int32[S, N, L].
     """
-    test = evaluator.test
-    test = test if isinstance(test, jax.tree_util.Partial) else jax.tree_util.Partial(test)
-    evaluation = jax.device_get(_test(test, keys, archs))
+    if evaluator.test is None:
+        return np.full(np.shape(archs)[:2], np.nan, np.float32)
+    evaluation = jax.device_get(_test(measuring.on_device(evaluator.test), keys, archs))
     return np.where(evaluation.ok, evaluation.fitness, np.nan).astype(np.float32)
 
 
-def curves(histories: history_lib.History, test_fitness: np.ndarray) -> Curves:
+def curves(histories: history_lib.History, test_fitness: np.ndarray | None = None) -> Curves:
     """Returns the curves of full histories with a leading axis of seeds.
 
     Args:
       histories: of S searches of N measurements.
-      test_fitness: float32[S, N], from `test_fitness`.
+      test_fitness: float32[S, N], from `test_fitness`; by default unknown.
     """
     best, at = best_so_far(np.asarray(histories.fitness), np.asarray(histories.status) == types.MEASURED)
-    picked = np.take_along_axis(np.asarray(test_fitness), np.maximum(at, 0), axis=1)
+    test_fitness = np.full(at.shape, np.nan) if test_fitness is None else np.asarray(test_fitness)
+    picked = np.take_along_axis(test_fitness, np.maximum(at, 0), axis=1)
     return Curves(
         best_fitness=best.astype(np.float32),
         test_of_best=np.where(at >= 0, picked, np.nan).astype(np.float32),

@@ -205,15 +205,7 @@ def _check_archs(table, every):
             factory.check_rows(chosen[start : start + _CHUNK], space)
         except ValueError as error:
             raise ValueError(f"archs, counting every {every} from row {start * every}: {error}") from error
-    steps = np.diff(archs.astype(np.int16 if archs.dtype == np.int8 else np.int64), axis=0)
-    first = np.argmax(steps != 0, axis=1)
-    is_later = np.take_along_axis(steps, first[:, None], axis=1)[:, 0] > 0
-    if not is_later.all():
-        at = int(np.argmin(is_later))
-        raise ValueError(
-            f"archs must be distinct rows in lexicographic order; row {at + 1}, {archs[at + 1].tolist()}, "
-            f"follows {archs[at].tolist()}; make the table with `from_rows`"
-        )
+    rows.check_sorted(archs, "archs")
 
 
 def _check_dataset(table, dataset, metrics):

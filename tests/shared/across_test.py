@@ -49,6 +49,15 @@ class ScaledTest(parameterized.TestCase):
         np.testing.assert_array_equal(got.regret["mine"][0], [[1], [0.5], [1]])
         np.testing.assert_array_equal(got.queries["mine"], [[INF, INF, INF], [INF, 1, INF]])
 
+    def test_units_of_known_networks(self):
+        """Means 0.5 and 0.25 of all networks, so regrets are divided by 0.5 and 0.25; no random search is needed."""
+        tasks = {task: {name: one for name, one in of.items() if name != "random"} for task, of in two_tasks().items()}
+        tasks["y"]["extra"] = curves([[0.25, 0.25]] * 3)
+        got = across.scaled(tasks, OPTIMA, num_queries=2, means={"x": 0.5, "y": 0.25})
+        np.testing.assert_array_equal(got.unit, [[0.5, 0.5], [0.25, 0.25]])
+        np.testing.assert_array_equal(got.regret["mine"][0], [[1, 0], [0.5, 0.5], [1, 1]])
+        np.testing.assert_array_equal(got.regret["mine"][1], [[1, 1], [0, 0], [1, 0.5]])
+
     def test_units_of_fitness_do_not_matter(self):
         """A task whose points are a tenth of another's comes to the same."""
         tasks = two_tasks()

@@ -99,10 +99,10 @@ class FromArraysTest(parameterized.TestCase):
         np.testing.assert_array_equal(_measure(oracle.test, jax.random.key(0), asked).fitness, got.fitness)
 
     @parameterized.parameters(
-        ([[0, 0], [0, 1]], [0.5, 93.0], r"must be fractions from 0 to 1 \(divide a percentage by 100\); got 93"),
-        ([[0, 0], [0, 1]], [0.5, NAN], "must be fractions from 0 to 1 .*; got nan"),
+        ([[0, 0], [0, 1]], [0.5, 93.0], r"must be a fraction from 0 to 1 \(divide a percentage by 100\); got 93"),
+        ([[0, 0], [0, 1]], [0.5, NAN], "must be a fraction from 0 to 1 .*; got nan"),
         ([[0, 0], [0, 1]], [0.5], r"fitness of mine/a must have the shape \(2,\), as archs; got \(1,\)"),
-        ([[0, 1], [0, 0], [0, 1]], [0.5, 0.5, 0.5], r"has the row \[0, 1\] twice"),
+        ([[0, 1], [0, 0], [0, 1]], [0.5, 0.5, 0.5], r"must be distinct rows .*; row 2, \[0, 1\], follows \[0, 1\]"),
         ([[0, 0], [0, 2]], [0.5, 0.5], r"row 1 of 2, \[0, 2\], is not a valid canonical architecture"),
     )
     def test_bad_arrays(self, archs, fitness, message):

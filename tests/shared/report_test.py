@@ -274,18 +274,18 @@ class StudyTest(WrittenTest):
         self.check(
             words, "Study of 2 tasks", "toy/small, toy/large", "larger budgets", "toy/small (12), toy/large (12)"
         )
-        (_, header, (random, _)), (_, by_task, (units, *_)), _ = found
+        (_, header, (random, _)), (_, by_task, tasks), _ = found
         assert header == ["algorithm", "after 5", "mean after 5", "found the optimum (%)"]
-        assert by_task == ["algorithm", "toy/small", "toy/large"]
+        assert by_task == ["task", "1 equals (points)", "random", "good"]
         unit = f"{100 * compared.searches.unit[0][-1]:.3g}"
-        assert units[1:] == [unit, unit]
+        assert [row[:2] for row in tasks] == [["toy/small", unit], ["toy/large", unit]]
         # Both tasks have the same six numbers, of which the middle half remains.
         regret = np.sort(np.tile(compared.searches.regret["random"][0][:, -1], 2))[3:9]
         assert random[1].startswith(f"{regret.mean():.3f} [")
         assert random[3] == "0 [0, 0]"
 
     def test_notes(self):
-        folders = self.write_tasks(names=("random", "good", "bad"), second=("random", "good"), seed=7)
+        folders = self.write_tasks(names=("random", "good", "bad"), second=("random", "good"), seed=7, protocol="test")
         config = json.loads((folders[1] / run_dir.CONFIG).read_text())
         config["flags"]["algorithms"].append("bad")
         run_dir.write_json(folders[1] / run_dir.CONFIG, config)
@@ -296,6 +296,7 @@ class StudyTest(WrittenTest):
             "Nothing is done yet on toy/third; start the study again to resume.",
             "The study of toy/large is unfinished.",
             "Searches had larger budgets than the number of queries compared here: toy/small (12), toy/large (12).",
+            "Protocols differ: toy/small validation, toy/large test.",
             "First seeds differ: toy/small 0, toy/large 7.",
         ]
         assert "bad" not in across.tables(compared)[0][2]
@@ -314,7 +315,6 @@ class StudyTest(WrittenTest):
 
     def test_studies_that_are_not_comparable(self):
         for more, message in (
-            ({"protocol": "test"}, r"the protocol differs.*\(toy/small: validation, toy/large: test"),
             ({"budget": 13}, r"the budget differs.*toy/large: 13.*--queries"),
             ({"dataset": "small"}, "two of the studies are of toy/small"),
             ({"optimum": None}, "the optimum of toy/large is unknown"),

@@ -182,6 +182,19 @@ class DriversTest(chex.TestCase):
                 driver(jax.random.key(0), searcher, evaluator(), **sizes)
         self.assertEmpty(traces)
 
+    def test_fitness_in_percent_is_refused(self):
+        def measure(key, archs):
+            del key
+            fitness = jnp.full(archs.shape[:1], 93.5)
+            return types.Evaluation(fitness=fitness, cost=fitness, ok=fitness > 0)
+
+        percent, keys = evaluator()._replace(evaluate=measure), jax.random.split(jax.random.key(0), 1)
+        message = r"fraction from 0 to 1 \(divide a percentage by 100\); got 93.5"
+        with pytest.raises(ValueError, match=message):
+            search.search_seeds(keys, climber(2), percent, budget=2, seeds_at_once=1)
+        with pytest.raises(ValueError, match=message):
+            search.run_search(keys[0], climber(2), percent, budget=2)
+
     def test_bad_seeds(self):
         keys = jax.random.split(jax.random.key(0), 2)
         with pytest.raises(ValueError, match="seeds_at_once must be at least 1"):

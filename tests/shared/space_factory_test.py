@@ -38,6 +38,19 @@ class TokensTest(chex.TestCase):
             with pytest.raises(ValueError, match="'unordered' lists 3 rows, but its size is 4; they must agree"):
                 space.enumerate()
 
+    def test_listed_rows_are_in_order(self):
+        for rows, message in (
+            ([[0, 1], [0, 0]], r"row 1, \[0, 0\], follows \[0, 1\]; sort them with np.unique"),
+            ([[0, 1], [0, 1]], "must be distinct rows in lexicographic order; row 1"),
+        ):
+            space = factory.search_space(
+                "pair", (2, 2), size=2, describe=str, enumerate_rows=lambda r=rows: np.array(r)
+            )
+            with pytest.raises(ValueError, match=message):
+                space.enumerate()
+            with pytest.raises(ValueError, match=message):
+                factory.listed(factory.product("pairs", (2, 2)), rows)
+
     def test_size_is_at_most_the_product(self):
         with pytest.raises(ValueError, match="'two' has 6 combinations of choices; its size must not be 7"):
             factory.search_space("two", (2, 3), size=7, describe=str)

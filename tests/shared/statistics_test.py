@@ -282,6 +282,11 @@ class StudyTest(chex.TestCase):
         archs = np.array([[[0, 0], [3, 0]], [[1, 1], [2, 0]]], np.int32)
         got = study.test_fitness(jax.random.split(jax.random.key(0), 2), evaluator, archs)
         np.testing.assert_array_equal(got, np.array([[0, 6], [NAN, 4]], np.float32))
+        got = study.test_fitness(jax.random.split(jax.random.key(0), 2), evaluator._replace(test=None), archs)
+        np.testing.assert_array_equal(got, np.full((2, 2), NAN))
+        without = study.curves(histories([[0.5, 0.75]]))
+        np.testing.assert_array_equal(without.test_of_best, [[NAN, NAN]])
+        assert study.of_algorithm(without, optimum=0.75, targets=())["queries_to_optimum"]["mean"] == 2
 
 
 def report(**regrets):
