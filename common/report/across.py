@@ -14,11 +14,9 @@ from common.statistics import study as statistics
 _NUM_THRESHOLDS = 121
 _METHOD = (
     "Points of accuracy differ in meaning between tasks. So the regret of each search (the optimum minus its best "
-    "fitness) is divided by that of {}. Interquartile means, intervals, profiles and probabilities of improvement follow rliable "
-    "(arXiv:2108.13264)."
+    "fitness) is divided by that of {}. Interquartile means, intervals, profiles and probabilities of improvement "
+    "follow rliable (arXiv:2108.13264)."
 )
-
-
 _UNITS = {  # whether the fitness of all networks is known -> (the unit in full, in short)
     True: ("the mean of all networks of the task", "mean of all networks"),
     False: (
@@ -114,9 +112,9 @@ def tables(compared: Compared) -> list[study.Table]:
             row.append(_number(intervals.interquartile_mean(task[:, -1])))
     header = ["algorithm", *(f"after {queries}" for queries in after), f"mean after {last}", "found the optimum (%)"]
     text = (
-        f"Normalised regret ({_UNITS[compared.is_known][1]} = 1, optimum = 0) over {len(searches.tasks)} tasks, {compared.num_seeds} "
-        "seeds each: interquartile means after these numbers of queries, and the mean; in brackets 95 % bootstrap "
-        "intervals, stratified by task."
+        f"Normalised regret ({_UNITS[compared.is_known][1]} = 1, optimum = 0) over {len(searches.tasks)} tasks, "
+        f"{compared.num_seeds} seeds each: interquartile means after these numbers of queries, and the mean; in "
+        "brackets 95 % bootstrap intervals, stratified by task."
     )
     task_text = (
         f"Normalised regret after {last} queries by task: interquartile means with 95 % intervals. 1 equals the "

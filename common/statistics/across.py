@@ -1,10 +1,10 @@
 """Comparison of algorithms over several tasks (datasets, benchmarks): regrets on one scale, and their aggregation.
 
-Where the fitness of all networks is known, a regret is divided by the optimum less their mean. Else it is divided by the
-median regret of random search after the same number of queries on that task: 0 is the
-optimum, 1 is as good as random search, above 1 worse. The latter is the normalised median score of Bayesmark, which ranked
-the black-box optimisation challenge of NeurIPS 2020 (arXiv:2104.10201), applied to single searches. As there, optimum
-and random search are fixed points of reference, whose uncertainty the intervals do not include.
+Where the fitness of all networks is known, a regret is divided by the optimum less their mean: 0 is the optimum, 1 the
+mean. Elsewhere it is divided by the median regret of random search after the same number of queries on that task: 1 is
+as good as random search, above 1 worse. The latter is the normalised median score of Bayesmark, which ranked the
+black-box optimisation challenge of NeurIPS 2020 (arXiv:2104.10201), applied to single searches. As there, the points of
+reference are fixed, and the intervals do not include their uncertainty.
 """
 
 import itertools
@@ -57,8 +57,8 @@ def scaled(
 
     Raises:
       ValueError: there are fewer than two tasks, or two algorithms present on all of them; numbers of seeds differ;
-        curves are too short; an optimum is unknown; or, without `means`, the baseline is missing, or found the optimum of a task in half
-        of its searches, so that its median regret of 0 cannot be the unit.
+        curves are too short; an optimum is unknown; or, without `means`, the baseline is missing, or found the optimum
+        of a task in half of its searches, so that its median regret of 0 cannot be the unit.
     """
     if len(curves) < 2:
         raise ValueError(f"give the studies of at least two tasks; got {', '.join(curves) or 'none'}")
