@@ -1,4 +1,4 @@
-"""Studies of several tasks compared on one scale: checks, tables, pictures and page."""
+"""Studies of several tasks compared on one scale: checks, tables and page."""
 
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -7,17 +7,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from common.records import json_files, run_dir
-from common.report import canvas, checklist, page, study, study_pictures, units
+from common.report import canvas, checklist, page, study, units
 from common.statistics import across, intervals, suite
 from common.statistics import study as statistics
 
-_NUM_THRESHOLDS = 121
 _METHOD = (
     "Points of accuracy differ in meaning between tasks. So the regret of each search (the optimum minus its best "
     "fitness) is divided by that of {}. Interquartile means, intervals, profiles and probabilities of improvement "
     "follow rliable (arXiv:2108.13264)."
 )
-_UNITS = {  # whether the fitness of all networks is known -> (the unit in full, in short)
+UNITS = {  # whether the fitness of all networks is known -> (the unit in full, in short)
     True: ("the mean of all networks of the task", "mean of all networks"),
     False: (
         "the median of random search after as many queries on the same task (Bayesmark, arXiv:2104.10201)",
@@ -112,13 +111,13 @@ def tables(compared: Compared) -> list[study.Table]:
             row.append(_number(intervals.interquartile_mean(task[:, -1])))
     header = ["algorithm", *(f"after {queries}" for queries in after), f"mean after {last}", "found the optimum (%)"]
     text = (
-        f"Normalised regret ({_UNITS[compared.is_known][1]} = 1, optimum = 0) over {len(searches.tasks)} tasks, "
+        f"Normalised regret ({UNITS[compared.is_known][1]} = 1, optimum = 0) over {len(searches.tasks)} tasks, "
         f"{compared.num_seeds} seeds each: interquartile means after these numbers of queries, and the mean; in "
         "brackets 95 % bootstrap intervals, stratified by task."
     )
     task_text = (
         f"Normalised regret after {last} queries by task: interquartile means with 95 % intervals. 1 equals the "
-        f"regret of the {_UNITS[compared.is_known][1]}, in points of fitness."
+        f"regret of the {UNITS[compared.is_known][1]}, in points of fitness."
     )
     pairs, by = [], {"best_fitness": "best fitness", "queries": "queries to the optimum"}
     for one in compared.improvements:
@@ -162,67 +161,12 @@ def _number(band):
     return f"{center} [{low}, {high}]"
 
 
-def pictures(compared: Compared) -> list[canvas.Picture]:
-    """Returns all pictures."""
-    searches, columns = compared.searches, study_pictures.columns(compared.num_queries)
-    unit = _UNITS[compared.is_known][1]
-    thresholds = np.linspace(0, 0.5 if compared.is_known else 1.5, _NUM_THRESHOLDS)
-    regret, final, found = {}, {}, {}
-    for name in searches.algorithms:
-        regret[name] = intervals.interquartile_mean(*(task[:, columns] for task in searches.regret[name]))
-        final[name] = across.profile(*(task[:, -1] for task in searches.regret[name]), thresholds=thresholds)
-        found[name] = across.profile(*searches.queries[name], thresholds=columns + 1)
-    num = f"{compared.num_seeds} searches on each of {len(searches.tasks)} tasks"
-    stratified = "Bands: 95 % bootstrap intervals, stratified by task."
-    regret_text = (
-        f"Interquartile mean over {num} of the regret divided by that of {_UNITS[compared.is_known][0]}: 0 is the "
-        f"optimum, 1 (dotted) no better. {stratified}"
-    )
-    final_text = (
-        f"Performance profile after {compared.num_queries} queries: share of {num} whose normalised regret is at most "
-        "the value on the x axis, each task with the same weight; at 0 those that found the optimum. Higher is better. "
-        + stratified
-    )
-    found_text = f"Share of {num} that found the optimum, each task with the same weight."
-    found_text += f" Higher and further left is better. {stratified}"
-    pair_text = "Probability, by queries to the optimum, that a search of the first algorithm does better than one of "
-    pair_text += "the second, mean over tasks"
-    return [
-        _curves("across_regret", "Normalised regret, all tasks", columns + 1, regret, regret_text, unit=unit),
-        _curves("across_profile", "Performance profile, all tasks", thresholds, final, final_text, unit=unit),
-        _curves("across_found", "Optimum found, all tasks", columns + 1, found, found_text, unit=unit),
-        study_pictures.pairs([one for one in compared.improvements if one["of"] == "queries"], pair_text),
-    ]
-
-
-@canvas.styled
-def _curves(name, title, x, bands, caption, *, unit):
-    figure, axes = canvas.new(5.6, 3.8)
-    for at, (algorithm, band) in enumerate(bands.items()):
-        study_pictures.line(axes, x, band, at=at, name=algorithm, factor=1 if name == "across_regret" else 100)
-    label = f"({unit} = 1)"
-    if name == "across_regret":
-        top = max(np.nanmax(band.center, initial=0.1) for band in bands.values())
-        axes.axhline(1, color=canvas.FAINT, lw=1, ls=canvas.DASHES[2])
-        axes.set(ylabel=f"regret {label}", ylim=(-0.04, 1.15 * min(top, 2)))
-    else:
-        axes.set(ylabel="searches that found the optimum (%)", ylim=(-3, 103))
-    if name == "across_profile":
-        if x[-1] > 1:
-            axes.axvline(1, color=canvas.FAINT, lw=1, ls=canvas.DASHES[2])
-        axes.set(xlabel=f"regret at most {label}", ylabel="searches (%)")
-    else:
-        study_pictures.by_queries(axes)
-    figure.legend(loc="outside upper left", ncols=2)
-    return canvas.Picture(name, title, caption, figure)
-
-
 def document(compared: Compared, made: Sequence[canvas.Picture], found: Sequence[study.Table]) -> str:
     """Returns the page, an HTML document, of the pictures `made` and the tables `found`."""
     studies, searches = compared.studies, compared.searches
     subtitle = f"{studies.name}: {compared.num_seeds} seeds on each task, compared after {compared.num_queries} queries"
     *parts, last = [page.paragraph(caption) + page.table(header, rows) for caption, header, rows in found]
-    parts = [*map(page.note, notes(compared)), page.paragraph(_METHOD.format(_UNITS[compared.is_known][0])), *parts]
+    parts = [*map(page.note, notes(compared)), page.paragraph(_METHOD.format(UNITS[compared.is_known][0])), *parts]
     parts.append(page.folded("Comparisons of all pairs", last))
     flags = [checklist.flags(one.config, f"All flags of {one.task}, as a flagfile") for one in studies.studies]
     machines = [{name: one.config.get(name, {}) for name in ("device", "versions")} for one in studies.studies]

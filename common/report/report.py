@@ -8,7 +8,7 @@ from typing import NamedTuple
 from common import config as configs
 from common import types
 from common.records import json_files, run_dir
-from common.report import across, canvas, image_search, ranking, search, study, training
+from common.report import across, across_pictures, canvas, image_search, ranking, search, study, training
 
 PAGE = "report.html"
 Found = search.Run | training.Training | image_search.ImageSearch | ranking.Ranking | study.Study | across.Studies
@@ -129,7 +129,7 @@ def _report(found, folder, output, queries, models):
         return _Report(search.document(found, made, explained=explained, notes=notes), made)
     if isinstance(found, across.Studies):
         compared = across.compare(found, num_queries=queries)
-        made, tables = across.pictures(compared), across.tables(compared)
+        made, tables = across_pictures.pictures(compared), across.tables(compared)
         return _Report(across.document(compared, made, tables), made, tables)
     if isinstance(found, image_search.ImageSearch):
         for name, run in found.runs.items():  # the pages that this one links to

@@ -50,7 +50,7 @@ def test_fitness(keys: chex.Array, evaluator: types.Evaluator, archs: chex.Array
     """
     if evaluator.test is None:
         return np.full(np.shape(archs)[:2], np.nan, np.float32)
-    evaluation = jax.device_get(_test(measuring.on_device(evaluator.test), keys, archs))
+    evaluation = jax.device_get(_evaluate(measuring.on_device(evaluator.test), keys, archs))
     return np.where(evaluation.ok, evaluation.fitness, np.nan).astype(np.float32)
 
 
@@ -116,7 +116,8 @@ def fitness_of_all(evaluator: types.Evaluator) -> np.ndarray | None:
     pool = unseen.pool_of(evaluator.space)
     if evaluator.optimum is None or not len(pool):
         return None
-    evaluation = jax.device_get(_evaluate(measuring.on_device(evaluator.evaluate), jax.random.key(0), pool))
+    evaluate = measuring.on_device(evaluator.evaluate)
+    evaluation = jax.device_get(_evaluate(evaluate, jax.random.key(0)[None], pool[None]))
     values = np.sort(evaluation.fitness[evaluation.ok].astype(np.float64))
     return values if len(values) and values[-1] - values[0] > metrics.VALUE_TOLERANCE else None
 
@@ -246,14 +247,9 @@ def _moments(values: np.ndarray) -> tuple[Any, Any, Any]:
 
 
 @jax.jit
-def _evaluate(evaluate, key, archs):
-    return evaluate(key, archs)
-
-
-@jax.jit
-def _test(test, keys, archs):
+def _evaluate(evaluate, keys, archs):
     def one(key_and_archs):
         key, archs = key_and_archs
-        return test(jax.random.fold_in(key, search.TEST_ROUND), archs)
+        return evaluate(jax.random.fold_in(key, search.TEST_ROUND), archs)
 
     return jax.lax.map(one, (keys, archs))

@@ -16,7 +16,7 @@ from absl.testing import parameterized
 from common import explanations, spaces, types
 from common.records import journal as journals
 from common.records import run_dir
-from common.report import across, canvas, checklist, latents, page, partition, ranking, report, search
+from common.report import across, across_pictures, canvas, checklist, latents, page, partition, ranking, report, search
 from common.report import study as studies
 from common.statistics import study as statistics
 from tests.shared import report_folders
@@ -267,7 +267,7 @@ class StudyTest(WrittenTest):
 
     def test_studies_of_two_tasks(self):
         compared = across.compare(report.read_together(self.write_tasks()), num_queries=5)
-        made, found = across.pictures(compared), across.tables(compared)
+        made, found = across_pictures.pictures(compared), across.tables(compared)
         assert [one.name for one in made] == ["across_regret", "across_profile", "across_found", "improvements"]
         text = across.document(compared, made, found)
         words = " ".join("".join(assert_self_contained(text).text).split())
