@@ -6,11 +6,13 @@ evaluations, or on when or where it runs.
 """
 
 import functools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from common import history as history_lib
 from common import types
@@ -71,9 +73,15 @@ def diagnose(diagnose, state, history):
     return diagnose(state, history)
 
 
+def candidates(key: chex.PRNGKey, rows: Sequence[int], archs: np.ndarray) -> list[types.Candidate]:
+    """Returns the candidates int32[B, L] `archs` at B rows of the history, with their keys, for executors."""
+    words, impl = np.asarray(_key_words(key, archs)).tolist(), str(jax.random.key_impl(key))
+    each = zip(rows, archs.tolist(), words, strict=True)
+    return [types.Candidate(row, tuple(arch), tuple(word), impl) for row, arch, word in each]
+
+
 @jax.jit
-def key_words(key, archs):
-    """Returns the words uint32[B, W] of `candidate_keys`, compiled."""
+def _key_words(key, archs):
     return jax.random.key_data(candidate_keys(key, archs))
 
 

@@ -5,14 +5,15 @@ kill. `scan_search` is a whole search as one compiled program, for traceable eva
 many keys. For the same key on the same table all give the same history.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import chex
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from common import compiled_search, host_history, one_round, types
+from common import compiled_search, one_round, types
 from common import config as configs
 from common import history as history_lib
 from common.executors import inline
@@ -43,7 +44,12 @@ class Search:
     and waits until the next one is due.
 
     With the journal of an earlier run the search resumes: its rounds are proposed again, which rebuilds the state of
-    the searcher, results are taken from the journal, and only the missing ones are requested.
+    the searcher, results are taken from the journal, each round with those that were known when it was proposed, and
+    only the missing ones are requested.
+
+    Attributes:
+      num_rounds: rounds proposed so far.
+      seconds: time of the latest result since the search began, earlier starts included.
     """
 
     def __init__(
@@ -83,23 +89,35 @@ class Search:
           OSError: the journal cannot be written.
         """
         configs.one_of("mode", mode, MODES)
-        journal = journal_lib.in_memory() if journal is None else journal
-        earlier = journal.agree_on_earlier(earlier)
+        self._journal = journal_lib.in_memory() if journal is None else journal
+        earlier = self._journal.agree_on_earlier(earlier)
         num_earlier = 0 if earlier is None else len(earlier.archs)
         sizes = {"budget": budget, "count": count, "num_earlier": num_earlier}
         self._count = one_round.check(searcher, space, **sizes, evaluator=evaluator)
-        self._key, self._impl = key, str(jax.random.key_impl(key))
-        self._executor, self._unsent = executor, []
+        self._journal.check_budget(budget)
+        self._key, self._space, self._executor = key, space, executor
         # A round is due when fewer evaluations are open.
         self._limit = executor.num_workers if executor and mode == "asynchronous" else 1
-        self._rows = host_history.HostHistory(journal, space, budget=budget)
+        self._rows = jax.tree.map(np.array, history_lib.empty(num_earlier + budget, len(space.num_choices)))
+        if earlier is not None:
+            self._rows.archs[:num_earlier] = earlier.archs
+            self._rows.fitness[:num_earlier] = earlier.fitness
+            self._rows.cost[:num_earlier] = earlier.cost
+            self._rows.status[:num_earlier] = np.where(np.isfinite(earlier.fitness), types.MEASURED, types.INFEASIBLE)
+            self._rows.size[...] = num_earlier
+        self._recorded = list(self._journal.measured)  # rows in the order of the journal, of which
+        self._num_taken = 0  # are in the history.
+        self._num_open = 0  # rows without a result in the history, of which
+        self._pending: dict[tuple[int, ...], int] = {}  # by architecture, have none in the journal either, and
+        self._unsent: list[types.Candidate] = []  # were not submitted to the executor.
+        self.num_rounds, self.seconds = 0, 0.0
         self._functions = one_round.functions(searcher)
         self._state = one_round.init(self._functions.init, jax.random.fold_in(key, one_round.INIT_ROUND), self.history)
 
     @property
     def history(self) -> history_lib.History:
         """A copy of the history."""
-        return self._rows.arrays()
+        return jax.tree.map(jnp.array, self._rows)
 
     @property
     def best(self) -> tuple[np.ndarray, float]:
@@ -107,22 +125,12 @@ class Search:
         row, fitness = history_lib.best(self.history)
         if not np.isfinite(fitness):
             raise ValueError("no architecture has been evaluated successfully yet")
-        return self._rows.arch(int(row)), float(fitness)
+        return self._rows.archs[int(row)].copy(), float(fitness)
 
     @property
     def is_spent(self) -> bool:
         """Whether the whole budget has been proposed."""
-        return self._rows.is_full
-
-    @property
-    def num_rounds(self) -> int:
-        """Rounds proposed so far."""
-        return self._rows.num_rounds
-
-    @property
-    def seconds(self) -> float:
-        """Time of the latest result since the search began, earlier starts included."""
-        return self._rows.seconds
+        return int(self._rows.size) == len(self._rows.status)
 
     def __iter__(self):
         return self
@@ -148,17 +156,33 @@ class Search:
         """
         if self.is_spent:
             raise ValueError("the whole budget has been proposed")
-        self._rows.take()
-        is_new = not self._rows.is_replaying
+        self._take()
+        is_new = not self._is_replaying
         key = one_round.propose_key(self._key, self.num_rounds)
-        archs, self._state = one_round.propose(
+        proposed, self._state = one_round.propose(
             self._functions.propose, key, self._state, self.history, count=self._count
         )
-        archs = self._rows.add_round(np.asarray(archs))
-        if self._executor is not None and len(archs):
-            words = np.asarray(one_round.key_words(self._key, archs)).tolist()
-            for arch, word in zip(map(tuple, archs.tolist()), words):
-                self._unsent.append(types.Candidate(self._rows.pending[arch], arch, tuple(word), self._impl))
+        proposed = np.asarray(proposed)
+        archs = self._journal.agree(self.num_rounds, proposed)
+        if np.any(archs != proposed):
+            is_in_range = np.all((archs >= 0) & (archs < np.array(self._space.num_choices)))
+            if not is_in_range or not np.all(self._space.is_valid(archs)):
+                raise ValueError(
+                    f"round {self.num_rounds} of the journal has rows that are not architectures of "
+                    f"{self._space.name}; restore the file or start in a fresh folder"
+                )
+        self.num_rounds += 1
+        size = int(self._rows.size)
+        at = np.arange(size, min(size + len(archs), len(self._rows.status)))
+        self._rows.archs[at] = archs[: len(at)]
+        self._rows.status[at] = types.PENDING
+        self._rows.size[...] += len(at)
+        self._num_open += len(at)
+        missing = [row for row in at.tolist() if row not in self._journal.measured]
+        archs = self._rows.archs[missing]
+        self._pending |= dict(zip(map(tuple, archs.tolist()), missing))
+        if self._executor is not None and missing:
+            self._unsent += one_round.candidates(self._key, missing, archs)
             if is_new:
                 self._send()
         return archs
@@ -176,7 +200,26 @@ class Search:
           ValueError: a shape or value is wrong, or an architecture was not proposed, or already has a result.
           OSError: the journal cannot be written.
         """
-        self._rows.tell(archs, fitness, cost, ok)
+        num_decisions = len(self._space.num_choices)
+        archs, fitness = np.asarray(archs), np.asarray(fitness, float)
+        if archs.ndim != 2 or archs.shape[1] != num_decisions or not np.issubdtype(archs.dtype, np.integer):
+            raise ValueError(f"archs must be int[B, {num_decisions}]; got {archs.dtype}{list(archs.shape)}")
+        cost = np.zeros(len(archs)) if cost is None else np.asarray(cost, float)
+        ok = ~np.isnan(fitness) if ok is None else np.array(ok, bool)
+        for name, values in (("fitness", fitness), ("cost", cost), ("ok", ok)):
+            if values.shape != (len(archs),):
+                raise ValueError(f"{name} must have the shape [{len(archs)}], as archs do; got {list(values.shape)}")
+        ok &= ~np.isnan(fitness)
+        if wrong := [value for value in fitness[ok].tolist() if not 0 <= value <= 1]:
+            raise ValueError(f"fitness must be a fraction from 0 to 1 (divide a percentage by 100); got {wrong[0]:g}")
+        if wrong := [value for value in cost.tolist() if not value >= 0]:
+            raise ValueError(f"cost must be seconds, not negative; got {wrong[0]:g}")
+        archs = [tuple(arch) for arch in archs.tolist()]
+        for at, arch in enumerate(archs):
+            if arch not in self._pending or arch in archs[:at]:
+                raise ValueError(f"{list(arch)} is not pending; call tell once for each architecture returned by ask")
+        outcomes = zip(archs, fitness.tolist(), cost.tolist(), ok.tolist())
+        self._record([types.Outcome(self._pending[arch], *values) for arch, *values in outcomes])
 
     def wait(self) -> None:
         """Collects results until the next round is due; after the last round, until nothing is pending.
@@ -185,24 +228,49 @@ class Search:
           ValueError: architectures are pending and there is no executor, or no worker can build the evaluator.
           OSError: the journal cannot be written.
         """
-        self._rows.take()
-        if self._rows.is_replaying:
+        self._take()
+        if self._is_replaying:
             return
-        while self._rows.num_open >= (1 if self.is_spent else self._limit):
+        while self._num_open >= (1 if self.is_spent else self._limit):
             if self._executor is None:
-                raise ValueError(f"{self._rows.num_open} architectures are pending; record their results first (tell)")
+                raise ValueError(f"{self._num_open} architectures are pending; record their results first (tell)")
             self._send()
-            self._rows.record(self._executor.collect())
+            self._record(self._executor.collect())
         self._send()
 
     def diagnostics(self) -> dict[str, chex.Array]:
         """Returns `Searcher.diagnostics` of the last round."""
         return one_round.diagnose(self._functions.diagnose, self._state, self.history)
 
+    @property
+    def _is_replaying(self):
+        """Whether the journal holds the next round."""
+        return not self.is_spent and self.num_rounds in self._journal.proposed
+
     def _send(self):
         unsent, self._unsent = self._unsent, []
         if unsent:
             self._executor.submit(unsent)
+
+    def _record(self, outcomes: Sequence[types.Outcome]):
+        """Writes results of pending rows to the journal, then enters them into the history."""
+        self._journal.write_measured(outcomes)
+        for outcome in outcomes:
+            del self._pending[tuple(self._rows.archs[outcome.at].tolist())]
+        self._recorded += [outcome.at for outcome in outcomes]
+        self._take()
+
+    def _take(self):
+        """Enters all results into the history; in a replay, those that were known when the next round was proposed."""
+        known = self._journal.num_known[self.num_rounds] if self._is_replaying else len(self._recorded)
+        for at in self._recorded[self._num_taken : known]:
+            self._num_taken += 1
+            result = self._journal.measured[at]
+            self._rows.fitness[at] = result.fitness
+            self._rows.cost[at] = result.cost
+            self._rows.status[at] = types.MEASURED if result.ok else types.INFEASIBLE
+            self._num_open -= 1
+            self.seconds = max(self.seconds, result.seconds)
 
 
 def run_search(
@@ -211,12 +279,9 @@ def run_search(
     evaluator: types.Evaluator,
     *,
     budget: int,
-    count: int | None = None,
-    mode: str = "synchronous",
     executor: types.Executor | None = None,
-    journal: journal_lib.Journal | None = None,
-    earlier: measurements.Measurements | None = None,
     on_round: OnRound | None = None,
+    **settings: Any,
 ) -> history_lib.History:
     """Runs a search on the host, for any evaluator.
 
@@ -225,13 +290,10 @@ def run_search(
       searcher: the search algorithm.
       evaluator: the source of fitness.
       budget: evaluations, at least 1.
-      count: architectures a round, by default `searcher.count`.
-      mode: "synchronous" or "asynchronous", see `Search`.
       executor: where evaluations run, see `common.executors`; by default in this process.
-      journal: record of every proposal and result, from which a search resumes; by default in memory.
-      earlier: warm-start measurements, not counted in the budget.
       on_round: called with (round, history, `Search.seconds`, diagnostics of the searcher) before the next round is
         proposed, and at the end.
+      **settings: `count`, `mode`, `journal` and `earlier` of `Search`.
 
     Returns:
       The history of the whole search.
@@ -240,18 +302,8 @@ def run_search(
       ValueError: as `Search`; or no worker can build the evaluator.
       OSError: the journal cannot be written.
     """
-    search = Search(
-        key,
-        searcher,
-        evaluator.space,
-        budget=budget,
-        count=count,
-        earlier=earlier,
-        journal=journal,
-        executor=executor or inline.make(evaluator),
-        mode=mode,
-        evaluator=evaluator,
-    )
+    executor = inline.make(evaluator) if executor is None else executor
+    search = Search(key, searcher, evaluator.space, budget=budget, executor=executor, evaluator=evaluator, **settings)
 
     def report():
         if on_round is not None and search.num_rounds:

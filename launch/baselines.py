@@ -4,7 +4,6 @@ python -m launch.baselines --algorithm=regularized_evolution
 python -m launch.baselines --algorithm=local_search --benchmark=nasbench201 --data_dir=data --budget=300
 """
 
-import functools
 import sys
 from collections.abc import Sequence
 
@@ -12,7 +11,7 @@ from absl import flags
 
 from common import baselines, plugins
 from common import config as configs
-from launch import algorithms, shared_weights, single
+from launch import algorithms, single
 from launch import flags as launch_flags
 
 
@@ -24,7 +23,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 def define(values: flags.FlagValues) -> None:
     """Defines the flags."""
     single.define(values)
-    shared_weights.define(values)
     text = f"{', '.join(baselines.ALGORITHMS)}, or package.module:name of a function (space) -> Searcher"
     flags.DEFINE_string("algorithm", "random", text, flag_values=values)
     for name, algorithm in baselines.ALGORITHMS.items():
@@ -37,18 +35,7 @@ def run(values: flags.FlagValues) -> None:
         configs.one_of("algorithm", values.algorithm, baselines.ALGORITHMS)
     algorithm = algorithms.get(values.algorithm)
     _check_settings(values, algorithm)
-    if not shared_weights.is_asked_for(values):
-        single.run(values, algorithm, command="baselines")
-        return
-    config = single.settings(values, algorithm)
-    shared_weights.run(
-        values,
-        space="lanas_oneshot",
-        command="baselines",
-        algorithm=algorithm.name,
-        config=config,
-        make_searcher=functools.partial(algorithm.searcher, config=config, name=algorithm.name),
-    )
+    single.run(values, algorithm, command="baselines", space="lanas_oneshot")
 
 
 def _check_settings(values, algorithm):

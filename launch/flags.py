@@ -75,6 +75,7 @@ def _run_main(command, description, define, run, argv):
         return 0
     try:
         check_given(values)
+        _prepare(values)
         run(values)
     except BrokenPipeError:
         raise
@@ -148,6 +149,14 @@ def check_given(values: flags.FlagValues) -> None:
         raise ValueError("; ".join(faults))
 
 
+def _prepare(values):
+    """Sets up the process, before anything is on the device."""
+    if "executor" in values and values.executor == "process":
+        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # workers need the memory
+    if "compilation_cache_dir" in values:
+        compilation.enable_cache(values.compilation_cache_dir)
+
+
 def define_cache(values: flags.FlagValues) -> None:
     """Defines --compilation_cache_dir."""
     text = "folder of compiled programs, for later runs; empty: none; by default in the user's cache folder"
@@ -195,7 +204,8 @@ def read(values: flags.FlagValues, config: Config, *, prefix: str = "") -> Confi
     Raises:
       ValueError: a value is not allowed; the message names the flag.
     """
-    return configs.replace(config, _given(values, config, prefix))
+    changes = _given(values, config, prefix)
+    return configs.replace(config, changes)
 
 
 def given(values: flags.FlagValues, names: Iterable[str]) -> list[str]:

@@ -14,9 +14,8 @@ from absl import flags
 
 import lanas_jax
 from common import config as configs
-from common import spaces
 from lanas_jax import few_shot
-from launch import algorithms, shared_weights, single
+from launch import algorithms, single
 from launch import flags as launch_flags
 
 
@@ -28,7 +27,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 def define(values: flags.FlagValues) -> None:
     """Defines the flags."""
     single.define(values)
-    shared_weights.define(values)
     launch_flags.define(values, few_shot.Config(), note="evaluator supernet")
     presets = ", ".join(lanas_jax.PRESETS)
     flags.DEFINE_string("preset", "lanas", f"settings to start from: {presets}", flag_values=values)
@@ -38,29 +36,14 @@ def define(values: flags.FlagValues) -> None:
 def run(values: flags.FlagValues) -> None:
     """Runs or resumes a search and prints the result."""
     configs.one_of("preset", values.preset, lanas_jax.PRESETS)
-    algorithm = algorithms.get(values.preset)
     regions = launch_flags.read(values, few_shot.Config())
-    if not shared_weights.is_asked_for(values):
-        single.run(values, algorithm, command="lanas")
-        return
-    space = "lanas_oneshot"
-    config = single.settings(values, algorithm, spaces.get(values.space or space))
-    shared_weights.run(
-        values,
-        space=space,
-        command="lanas",
-        algorithm=algorithm.name,
-        config=config,
-        make_searcher=functools.partial(algorithm.searcher, config=config, name=algorithm.name),
-        refine=_refine(regions, config, values.seed),
-    )
 
+    def refine(config):
+        if not regions.few_shot_epochs:
+            return None
+        return functools.partial(few_shot.evaluator, settings=regions, config=config, seed=values.seed)
 
-def _refine(settings, config, seed):
-    """Returns the factory of the evaluator on weights of regions, or None if there are no regions."""
-    if not settings.few_shot_epochs:
-        return None
-    return functools.partial(few_shot.evaluator, settings=settings, config=config, seed=seed)
+    single.run(values, algorithms.get(values.preset), command="lanas", space="lanas_oneshot", refine=refine)
 
 
 if __name__ == "__main__":

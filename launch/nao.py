@@ -6,7 +6,6 @@ python -m launch.nao --evaluator=supernet --rerank=3
 python -m launch.nao --evaluator=supernet --schedule=nao_ws --num_initial=100 --num_new=40 --num_random=10
 """
 
-import functools
 import sys
 from collections.abc import Sequence
 
@@ -14,8 +13,7 @@ from absl import flags
 
 import nao_jax
 from common import config as configs
-from common.runs import population
-from launch import algorithms, shared_weights, single
+from launch import algorithms, single
 from launch import flags as launch_flags
 
 
@@ -26,8 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def define(values: flags.FlagValues) -> None:
     """Defines the flags."""
-    single.define(values)
-    shared_weights.define(values, has_schedules=True)
+    single.define(values, has_schedules=True)
     presets = ", ".join(nao_jax.PRESETS)
     flags.DEFINE_string("preset", "nao", f"settings to start from: {presets}", flag_values=values)
     launch_flags.define(values, nao_jax.Config())
@@ -36,25 +33,7 @@ def define(values: flags.FlagValues) -> None:
 def run(values: flags.FlagValues) -> None:
     """Runs or resumes a search and prints the result."""
     configs.one_of("preset", values.preset, nao_jax.PRESETS)
-    algorithm = algorithms.get(values.preset)
-    if not shared_weights.is_asked_for(values):
-        single.run(values, algorithm, command="nao")
-        return
-    schedule = shared_weights.schedule(values)
-    if schedule is not None:
-        algorithm = algorithm._replace(config=population.renewing(algorithm.config, schedule))
-    config = single.settings(values, algorithm)
-    if schedule is not None:  # --num_random is that of the pool
-        config = population.renewing(config, schedule)
-    shared_weights.run(
-        values,
-        schedule=schedule,
-        space="nao_small",
-        command="nao",
-        algorithm=algorithm.name,
-        config=config,
-        make_searcher=functools.partial(algorithm.searcher, config=config, name=algorithm.name),
-    )
+    single.run(values, algorithms.get(values.preset), command="nao", space="nao_small")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from common import compilation
 from common.report import canvas, report
 from launch import algorithms
 from launch import flags as launch_flags
@@ -37,13 +36,11 @@ def define(values: flags.FlagValues) -> None:
     define("format", "svg", f"format of these pictures: {', '.join(canvas.FORMATS)}")
     text = "whether to fit models again, for pictures of LaNAS' tree and NAO's latents; takes seconds to minutes"
     define("refit", True, text, flags.DEFINE_bool)
-    define("compilation_cache_dir", None, "folder of compiled programs; empty: none")
+    launch_flags.define_cache(values)
 
 
 def run(values: flags.FlagValues) -> None:
     """Writes the page, and the pictures if a folder is given for them."""
-    if values.refit:
-        compilation.enable_cache(values.compilation_cache_dir)
     written = report.write(
         [folder for folder in values.workdir if folder],
         output=values.output,

@@ -26,8 +26,9 @@ import rich.table
 from absl import flags
 
 from common.evaluators import training_config
+from common.report import report
 from common.supernets import config as supernet_config
-from launch import algorithms, report, shared_weights, single
+from launch import algorithms, single
 from launch import flags as launch_flags
 
 SPACE = "lanas_oneshot"
@@ -45,8 +46,7 @@ def define(values: flags.FlagValues) -> None:
     """Defines the flags."""
     from common.runs import search_images  # flax, which takes a second to import
 
-    single.define(values)
-    shared_weights.define(values, training=TRAINING)
+    single.define(values, training=TRAINING)
     flags.DEFINE_list(
         "algorithms",
         ["nao", "lanas"],
@@ -63,7 +63,7 @@ def run(values: flags.FlagValues) -> None:
     """Runs all stages and prints the table."""
     from common.runs import search_images
 
-    shared_weights.is_asked_for(values)
+    single.check_evaluator(values)
     found = [algorithms.get(name) for name in values.algorithms]
     if len({algorithm.name for algorithm in found}) < len(found):
         raise ValueError(f"--algorithms={','.join(values.algorithms)} names one twice")
@@ -77,10 +77,10 @@ def run(values: flags.FlagValues) -> None:
     if values.proxy_num_epochs < 1:
         raise ValueError(f"--proxy_num_epochs must be at least 1; got {values.proxy_num_epochs}")
     settings = launch_flags.read(values, search_images.Settings())
-    single.prepare(values)
+    weights = single.read_weights(values, space=SPACE, training=TRAINING)
     result, folder = search_images.run(
-        shared_weights.read(values, space=SPACE, training=TRAINING),
-        single.options(values),
+        weights,
+        single.read_options(values),
         settings,
         {algorithm.name: algorithms.factory(algorithm) for algorithm in found},
         num_epochs=values.proxy_num_epochs,
@@ -89,8 +89,8 @@ def run(values: flags.FlagValues) -> None:
     )
     _print_table(*search_images.table(result), title=search_images.title(result))
     print(f"rank correlation of shared weights and test (Kendall's tau): {search_images.tau(result)}", flush=True)
-    report.main([f"--workdir={folder}", "--norefit"])
-    print(f"summary: {folder / search_images.SUMMARY}", flush=True)
+    page = report.write([folder]).output
+    print(f"summary: {folder / search_images.SUMMARY}\npage: {page}", flush=True)
 
 
 def _print_table(names, rows, *, title):

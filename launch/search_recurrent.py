@@ -65,7 +65,6 @@ def run(values: flags.FlagValues) -> None:
     settings = launch_flags.read(values, settings)
     options = launch_flags.read(values, searches.Options(budget=BUDGET))
     schedule = _schedule(values)
-    single.prepare(values)
     found = recurrent_search.search(
         _searcher(algorithm, schedule),
         settings,

@@ -1,36 +1,50 @@
 """Flags, evaluator and result table of the commands that run one search."""
 
 import dataclasses
+import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import rich.console
 import rich.table
 import rich.text
 from absl import flags
 
-from common import compilation, plugins, types
 from common import config as configs
+from common import plugins, spaces, types
 from common.evaluators import problem, training_config
+from common.runs import population, weight_sharing
 from common.runs import search as runs
+from common.supernets import config as supernet_config
 from launch import flags as launch_flags
 
 SUPERNET, PREFIX, CUSTOM = "supernet", "proxy_", "package.module:name"
 EVALUATORS = ("benchmark", "training", SUPERNET)
+_TRAIN, _SCORE = "supernet_", "score_"
 _FLAGS = {  # prefix of flags -> the evaluators to which they apply
     "benchmark": ("benchmark",),
     "dataset": EVALUATORS,
     "limit": ("benchmark", "training", CUSTOM),
     "protocol": EVALUATORS,
     PREFIX: ("training", SUPERNET),
-    **dict.fromkeys((SUPERNET, "score_", "schedule", "num_blocks", "rerank", "few_shot_"), (SUPERNET,)),
+    **dict.fromkeys((SUPERNET, _SCORE, "schedule", "num_blocks", "rerank", "few_shot_"), (SUPERNET,)),
 }
 _FAILURES_SHOWN = 3
+TRAINING = supernet_config.Training()
 
 
-def define(values: flags.FlagValues) -> None:
-    """Defines the flags of every command that runs one search, those of shared weights excepted."""
+def define(
+    values: flags.FlagValues, *, training: supernet_config.Training = TRAINING, has_schedules: bool = False
+) -> None:
+    """Defines the flags of every command that runs one search.
+
+    Args:
+      values: where to define.
+      training: the defaults of --supernet_*.
+      has_schedules: whether shared weights can train on a pool that the search renews.
+    """
     launch_flags.define(values, problem.Benchmark(data_dir=os.environ.get("NAS_DATA_DIR")))
     values["space"].help = (
         "search space, such as nao_small or lanas_oneshot; of a benchmark file it follows from the columns; or "
@@ -44,24 +58,53 @@ def define(values: flags.FlagValues) -> None:
     launch_flags.define(values, runs.Options())
     launch_flags.define(values, training_config.Config(), prefix=PREFIX, note="evaluator training")
     launch_flags.define_cache(values)
+    note = "evaluator supernet"
+
+    def define(name, text, of=flags.DEFINE_string, default=None):
+        of(name, default, f"{text} ({note})", flag_values=values)
+
+    define(SUPERNET, "workdir of launch.train_supernet; by default weights are trained in the run")
+    launch_flags.define(values, training, prefix=_TRAIN, note=note)
+    launch_flags.define(values, supernet_config.Scoring(), prefix=_SCORE, note=note)
+    define("rerank", "number of best architectures to train from scratch, see --proxy_*", flags.DEFINE_integer, 0)
+    if has_schedules:
+        text = f"train on a pool that the search renews: {', '.join(population.SCHEDULES)}"
+        define("schedule", f"{text}; --num_initial, --num_new and --num_random are those of the pool too")
+        define("num_blocks", "with --schedule: blocks of training", flags.DEFINE_integer)
 
 
-def run(values: flags.FlagValues, algorithm: types.Algorithm, *, command: str) -> None:
-    """Runs or resumes a search without shared weights and prints the result.
+def run(
+    values: flags.FlagValues,
+    algorithm: types.Algorithm,
+    *,
+    command: str,
+    space: str,
+    refine: Callable[[Any], Callable[..., types.Evaluator] | None] = lambda config: None,
+) -> None:
+    """Runs or resumes a search and prints the result.
 
     Args:
       values: the flags.
       algorithm: the algorithm; flags given on the command line replace its settings.
       command: name of the command.
+      space: the default of --space with --evaluator=supernet.
+      refine: settings of the algorithm -> `refine` of `common.runs.supernet_search.search`.
 
     Raises:
       ValueError: flags do not belong together, the folder belongs to another search or is in use, or a file of
         earlier measurements is invalid.
       OSError: the folder cannot be written.
     """
-    run_options = options(values)
+    check_evaluator(values)
+    if values.evaluator == SUPERNET:
+        _run_on_shared_weights(values, algorithm, command=command, space=space, refine=refine)
+    else:
+        _run(values, algorithm, command=command)
+
+
+def _run(values, algorithm, *, command):
+    options = read_options(values)
     settings(values, algorithm)  # mistakes are found before data is loaded
-    prepare(values)
     task = problem_of(values)
     if isinstance(task, problem.Training):
         from common.datasets import images
@@ -73,7 +116,7 @@ def run(values: flags.FlagValues, algorithm: types.Algorithm, *, command: str) -
     result = runs.run(
         evaluator,
         algorithm.searcher(evaluator.space, config, name=algorithm.name),
-        run_options,
+        options,
         command=command,
         algorithm=algorithm.name,
         config=config,
@@ -81,6 +124,31 @@ def run(values: flags.FlagValues, algorithm: types.Algorithm, *, command: str) -
     )
     print_result(result, algorithm.name, evaluator.optimum)
     print(f"workdir: {result['workdir']}", flush=True)
+
+
+def _run_on_shared_weights(values, algorithm, *, command, space, refine):
+    from common.runs import supernet_search  # flax, which takes a second to import
+
+    schedule = read_schedule(values)
+    weights = read_weights(values, space=space)
+    options = read_options(values)
+    if schedule is not None:
+        algorithm = algorithm._replace(config=population.renewing(algorithm.config, schedule))
+    config = settings(values, algorithm, spaces.get(values.space or space))
+    if schedule is not None:  # --num_random is that of the pool
+        config = population.renewing(config, schedule)
+    searcher = functools.partial(algorithm.searcher, config=config, name=algorithm.name)
+    told = {"command": command, "algorithm": algorithm.name, "config": config, "flags": values.flag_values_dict()}
+    if schedule is None:
+        found = supernet_search.search(weights, options, searcher, refine=refine(config), **told)
+    else:
+        found = supernet_search.search_pool(weights, options, schedule, searcher, schedule_name=values.schedule, **told)
+    print_result(found.result, algorithm.name, None)
+    if found.finalists:
+        _print_finalists(found.finalists)
+    if found.best is not None:
+        print(f"best architecture: {found.best}; train it with launch.train --genotype={found.best}", flush=True)
+    print(f"workdir: {found.folder}", flush=True)
 
 
 def settings(values: flags.FlagValues, algorithm: types.Algorithm, space: types.SearchSpace | None = None) -> Any:
@@ -97,7 +165,6 @@ def problem_of(values: flags.FlagValues) -> problem.Problem:
     Raises:
       ValueError: a flag is out of range, or flags do not belong together.
     """
-    check_evaluator(values)
     if plugins.is_path(values.evaluator):
         return problem.Custom(values.evaluator, values.space)
     if values.evaluator == "benchmark":
@@ -117,16 +184,66 @@ def check_evaluator(values: flags.FlagValues) -> None:
             raise ValueError(f"--{given[0]} is not for --evaluator={values.evaluator}; leave it out")
 
 
-def prepare(values: flags.FlagValues) -> None:
-    """Sets up the process, before anything is on the device."""
-    if values.executor == "process":
-        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # workers need the memory
-    compilation.enable_cache(values.compilation_cache_dir)
-
-
-def options(values: flags.FlagValues) -> runs.Options:
+def read_options(values: flags.FlagValues) -> runs.Options:
     """Returns the settings of the run that the flags name."""
     return launch_flags.read(values, runs.Options(budget=values["budget"].default))
+
+
+def read_weights(values: flags.FlagValues, *, space: str, training: supernet_config.Training = TRAINING) -> Any:
+    """Returns the `common.runs.shared_weights.Settings` that the flags name.
+
+    Args:
+      values: the flags.
+      space: the default of --space, unless trained weights are given.
+      training: the defaults of --supernet_*.
+
+    Raises:
+      ValueError: a flag is out of range, or flags are given that do not belong together.
+    """
+    from common.runs import shared_weights  # flax, which takes a second to import
+
+    given = [flag for flag in values if flag.startswith(_TRAIN)]
+    if values.supernet and (given := launch_flags.given(values, given)):
+        raise ValueError(
+            f"--{given[0]} is for training shared weights, and --supernet names trained ones; leave it out"
+        )
+    if values.rerank < 0:
+        raise ValueError(f"--rerank must be at least 0; got {values.rerank}")
+    return shared_weights.Settings(
+        weights=values.supernet,
+        space=values.space or (None if values.supernet else space),
+        dataset=values.dataset,
+        data_dir=values.data_dir,
+        protocol=values.protocol,
+        training=launch_flags.read(values, training, prefix=_TRAIN),
+        scoring=launch_flags.read(values, supernet_config.Scoring(), prefix=_SCORE),
+        rerank=values.rerank,
+        finalists=launch_flags.read(values, training_config.Config(), prefix=PREFIX),
+    )
+
+
+def read_schedule(values: flags.FlagValues) -> weight_sharing.Schedule | None:
+    """Returns the schedule that the flags name, if any.
+
+    Raises:
+      ValueError: there is no such schedule, or the flags do not belong together.
+    """
+    if "schedule" not in values or values.schedule is None:
+        if "num_blocks" in values and values.num_blocks is not None:
+            raise ValueError("--num_blocks needs --schedule")
+        return None
+    for flag, why in (
+        (SUPERNET, "trains its own weights"),
+        ("budget", "evaluates whole pools (--num_initial, --num_new, --num_random, --num_blocks)"),
+        ("executor", "evaluates whole pools in this process"),
+        ("warm_start", "begins with a random pool"),
+        ("export", "has pools, in pools.jsonl, instead of a list of measurements"),
+    ):
+        if launch_flags.given(values, [flag]):
+            raise ValueError(f"--schedule={values.schedule} {why}; leave --{flag} out")
+    changes = {name: values[name].value for name in ("num_initial", "num_new", "num_random", "num_blocks")}
+    given = launch_flags.given(values, changes)
+    return population.schedule(values.schedule, **{name: changes[name] for name in given})
 
 
 def print_result(result: Mapping[str, Any], algorithm: str, optimum: float | None) -> None:
@@ -154,4 +271,14 @@ def print_result(result: Mapping[str, Any], algorithm: str, optimum: float | Non
         rows["row"] = " ".join(map(str, best["arch"]))
     for name, text in rows.items():
         table.add_row(name, rich.text.Text(text))
+    rich.console.Console().print(table)
+
+
+def _print_finalists(finalists):
+    table = rich.table.Table(title="the best on shared weights, trained for a short time")
+    for name in ("shared weights", "trained", "architecture"):
+        table.add_column(name, overflow="fold")
+    for one in sorted(finalists, key=lambda one: -np.nan_to_num(one.trained)):
+        trained = f"{100 * one.trained:.2f} %" if np.isfinite(one.trained) else "infeasible"
+        table.add_row(f"{100 * one.shared_weights:.2f} %", trained, one.description)
     rich.console.Console().print(table)

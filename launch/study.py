@@ -52,7 +52,6 @@ def run(values: flags.FlagValues) -> None:
         raise ValueError(f"--algorithms is empty; choose some of {', '.join(sorted(algorithms.ALGORITHMS))}")
     options = launch_flags.read(values, study.Options())
     task = launch_flags.read(values, problem.Benchmark(data_dir=values.data_dir))
-    compilation.enable_cache(values.compilation_cache_dir)
     reports = study.run(
         _evaluators(values, task),
         [algorithms.get(name) for name in values.algorithms],

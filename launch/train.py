@@ -20,7 +20,6 @@ import rich.table
 import rich.text
 from absl import flags
 
-from common import compilation
 from common import config as configs
 from common.datasets import streams
 from common.runs import training
@@ -64,7 +63,7 @@ def define(values: flags.FlagValues) -> None:
     define("coordinator", None, "several hosts: address:port of process 0")
     define("num_processes", None, "several hosts: number of processes; default: from the cluster", flags.DEFINE_integer)
     define("process_id", None, "several hosts: number of this process, from 0", flags.DEFINE_integer)
-    define("compilation_cache_dir", None, "folder of compiled programs; empty: none")
+    launch_flags.define_cache(values)
     launch_flags.define(values, training.Options())
     define_network(values)
     launch_flags.define(values, presets.PRESETS["digits"].training)
@@ -87,7 +86,6 @@ def run(values: flags.FlagValues) -> None:
     configs.one_of("preset", values.preset, presets.PRESETS)
     options = launch_flags.read(values, training.Options())
     sharding.connect(values.coordinator, num_processes=values.num_processes, process_id=values.process_id)
-    compilation.enable_cache(values.compilation_cache_dir)
     if values.evaluate:
         if not values.workdir:
             raise ValueError("--evaluate needs --workdir, the folder of a training run")

@@ -17,8 +17,8 @@ import rich.table
 import rich.text
 from absl import flags
 
-from common import compilation, flag_files
 from common import config as configs
+from common import flag_files
 from common.genotypes import published
 from common.genotypes.genotype import RecurrentGenotype
 from common.language import config as language_config
@@ -69,7 +69,6 @@ def run(values: flags.FlagValues) -> None:
     configs.one_of("--preset", values.preset, language_config.PRESETS)
     options = language.Options(corpus=corpus(), training=language_config.PRESETS[values.preset])
     options = launch_flags.read(values, options)
-    compilation.enable_cache(values.compilation_cache_dir)
     genotype = published.get(values.genotype)
     if not isinstance(genotype, RecurrentGenotype):
         raise ValueError(f"{values.genotype} is not a recurrent cell; train it with launch.train")

@@ -18,7 +18,6 @@ import rich.table
 import rich.text
 from absl import flags
 
-from common import compilation
 from common import config as configs
 from common.datasets import images
 from common.runs import search as searches
@@ -47,7 +46,7 @@ def define(values: flags.FlagValues) -> None:
     define("held_out", None, "training images to score on; by default a third, at most 5,000", flags.DEFINE_integer)
     define("num_images", None, "maximum number of training images; by default all others", flags.DEFINE_integer)
     define("workdir", None, "folder of the run, to start or to resume; by default a fresh one under runs/")
-    define("compilation_cache_dir", None, "where compiled programs are kept; empty: nowhere")
+    launch_flags.define_cache(values)
     train.define_network(values)
     launch_flags.define(values, config.Pace())
     for settings in presets.PRESETS["digits"][1:]:
@@ -61,7 +60,6 @@ def run(values: flags.FlagValues) -> None:
     if not 0 <= values.seed <= searches.MAX_SEED:
         raise ValueError(f"--seed must be from 0 to {searches.MAX_SEED}; got {values.seed}")
     pace = launch_flags.read(values, config.Pace())
-    compilation.enable_cache(values.compilation_cache_dir)
     dataset = images.load(values.dataset, values.data_dir)
     images.tell(dataset)
     num_classes = dataset.num_classes

@@ -38,7 +38,7 @@ FLOORS = (
     ),
     ("file_formats", "records", "flag_files"),
     ("executors",),
-    ("host_history", "one_round", "compiled_search", "search"),  # of anything that can be evaluated
+    ("one_round", "compiled_search", "search"),  # of anything that can be evaluated
     ("spaces",),
     ("genotypes",),
     ("drawing",),
@@ -53,7 +53,7 @@ FLOORS = (
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 # Modules of launch that are no commands.
-NO_COMMANDS = ("__init__", "algorithms", "flags", "shared_weights", "single")
+NO_COMMANDS = ("__init__", "algorithms", "flags", "single")
 
 
 def imported(source: str, path: str) -> list[str]:

@@ -220,7 +220,7 @@ def rerank_journaled(
     Raises:
       ValueError: the journal holds finalists that were trained with other settings.
     """
-    key, wanted = jax.random.key(seed), [tuple(arch) for arch in archs.tolist()]
+    wanted = [tuple(arch) for arch in archs.tolist()]
     with journals.open_journal(folder / FINALISTS_JOURNAL, header) as journal:
         rows = [tuple(arch) for proposed in journal.proposed.values() for arch in proposed.tolist()]
         if new := [arch for arch in wanted if arch not in rows]:
@@ -228,13 +228,10 @@ def rerank_journaled(
             rows += new
         if not rows:
             return {}
-        keys = one_round.candidate_keys(key, np.array(rows, np.int32))
-        words, impl = np.asarray(jax.random.key_data(keys)).tolist(), str(jax.random.key_impl(key))
+        candidates = one_round.candidates(jax.random.key(seed), range(len(rows)), np.array(rows, np.int32))
 
         def measure(training):
-            at = rows.index(training.arch)
-            candidate = types.Candidate(at, training.arch, tuple(words[at]), impl)
-            outcome = measuring.measure_on_host(evaluator.evaluate, candidate)
+            outcome = measuring.measure_on_host(evaluator.evaluate, candidates[rows.index(training.arch)])
             journal.write_measured([outcome])
             return _result(outcome)
 

@@ -19,6 +19,7 @@ from common.evaluators import synthetic
 from common.evaluators import training as training_evaluator
 from common.genotypes import conversion, json_text
 from common.networks import supernet as networks
+from common.report import report
 from common.runs import population, search, supernet_search
 from common.runs import search_images as library
 from common.runs import shared_weights as library_weights
@@ -26,7 +27,7 @@ from common.spaces import factory
 from common.supernets import config, presets, training
 from common.training import checkpoints
 from lanas_jax import few_shot
-from launch import baselines, lanas, nao, report, search_images, shared_weights, train_supernet
+from launch import baselines, lanas, nao, search_images, single, train_supernet
 from tests.shared import folders, tiny_supernet
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -121,8 +122,8 @@ class SearchTest(Command):
         assert self.json("config.json")["schedule"]["num_initial"] == 6
 
     def test_images_to_a_table_and_a_second_start_trains_nothing(self):
-        folder, reported = self.folder / "run", []
-        self.enterContext(mock.patch.object(report, "main", reported.append))
+        folder = self.folder / "run"
+        write = self.enterContext(mock.patch.object(report, "write"))
         flags = ["--supernet_num_epochs=2", *TINY[2:], "--proxy_num_epochs=1", "--algorithms=random,local_search"]
         flags += ["--budget=20", "--num_best=3", "--num_random=4", "--num_trainings=2", f"--workdir={folder}"]
         results = []
@@ -130,7 +131,7 @@ class SearchTest(Command):
             self.succeed(search_images.main, *flags)
             results.append((self.json("run", "result.json"), (folder / "trained.json").read_text()))
         assert results[0] == results[1]
-        assert reported == 2 * [[f"--workdir={folder}", "--norefit"]]
+        assert write.call_args_list == 2 * [mock.call([folder])]
         result, trained = results[0][0], json.loads(results[0][1])["trainings"]
         names = ("random", "local_search", library.CHOSEN)
         assert [one["found_by"] for one in result["networks"]] == [*names, *[library.RANDOM] * 4]
@@ -184,14 +185,14 @@ class FlagsTest(Command):
             values = flags.FlagValues()
             command.define(values)
             values(["", f"--flagfile={path}"])
-            assert shared_weights.is_asked_for(values)
-            name = shared_weights.read(values, space="nao_small").training.preset
+            single.check_evaluator(values)
+            name = single.read_weights(values, space="nao_small").training.preset
             assert path.name == f"supernet_{name}.cfg"
             preset = presets.PRESETS[name]
             if command is nao:
-                schedule = shared_weights.schedule(values)
+                schedule = single.read_schedule(values)
                 assert preset.draws.pool_size == schedule.num_initial
-                training.check_blocks(preset.training, schedule.num_blocks)
+                assert preset.training.num_epochs % schedule.num_blocks == 0
                 assert preset.training.progress_restarts == schedule.restarts
                 found = nao_jax.PRESETS[values.preset]
                 assert (found.num_initial, found.num_new) == (schedule.num_initial, schedule.num_newest)
