@@ -109,12 +109,15 @@ def main(argv: Sequence[str]) -> None:
 
 def make_run(args: flags.FlagValues, dataset: images.Dataset, num_epochs: int) -> supernet.Run:
     """Returns a training run of `num_epochs` epochs with the other settings of the preset."""
-    network = {"num_cells": args.num_cells, "width": args.width, "num_classes": dataset.num_classes}
-    preset = supernet_presets.get(args.preset, args.space, **network)
     changes = supernet_config.Training(
-        preset=args.preset, num_epochs=num_epochs, batch_size=args.batch_size, sampling=args.sampling
+        preset=args.preset,
+        num_epochs=num_epochs,
+        num_cells=args.num_cells,
+        width=args.width,
+        batch_size=args.batch_size,
+        sampling=args.sampling,
     )
-    preset = supernet_presets.adapted(preset, changes)
+    preset = supernet_presets.adapted(changes, args.space, num_classes=dataset.num_classes)
     about = supernet.describe(args.space, args.dataset, preset, num_images=args.num_images, seed=args.seed)
     return supernet.build(about, args.data_dir)
 

@@ -119,7 +119,7 @@ def _sizes(searcher, evaluator, *, budget, count):
     """Returns the static arguments of a search, checked."""
     if not evaluator.is_traceable:
         raise ValueError(f"{evaluator.name} is not traceable, so no compiled search can use it; call run_search")
-    count = one_round.check(searcher, evaluator.space, budget=budget, count=count, evaluator=evaluator)
+    count = one_round.check_sizes(searcher, evaluator.space, budget=budget, count=count, evaluator=evaluator)
     return {"num_decisions": len(evaluator.space.num_choices), "budget": budget, "count": count}
 
 

@@ -85,7 +85,7 @@ def _key_words(key, archs):
     return jax.random.key_data(candidate_keys(key, archs))
 
 
-def check(
+def check_sizes(
     searcher: types.Searcher,
     space: types.SearchSpace,
     *,

@@ -93,7 +93,7 @@ class Search:
         earlier = self._journal.agree_on_earlier(earlier)
         num_earlier = 0 if earlier is None else len(earlier.archs)
         sizes = {"budget": budget, "count": count, "num_earlier": num_earlier}
-        self._count = one_round.check(searcher, space, **sizes, evaluator=evaluator)
+        self._count = one_round.check_sizes(searcher, space, **sizes, evaluator=evaluator)
         self._journal.check_budget(budget)
         self._key, self._space, self._executor = key, space, executor
         # A round is due when fewer evaluations are open.
@@ -157,7 +157,6 @@ class Search:
         if self.is_spent:
             raise ValueError("the whole budget has been proposed")
         self._take()
-        is_new = not self._is_replaying
         key = one_round.propose_key(self._key, self.num_rounds)
         proposed, self._state = one_round.propose(
             self._functions.propose, key, self._state, self.history, count=self._count
@@ -183,8 +182,6 @@ class Search:
         self._pending |= dict(zip(map(tuple, archs.tolist()), missing))
         if self._executor is not None and missing:
             self._unsent += one_round.candidates(self._key, missing, archs)
-            if is_new:
-                self._send()
         return archs
 
     def tell(self, archs: Any, fitness: Any, cost: Any = None, ok: Any = None) -> None:
@@ -222,7 +219,7 @@ class Search:
         self._record([types.Outcome(self._pending[arch], *values) for arch, *values in outcomes])
 
     def wait(self) -> None:
-        """Collects results until the next round is due; after the last round, until nothing is pending.
+        """Submits the proposals and collects results until the next round is due, at the end until none is pending.
 
         Raises:
           ValueError: architectures are pending and there is no executor, or no worker can build the evaluator.
@@ -231,12 +228,13 @@ class Search:
         self._take()
         if self._is_replaying:
             return
+        unsent, self._unsent = self._unsent, []
+        if unsent:
+            self._executor.submit(unsent)
         while self._num_open >= (1 if self.is_spent else self._limit):
             if self._executor is None:
                 raise ValueError(f"{self._num_open} architectures are pending; record their results first (tell)")
-            self._send()
             self._record(self._executor.collect())
-        self._send()
 
     def diagnostics(self) -> dict[str, chex.Array]:
         """Returns `Searcher.diagnostics` of the last round."""
@@ -246,11 +244,6 @@ class Search:
     def _is_replaying(self):
         """Whether the journal holds the next round."""
         return not self.is_spent and self.num_rounds in self._journal.proposed
-
-    def _send(self):
-        unsent, self._unsent = self._unsent, []
-        if unsent:
-            self._executor.submit(unsent)
 
     def _record(self, outcomes: Sequence[types.Outcome]):
         """Writes results of pending rows to the journal, then enters them into the history."""
@@ -302,8 +295,15 @@ def run_search(
       ValueError: as `Search`; or no worker can build the evaluator.
       OSError: the journal cannot be written.
     """
-    executor = inline.make(evaluator) if executor is None else executor
-    search = Search(key, searcher, evaluator.space, budget=budget, executor=executor, evaluator=evaluator, **settings)
+    search = Search(
+        key,
+        searcher,
+        evaluator.space,
+        budget=budget,
+        executor=executor or inline.make(evaluator),
+        evaluator=evaluator,
+        **settings,
+    )
 
     def report():
         if on_round is not None and search.num_rounds:

@@ -75,30 +75,31 @@ def searcher(
         count=config.count,
         init=jax.tree_util.Partial(functools.partial(start, setting), listed),
         propose=jax.tree_util.Partial(functools.partial(_propose, setting), listed),
-        diagnostics=diagnostics,
+        diagnostics=functools.partial(diagnostics, has_sampler=config.sampler != "pool"),
     )
 
 
-def diagnostics(state: State, history: histories.History) -> dict[str, chex.Array]:
+def diagnostics(state: State, history: histories.History, *, has_sampler: bool = True) -> dict[str, chex.Array]:
     """Returns the diagnostics of a search.
 
     Args:
       state: after a round.
       history: with the results of the round.
+      has_sampler: whether candidates are sampled, not chosen from a list.
 
     Returns:
+      leaves: float32[N], the leaf of each architecture proposed since the last fit.
       acceptance_rate: of all candidates sampled so far, the fraction in the region of the chosen leaf.
       num_fallbacks: proposals so far from the region of an ancestor, as no candidate of the leaf was found.
-      leaves: float32[N], the leaf of each architecture proposed since the last fit.
-      NaN where there is nothing to report: without a sampler, before the first fit, of other architectures.
+      The last two with a sampler only; NaN before the first fit, and for other architectures.
     """
-    has_sampled = state.tried > 0
     is_later = jnp.arange(history.status.shape[0]) >= state.fitted_size
-    return {
-        "acceptance_rate": jnp.where(has_sampled, state.accepted / state.tried, jnp.nan),
-        "num_fallbacks": jnp.where(has_sampled, state.fallbacks, jnp.nan),
-        "leaves": jnp.where(is_later & (state.leaves >= 0), state.leaves.astype(jnp.float32), jnp.nan),
-    }
+    found = {"leaves": jnp.where(is_later & (state.leaves >= 0), state.leaves.astype(jnp.float32), jnp.nan)}
+    if has_sampler:
+        has_sampled = state.tried > 0
+        found["acceptance_rate"] = jnp.where(has_sampled, state.accepted / state.tried, jnp.nan)
+        found["num_fallbacks"] = jnp.where(has_sampled, state.fallbacks, jnp.nan)
+    return found
 
 
 def start(setting: candidates.Setting, pool: candidates.Pool, key: chex.PRNGKey, history: histories.History) -> State:

@@ -48,25 +48,18 @@ def read(path: str | os.PathLike, space: types.SearchSpace) -> Measurements:
     """
     path = pathlib.Path(path)
     lines = _lines(path)
-    numbers, archs, fitness, cost = [], [], [], []
-    for number, fields in lines:
-        try:
-            archs.append(_arch(fields.get("arch"), space))
-            fitness.append(_fitness(fields.get("fitness")))
-            cost.append(_cost(fields.get("cost")))
-            numbers.append(number)
-        except ValueError as error:
-            raise ValueError(f"line {number} of {path}: {error}") from error
-    if not archs:
+    measured = [_measurement(path, number, fields, space) for number, fields in lines]
+    if not measured:
         raise ValueError(f"{path} holds no measurements")
+    archs, fitness, cost = zip(*measured, strict=True)
     rows = np.array(archs, np.int32)
     is_valid = np.asarray(space.is_valid(rows))
     if not np.all(is_valid):
         at = int(np.argmin(is_valid))
-        raise ValueError(f"line {numbers[at]} of {path}: {archs[at]} is not a valid architecture of {space.name}")
+        raise ValueError(f"line {lines[at][0]} of {path}: {archs[at]} is not a valid architecture of {space.name}")
     canonical = np.asarray(space.canonicalize(rows), np.int32)
     first: dict[tuple, int] = {}
-    for number, row in zip(numbers, map(tuple, canonical.tolist()), strict=True):
+    for (number, _), row in zip(lines, map(tuple, canonical.tolist()), strict=True):
         if row in first:
             raise ValueError(
                 f"line {number} of {path} is of the same architecture as line {first[row]}; keep one of them"
@@ -169,6 +162,14 @@ def _csv_lines(path, text):
     except csv.Error as error:
         raise ValueError(f"line {reader.line_num} of {path} is not CSV: {error}") from error
     return lines
+
+
+def _measurement(path, number, fields, space):
+    """Returns (architecture, fitness, cost) of the fields in a line."""
+    try:
+        return _arch(fields.get("arch"), space), _fitness(fields.get("fitness")), _cost(fields.get("cost"))
+    except ValueError as error:
+        raise ValueError(f"line {number} of {path}: {error}") from error
 
 
 def _arch(value, space):

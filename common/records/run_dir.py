@@ -31,18 +31,23 @@ _PACKAGES = ("jax", "jaxlib", "numpy", "flax", "optax")
 
 
 def create(workdir: str | None, *, command: str, benchmark: str) -> pathlib.Path:
-    """Returns the folder `workdir`, created if it does not exist; by default a fresh one under runs/.
+    """Returns the folder `workdir`, created if it does not exist; by default a fresh one under runs/. Prints its name.
 
     Raises:
       ValueError: `workdir` is a file or cannot be made.
     """
-    if workdir:
-        path = paths.path(workdir)
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ValueError(f"workdir {path} cannot be created: {error.strerror}") from error
-        return path
+    path = paths.path(workdir) if workdir else _fresh(command, benchmark)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"workdir {path} cannot be created: {error.strerror}") from error
+    if jax.process_index() == 0:
+        print(f"workdir: {path}", flush=True)
+    return path
+
+
+def _fresh(command, benchmark):
+    """Returns a folder under runs/ that this process made."""
     when = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     name = f"{command}-{benchmark}-{when}"
     for attempt in range(1, 1000):

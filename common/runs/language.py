@@ -87,7 +87,6 @@ def train(
         "seed": options.seed,
     }
     folder = run_dir.create(options.workdir, command="train_language", benchmark=options.corpus.corpus)
-    print(f"workdir: {folder}", flush=True)
     run_dir.check_command(folder, "train_language")
     with locks.hold(folder / LOCK, what=str(folder)), checkpoints.Checkpoints(folder / "checkpoints", about) as saved:
         flags = configs.to_json(options) if flags is None else dict(flags)

@@ -8,7 +8,7 @@ import dataclasses
 import pathlib
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import chex
 import jax
@@ -21,21 +21,6 @@ from common.records import progress, run_dir
 from common.runs import weight_sharing
 
 SCHEDULES = weight_sharing.SCHEDULES
-
-
-class Weights(NamedTuple):
-    """Shared weights that train in blocks.
-
-    Attributes:
-      train: (key, architectures int32[P, L], block) -> the state after a further block of training on them; it resumes
-        from its own latest checkpoint.
-      evaluator: state -> the evaluator on these weights.
-      state: of the latest checkpoint; None if there is none.
-    """
-
-    train: Callable[[chex.PRNGKey, np.ndarray, int], Any]
-    evaluator: Callable[[Any], types.Evaluator]
-    state: Any = None
 
 
 def check_folder(folder: pathlib.Path, command: str) -> None:
@@ -72,7 +57,9 @@ def renewing(config: Any, schedule: weight_sharing.Schedule) -> Any:
 def run(
     space: types.SearchSpace,
     searcher: types.Searcher,
-    weights: Weights,
+    train: Callable[[chex.PRNGKey, Any, np.ndarray, int], Any],
+    evaluator: Callable[[Any], types.Evaluator],
+    state: Any,
     schedule: weight_sharing.Schedule,
     folder: pathlib.Path,
     *,
@@ -84,7 +71,10 @@ def run(
     Args:
       space: the search space.
       searcher: proposes architectures; see `renewing`.
-      weights: the shared weights.
+      train: (key, state, architectures int32[P, L], block) -> the state of the shared weights after a further block of
+        training on them; it resumes from its own latest checkpoint.
+      evaluator: state -> the evaluator on these weights.
+      state: of the latest checkpoint; None if there is none.
       schedule: of the pool.
       folder: of the run, which exists.
       seed: determines all random numbers.
@@ -98,7 +88,7 @@ def run(
     """
 
     def score(key, state, archs):
-        found = weights.evaluator(state).evaluate(key, archs)
+        found = evaluator(state).evaluate(key, archs)
         return np.where(found.ok, found.fitness, np.nan)
 
     start = time.perf_counter()
@@ -112,8 +102,8 @@ def run(
             jax.random.key(seed),
             space,
             searcher,
-            weight_sharing.SharedWeights(lambda key, state, archs, block: weights.train(key, archs, block), score),
-            weights.state,
+            weight_sharing.SharedWeights(train, score),
+            state,
             schedule,
             folder,
             report=report,
@@ -122,7 +112,7 @@ def run(
     history = _history(found)
     run_dir.write_history(folder / run_dir.HISTORY, history)
     key = jax.random.fold_in(jax.random.key(seed), search.TEST_ROUND)
-    result = run_dir.result(history, weights.evaluator(found.state), key=key, seed=seed, seconds=seconds)
+    result = run_dir.result(history, evaluator(found.state), key=key, seed=seed, seconds=seconds)
     result["queries"] = sum(len(block.archs) for block in found.rounds)
     result["schedule"] = name
     result["blocks"] = [

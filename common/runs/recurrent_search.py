@@ -119,7 +119,6 @@ def search(
     corpus = settings.corpus.load()
     text.tell(corpus)
     folder = run_dir.create(options.workdir, command="search_recurrent", benchmark=settings.corpus.corpus)
-    print(f"workdir: {folder}", flush=True)
     run_dir.check_command(folder, "search_recurrent")
     run = functools.partial(_search_fixed, options=options)
     if schedule is not None:
@@ -180,7 +179,7 @@ def _search_pool(searcher, settings, corpus, folder, *, seed, schedule, name, al
     config, learner = settings.training, evaluators.supernet_learner(corpus, settings.training)
     about = {**_about(settings, corpus, seed), "schedule": configs.to_json(schedule)}
 
-    def train(key, archs, block):
+    def train(key, _, archs, block):
         title = f"shared weights, block {block + 1} of {schedule.num_blocks}"
         num_epochs = (block + 1) * config.num_epochs // schedule.num_blocks
         on_pool = evaluators.supernet_learner(corpus, config, archs)
@@ -195,8 +194,8 @@ def _search_pool(searcher, settings, corpus, folder, *, seed, schedule, name, al
     ):
         record = {"command": "search_recurrent", "algorithm": algorithm, "score": settings.score, **about}
         run_dir.write_json(folder / run_dir.CONFIG, {**record, "flags": flags, **run_dir.environment()})
-        weights = population.Weights(train, evaluator, saved.latest(language.template(learner)))
-        result, _ = population.run(spaces.get("nao_rnn"), searcher, weights, schedule, folder, seed=seed, name=name)
+        state, space = saved.latest(language.template(learner)), spaces.get("nao_rnn")
+        result, _ = population.run(space, searcher, train, evaluator, state, schedule, folder, seed=seed, name=name)
         run_dir.write_json(folder / run_dir.RESULT, result)
     return result
 

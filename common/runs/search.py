@@ -1,6 +1,7 @@
 """Resumable search in a run folder: journal, metrics, result."""
 
 import collections
+import contextlib
 import dataclasses
 import pathlib
 from collections.abc import Mapping
@@ -81,13 +82,6 @@ def run(
         use, or a file of earlier measurements is invalid.
       OSError: the folder cannot be written.
     """
-    earlier = measurements.read(options.warm_start, evaluator.space) if options.warm_start else None
-    num_earlier = 0 if earlier is None else len(earlier.archs)
-    if num_earlier:
-        progress.tell(measurements.describe(options.warm_start, earlier))
-    one_round.check(
-        searcher, evaluator.space, budget=options.budget, num_earlier=num_earlier, evaluator=evaluator
-    )  # before there is a folder
     header = {
         "benchmark": evaluator.name,
         "space": evaluator.space.name,
@@ -97,98 +91,87 @@ def run(
         "config": dataclasses.asdict(config) if dataclasses.is_dataclass(config) else dict(config),
         **({"limits": list(evaluator.limits)} if evaluator.limits else {}),
     }
-    with executors.EXECUTORS[options.executor](evaluator, options.workers) as executor:
+    flags = configs.to_json(options) if flags is None else dict(flags)
+    about = {**(notes or {}), "command": command, "flags": flags, **header, "optimum": evaluator.optimum}
+    earlier = measurements.read(options.warm_start, evaluator.space) if options.warm_start else None
+    if earlier is not None:
+        progress.tell(measurements.describe(options.warm_start, earlier))
+    sizes = {"budget": options.budget, "num_earlier": 0 if earlier is None else len(earlier.archs)}
+    one_round.check_sizes(searcher, evaluator.space, **sizes, evaluator=evaluator)  # before there is a folder
+    with contextlib.ExitStack() as stack:
+        executor = stack.enter_context(executors.EXECUTORS[options.executor](evaluator, options.workers))
         if folder is None:
             folder = run_dir.create(options.workdir, command=algorithm, benchmark=evaluator.name.partition("/")[0])
-            print(f"workdir: {folder}", flush=True)
         if not (folder / run_dir.JOURNAL).exists():
             run_dir.check_command(folder, command)
             if (folder / run_dir.RESULT).exists():
                 raise ValueError(f"{folder} has the results of a run of another kind; choose another --workdir")
-        with journal_lib.open_journal(folder / run_dir.JOURNAL, header) as journal:
-            journal.agree_on_earlier(earlier)
-            journal.check_budget(options.budget)  # before anything in the folder is replaced
-            flags = configs.to_json(options) if flags is None else dict(flags)
-            about = {"command": command, "flags": flags, **header, "optimum": evaluator.optimum}
-            run_dir.write_json(folder / run_dir.CONFIG, {**(notes or {}), **about, **run_dir.environment()})
-            history, seconds, diagnostics = _search(
-                evaluator, searcher, options, executor=executor, journal=journal, folder=folder
+        journal = stack.enter_context(journal_lib.open_journal(folder / run_dir.JOURNAL, header))
+        earlier = journal.agree_on_earlier(earlier)
+        journal.check_budget(options.budget)  # before anything in the folder is replaced
+        run_dir.write_json(folder / run_dir.CONFIG, about | run_dir.environment())
+        log = _Log(folder, searcher.name, options.budget, num_earlier=0 if earlier is None else len(earlier.archs))
+        with log.files:
+            history = search.run_search(
+                jax.random.key(options.seed),
+                searcher,
+                evaluator,
+                budget=options.budget,
+                mode=options.mode,
+                executor=executor,
+                journal=journal,
+                on_round=log.add,
             )
-            result = _result(evaluator, history, options, journal=journal, seconds=seconds, diagnostics=diagnostics)
-            run_dir.write_history(folder / run_dir.HISTORY, history)
-            if options.export:
-                measurements.write(options.export, history)
-            run_dir.write_json(folder / run_dir.RESULT, result)
+        key = jax.random.fold_in(jax.random.key(options.seed), search.TEST_ROUND)
+        result = run_dir.result(history, evaluator, key=key, seed=options.seed, seconds=log.seconds)
+        if earlier is not None:
+            result["earlier"] = len(earlier.archs)
+            result["queries"] -= len(earlier.archs)
+        reasons = collections.Counter(one.reason for one in journal.measured.values() if one.reason)
+        if reasons:
+            result["failures"] = dict(reasons.most_common())
+        if log.diagnostics:
+            result["diagnostics"] = log.diagnostics
+        run_dir.write_history(folder / run_dir.HISTORY, history)
+        if options.export:
+            measurements.write(options.export, history)
+        run_dir.write_json(folder / run_dir.RESULT, result)
     return {**result, "workdir": str(folder)}
 
 
-def _search(evaluator, searcher, options, *, executor, journal, folder):
-    """Returns (history, seconds of search over all starts, diagnostics of the last round)."""
-    seconds, reported = 0.0, {}
-    num_earlier = 0 if journal.earlier is None else len(journal.earlier.archs)
-    path = folder / run_dir.METRICS
-    path.unlink(missing_ok=True)  # a search that resumes replays its earlier rounds
-    log = metrics_log.MetricsLog(
-        path, title=searcher.name, total=options.budget, unit="queries", key="queries", events=folder / run_dir.EVENTS
-    )
+class _Log:
+    """Metrics of a search: one line a round, which a search that resumes writes again from its first round.
 
-    def on_round(round_, history, elapsed, diagnostics):
-        nonlocal seconds, reported
-        seconds = max(seconds, elapsed)
-        reported = {name: _plain(value) for name, value in diagnostics.items()}
-        line = {**_round_metrics(round_, history, seconds, num_earlier), **reported}
-        best = line["best_fitness"]
-        note = "no evaluation succeeded yet" if best is None else f"best {100 * best:.2f} %"
-        log.add(line, scalars=_scalars(line, reported), note=note)
+    Attributes:
+      files: to be open while lines are added.
+      seconds: of the search, over all starts.
+      diagnostics: of the last round.
+    """
 
-    with log:
-        history = search.run_search(
-            jax.random.key(options.seed),
-            searcher,
-            evaluator,
-            budget=options.budget,
-            mode=options.mode,
-            executor=executor,
-            journal=journal,
-            on_round=on_round,
-        )
-    return history, seconds, reported
+    def __init__(self, folder, name, budget, *, num_earlier):
+        path = folder / run_dir.METRICS
+        path.unlink(missing_ok=True)
+        places = {"key": "queries", "events": folder / run_dir.EVENTS}
+        self.files = metrics_log.MetricsLog(path, title=name, total=budget, unit="queries", **places)
+        self.seconds, self.diagnostics, self._num_earlier = 0.0, {}, num_earlier
 
-
-def _result(evaluator, history, options, *, journal, seconds, diagnostics):
-    """Returns the content of result.json."""
-    key = jax.random.fold_in(jax.random.key(options.seed), search.TEST_ROUND)
-    result = run_dir.result(history, evaluator, key=key, seed=options.seed, seconds=seconds)
-    if journal.earlier is not None:
-        result["earlier"] = len(journal.earlier.archs)
-        result["queries"] -= result["earlier"]
-    reasons = collections.Counter(one.reason for one in journal.measured.values() if one.reason)
-    if reasons:
-        result["failures"] = dict(reasons.most_common())
-    if diagnostics:
-        result["diagnostics"] = diagnostics
-    return result
-
-
-def _round_metrics(round_, history, seconds, num_earlier):
-    """Returns one line of metrics.jsonl."""
-    status = np.asarray(history.status)
-    num_done = np.sum((status == types.MEASURED) | (status == types.INFEASIBLE))
-    measured = np.asarray(history.fitness)[status == types.MEASURED]
-    return {
-        "round": round_,
-        "queries": int(num_done) - num_earlier,
-        "infeasible": int(np.sum(status == types.INFEASIBLE)),
-        "best_fitness": float(measured.max()) if measured.size else None,
-        "seconds": round(seconds, 3),
-    }
-
-
-def _scalars(line, diagnostics):
-    """Returns the numbers of a round that TensorBoard shows."""
-    searched = {f"search/{name}": line[name] for name in ("best_fitness", "infeasible", "seconds")}
-    scalars = searched | {f"rounds/{name}": value for name, value in diagnostics.items()}
-    return {name: value for name, value in scalars.items() if isinstance(value, int | float)}
+    def add(self, round_, history, seconds, diagnostics):
+        self.seconds = max(self.seconds, seconds)
+        self.diagnostics = {name: _plain(value) for name, value in diagnostics.items()}
+        status = np.asarray(history.status)
+        num_infeasible = int(np.sum(status == types.INFEASIBLE))
+        measured = np.asarray(history.fitness)[status == types.MEASURED]
+        searched = {
+            "infeasible": num_infeasible,
+            "best_fitness": float(measured.max()) if measured.size else None,
+            "seconds": round(self.seconds, 3),
+        }
+        line = {"round": round_, "queries": len(measured) + num_infeasible - self._num_earlier, **searched}
+        scalars = {f"search/{name}": value for name, value in searched.items()}
+        scalars |= {f"rounds/{name}": value for name, value in self.diagnostics.items()}
+        scalars = {name: value for name, value in scalars.items() if isinstance(value, int | float)}
+        note = f"best {100 * measured.max():.2f} %" if measured.size else "no evaluation succeeded yet"
+        self.files.add({**line, **self.diagnostics}, scalars=scalars, note=note)
 
 
 def _plain(value):

@@ -84,22 +84,21 @@ def run(
     Raises:
       ValueError: the settings do not fit together, or the folder belongs to another run.
     """
-    run = shared_weights.training_run(weights, seed=options.seed)
-    folder = supernet_search.new_folder(options.workdir, COMMAND, weights.dataset)
+    shared = shared_weights.prepared(weights, seed=options.seed)
+    alone = stand_alone.evaluator(shared.run.about, num_epochs=num_epochs, data_dir=weights.data_dir)
+    folder = supernet_search.create_folder(options.workdir, COMMAND, weights)
     _check_kept(folder, settings, options, searchers)
-    made = shared_weights.trained(weights, None, folder).run if run is None else run
-    alone = stand_alone.evaluator(made.about, num_epochs=num_epochs, data_dir=weights.data_dir)
     num_threads = settings.num_threads or finalists.default_num_threads()
     key = jax.random.key(options.seed)
     beside, others = (
-        np.asarray(made.space.sample(jax.random.fold_in(key, number), num))
+        np.asarray(shared.run.space.sample(jax.random.fold_in(key, number), num))
         for number, num in ((1, settings.num_random), (2, settings.num_best))
     )
     with finalists.opened(folder / TRAINED, alone, seed=options.seed, num_threads=num_threads) as trainings:
         # No search decides on these: they train while shared weights train and are searched.
         trainings.start(itertools.chain(_tests(beside, 1), _choices(others)))
         print("1. shared weights", flush=True)
-        shared = shared_weights.trained(weights, run, folder)
+        shared = shared_weights.trained(shared, folder)
         evaluator = scoring.of(
             shared.run, shared.params, weights.scoring, folder=shared.folder, data_dir=weights.data_dir
         )

@@ -48,65 +48,62 @@ class Settings:
 
 
 class Weights(NamedTuple):
-    """Trained shared weights: the training, its parameters, and its folder."""
+    """Shared weights.
+
+    Attributes:
+      run: the training.
+      params: the trained parameters; None: they are still to be trained.
+      folder: of the training; None likewise.
+    """
 
     run: training.Run
-    params: Any
-    folder: pathlib.Path
+    params: Any = None
+    folder: pathlib.Path | None = None
 
 
-def training_run(
-    settings: Settings, *, seed: int, schedule: weight_sharing.Schedule | None = None
-) -> training.Run | None:
-    """Returns the training of the weights; None if the settings name trained ones.
+def prepared(settings: Settings, *, seed: int, schedule: weight_sharing.Schedule | None = None) -> Weights:
+    """Returns the trained weights that the settings name, or else weights that are still to be trained.
 
     Args:
-      settings: the settings; `space` is given.
+      settings: the settings; `space` is given unless `weights` are.
       seed: determines all random numbers.
       schedule: of the pool to train on, if a search provides one.
 
     Raises:
-      ValueError: the space has no network with shared weights, or the settings do not fit together.
+      ValueError: the space has no network with shared weights, the settings do not fit together, or the weights named
+        are not fully trained or belong to another space.
     """
     if settings.weights:
-        return None
+        run, params = training.load(settings.weights, settings.data_dir)
+        if settings.space not in (None, run.space.name):
+            raise ValueError(
+                f"the shared weights in {settings.weights} are of {run.space.name}; got --space={settings.space}"
+            )
+        return Weights(run, params, pathlib.Path(settings.weights))
     dataset, changes = settings.dataset or DATASET, settings.training
-    network = {name: getattr(changes, name) for name in ("num_cells", "width") if getattr(changes, name) is not None}
     images.tell(loaded := images.load(dataset, settings.data_dir))
-    network["num_classes"] = loaded.num_classes
-    preset = presets.get(changes.preset, settings.space, **network)
-    preset = presets.adapted(preset, changes, pool_size=schedule and schedule.num_initial)
+    renewal = {}
     if schedule is not None:
-        training.check_blocks(preset.training, schedule.num_blocks)
-        if schedule.restarts:
-            preset = preset._replace(training=training.restarting(preset.training, schedule.num_blocks))
+        renewal = {name: getattr(schedule, name) for name in ("num_blocks", "restarts")}
+        renewal["pool_size"] = schedule.num_initial
+    preset = presets.adapted(changes, settings.space, num_classes=loaded.num_classes, **renewal)
     about = training.describe(
         settings.space, dataset, preset, held_out=changes.held_out, num_images=changes.num_images, seed=seed
     )
-    return training.build(about, settings.data_dir)
+    return Weights(training.build(about, settings.data_dir))
 
 
-def trained(settings: Settings, run: training.Run | None, folder: pathlib.Path) -> Weights:
-    """Returns the trained weights, those of the settings, or trained in `folder`, which resumes.
-
-    Args:
-      settings: the settings.
-      run: of `training_run`.
-      folder: of the run.
+def trained(weights: Weights, folder: pathlib.Path) -> Weights:
+    """Returns the weights, trained in the folder of a run, which resumes, if they are not trained yet.
 
     Raises:
-      ValueError: the weights named are not fully trained, or belong to another space; or training diverged.
+      ValueError: training diverged, or the folder belongs to another training.
     """
-    if run is not None:
-        with training_folder.opened(run, folder / SUPERNET) as opened:
-            state = opened.train(run.draw())
-        return Weights(run, states.averaged(state)["params"], folder / SUPERNET)
-    run, params = training.load(settings.weights, settings.data_dir)
-    if settings.space not in (None, run.space.name):
-        raise ValueError(
-            f"the shared weights in {settings.weights} are of {run.space.name}; got --space={settings.space}"
-        )
-    return Weights(run, params, pathlib.Path(settings.weights))
+    if weights.params is not None:
+        return weights
+    with training_folder.opened(weights.run, folder / SUPERNET) as opened:
+        state = opened.train(weights.run.draw())
+    return Weights(weights.run, states.averaged(state)["params"], folder / SUPERNET)
 
 
 def train(
@@ -135,7 +132,6 @@ def train(
     run = training.build(about, data_dir)
     draw = run.draw()
     folder = run_dir.create(workdir, command="train_supernet", benchmark=run.space.name)
-    print(f"workdir: {folder}", flush=True)
     run_dir.check_command(folder, "train_supernet")
     with training_folder.opened(run, folder, pace) as opened:
         record = {"command": "train_supernet", "flags": dict(flags or {}), **about, **run_dir.environment()}

@@ -98,11 +98,10 @@ def run(
             if at not in made:
                 made[at] = one.searcher(evaluator.space, one.for_space(evaluator.space, one.config), name=one.name)
             searcher = made[at]
-            one_round.check(searcher, evaluator.space, budget=options.budget, evaluator=evaluator)
+            one_round.check_sizes(searcher, evaluator.space, budget=options.budget, evaluator=evaluator)
             searchers[one.name, task] = searcher
     label = f"{len(tasks)}_tasks" if folder_per_task else next(iter(tasks)).partition("/")[0]
     workdir = run_dir.create(options.workdir, command="study", benchmark=label)
-    print(f"workdir: {workdir}", flush=True)
     run_dir.check_command(workdir, "study")
     folders = {task: workdir / task.replace("/", "_") if folder_per_task else workdir for task in tasks}
     parts = {}

@@ -79,9 +79,9 @@ def search(
     """
     if refine is not None and options.executor != "inline":
         raise ValueError("weights of regions are in this process; use executor inline (--executor=inline)")
-    run = shared_weights.training_run(settings, seed=options.seed)
+    weights = shared_weights.prepared(settings, seed=options.seed)
     folder = _folder(settings, options, algorithm)
-    weights = shared_weights.trained(settings, run, folder)
+    weights = shared_weights.trained(weights, folder)
     evaluator = scoring.of(
         weights.run,
         weights.params,
@@ -135,7 +135,7 @@ def search_pool(
     Raises:
       ValueError: the settings do not fit together, or the folder belongs to another search.
     """
-    run = shared_weights.training_run(settings, seed=options.seed, schedule=schedule)
+    run = shared_weights.prepared(settings, seed=options.seed, schedule=schedule).run
     evaluator = functools.partial(scoring.of, run, config=settings.scoring, protocol=settings.protocol)
     evaluator(run.template().params)  # raises before anything is made if nothing can be scored so
     made, about, length = searcher(run.space), dict(run.about), run.num_steps // schedule.num_blocks
@@ -146,13 +146,16 @@ def search_pool(
     record = {"command": command, "flags": dict(flags or configs.to_json(options)), **record}
     with training_folder.opened(run, folder / shared_weights.SUPERNET) as opened:
         run_dir.write_json(folder / run_dir.CONFIG, {**record, **run_dir.environment()})
-        weights = population.Weights(
-            train=lambda key, archs, block: opened.train(run.draw(archs), (block + 1) * length),
-            evaluator=lambda state: evaluator(state.params),
-            state=opened.state,
-        )
         result, found = population.run(
-            run.space, made, weights, schedule, folder, seed=options.seed, name=schedule_name
+            run.space,
+            made,
+            lambda key, state, archs, block: opened.train(run.draw(archs), (block + 1) * length),
+            lambda state: evaluator(state.params),
+            opened.state,
+            schedule,
+            folder,
+            seed=options.seed,
+            name=schedule_name,
         )
     run_dir.write_json(folder / run_dir.RESULT, result)
     return _finish(settings, about, folder, result, found.archs, found.scores, seed=options.seed)
@@ -189,8 +192,8 @@ def _finish(settings, about, folder, result, archs, fitness, *, seed):
 
 
 def _folder(settings, options, algorithm):
-    """Returns the folder of a search, and prints it."""
-    folder = new_folder(options.workdir, algorithm, settings.dataset)
+    """Returns the folder of a search."""
+    folder = create_folder(options.workdir, algorithm, settings)
     if not settings.rerank and (num := finalists.num_trained(folder)):
         raise ValueError(
             f"{folder} has {num} finalists that were trained; resume it with --rerank={num}, or choose another "
@@ -199,8 +202,7 @@ def _folder(settings, options, algorithm):
     return folder
 
 
-def new_folder(workdir: str | None, name: str, dataset: str | None) -> pathlib.Path:
-    """Returns the folder of a run, and prints it."""
-    folder = run_dir.create(workdir, command=name, benchmark=pathlib.Path(dataset or shared_weights.DATASET).stem)
-    print(f"workdir: {folder}", flush=True)
-    return folder
+def create_folder(workdir: str | None, name: str, settings: shared_weights.Settings) -> pathlib.Path:
+    """Returns the folder of a run on shared weights, see `run_dir.create`."""
+    dataset = pathlib.Path(settings.dataset or shared_weights.DATASET).stem
+    return run_dir.create(workdir, command=name, benchmark=dataset)

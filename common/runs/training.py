@@ -107,7 +107,6 @@ def train(
     with contextlib.ExitStack() as stack:
         log = None
         if is_first:
-            print(f"workdir: {folder}", flush=True)
             run_dir.check_command(folder, "train")
             stack.enter_context(locks.hold(folder / _LOCK, what=str(folder)))
         saved = stack.enter_context(checkpoints.Checkpoints(folder / _CHECKPOINTS, run.about))

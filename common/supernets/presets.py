@@ -124,19 +124,46 @@ def get(name: str, space: str, **network: Any) -> Preset:
     return preset._replace(network=dataclasses.replace(found, **network))
 
 
-def adapted(preset: Preset, changes: config.Training, *, pool_size: int | None = None) -> Preset:
-    """Returns a preset with the settings of its training that differ.
+def adapted(
+    changes: config.Training,
+    space: str,
+    *,
+    num_classes: int,
+    pool_size: int | None = None,
+    num_blocks: int = 1,
+    restarts: bool = False,
+) -> Preset:
+    """Returns the preset that `changes` names, with the settings that differ.
 
     Args:
-      preset: the preset.
-      changes: those of the network are left to `get`.
+      changes: the settings that differ.
+      space: a key of `NETWORKS`.
+      num_classes: classes of the images.
       pool_size: of a search that provides a pool; None: that of the preset.
+      num_blocks: equal blocks of training, between which a search renews the pool.
+      restarts: whether learning rate and drop-path ramp start again in each block (NAO-V2).
+
+    Raises:
+      ValueError: as `get`; or the epochs cannot be divided into such blocks, or a learning rate that restarts is not a
+        cosine.
     """
-    values = {
-        name: value
-        for name in ("num_epochs", "batch_size", "learning_rate")
-        if (value := getattr(changes, name)) is not None
-    }
+
+    def given(*names):
+        return {name: value for name in names if (value := getattr(changes, name)) is not None}
+
+    preset = get(changes.preset, space, num_classes=num_classes, **given("num_cells", "width"))
+    values = given("num_epochs", "batch_size", "learning_rate")
+    num_epochs = values.get("num_epochs", preset.training.num_epochs)
+    if num_epochs % num_blocks:
+        raise ValueError(
+            f"num_epochs = {num_epochs} cannot be divided into {num_blocks} equal blocks; choose a multiple"
+        )
+    if restarts:
+        schedule, length = preset.training.optimizer.schedule.schedule, num_epochs // num_blocks
+        if not schedule.startswith("cosine"):
+            raise ValueError(f"blocks of training that restart need a cosine schedule; got schedule = {schedule!r}")
+        values |= {"schedule": "cosine_restarts", "period_epochs": 0, "restart_epochs": length, "restart_factor": 1}
+        values |= {"progress_epochs": length, "progress_restarts": True}
     sampling = changes.sampling or preset.draws.sampling
     if pool_size is None:
         size = preset.draws.pool_size

@@ -187,28 +187,6 @@ def make(about: Mapping[str, Any], network: Any, dataset: images.Dataset, preset
     return run
 
 
-def restarting(config: configs.Config, num_blocks: int) -> configs.Config:
-    """Returns a training whose learning rate and drop-path ramp restart in each of `num_blocks` equal parts (NAO-V2).
-
-    Raises:
-      ValueError: the epochs cannot be divided into such parts, or the learning rate schedule is not a cosine.
-    """
-    check_blocks(config, num_blocks)
-    schedule, length = config.optimizer.schedule.schedule, config.num_epochs // num_blocks
-    if not schedule.startswith("cosine"):
-        raise ValueError(f"blocks of training that restart need a cosine schedule; got schedule = {schedule!r}")
-    values = {"schedule": "cosine_restarts", "period_epochs": 0, "restart_epochs": length, "restart_factor": 1}
-    return config_lib.replace(config, values | {"progress_epochs": length, "progress_restarts": True})
-
-
-def check_blocks(config: configs.Config, num_blocks: int) -> None:
-    """Raises a `ValueError` unless the epochs can be divided into `num_blocks` equal parts."""
-    if config.num_epochs % num_blocks:
-        raise ValueError(
-            f"num_epochs = {config.num_epochs} cannot be divided into {num_blocks} equal blocks; choose a multiple"
-        )
-
-
 def load(folder: str | os.PathLike, data_dir: str | os.PathLike | None = None) -> tuple[Run, Any]:
     """Returns (the run in `folder`, its trained parameters).
 

@@ -422,7 +422,7 @@ class SettingTest(parameterized.TestCase):
 
     def test_a_budget_below_num_initial(self):
         for check in (
-            functools.partial(one_round.check, made(), EVALUATOR.space, evaluator=EVALUATOR),
+            functools.partial(one_round.check_sizes, made(), EVALUATOR.space, evaluator=EVALUATOR),
             functools.partial(drivers.scan_search, jax.random.key(0), made(), EVALUATOR),
             functools.partial(drivers.run_search, jax.random.key(0), made(), EVALUATOR),
         ):

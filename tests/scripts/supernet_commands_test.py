@@ -24,7 +24,7 @@ from common.runs import population, search, supernet_search
 from common.runs import search_images as library
 from common.runs import shared_weights as library_weights
 from common.spaces import factory
-from common.supernets import config, presets, training
+from common.supernets import config, presets
 from common.training import checkpoints
 from lanas_jax import few_shot
 from launch import baselines, lanas, nao, search_images, single, train_supernet

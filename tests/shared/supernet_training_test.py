@@ -1,6 +1,5 @@
 """Shared weights: resuming, scores by hand, published settings, error messages. A tiny network."""
 
-import dataclasses
 import functools
 import pathlib
 import tempfile
@@ -222,17 +221,25 @@ class PresetsTest(parameterized.TestCase):
         np.testing.assert_allclose(self.rates("lanas_oneshot", (0, 150)), [0.025, 0.013], rtol=1e-6)
 
     def test_nao_v2_is_a_training_in_four_blocks_that_begin_anew(self):
+        def adapted(**changes):
+            changes, blocks = supernet_config.Training(**changes), {"num_blocks": 4, "restarts": True}
+            return supernet_presets.adapted(changes, SPACE, num_classes=10, **blocks).training
+
         v2 = supernet_presets.PRESETS["nao_v2"].training
-        one = dataclasses.replace(supernet_presets.PRESETS["nao_v1"].training, num_epochs=200)
-        restarted = supernet.restarting(one, 4)
-        assert restarted == v2
+        assert adapted(preset="nao_v1", num_epochs=200) == v2
         ramp = schedules.progress(v2, steps_per_epoch=2)
         np.testing.assert_allclose([ramp(step) for step in (0, 50, 100, 150)], [0, 0.5, 0, 0.5])
-        with self.assertRaisesRegex(ValueError, "num_epochs = 200 cannot be divided into 3 equal blocks"):
-            supernet.restarting(v2, 3)
-        step = dataclasses.replace(one, optimizer=configs.Optimizer(schedule=configs.Schedule(schedule="step")))
-        with self.assertRaisesRegex(ValueError, "need a cosine schedule; got schedule = 'step'"):
-            supernet.restarting(step, 4)
+        with self.assertRaisesRegex(ValueError, "num_epochs = 201 cannot be divided into 4 equal blocks"):
+            adapted(preset="nao_v1", num_epochs=201)
+        step = configs.Config(
+            num_epochs=4, optimizer=configs.Optimizer(schedule=configs.Schedule(schedule="step", learning_rate=0.1))
+        )
+        step = supernet_presets.PRESETS["digits"]._replace(training=step)
+        with (
+            mock.patch.dict(supernet_presets.PRESETS, digits=step),
+            self.assertRaisesRegex(ValueError, "need a cosine schedule; got schedule = 'step'"),
+        ):
+            adapted(preset="digits")
 
     def test_a_space_without_a_network(self):
         with self.assertRaisesRegex(ValueError, "space 'nao_rnn' has no network with shared weights; choose one of"):
