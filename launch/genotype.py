@@ -17,9 +17,6 @@ import sys
 from collections.abc import Sequence
 from typing import Annotated
 
-import rich.console
-import rich.table
-import rich.text
 from absl import flags
 
 from common import config as configs
@@ -29,6 +26,7 @@ from common.genotypes import description, formats, json_text, published
 from common.genotypes.genotype import Genotype
 from common.networks import counting
 from launch import flags as launch_flags
+from launch import tables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,25 +153,19 @@ def _show(name: str | None, genotype: Genotype) -> None:
 
 
 def _print_published() -> None:
-    names = (rich.table.Column(header, no_wrap=True) for header in ("name", "space, or kind"))
-    results = rich.table.Column("best result of each kind", overflow="fold")
-    table = rich.table.Table(*names, results, title="published architectures")
+    rows = []
     for name, made in published.PUBLISHED.items():
         best: dict[tuple[str, str], float] = {}  # the smallest error or perplexity; of accuracies there is only one
         for claim in made.claims:
             key = claim.dataset, claim.metric
             best[key] = min(claim.value, best.get(key, claim.value))
         results = "\n".join(_result(*key, value) for key, value in best.items())
-        table.add_row(name, made.space or f"({description.kind(made.genotype)})", rich.text.Text(results))
-    rich.console.Console().print(table)
+        rows.append((name, made.space or f"({description.kind(made.genotype)})", results))
+    tables.show("published architectures", ("name", "space, or kind", "best result of each kind"), rows)
 
 
 def _print_formats() -> None:
-    columns = rich.table.Column(no_wrap=True), rich.table.Column(overflow="fold")
-    table = rich.table.Table(*columns, title="formats, to read and to write", show_header=False)
-    for name, made in formats.FORMATS.items():
-        table.add_row(name, rich.text.Text(made.help))
-    rich.console.Console().print(table)
+    tables.show_facts("formats, to read and to write", {name: made.help for name, made in formats.FORMATS.items()})
 
 
 def _result(dataset: str, metric: str, value: float) -> str:

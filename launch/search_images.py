@@ -21,14 +21,12 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 
-import rich.console
-import rich.table
 from absl import flags
 
 from common.evaluators import training_config
 from common.report import report
 from common.supernets import config as supernet_config
-from launch import algorithms, single
+from launch import algorithms, single, tables
 from launch import flags as launch_flags
 
 SPACE = "lanas_oneshot"
@@ -87,19 +85,10 @@ def run(values: flags.FlagValues) -> None:
         flags=values.flag_values_dict(),
         on_search=lambda name, searched: single.print_result(searched, name, None),
     )
-    _print_table(*search_images.table(result), title=search_images.title(result))
+    tables.show(search_images.title(result), *search_images.table(result))
     print(f"rank correlation of shared weights and test (Kendall's tau): {search_images.tau(result)}", flush=True)
     page = report.write([folder]).output
     print(f"summary: {folder / search_images.SUMMARY}\npage: {page}", flush=True)
-
-
-def _print_table(names, rows, *, title):
-    table = rich.table.Table(title=title)
-    for name in names:
-        table.add_column(name)
-    for row in rows:
-        table.add_row(*row)
-    rich.console.Console().print(table)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-import rich.console
-import rich.table
-import rich.text
 from absl import flags
 
 from common import config as configs
@@ -19,6 +16,7 @@ from common.runs import population, weight_sharing
 from common.runs import search as runs
 from common.supernets import config as supernet_config
 from launch import flags as launch_flags
+from launch import tables
 
 SUPERNET, PREFIX, CUSTOM = "supernet", "proxy_", "package.module:name"
 EVALUATORS = ("benchmark", "training", SUPERNET)
@@ -248,9 +246,6 @@ def read_schedule(values: flags.FlagValues) -> weight_sharing.Schedule | None:
 
 def print_result(result: Mapping[str, Any], algorithm: str, optimum: float | None) -> None:
     """Prints the result of a search."""
-    table = rich.table.Table(title=f"{algorithm} on {result['benchmark']}/{result['dataset']}", show_header=False)
-    table.add_column()
-    table.add_column(overflow="fold")
     rows = {
         "search sees": f"{result['protocol']} fitness",
         "queries": f"{result['queries']} ({result['infeasible']} infeasible)",
@@ -269,16 +264,13 @@ def print_result(result: Mapping[str, Any], algorithm: str, optimum: float | Non
         rows["test fitness"] = "not published" if best["test"] is None else f"{100 * best['test']:.2f} %"
         rows["architecture"] = best["description"]
         rows["row"] = " ".join(map(str, best["arch"]))
-    for name, text in rows.items():
-        table.add_row(name, rich.text.Text(text))
-    rich.console.Console().print(table)
+    tables.show_facts(f"{algorithm} on {result['benchmark']}/{result['dataset']}", rows)
 
 
 def _print_finalists(finalists):
-    table = rich.table.Table(title="the best on shared weights, trained for a short time")
-    for name in ("shared weights", "trained", "architecture"):
-        table.add_column(name, overflow="fold")
+    rows = []
     for one in sorted(finalists, key=lambda one: -np.nan_to_num(one.trained)):
         trained = f"{100 * one.trained:.2f} %" if np.isfinite(one.trained) else "infeasible"
-        table.add_row(f"{100 * one.shared_weights:.2f} %", trained, one.description)
-    rich.console.Console().print(table)
+        rows.append((f"{100 * one.shared_weights:.2f} %", trained, one.description))
+    header = ("shared weights", "trained", "architecture")
+    tables.show("the best on shared weights, trained for a short time", header, rows)

@@ -15,9 +15,6 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-import rich.console
-import rich.table
-import rich.text
 from absl import flags
 
 from common import config as configs
@@ -25,7 +22,7 @@ from common.datasets import streams
 from common.runs import training
 from common.training import presets, sharding
 from launch import flags as launch_flags
-from launch import train_language
+from launch import tables, train_language
 
 _NETWORK = {
     "num_cells": (flags.DEFINE_integer, "cells of the network, the two reductions included"),
@@ -126,16 +123,16 @@ def _stream(values):
 
 
 def _print_scores(scored, options):
-    table = rich.table.Table(title=f"{options.checkpoint} checkpoint, step {scored.step}")
-    for name in ("images", "top-1", "top-5", "loss"):
-        table.add_column(name)
-    for part, score in scored.scores.items():
-        table.add_row(part, f"{100 * score['top1']:.2f} %", f"{100 * score['top5']:.2f} %", f"{score['loss']:.4f}")
-    _print(table, options)
+    rows = [
+        (part, f"{100 * score['top1']:.2f} %", f"{100 * score['top5']:.2f} %", f"{score['loss']:.4f}")
+        for part, score in scored.scores.items()
+    ]
+    _print_exported(options)
+    header = ("images", "top-1", "top-5", "loss")
+    tables.show(f"{options.checkpoint} checkpoint, step {scored.step}", header, rows)
 
 
 def _print_result(result, options):
-    table = rich.table.Table(title=f"{result['genotype']} on {result['dataset']}", show_header=False)
     last, best, watched = result["latest"], result["best"], result["protocol"]
     rows = {
         "test top-1": f"{100 * last['test']['top1']:.2f} %",
@@ -148,16 +145,14 @@ def _print_result(result, options):
     }
     if "validation" in last:
         rows["test top-1 of the best"] = f"{100 * best['test']['top1']:.2f} %"
-    for name, text in rows.items():
-        table.add_row(name, rich.text.Text(text))
-    _print(table, options)
+    _print_exported(options)
+    tables.show_facts(f"{result['genotype']} on {result['dataset']}", rows)
     print(f"workdir: {result['workdir']}", flush=True)
 
 
-def _print(table, options):
+def _print_exported(options):
     if options.export:
         print(f"exported: {options.export}", flush=True)
-    rich.console.Console().print(table)
 
 
 if __name__ == "__main__":

@@ -12,9 +12,6 @@ import re
 import sys
 from collections.abc import Sequence
 
-import rich.console
-import rich.table
-import rich.text
 from absl import flags
 
 from common import config as configs
@@ -24,6 +21,7 @@ from common.genotypes.genotype import RecurrentGenotype
 from common.language import config as language_config
 from common.runs import language
 from launch import flags as launch_flags
+from launch import tables
 
 _GENOTYPE = re.compile(r"--?genotype(=|$)")
 
@@ -78,7 +76,6 @@ def run(values: flags.FlagValues) -> None:
 
 
 def _print_result(result):
-    table = rich.table.Table(title=f"{result['genotype']} on {result['corpus']}", show_header=False)
     best, unigram = result["best"], result["unigram_perplexity"]
     rows = {
         "validation perplexity": f"{best['valid_perplexity']:.2f} (unigram model: {unigram['valid']:.2f})",
@@ -87,9 +84,7 @@ def _print_result(result):
         "parameters": f"{result['parameters']:,}",
         "seconds": f"{result['seconds']:.1f}, including compilation",
     }
-    for name, value in rows.items():
-        table.add_row(name, rich.text.Text(value))
-    rich.console.Console().print(table)
+    tables.show_facts(f"{result['genotype']} on {result['corpus']}", rows)
 
 
 if __name__ == "__main__":

@@ -13,9 +13,6 @@ import os
 import sys
 from collections.abc import Sequence
 
-import rich.console
-import rich.table
-import rich.text
 from absl import flags
 
 from common import config as configs
@@ -24,7 +21,7 @@ from common.runs import search as searches
 from common.runs import shared_weights
 from common.supernets import config, presets, training
 from launch import flags as launch_flags
-from launch import train
+from launch import tables, train
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -81,7 +78,6 @@ def run(values: flags.FlagValues) -> None:
 
 
 def _print_result(result):
-    table = rich.table.Table(title=f"shared weights of {result['space']} on {result['dataset']}", show_header=False)
     rows = {
         f"{part}, of {result['architectures_scored']} random architectures": (
             f"{100 * result[part]['mean']:.2f} % on average, {100 * result[part]['best']:.2f} % at best"
@@ -92,9 +88,7 @@ def _print_result(result):
     rows["seconds"] = f"{result['seconds']:.1f}, compiling included"
     rows["training images per second"] = f"{result['images_per_second']:,.0f}"
     rows["architectures scored per second"] = f"{result['architectures_per_second']:,.1f}"
-    for name, text in rows.items():
-        table.add_row(name, rich.text.Text(text))
-    rich.console.Console().print(table)
+    tables.show_facts(f"shared weights of {result['space']} on {result['dataset']}", rows)
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ FLOORS = (
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 # Modules of launch that are no commands.
-NO_COMMANDS = ("__init__", "algorithms", "flags", "single")
+NO_COMMANDS = ("__init__", "algorithms", "flags", "single", "tables")
 
 
 def imported(source: str, path: str) -> list[str]:
