@@ -55,8 +55,8 @@ def _preset(space, dataset, config):
             raise ValueError(f"num_cells is for networks of cells; those of {space} are chains of blocks")
         network = network if config.width is None else _narrow(network, config.width)
     else:
-        network = dataclasses.replace(network, **_given(config, "num_cells", "width"))
-    given = _given(config, "num_epochs", "batch_size", "learning_rate")
+        network = dataclasses.replace(network, **config.given("num_cells", "width"))
+    given = config.given("num_epochs", "batch_size", "learning_rate")
     training = config_lib.replace(preset.training, {"last_batch": "drop", **given})
     return presets.Preset(network, training, preset.augmentation)
 
@@ -88,7 +88,3 @@ def _narrow(network, width):
         for name in ("stem_width", "first_width", "last_width", "feature_width")
     }
     return dataclasses.replace(network, widths=tuple(max(1, round(factor * one)) for one in network.widths), **sizes)
-
-
-def _given(config, *names):
-    return {name: getattr(config, name) for name in names if getattr(config, name) is not None}

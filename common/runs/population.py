@@ -7,7 +7,7 @@ Images and language share it: they differ in how a block is trained and how a po
 import dataclasses
 import pathlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import chex
@@ -62,11 +62,12 @@ def run(
     state: Any,
     schedule: weight_sharing.Schedule,
     folder: pathlib.Path,
+    record: Mapping[str, Any],
     *,
     seed: int,
     name: str,
 ) -> tuple[dict[str, Any], weight_sharing.Result]:
-    """Runs the search, or resumes it, and writes pools.jsonl and history.npz.
+    """Runs the search, or resumes it, and writes config.json, pools.jsonl, history.npz and result.json.
 
     Args:
       space: the search space.
@@ -77,6 +78,7 @@ def run(
       state: of the latest checkpoint; None if there is none.
       schedule: of the pool.
       folder: of the run, which exists.
+      record: the content of config.json, without versions and device.
       seed: determines all random numbers.
       name: of the schedule, for result.json.
 
@@ -91,6 +93,7 @@ def run(
         found = evaluator(state).evaluate(key, archs)
         return np.where(found.ok, found.fitness, np.nan)
 
+    run_dir.write_json(folder / run_dir.CONFIG, {**record, **run_dir.environment()})
     start = time.perf_counter()
     with progress.Progress("search", total=schedule.num_blocks, unit="blocks") as live:
 
@@ -102,7 +105,8 @@ def run(
             jax.random.key(seed),
             space,
             searcher,
-            weight_sharing.SharedWeights(train, score),
+            train,
+            score,
             state,
             schedule,
             folder,
@@ -119,6 +123,7 @@ def run(
         {"block": block.block, "best": float(np.nanmax(block.scores)), "mean": float(np.nanmean(block.scores))}
         for block in found.rounds
     ]
+    run_dir.write_json(folder / run_dir.RESULT, result)
     return result, found
 
 

@@ -188,15 +188,14 @@ def _search_pool(searcher, settings, corpus, folder, *, seed, schedule, name, al
     def evaluator(state):
         return evaluators.on_shared_weights(corpus, learner, training.evaluated(state), score=settings.score)
 
+    record = {"command": "search_recurrent", "algorithm": algorithm, "score": settings.score, **about, "flags": flags}
     with (
         locks.hold(folder / language.LOCK, what=str(folder)),
         checkpoints.Checkpoints(folder / SUPERNET, about) as saved,
     ):
-        record = {"command": "search_recurrent", "algorithm": algorithm, "score": settings.score, **about}
-        run_dir.write_json(folder / run_dir.CONFIG, {**record, "flags": flags, **run_dir.environment()})
         state, space = saved.latest(language.template(learner)), spaces.get("nao_rnn")
-        result, _ = population.run(space, searcher, train, evaluator, state, schedule, folder, seed=seed, name=name)
-        run_dir.write_json(folder / run_dir.RESULT, result)
+        run = functools.partial(population.run, space, searcher, train, evaluator, state, schedule, folder, record)
+        result, _ = run(seed=seed, name=name)
     return result
 
 
@@ -236,20 +235,17 @@ def _rerank(settings, folder, vocabulary_size, *, seed):
     """Returns the best cells of a search, trained from scratch for a short time, those of earlier starts included."""
     if not settings.rerank and not (folder / finalists.FINALISTS_JOURNAL).exists():
         return []
-    history, _ = run_dir.read_history(folder / run_dir.HISTORY)
-    fitness = np.where(history.status == types.MEASURED, history.fitness, -np.inf)
-    order = np.argsort(-fitness, kind="stable")[: min(settings.rerank, int(np.isfinite(fitness).sum()))]
-    archs = np.asarray(history.archs[order], np.int32)
+    archs, fitness = searches.ranked(folder)
     corpus, config = settings.corpus, settings.final_training
     header = {"corpus": corpus.corpus, "vocabulary": corpus.vocabulary, "seed": seed, "config": configs.to_json(config)}
     evaluator = _from_scratch(settings, config)
-    results = finalists.rerank_journaled(evaluator, archs, folder, header=header, seed=seed)
-    found = dict(zip(map(tuple, history.archs.tolist()), fitness.tolist(), strict=True))
+    results = finalists.rerank_journaled(evaluator, archs[: settings.rerank], folder, header=header, seed=seed)
+    found = dict(zip(map(tuple, archs.tolist()), fitness.tolist(), strict=True))
 
     def perplexity(fitness):
         return text.perplexity(float(fitness), vocabulary_size) if np.isfinite(fitness) else None
 
     return [
-        Finalist(np.array(arch, np.int32), perplexity(found[arch]), perplexity(one.fitness), one.reason)
+        Finalist(np.array(arch, np.int32), perplexity(found.get(arch, np.nan)), perplexity(one.fitness), one.reason)
         for arch, one in results.items()
     ]

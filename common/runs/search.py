@@ -139,6 +139,17 @@ def run(
     return {**result, "workdir": str(folder)}
 
 
+def ranked(folder: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
+    """Returns (int32[R, L], float32[R]), the evaluated architectures of the run in a folder and their fitness.
+
+    The best come first.
+    """
+    history, _ = run_dir.read_history(folder / run_dir.HISTORY)
+    measured = np.flatnonzero(history.status == types.MEASURED)
+    best = measured[np.argsort(-history.fitness[measured], kind="stable")]
+    return history.archs[best], history.fitness[best]
+
+
 class _Log:
     """Metrics of a search: one line a round, which a search that resumes writes again from its first round.
 

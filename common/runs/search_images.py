@@ -192,8 +192,7 @@ def _search(evaluator, searcher, options, name, folder, *, about, flags):
         folder=folder / name,
         flags=flags,
     )
-    history, _ = run_dir.read_history(folder / name / run_dir.HISTORY)
-    return result, *supernet_search.ranked(history)
+    return result, *searches.ranked(folder / name)
 
 
 def _result(made: training.Run, networks, candidates, *, num_best, budget, seed):

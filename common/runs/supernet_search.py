@@ -103,8 +103,7 @@ def search(
         folder=folder,
         flags=flags,
     )
-    history, _ = run_dir.read_history(folder / run_dir.HISTORY)
-    return _finish(settings, about, folder, result, *ranked(history), seed=options.seed)
+    return _finish(settings, about, folder, result, *searches.ranked(folder), seed=options.seed)
 
 
 def search_pool(
@@ -145,7 +144,6 @@ def search_pool(
     record |= {"shared_weights": about, "score": dataclasses.asdict(settings.scoring)}
     record = {"command": command, "flags": dict(flags or configs.to_json(options)), **record}
     with training_folder.opened(run, folder / shared_weights.SUPERNET) as opened:
-        run_dir.write_json(folder / run_dir.CONFIG, {**record, **run_dir.environment()})
         result, found = population.run(
             run.space,
             made,
@@ -154,19 +152,11 @@ def search_pool(
             opened.state,
             schedule,
             folder,
+            record,
             seed=options.seed,
             name=schedule_name,
         )
-    run_dir.write_json(folder / run_dir.RESULT, result)
     return _finish(settings, about, folder, result, found.archs, found.scores, seed=options.seed)
-
-
-def ranked(history: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Returns (int32[R, L], float32[R]), the evaluated architectures of a history, best first, and their fitness."""
-    measured = np.flatnonzero(np.asarray(history.status) == types.MEASURED)
-    fitness = np.asarray(history.fitness)[measured]
-    best = np.argsort(-fitness, kind="stable")
-    return np.asarray(history.archs)[measured][best], fitness[best]
 
 
 def _finish(settings, about, folder, result, archs, fitness, *, seed):

@@ -77,19 +77,6 @@ SCHEDULES: dict[str, Schedule] = {
 }
 
 
-class SharedWeights(NamedTuple):
-    """Training and scoring of shared weights, as functions of their state.
-
-    Attributes:
-      train: (key, state, archs int32[P, L], block) -> the state after a block of training on `archs`. It gets the
-        state at the end of the block before, or one from within the block, as in its own checkpoint, and may donate it.
-      score: (key, state, archs int32[P, L]) -> float32[P], fitness in [0, 1], not finite where scoring failed.
-    """
-
-    train: Callable[[chex.PRNGKey, Any, np.ndarray, int], Any]
-    score: Callable[[chex.PRNGKey, Any, np.ndarray], np.ndarray]
-
-
 class Round(NamedTuple):
     """A block of training.
 
@@ -124,7 +111,8 @@ def run(
     key: chex.PRNGKey,
     space: types.SearchSpace,
     searcher: types.Searcher,
-    shared: SharedWeights,
+    train: Callable[[chex.PRNGKey, Any, np.ndarray, int], Any],
+    score: Callable[[chex.PRNGKey, Any, np.ndarray], np.ndarray],
     state: Any,
     schedule: Schedule,
     folder: str | os.PathLike | None = None,
@@ -140,7 +128,10 @@ def run(
       key: determines all random numbers, with the block.
       space: the search space.
       searcher: proposes; its settings should be such that it fits its model at every renewal.
-      shared: the shared weights.
+      train: (key, state, archs int32[P, L], block) -> the state of the shared weights after a block of training on
+        `archs`. It gets the state at the end of the block before, or one from within the block, as in its own
+        checkpoint, and may donate it.
+      score: (key, state, archs int32[P, L]) -> float32[P], fitness in [0, 1], not finite where scoring failed.
       state: of the shared weights, the initial one or that of their latest checkpoint.
       schedule: of the pool.
       folder: of the run, which exists; None: nothing is written.
@@ -169,10 +160,10 @@ def run(
         record = pools.Record()
         if folder is not None:
             record = stack.enter_context(json_lines.opened(pathlib.Path(folder) / pools.POOLS, header, pools.Record))
-        return _run(key, space, searcher, shared, state, schedule, record, report or (lambda _: None))
+        return _run(key, space, searcher, train, score, state, schedule, record, report or (lambda _: None))
 
 
-def _run(key, space, searcher, shared, state, schedule, record, report):
+def _run(key, space, searcher, train, score, state, schedule, record, report):
     pool, rounds = pools.Pool(space, schedule.num_archs), []
     init_key = jax.random.fold_in(key, one_round.INIT_ROUND)
     searching = one_round.init(measuring.on_device(searcher.init), init_key, pool.history())
@@ -192,8 +183,8 @@ def _run(key, space, searcher, shared, state, schedule, record, report):
         pool.add(_agree(record, block, pool.archs, new))
         if block == len(record.scores):
             chosen = pool.archs if schedule.trains_on == "pool" else pool.archs[-count:]
-            state = shared.train(train_key, state, chosen, block)
-            scores = np.asarray(shared.score(score_key, state, pool.archs), np.float32)
+            state = train(train_key, state, chosen, block)
+            scores = np.asarray(score(score_key, state, pool.archs), np.float32)
             pools.check_scores(scores, len(pool.archs))
             record.write_scores(scores)
         pool.scores = record.scores[block]

@@ -4,6 +4,7 @@ import dataclasses
 from typing import Annotated, Literal
 
 from common import config as configs
+from common.training import config as training_config
 
 SAMPLINGS = {
     "uniform": "all with equal probability",
@@ -56,28 +57,11 @@ class Sampling:
 
 
 @dataclasses.dataclass(frozen=True)
-class Training:
-    """Training of shared weights: a preset, and the settings that differ from it (None: as in the preset)."""
+class Training(training_config.Changes):
+    """Training of shared weights: a preset, and the settings that differ (None: as in the preset)."""
 
     preset: Annotated[Literal[PRESETS], "settings to start from"] = "digits"
     sampling: Annotated[Literal[tuple(SAMPLINGS)] | None, "distribution of the architecture of a step"] = None
-    num_cells: Annotated[int | None, "cells of the network, the two reductions included", configs.Range(at_least=1)] = (
-        None
-    )
-    width: Annotated[int | None, "channels of the first cell", configs.Range(at_least=1)] = None
-    num_epochs: Annotated[int | None, "passes over the training images", configs.Range(at_least=1)] = None
-    batch_size: Annotated[int | None, "images per step", configs.Range(at_least=1)] = None
-    learning_rate: Annotated[float | None, "maximum learning rate", configs.Range(above=0)] = None
-    held_out: Annotated[
-        int | None, "training images held out for the fitness; None: a third, at most 5,000", configs.Range(at_least=1)
-    ] = None
-    num_images: Annotated[
-        int | None, "maximum number of training images; None: all others", configs.Range(at_least=1)
-    ] = None
-
-    def __post_init__(self):
-        """Validates the fields."""
-        configs.validate(self)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -147,12 +147,8 @@ def adapted(
       ValueError: as `get`; or the epochs cannot be divided into such blocks, or a learning rate that restarts is not a
         cosine.
     """
-
-    def given(*names):
-        return {name: value for name in names if (value := getattr(changes, name)) is not None}
-
-    preset = get(changes.preset, space, num_classes=num_classes, **given("num_cells", "width"))
-    values = given("num_epochs", "batch_size", "learning_rate")
+    preset = get(changes.preset, space, num_classes=num_classes, **changes.given("num_cells", "width"))
+    values = changes.given("num_epochs", "batch_size", "learning_rate")
     num_epochs = values.get("num_epochs", preset.training.num_epochs)
     if num_epochs % num_blocks:
         raise ValueError(

@@ -4,7 +4,7 @@ The defaults are those of NAONet-A with 36 channels on CIFAR-10 (arXiv:1808.0723
 """
 
 import dataclasses
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from common import config as configs
 from common.config import Range
@@ -94,6 +94,33 @@ class Config:
 
     def __post_init__(self):
         configs.validate(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class Changes:
+    """Training of a kind of network: a preset, and the settings that differ (None: as in the preset)."""
+
+    preset: Annotated[str, "settings to start from"] = ""
+    num_cells: Annotated[int | None, "cells of a network of cells, the two reductions included", Range(at_least=1)] = (
+        None
+    )
+    width: Annotated[int | None, "channels of the first cell, or of the first stage of a chain", Range(at_least=1)] = (
+        None
+    )
+    num_epochs: Annotated[int | None, "passes over the training images", Range(at_least=1)] = None
+    batch_size: Annotated[int | None, "images per step", Range(at_least=1)] = None
+    learning_rate: Annotated[float | None, "peak learning rate", Range(above=0)] = None
+    held_out: Annotated[
+        int | None, "training images held out for the fitness; None: a third, at most 5,000", Range(at_least=1)
+    ] = None
+    num_images: Annotated[int | None, "maximum number of training images; None: all others", Range(at_least=1)] = None
+
+    def __post_init__(self):
+        configs.validate(self)
+
+    def given(self, *names: str) -> dict[str, Any]:
+        """Returns those of the settings `names` that differ from the preset."""
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
 
 
 def steps_per_epoch(config: Config, num_images: int) -> int:

@@ -34,9 +34,6 @@ class Spy:
         self.trained, self.scored, self.keys = {}, {}, {}
         self.fails_in, self.has_gaps = fails_in, has_gaps
 
-    def shared(self):
-        return weight_sharing.SharedWeights(self.train, self.score)
-
     def train(self, key, state, archs, block):
         if block == self.fails_in:
             raise InterruptedError("killed")
@@ -63,9 +60,8 @@ def searcher(name="random"):
 
 def run(schedule, spy=None, state=(), name="random", folder=None, seed=0, **more):
     spy = spy or Spy()
-    shared = spy.shared()
     return weight_sharing.run(
-        jax.random.key(seed), SPACE, searcher(name), shared, list(state), schedule, folder, **more
+        jax.random.key(seed), SPACE, searcher(name), spy.train, spy.score, list(state), schedule, folder, **more
     )
 
 
