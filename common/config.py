@@ -70,6 +70,17 @@ class Field:
         return dataclasses.is_dataclass(self.kind)
 
 
+@typing.dataclass_transform(frozen_default=True)
+def dataclass(cls: type[Config]) -> type[Config]:
+    """Makes a class a configuration dataclass: frozen, with fields that are validated.
+
+    A class with further rules has a `__post_init__`, which calls `validate` itself.
+    """
+    if "__post_init__" not in vars(cls):
+        cls.__post_init__ = validate
+    return dataclasses.dataclass(frozen=True)(cls)
+
+
 @functools.cache
 def fields(cls: type) -> tuple[Field, ...]:
     """Returns the descriptions of the fields of a configuration dataclass, in order."""

@@ -11,7 +11,6 @@ An architecture is given by --genotype or --text and shown unless another task i
 with --text and --from_format=SPACE_row, such as nasbench201_row.
 """
 
-import dataclasses
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -29,7 +28,7 @@ from launch import flags as launch_flags
 from launch import tables
 
 
-@dataclasses.dataclass(frozen=True)
+@configs.dataclass
 class Counting:
     """Network for --count."""
 
@@ -39,11 +38,8 @@ class Counting:
     num_classes: Annotated[int | None, "classes; None: as in the network"] = None
     image_size: Annotated[int | None, "pixels; None: the genotype's own, else 32, for ImageNet networks 224"] = None
 
-    def __post_init__(self):
-        configs.validate(self)
 
-
-@dataclasses.dataclass(frozen=True)
+@configs.dataclass
 class Command:
     """Architecture and tasks."""
 
@@ -58,9 +54,6 @@ class Command:
     list_formats: Annotated[bool, "list the formats"] = False
     document: Annotated[str | None, "file .md to write: a page of all published architectures, with drawings"] = None
     counting: Counting = Counting()
-
-    def __post_init__(self):
-        configs.validate(self)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

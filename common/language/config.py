@@ -35,7 +35,7 @@ class Chunks:
             )
 
 
-@dataclasses.dataclass(frozen=True)
+@configs.dataclass
 class Dropout:
     """Dropout rates of a language model."""
 
@@ -46,11 +46,8 @@ class Dropout:
     dropout_word: Annotated[float, "fraction of the vocabulary whose embeddings are dropped", _RATE] = 0.0
     dropout_node: Annotated[float, "fraction of the cell's nodes whose weights a step does not update", _RATE] = 0.0
 
-    def __post_init__(self):
-        configs.validate(self)
 
-
-@dataclasses.dataclass(frozen=True)
+@configs.dataclass
 class Optimizer:
     """SGD whose weights are averaged once the validation loss stops falling (ASGD)."""
 
@@ -67,11 +64,8 @@ class Optimizer:
     activation_penalty: Annotated[float, "activation regularization (AR), alpha", _NOT_NEGATIVE] = 0.0
     change_penalty: Annotated[float, "temporal activation regularization (TAR), beta", _NOT_NEGATIVE] = 1e-3
 
-    def __post_init__(self):
-        configs.validate(self)
 
-
-@dataclasses.dataclass(frozen=True)
+@configs.dataclass
 class Config:
     """Training of a language model."""
 
@@ -86,9 +80,6 @@ class Config:
     max_rollbacks: Annotated[
         int, "how often training returns to its best state when the loss is not finite", _NOT_NEGATIVE
     ] = 10
-
-    def __post_init__(self):
-        configs.validate(self)
 
 
 _LIGHT = Dropout(dropout_output=0.3, dropout_hidden=0.1, dropout_cell_input=0.2, dropout_input=0.1, dropout_word=0.0)

@@ -22,7 +22,7 @@ def num_cells(cells_per_stage: int) -> int:
     return 3 * cells_per_stage + 2
 
 
-@dataclasses.dataclass(frozen=True)
+@configs.dataclass
 class Config:
     """Network of cells."""
 
@@ -52,9 +52,6 @@ class Config:
     ] = "concatenated"
     dtype: styles.Dtype = "float32"
     remat: Annotated[bool, "whether to recompute activations in the backward pass, which saves memory"] = False
-
-    def __post_init__(self):
-        configs.validate(self)
 
     @property
     def reductions(self) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 Dtype = Annotated[Literal[tuple(DTYPES)], "type of activations; parameters, running statistics and logits are float32"]
 
 
-@dataclasses.dataclass(frozen=True)
+@configs.dataclass
 class Style:
     """Construction of layers, operations and cells; the defaults are those of NAO in PyTorch."""
 
@@ -63,9 +63,6 @@ class Style:
         "branches that are never dropped: none, identity (by name), pass_through (identity at stride 1)",
     ] = "none"
     dtype: Dtype = "float32"
-
-    def __post_init__(self):
-        configs.validate(self)
 
 
 NAO_PYTORCH = Style()  # identity, too, has been dropped since 2020-03; the published figures are older

@@ -1,6 +1,5 @@
 """Training of language models in a run folder, with checkpoints, metrics and result; resumable."""
 
-import dataclasses
 import json
 import math
 import pathlib
@@ -25,7 +24,7 @@ LOCK = "lock"
 CheckpointSeconds = Annotated[float, "minimum seconds between checkpoints within an epoch", configs.Range(at_least=0)]
 
 
-@dataclasses.dataclass(frozen=True)
+@configs.dataclass
 class Corpus:
     """Text corpus."""
 
@@ -33,15 +32,12 @@ class Corpus:
     vocabulary: Annotated[Literal[text.VOCABULARIES], "splits whose words are in the vocabulary"] = "all"
     data_dir: Annotated[str | None, "folder of the corpus; else $NAS_DATA_DIR"] = None
 
-    def __post_init__(self):
-        configs.validate(self)
-
     def load(self) -> text.Corpus:
         """Returns the corpus; raises a `ValueError` if it cannot be read."""
         return text.load(self.corpus, self.data_dir, vocabulary=self.vocabulary)
 
 
-@dataclasses.dataclass(frozen=True)
+@configs.dataclass
 class Options:
     """Settings of a training run."""
 
@@ -52,9 +48,6 @@ class Options:
     checkpoint_seconds: CheckpointSeconds = 300.0
     corpus: Annotated[Corpus, "text"] = Corpus()
     training: Annotated[language_config.Config, "training settings"] = language_config.PRESETS["topics"]
-
-    def __post_init__(self):
-        configs.validate(self)
 
 
 def train(

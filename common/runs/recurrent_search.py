@@ -28,7 +28,7 @@ BEST, SUPERNET = "best.json", "supernet"
 PRESETS = {"supernet": "topics_supernet", "training": "topics_search"}  # of training, by measure
 
 
-@dataclasses.dataclass(frozen=True)
+@configs.dataclass
 class Settings:
     """Evaluation of recurrent cells."""
 
@@ -48,9 +48,6 @@ class Settings:
     checkpoint_seconds: language.CheckpointSeconds = 300.0
     corpus: Annotated[language.Corpus, "text"] = language.Corpus()
     training: Annotated[language_config.Config, "training settings"] = language_config.PRESETS["topics_supernet"]
-
-    def __post_init__(self):
-        configs.validate(self)
 
     @property
     def final_training(self) -> language_config.Config:

@@ -31,7 +31,7 @@ TRAINED, SUMMARY = "trained.json", "summary.md"
 RANDOM, CHOSEN = image_table.RANDOM, image_table.CHOSEN
 
 
-@dataclasses.dataclass(frozen=True)
+@configs.dataclass
 class Settings:
     """Stand-alone trainings of architectures that searches found."""
 
@@ -51,10 +51,6 @@ class Settings:
         "stand-alone trainings at a time; None: one per processor core, one on accelerators",
         configs.Range(at_least=1),
     ] = None
-
-    def __post_init__(self):
-        """Validates the fields."""
-        configs.validate(self)
 
 
 def run(

@@ -1,6 +1,5 @@
 """Shared weights of a run: trained ones, or trained in its folder; and weights of regions that start from them."""
 
-import dataclasses
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, NamedTuple
@@ -26,7 +25,7 @@ _NUM_SCORED = 16  # random architectures whose accuracies show how good the weig
 TrainRegion = Callable[[int, np.ndarray, int, int], types.Evaluator]
 
 
-@dataclasses.dataclass(frozen=True)
+@configs.dataclass
 class Settings:
     """Shared weights of a search."""
 
@@ -41,10 +40,6 @@ class Settings:
         int, "number of best architectures to train for a short time at the end", configs.Range(at_least=0)
     ] = 0
     finalists: Annotated[training_config.Config, "that training"] = training_config.Config()
-
-    def __post_init__(self):
-        """Validates the fields."""
-        configs.validate(self)
 
 
 class Weights(NamedTuple):

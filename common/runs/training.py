@@ -10,7 +10,6 @@ checkpoints/ (see `common.training.checkpoints`)   events/ (for TensorBoard)
 """
 
 import contextlib
-import dataclasses
 import os
 import pathlib
 import time
@@ -34,7 +33,7 @@ CHECKPOINTS = ("latest", "best")
 _CHECKPOINTS, _LOCK = "checkpoints", "lock"
 
 
-@dataclasses.dataclass(frozen=True)
+@configs.dataclass
 class Options:
     """Settings of a training run."""
 
@@ -53,9 +52,6 @@ class Options:
     ] = 0
     checkpoint_seconds: Annotated[float, "minimum seconds between checkpoints in an epoch", Range(at_least=0)] = 300.0
     num_devices: Annotated[int, "devices to split batches over; 0: all", Range(at_least=0)] = 0
-
-    def __post_init__(self):
-        configs.validate(self)
 
 
 class Scored(NamedTuple):

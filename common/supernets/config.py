@@ -64,7 +64,7 @@ class Training(training_config.Changes):
     sampling: Annotated[Literal[tuple(SAMPLINGS)] | None, "distribution of the architecture of a step"] = None
 
 
-@dataclasses.dataclass(frozen=True)
+@configs.dataclass
 class Pace:
     """Intervals of evaluations and checkpoints during training."""
 
@@ -75,10 +75,6 @@ class Pace:
         int, "maximum steps per compiled chunk, after which metrics are written; 0: an epoch", configs.Range(at_least=0)
     ] = 0
     checkpoint_seconds: Annotated[float, "minimum seconds between checkpoints", configs.Range(at_least=0)] = 60.0
-
-    def __post_init__(self):
-        """Validates the fields."""
-        configs.validate(self)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,7 +5,6 @@ The order is that of the published programs: crop, flip, AutoAugment (arXiv:1805
 sampled first (`draw_...`) and applied by a separate function, so that each can be tested alone.
 """
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
@@ -20,7 +19,7 @@ from common.training import autoaugment
 _POLICIES = ("none", *autoaugment.FORMS)
 
 
-@dataclasses.dataclass(frozen=True)
+@configs.dataclass
 class Config:
     """Augmentation of training images; the defaults are those of NAONet in PyTorch on CIFAR."""
 
@@ -47,9 +46,6 @@ class Config:
     mixing_beta: Annotated[float, "shares are sampled from Beta(mixing_beta, mixing_beta)", Range(above=0)] = 1.0
     mixing_probability: Annotated[float, "probability of each mix, per image", Range(at_least=0, at_most=1)] = 1.0
     num_mixes: Annotated[int, "mixes applied to an image, one after the other", Range(at_least=1)] = 1
-
-    def __post_init__(self):
-        configs.validate(self)
 
 
 # Published settings, and `none` and `digits` of our own.

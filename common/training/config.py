@@ -12,7 +12,7 @@ from common.config import Range
 Unit = Literal["epoch", "step"]
 
 
-@dataclasses.dataclass(frozen=True)
+@configs.dataclass
 class Schedule:
     """Learning rate schedule."""
 
@@ -30,9 +30,6 @@ class Schedule:
     decay_epochs: Annotated[int, "step and exponential: epochs per decay by decay_factor", Range(at_least=1)] = 1
     decay_factor: Annotated[float, "step and exponential: factor per decay_epochs", Range(above=0)] = 0.97
     warmup_epochs: Annotated[int, "epochs of linear scaling of the schedule from 0 to 1", Range(at_least=0)] = 0
-
-    def __post_init__(self):
-        configs.validate(self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +60,7 @@ class Optimizer:
             raise ValueError(f"nesterov = True needs optimizer 'sgd'; got optimizer {self.optimizer!r}")
 
 
-@dataclasses.dataclass(frozen=True)
+@configs.dataclass
 class Loss:
     """Classification loss."""
 
@@ -72,11 +69,8 @@ class Loss:
     ] = 0.0
     auxiliary_weight: Annotated[float, "weight of the auxiliary head's cross-entropy", Range(at_least=0)] = 0.4
 
-    def __post_init__(self):
-        configs.validate(self)
 
-
-@dataclasses.dataclass(frozen=True)
+@configs.dataclass
 class Config:
     """Training."""
 
@@ -92,11 +86,8 @@ class Config:
         float, "decay of the moving average of parameters and batch statistics; 0: none", Range(at_least=0, below=1)
     ] = 0.0
 
-    def __post_init__(self):
-        configs.validate(self)
 
-
-@dataclasses.dataclass(frozen=True)
+@configs.dataclass
 class Changes:
     """Training of a kind of network: a preset, and the settings that differ (None: as in the preset)."""
 
@@ -114,9 +105,6 @@ class Changes:
         int | None, "training images held out for the fitness; None: a third, at most 5,000", Range(at_least=1)
     ] = None
     num_images: Annotated[int | None, "maximum number of training images; None: all others", Range(at_least=1)] = None
-
-    def __post_init__(self):
-        configs.validate(self)
 
     def given(self, *names: str) -> dict[str, Any]:
         """Returns those of the settings `names` that differ from the preset."""
