@@ -37,12 +37,8 @@ def _paddings(sides, size, stride, padding, dilation=1):
 
 def _cases():
     for size, strides, padding in (
-        ((3, 3), (1, 1), "symmetric"),
-        ((3, 3), (2, 2), "same"),
-        ((1, 7), (1, 2), "symmetric"),
-        ((7, 1), (2, 1), "same"),
-        ((2, 2), (3, 3), "symmetric"),
-        ((2, 3), (3, 2), None),
+        *(((3, 3), (1, 1), "symmetric"), ((3, 3), (2, 2), "same"), ((1, 7), (1, 2), "symmetric")),
+        *(((7, 1), (2, 1), "same"), ((2, 2), (3, 3), "symmetric"), ((2, 3), (3, 2), None)),
     ):
         paddings = ((0, 0), (0, 0)) if padding is None else _paddings((8, 9), size, strides, padding)
         yield Case(convolution, ((6, 8, 9, 3), (*size, 3, 4)), {"strides": strides, "paddings": paddings})

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from absl.testing import parameterized
 
-from common import rows, spaces
+from common import spaces
 
 NUM_ROWS = 64  # rows of a space that the slower checks use
 NUM_RAW_ROWS = 512  # rows that need not be canonical
@@ -92,14 +92,6 @@ class ListTest(parameterized.TestCase):
         step = np.take_along_axis(everything[1:] - everything[:-1], first_difference, axis=1)
         assert np.all(step > 0)
         _assert_valid_and_canonical(space, everything[:: -(-len(everything) // 50_000)])  # some, evenly spread
-
-    @_each_space(_is_listed)
-    def test_the_list_holds_every_sample_and_every_neighbor(self, space):
-        everything = jnp.asarray(space.enumerate())
-        archs = _sampled(space.name)
-        around, is_valid = _neighbors(space, archs)
-        found = np.concatenate([archs, around[is_valid]])
-        assert np.all(jax.jit(rows.find)(everything, found) < space.size)
 
 
 class ValidityTest(parameterized.TestCase):

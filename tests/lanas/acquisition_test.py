@@ -84,12 +84,6 @@ class ChooseTest(parameterized.TestCase):
         assert np.argmax(shown) != best, "the best of all should be none of the candidates"
         assert set(_choose("greedy", features, is_candidate, num_keys=20)) == {best}
 
-    def test_greedy_breaks_ties_at_random(self):
-        chosen = _choose("greedy", np.ones((4, NUM_FEATURES)), np.array([True, True, True, False]), num_keys=300)
-        counts = np.bincount(chosen, minlength=4)
-        assert counts[3] == 0
-        assert np.all(np.abs(counts[:3] - 100) < 41), counts  # five standard deviations
-
     def test_uniform_is_uniform_over_candidates(self):
         features, is_candidate = _candidates()
         counts = np.bincount(_choose("uniform", features, is_candidate, num_keys=4000), minlength=20)[is_candidate]

@@ -13,9 +13,6 @@ CONVNET = spaces.get("convnet")
 
 
 class ConfigTest(parameterized.TestCase):
-    def test_number_of_nodes(self):
-        assert configs.Config(height=5).num_nodes == 31
-
     @parameterized.parameters(
         ({"count": 6, "num_select": 5}, r"count must be at most num_select \(5\).*; got 6"),
         ({"ridge": 0.0}, "ridge must be above 0 with the ridge regressor"),
@@ -25,10 +22,6 @@ class ConfigTest(parameterized.TestCase):
     def test_fields_that_do_not_suit_each_other(self, changes, message):
         with self.assertRaisesRegex(ValueError, message):
             configs.Config(**changes)
-
-    def test_unused_fields_are_not_checked(self):
-        configs.Config(ridge=0.0, regressor="adam")
-        configs.Config(temperature=0.0)
 
     @parameterized.parameters(
         ({"num_initial": 21, "height": 2}, "budget is 20, below num_initial, 21"),

@@ -17,7 +17,6 @@ from nao_jax import model as models
 NUM_STARTS, NUM_STEPS = 3, 4
 MODELS = ("nao_cnn", "nao_rnn", "nao_pytorch_v2", "seminas_nasbench101")  # predictors: none, deep, wide, residual
 TINY = configs.Model(embedding_size=4, hidden_size=8, is_bidirectional=False, decoder="plain")
-SPACES = ("nao_large", "nasbench101", "convnet")  # in the first two tokens depend on the one before
 
 
 @functools.cache
@@ -33,7 +32,7 @@ def predictor(name):
 
 @functools.cache
 def published_steps(name):
-    """step sizes float32[2, K] -> (latents, predictions) after them, the gradient as it is and of unit length."""
+    """step sizes float32[2, K] -> latents after them, the gradient as it is and of unit length."""
     predict, latents = predictor(name)
 
     @jax.jit
@@ -42,10 +41,9 @@ def published_steps(name):
             move = functools.partial(ascent.step, predict, is_unit=is_unit)
             return jax.vmap(lambda size: jax.vmap(lambda latent: move(latent, size))(latents))(sizes)
 
-        moved = jnp.stack([steps_of(step_sizes[0], False), steps_of(step_sizes[1], True)])
-        return moved, jax.vmap(jax.vmap(jax.vmap(predict)))(moved)
+        return jnp.stack([steps_of(step_sizes[0], False), steps_of(step_sizes[1], True)])
 
-    return lambda step_sizes: map(np.asarray, steps(jnp.asarray(step_sizes, jnp.float32)))
+    return lambda step_sizes: np.asarray(steps(jnp.asarray(step_sizes, jnp.float32)))
 
 
 def numerical_gradients(name, width=1e-6):
@@ -95,22 +93,13 @@ class StepTest(chex.TestCase):
         lengths = np.sqrt(np.mean(np.sum(gradients**2, axis=-1), axis=-1))[:, None, None]
         # Steps about as long as the latent, so that the direction shows.
         step_sizes = np.array([0.5, 1.0, 1.5, 2.0]) * np.array([[1 / lengths.min()], [1.0]])
-        moved, _ = published_steps(name)(step_sizes)
+        moved = published_steps(name)(step_sizes)
         for is_unit in (0, 1):
             for size, found in zip(step_sizes[is_unit], moved[is_unit]):
                 expected = latents + size * gradients / (lengths if is_unit else 1.0)
                 expected /= np.linalg.norm(expected, axis=-1, keepdims=True)
                 assert np.abs(expected - latents).max() > 0.05
                 np.testing.assert_allclose(found, expected, atol=1e-4)
-
-    @parameterized.parameters(*MODELS)
-    def test_small_steps_go_up_and_rows_keep_length_1(self, name):
-        latents = predictor(name)[1]
-        moved, predictions = published_steps(name)(np.array([[0.0, 0.01, 0.03, 0.1]] * 2))
-        np.testing.assert_allclose(np.linalg.norm(moved, axis=-1), np.ones(moved.shape[:-1]), atol=1e-5)
-        np.testing.assert_allclose(moved[:, 0], np.stack([latents, latents]), atol=1e-6)
-        np.testing.assert_array_less(predictions[:, :-1], predictions[:, 1:] + 1e-6)
-        np.testing.assert_array_less(predictions[:, 0], predictions[:, -1])
 
 
 def is_legal(legal, tokens):
@@ -152,17 +141,6 @@ def climbed(name, beam_width):
 
 
 class ClimbTest(parameterized.TestCase):
-    @parameterized.parameters(*SPACES)
-    def test_what_is_decoded_is_legal(self, name):
-        space = spaces.get(name)
-        tokens = climbed(name, 1)[1]
-        assert tokens.shape == (NUM_STEPS, NUM_STARTS, 1, space.legal_tokens.shape[0])
-        assert tokens.dtype == np.int32
-        assert np.all(is_legal(space.legal_tokens, tokens))
-        archs = np.asarray(space.from_tokens(tokens.reshape(-1, tokens.shape[-1])))
-        assert np.all((archs >= 0) & (archs < np.array(space.num_choices)))
-        assert len(np.unique(archs, axis=0)) > 2
-
     @parameterized.parameters(("convnet", 1), ("nasbench101", 1), ("convnet", 3))
     def test_every_step_starts_from_the_latent_itself_the_smallest_first(self, name, beam_width):
         _, tokens, expected = climbed(name, beam_width)

@@ -11,86 +11,18 @@ from absl.testing import parameterized
 from nao_jax import model as models
 from nao_jax import presets
 
-
-def lstm(inputs, size):
-    """Weights from inputs and state to four gates, and one bias vector (PyTorch: two)."""
-    return (inputs + size) * 4 * size + 4 * size
-
-
-def dense(inputs, outputs):
-    return inputs * outputs + outputs
-
-
-# name: tokens, vocabulary, parameters of encoder, predictor and decoder by the tables of the papers' models.
-# Decoders: embeddings, recurrence, attention (query, keys, score with bias and scale; or query, mix), output.
+# name: tokens, vocabulary, parameters of encoder, predictor and decoder by the tables of the papers' models. An LSTM
+# has 4 (inputs + size + 1) size, with one bias where PyTorch has two; decoders have embeddings, recurrence, attention
+# (query, keys, score with bias and scale; or query, mix) and output.
 PUBLISHED = {
-    "nao_cnn": (
-        60,
-        21,
-        21 * 32 + lstm(3 * 32, 96),
-        dense(96, 1),
-        21 * 96 + lstm(2 * 96, 96) + 2 * 96 * 96 + 2 * 96 + 1 + dense(96, 21),
-    ),
-    "nao_rnn": (
-        22,
-        16,
-        16 * 96 + lstm(96, 96),
-        dense(96, 200) + 2 * dense(200, 200) + dense(200, 1),
-        16 * 96 + lstm(2 * 96, 96) + 2 * 96 * 96 + 2 * 96 + 1 + dense(96, 16),
-    ),
-    "nao_ws_cnn": (
-        40,
-        12,
-        12 * 48 + lstm(2 * 48, 96),
-        dense(96, 100) + 2 * dense(100, 100) + dense(100, 1),
-        12 * 96 + lstm(2 * 96, 96) + 2 * 96 * 96 + 2 * 96 + 1 + dense(96, 12),
-    ),
-    "nao_ws_rnn": (
-        22,
-        16,
-        16 * 48 + lstm(2 * 48, 96),
-        dense(96, 200) + 3 * dense(200, 200) + dense(200, 1),
-        16 * 96 + lstm(96, 96) + dense(2 * 96, 96) + dense(96, 16),
-    ),
-    "nao_pytorch_v1": (
-        40,
-        12,
-        12 * 48 + lstm(2 * 48, 96),
-        dense(96, 200) + 2 * dense(200, 200) + dense(200, 1),
-        12 * 96 + lstm(96, 96) + 96 * 96 + 2 * 96 * 96 + dense(96, 12),
-    ),
-    "nao_pytorch_v2": (
-        40,
-        17,
-        17 * 32 + lstm(2 * 32, 64),
-        dense(64, 1),
-        17 * 64 + lstm(64, 64) + 64 * 64 + 2 * 64 * 64 + dense(64, 17),
-    ),
-    "seminas_nasbench101": (
-        27,
-        7,
-        7 * 64 + 2 * lstm(64, 64) + dense(2 * 64, 64),
-        dense(64, 16) + dense(16, 64) + dense(64, 1),
-        7 * 64 + lstm(64, 64) + 64 * 64 + 2 * 64 * 64 + dense(64, 7),
-    ),
-    "seminas_imagenet": (
-        21,
-        8,
-        8 * 16 + 2 * lstm(16, 16) + dense(2 * 16, 16),
-        dense(16, 64) + dense(64, 16) + dense(16, 1),
-        8 * 16 + lstm(16, 16) + 16 * 16 + 2 * 16 * 16 + dense(16, 8),
-    ),
-}
-# The same worked out: so that neither the formulas nor the networks drift.
-TOTALS = {
-    "nao_cnn": 74_784 + 97 + 133_654,
-    "nao_rnn": 75_648 + 100_001 + 132_689,
-    "nao_ws_cnn": 74_688 + 30_001 + 131_917,
-    "nao_ws_rnn": 74_880 + 140_201 + 95_728,
-    "nao_pytorch_v1": 74_688 + 100_001 + 104_076,
-    "nao_pytorch_v2": 33_568 + 65 + 47_505,
-    "seminas_nasbench101": 74_752 + 2_193 + 46_215,
-    "seminas_imagenet": 4_880 + 2_145 + 3_144,
+    "nao_cnn": (60, 21, 74_784, 97, 133_654),
+    "nao_rnn": (22, 16, 75_648, 100_001, 132_689),
+    "nao_ws_cnn": (40, 12, 74_688, 30_001, 131_917),
+    "nao_ws_rnn": (22, 16, 74_880, 140_201, 95_728),
+    "nao_pytorch_v1": (40, 12, 74_688, 100_001, 104_076),
+    "nao_pytorch_v2": (40, 17, 33_568, 65, 47_505),
+    "seminas_nasbench101": (27, 7, 74_752, 2_193, 46_215),
+    "seminas_imagenet": (21, 8, 4_880, 2_145, 3_144),
 }
 
 
@@ -111,7 +43,7 @@ def apply(model, *args, method=None):
 
 class ModelTest(chex.TestCase, parameterized.TestCase):
     def test_every_published_model_is_counted(self):
-        assert PUBLISHED.keys() == TOTALS.keys() == presets.MODELS.keys()
+        assert PUBLISHED.keys() == presets.MODELS.keys()
 
     @parameterized.named_parameters((name, name) for name in PUBLISHED)
     def test_sizes_and_shapes(self, name):
@@ -123,14 +55,14 @@ class ModelTest(chex.TestCase, parameterized.TestCase):
             sum(int(np.prod(x.shape)) for x in jax.tree.leaves(params["params"][part]))
             for part in ("encoder", "predictor", "decoder")
         ]
-        assert (counts, sum(counts)) == (expected, TOTALS[name])
+        assert counts == expected
         latent, prediction, logits = jax.eval_shape(model.apply, params, blank, blank)
         steps = num_tokens // model.config.tokens_per_step
         assert latent.shape == (2, steps, model.config.hidden_size)
         assert (prediction.shape, logits.shape) == ((2,), (2, num_tokens, size))
         assert {x.dtype for x in (latent, prediction, logits)} == {jnp.dtype("float32")}
 
-    @parameterized.parameters("nao_cnn", "nao_ws_rnn", "seminas_imagenet")
+    @parameterized.parameters("nao_cnn", "seminas_imagenet")
     def test_the_parts_by_name_are_the_whole(self, name):
         model = make(name)
         params, tokens = init(model)

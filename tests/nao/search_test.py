@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from absl.testing import parameterized
 
-from common import baselines, one_round, spaces, types, unseen
 from common import history as histories
+from common import one_round, spaces, types, unseen
 from common import search as drivers
 from common.evaluators import synthetic
 from common.executors import measuring
@@ -162,33 +162,6 @@ class DriversTest(chex.TestCase):
         assert TRACES == [COUNT] * 2
         chex.assert_trees_all_equal(scanned, ran)
         assert len(np.unique(ran.archs, axis=0)) == CAPACITY
-
-    @pytest.mark.slow
-    def test_better_than_random(self):
-        keys = jax.random.split(jax.random.key(0), 6)
-        config = dataclasses.replace(
-            SMALL,
-            model=dataclasses.replace(TINY, embedding_size=16, hidden_size=16),
-            num_initial=12,
-            learning_rate=0.01,
-            fit_first=100,
-            fit_later=30,
-            num_unlabelled=60,
-            num_mutated=30,
-            num_seeds=8,
-            batch_size=32,
-        )
-        best = {}
-        for name, searcher in (
-            ("nao", search.searcher(SPACE, config)),
-            ("random", baselines.ALGORITHMS["random"].searcher(SPACE)),
-        ):
-            with jax.debug_key_reuse(False):  # the checker rejects a scan once it is vmapped
-                found, _ = drivers.search_seeds(keys, searcher, EVALUATOR, budget=60, seeds_at_once=6, count=COUNT)
-            best[name] = found.fitness.max(axis=1)
-        # In a random 60 of 1,364 the best is at about the 98th percentile; the optimum is rarely among them.
-        assert np.all(best["nao"] >= best["random"])
-        assert np.mean(best["nao"]) > np.mean(best["random"]) + 0.005
 
 
 @functools.cache
@@ -339,20 +312,6 @@ class DiagnosticsTest(chex.TestCase):
                 )
             assert told == {"hamming_distance": distance, "exact_reconstruction": exact}
 
-    def test_reconstruction_of_real_networks(self):
-        state, history = rounds()[-1]
-        told = one_round.diagnose(made().diagnostics, state, history)
-        pool = unseen.pool_of(SPACE)
-        archs = learning.sample(jax.random.key(0), SPACE, pool, 64)
-        latents = jax.jit(functools.partial(learning.encode, setting()))(state.networks, archs)
-        decode = jax.jit(lambda *args: decoding.greedy(setting().model, *args, SPACE.legal_tokens))
-        wrong = []
-        for member in range(2):
-            written = decode(jax.tree.map(lambda leaf, at=member: leaf[at], state.networks.params), latents[member])
-            wrong.append(np.sum(np.asarray(written) != np.asarray(archs) + 1, axis=1))
-        np.testing.assert_allclose(told["hamming_distance"], np.mean(wrong), rtol=1e-5)
-        np.testing.assert_allclose(told["exact_reconstruction"], np.mean(np.array(wrong) == 0), rtol=1e-5)
-
     def test_proposed_by_hand(self):
         """Only what one fit proposed is compared: rows 1 to 3 and 4 to 7, of which two do not count."""
         fitness = jnp.array([0.5, 0.25, 0.5, 0.75, 0.1, 0.2, 0.3, 0.4])
@@ -407,7 +366,7 @@ class SettingTest(parameterized.TestCase):
                     learning.setting(space, config)
         assert num_suited >= 3
 
-    @parameterized.parameters("nao", "nao_ws_cnn", "nao_pytorch_v2", "seminas_nasbench101", "seminas_imagenet")
+    @parameterized.parameters("nao_ws_cnn", "seminas_nasbench101")
     def test_a_preset_proposes(self, name):
         """Traced alone: such networks take long to fit."""
         space = factory.search_space("six", (4,) * 6, size=4**6, describe=str)

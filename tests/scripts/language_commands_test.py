@@ -67,10 +67,8 @@ class TrainTest(CommandTest):
             (["--genotype", "nao_ws_ptb", "--seed=1"], True),
             (["-genotype=naonet_a", f"--flagfile={self.folder / 'a.cfg'}"], True),
             ([f"--flagfile={self.folder / 'a.cfg'}", "--genotype=naonet_a"], False),
-            (["--genotypes=nao_ptb"], False),
-            (["--genotype=unknown"], False),
-            (["--flagfile=/nowhere.cfg"], False),
-            ([], False),
+            *((["--genotypes=nao_ptb"], False), (["--genotype=unknown"], False)),
+            *((["--flagfile=/nowhere.cfg"], False), ([], False)),
         ):
             assert train_language.is_asked_for(argv) is expected, argv
 

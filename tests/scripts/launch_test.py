@@ -154,21 +154,6 @@ class SearchCommandTest(CommandTest):
         self.assert_run_is_whole(12)
         assert self.read(run_dir.CONFIG)["config"]["count"] == 2
 
-    def test_started_again_it_goes_on(self):
-        self.run_command(baselines.main, "--budget=12", "--seed=1")
-        whole = self.assert_run_is_whole(12, seed=1)
-        journal = self.workdir / run_dir.JOURNAL
-        lines = journal.read_bytes().splitlines(keepends=True)
-        for kept in (len(lines), 15, 1, 0):
-            journal.write_bytes(b"".join(lines[:kept]) + b'{"ev')
-            self.run_command(baselines.main, "--budget=12", "--seed=1")
-            np.testing.assert_array_equal(self.assert_run_is_whole(12, seed=1).archs, whole.archs)
-            got = journal.read_bytes().splitlines(keepends=True)
-            assert got[:kept] == lines[:kept]
-            assert len(got) == len(lines)
-        self.run_command(baselines.main, "--budget=18", "--seed=1")
-        np.testing.assert_array_equal(self.assert_run_is_whole(18, seed=1).archs[:12], whole.archs)
-
     def test_a_smaller_budget_leaves_the_results_alone(self):
         self.run_command(baselines.main, "--budget=8")
         before = self.contents()

@@ -14,13 +14,12 @@ import jax
 import numpy as np
 import pytest
 import safetensors.numpy
-from absl.testing import parameterized
 
 from common.datasets import images
 from common.genotypes import genotype, json_text
 from common.training import export
 from launch import train
-from tests.shared import event_files
+from tests.shared import event_files, folders
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 _CELL = genotype.Cell(nodes=((genotype.Branch("conv_1x1", 0), genotype.Branch("identity", 1)),), output=(2,))
@@ -28,18 +27,14 @@ TINY = genotype.CellGenotype(normal=_CELL, reduction=_CELL)
 SMALL = ("--width=4", "--num_epochs=3", "--batch_size=64", "--compilation_cache_dir=", "--seed=5")
 
 
-class TrainTest(parameterized.TestCase):
-    @pytest.fixture(autouse=True)
-    def _folder(self, tmp_path, capsys):
-        self.folder, self.capsys = tmp_path, capsys
-        self.genotype = tmp_path / "tiny.json"
+class TrainTest(folders.FolderTest):
+    def setUp(self):
+        super().setUp()
+        self.genotype = self.folder / "tiny.json"
         self.genotype.write_text(json_text.to_text(TINY))
 
-    def run_main(self, *flags):
-        """Returns (exit code, standard output, standard error)."""
-        code = train.main([*SMALL, f"--genotype={self.genotype}", *flags])
-        told = self.capsys.readouterr()
-        return code, told.out, told.err
+    def run_train(self, *flags, code=0):
+        return self.run_main(train.main, *SMALL, f"--genotype={self.genotype}", *flags, code=code)
 
     def start(self, name, *flags, **variables):
         """Starts a process in folder `name` and exports to `name`.safetensors."""
@@ -73,10 +68,9 @@ class TrainTest(parameterized.TestCase):
     @pytest.mark.slow
     def test_a_run_from_start_to_export(self):
         workdir, file = self.folder / "run", self.folder / "model.safetensors"
-        code, output, errors = self.run_main(
+        output, _ = self.run_train(
             f"--workdir={workdir}", f"--export={file}", "--held_out=90", "--average_decay=0.9", "--evaluate_every=2"
         )
-        assert code == 0, errors
         result = json.loads((workdir / "result.json").read_text())
         assert result["protocol"] == "validation"
         assert result["latest"]["step"] == 45  # 1,000 images are 15 batches of 64
@@ -95,8 +89,7 @@ class TrainTest(parameterized.TestCase):
         np.testing.assert_allclose(top1, result["latest"]["test"]["top1"], atol=1e-6)
         assert model.about["is_averaged"]
 
-        code, output, errors = self.run_main("--evaluate", f"--workdir={workdir}", "--checkpoint=best")
-        assert code == 0, errors
+        output, _ = self.run_train("--evaluate", f"--workdir={workdir}", "--checkpoint=best")
         assert f"{100 * result['best']['test']['top1']:.2f} %" in output
 
     @pytest.mark.slow
@@ -147,16 +140,14 @@ class TrainTest(parameterized.TestCase):
 
     def test_several_hosts_need_a_folder(self):
         with mock.patch.object(jax, "process_count", return_value=2):
-            code, _, errors = self.run_main()
-        assert code == 1
+            _, errors = self.run_train(code=1)
         assert "--workdir" in errors
 
     @pytest.mark.slow
     def test_a_run_that_diverges_keeps_its_last_good_checkpoint(self):
         workdir = self.folder / "run"
         flags = ("--learning_rate=1e18", "--clip_norm=0", "--steps_per_chunk=1", "--checkpoint_seconds=0")
-        code, _, errors = self.run_main(f"--workdir={workdir}", *flags)
-        assert code == 1
+        _, errors = self.run_train(f"--workdir={workdir}", *flags, code=1)
         assert "training diverged: step" in errors
         kept = [path.name for path in (workdir / "checkpoints").iterdir() if path.is_dir()]
         assert f"the checkpoint of step {int(max(kept))} is kept" in errors

@@ -55,9 +55,7 @@ class TrainingsTest(folders.FolderTest):
         assert list(self.run_all(more).values()) == [0.375, 0.375, 0.375, 0.875]
         keys = [tuple(jax.random.key_data(jax.random.fold_in(jax.random.key(3), number)).tolist()) for number in (1, 2)]
         assert self.calls == [
-            ("test", FIRST, keys[0]),
-            ("test", FIRST, keys[1]),
-            ("validation", FIRST, keys[0]),
+            *(("test", FIRST, keys[0]), ("test", FIRST, keys[1]), ("validation", FIRST, keys[0])),
             ("test", SECOND, keys[0]),
         ]
 

@@ -74,28 +74,16 @@ class JournalTest(folders.FolderTest):
             (1, b'{"format": 1, "head\n'),
             (3, b'{"event": "meas\n'),
             (3, b"\0\0\0\n"),
-            (3, b"17\n"),
             (3, b'{"event": "measured", "at": 9, "fitness": 0, "cost": 0, "ok": true, "seconds": 0}\n'),
             (4, lines[2]),  # row 1 twice
             (2, lines[4]),  # round 1 first
             (3, b'{"event": "measured", "at": 1, "fitness": 0.5, "cost": 0, "ok": "yes", "seconds": 0}\n'),
-            (3, b'{"event": "measured", "at": 1, "fitness": null, "cost": 0, "ok": true, "seconds": 0}\n'),
-            (3, b'{"event": "measured", "at": 1.0, "fitness": 0.5, "cost": 0, "ok": true, "seconds": 0}\n'),
-            (3, b'{"event": "measured", "at": 1, "fitness": "0.5", "cost": 0, "ok": true, "seconds": 0}\n'),
             (3, b'{"event": "measured", "at": 1, "fitness": 0.5, "cost": 0, "ok": true, "seconds": NaN}\n'),
-            (
-                3,
-                b'{"event": "measured", "at": 1, "fitness": 1'
-                + 400 * b"0"
-                + b', "cost": 0, "ok": true, "seconds": 0}\n',
-            ),
             (3, 100_000 * b"[" + b"\n"),
             (2, b'{"event": "proposed", "round": 0, "archs": [["0", 1], [1, 2]], "seconds": 0}\n'),
-            (2, b'{"event": "proposed", "round": 0, "archs": [[0, 1.5], [1, 2]], "seconds": 0}\n'),
             (2, b'{"event": "proposed", "round": 0, "archs": [], "seconds": 0}\n'),
             (5, b'{"event": "started", "seconds": 0}\n'),
             (5, b'{"event": "earlier", "archs": [[1, 2]], "fitness": [1], "cost": [1], "seconds": 0}\n'),
-            (2, b'{"event": "earlier", "archs": [[1, 2]], "fitness": [1], "cost": [], "seconds": 0}\n'),
             (5, b'{"event": "proposed", "round": 1, "archs": [[1], [1, 2]], "seconds": 0}\n'),
         ):
             changed = list(lines)
@@ -120,10 +108,6 @@ class JournalTest(folders.FolderTest):
             ValueError, match="not a journal of format 1, which this version reads, but one of format 2"
         ):
             journal_lib.open_journal(self.path, HEADER)
-
-    def test_header_may_hold_tuples(self):
-        for _ in range(2):
-            journal_lib.open_journal(self.path, {"sizes": (1, 2)}).close()
 
     def test_earlier_measurements(self):
         earlier = measurements.Measurements(

@@ -99,16 +99,6 @@ class ConvolutionalTest(parameterized.TestCase):
         canonical = jax.jit(spaces.get("nao_small").canonicalize)(row[None])[0]
         assert canonical.tolist() == integers(expected)
 
-    def test_legal_tokens_of_forty(self):
-        for space, last in (("nao_small", 11), ("nao_middle", 16)):
-            assert spaces.get(space).legal_tokens.shape == (40, last + 1, last + 1)
-            inputs = [[*range(1, node + 3)] for node in range(5) for _ in range(2)] * 2
-            for previous in range(last + 1):
-                assert [legal(space, position, previous) for position in range(0, 40, 2)] == inputs
-                assert [legal(space, position, previous) for position in range(1, 40, 2)] == [
-                    [*range(7, last + 1)]
-                ] * 20
-
     def test_legal_tokens_of_sixty(self):
         assert spaces.get("nao_large").legal_tokens.shape == (60, 21, 21)
         inputs = [[*range(1, node + 3)] for node in range(5) for _ in range(2)] * 2

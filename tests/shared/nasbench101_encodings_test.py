@@ -107,16 +107,3 @@ class TokensTest(parameterized.TestCase):
                     expected = [3, 4, 5, 6] if position in OPERATION_AT else [1, 2]
                 legal = np.flatnonzero(SPACE.legal_tokens[position, previous])
                 assert legal.tolist() == expected, (position, previous)
-
-    def test_the_output_ends_the_cell(self):
-        tokens = np.full((6, 27), 2, np.int32)  # all edges
-        for vertex, at in enumerate(OPERATION_AT):
-            tokens[:, at] = 4
-            tokens[vertex, at:] = [6] + [0] * (26 - at)
-        archs = np.asarray(SPACE.from_tokens(tokens))
-        kept = nasbench101_graphs.is_kept(archs[:, :21])
-        assert kept.sum(axis=1).tolist() == [2, 3, 4, 5, 6, 7]
-        # n vertices with all edges: n (n - 1) / 2, of which 9 are allowed.
-        assert archs[:, :21].sum(axis=1).tolist() == [1, 3, 6, 10, 15, 21]
-        assert np.asarray(SPACE.is_valid(archs)).tolist() == [True, True, True, False, False, False]
-        assert archs[:, 21:].tolist() == [[1] * inner + [0] * (5 - inner) for inner in range(6)]

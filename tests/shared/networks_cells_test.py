@@ -98,11 +98,8 @@ class CellTest(parameterized.TestCase):
 
 class DropPathTest(chex.TestCase, parameterized.TestCase):
     @parameterized.parameters(
-        (True, 1.0, [0.95, 0.9, 0.85, 0.8]),
-        (True, 0.5, [0.975, 0.95, 0.925, 0.9]),
-        (True, 0.0, [1, 1, 1, 1]),
-        (False, 1.0, [0.8, 0.8, 0.8, 0.8]),
-        (False, 0.25, [0.95, 0.95, 0.95, 0.95]),
+        *((True, 1.0, [0.95, 0.9, 0.85, 0.8]), (True, 0.5, [0.975, 0.95, 0.925, 0.9]), (True, 0.0, [1, 1, 1, 1])),
+        *((False, 1.0, [0.8, 0.8, 0.8, 0.8]), (False, 0.25, [0.95, 0.95, 0.95, 0.95])),
         (False, 7.0, [0.8, 0.8, 0.8, 0.8]),
     )
     def test_keep_probabilities(self, by_depth, progress, wanted):

@@ -82,10 +82,8 @@ class ReadersTest(parameterized.TestCase):
     def test_a_broken_file_is_refused(self):
         folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
         for file, name in (
-            ("nasbench201.npz", "nasbench201"),
-            ("nasbench201.csv.gz", "nasbench201"),
-            ("nas-bench-macro_cifar10.json", "nasbench_macro"),
-            ("nasbench101_500.npz", "nasbench101_sample"),
+            *(("nasbench201.npz", "nasbench201"), ("nasbench201.csv.gz", "nasbench201")),
+            *(("nas-bench-macro_cifar10.json", "nasbench_macro"), ("nasbench101_500.npz", "nasbench101_sample")),
         ):
             (folder / file).write_bytes(b"\x1f\x8b{")
             with pytest.raises(ValueError, match=file):

@@ -1,7 +1,5 @@
 """Pages of searches of recurrent cells, in perplexity; of renewed pools; of finalists; and of `supernet_ranking`."""
 
-import contextlib
-import io
 import json
 import math
 
@@ -171,10 +169,8 @@ class RankingTest(report_folders.FolderTest):
 
     def test_by_hand(self):
         self.read(json.dumps(RANKING))
-        output, page = io.StringIO(), self.path.with_suffix(".html")
-        with contextlib.redirect_stdout(output):
-            assert command.main([f"--workdir={self.path}"]) == 0
-        assert output.getvalue() == f"{page}: 1 pictures of ranking.json\n"
+        page = self.path.with_suffix(".html")
+        assert self.run_main(command.main, f"--workdir={self.path}")[0] == f"{page}: 1 pictures of ranking.json\n"
         self.check(
             page.read_text(),
             "<td>scores on shared weights</td><td>0.667 [",

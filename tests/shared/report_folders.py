@@ -1,20 +1,18 @@
 """Folders of runs, made by hand, for tests of their reports."""
 
 import json
-import pathlib
-import tempfile
 
-from absl.testing import parameterized
+from tests.shared import folders
 
 
-class FolderTest(parameterized.TestCase):
-    """Has an empty folder `self.folder`."""
+class FolderTest(folders.FolderTest):
+    """Has an empty folder `self.folder` of a given name."""
 
     NAME = "run"
 
     def setUp(self):
         super().setUp()
-        self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory())) / self.NAME
+        self.folder /= self.NAME
         self.folder.mkdir()
 
     def write_lines(self, name, lines, torn=""):

@@ -1,7 +1,5 @@
 """Page of searches on shared weights: a synthetic folder, complete, unfinished and damaged."""
 
-import contextlib
-import io
 import json
 import re
 
@@ -110,10 +108,8 @@ class ImageSearchTest(report_folders.FolderTest):
             ((), self.folder / "report.html", ["nao/report.html", "lanas/report.html"]),
             ((f"--output={output}", "--norefit"), output, ["images/nao/report.html", "images/lanas/report.html"]),
         ):
-            printed = io.StringIO()
-            with contextlib.redirect_stdout(printed):
-                assert report.main([f"--workdir={self.folder}", "--compilation_cache_dir=", *flags]) == 0
-            assert printed.getvalue() == f"{page}: 1 pictures of images\n"
+            flags = (f"--workdir={self.folder}", "--compilation_cache_dir=", *flags)
+            assert self.run_main(report.main, *flags)[0] == f"{page}: 1 pictures of images\n"
             assert re.findall(r'<a href="(.*?)">', page.read_text()) == links
             for link in links:
                 assert "<h1>" in (page.parent / link).read_text()

@@ -255,10 +255,6 @@ class StudyTest(WrittenTest):
         assert (header[3], rows[0][:2]) == ("training time: median (minutes)", ["good", "50"])
         assert rows[1][2].startswith("never")
 
-    def test_an_unfinished_study(self):
-        text = studies.document(self.write_study(missing=("later<b>",)), [])
-        self.check(text, "This study is unfinished", "later&lt;b&gt; still to run")
-
     def write_tasks(self, *, second=(), names=("random", "good"), **more):
         """Writes folders of studies of two tasks, of which the second has other `names` or says `more`."""
         self.write_study(names, folder=self.folder / "a")

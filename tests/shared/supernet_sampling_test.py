@@ -67,17 +67,6 @@ class DrawsTest(parameterized.TestCase):
         counts = np.bincount(at[800:], minlength=16)
         assert np.abs(counts - 150).max() < 5 * np.sqrt(150)
 
-    def test_growing_in_a_space(self):
-        draw = supernet_draws.growing("lanas_oneshot", 200)
-        assert draw.func is supernet_draws.growing("lanas_oneshot", 300).func  # compiles nothing
-        found = drawn(draw, jax.random.key(1), 300)
-        assert np.all(spaces.get("lanas_oneshot").is_valid(found))
-        numbers = [len(np.unique(part, axis=0)) for part in (found[:10], found[:40], found[200:])]
-        assert numbers[0] == 1  # after 10 of them it is 2^(20 * 10 / 200) = 2
-        assert 4 < numbers[1] < 16
-        assert numbers[2] == 100
-        assert not np.array_equal(found, drawn(draw, jax.random.key(2), 300))
-
     @parameterized.parameters(
         ("uniform", np.zeros((0, 40), int), "the pool of architectures is empty"),
         ("uniform", np.full((1, 40), 7), "row 0 of 1, .* is not a valid canonical architecture of nao_small"),

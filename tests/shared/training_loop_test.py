@@ -90,13 +90,9 @@ class StepTest(chex.TestCase):
 
 class PlanTest(parameterized.TestCase):
     @parameterized.parameters(
-        (0, 15, 0, "drop", [(5, 4)] * 3),
-        (2, 11, 0, "drop", [(3, 4), (5, 4), (1, 4)]),
-        (0, 10, 2, "drop", [(2, 4), (2, 4), (1, 4)] * 2),
-        (0, 12, 0, "keep", [(5, 4), (1, 2)] * 2),
-        (3, 8, 2, "keep", [(1, 4), (1, 4), (1, 2), (2, 4)]),
-        (5, 6, 2, "keep", [(1, 2)]),
-        (4, 4, 0, "drop", []),
+        *((0, 15, 0, "drop", [(5, 4)] * 3), (2, 11, 0, "drop", [(3, 4), (5, 4), (1, 4)])),
+        *((0, 10, 2, "drop", [(2, 4), (2, 4), (1, 4)] * 2), (0, 12, 0, "keep", [(5, 4), (1, 2)] * 2)),
+        *((3, 8, 2, "keep", [(1, 4), (1, 4), (1, 2), (2, 4)]), (5, 6, 2, "keep", [(1, 2)]), (4, 4, 0, "drop", [])),
     )
     def test_22_images_in_batches_of_4(self, start, stop, most, last_batch, wanted):
         config = configs.Config(batch_size=4, last_batch=last_batch)

@@ -96,11 +96,8 @@ class OptimizersTest(chex.TestCase):
 
 class LossesTest(chex.TestCase):
     @parameterized.parameters(
-        ("half_square", True, 0.05 * 15),
-        ("square", True, 0.1 * 15),
-        ("square", False, 0.1 * 14),
-        ("gradient", True, 0),
-        ("decoupled", True, 0),
+        *(("half_square", True, 0.05 * 15), ("square", True, 0.1 * 15), ("square", False, 0.1 * 14)),
+        *(("gradient", True, 0), ("decoupled", True, 0)),
     )
     def test_loss_terms(self, decay, decay_batch_norm, wanted):
         params = {"conv": {"kernel": jnp.array([1.0, 2.0, 3.0])}, "norm": {"scale": jnp.array([1.0])}}
