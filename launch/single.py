@@ -24,7 +24,6 @@ _TRAIN, _SCORE = "supernet_", "score_"
 _FLAGS = {  # prefix of flags -> the evaluators to which they apply
     "benchmark": ("benchmark",),
     "dataset": EVALUATORS,
-    "limit": ("benchmark", "training", CUSTOM),
     "protocol": EVALUATORS,
     PREFIX: ("training", SUPERNET),
     **dict.fromkeys((SUPERNET, _SCORE, "schedule", "num_blocks", "rerank", "few_shot_"), (SUPERNET,)),
@@ -213,6 +212,7 @@ def read_weights(values: flags.FlagValues, *, space: str, training: supernet_con
         dataset=values.dataset,
         data_dir=values.data_dir,
         protocol=values.protocol,
+        limit=tuple(values.limit),
         training=launch_flags.read(values, training, prefix=_TRAIN),
         scoring=launch_flags.read(values, supernet_config.Scoring(), prefix=_SCORE),
         rerank=values.rerank,
@@ -232,6 +232,7 @@ def read_schedule(values: flags.FlagValues) -> weight_sharing.Schedule | None:
         return None
     for flag, why in (
         (SUPERNET, "trains its own weights"),
+        ("limit", "trains on random pools of the whole space"),
         ("budget", "evaluates whole pools (--num_initial, --num_new, --num_random, --num_blocks)"),
         ("executor", "evaluates whole pools in this process"),
         ("warm_start", "begins with a random pool"),

@@ -13,7 +13,7 @@ from common.spaces import limits
 _Protocol = Annotated[
     Literal[tabular.PROTOCOLS], "fitness that the search sees; test is the test-oracle protocol of the LaNAS paper"
 ]
-_Limit = Annotated[
+Limit = Annotated[
     tuple[str, ...], "limits on costs that a search respects, such as params<=3e6 or macs>=5e8; several by commas"
 ]
 _DataDir = Annotated[str | None, "folder of the benchmark and dataset files"]
@@ -28,7 +28,7 @@ class Benchmark:
     protocol: _Protocol = "validation"
     data_dir: _DataDir = None
     space: Annotated[str | None, "search space of a benchmark file; by default it follows from the columns"] = None
-    limit: _Limit = ()
+    limit: Limit = ()
 
     def __post_init__(self):
         configs.validate(self)
@@ -47,7 +47,7 @@ class Training:
     proxy: Annotated[training_config.Config, "settings of the trainings"] = dataclasses.field(
         default_factory=training_config.Config
     )
-    limit: _Limit = ()
+    limit: Limit = ()
 
     def __post_init__(self):
         configs.validate(self)
@@ -60,7 +60,7 @@ class Custom:
 
     evaluator: Annotated[str, "package.module:name of an Evaluator, or of a function that returns one"] = ""
     space: Annotated[str | None, "argument of that function: a search space, by name or package.module:name"] = None
-    limit: _Limit = ()
+    limit: Limit = ()
 
     def __post_init__(self):
         configs.validate(self)

@@ -24,7 +24,7 @@ from common.records import json_files, run_dir
 from common.report import image_table
 from common.runs import finalists, shared_weights, supernet_search
 from common.runs import search as searches
-from common.supernets import scoring, stand_alone, training
+from common.supernets import stand_alone, training
 
 COMMAND = "search_images"
 TRAINED, SUMMARY = "trained.json", "summary.md"
@@ -81,13 +81,14 @@ def run(
       ValueError: the settings do not fit together, or the folder belongs to another run.
     """
     shared = shared_weights.prepared(weights, seed=options.seed)
+    space = shared_weights.searched_space(weights, shared.run)
     alone = stand_alone.evaluator(shared.run.about, num_epochs=num_epochs, data_dir=weights.data_dir)
     folder = supernet_search.create_folder(options.workdir, COMMAND, weights)
     _check_kept(folder, settings, options, searchers)
     num_threads = settings.num_threads or finalists.default_num_threads()
     key = jax.random.key(options.seed)
     beside, others = (
-        np.asarray(shared.run.space.sample(jax.random.fold_in(key, number), num))
+        np.asarray(space.sample(jax.random.fold_in(key, number), num))
         for number, num in ((1, settings.num_random), (2, settings.num_best))
     )
     with finalists.opened(folder / TRAINED, alone, seed=options.seed, num_threads=num_threads) as trainings:
@@ -95,9 +96,7 @@ def run(
         trainings.start(itertools.chain(_tests(beside, 1), _choices(others)))
         print("1. shared weights", flush=True)
         shared = shared_weights.trained(shared, folder)
-        evaluator = scoring.of(
-            shared.run, shared.params, weights.scoring, folder=shared.folder, data_dir=weights.data_dir
-        )
+        evaluator = shared_weights.evaluator(weights, shared, space)
         candidates = {}
         for name, searcher in searchers.items():
             print(f"2. search by {name}", flush=True)

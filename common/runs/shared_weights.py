@@ -10,9 +10,10 @@ import numpy as np
 from common import config as configs
 from common import types
 from common.datasets import images
-from common.evaluators import training_config
+from common.evaluators import problem, training_config
 from common.records import run_dir
 from common.runs import weight_sharing
+from common.spaces import limits
 from common.supernets import config as supernet_config
 from common.supernets import presets, scoring, training, training_folder
 from common.training import state as states
@@ -36,6 +37,7 @@ class Settings:
     protocol: Annotated[Literal[scoring.PROTOCOLS], "images that give the fitness"] = "validation"
     training: Annotated[supernet_config.Training, "training of the weights"] = supernet_config.Training()
     scoring: Annotated[supernet_config.Scoring, "scoring of architectures"] = supernet_config.Scoring()
+    limit: problem.Limit = ()
     rerank: Annotated[
         int, "number of best architectures to train for a short time at the end", configs.Range(at_least=0)
     ] = 0
@@ -54,6 +56,26 @@ class Weights(NamedTuple):
     run: training.Run
     params: Any = None
     folder: pathlib.Path | None = None
+
+
+def searched_space(settings: Settings, run: training.Run) -> types.SearchSpace:
+    """Returns the part of the training's space within `settings.limit`; a `ValueError` if it is empty."""
+    if not settings.limit:
+        return run.space
+    return limits.part(run.space, limits.parse(settings.limit), run.costs)
+
+
+def evaluator(settings: Settings, weights: Weights, space: types.SearchSpace) -> types.Evaluator:
+    """Returns the evaluator of a search of `space` on trained weights."""
+    made = scoring.of(
+        weights.run,
+        weights.params,
+        settings.scoring,
+        protocol=settings.protocol,
+        folder=weights.folder,
+        data_dir=settings.data_dir,
+    )
+    return made._replace(space=space, limits=limits.texts(settings.limit))
 
 
 def prepared(settings: Settings, *, seed: int, schedule: weight_sharing.Schedule | None = None) -> Weights:

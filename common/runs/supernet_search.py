@@ -80,16 +80,10 @@ def search(
     if refine is not None and options.executor != "inline":
         raise ValueError("weights of regions are in this process; use executor inline (--executor=inline)")
     weights = shared_weights.prepared(settings, seed=options.seed)
+    space = shared_weights.searched_space(settings, weights.run)
     folder = _folder(settings, options, algorithm)
     weights = shared_weights.trained(weights, folder)
-    evaluator = scoring.of(
-        weights.run,
-        weights.params,
-        settings.scoring,
-        protocol=settings.protocol,
-        folder=weights.folder,
-        data_dir=settings.data_dir,
-    )
+    evaluator = shared_weights.evaluator(settings, weights, space)
     if refine is not None:
         evaluator = refine(evaluator, shared_weights.region_trainer(settings, weights, folder), folder)
     about = dict(weights.run.about)

@@ -97,6 +97,7 @@ def of(
         num_archs=None,
         is_traceable=False,
         recipe=recipe,
+        costs=run.costs,
     )
 
 

@@ -8,9 +8,10 @@ import dataclasses
 import json
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -94,10 +95,17 @@ class Run(NamedTuple):
         num_growing = self.draws.growth * self.num_steps
         return sampling.make(self.draws.sampling, self.space, pool, num_params=self.num_params, num_growing=num_growing)
 
+    @property
+    def costs(self) -> dict[str, Callable[[chex.Array], chex.Array]]:
+        """Costs of the stand-alone networks by name, see `types.Evaluator.costs`."""
+        alone = dataclasses.replace(self.network.config, output="concatenated")
+        height, width, num_channels = self.parts["train"].images.shape[1:]
+        found = costs.of_space(self.space.name, alone, image_size=height, num_channels=num_channels)
+        return found if height == width else {"params": found["params"]}
+
     def num_params(self, archs: np.ndarray) -> np.ndarray:
         """Returns int64[B], the parameters of the stand-alone network of each of int32[B, L]."""
-        alone = dataclasses.replace(self.network.config, output="concatenated")
-        return costs.of_space(self.space.name, alone)["params"](np.asarray(archs, np.int32))
+        return self.costs["params"](np.asarray(archs, np.int32))
 
 
 def describe(
