@@ -1,213 +1,213 @@
-"""Kills searches (SIGKILL) at random moments, restarts them, and compares them with an uninterrupted search.
+"""Kills commands (SIGKILL) at random moments, restarts them, and compares what they write with an uninterrupted run.
 
-Each search is a command in its own process. It is killed when its journal reaches a random line, or at a random moment
-during start-up; then it is restarted on the same folder and killed again, until the number of kills is reached and it
-ends by itself. Checked after every kill: the earlier contents of the journal are still there (nothing lost), no row has
-two results (nothing evaluated twice), and no worker outlives the search. Checked at the end: the history equals that of
-the uninterrupted search.
+Each run is a command in its own process. It is killed at a random time, at a random change of a file in its folder, or
+while a file with a temporary name is there (a checkpoint, a table or a dataset that is being written); then it is
+restarted on the same folder and killed again, until the number of kills is reached and it ends by itself. Checked after
+every kill: earlier lines of journals, searches of a study and checkpoints are still there (nothing lost), no row of a
+journal has two results (nothing evaluated twice), and no worker outlives the run. Checked at the end: journals,
+histories, results, tables, datasets and the last checkpoint equal those of the uninterrupted run, times aside.
 
     python -m benchmarks.kill_test
     python -m benchmarks.kill_test --commands='lanas --mode=asynchronous' --num_searches=20 --num_kills=5
+    python -m benchmarks.kill_test --commands=train --tamper   # bytes of the newest checkpoint change after a kill
+    python -m benchmarks.kill_test --workers --commands='lanas --executor=process --num_workers=2 --budget=60'
+
+With --fork, runs start from a process that has imported the project, which saves seconds each.
 """
 
 import collections
 import functools
-import json
+import importlib
 import os
 import pathlib
 import random
 import shlex
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
 
-import numpy as np
 from absl import app, flags
 
-from common.records import run_dir
+from benchmarks import killed_runs as runs
 
-_NAO = "nao --num_initial=20 --num_new=10 --count=10 --budget=60 --num_members=1 --fit_first=20 --fit_later=10"
-COMMANDS = ("lanas --budget=60", _NAO)
-_SECONDS_TO_END = 600
-
-
-class Counts(collections.Counter):
-    """Numbers of searches, kills and errors."""
+_SHARED = "--supernet_width=2 --supernet_num_epochs=4 --supernet_num_images=64 --supernet_held_out=40"
+_SHARED += " --supernet_batch_size=32"
+_NAO = "--num_initial=20 --num_new=10 --count=10 --budget=60 --num_members=1 --fit_first=20 --fit_later=10"
+COMMANDS = (
+    "lanas --budget=60",
+    f"nao {_NAO}",
+    "study --algorithms=random,local_search --budget=10 --num_seeds=1000 --seeds_at_once=100",
+    "train --width=4 --num_epochs=2 --batch_size=64 --steps_per_chunk=8 --checkpoint_seconds=0 --num_cells=3"
+    " --genotype={genotype}",
+    "train_supernet --space=lanas_oneshot --width=2 --num_epochs=4 --num_images=64 --held_out=40 --batch_size=32",
+    f"lanas --evaluator=supernet --space=lanas_oneshot {_SHARED} --budget=12 --num_initial=4 --height=2",
+    f"baselines --algorithm=random --evaluator=supernet --space=lanas_oneshot {_SHARED} --budget=12",
+    f"search_images {_SHARED} --proxy_num_epochs=1 --algorithms=random,local_search --budget=20 --num_best=2"
+    " --num_random=2 --num_trainings=1",
+    "prepare_data --dataset=toy --source={images} --data_dir={folder}",
+    "build_table --source={rows} --output={folder}/rows.table",
+)
+_SECONDS_TO_END = 900
+_DONE = "exists already; remove it to prepare toy again"
+COUNTED = ("runs", "kills", "kills while starting", "kills while working", "kills while a file is written")
+COUNTED += ("tampered checkpoints", "workers killed", "workers stopped", "results at a kill")
+ERRORS = ("lost", "measured twice", "orphans", "different")
 
 
 def _define_flags():
     flags.DEFINE_multi_string("commands", COMMANDS, "commands of launch with their flags, without --seed and --workdir")
-    flags.DEFINE_integer("num_searches", 5, "searches per command, each with its own seed")
-    flags.DEFINE_integer("num_kills", 4, "kills per search")
-    flags.DEFINE_integer("seed", 0, "random seed of the moments, and first seed of the searches")
+    flags.DEFINE_integer("num_searches", 5, "runs per command, each with its own seed")
+    flags.DEFINE_integer("num_kills", 4, "kills per run")
+    flags.DEFINE_integer("seed", 0, "random seed of the moments, and first seed of the runs")
     flags.DEFINE_string("folder", None, "folder of the runs; default: a temporary one")
+    flags.DEFINE_bool("tamper", False, "whether to damage the newest checkpoint after a kill, if there is an older one")
+    flags.DEFINE_bool(
+        "workers", False, "whether to kill, or stop and continue, worker processes instead of the command"
+    )
+    flags.DEFINE_bool("fork", False, "whether to fork runs from a process that has imported the project")
 
 
 def main(argv: Sequence[str]) -> None:
-    """Kills the searches that the flags name and prints the counts."""
+    """Kills the runs that the flags name and prints the counts."""
     del argv
     args = flags.FLAGS
-    failed = False
+    total = collections.Counter()
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
+        folder = pathlib.Path(folder)
+        sources = runs.write_sources(folder)
         for command in args.commands:
-            counts = Counts()
+            counts = collections.Counter()
+            start = functools.partial(runs.fork if args.fork else runs.spawn, sources=sources)
+            if args.fork:
+                importlib.import_module(f"launch.{shlex.split(command)[0]}")
             for number in range(args.num_searches):
                 moments = random.Random(f"{args.seed}/{number}/{command}")
-                one = kill_search(
-                    command,
-                    pathlib.Path(folder),
-                    seed=args.seed + number,
+                kill = disturb_workers if args.workers else functools.partial(kill_run, tamper=args.tamper)
+                counts += kill(
+                    functools.partial(start, command, seed=args.seed + number),
+                    folder,
                     num_kills=args.num_kills,
                     moments=moments,
                 )
-                counts.update(one)
             print(f"{command}\n    {describe(counts)}", flush=True)
-            failed |= bool(counts["lost"] + counts["measured twice"] + counts["different"] + counts["orphans"])
-    sys.exit(1 if failed else 0)
+            total += counts
+    if len(args.commands) > 1:
+        print(f"all\n    {describe(total)}", flush=True)
+    sys.exit(1 if any(total[name] for name in ERRORS) else 0)
 
 
-def describe(counts: Counts) -> str:
+def describe(counts: collections.Counter) -> str:
     """Returns one line of all counts."""
-    names = ("searches", "kills", "kills while starting", "kills while searching", "results at a kill")
-    names += ("lost", "measured twice", "orphans", "different")
-    return ", ".join(f"{counts[name]} {name}" for name in names)
+    return ", ".join(
+        f"{counts[name]} {name}" for name in (*COUNTED, *ERRORS) if counts[name] or name not in COUNTED[4:]
+    )
 
 
-def kill_search(command: str, folder: pathlib.Path, *, seed: int, num_kills: int, moments: random.Random) -> Counts:
-    """Runs one uninterrupted search and one that is killed; returns the counts.
+def kill_run(start, folder: pathlib.Path, *, num_kills: int, moments: random.Random, tamper: bool = False):
+    """Runs a command once undisturbed and once with kills; returns the counts.
 
     Args:
-      command: see --commands.
-      folder: parent of their run folders.
-      seed: of both searches.
-      num_kills: kills of the second search.
+      start: starts the command on a folder: path -> process.
+      folder: parent of the folders of both runs.
+      num_kills: kills of the second run.
       moments: random generator of the moments.
+      tamper: whether the newest of several checkpoints is damaged after a kill.
     """
-    undisturbed, killed = folder / "undisturbed", folder / "killed"
-    for path in (undisturbed, killed):
-        shutil.rmtree(path, ignore_errors=True)
+    undisturbed, killed = _fresh(folder)
+    counts = collections.Counter(runs=1)
+    watch = runs.Watch(undisturbed)
     started = time.monotonic()
-    _end(_start(command, undisturbed, seed))
-    seconds = time.monotonic() - started
-    num_lines = len(_whole_lines(undisturbed))
-    counts = Counts(searches=1)
-    before: list[bytes] = []
-    for kill in range(num_kills):
-        process = _start(command, killed, seed)
-        if moments.random() < 0.25:
-            until = time.monotonic() + moments.uniform(0, seconds)
-            is_over = _wait(process, functools.partial(_is_past, until))
-        else:
-            # Spread over the rest, so that the last kill is near the end.
-            line = moments.randint(len(before), max(len(before), round(num_lines * (kill + 1) / num_kills)))
-            is_over = _wait(process, functools.partial(_has_lines, killed, line))
-            time.sleep(moments.uniform(0, 0.05))
-        if is_over:
+    _end(start(undisturbed), watch)
+    seconds, num_changes, num_temporary = time.monotonic() - started, watch.num_changes, watch.num_temporary
+    before = runs.progress(killed)
+    for _ in range(num_kills):
+        watch, kind = (
+            runs.Watch(killed),
+            moments.choices(("time", "change", "file"), (1, 2, 2 * bool(num_temporary)))[0],
+        )
+        until = time.monotonic() + moments.uniform(0, 0.6 * seconds)  # as it resumes, it ends earlier
+        change, file = (moments.randint(1, max(1, round(0.6 * num))) for num in (num_changes, num_temporary))
+        is_time = {
+            "time": lambda until=until: time.monotonic() > until,
+            "change": lambda change=change, watch=watch: watch.num_changes >= change,
+            "file": lambda file=file, watch=watch: watch.num_temporary >= file,
+        }[kind]
+        process = start(killed)
+        while not is_time() and process.poll() is None:
+            watch.look()
+            time.sleep(0.001)
+        if process.poll() is not None:
+            _end(process, watch)
             break
-        group = process.pid
         process.send_signal(signal.SIGKILL)
         process.wait()
         counts["kills"] += 1
-        counts["orphans"] += _survivors(group)
-        after = _whole_lines(killed)
-        counts["kills while searching" if len(after) > len(before) else "kills while starting"] += 1
-        _compare(before, after, counts)
-        counts["results at a kill"] += sum(b'"measured"' in line for line in after)
+        counts["kills while a file is written"] += kind == "file"
+        counts["orphans"] += runs.survivors(process.pid)
+        after = runs.progress(killed)
+        counts["kills while working" if watch.num_changes else "kills while starting"] += 1
+        counts["results at a kill"] += sum(len(lines) for lines in after.values())
+        counts += runs.faults(before, after)
         before = after
-    _end(_start(command, killed, seed))
-    _compare(before, _whole_lines(killed), counts)
-    fields = ["archs", "fitness", "status"]
-    if "--evaluator=training" not in command:  # whose cost is the seconds that a training took
-        fields.append("cost")
-    counts["different"] += not _is_same(undisturbed, killed, fields)
-    return counts
+        if tamper and runs.tamper(killed, moments):
+            counts["tampered checkpoints"] += 1
+            before = {name: lines for name, lines in after.items() if not name.endswith(runs.STEPS)}
+    _end(start(killed), runs.Watch(killed))
+    counts += runs.faults(before, runs.progress(killed))
+    return counts + _compared(undisturbed, killed)
 
 
-def _start(command, workdir, seed):
-    """Starts a search, with its workers, in its own process group."""
-    log = workdir.with_suffix(".log").open("ab")
-    with log:
-        return subprocess.Popen(
-            [sys.executable, "-m", *_words(command), f"--seed={seed}", f"--workdir={workdir}"],
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+def disturb_workers(start, folder: pathlib.Path, *, num_kills: int, moments: random.Random):
+    """Runs a command undisturbed, and once more while its workers are killed or stopped for a while."""
+    undisturbed, killed = _fresh(folder)
+    counts = collections.Counter(runs=1)
+    started = time.monotonic()
+    _end(start(undisturbed), runs.Watch(undisturbed))
+    seconds = time.monotonic() - started
+    process = start(killed)
+    for _ in range(num_kills):
+        until = time.monotonic() + moments.uniform(0, seconds / num_kills)
+        while time.monotonic() < until and process.poll() is None:
+            time.sleep(0.01)
+        if workers := runs.workers(process.pid):
+            victim, is_stopped = moments.choice(workers), moments.random() < 0.5
+            os.kill(victim, signal.SIGSTOP if is_stopped else signal.SIGKILL)
+            counts["workers stopped" if is_stopped else "workers killed"] += 1
+            if is_stopped:
+                time.sleep(moments.uniform(0, 2))
+                runs.signal_if_alive(victim, signal.SIGCONT)
+    _end(process, runs.Watch(killed))
+    counts += runs.faults({}, runs.progress(killed))
+    return counts + _compared(undisturbed, killed)
 
 
-def _words(command):
-    name, *rest = shlex.split(command)
-    return [f"launch.{name}", *rest]
+def _fresh(folder):
+    paths = folder / "undisturbed", folder / "killed"
+    for path in paths:
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir()
+    return paths
 
 
-def _end(process):
-    if process.wait(_SECONDS_TO_END) != 0:
-        raise RuntimeError(f"{' '.join(process.args)} ended with {process.returncode}; see its .log")
+def _end(process, watch):
+    """Waits for the end of a run and watches its folder meanwhile."""
+    until = time.monotonic() + _SECONDS_TO_END
+    while process.poll() is None and time.monotonic() < until:
+        watch.look()
+        time.sleep(0.002)
+    log = watch.folder.with_suffix(".log").read_text()
+    if process.poll() != 0 and not log.rstrip().endswith(_DONE):  # a dataset that is complete is not written again
+        raise RuntimeError(f"a run in {watch.folder} ended with {process.poll()}; see {watch.folder}.log")
 
 
-def _wait(process, is_time):
-    """Waits for the moment of a kill; returns whether the process ended earlier."""
-    while not is_time():
-        if process.poll() is not None:
-            return True
-        time.sleep(0.001)
-    return process.poll() is not None
-
-
-def _is_past(until):
-    return time.monotonic() > until
-
-
-def _has_lines(workdir, count):
-    return len(_whole_lines(workdir)) >= count
-
-
-def _survivors(group):
-    """Returns the number of processes of a group a few seconds after its first was killed, and ends them."""
-    until = time.monotonic() + 10
-    while time.monotonic() < until:
-        alive = _members(group)
-        if not alive:
-            return 0
-        time.sleep(0.1)
-    os.killpg(group, signal.SIGKILL)
-    return len(alive)
-
-
-def _members(group):
-    found = []
-    for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, _, pgrp = path.read_text().rpartition(")")[2].split()[:3]
-        except OSError:
-            continue  # it has just ended
-        if int(pgrp) == group and state != "Z":
-            found.append(path.parent.name)
-    return found
-
-
-def _whole_lines(workdir):
-    path = workdir / run_dir.JOURNAL
-    data = path.read_bytes() if path.exists() else b""
-    return data[: data.rfind(b"\n") + 1].splitlines(keepends=True)
-
-
-def _compare(before, after, counts):
-    """Counts lost lines, and rows with two results."""
-    counts["lost"] += sum(line not in after[at : at + 1] for at, line in enumerate(before))
-    rows = collections.Counter(event["at"] for event in map(json.loads, after) if event.get("event") == "measured")
-    counts["measured twice"] += sum(count - 1 for count in rows.values())
-
-
-def _is_same(first, second, fields):
-    histories = [run_dir.read_history(path / run_dir.HISTORY)[0] for path in (first, second)]
-    return all(
-        np.array_equal(*(np.asarray(one[name]) for one in histories), equal_nan=name == "fitness") for name in fields
-    )
+def _compared(first, second):
+    differing = runs.differences(first, second)
+    if differing:
+        print(f"    different: {', '.join(differing)}", flush=True)
+    return collections.Counter(different=bool(differing))
 
 
 if __name__ == "__main__":

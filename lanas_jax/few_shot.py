@@ -10,7 +10,6 @@ In the folder of the run: regions.json (the data the tree is fitted to), region_
 
 import dataclasses
 import functools
-import json
 import pathlib
 import zlib
 from collections.abc import Callable
@@ -23,7 +22,7 @@ import numpy as np
 from common import config as configs
 from common import regression_targets as targets
 from common import spaces, types
-from common.records import run_dir
+from common.records import json_files, run_dir
 from lanas_jax import config as lanas_config
 from lanas_jax import partition, tree
 
@@ -108,7 +107,8 @@ def _evaluated(shared, settings, folder, key):
         found = shared.evaluate(score_key, archs)
         fitness = np.where(found.ok, found.fitness, np.nan)
         run_dir.write_json(path, {"archs": archs.tolist(), "fitness": fitness.tolist()})
-    record = json.loads(path.read_text())
+    record = json_files.read(path)
+    json_files.check(path, record, {"archs": [[int]], "fitness": [(int, float, type(None))]})
     if len(record["archs"]) != settings.few_shot_measured:
         raise ValueError(
             f"{path} holds {len(record['archs'])} architectures, and few_shot_measured = {settings.few_shot_measured}; "

@@ -5,9 +5,7 @@ import io
 import os
 import pathlib
 import re
-import tarfile
 import warnings
-import zlib
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -15,7 +13,8 @@ import numpy as np
 import PIL.Image
 
 from common.datasets import arrays, records
-from common.file_formats import pickles, text_file
+from common.file_formats import files as file_formats
+from common.file_formats import pickles, pictures, tar, text_file
 from common.records import progress
 
 _PIXELS = 3 * 32 * 32
@@ -80,12 +79,12 @@ def read_cifar(path: pathlib.Path, dataset: str) -> Published:
         files = f"{name}-python.tar.gz or {name}-binary.tar.gz"
         raise ValueError(f"no file at {path}; get {files} from www.cs.toronto.edu/~kriz/cifar.html")
     cifar = _CIFAR[dataset]
-    files = _read_unpacked(path, cifar) if path.is_dir() else _read_tar(path)
+    files, names = _read_unpacked(path, cifar) if path.is_dir() else _read_tar(path, cifar)
     is_binary = not any(re.fullmatch(cifar.train, name) for name in files)
     suffix = ".bin" if is_binary else ""
     train = sorted(name for name in files if re.fullmatch(cifar.train + re.escape(suffix), name))
     if not train or cifar.test + suffix not in files:
-        held = ", ".join(sorted(files)) or "nothing"
+        held = ", ".join(sorted(names)[:10]) or "nothing"
         raise ValueError(f"{path} is not an archive of {dataset} as published: it holds {held}")
     read_batch = _read_binary if is_binary else _read_pickle
     parts = {}
@@ -104,8 +103,8 @@ read_cifar10 = functools.partial(read_cifar, dataset="cifar10")
 read_cifar100 = functools.partial(read_cifar, dataset="cifar100")
 
 
-def _read_tar(path):
-    """Returns the contents of the files in a tar archive by name."""
+def _read_tar(path, cifar):
+    """Returns (the contents of the files that are needed of a tar archive by name, the names of all)."""
     advice = {
         "a zip archive": "; unpack it and give its folder",
         "a Python pickle": ", one file of the archive; give the folder that has all of them",
@@ -113,16 +112,11 @@ def _read_tar(path):
     found = text_file.kind_of(path)
     if found in advice or found.startswith("a web page"):
         raise ValueError(f"{path} is {found}{advice.get(found, '')}")
-    try:
-        with tarfile.open(path) as archive:
-            members = [member for member in archive if member.isfile()]
-            return {pathlib.PurePosixPath(member.name).name: archive.extractfile(member).read() for member in members}
-    except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
-        raise ValueError(f"cannot read {path}, is it damaged? {error}") from error
+    return tar.read(path, lambda name: _is_of(cifar, name))
 
 
 def _read_unpacked(path, cifar):
-    """Returns the contents of the files of an unpacked archive by name, from a folder or one in it."""
+    """Returns the same of an unpacked archive, from a folder or one in it."""
     files = {}
     for file in sorted(file for pattern in ("*", "*/*") for file in path.glob(pattern) if file.is_file()):
         if file.stat().st_size > _MAX_BATCH or file.name.startswith("."):
@@ -134,7 +128,7 @@ def _read_unpacked(path, cifar):
     archives = sorted(file for file in path.glob("cifar-*") if file.is_file())
     if archives and not any(re.fullmatch(rf"{cifar.train}(\.bin)?", name) for name in files):
         raise ValueError(f"{path} is a folder; give the archive in it: --source={archives[0]}")
-    return files
+    return files, list(files)
 
 
 def read_folder(path: pathlib.Path) -> Published:
@@ -188,6 +182,12 @@ def read_arrays(path: pathlib.Path) -> Published:
     return Published(shape, "png", {"label": data.num_classes}, parts)
 
 
+def _is_of(cifar, name):
+    """Returns whether a file in an archive holds images, labels or the names of classes."""
+    meta = ("batches.meta", "meta", "batches.meta.txt", *(f"{label.names}.txt" for label in cifar.labels.values()))
+    return name in meta or any(re.fullmatch(rf"({one})(\.bin)?", name) for one in (cifar.train, cifar.test))
+
+
 def _read_binary(contents, cifar, source):
     """Returns (uint8[N, 3072], labels by name) of a file of the binary archive."""
     num_labels = len(cifar.labels)
@@ -207,7 +207,13 @@ def _read_pickle(contents, cifar, source):
     wanted = {"data", *(label.key for label in cifar.labels.values())}
     if not wanted <= set(found):
         raise ValueError(f"{source} has {', '.join(sorted(found))}; want {', '.join(sorted(wanted))}")
-    return found["data"], {name: np.asarray(found[label.key]) for name, label in cifar.labels.items()}
+    return found["data"], {name: _labels(found[label.key], source) for name, label in cifar.labels.items()}
+
+
+def _labels(values, source):
+    if not isinstance(values, np.ndarray | list) or not all(np.ndim(value) == 0 for value in values):
+        raise ValueError(f"{source}: its labels are no list of integers")
+    return np.asarray(values)
 
 
 def _check_batch(pixels, labels, cifar, source):
@@ -226,8 +232,9 @@ def _cifar_classes(files, cifar):
     found = pickles.load_dictionary(meta) if meta else {}
     classes = {}
     for label, (num_classes, _, key) in cifar.labels.items():
-        text = files.get("batches.meta.txt" if key == "label_names" else f"{key}.txt", b"").decode()
-        names = [str(name) for name in found.get(key, text.split())]
+        text = files.get("batches.meta.txt" if key == "label_names" else f"{key}.txt", b"").decode(errors="replace")
+        stated = found.get(key, text.split())
+        names = [str(name)[:100] for name in stated] if isinstance(stated, list) else []
         classes[label] = names if len(set(names)) == num_classes else num_classes
     return classes
 
@@ -285,17 +292,14 @@ def _is_image(file):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
-            PIL.Image.open(file).close()
-    except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError):
+            with PIL.Image.open(file) as image:
+                return image.width * image.height <= pictures.MAX_PIXELS
+    except (*file_formats.BROKEN, PIL.Image.DecompressionBombError):
         return False
-    return True
 
 
 def _folder_examples(files):
     for file, label in files:
-        contents = file.read_bytes()
-        try:
-            PIL.Image.open(io.BytesIO(contents)).close()
-        except OSError as error:
-            raise ValueError(f"{file} cannot be read as an image: {error}") from error
+        contents = file_formats.read_bytes(file)
+        pictures.check(contents, str(file))
         yield io.BytesIO(contents), {"label": label}, file.name

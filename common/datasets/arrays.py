@@ -8,12 +8,11 @@ default it follows from the largest label.
 import dataclasses
 import os
 import pathlib
-import zipfile
-import zlib
 
 import numpy as np
 
 from common.datasets import records
+from common.file_formats import npz
 
 SUFFIX = ".npz"
 _MAX_CLASSES = 1 << 20
@@ -45,14 +44,10 @@ def load_file(path: str | os.PathLike, *, name: str | None = None, num_classes: 
     path = pathlib.Path(path)
     if not path.is_file():
         raise ValueError(f"no file at {path}; want an {SUFFIX} file with the arrays {', '.join(NAMES[0])}")
-    try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            present = set(file.files)
-            names = next((names for names in NAMES if present.issuperset(names)), None)
-            arrays = [file[key] for key in names] if names else []
-            stated = file["num_classes"] if "num_classes" in present else None
-    except (OSError, ValueError, TypeError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"cannot read {path}, is it damaged? {error}") from error
+    present = npz.names(path)
+    names = next((names for names in NAMES if present.issuperset(names)), None)
+    read = npz.read(path, {*(names or ()), "num_classes"})
+    arrays, stated = [read[key] for key in names or ()], read.get("num_classes")
     if names is None:
         allowed = " or ".join(", ".join(one) for one in NAMES)
         raise ValueError(f"{path} has the arrays {', '.join(sorted(present)) or 'of no name'}; want {allowed}")

@@ -1,6 +1,5 @@
 """Prepared datasets on disk: made by `prepare`, or elsewhere by `tfds build`."""
 
-import io
 import os
 import pathlib
 import re
@@ -12,6 +11,7 @@ import PIL.Image
 
 from common import paths
 from common.datasets import archives, records, tfds_format
+from common.file_formats import pictures
 from common.records import progress
 
 IMAGENET_STATISTICS = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -136,7 +136,7 @@ def decode_centre(contents: bytes, image_size: int = _IMAGE_SIZE, resized: int =
       image_size: S.
       resized: length of the shorter side before the crop.
     """
-    image = PIL.Image.open(io.BytesIO(contents)).convert("RGB")
+    image = pictures.decode(contents).convert("RGB")
     shorter = min(image.size)
     size = tuple(int(resized * length / shorter) for length in image.size)
     image = image.resize(size, PIL.Image.Resampling.BILINEAR)

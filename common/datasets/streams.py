@@ -6,16 +6,15 @@ Pillow images). Randomness depends on the seed and the place of an example in th
 
 import dataclasses
 import functools
-import io
 import os
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 import numpy as np
-import PIL.Image
 
 from common import config as configs
 from common.datasets import jitter, prepared, tfds_format
+from common.file_formats import pictures
 
 _COUNT, _SIZE = configs.Range(at_least=0), configs.Range(at_least=1)
 _AREA = configs.Range(above=0, at_most=1)
@@ -179,7 +178,7 @@ class _Examples:
 
 
 def _augment(config, example, rng):
-    image = PIL.Image.open(io.BytesIO(example["image"])).convert("RGB")
+    image = pictures.decode(example["image"]).convert("RGB")
     image = jitter.resized_crop(image, jitter.draw_crop(rng, image.size, config.min_area), config.image_size)
     image = jitter.flip(image) if rng.random() < 0.5 else image
     image = jitter.recolor(image, jitter.draw_colors(rng, config))

@@ -5,7 +5,6 @@ The format is that of `tfds build --file_format=array_record`, and `tfds.data_so
 
 import contextlib
 import io
-import json
 import os
 import pathlib
 import shutil
@@ -13,9 +12,9 @@ import tempfile
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import PIL.Image
 
 from common.datasets import archives
+from common.file_formats import files, json_values, pictures
 
 _CHUNK = 512  # examples read at once
 
@@ -34,10 +33,8 @@ def open_split(folder: pathlib.Path, split: str) -> Sequence[dict]:
     """
     import tensorflow_datasets as tfds
 
-    try:
-        file_format = json.loads((folder / "dataset_info.json").read_text()).get("fileFormat")
-    except (OSError, ValueError) as error:
-        raise ValueError(f"cannot read {folder / 'dataset_info.json'}, is it damaged? {error}") from error
+    with files.reporting(folder / "dataset_info.json", "is damaged: it holds no JSON object"):
+        file_format = json_values.read(folder / "dataset_info.json").get("fileFormat")
     if file_format != "array_record":
         command = "tfds build --file_format=array_record"
         raise ValueError(f"{folder} holds {file_format} files; want array_record ({command})")
@@ -53,11 +50,9 @@ def open_split(folder: pathlib.Path, split: str) -> Sequence[dict]:
 
 def num_classes(folder: pathlib.Path) -> int:
     """Returns the number of classes of a dataset."""
-    try:
-        features = json.loads((folder / "features.json").read_text())["featuresDict"]["features"]
+    with files.reporting(folder / "features.json", "does not describe images with a label"):
+        features = json_values.read(folder / "features.json")["featuresDict"]["features"]
         return int(features["label"]["classLabel"]["numClasses"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{folder / 'features.json'} does not describe images with a label: {error!r}") from error
 
 
 def read_split(
@@ -83,7 +78,7 @@ def read_split(
 
 def decode_image(contents: bytes) -> np.ndarray:
     """Returns uint8[H, W, C] of an encoded image."""
-    image = np.asarray(PIL.Image.open(io.BytesIO(contents)))
+    image = np.asarray(pictures.decode(contents))
     return image[..., None] if image.ndim == 2 else image
 
 
@@ -172,8 +167,22 @@ def _build(name, version, published, folder, report):
     builder = Builder(data_dir=folder, file_format="array_record")
     config = tfds.download.DownloadConfig(compute_stats=tfds.download.ComputeStatsMode.SKIP)
     tfds.disable_progress_bar()
-    with contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stdout(io.StringIO()), _in_fixed_order():
         builder.download_and_prepare(download_config=config)
+
+
+@contextlib.contextmanager
+def _in_fixed_order():
+    """Makes equal examples equal bytes; TensorFlow Datasets writes the fields of an example in the order of hashes."""
+    from tensorflow_datasets.core import example_serializer
+
+    kind = example_serializer.ExampleSerializer
+    before = kind.serialize_example
+    kind.serialize_example = lambda self, example: self.get_tf_example(example).SerializeToString(deterministic=True)
+    try:
+        yield
+    finally:
+        kind.serialize_example = before
 
 
 @contextlib.contextmanager

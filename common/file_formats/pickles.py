@@ -4,49 +4,45 @@ A pickle is a program. Here it may build containers, numbers, text, NumPy number
 place of a benchmark's own classes; every other name is rejected.
 """
 
-import bz2
 import collections
 import io
 import pathlib
 import pickle
 import pickletools
+import re
 import types as python_types
 import zipfile
 from typing import BinaryIO
 
 import numpy as np
 
+from common.file_formats import files
+
 _PACKAGES = ("nas_201_api", "nats_bench", "nas_102_api")
 _RECORDS = ("ArchResults", "ResultsCount")  # their classes, whatever module they were moved to
 _TORCH_MAGIC = 0x1950A86A20F9469CFC6C
+_FREE_MEMO = 1000  # places in the memo beyond twice the number of objects in it
 _MAX_NESTING = 4000  # tuples in tuples; Python hashes them recursively, without a check of the stack
+_NUMBER = re.compile("[<>|=]?(b1|[iu][1248]|f(2|4|8))")  # of NumPy
 _TUPLES = ("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3")
-_BROKEN = (
-    *(pickle.UnpicklingError, EOFError, OSError, AttributeError, TypeError, ValueError, IndexError, KeyError),
-    *(ImportError, OverflowError, MemoryError, RecursionError, zipfile.BadZipFile),
-)
+_NO_PICKLE = "is cut short, damaged or no pickle"
 
 
 def read(path: pathlib.Path) -> object:
-    """Returns the contents of a pickle: plain, compressed by bzip2, or written by `torch.save`.
+    """Returns the contents of a pickle: plain, compressed, or written by `torch.save`.
 
     Instances of a benchmark's classes become `types.SimpleNamespace`, NumPy numbers Python numbers.
 
     Raises:
       ValueError: if the file is missing or broken, or names anything but the admitted classes.
     """
-    if not path.is_file():
-        raise ValueError(f"no file at {path}")
-    try:
-        contents = path.read_bytes()
-        if contents[:3] == b"BZh":
-            contents = bz2.decompress(contents)
-        if contents[:4] == b"PK\x03\x04":
-            with zipfile.ZipFile(path) as archive:
-                names = [name for name in archive.namelist() if name.endswith("/data.pkl")]
-                if len(names) != 1:
-                    raise pickle.UnpicklingError("a zip file that `torch.save` did not write")
-                return _load(io.BytesIO(archive.read(names[0])))
+    contents = files.read_decompressed(path)
+    with files.reporting(path, _NO_PICKLE):
+        found = files.kind(contents[:512])
+        if found == "a zip archive":
+            contents = _of_torch(path)
+        elif found is not None:
+            raise files.FormatError(f"{path} is {found}; want a pickle")
         file = io.BytesIO(contents)
         first = _load(file)
         if first != _TORCH_MAGIC:
@@ -54,8 +50,17 @@ def read(path: pathlib.Path) -> object:
         for _ in range(2):  # the version of the format, then facts of the machine
             _load(file)
         return _load(file)
-    except _BROKEN as error:
-        raise ValueError(f"cannot read {path}: {error or type(error).__name__}") from error
+
+
+def _of_torch(path):
+    """Returns the pickle in a zip file of `torch.save`."""
+    size = files.check(path)
+    with zipfile.ZipFile(path) as archive:
+        members = [member for member in archive.infolist() if member.filename.endswith("/data.pkl")]
+        if len(members) != 1 or members[0].compress_size > size or members[0].file_size > files.limit(size):
+            raise files.FormatError(f"{path} is a zip file that `torch.save` did not write; unpack it")
+        with archive.open(members[0]) as file:
+            return file.read(members[0].file_size)
 
 
 def load_dictionary(contents: bytes) -> dict[str, object]:
@@ -64,10 +69,8 @@ def load_dictionary(contents: bytes) -> dict[str, object]:
     Raises:
       ValueError: if the pickle is broken, is not a dictionary, or names anything but the admitted classes.
     """
-    try:
+    with files.reporting("a broken pickle", "of another kind"):
         found = _load(io.BytesIO(contents), encoding="latin1")
-    except _BROKEN as error:
-        raise ValueError(f"a broken pickle: {error or type(error).__name__}") from error
     if not isinstance(found, dict):
         raise ValueError(f"a pickle of a {type(found).__name__}; want a dictionary")
     names = (name.decode("latin1") if isinstance(name, bytes) else str(name) for name in found)
@@ -76,7 +79,7 @@ def load_dictionary(contents: bytes) -> dict[str, object]:
 
 
 def _load(file: BinaryIO, **settings):
-    _check_nesting(file)
+    _check_program(file)
     return _Unpickler(file, **settings).load()
 
 
@@ -87,19 +90,19 @@ class _Unpickler(pickle.Unpickler):
         if module.split(".")[0] in _PACKAGES and name in _RECORDS:
             return python_types.SimpleNamespace
         if (module, name) not in _ADMITTED:
-            raise pickle.UnpicklingError(f"it names {module}.{name}, which no benchmark file needs; do not trust it")
+            raise files.FormatError(f"it names {module}.{name}, which no benchmark file needs; do not trust it")
         return _ADMITTED[module, name]
 
     def persistent_load(self, pid):
-        raise pickle.UnpicklingError("it holds network weights; take the file without weights instead")
+        raise files.FormatError("it holds network weights; take the file without weights instead")
 
 
 class _Dtype:
     """A NumPy number type. NumPy's own would let a pickle set flags that make bytes be read as pointers."""
 
     def __init__(self, code, *_):
-        if code[:1] not in ("b", "i", "u", "f"):
-            raise pickle.UnpicklingError(f"NumPy type {code!r} is not a number")
+        if not isinstance(code, str) or not _NUMBER.fullmatch(code):
+            raise files.FormatError(f"NumPy type {code!r:.60} is not a number")
         self.value = np.dtype(code)
 
     def __setstate__(self, state):
@@ -129,7 +132,7 @@ def _make_number(dtype, contents):
 def _encode(text, encoding="latin1"):
     """Old protocols write bytes as text in latin1."""
     if encoding != "latin1":
-        raise pickle.UnpicklingError(f"bytes written as {encoding}")
+        raise files.FormatError(f"bytes written as {encoding}")
     return text.encode("latin1")
 
 
@@ -145,22 +148,23 @@ _ADMITTED = {
 }
 
 
-def _check_nesting(file: BinaryIO) -> None:
-    """Raises an `UnpicklingError` if the next pickle of a file nests tuples deeper than `_MAX_NESTING`.
+def _check_program(file: BinaryIO) -> None:
+    """Raises a `FormatError` if the next pickle of a file would overflow the stack or claims memory without need.
 
-    The depths of the objects on the stack are followed through the opcodes, unless there are too few tuples.
+    The depths of the tuples on the stack are followed through the opcodes. Sizes of texts and places in the memo, for
+    which a reader makes room at once, must fit the file.
     """
     start = file.tell()
-    codes = np.frombuffer(file.getbuffer()[start:], np.uint8)
-    if sum(int(np.count_nonzero(codes == code)) for code in b"t\x85\x86\x87") < _MAX_NESTING:
-        return
     stack, marks, memo = [], [], {}
     for opcode, argument, _ in pickletools.genops(file):
         name, pushed = opcode.name, len(opcode.stack_after)
         if name == "MARK":
             marks.append(len(stack))
         elif name == "MEMOIZE" or "PUT" in name:
-            memo[len(memo) if name == "MEMOIZE" else argument] = stack[-1]
+            place = len(memo) if name == "MEMOIZE" else argument
+            if place > 2 * len(memo) + _FREE_MEMO:
+                raise files.FormatError("it numbers its objects with gaps")
+            memo[place] = stack[-1]
         elif name in ("GET", "BINGET", "LONG_BINGET"):
             stack.append(memo[argument])
         elif name == "DUP":
@@ -175,6 +179,6 @@ def _check_nesting(file: BinaryIO) -> None:
                 at = len(stack) - len(taken)
             depth = 1 + max(stack[at:], default=0) if name in _TUPLES else 0
             if depth > _MAX_NESTING:
-                raise pickle.UnpicklingError(f"it nests tuples more than {_MAX_NESTING} deep")
+                raise files.FormatError(f"it nests tuples more than {_MAX_NESTING} deep")
             stack[at:] = [depth] * pushed
     file.seek(start)

@@ -1,6 +1,7 @@
 """Files of named arrays in the safetensors format, written all or nothing."""
 
 import hashlib
+import json
 import os
 import pathlib
 from collections.abc import Mapping
@@ -9,12 +10,15 @@ import numpy as np
 import safetensors
 from safetensors import numpy as safetensors_numpy
 
+from common.file_formats import files
+
 
 def write(path: pathlib.Path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
     """Writes `tensors` and `metadata`; a killed writer leaves the old file as it was."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     contents = safetensors_numpy.save({name: np.ascontiguousarray(array) for name, array in tensors.items()}, metadata)
+    contents = _in_order(contents)
     try:
         with partial.open("wb") as file:
             file.write(contents)
@@ -25,18 +29,28 @@ def write(path: pathlib.Path, tensors: Mapping[str, np.ndarray], metadata: Mappi
         partial.unlink(missing_ok=True)
 
 
+def _in_order(contents):
+    """Returns the contents of a file with its header in order, so that equal tables are equal files."""
+    length = int.from_bytes(contents[:8], "little")
+    header = json.dumps(json.loads(contents[8 : 8 + length]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + contents[8 + length :]
+
+
 def read(path: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Returns (arrays by name, metadata).
 
     Raises:
       ValueError: if the file is cut short, damaged or of another format.
     """
-    try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            names = file.keys()
-            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
-    except (safetensors.SafetensorError, OSError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"{path} is cut short, damaged or not a safetensors file: {error}") from error
+    files.check(path)
+    with files.reporting(path, "is cut short, damaged or not a safetensors file"):
+        try:
+            with safetensors.safe_open(path, framework="numpy") as file:
+                names = file.keys()
+                return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
+        except safetensors.SafetensorError as error:
+            raise ValueError from error
 
 
 def digest(tensors: Mapping[str, np.ndarray], text: str) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import google_crc32c
 
+from common.file_formats import files
+
 MAX_RECORD = 1 << 16  # bytes; this reader is for many small records
 
 
@@ -16,10 +18,10 @@ def read(path: pathlib.Path) -> Iterator[bytes]:
       ValueError: while iterating, if the file is missing, empty or cut short, a checksum is wrong, or a record is too
         long.
     """
-    if not path.is_file():
-        raise ValueError(f"no TFRecord file at {path}")
-    if not path.stat().st_size:
+    if not files.check(path):
         raise ValueError(f"{path} is empty")
+    if found := files.kind_of(path):
+        raise ValueError(f"{path} is {found}; want a TFRecord file")
     start = 0
     with path.open("rb") as file:
         while head := file.read(12):

@@ -11,6 +11,8 @@ from common.genotypes import benchmark_texts, cell_texts, conversion, json_text
 from common.genotypes.genotype import CellGenotype, Genotype, RecurrentGenotype
 from common.spaces import integer_strings, lanas_cell, nao_cnn, nao_rnn, nasbench201, nasbench_macro, seminas_mobile
 
+_OTHER_NUMBERS = {"nasbench201": "; NASLib numbers operations and edges differently, so such a row is another cell"}
+
 
 class Format(NamedTuple):
     """A text format of genotypes.
@@ -100,7 +102,7 @@ def _row(space: str) -> Format:
     return Format(
         lambda text: conversion.from_arch(space, integer_strings.read(text, f"{space} row", places, num_choices)),
         lambda genotype: integer_strings.write(conversion.to_arch(genotype, space)),
-        f"{len(num_choices)} integers, a row of {space} as searches print it",
+        f"{len(num_choices)} integers, a row of {space} as searches print it{_OTHER_NUMBERS.get(space, '')}",
     )
 
 

@@ -16,12 +16,14 @@ import json
 import typing
 from typing import Any
 
+from common.file_formats import json_values
 from common.genotypes import genotype as genotypes
 from common.genotypes import operations
 from common.genotypes.genotype import Genotype
 
 VERSION = 1
-MAX_LENGTH = 1_000_000  # characters of the text of a genotype
+MAX_LENGTH = 100_000  # characters of the text of a genotype
+_MAX_ITEMS = 1000  # of a list, or states of a cell
 _KINDS: dict[str, type] = {
     "cell": genotypes.CellGenotype,
     "recurrent": genotypes.RecurrentGenotype,
@@ -68,6 +70,8 @@ def from_dict(record: Any) -> Genotype:
     made = _read(_KINDS[kind], record, "", kind)
     if kind == "graph" and (made.operations[:1] != ("input",) or made.operations[1:][-1:] != ("output",)):
         raise ValueError("operations: the first must be input and the last output")
+    if kind == "edge":
+        _expect(2 <= made.num_states <= _MAX_ITEMS, made.num_states, "num_states", f"from 2 to {_MAX_ITEMS}")
     if kind in ("graph", "edge"):
         last = (len(made.operations) if kind == "graph" else made.num_states) - 1
         for at, (source, target, *_) in enumerate(made.edges):
@@ -86,17 +90,15 @@ def clean(text: str) -> str:
 def parse(text: str) -> Any:
     """Returns the value of a text in JSON or as Python prints it; a `ValueError` says where it is neither."""
     try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        message = f"{error.msg} in line {error.lineno}, column {error.colno}"
-    except RecursionError:
-        message = "brackets are nested too deeply"
-    except ValueError:  # Python's limit
-        message = "an integer has too many digits"
+        return json_values.parse(text)
+    except ValueError as error:
+        problem = str(error)
     try:
-        return ast.literal_eval(text)
+        if problem.startswith("not JSON from"):
+            return ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
-        raise ValueError(f"not JSON: {message}") from None
+        pass
+    raise ValueError(problem)
 
 
 def _read(hint: Any, value: Any, place: str, kind: str) -> Any:
@@ -111,7 +113,7 @@ def _read(hint: Any, value: Any, place: str, kind: str) -> Any:
     if dataclasses.is_dataclass(hint):
         return _record(hint, value, place, kind)
     if items[-1:] == (...,):
-        _expect(isinstance(value, list), value, place, "a list")
+        _expect(isinstance(value, list) and len(value) <= _MAX_ITEMS, value, place, f"a list of at most {_MAX_ITEMS}")
         return tuple(_read(items[0], item, f"{place}[{at}]", kind) for at, item in enumerate(value))
     items = items or tuple(typing.get_type_hints(hint).values())  # of a named tuple
     _expect(isinstance(value, list) and len(value) == len(items), value, place, f"a list of {len(items)}")

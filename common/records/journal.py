@@ -52,7 +52,7 @@ class Journal:
         self.num_known: dict[int, int] = {}
         self.measured: dict[int, Result] = {}
         self._file = file
-        self._num_rows = 0
+        self._rows: set[tuple[int, ...]] = set()
         self._seconds = 0.0
         self._resources = contextlib.ExitStack()
         json_lines.take_each(file, events, self._apply)
@@ -60,11 +60,15 @@ class Journal:
 
     def write_proposed(self, round_: int, archs: np.ndarray) -> None:
         """Records the proposal of a round, int32[count, L]."""
+        self._check_new(list(map(tuple, np.asarray(archs).tolist())))
         self._write([{"event": "proposed", "round": round_, "archs": np.asarray(archs).tolist()}])
 
     def write_measured(self, outcomes: Sequence[types.Outcome]) -> None:
         """Records results of proposed rows."""
-        self._write([_measured_event(outcome) for outcome in outcomes])
+        events = [_measured_event(outcome) for outcome in outcomes]
+        for event in events:
+            _check_range(*(math.nan if event[name] is None else event[name] for name in ("fitness", "cost")))
+        self._write(events)
 
     def agree_on_earlier(self, earlier: measurements.Measurements | None) -> measurements.Measurements | None:
         """Returns the recorded warm-start measurements; if there are none, records and returns `earlier`.
@@ -147,27 +151,28 @@ class Journal:
         elif event["event"] == "earlier":
             self._apply_earlier(event)
         else:
-            raise ValueError(f"unknown event {event['event']!r}")
+            raise ValueError(f"unknown event {event['event']!r:.60}")
         self._seconds = max(self._seconds, seconds)
 
     def _apply_proposed(self, event):
         archs = measurements.rows_of(event["archs"])
-        if event["round"] != len(self.proposed):
-            raise ValueError(f"round {event['round']} cannot follow {len(self.proposed)} rounds")
+        if type(event["round"]) is not int or event["round"] != len(self.proposed):
+            raise ValueError(f"round {event['round']!r:.60} cannot follow {len(self.proposed)} rounds")
+        self._add_rows(archs)
         self.num_known[len(self.proposed)] = len(self.measured)
         self.proposed[len(self.proposed)] = archs
-        self._num_rows += len(archs)
 
     def _apply_measured(self, event, seconds):
         at, first = event["at"], 0 if self.earlier is None else len(self.earlier.archs)
-        if type(at) is not int or at in self.measured or not first <= at < self._num_rows:
-            raise ValueError(f"row {at} of {self._num_rows} is measured twice or was not proposed")
+        if type(at) is not int or at in self.measured or not first <= at < len(self._rows):
+            raise ValueError(f"row {at!r:.60} of {len(self._rows)} is measured twice or was not proposed")
         fitness, cost = (
             math.nan if event[name] is None else _number(event[name], name) for name in ("fitness", "cost")
         )
         ok, reason = event["ok"], event.get("reason", "")
         if not isinstance(ok, bool) or not isinstance(reason, str) or ok != math.isfinite(fitness):
-            raise ValueError(f"ok is {ok!r}, reason {reason!r}, fitness {event['fitness']!r}")
+            raise ValueError(f"ok is {ok!r:.60}, reason {reason!r:.60}, fitness {event['fitness']!r:.60}")
+        _check_range(fitness, cost)
         self.measured[at] = Result(fitness, cost, ok, reason, seconds)
 
     def _apply_earlier(self, event):
@@ -180,8 +185,23 @@ class Journal:
         )
         if not len(archs) == len(fitness) == len(cost):
             raise ValueError(f"{len(archs)} architectures, {len(fitness)} values of fitness and {len(cost)} of cost")
+        for values in zip(fitness.tolist(), cost.tolist()):
+            _check_range(*values)
+        self._add_rows(archs)
         self.earlier = measurements.Measurements(archs=archs, fitness=fitness, cost=cost)
-        self._num_rows = len(archs)
+
+    def _add_rows(self, archs):
+        """Adds rows of the history, which are of one length and all different."""
+        rows = list(map(tuple, archs.tolist()))
+        self._check_new(rows)
+        self._rows.update(rows)
+
+    def _check_new(self, rows):
+        if len(set(rows)) < len(rows) or not self._rows.isdisjoint(rows):
+            repeated = next(row for at, row in enumerate(rows) if row in self._rows or row in rows[:at])
+            raise ValueError(f"the architecture {list(repeated)} was proposed before")
+        if self._rows and len(rows[0]) != len(next(iter(self._rows))):
+            raise ValueError(f"architectures of {len(rows[0])} decisions follow those of {len(next(iter(self._rows)))}")
 
 
 def in_memory() -> Journal:
@@ -227,6 +247,13 @@ def _measured_event(outcome):
     return {**event, "cost": cost, "ok": ok, **reason}
 
 
+def _check_range(fitness, cost):
+    if fitness < 0 or fitness > 1:
+        raise ValueError(f"fitness is {fitness:g}, not a fraction from 0 to 1")
+    if cost < 0:
+        raise ValueError(f"cost is {cost:g}, not seconds from 0 up")
+
+
 def _earlier_fields(earlier):
     def finite(values):
         return [value if math.isfinite(value) else None for value in values.tolist()]
@@ -236,5 +263,5 @@ def _earlier_fields(earlier):
 
 def _number(value, name):
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{name} is {value!r}, not a number")
+        raise ValueError(f"{name} is {value!r:.60}, not a number")
     return float(value)

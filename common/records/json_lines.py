@@ -11,6 +11,7 @@ import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, TypeVar
 
+from common.file_formats import files, json_values
 from common.records import locks
 
 FORMAT = 1
@@ -82,8 +83,10 @@ def take_each(file: BinaryIO, events: Iterable[Mapping[str, Any]], take: Callabl
             take(event)
         except ValueError as error:
             raise ValueError(_damage(file.name, number, error)) from error
-        except (KeyError, TypeError, OverflowError) as error:
-            raise ValueError(_damage(file.name, number, f"not an event: {error!r}")) from error
+        except KeyError as error:
+            raise ValueError(_damage(file.name, number, f"it lacks {error.args[0]!r}")) from error
+        except (TypeError, OverflowError) as error:
+            raise ValueError(_damage(file.name, number, "a field of it is of another kind")) from error
 
 
 def append(file: BinaryIO, lines: Sequence[Mapping[str, Any]]) -> None:
@@ -111,17 +114,17 @@ def _sync_folder(path):
 
 def _read(path):
     """Returns (parsed lines, bytes they take); a torn last line is left out."""
-    data = path.read_bytes() if path.exists() else b""
+    data = files.read_bytes(path) if path.exists() else b""
     *whole, torn = data.split(b"\n")
     if not whole and torn.strip(b"\0") and torn[: len(_BEGINNING)] != _BEGINNING[: len(torn)]:
         raise ValueError(f"{path} is not a journal; start in a fresh folder")
     lines = []
     for number, line in enumerate(whole, start=1):
         try:
-            parsed = json.loads(line)
+            parsed = json_values.parse(line)
             if not isinstance(parsed, dict):
                 raise ValueError("not a JSON object")
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             if number == len(whole) > 1:
                 return lines, sum(len(line) + 1 for line in whole[:-1])
             raise ValueError(_damage(path, number, error)) from error

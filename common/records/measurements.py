@@ -8,7 +8,6 @@ Fitness is a fraction in [0, 1], larger is better; null or an empty cell marks a
 Cost, in seconds, is optional.
 """
 
-import csv
 import json
 import math
 import os
@@ -19,6 +18,7 @@ import numpy as np
 
 from common import history as history_lib
 from common import types
+from common.file_formats import csv_lines, files, json_values
 from common.records import run_dir
 
 SUFFIXES = (".jsonl", ".csv")
@@ -120,12 +120,7 @@ def _lines(path):
     check_name(path)
     if not path.is_file():
         raise ValueError(f"no file of measurements at {path}")
-    try:
-        data = path.read_bytes()
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        number = data[: error.start].count(b"\n") + 1
-        raise ValueError(f"line {number} of {path} is not UTF-8 text") from error
+    text = files.read_text(path)
     return _json_lines(path, text) if path.suffix == ".jsonl" else _csv_lines(path, text)
 
 
@@ -135,9 +130,9 @@ def _json_lines(path, text):
         if not line.strip():
             continue
         try:
-            fields = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"line {number} of {path} is not JSON: {error}") from error
+            fields = json_values.parse(line)
+        except ValueError as error:
+            raise ValueError(f"line {number} of {path} is {error}") from error
         if not isinstance(fields, dict):
             raise ValueError(f"line {number} of {path} is not a JSON object")
         lines.append((number, fields))
@@ -145,22 +140,16 @@ def _json_lines(path, text):
 
 
 def _csv_lines(path, text):
-    reader = csv.reader(text.splitlines(), strict=True)
-    lines, columns = [], None
-    try:
-        for row in reader:
-            if not row:
-                continue
-            if columns is None:
-                columns = [name.strip() for name in row]
-                if not {"arch", "fitness"} <= set(columns) or len(set(columns)) != len(columns):
-                    raise ValueError(f"line {reader.line_num} of {path}: the columns are {','.join(_COLUMNS)}")
-                continue
-            if len(row) != len(columns):
-                raise ValueError(f"line {reader.line_num} of {path}: {len(row)} cells in {len(columns)} columns")
-            lines.append((reader.line_num, {name: cell.strip() or None for name, cell in zip(columns, row)}))
-    except csv.Error as error:
-        raise ValueError(f"line {reader.line_num} of {path} is not CSV: {error}") from error
+    (number, columns), *rows = csv_lines.parse(text, path) or [(1, [])]
+    columns = [name.strip() for name in columns]
+    if rows and (not {"arch", "fitness"} <= set(columns) or len(set(columns)) != len(columns)):
+        found = ",".join(columns)
+        raise ValueError(f"line {number} of {path}: the columns are {','.join(_COLUMNS)}; got {found!r:.60}")
+    lines = []
+    for number, row in rows:
+        if len(row) != len(columns):
+            raise ValueError(f"line {number} of {path}: {len(row)} cells in {len(columns)} columns")
+        lines.append((number, {name: cell.strip() or None for name, cell in zip(columns, row)}))
     return lines
 
 

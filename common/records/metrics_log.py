@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from common.records import progress, run_dir
+from common.records import json_files, progress, run_dir
 
 
 class MetricsLog:
@@ -41,12 +41,10 @@ class MetricsLog:
         """
         self._path, self._events, self._key, self._start = pathlib.Path(path), events, key, start
         self._live = progress.Progress(title, total=total, unit=unit)
-        lines = self._path.read_text().splitlines() if start and self._path.exists() else ()
-        self.lines: list[dict[str, Any]] = []
-        with contextlib.suppress(ValueError):  # an interrupted process may have left a torn last line
-            for line in map(json.loads, lines):
-                if line[key] <= start:
-                    self.lines.append(line)
+        lines = json_files.read_lines(self._path) if start else ()
+        self.lines: list[dict[str, Any]] = [
+            line for line in lines if isinstance(line.get(key), int | float) and line[key] <= start
+        ]
 
     def add(
         self, line: Mapping[str, Any], *, scalars: Mapping[str, float] | None = None, note: str, done: int | None = None

@@ -21,12 +21,14 @@ import numpy as np
 
 from common import history as history_lib
 from common import paths, types
+from common.file_formats import npz
 from common.records import json_files
 
 CONFIG, JOURNAL, HISTORY = "config.json", "journal.jsonl", "history.npz"
 METRICS, RESULT, STUDY = "metrics.jsonl", "result.json", "study.json"
 CURVES = "curves_{}.npz"  # of a study, by algorithm: arrays of seeds times queries
 EVENTS = "events"  # the folder of event files, for TensorBoard
+_PROJECT = "nao-lanas-jax"
 _PACKAGES = ("jax", "jaxlib", "numpy", "flax", "optax")
 
 
@@ -69,10 +71,32 @@ def environment() -> dict[str, Any]:
     """Returns versions and the device, for config.json."""
     devices = jax.devices()
     versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # a checkout that is not installed
+        versions[_PROJECT] = importlib.metadata.version(_PROJECT)
     return {
         "versions": {"python": platform.python_version(), **versions},
         "device": {"platform": devices[0].platform, "kind": devices[0].device_kind, "count": len(devices)},
     }
+
+
+def write_config(folder: pathlib.Path, record: Mapping[str, Any]) -> None:
+    """Writes config.json: a record, the environment, and the environments of all starts of the run (`starts`).
+
+    It prints a line if versions differ from those of the start before; files of older versions have that one start.
+
+    Raises:
+      ValueError: the config.json of an earlier start is damaged.
+    """
+    before = json_files.read(folder / CONFIG) or {}
+    starts = before.get("starts", [{"versions": before["versions"]}] if "versions" in before else [])
+    json_files.check(folder / CONFIG, starts, [{"versions": {"*": str}}], "starts")
+    now = environment()
+    old, new = starts[-1]["versions"] if starts else now["versions"], now["versions"]
+    if changed := [name for name in sorted(old.keys() & new.keys()) if old[name] != new[name]]:
+        text = ", ".join(f"{name} was {old[name]}, now {new[name]}" for name in changed)
+        print(f"resumed under other versions: {text}; rounding may differ", flush=True)
+    when = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    write_json(folder / CONFIG, {**record, **now, "starts": [*starts, {"time": when, **now}]})
 
 
 def write_json(path: str | os.PathLike, value: Mapping[str, Any]) -> None:
@@ -111,10 +135,31 @@ def write_arrays(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> N
 
 
 def read_history(path: str | os.PathLike) -> tuple[history_lib.History, dict[str, np.ndarray]]:
-    """Reads a file of `write_history`: the history or batch of histories, and the further arrays."""
-    with np.load(path, allow_pickle=False) as file:
-        arrays = dict(file)
+    """Reads a file of `write_history`: the history or batch of histories, and the further arrays.
+
+    Raises:
+      ValueError: it is missing or damaged; the message names the array.
+    """
+    arrays = npz.read(path)
+    if missing := {"archs", "fitness", "cost", "status"} - arrays.keys():
+        raise ValueError(f"{path} is damaged: it lacks the array {min(missing)}")
     rows = {name: arrays.pop(name) for name in ("archs", "fitness", "cost", "status")}
+    shape = rows["status"].shape
+    for name, values in rows.items():
+        is_right = values.ndim in (2, 3) and values.shape[:-1] == shape if name == "archs" else values.shape == shape
+        kind = np.floating if name in ("fitness", "cost") else np.integer
+        if not is_right or len(shape) not in (1, 2) or not np.issubdtype(values.dtype, kind):
+            raise ValueError(f"{path} is damaged: the array {name} is {values.dtype} of shape {values.shape}")
+    is_measured = rows["status"] == types.MEASURED
+    fitness = rows["fitness"][is_measured]
+    for name, is_sound in (
+        ("archs", np.all(rows["archs"] >= 0)),
+        ("status", np.all((rows["status"] >= types.EMPTY) & (rows["status"] <= types.INFEASIBLE))),
+        ("fitness", np.all((fitness >= 0) & (fitness <= 1))),
+        ("cost", not np.any(rows["cost"][is_measured] < 0)),
+    ):
+        if not is_sound:
+            raise ValueError(f"{path} is damaged: the array {name} has values out of range")
     size = np.sum(rows["status"] != types.EMPTY, axis=-1).astype(np.int32)
     return history_lib.History(**rows, size=size), arrays
 

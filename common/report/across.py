@@ -55,6 +55,9 @@ class Compared(NamedTuple):
 
 def read(folder: pathlib.Path, tasks: Mapping[str, str]) -> Studies:
     """Returns the studies in a folder, from tasks and names of folders; ValueError if none is begun, or one damaged."""
+    for task, name in tasks.items():
+        if name in ("", ".", "..") or "/" in name or "\0" in name:
+            raise ValueError(f"{folder / run_dir.CONFIG} is damaged: the folder of {task} is {name!r:.60}; restore it")
     folders = {task: folder / name for task, name in tasks.items() if (folder / name / run_dir.STUDY).exists()}
     if not folders:
         raise ValueError(f"{folder} has no task with a finished algorithm yet")

@@ -18,6 +18,10 @@ _RANDOM, _CHOSEN = image_table.RANDOM, image_table.CHOSEN
 _TRAINED = "trained.json"
 
 
+_CONFIG = {"flags": {"algorithms?": [str], "budget?": int}, "config?": {"shared_weights?": dict}}
+_RESULT = {"budget?": int, "networks?": list, "choice?": list, "seed?": int, "num_best?": int}
+
+
 class ImageSearch(NamedTuple):
     """Searches on one set of shared weights."""
 
@@ -56,6 +60,9 @@ def read(folder: pathlib.Path) -> ImageSearch:
     """Returns the contents of a folder for which `is_one` is true; ValueError if a file in it is damaged."""
     path, configs = folder / run_dir.RESULT, _configs(folder)
     result, runs, waiting = json_files.read(path) or {}, {}, {}
+    json_files.check(path, result, _RESULT)
+    for name, config in configs.items():
+        json_files.check(folder / name / run_dir.CONFIG, config, _CONFIG)
     first = next(iter(configs.values()), {})
     requested = first.get("flags", {}).get("algorithms") or list(configs)
     for name in dict.fromkeys([*requested, *configs]):
@@ -66,6 +73,8 @@ def read(folder: pathlib.Path) -> ImageSearch:
             runs[name] = search.read(folder / name, configs[name])
         except json_files.NothingYetError:
             waiting[name] = "has measured nothing yet"
+    trained = json_files.read(folder / _TRAINED) or {}
+    json_files.check(folder / _TRAINED, trained, {"trainings?": list})
     is_finished = "networks" in result and not waiting and all(run.is_finished for run in runs.values())
     is_finished &= not runs or result.get("budget") in (None, first["flags"].get("budget"))  # else of an earlier start
     return ImageSearch(
@@ -76,7 +85,7 @@ def read(folder: pathlib.Path) -> ImageSearch:
         candidates=image_table.networks(result, "choice", "validation", path=path) if is_finished else (),
         runs=runs,
         waiting=waiting,
-        num_trained=len((json_files.read(folder / _TRAINED) or {}).get("trainings", ())),
+        num_trained=len(trained.get("trainings", ())),
         shared=training.read_shared(folder),
         is_finished=is_finished,
     )

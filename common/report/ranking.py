@@ -1,6 +1,5 @@
 """Agreement of shared weights with stand-alone training: its picture, and the page of `benchmarks.supernet_ranking`."""
 
-import json
 import pathlib
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+from common.file_formats import files, json_values
 from common.report import canvas, page, units
 from common.statistics import intervals
 
@@ -26,13 +26,9 @@ class Ranking(NamedTuple):
 
 def read(path: pathlib.Path) -> Ranking:
     """Returns a file of `benchmarks.supernet_ranking`; ValueError if it is another one, or damaged."""
-    try:
-        record = json.loads(path.read_text())
+    with files.reporting(path, "is not a file of benchmarks.supernet_ranking (--output); otherwise give a folder"):
+        record = json_values.read(path)
         scores, alone, sizes = (np.array(record[name], np.float64) for name in ("scores", "alone", "num_params"))
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{path} is not a file of benchmarks.supernet_ranking (--output): {error!r}; otherwise give a folder"
-        ) from error
     count = len(scores) if scores.ndim else 0
     if count < 2 or scores.ndim != 1 or sizes.shape != (count,) or alone.ndim != 2 or len(alone) != count:
         raise ValueError(

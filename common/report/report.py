@@ -14,6 +14,12 @@ PAGE = "report.html"
 Found = search.Run | training.Training | image_search.ImageSearch | ranking.Ranking | study.Study | across.Studies
 
 
+_CONFIG = {  # what every config.json has
+    **{"command?": str, "flags?": dict, "device?": {"*": (str, int)}, "versions?": {"*": str}, "config?": dict},
+    **{"tasks?": {"*": str}, "algorithms?": [str]},
+}
+
+
 class Written(NamedTuple):
     """A report that was written."""
 
@@ -101,6 +107,7 @@ def read(folder: str | os.PathLike) -> Found:
         found = ", ".join(sorted(path.name for path in folder.iterdir())[:5]) or "nothing"
         text = "so it is not the folder of a search, a training or a study"
         raise ValueError(f"{folder} has no {run_dir.CONFIG}, {text}; it holds {found}")
+    json_files.check(folder / run_dir.CONFIG, config, _CONFIG)
     command = config.get("command")
     if command == "study":
         tasks = config.get("tasks")

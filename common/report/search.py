@@ -15,6 +15,20 @@ from common.report import canvas, checklist, latents, page, partition, pools, se
 
 _NUM_LISTED, _NUM_DRAWN = 10, 2
 _FIELDS = {"flags", "benchmark", "space", "algorithm", "seed", "protocol"}  # of config.json
+_CONFIG = {
+    **{"flags": {"data_dir?": str, "space?": str, "evaluator?": str}, "benchmark": str, "space": str, "protocol": str},
+    **{
+        "seed": (int, type(None)),
+        "algorithm": (str, type(None)),
+        "optimum?": json_files.NUMBER,
+        "config?": dict,
+        "schedule?": dict,
+    },
+}
+_RESULT = {
+    **{"seconds?": json_files.NUMBER, "failures?": {"*": int}, "best?": {"test?": json_files.NUMBER}},
+    "diagnostics?": {"*": (int, float, list, type(None))},
+}
 _PICTURES = {explanations.Partition: partition.pictures, explanations.LatentMap: latents.pictures}
 
 
@@ -63,25 +77,30 @@ def read(folder: pathlib.Path, config: Mapping[str, Any]) -> Run:
     if not config.keys() >= _FIELDS:
         text = "reports are of searches, trainings and studies"
         raise ValueError(f"{folder} is of launch.{config.get('command')}; {text}")
+    json_files.check(folder / run_dir.CONFIG, config, _CONFIG)
     blocks, num_earlier = (), 0
     if is_of_pools:
+        json_files.check(folder / run_dir.CONFIG, config, {"schedule": {"num_blocks": int}})
         history, blocks = pools.read(folder)
-        budget = int(config["schedule"]["num_blocks"])
+        budget = config["schedule"]["num_blocks"]
     elif (folder / run_dir.JOURNAL).exists():
-        budget = int(config["flags"]["budget"])
+        json_files.check(folder / run_dir.CONFIG, config, {"flags": {"budget": int}})
+        budget = config["flags"]["budget"]
         history, num_earlier = _history(journals.read(folder / run_dir.JOURNAL), budget)
     elif (folder / run_dir.HISTORY).exists():
         history, _ = run_dir.read_history(folder / run_dir.HISTORY)
         budget = len(history.status)
     else:
         raise json_files.NothingYetError(f"{folder} has no {run_dir.JOURNAL}: its search has measured nothing yet")
+    result = json_files.read(folder / run_dir.RESULT) or {}
+    json_files.check(folder / run_dir.RESULT, result, _RESULT)
     shared = training.read_shared(folder)
     sizes = [one.get("vocabulary_size") for one in (config, {} if shared is None else shared.config)]
     size = next((size for size in sizes if isinstance(size, int)), None)
     run = Run(
         name=folder.resolve().name,
         config=config,
-        result=json_files.read(folder / run_dir.RESULT) or {},
+        result=result,
         history=history,
         num_earlier=num_earlier,
         rounds=[] if blocks else json_files.read_lines(folder / run_dir.METRICS),

@@ -6,12 +6,34 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from common.file_formats import npz
 from common.records import json_files, run_dir
 from common.report import canvas, checklist, page, study_pictures, units
 from common.statistics import study as statistics
 from common.statistics import tables as texts
 
 Table = tuple[str, Sequence[str], Sequence[Sequence[str]]]  # caption, header, rows
+
+_NUMBER, _MAYBE = json_files.NUMBER, (*json_files.NUMBER, type(None))
+_BANDS = {"*": {"mean": [_MAYBE], "interquartile_mean": [_MAYBE], "median": [_MAYBE]}}
+_STUDY = {  # study.json
+    **{"benchmark": str, "dataset": str, "protocol": str, "budget": int, "num_seeds": int, "seed": int},
+    "optimum?": _NUMBER,
+    "algorithms": {
+        "*": {
+            **{"seconds_per_search": _NUMBER, "compile_seconds": _NUMBER, "queries_to_optimum?": {"*": _MAYBE}},
+            **{"best_fitness": {"*": _MAYBE}, "test_of_best": {"*": _MAYBE}},
+            "intervals?": {"best_fitness": _BANDS, "test_of_best": _BANDS},
+            "targets?": [{"target": _NUMBER, "found": _NUMBER, "queries": [_MAYBE], "seconds": [_MAYBE]}],
+        }
+    },
+    "comparisons?": [
+        {
+            **{"of": str, "target?": _NUMBER, "first": str, "second": str, "improvement": [_MAYBE]},
+            **{"p_value": _MAYBE, "adjusted": _MAYBE},
+        }
+    ],
+}
 
 
 class Study(NamedTuple):
@@ -44,13 +66,24 @@ def read(folder: pathlib.Path, config: Mapping[str, Any]) -> Study:
     report = json_files.read(folder / run_dir.STUDY)
     if not report or not report.get("algorithms"):
         raise ValueError(f"{folder} has no complete {run_dir.STUDY}: none of its algorithms is done yet")
+    json_files.check(folder / run_dir.STUDY, report, _STUDY)
+    json_files.check(folder / run_dir.CONFIG, config, {"flags": dict, "algorithms?": [str]})
     curves = {}
     for name in report["algorithms"]:
         path = folder / run_dir.CURVES.format(name)
         if path.exists():
-            with np.load(path, allow_pickle=False) as arrays:
-                curves[name] = statistics.Curves(*(arrays[field] for field in statistics.Curves._fields))
+            curves[name] = _read_curves(path)
     return Study(folder.resolve().name, config, report, curves)
+
+
+def _read_curves(path):
+    arrays = npz.read(path, statistics.Curves._fields)
+    shape = arrays["seconds"].shape if "seconds" in arrays else ()
+    for name in statistics.Curves._fields:
+        values = arrays.get(name)
+        if values is None or values.shape != shape or values.ndim != 2 or not np.issubdtype(values.dtype, np.floating):
+            raise ValueError(f"{path} is damaged: the array {name} must be numbers by seed and query")
+    return statistics.Curves(**arrays)
 
 
 def targets(study: Study) -> list[float]:

@@ -7,7 +7,6 @@ the caller does something that leaves cores idle, such as training shared weight
 """
 
 import contextlib
-import json
 import os
 import pathlib
 import threading
@@ -256,7 +255,8 @@ def _json_rows(path, trained_as, name, to_row, from_row):
     """Returns (training -> result of the rows under `name` in a JSON file, the function that adds one)."""
     rows = []
     if path.exists():
-        record = json.loads(path.read_text())
+        record = json_files.read(path)
+        json_files.check(path, record, {"trained_as": str, name: [dict]})
         if record["trained_as"] != trained_as:
             raise ValueError(
                 f"{path} holds trainings as {record['trained_as']}, not {trained_as}; restore the settings, "

@@ -16,7 +16,7 @@ from common.genotypes.genotype import RecurrentGenotype
 from common.language import config as language_config
 from common.language import recurrent, segments, training
 from common.language import step as steps
-from common.records import locks, metrics_log, run_dir
+from common.records import json_files, locks, metrics_log, run_dir
 from common.runs import search as searches
 from common.training import checkpoints
 
@@ -83,8 +83,8 @@ def train(
     run_dir.check_command(folder, "train_language")
     with locks.hold(folder / LOCK, what=str(folder)), checkpoints.Checkpoints(folder / "checkpoints", about) as saved:
         flags = configs.to_json(options) if flags is None else dict(flags)
-        record = {"command": "train_language", "flags": flags, **about, **run_dir.environment()}
-        run_dir.write_json(folder / run_dir.CONFIG, record)
+        record = {"command": "train_language", "flags": flags, **about}
+        run_dir.write_config(folder, record)
         train_in(
             folder,
             learner,
@@ -161,7 +161,7 @@ def _result(folder, learner, corpus, saved):
     test = segments.prepare(corpus.test, learner.config.test_batch_size, learner.config.chunks)
     test_loss = training.evaluate(learner, training.evaluated(best), test)
     valid_loss = float(best.valid_losses[int(best.epoch) - 1])
-    lines = [json.loads(line) for line in (folder / run_dir.METRICS).read_text().splitlines()]
+    lines = json_files.read_lines(folder / run_dir.METRICS)
     return {
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(best.params)),
         "epochs": learner.config.num_epochs,

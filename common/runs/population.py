@@ -93,7 +93,7 @@ def run(
         found = evaluator(state).evaluate(key, archs)
         return np.where(found.ok, found.fitness, np.nan)
 
-    run_dir.write_json(folder / run_dir.CONFIG, {**record, **run_dir.environment()})
+    run_dir.write_config(folder, record)
     start = time.perf_counter()
     with progress.Progress("search", total=schedule.num_blocks, unit="blocks") as live:
 

@@ -109,7 +109,7 @@ def run(
         journal = stack.enter_context(journal_lib.open_journal(folder / run_dir.JOURNAL, header))
         earlier = journal.agree_on_earlier(earlier)
         journal.check_budget(options.budget)  # before anything in the folder is replaced
-        run_dir.write_json(folder / run_dir.CONFIG, about | run_dir.environment())
+        run_dir.write_config(folder, about)
         log = _Log(folder, searcher.name, options.budget, num_earlier=0 if earlier is None else len(earlier.archs))
         with log.files:
             history = search.run_search(

@@ -151,8 +151,8 @@ def train(
     folder = run_dir.create(workdir, command="train_supernet", benchmark=run.space.name)
     run_dir.check_command(folder, "train_supernet")
     with training_folder.opened(run, folder, pace) as opened:
-        record = {"command": "train_supernet", "flags": dict(flags or {}), **about, **run_dir.environment()}
-        run_dir.write_json(folder / run_dir.CONFIG, record)
+        record = {"command": "train_supernet", "flags": dict(flags or {}), **about}
+        run_dir.write_config(folder, record)
         state = opened.train(draw)
         result = _result(run, state.params, seconds=opened.seconds, rate=opened.images_per_second)
     run_dir.write_json(folder / run_dir.RESULT, result)

@@ -16,6 +16,7 @@ import numpy as np
 from common import config as configs
 from common import history as history_lib
 from common import one_round, search, types
+from common.file_formats import files, json_values
 from common.records import json_files, locks, progress, run_dir
 from common.runs import search as runs
 from common.statistics import study as statistics
@@ -111,7 +112,7 @@ def run(
     names = list(dict.fromkeys(algorithm.name for algorithm in algorithms))
     if flags is None:
         flags = {**configs.to_json(options), "algorithms": names, "tasks": list(tasks) if folder_per_task else []}
-    config = {"command": "study", "flags": dict(flags), "algorithms": names, **run_dir.environment()}
+    config = {"command": "study", "flags": dict(flags), "algorithms": names}
     with contextlib.ExitStack() as stack:
         for folder in dict.fromkeys([workdir, *folders.values()]):
             folder.mkdir(exist_ok=True)
@@ -199,12 +200,14 @@ def _stored(part: _Part) -> tuple[history_lib.History | None, int, search.Second
     if not part.path.exists():
         return None, 0, search.Seconds(compile=0.0, run=0.0)
     histories, more = run_dir.read_history(part.path)
-    stored = json.loads(str(more["study"]))
+    with files.reporting(part.path, "is damaged: it does not say of which study it is"):
+        stored = dict(json_values.parse(str(more["study"])))
+        spent = search.Seconds(compile=float(more["compile"]), run=float(more["run"]))
     differing = [name for name, value in part.identity.items() if stored.get(name) != value]
     if differing:
-        texts = (f"{name} was {stored.get(name)!r} and is now {part.identity[name]!r}" for name in differing)
+        texts = [f"{name} was {stored.get(name)!r} and is now {part.identity[name]!r}" for name in differing]
         raise ValueError(f"{part.path} is of another study: {'; '.join(texts)}; choose another --workdir")
-    return histories, len(histories.status), search.Seconds(compile=float(more["compile"]), run=float(more["run"]))
+    return histories, len(histories.status), spent
 
 
 def _identity(evaluator, options):
@@ -224,16 +227,16 @@ def _write_configs(config, workdir, folders):
     """Writes config.json; with `folders` by task, also one in each, as for a study of that task only."""
     names = {task: folder.name for task, folder in folders.items()}
     path = workdir / run_dir.CONFIG
-    before = json.loads(path.read_text()).get("tasks", {}) if path.exists() else names
+    before = names if (record := json_files.read(path)) is None else record.get("tasks", {})
     if bool(before) != bool(names) or not before.keys() <= names.keys():
         raise ValueError(
             f"{workdir} is of {', '.join(before) or 'one task'}; give all of that to resume, or another --workdir"
         )
-    run_dir.write_json(path, {**config, "tasks": names} if names else config)
+    run_dir.write_config(workdir, {**config, "tasks": names} if names else config)
     for task, folder in folders.items():
         name, _, dataset = task.partition("/")
         own = {**config["flags"], "benchmark": name, "dataset": dataset, "tasks": [], "workdir": str(folder)}
-        run_dir.write_json(folder / run_dir.CONFIG, {**config, "flags": own})
+        run_dir.write_config(folder, {**config, "flags": own})
 
 
 def _keys(options, first=0):

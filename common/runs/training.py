@@ -109,8 +109,8 @@ def train(
         state = saved.latest(run.template(batches))
         if is_first:
             flags = configs.to_json(options) if flags is None else dict(flags)
-            config = {"command": "train", "flags": flags, **run.about, **run_dir.environment()}
-            run_dir.write_json(folder / run_dir.CONFIG, config)
+            config = {"command": "train", "flags": flags, **run.about}
+            run_dir.write_config(folder, config)
             start = 0 if state is None else int(state.step)
             if start:
                 print(f"resuming from step {start} of {run.num_steps}", flush=True)

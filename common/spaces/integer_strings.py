@@ -24,14 +24,14 @@ def read(
     words = [word for word in re.split(r"[\s,\[\]()]+", text) if word]
     for at, word in enumerate(words):
         if not re.fullmatch(r"-?[0-9]+", word):
-            raise ValueError(f"{kind}: part {at + 1} of {text!r}, {word!r}, is not an integer")
+            raise ValueError(f"{kind}: part {at + 1} of {text!r:.60}, {word!r:.60}, is not an integer")
     if len(words) != len(places):
-        raise ValueError(f"{kind}: write {len(places)} integers; got {len(words)} in {text!r}")
+        raise ValueError(f"{kind}: write {len(places)} integers; got {len(words)} in {text!r:.60}")
     lows = np.broadcast_to(lows, len(places)).tolist()
     for at, (word, low, choices) in enumerate(zip(words, lows, num_choices, strict=True)):
         if not low <= int(word) < low + choices:
             place = f"integer {at + 1} of {len(words)} ({places[at]})"
-            raise ValueError(f"{kind}: {place} is {word}; allowed are {low} to {low + choices - 1}")
+            raise ValueError(f"{kind}: {place} is {word:.60}; allowed are {low} to {low + choices - 1}")
     return np.array([int(word) - low for word, low in zip(words, lows, strict=True)], np.int32)
 
 

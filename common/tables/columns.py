@@ -12,21 +12,18 @@ Several training runs of a metric are columns `validation_0`, `validation_1`, ..
 an architecture has fewer runs, cells are empty (in npz NaN).
 """
 
-import csv
 import dataclasses
 import pathlib
 import re
-import zipfile
-import zlib
 from typing import NamedTuple
 
 import numpy as np
 
+from common.file_formats import csv_lines, files, npz
 from common.tables import table
 
 SUFFIXES = (".csv", ".npz")
 ARCH = "arch"
-_BROKEN = (OSError, ValueError, TypeError, AttributeError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
 _MAX_CHOICES = 1024  # of a decision; the masks of legal tokens grow with the square
 _CHUNK = 1 << 13  # rows made canonical at a time
 
@@ -76,12 +73,9 @@ def read(path: str | pathlib.Path, space: str | None = None) -> table.Table:
 
 
 def _read_csv(path):
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
-            lines = [(f"line {reader.line_num}", line) for line in reader if line]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"cannot read {path} as CSV: {error}") from error
+    if found := files.kind_of(path):
+        raise ValueError(f"{path} is {found}; want CSV in UTF-8")
+    lines = [(f"line {number}", line) for number, line in csv_lines.parse(files.read_text(path), path)]
     header = [name.strip() for name in lines[0][1]] if lines else []
     if not any(re.search("[A-Za-z]", name) for name in header):
         problem = f"{path} has no header" if lines else f"{path} is empty"
@@ -122,11 +116,7 @@ def _number(text):
 
 
 def _read_npz(path):
-    try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            arrays = {name: np.asarray(file[name]) for name in file.files}
-    except _BROKEN as error:
-        raise ValueError(f"cannot read {path} as arrays: {error}") from error
+    arrays = npz.read(path)
     if not arrays:
         raise ValueError(f"{path} is empty; want the arrays {ARCH}, validation and test")
     num_rows = len(next((values for values in arrays.values() if values.ndim), ()))

@@ -7,7 +7,6 @@ Metrics: `validation`, `test` and `training_seconds` after 108 epochs, the same 
 import array
 import base64
 import itertools
-import json
 import pathlib
 import struct
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 from absl import logging
 
-from common.file_formats import tfrecord
+from common.file_formats import files, json_values, npz, tfrecord
 from common.spaces import nasbench101 as space
 from common.spaces import nasbench101_graphs
 from common.tables import table
@@ -69,16 +68,14 @@ def read_sample(path: str | pathlib.Path) -> table.Table:
       ValueError: if the file is missing, damaged or of another format.
     """
     path = pathlib.Path(path)
-    if not path.is_file():
-        raise ValueError(f"no NAS-Bench-101 sample at {path}")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            adjacency, labels = file["adjacency"], file["ops"]
-            accuracy, parameters = file["val_accuracy"] / 100, file["params"]
+    arrays = npz.read(path)
+    with files.reporting(path, "is not the sample nasbench101_500.npz: an array is missing or of another shape"):
+        adjacency, labels = arrays["adjacency"], arrays["ops"]
+        accuracy, parameters = arrays["val_accuracy"] / 100, arrays["params"]
         names = [[_SAMPLE_OPERATIONS[label] for label in one] for one in labels]
         rows = np.array([space.from_matrix(*cell) for cell in zip(adjacency, names, strict=True)])
-    except (ValueError, OSError, EOFError, KeyError, IndexError) as error:
-        raise ValueError(f"cannot read {path} as the sample nasbench101_500.npz: {error}") from error
+        if not accuracy.shape == parameters.shape == (len(rows),):
+            raise ValueError
     archs, place = _merge(rows)
     place_of_run, accuracy_of_run = np.unique(np.stack([place, accuracy]), axis=1)
     metrics = {
@@ -99,11 +96,18 @@ def _parse_runs(path) -> Iterator[tuple[tuple[str, str], int, int, dict[str, flo
         if i % 200_000 == 0:
             logging.info("read %d runs of %s", i, path)
         try:
-            _, num_epochs, adjacency, operations, encoded = json.loads(record)
+            _, num_epochs, adjacency, operations, encoded = json_values.parse(record)
             num_parameters, measured = _parse_metrics(base64.b64decode(encoded, validate=True))
+            if not isinstance(adjacency, str) or not isinstance(operations, str) or "," not in operations:
+                raise ValueError
+            if not 0 < num_epochs < 1 << 20:
+                raise ValueError
+            if not all(isinstance(value, float) and value >= 0 for value in measured.values()):
+                raise ValueError
+            num_parameters = float(num_parameters)
             yield (adjacency, operations), int(num_epochs), num_parameters, measured
-        except (ValueError, TypeError, IndexError, KeyError, struct.error) as error:
-            raise ValueError(f"{path}: record {i} is not a NAS-Bench-101 record: {error!r}") from error
+        except (ValueError, TypeError, LookupError, ArithmeticError, struct.error) as error:
+            raise ValueError(f"{path}: record {i} is not a NAS-Bench-101 record") from error
 
 
 def _rows(path, cells):
@@ -119,14 +123,14 @@ def _rows(path, cells):
         size = len(inner) + 2
         is_cell = (first, last) == (space.INPUT, space.OUTPUT) and set(inner) <= set(ids) and size <= space.MAX_VERTICES
         if not is_cell or len(adjacency) != size**2 or set(adjacency) - set("01"):
-            raise ValueError(f"{path}: {adjacency} with {operations} is not a cell of NAS-Bench-101")
+            raise ValueError(f"{path}: {adjacency:.60} with {operations:.60} is not a cell of NAS-Bench-101")
         of_size.setdefault(size, []).append((i, adjacency, [ids[name] for name in inner]))
     for size, some in of_size.items():
         at, texts, labels = zip(*some, strict=True)
         bits = np.frombuffer("".join(texts).encode(), np.uint8).reshape(len(at), size, size) - ord("0")
         if np.tril(bits).any():
             bad = texts[int(np.argmax(np.tril(bits).any(axis=(1, 2))))]
-            raise ValueError(f"{path}: the adjacency {bad} of {size} vertices is not strictly upper triangular")
+            raise ValueError(f"{path}: the adjacency {bad:.60} of {size} vertices is not strictly upper triangular")
         places = [*range(size - 1), space.MAX_VERTICES - 1]  # missing vertices are the last but the output
         for source, target in itertools.combinations(range(size), 2):
             rows[at, nasbench101_graphs.EDGES.index((places[source], places[target]))] = bits[:, source, target]

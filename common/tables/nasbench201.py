@@ -7,18 +7,15 @@ original test set. Metrics of each dataset D: `D/validation`, `D/test`, `D/valid
 CIFAR-10), the same with the ending `_12_epochs`, `D/training_seconds` (of 200 epochs) and `D/million_parameters`.
 """
 
-import csv
-import gzip
+import math
 import pathlib
 import re
-import zipfile
-import zlib
 from collections.abc import Iterator
 
 import numpy as np
 from absl import logging
 
-from common.file_formats import pickles
+from common.file_formats import csv_lines, files, npz, pickles, text_file
 from common.spaces import nasbench201 as space
 from common.tables import table
 
@@ -77,12 +74,16 @@ def read(path: str | pathlib.Path) -> table.Table:
     if path.is_dir():
         return _from_results(path, _folder(path))
     if path.suffix == ".npz":
-        return _from_columns(path, _npz(path))
-    if path.name.endswith(".csv.gz"):
+        return _from_columns(path, npz.read(path))
+    if path.name.endswith((".csv.gz", ".csv")):
         return _from_columns(path, _csv(path))
+    if (found := files.kind_of(path)) == "a tar archive":
+        raise ValueError(f"{path} is {found}; unpack it (tar xf {path.name}) and give the folder in it")
     contents = pickles.read(path)
     if not isinstance(contents, dict) or not isinstance(contents.get("arch2infos"), dict):
         raise ValueError(f"{path} is not a NAS-Bench-201 file: it has no dictionary called arch2infos")
+    if not all(type(number) is int for number in contents["arch2infos"]):
+        raise ValueError(f"{path} is not a NAS-Bench-201 file: the keys of arch2infos are not all integers")
     return _from_results(path, [results for _, results in sorted(contents["arch2infos"].items())])
 
 
@@ -93,20 +94,12 @@ def _table(path, archs, metrics, notes):
     return table.published("nasbench201", path, archs, metrics, datasets, space=space.space(), notes=notes, **about)
 
 
-def _npz(path):
-    try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            return dict(file)
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        raise ValueError(f"cannot read {path}: {error}") from error
-
-
 def _csv(path) -> dict[str, np.ndarray]:
     """Returns the columns of the npz: those that end in _0, _1, ... or in the name of a dataset stacked."""
-    try:
-        with gzip.open(path, "rt", newline="") as file:
-            names, *lines = csv.reader(file)
-        columns = dict(zip(names, zip(*lines, strict=True), strict=True))
+    text = text_file.decode(files.read_decompressed(path), path)
+    with files.reporting(path, "is not nasbench201.csv.gz as published: a column is missing, or a cell is no number"):
+        (_, names), *lines = csv_lines.parse(text, path)
+        columns = dict(zip(names, zip(*(line for _, line in lines), strict=True), strict=True))
         datasets, seeds = ("c10", "c100", "in16"), ("c10_valid_seeds", "c100_valtest_seeds", "in16_valtest_seeds")
         stacks = {name: [name] for _, name in _COLUMNS}
         stacks |= {name: [f"{name}_{seed}" for seed in range(3)] for name in seeds}
@@ -116,28 +109,38 @@ def _csv(path) -> dict[str, np.ndarray]:
             stack: np.array([[float(text or "nan") for text in columns[name]] for name in parts]).T
             for stack, parts in stacks.items()
         }
-    except (ValueError, OSError, EOFError, KeyError, csv.Error, zlib.error) as error:
-        raise ValueError(f"cannot read {path} as the columns of nasbench201.csv.gz: {error}") from error
 
 
 def _from_columns(path, columns):
     needed = {"ops", "params_m", "train_time_200e_s"} | {column for _, column in _COLUMNS}
     if needed - set(columns):
         raise ValueError(f"{path} lacks the columns {', '.join(sorted(needed - set(columns)))}")
+    num_rows = len(np.atleast_1d(columns["ops"]))
+    widths = {"ops": len(space.space().num_choices), "params_m": len(DATASETS), "train_time_200e_s": len(DATASETS)}
+    for name in needed:
+        values, width = columns[name], widths.get(name)
+        is_sound = np.issubdtype(values.dtype, np.number) and not np.iscomplexobj(values) and values.ndim in (1, 2)
+        is_sound = is_sound and len(values) == num_rows and (width is None or values.shape[1:] == (width,))
+        if not is_sound:
+            wanted = f"({num_rows}, {width or 'runs'})"
+            raise ValueError(f"{path}, array {name}: want numbers {wanted}; got {values.dtype} {values.shape}")
+    ops, num_choices = np.asarray(columns["ops"]), np.array(space.space().num_choices)
+    if not np.all((ops >= 0) & (ops < num_choices) & (ops == np.floor(ops))):
+        raise ValueError(f"{path}, ops: not all are operations from 0 to {num_choices.max() - 1}")
     metrics = {metric: np.asarray(columns[column]) / 100 for metric, column in _COLUMNS}
     for i, name in enumerate(DATASETS):
         metrics[f"{name}/training_seconds"] = columns["train_time_200e_s"][:, i]
         metrics[f"{name}/million_parameters"] = columns["params_m"][:, i]
-    return _table(path, np.asarray(columns["ops"]).astype(np.int8), metrics, _COLUMN_NOTES)
+    return _table(path, ops.astype(np.int8), metrics, _COLUMN_NOTES)
 
 
 def _folder(path) -> Iterator[dict]:
-    files = sorted(file for file in path.iterdir() if re.fullmatch(r"\d+\.pickle\.pbz2", file.name))
-    if not files:
+    found = sorted(file for file in path.iterdir() if re.fullmatch(r"\d+\.pickle\.pbz2", file.name))
+    if not found:
         raise ValueError(f"no files 000000.pickle.pbz2 to 015624.pickle.pbz2 in the folder {path}")
-    for i, file in enumerate(files):
+    for i, file in enumerate(found):
         if i % 1000 == 0:
-            logging.info("read %d of %d architectures of %s", i, len(files), path)
+            logging.info("read %d of %d architectures of %s", i, len(found), path)
         yield pickles.read(file)
 
 
@@ -148,8 +151,12 @@ def _from_results(path, architectures):
         try:
             archs.append(space.from_string(_fields(next(iter(schedules.values())))["arch_str"]))
             runs.append({(metric, seed): value for metric, seed, value in _runs(schedules)})
-        except (KeyError, TypeError, AttributeError, StopIteration) as error:
-            raise ValueError(f"{path}: architecture {i} is not a NAS-Bench-201 record: {error!r}") from error
+        except KeyError as error:
+            raise ValueError(f"{path}: architecture {i} has no field {error.args[0]!r:.60}") from error
+        except ValueError as error:
+            raise ValueError(f"{path}: architecture {i}: {error}") from error
+        except (TypeError, AttributeError, StopIteration, ArithmeticError) as error:
+            raise ValueError(f"{path}: architecture {i} is not a NAS-Bench-201 record") from error
     keys = sorted(set().union(*runs))
     metrics = {}
     for metric in dict.fromkeys(metric for metric, _ in keys):
@@ -165,15 +172,24 @@ def _runs(schedules) -> Iterator[tuple[str, int, float]]:
         for (trained_on, seed), result in results.items():
             result = _fields(result)
             accuracies = result["eval_acc1es"]
+            if type(seed) is not int:
+                raise ValueError(f"the seed {seed!r:.60} is not an integer")
             for metric, training_set, evaluation_set in _OFFICIAL:
-                key = f"{evaluation_set}@{result['epochs'] - 1}"
+                key = f"{evaluation_set}@{_number(result['epochs'], 'epochs') - 1:g}"
                 if training_set == trained_on and key in accuracies:
-                    yield metric + ending, seed, accuracies[key] / 100
+                    yield metric + ending, seed, _number(accuracies[key], key) / 100
             if trained_on in _TRAINED_ON and not ending:
                 dataset = _TRAINED_ON[trained_on]
-                yield f"{dataset}/million_parameters", seed, result["params"]
+                yield f"{dataset}/million_parameters", seed, _number(result["params"], "params")
                 if result["train_times"]:
-                    yield f"{dataset}/training_seconds", seed, sum(result["train_times"].values())
+                    seconds = (_number(value, "train_times") for value in result["train_times"].values())
+                    yield f"{dataset}/training_seconds", seed, sum(seconds)
+
+
+def _number(value, name):
+    if type(value) not in (int, float) or not math.isfinite(value) or value < 0:
+        raise ValueError(f"{name} is {value!r:.60}, not a number from 0 up")
+    return value
 
 
 def _fields(record):

@@ -4,11 +4,11 @@ The benchmark publishes test accuracies only, so its table has no validation met
 with the test protocol alone. Metrics: `test`, `million_parameters`, `million_flops`.
 """
 
-import json
 import pathlib
 
 import numpy as np
 
+from common.file_formats import files, json_values
 from common.spaces import nasbench_macro as space
 from common.tables import table
 
@@ -22,16 +22,19 @@ def read(path: str | pathlib.Path) -> table.Table:
     path = pathlib.Path(path)
     if not path.is_file():
         raise ValueError(f"no NAS-Bench-Macro file at {path}")
+    entries = json_values.read(path)
+    if not isinstance(entries, dict):
+        raise ValueError(f"{path} is not nas-bench-macro_cifar10.json as published: it holds no JSON object")
     try:
-        entries = json.loads(path.read_bytes())
         archs = np.array([space.from_key(key) for key in entries])
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    with files.reporting(path, "is not nas-bench-macro_cifar10.json as published: a key or number is missing or wrong"):
         fields = (("test", "test_acc", 100), ("million_parameters", "params", 1e6), ("million_flops", "flops", 1e6))
         metrics = {
             name: np.array([entry[field] for entry in entries.values()], np.float64) / unit
             for name, field, unit in fields
         }
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
-        raise ValueError(f"{path} is not nas-bench-macro_cifar10.json as published: {error!r}") from error
     origin, notes = "X. Su et al., github.com/xiusu/NAS-Bench-Macro", "The benchmark publishes no validation accuracy."
     datasets = {"cifar10": {"test": "test"}}
     return table.published(

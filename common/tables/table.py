@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from common import rows, spaces, types
-from common.file_formats import tensor_file
+from common.file_formats import files, json_values, tensor_file
 from common.spaces import factory
 
 SUFFIX = ".table"
@@ -216,9 +216,11 @@ def _check_dataset(table, dataset, metrics):
         if name not in table.metrics:
             known = ", ".join(table.metrics)
             raise ValueError(f"dataset {dataset!r} has {name!r} as its {role}; the metrics are {known}")
-        if role == "cost":
-            continue
         values = np.asarray(table.metrics[name])
+        if role == "cost":
+            if np.any(values < 0):
+                raise ValueError(f"metric {name!r} must be seconds, not negative; got {np.nanmin(values)}")
+            continue
         has_run = np.any(np.isfinite(values), axis=1)
         if not has_run.all():
             raise ValueError(f"metric {name!r} has no run (all NaN) for row {int(np.argmin(has_run))}")
@@ -228,9 +230,16 @@ def _check_dataset(table, dataset, metrics):
 
 
 def _parse_info(path, text):
-    try:
-        record = json.loads(text)
+    problem = f"is not a table of this version ({FORMAT}): its info is {text[:200]!r}"
+    with files.reporting(path, problem):
+        record = json_values.parse(text)
         own = {name: tuple(record[name]) for name in ("num_choices", "decisions") if name in record}
-        return Info(**record | own)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{path} is not a table of this version ({FORMAT}): its info is {text[:200]!r}") from error
+        info = Info(**record | own)
+    texts = (info.benchmark, info.space, info.source, info.licence, info.notes, *info.decisions)
+    datasets = info.datasets if isinstance(info.datasets, dict) else {"": None}
+    is_sound = all(isinstance(text, str) for text in texts) and all(type(size) is int for size in info.num_choices)
+    for metrics in datasets.values():
+        is_sound &= isinstance(metrics, dict) and all(isinstance(name, str) for name in metrics.values())
+    if not is_sound or not isinstance(info.is_listed, bool):
+        raise ValueError(f"{path} {problem}")
+    return info

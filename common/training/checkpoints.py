@@ -21,6 +21,7 @@ import orbax.checkpoint as ocp
 from absl import logging
 from orbax.checkpoint import checkpoint_managers
 
+from common.file_formats import json_values
 from common.records import run_dir
 from common.training import state as states
 
@@ -190,7 +191,7 @@ def read_about(folder: str | os.PathLike) -> dict[str, Any]:
     if not path.exists():
         raise ValueError(f"{folder} has no checkpoints: there is no {path}")
     try:
-        found = json.loads(path.read_text())
+        found = json_values.read(path)
         if found["format"] != FORMAT:
             raise ValueError(f"format {found['format']}; this version reads {FORMAT}")
         return found["about"]

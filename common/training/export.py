@@ -22,6 +22,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from common.file_formats import json_values, tensor_file
 from common.training import augmentation, models
 from common.training import step as step_lib
 
@@ -80,12 +81,7 @@ def load(path: str | os.PathLike) -> Model:
     path = pathlib.Path(path)
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
-    try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except safetensors.SafetensorError as error:
-        raise ValueError(f"{path} is not a safetensors file, or is damaged: {error}") from error
+    arrays, metadata = tensor_file.read(path)
     about, network, images = _read(path, metadata)
     shapes = jax.eval_shape(lambda key: step_lib.init_variables(network, key, images.shape), jax.random.key(0))
     shapes = _flat(shapes)
@@ -116,7 +112,7 @@ def _read(path, metadata):
     if "about" not in metadata:
         raise ValueError(f"{path} holds arrays but no description of a network; export one with launch.train --export")
     try:
-        about = json.loads(metadata["about"])
+        about = json_values.parse(metadata["about"])
         if about["format"] != FORMAT:
             raise ValueError(f"format {about['format']}; this version reads {FORMAT}")
         settings = about["images"]

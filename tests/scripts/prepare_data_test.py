@@ -230,10 +230,10 @@ class PrepareTest(parameterized.TestCase):
             assert not self.data_dir.exists()
 
         path.write_bytes(b"no archive")
-        refused(f"cannot read {path}, is it damaged?")
+        refused(f"{path} is empty, damaged or no tar archive")
         whole = write_archive(path, files).read_bytes()
         path.write_bytes(whole[: len(whole) // 2])
-        refused(f"cannot read {path}, is it damaged?")
+        refused(f"{path} is cut short, damaged or no tar archive")
         write_archive(path, files)
         refused("is not an archive of cifar100 as published: it holds batches.meta, data_batch_1, ", dataset="cifar100")
         write_archive(path, {name: contents for name, contents in files.items() if name != "test_batch"})
@@ -321,7 +321,7 @@ class DamagedTest(parameterized.TestCase):
         self.info.write_text(self.info.read_text().replace("array_record", "tfrecord", 1))
         self.refused("holds tfrecord files; want array_record")
         self.info.write_text("{")
-        self.refused(f"cannot read {self.info}, is it damaged?")
+        self.refused(f"{self.info} is not JSON from line 1, column 2 on")
         (self.folder / "features.json").write_text(json.dumps({"featuresDict": {"features": {}}}))
         with pytest.raises(ValueError, match="does not describe images with a label"):
             tfds_format.num_classes(self.folder)

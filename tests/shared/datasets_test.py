@@ -241,7 +241,7 @@ class ArrayFileTest(parameterized.TestCase):
         half = contents[: len(contents) // 2]
         for damaged in (b"", b"not a file of arrays", contents[:200], half, flipped, array.getvalue(), pickled):
             path.write_bytes(damaged)
-            with pytest.raises(ValueError, match=f"cannot read {path}, is it damaged"):
+            with pytest.raises(ValueError, match=f"{path}.* (damaged|not an npz file|objects)"):
                 images.load(str(path))
 
     def test_missing_files_and_arrays(self):

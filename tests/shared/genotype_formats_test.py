@@ -159,10 +159,13 @@ class RejectionTest(parameterized.TestCase):
         ("ofa_mobile", "{}", "an object with the keys r, d, ks, e"),
         # masks
         # sizes
-        ("json", " " * 10**6 + "{}", "at most 1,000,000 characters; got 1,000,002"),
-        ("json", "[" * 10**5, "not JSON: brackets are nested too deeply"),
+        ("json", " " * 10**6 + "{}", "at most 100,000 characters; got 1,000,002"),
+        ("json", "[" * 10**5, "its brackets are nested more than 100 deep"),
+        ("json", "[" * 101 + "]" * 101, "its brackets are nested more than 100 deep"),
+        ("json", '{"kind": "edge", "version": 1, "num_states": 9999, "edges": []}', "must be from 2 to 1000; got 9999"),
+        ("json", '{"kind": "cell", "kind": "edge"}', "an object has the key 'kind' twice"),
         ("json", '{"kind": ' + "9" * 10**4 + "}", "not JSON: an integer has too many digits"),
-        ("darts", DARTS.replace("[2, 3, 4, 5]", "-" * 10**5 + "1", 1), "darts: .*(parsed|neither a literal)"),
+        ("darts", DARTS.replace("[2, 3, 4, 5]", "-" * 90_000 + "1", 1), "darts: .*(parsed|neither a literal)"),
     )
     def test_says_what_is_wrong(self, name, text, message):
         with pytest.raises(ValueError, match=message) as caught:

@@ -180,7 +180,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
 try:
     with journal_lib.open_journal({str(self.path)!r}, {HEADER!r}) as journal:
         for round_ in range(len(journal.proposed), 1000):
-            journal.write_proposed(round_, np.arange(20).reshape(4, 5))
+            journal.write_proposed(round_, np.arange(20).reshape(4, 5) + 20 * round_)
 except OSError as error:
     print(error.filename, error.strerror, len(journal.proposed) if "journal" in dir() else "none")
 """
@@ -198,7 +198,7 @@ except OSError as error:
             with journal_lib.open_journal(self.path, HEADER) as journal:
                 if num_proposed != "none":
                     assert len(journal.proposed) == int(num_proposed)
-                journal.write_proposed(len(journal.proposed), ROUNDS[0])
+                journal.write_proposed(len(journal.proposed), np.full((1, 5), 9999))
 
     def test_a_device_that_is_full(self):
         with (

@@ -83,7 +83,7 @@ class MeasurementsTest(folders.FolderTest):
         ('{"arch": [0, 0, 0], "fitness": 1}', "is of the same architecture as line 1; keep one of them"),
         ("[2, 1, 3]", "is not a JSON object"),
         ('{"arch": [2, 1', "is not JSON"),
-        (10_000 * "[", "is not JSON"),
+        (10_000 * "[", "is not read: its brackets are nested more than 100 deep"),
     )
     def test_bad_json_lines(self, line, message):
         path = self.file("a.jsonl", f'{{"arch": [0, 0, 0], "fitness": 0.1}}\n\n{line}\n')
@@ -113,10 +113,14 @@ class MeasurementsTest(folders.FolderTest):
         for name, text, message in (
             ("a.csv", "", "holds no measurements"),
             ("a.csv", "arch,fitness\n", "holds no measurements"),
-            ("a.csv", "architecture,fitness\n", "line 1 of .*: the columns are arch,fitness,cost"),
-            ("a.csv", "arch,fitness,arch\n", "line 1 of .*: the columns are arch,fitness,cost"),
+            ("a.csv", "architecture,fitness\n1,1\n", "line 1 of .*: the columns are arch,fitness,cost"),
+            ("a.csv", "arch,fitness,arch\n1,1,1\n", "line 1 of .*: the columns are arch,fitness,cost"),
             ("a.jsonl", "\n", "holds no measurements"),
-            ("a.jsonl", b'{"arch": [0, 0, 0], "fitness": 0.1}\n\xff\n', "line 2 of .* is not UTF-8 text"),
+            (
+                "a.jsonl",
+                b'{"arch": [0, 0, 0], "fitness": 0.1}\n\xff\n',
+                "not UTF-8 at byte 36, in line 2",
+            ),
             ("a.json", "", r"the name of a file of measurements must end in .jsonl or .csv"),
         ):
             with pytest.raises(ValueError, match=message):

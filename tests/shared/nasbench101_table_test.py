@@ -50,7 +50,7 @@ class TfrecordTest(parameterized.TestCase):
 
     def test_files_of_any_number_of_records(self):
         records = [b"one", b"", b"three" * 100, bytes(range(256))]
-        with pytest.raises(ValueError, match="no TFRecord file at"):
+        with pytest.raises(ValueError, match="no file at"):
             list(tfrecord.read(self.path))
         self.path.write_bytes(b"")
         with pytest.raises(ValueError, match="is empty"):

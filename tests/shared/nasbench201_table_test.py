@@ -163,7 +163,7 @@ class Nasbench201PickleTest(parameterized.TestCase):
         path = self.folder / "other.pickle"
         for contents, message in (
             ([1, 2], "no dictionary called arch2infos"),
-            ({"arch2infos": {0: {"200": {"arch_str": ARCHS_201[0]}}}}, "architecture 0 is not a NAS-Bench-201 record"),
+            ({"arch2infos": {0: {"200": {"arch_str": ARCHS_201[0]}}}}, "architecture 0 has no field 'all_results'"),
             ({"arch2infos": {0: unknown}}, "not a NAS-Bench-201 architecture"),
             (partial, r"'cifar100/validation' has no run .* for row 0"),
         ):

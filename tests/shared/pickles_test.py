@@ -108,5 +108,8 @@ class PicklesTest(parameterized.TestCase):
         broken = (b"", b"BZh9 no", b"PK\x03\x04 no", b"\x80\x04}", b"hello there", b"\x80\x04(K\x01R.")
         for contents in (*broken, whole[: len(whole) // 2]):
             self.path.write_bytes(contents)
-            with pytest.raises(ValueError, match=r"cannot read .*file\.pickle"):
+            with pytest.raises(
+                ValueError,
+                match=r"file\.pickle is (cut short, damaged or no pickle|damaged or cut short|a zip archive .*)$",
+            ):
                 pickles.read(self.path)
