@@ -24,7 +24,6 @@ from common.tables import table
 
 SUFFIXES = (".csv", ".npz")
 ARCH = "arch"
-_MAX_CHOICES = 1024  # of a decision; the masks of legal tokens grow with the square
 _CHUNK = 1 << 13  # rows made canonical at a time
 
 
@@ -53,6 +52,8 @@ def read(path: str | pathlib.Path, space: str | None = None) -> table.Table:
     archs, decisions = _take_archs(path, columns)
     if len(archs) < 2:
         raise ValueError(f"{path} holds {len(archs)} architecture; a search needs at least two")
+    if space is None and not archs.any():
+        raise ValueError(f"{path}: all its architectures are {archs[0].tolist()!s:.60}; a search needs at least two")
     metrics = _stack_runs(columns.values)
     info = table.Info(
         benchmark=path.stem,
@@ -146,11 +147,11 @@ def _take_archs(path, columns):
     if any(part.ndim > 1 for part in parts) and names:
         raise ValueError(f"{path}: the arrays {', '.join(names)} must have one value for each architecture")
     values = np.column_stack(parts)
-    is_choice = (values >= 0) & (values < _MAX_CHOICES) & (values == np.floor(values))
+    is_choice = (values >= 0) & (values < table.MAX_CHOICES) & (values == np.floor(values))
     if not is_choice.all():
         row, at = np.argwhere(~is_choice)[0]
         name = names[at] if names else f"{ARCH}, decision {at}"
-        advice = f"choices are whole numbers from 0 to {_MAX_CHOICES - 1}, so number the options of a decision"
+        advice = f"choices are whole numbers from 0 to {table.MAX_CHOICES - 1}, so number the options of a decision"
         place = f"{path}, {columns.places[row]}, column {name}"
         raise ValueError(f"{place}: {values[row, at]:g} is not a choice; {advice}")
     return values.astype(np.int64), tuple(name.removeprefix("x_") for name in names if name not in numbered)

@@ -169,8 +169,10 @@ def _runs(schedules) -> Iterator[tuple[str, int, float]]:
     """Yields (metric, seed, value) of one architecture; accuracies after the last epoch."""
     for names, ending in _SCHEDULES:
         results = next((_fields(schedules[name])["all_results"] for name in names if name in schedules), {})
-        for (trained_on, seed), result in results.items():
-            result = _fields(result)
+        for key, result in results.items():
+            if not isinstance(key, tuple) or len(key) != 2:
+                raise ValueError(f"all_results has the key {key!r:.60}, not (dataset, seed)")
+            (trained_on, seed), result = key, _fields(result)
             accuracies = result["eval_acc1es"]
             if type(seed) is not int:
                 raise ValueError(f"the seed {seed!r:.60} is not an integer")

@@ -19,6 +19,7 @@ from common.spaces import factory
 SUFFIX = ".table"
 FORMAT = "nas-table-1"
 ROLES = ("validation", "test", "cost")  # of the metrics of a dataset
+MAX_CHOICES = 1024  # of a decision; the masks of legal tokens grow with the square
 _CHUNK = 1 << 13  # rows compared with their canonical form at a time
 
 
@@ -237,7 +238,10 @@ def _parse_info(path, text):
         info = Info(**record | own)
     texts = (info.benchmark, info.space, info.source, info.licence, info.notes, *info.decisions)
     datasets = info.datasets if isinstance(info.datasets, dict) else {"": None}
-    is_sound = all(isinstance(text, str) for text in texts) and all(type(size) is int for size in info.num_choices)
+    is_sound = all(isinstance(text, str) for text in texts) and all(
+        type(size) is int and 0 < size <= MAX_CHOICES for size in info.num_choices
+    )
+    is_sound = is_sound and set(info.num_choices) != {1}
     for metrics in datasets.values():
         is_sound &= isinstance(metrics, dict) and all(isinstance(name, str) for name in metrics.values())
     if not is_sound or not isinstance(info.is_listed, bool):

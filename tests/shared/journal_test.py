@@ -68,6 +68,20 @@ class JournalTest(folders.FolderTest):
             journal.write_measured(outcome(3, 0.75))
             assert 500 <= journal.measured[3].seconds < 600
 
+    def test_results_out_of_range_are_not_written(self):
+        self.write()
+        before = self.path.read_bytes()
+        with journal_lib.open_journal(self.path, HEADER) as journal:
+            for results, message in (
+                (outcome(3, 5.0), "fitness is 5, not a fraction from 0 to 1"),
+                (outcome(3, 0.5, cost=-1.0), "cost is -1, not seconds from 0 up"),
+            ):
+                with pytest.raises(ValueError, match=message):
+                    journal.write_measured(results)
+            with pytest.raises(ValueError, match=r"the architecture \[2, 2\] was proposed before"):
+                journal.write_proposed(2, ROUNDS[1][1:])
+        assert self.path.read_bytes() == before
+
     def test_damaged_line_is_named(self):
         lines = self.write()
         for number, damaged in (
@@ -85,6 +99,14 @@ class JournalTest(folders.FolderTest):
             (5, b'{"event": "started", "seconds": 0}\n'),
             (5, b'{"event": "earlier", "archs": [[1, 2]], "fitness": [1], "cost": [1], "seconds": 0}\n'),
             (5, b'{"event": "proposed", "round": 1, "archs": [[1], [1, 2]], "seconds": 0}\n'),
+            (5, b'{"event": "proposed", "round": 1, "archs": [[1, 1], [2, 0]], "seconds": 0}\n'),  # [2, 0] again
+            (5, b'{"event": "proposed", "round": 1, "archs": [[1, 1, 1]], "seconds": 0}\n'),
+            (3, b'{"event": "measured", "at": 1, "fitness": 5, "cost": 0, "ok": true, "seconds": 0}\n'),
+            (3, b'{"event": "measured", "at": 1, "fitness": -0.1, "cost": 0, "ok": true, "seconds": 0}\n'),
+            (3, b'{"event": "measured", "at": 1, "fitness": 0.5, "cost": -1e9, "ok": true, "seconds": 0}\n'),
+            (3, b'{"event": "measured", "at": 1, "at": 0, "fitness": 0.5, "cost": 0, "ok": true, "seconds": 0}\n'),
+            (2, b'{"event": "earlier", "archs": [[1, 2]], "fitness": [5], "cost": [1], "seconds": 0}\n'),
+            (2, b'{"event": "earlier", "archs": [[1, 2], [1, 2]], "fitness": [1, 1], "cost": [1, 1], "seconds": 0}\n'),
         ):
             changed = list(lines)
             changed[number - 1] = damaged

@@ -200,6 +200,25 @@ class SearchTest(WrittenTest):
         (run_dir.RESULT, "{", r"result\.json is damaged"),
         (run_dir.RESULT, "[]", "no JSON object"),
         (run_dir.JOURNAL, '{"a": 1}\n', "not a journal of format 1"),
+        (run_dir.RESULT, '{"best": {"test": "x"}}', r"result\.json is damaged: best.test must be a number; got 'x'"),
+        (run_dir.RESULT, '{"seconds": []}', r"result\.json is damaged: seconds must be a number; got \[\]"),
+        (
+            run_dir.CONFIG,
+            '{"command": "lanas", "flags": 3}',
+            r"config\.json is damaged: flags must be an object; got 3",
+        ),
+        (
+            run_dir.CONFIG,
+            '{"command": [1], "flags": {}}',
+            r"config\.json is damaged: command must be a text; got \[1\]",
+        ),
+        (run_dir.CONFIG, '{"a": ' * 99_999, r"config\.json is damaged .*nested more than 100 deep"),
+        (
+            run_dir.CONFIG,
+            '{"command": "study", "tasks": {"a": ".."}}',
+            r"config\.json is damaged: the folder of a is '..'",
+        ),
+        (run_dir.CONFIG, '{"command": "study", "flags": {}, "versions": {"jax": 1}}', "versions.jax must be a text"),
     )
     def test_damaged_files(self, name, text, message):
         self.write_run()
