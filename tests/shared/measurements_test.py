@@ -119,7 +119,7 @@ class MeasurementsTest(folders.FolderTest):
             (
                 "a.jsonl",
                 b'{"arch": [0, 0, 0], "fitness": 0.1}\n\xff\n',
-                "not UTF-8 at byte 36, in line 2",
+                "not UTF-8 at byte 36",
             ),
             ("a.json", "", r"the name of a file of measurements must end in .jsonl or .csv"),
         ):
