@@ -1,4 +1,4 @@
-"""One search with a baseline (random search, regularized evolution, local search) on a benchmark.
+"""One search with a baseline (random search, evolution, Bayesian optimization, ...) on a benchmark.
 
 python -m launch.baselines --algorithm=regularized_evolution
 python -m launch.baselines --algorithm=local_search --benchmark=nasbench201 --data_dir=data --budget=300

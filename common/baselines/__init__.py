@@ -1,8 +1,27 @@
 """Baselines by name. A new one is one file and one entry of `ALGORITHMS`."""
 
 from common import types
-from common.baselines import local_search, random_search, regularized_evolution
+from common.baselines import (
+    bananas,
+    bayesian_optimization,
+    lamcts,
+    local_search,
+    mcts,
+    random_search,
+    regularized_evolution,
+    weaknas,
+)
 
 ALGORITHMS: dict[str, types.Algorithm] = {
-    module.ALGORITHM.name: module.ALGORITHM for module in (random_search, regularized_evolution, local_search)
+    module.ALGORITHM.name: module.ALGORITHM
+    for module in (
+        random_search,
+        regularized_evolution,
+        local_search,
+        bayesian_optimization,
+        bananas,
+        mcts,
+        lamcts,
+        weaknas,
+    )
 }

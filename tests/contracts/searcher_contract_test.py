@@ -45,8 +45,24 @@ LANAS = {
     "lanas_walk": {"sampler": "walk", "acquisition": "expected_improvement"},
     "lanas_hit_and_run": {"sampler": "hit_and_run", "acquisition": "thompson"},
 }
+_SMALL_BAYESIAN = {"num_initial": 6, "num_parents": 2, "num_mutated": 4, "num_random": 4}
+_SMALL_PREDICTOR = {"num_initial": 6, "num_layers": 1, "width": 4, "num_steps": 2, "batch_size": 4}
+BASELINES = {  # the settings that make them small
+    "bayesian_optimization": _SMALL_BAYESIAN,
+    "lamcts": {**_SMALL_BAYESIAN, "num_levels": 2, "leaf_size": 6},
+    "bananas": {**_SMALL_PREDICTOR, "num_members": 2, "num_candidates": 8},
+    "weaknas": {**_SMALL_PREDICTOR, "num_best": 8, "num_candidates": 8},
+}
+
+
+def _baseline(space, name):
+    algorithm = baselines.ALGORITHMS[name]
+    config = dataclasses.replace(algorithm.config, **BASELINES.get(name, {}))
+    return algorithm.searcher(space, config, name=name)
+
+
 SEARCHERS = {  # name: space -> types.Searcher, as small as it may be
-    **{name: algorithm.searcher for name, algorithm in baselines.ALGORITHMS.items()},
+    **{name: functools.partial(_baseline, name=name) for name in baselines.ALGORITHMS},
     **{name: functools.partial(_lanas, name=name, **changes) for name, changes in LANAS.items()},
     "nao": functools.partial(nao_jax.searcher, config=_SMALL_NAO),
     "seminas": functools.partial(nao_jax.searcher, config=_SMALL_SEMINAS, name="seminas"),
@@ -55,6 +71,7 @@ SEARCHERS = {  # name: space -> types.Searcher, as small as it may be
 _OWN_PROGRAM = ("_huge", "_measures_all", "_vmap", "_do_not_matter")
 SLOW = {
     "lanas_adam": ("_huge",),
+    **dict.fromkeys((*BASELINES, "mcts"), _OWN_PROGRAM),
     "lanas_walk": _OWN_PROGRAM,
     "lanas_hit_and_run": _OWN_PROGRAM,
     "nao": _OWN_PROGRAM,

@@ -1,0 +1,90 @@
+"""Candidates of baselines that a model guides: mutations of the best architectures, random ones; the best of them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from common import history as history_lib
+from common import types, unseen
+
+
+def mutations(
+    key: chex.PRNGKey, space: types.SearchSpace, history: history_lib.History, *, num_parents: int, count: int
+) -> chex.Array:
+    """Returns int32[count, L], mutations of the best `num_parents` measured rows, each as often; seen rows included."""
+    fitness = jnp.where(history_lib.is_measured(history), history.fitness, -jnp.inf)
+    best = jax.lax.top_k(fitness, min(num_parents, fitness.shape[0]))[1]
+    num_best = jnp.clip(jnp.sum(history_lib.is_measured(history)), 1, best.shape[0])
+    return space.mutate(key, jnp.maximum(history.archs[best[jnp.arange(count) % num_best]], 0))
+
+
+def random(key: chex.PRNGKey, space: types.SearchSpace, known: unseen.Known, *, count: int) -> chex.Array:
+    """Returns int32[count, L], uniform rows of the pool, or samples of a space that cannot be listed."""
+    if not known.pool.shape[0]:
+        return space.sample(key, count)
+    return known.pool[jax.random.randint(key, (count,), 0, known.pool.shape[0])]
+
+
+def best_unseen(
+    known: unseen.Known, archs: chex.Array, scores: chex.Array, *, count: int
+) -> tuple[chex.Array, chex.Array]:
+    """Returns (int32[count, L], bool[count]): distinct unseen rows with the highest scores, and whether there was one.
+
+    Args:
+      known: the indexed history.
+      archs: int32[C, L], candidates, repeated and seen ones among them.
+      scores: float32[C], equal for equal rows, or the highest of a row counts; -inf excludes a row.
+      count: rows to take.
+    """
+
+    def take(scores, _):
+        at = jnp.argmax(scores)
+        is_found = scores[at] > -jnp.inf
+        is_same = jnp.all(archs == archs[at][None], axis=1)
+        return jnp.where(is_same, -jnp.inf, scores), (archs[at], is_found)
+
+    scores = jnp.where(unseen.find(known, archs) == known.history.status.shape[0], scores, -jnp.inf)
+    return jax.lax.scan(take, scores, length=count)[1]
+
+
+def guided_searcher(
+    space: types.SearchSpace,
+    guided: Callable[[chex.PRNGKey, unseen.Known, int], tuple[chex.Array, chex.Array]],
+    *,
+    config: Any,
+    name: str,
+) -> types.Searcher:
+    """Returns a searcher without a state of its own: random at the start, then guided by a model of the history.
+
+    Args:
+      space: the search space.
+      guided: (key, the indexed history, count) -> (int32[count, L], bool[count]), proposals and which there are.
+      config: settings with `count` and `num_initial`, the random architectures at the start.
+      name: its name in results.
+    """
+
+    def init(pool: chex.Array, key: chex.PRNGKey, history: history_lib.History) -> unseen.Index:
+        del key
+        return unseen.empty_index(pool, history)
+
+    def propose(
+        pool: chex.Array, key: chex.PRNGKey, state: unseen.Index, history: history_lib.History, *, count: int
+    ) -> tuple[chex.Array, unseen.Index]:
+        known = unseen.know(pool, state, history, count=count)
+        guided_key, rest_key = jax.random.split(key)
+        free = jnp.zeros((count, len(space.num_choices)), jnp.int32), jnp.zeros((count,), bool)
+        archs, is_filled = jax.lax.cond(
+            history.size >= config.num_initial, lambda key: guided(key, known, count), lambda _: free, guided_key
+        )
+        return unseen.complete(rest_key, space, known, archs, is_filled), known.index
+
+    pool = unseen.pool_of(space)
+    return types.Searcher(
+        name=name,
+        count=config.count,
+        init=jax.tree_util.Partial(init, pool),
+        propose=jax.tree_util.Partial(propose, pool),
+    )
