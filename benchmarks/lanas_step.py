@@ -95,7 +95,7 @@ def main(argv: Sequence[str]) -> None:
             problem = make_problem(pool, size, seed=0)
             for height in args.heights:
                 for acquisition in args.acquisitions:
-                    config = configs.Config(height=height, acquisition=acquisition, prior=args.prior)
+                    config = configs.Config(regressor="ridge", height=height, acquisition=acquisition, prior=args.prior)
                     result = measure(problem, config, repeats=args.repeats)
                     _print_row(_cells(problem, config, result))
     peak = _peak_bytes() / 2**20
@@ -129,7 +129,9 @@ def make_problem(pool: np.ndarray, history_size: int, *, seed: int) -> Problem:
     fitness = clean + 0.1 * np.std(clean) * rng.normal(size=history_size)
     fitness = (fitness - fitness.min()) / max(np.ptp(fitness), 1e-9)
     is_measured = jnp.ones((history_size,), bool)
-    values = targets.targets(jnp.asarray(fitness, jnp.float32), is_measured, target=configs.Config().target)
+    values = targets.targets(
+        jnp.asarray(fitness, jnp.float32), is_measured, target=configs.PRESETS["lanas_linear"].target
+    )
     return Problem(features=features, values=np.asarray(values), pool=pool)
 
 

@@ -1,8 +1,9 @@
 """Acquisition: selection of a candidate within the chosen leaf.
 
 The paper samples uniformly (arXiv:1906.06832, section 3.3); its second version shows a "LaNAS-bayes"
-curve, with a model inside the leaf. Our model is the leaf's own regressor: a ridge regression is the
-mean of a Bayesian linear model, whose variance serves expected improvement and Thompson sampling.
+curve, with a model inside the leaf. Our model is the regressor of the tree: the Gaussian process, or the
+leaf's ridge regression, which is the mean of a Bayesian linear model. Its variance serves expected improvement and
+Thompson sampling.
 """
 
 import chex
@@ -10,8 +11,10 @@ import jax
 import jax.numpy as jnp
 
 from lanas_jax import config as configs
-from lanas_jax import partition
+from lanas_jax import kernel, partition
 from lanas_jax import tree as trees
+
+_NUM_BLOCKS = 48
 
 
 def choose(
@@ -22,6 +25,8 @@ def choose(
     measured: tuple[chex.Array, chex.Array, chex.Array],
     *,
     config: configs.Config,
+    posterior: kernel.Posterior | None = None,
+    means: chex.Array | None = None,
 ) -> chex.Array:
     """Returns int32[], the index of the selected candidate; ties are broken at random.
 
@@ -33,23 +38,49 @@ def choose(
       measured: (features float32[N, F], targets float32[N], is_member bool[N]), the data that the leaf's
         regressor was fitted to.
       config: the settings, with the name of the acquisition.
+      posterior: of the kernel regressor, which then scores in place of the leaf's.
+      means: float32[C], its predictions.
     """
     features, is_candidate = candidates
+    if posterior is None and config.acquisition in ("greedy", "tempered"):
+        means = trees.predict(tree, features, leaf)
     noise_key, draw_key = jax.random.split(key)
     noise = jax.random.uniform(noise_key, is_candidate.shape)
     if config.acquisition == "uniform":
         score = noise
     elif config.acquisition == "greedy":
-        score = trees.predict(tree, features, leaf) + 1e-5 * noise
+        score = means + 1e-5 * noise
     elif config.acquisition == "tempered":
         gumbel = -jnp.log(-jnp.log(jnp.clip(noise, 1e-20, 1.0 - 1e-7)))
-        score = trees.predict(tree, features, leaf) + config.temperature * gumbel
+        score = means + config.temperature * gumbel
     elif config.acquisition == "thompson":
         weights = _posterior_draw(draw_key, tree, leaf, measured, ridge=config.ridge)
         score = features @ weights + 1e-5 * noise
+    elif posterior is not None:
+        return _improve(posterior, features, means, is_candidate, noise)
     else:
         return _expected_improvement(tree, leaf, candidates, measured, config=config)
     return jnp.argmax(jnp.where(is_candidate, score, -jnp.inf)).astype(jnp.int32)
+
+
+def _improve(posterior, features, means, is_candidate, noise):
+    """Returns the candidate of the largest expected improvement, among well predicted and random ones.
+
+    The best of every block of candidates, by prediction and at random, are evaluated.
+    """
+    shortlist = jnp.concatenate([_best_of_blocks(jnp.where(is_candidate, by, -jnp.inf)) for by in (means, noise)])
+    score = kernel.log_expected_improvement(
+        means[shortlist], kernel.deviations(posterior, features[shortlist]), posterior.best
+    )
+    return shortlist[jnp.argmax(jnp.where(is_candidate[shortlist], score, -jnp.inf))].astype(jnp.int32)
+
+
+def _best_of_blocks(score):
+    """Returns int32[B], the index of the largest of each of B interleaved blocks, of which some may be empty."""
+    num_blocks = min(_NUM_BLOCKS, score.shape[0])
+    padded = jnp.pad(score, (0, -score.shape[0] % num_blocks), constant_values=-jnp.inf).reshape(-1, num_blocks)
+    at = jnp.argmax(padded, axis=0) * num_blocks + jnp.arange(num_blocks)
+    return jnp.minimum(at, score.shape[0] - 1)
 
 
 def _centered(tree, leaf, measured):

@@ -17,7 +17,7 @@ import numpy as np
 from common import history as histories
 from common import rows, types
 from common.spaces import factory
-from lanas_jax import acquisition, sampling, selection
+from lanas_jax import acquisition, kernel, sampling, selection
 from lanas_jax import config as configs
 from lanas_jax import tree as trees
 
@@ -115,8 +115,9 @@ def from_pool(setting, pool, key, state, history, measured, *, count):
     exploration = exploration_of(config, values, is_measured)
     is_free = _is_free(pool, history)
 
-    def draw(carry, draw_key):
-        tree, is_free, num_free = carry
+    def draw(carry, step):
+        draw_key, index = step
+        tree, is_free, num_free, posterior = carry
         descend_key, choose_key = jax.random.split(draw_key)
         leaf = selection.descend(descend_key, tree, num_free > 0, exploration=exploration, ucb=config.ucb)
         is_candidate = is_free & (state.pool_leaves == leaf)
@@ -127,15 +128,30 @@ def from_pool(setting, pool, key, state, history, measured, *, count):
             (pool.features, is_candidate),
             (features, values, is_measured & (state.leaves == leaf)),
             config=config,
+            posterior=posterior,
+            means=state.pool_means,
         )
         num_free = num_free.at[trees.path(leaf, config.height)].add(-1.0)
-        return (selection.visit(tree, leaf), is_free.at[at].set(False), num_free), (at, leaf)
+        posterior = _observe(posterior, pool.features[at], index, count)
+        return (selection.visit(tree, leaf), is_free.at[at].set(False), num_free, posterior), (at, leaf)
 
     num_free = trees.count_leaves(state.tree, state.pool_leaves, is_free.astype(jnp.float32))
     keys = jax.random.split(key, count)
-    (tree, _, _), (at, leaves) = jax.lax.scan(draw, (state.tree, is_free, num_free), keys)
+    carry = (state.tree, is_free, num_free, _with_room(state, count))
+    (tree, *_), (at, leaves) = jax.lax.scan(draw, carry, (keys, jnp.arange(count)))
     placed = history.size + jnp.arange(count)
     return pool.archs[at], state.replace(tree=tree, leaves=state.leaves.at[placed].set(leaves, mode="drop"))
+
+
+def _with_room(state, count):
+    return None if state.posterior is None else kernel.with_room(state.posterior, count)
+
+
+def _observe(posterior, features, index, count):
+    """Counts a selected row as observed, so that the next one of the round is selected elsewhere."""
+    if posterior is None:
+        return None
+    return kernel.observe(posterior, features, posterior.is_held.shape[0] - count + index)
 
 
 def from_leaf(setting, pool, key, state, history, measured, *, count):
@@ -145,8 +161,12 @@ def from_leaf(setting, pool, key, state, history, measured, *, count):
     features, values, is_measured = measured
     exploration = exploration_of(config, values, is_measured)
 
+    def inputs(archs):
+        rows_features = setting.features(archs)
+        return rows_features if state.posterior is None else kernel.predict(state.posterior, rows_features)[:, None]
+
     def draw(carry, draw_key):
-        state, drawn, index = carry
+        state, drawn, index, posterior = carry
         descend_key, sample_key, choose_key = jax.random.split(draw_key, 3)
         is_open = jnp.ones((config.num_nodes,), bool)
         leaf = selection.descend(descend_key, state.tree, is_open, exploration=exploration, ucb=config.ucb)
@@ -162,17 +182,21 @@ def from_leaf(setting, pool, key, state, history, measured, *, count):
             (jnp.maximum(history.archs, 0), is_measured),
             is_taken,
             space=setting.space,
-            features=setting.features,
+            features=inputs,
             config=config,
         )
+        archs = jnp.maximum(candidates.archs, 0)
+        raw = setting.features(archs)
         deepest = jnp.max(candidates.depth)
         at = acquisition.choose(
             choose_key,
             state.tree,
             leaf,
-            (setting.features(jnp.maximum(candidates.archs, 0)), candidates.depth == deepest),
+            (raw, candidates.depth == deepest),
             (features, values, is_measured & (state.leaves == leaf)),
             config=config,
+            posterior=posterior,
+            means=None if posterior is None else inputs(archs)[:, 0],
         )
         state = state.replace(
             tree=selection.visit(state.tree, leaf),
@@ -180,11 +204,13 @@ def from_leaf(setting, pool, key, state, history, measured, *, count):
             accepted=state.accepted + candidates.accepted,
             fallbacks=state.fallbacks + (deepest < config.height - 1),
         )
-        return (state, drawn.at[index].set(candidates.archs[at]), index + 1), leaf
+        posterior = _observe(posterior, raw[at], index, count)
+        return (state, drawn.at[index].set(candidates.archs[at]), index + 1, posterior), leaf
 
     drawn = jnp.full((count, history.archs.shape[1]), -1, jnp.int32)
     keys = jax.random.split(key, count)
-    (state, archs, _), leaves = jax.lax.scan(draw, (state, drawn, jnp.int32(0)), keys)
+    carry = (state, drawn, jnp.int32(0), _with_room(state, count))
+    (state, archs, *_), leaves = jax.lax.scan(draw, carry, keys)
     placed = history.size + jnp.arange(count)
     return archs, state.replace(leaves=state.leaves.at[placed].set(leaves, mode="drop"))
 

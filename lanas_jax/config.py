@@ -23,14 +23,20 @@ class Config:
     num_select: Annotated[int, "new architectures between two fits of the tree", _AT_LEAST_1] = 5
     count: Annotated[int, "architectures proposed per round; at most num_select", _AT_LEAST_1] = 5
     regressor: Annotated[
-        Literal["ridge", "adam"], "how a node's linear model is fitted; adam is the released code's"
-    ] = "ridge"
+        Literal["kernel", "ridge", "adam"],
+        "model of the nodes: Gaussian process, linear as in the paper, or linear fitted as in the released code",
+    ] = "kernel"
     features: Annotated[Literal["space", "one_hot"], "inputs of the models: the space's features, or its decisions"] = (
         "space"
     )
     target: Annotated[
         Literal[tuple(targets.TARGETS)], "regression target: scores of the ranks of fitness, or scaled fitness"
-    ] = "exponential_scores"
+    ] = "normal_scores"
+    max_rows: Annotated[
+        int,
+        "architectures that the kernel regressor is fitted to: the best and the latest ones",
+        configs.Range(at_least=2, at_most=4096),
+    ] = 256
     ridge: Annotated[float, "L2 penalty on a node's weights, or on their distance to the prior", _AT_LEAST_0] = 20.0
     prior: Annotated[Literal["parent", "zero"], "prior mean of a node's weights"] = "parent"
     min_samples: Annotated[int, "a node with fewer measured architectures uses its parent's model", _AT_LEAST_1] = 2
@@ -53,7 +59,7 @@ class Config:
     acquisition: Annotated[
         Literal["greedy", "uniform", "tempered", "expected_improvement", "thompson"],
         "which candidate of the leaf is proposed",
-    ] = "greedy"
+    ] = "expected_improvement"
     temperature: Annotated[float, "of the tempered acquisition, in standard deviations of the target", _AT_LEAST_0] = (
         0.1
     )
@@ -73,10 +79,15 @@ class Config:
             raise ValueError(
                 f"count must be at most num_select ({self.num_select}), as a fit serves whole rounds; got {self.count}"
             )
-        if self.ridge == 0 and self.regressor == "ridge":
-            raise ValueError("ridge must be above 0 with the ridge regressor; got 0 (no unique fit of small nodes)")
+        if self.ridge == 0 and self.regressor != "adam":
+            raise ValueError("ridge must be above 0 unless the regressor is adam; got 0 (no unique fit of small nodes)")
         if self.sampler == "hit_and_run" and self.features != "one_hot":
             raise ValueError(f"sampler 'hit_and_run' requires features 'one_hot'; got {self.features!r}")
+        if self.regressor == "kernel" and (self.acquisition == "thompson" or self.sampler == "hit_and_run"):
+            raise ValueError(
+                "regressor 'kernel' allows neither acquisition 'thompson' nor sampler 'hit_and_run'; set "
+                "regressor to 'ridge'"
+            )
         if self.temperature == 0 and self.acquisition == "tempered":
             raise ValueError("temperature must be above 0 with acquisition 'tempered'; for 0 use 'greedy'")
 
@@ -86,7 +97,9 @@ class Config:
         return 2**self.height - 1
 
 
+_LINEAR = Config(regressor="ridge", target="exponential_scores", acquisition="greedy")
 _PAPER = Config(
+    regressor="ridge",
     height=5,
     num_initial=10,
     num_select=20,
@@ -99,7 +112,8 @@ _PAPER = Config(
 
 PRESETS: dict[str, Config] = {
     "lanas": Config(),
-    "lanas_uniform": Config(acquisition="uniform", height=6),
+    "lanas_uniform": dataclasses.replace(_LINEAR, acquisition="uniform", height=6),
+    "lanas_linear": _LINEAR,
     "lanas_paper": _PAPER,
     "lanas_official": dataclasses.replace(
         _PAPER,

@@ -8,7 +8,7 @@ from common import explanations as records
 from common import history as histories
 from common import regression_targets as targets
 from common import types
-from lanas_jax import candidates, search, selection
+from lanas_jax import candidates, kernel, search, selection
 from lanas_jax import config as configs
 from lanas_jax import tree as trees
 
@@ -18,7 +18,7 @@ def explain(
 ) -> records.Partition | None:
     """Returns the tree fitted to all rows before the last `num_select`, and the leaves of the latter.
 
-    In a synchronous search with the ridge regressor, this is the tree that proposed the last rows. With adam it
+    In a synchronous search, unless with the adam regressor, this is the tree that proposed the last rows. With adam it
     differs, as a fit there depends on all earlier ones; here there is one, of `adam_steps_first` steps.
 
     Args:
@@ -52,7 +52,10 @@ def explain(
         none = candidates.Pool(archs=before.archs[:0], features=features[:0])
         state = search.learn(setting, none, search.start(setting, none, key, before), before, features, values)
         scale = candidates.exploration_of(config, values, is_measured)
-        return state.tree, state.leaves, trees.route(state.tree, setting.features(last)), scale
+        inputs = setting.features(last)
+        if state.posterior is not None:
+            inputs = kernel.predict(state.posterior, inputs)[:, None]
+        return state.tree, state.leaves, trees.route(state.tree, inputs), scale
 
     tree, leaves, selected, exploration = fit(jax.random.key(seed), before, last)
     bound = _bounds(tree, exploration, config)

@@ -114,8 +114,10 @@ def fit_levels(features, values, is_measured, *, fit_level, config):
         num_members = jnp.sum(members, axis=1)
         parents = (nodes - 1) // 2
         from_parent = depth > 0
-        parent_weights = tree.weights[parents] if from_parent else jnp.zeros((1, num_features))
-        prior = parent_weights if config.prior == "parent" else jnp.zeros_like(parent_weights)
+        # The inputs of the kernel regressor are predictions, so its prior is to believe them.
+        root_prior = jnp.full((1, num_features), float(config.regressor == "kernel"))
+        parent_weights = tree.weights[parents] if from_parent else root_prior
+        prior = parent_weights if config.prior == "parent" else jnp.broadcast_to(root_prior, parent_weights.shape)
         weights, bias = fit_level(depth, members, prior)
         threshold = _threshold(features, values, members, weights, bias, threshold=config.threshold)
         if (

@@ -14,7 +14,7 @@ import numpy as np
 from common import history as histories
 from common import regression_targets as targets
 from common import types
-from lanas_jax import adam, candidates, partition, selection
+from lanas_jax import adam, candidates, kernel, partition, selection
 from lanas_jax import config as configs
 from lanas_jax import tree as trees
 
@@ -31,7 +31,9 @@ class State:
       is_counted: bool[N], rows whose value is in the tree's statistics.
       fitted_size: int32[], size of the history at the last fit; 0 before the first.
       pool_leaves: int32[P], the leaf of each row of the pool (P = 0 without a pool).
-      regressor: the adam regressor's state, or None.
+      pool_means: float32[P], the prediction of the kernel regressor for each row of the pool.
+      regressor: the adam regressor's state, or a `kernel.Process`, or None.
+      posterior: the kernel regressor's `kernel.Posterior` at the last fit, or None.
       tried: float32[], candidates sampled.
       accepted: float32[], candidates among them in the chosen region.
       fallbacks: float32[], proposals that fell back to an ancestor's region.
@@ -42,7 +44,9 @@ class State:
     is_counted: chex.Array
     fitted_size: chex.Array
     pool_leaves: chex.Array
+    pool_means: chex.Array
     regressor: Any
+    posterior: Any
     tried: chex.Array
     accepted: chex.Array
     fallbacks: chex.Array
@@ -116,15 +120,23 @@ def start(setting: candidates.Setting, pool: candidates.Pool, key: chex.PRNGKey,
             f"height {config.height} makes {2 ** (config.height - 1)} leaves, more than the budget of {capacity}; take "
             f"a height of at most {capacity.bit_length()}"
         )
-    num_features = pool.features.shape[1]
-    regressor = adam.init(key, config.num_nodes, num_features) if config.regressor == "adam" else None
+    num_features, num_pooled = pool.features.shape[1], pool.archs.shape[0]
+    regressor = posterior = None
+    if config.regressor == "adam":
+        regressor = adam.init(key, config.num_nodes, num_features)
+    elif config.regressor == "kernel":
+        regressor = kernel.empty(capacity, config.max_rows)
+        posterior = kernel.posterior(regressor, jnp.zeros((capacity, num_features)), jnp.zeros((capacity,)))
+        num_features = 1
     return State(
         tree=trees.empty(config.height, num_features),
         leaves=jnp.full((capacity,), -1, jnp.int32),
         is_counted=jnp.zeros((capacity,), bool),
         fitted_size=jnp.zeros((), jnp.int32),
-        pool_leaves=jnp.zeros((pool.archs.shape[0],), jnp.int32),
+        pool_leaves=jnp.zeros((num_pooled,), jnp.int32),
+        pool_means=jnp.zeros((num_pooled,)),
         regressor=regressor,
+        posterior=posterior,
         tried=jnp.zeros((), jnp.float32),
         accepted=jnp.zeros((), jnp.float32),
         fallbacks=jnp.zeros((), jnp.float32),
@@ -176,13 +188,21 @@ def learn(
     Returns:
       The state with the fitted tree, whose statistics are those of the routed rows.
     """
-    config = setting.config
+    config, pool_inputs = setting.config, pool.features
     is_measured = histories.is_measured(history)
     if config.regressor == "adam":
         num_steps = jnp.where(state.fitted_size == 0, config.adam_steps_first, config.adam_steps)
         tree, leaves, regressor = adam.fit(
             state.regressor, features, values, is_measured, num_steps=num_steps, config=config
         )
+    elif config.regressor == "kernel":
+        regressor = kernel.update(state.regressor, features, values, is_measured)
+        posterior = kernel.posterior(regressor, features, values)
+        # Measured rows are split by their predictions from all others, as the pool is by rows it does not hold.
+        left_out = kernel.predict(posterior, features).at[regressor.rows].set(posterior.left_out, mode="drop")
+        features, pool_inputs = left_out[:, None], kernel.predict(posterior, pool.features)[:, None]
+        tree, leaves = partition.fit(features, values, is_measured, config=config)
+        state = state.replace(posterior=posterior, pool_means=pool_inputs[:, 0])
     else:
         tree, leaves = partition.fit(features, values, is_measured, config=config)
         regressor = None
@@ -202,7 +222,7 @@ def learn(
         leaves=leaves,
         is_counted=is_measured,
         fitted_size=history.size,
-        pool_leaves=trees.route(tree, pool.features),
+        pool_leaves=trees.route(tree, pool_inputs),
         regressor=regressor,
     )
 

@@ -29,7 +29,8 @@ _SMALL_SEMINAS = dataclasses.replace(
     _SMALL_NAO, num_members=1, fit_synthetic=1, reconstructs_unlabelled=False, seeds="union", order="step_size"
 )
 
-_SMALL_LANAS = {"height": 2, "num_initial": 6, "num_select": 4, "count": 4, "adam_steps_first": 4, "adam_steps": 2}
+_SMALL_LANAS = {"height": 2, "num_initial": 6, "num_select": 4, "count": 4, "max_rows": 24}
+_SMALL_LANAS |= {"adam_steps_first": 4, "adam_steps": 2}
 _SAMPLED = {**_SMALL_LANAS, "features": "one_hot", "num_candidates": 32, "max_batches": 3, "walk_steps": 3}
 
 
@@ -40,10 +41,10 @@ def _lanas(space, name, **changes):
 
 
 LANAS = {
-    "lanas": {"acquisition": "tempered"},  # the greedy one leaves nothing to the key
+    "lanas": {"acquisition": "tempered"},  # the others leave little to the key
     "lanas_adam": {"regressor": "adam", "acquisition": "uniform"},
     "lanas_walk": {"sampler": "walk", "acquisition": "expected_improvement"},
-    "lanas_hit_and_run": {"sampler": "hit_and_run", "acquisition": "thompson"},
+    "lanas_hit_and_run": {"regressor": "ridge", "sampler": "hit_and_run", "acquisition": "thompson"},
 }
 _SMALL_BAYESIAN = {"num_initial": 6, "num_parents": 2, "num_mutated": 4, "num_random": 4}
 _SMALL_PREDICTOR = {"num_initial": 6, "num_layers": 1, "width": 4, "num_steps": 2, "batch_size": 4}

@@ -44,7 +44,7 @@ def _posterior(tree, measured):
 
 def _choose(name, candidates, is_candidate, *, num_keys=1, measured=None, **settings):
     measured = _measured() if measured is None else measured
-    choose = _chooser(configs.Config(acquisition=name, ridge=RIDGE, **settings))
+    choose = _chooser(configs.Config(regressor="ridge", acquisition=name, ridge=RIDGE, **settings))
     keys = jax.random.split(jax.random.key(0), num_keys)
     candidates = (jnp.asarray(candidates, jnp.float32), jnp.asarray(is_candidate))
     chosen = choose(keys, _tree(measured), candidates, measured)

@@ -15,8 +15,9 @@ CONVNET = spaces.get("convnet")
 class ConfigTest(parameterized.TestCase):
     @parameterized.parameters(
         ({"count": 6, "num_select": 5}, r"count must be at most num_select \(5\).*; got 6"),
-        ({"ridge": 0.0}, "ridge must be above 0 with the ridge regressor"),
-        ({"sampler": "hit_and_run"}, "'hit_and_run' requires features 'one_hot'; got 'space'"),
+        ({"ridge": 0.0}, "ridge must be above 0 unless the regressor is adam"),
+        ({"sampler": "hit_and_run", "regressor": "ridge"}, "'hit_and_run' requires features 'one_hot'; got 'space'"),
+        ({"acquisition": "thompson"}, "regressor 'kernel' allows neither acquisition 'thompson' nor"),
         ({"temperature": 0.0, "acquisition": "tempered"}, "temperature must be above 0 .* use 'greedy'"),
     )
     def test_fields_that_do_not_suit_each_other(self, changes, message):

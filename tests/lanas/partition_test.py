@@ -39,7 +39,10 @@ def _closed_form(features, values, is_member, prior, ridge):
 @functools.cache
 def _program(**settings):
     # Running is short here and compiling long.
-    return jax.jit(functools.partial(partition.fit, config=configs.Config(**settings)), compiler_options=_QUICK)
+    return jax.jit(
+        functools.partial(partition.fit, config=configs.Config(**{"regressor": "ridge", **settings})),
+        compiler_options=_QUICK,
+    )
 
 
 def _fit(features, values, is_measured=None, **settings):

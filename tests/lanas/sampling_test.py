@@ -46,6 +46,7 @@ def _tree(space, seed=0):
 def _sampler(name, sampler, acquisition="greedy", num_candidates=64):
     space = SPACES[name]
     config = configs.Config(
+        regressor="ridge",
         height=3,
         sampler=sampler,
         features="one_hot",

@@ -28,16 +28,16 @@ _SMALL = {"height": 2, "num_initial": 6, "adam_steps_first": 4, "adam_steps": 2}
 _SAMPLED = {**_SMALL, "features": "one_hot", "num_candidates": 32, "max_batches": 3, "walk_steps": 3}
 CASES = {
     **{name: dataclasses.replace(preset, **_SMALL) for name, preset in configs.PRESETS.items()},
-    "reject": configs.Config(**_SAMPLED, sampler="reject", acquisition="thompson"),
+    "reject": configs.Config(**_SAMPLED, regressor="ridge", sampler="reject", acquisition="thompson"),
     "walk": configs.Config(**_SAMPLED, sampler="walk", acquisition="expected_improvement"),
-    "hit_and_run": configs.Config(**_SAMPLED, sampler="hit_and_run", acquisition="tempered"),
+    "hit_and_run": configs.Config(**_SAMPLED, regressor="ridge", sampler="hit_and_run", acquisition="tempered"),
     "one_by_one": configs.Config(
-        **{**_SMALL, "height": 3}, num_select=20, count=1, target="fitness", acquisition="uniform"
+        **{**_SMALL, "height": 3}, regressor="ridge", num_select=20, count=1, target="fitness", acquisition="uniform"
     ),
 }
 CHOICES = {field.name: field.choices for field in common_config.fields(configs.Config)}
 PRODUCT = {
-    f"{sampler}_{acquisition}": configs.Config(**_SAMPLED, sampler=sampler, acquisition=acquisition)
+    f"{sampler}_{acquisition}": configs.Config(**_SAMPLED, regressor="ridge", sampler=sampler, acquisition=acquisition)
     for sampler in CHOICES["sampler"]
     for acquisition in CHOICES["acquisition"]
 }
@@ -174,7 +174,7 @@ class StatisticsTest(parameterized.TestCase):
         assert fits == {6, 26}
 
     def test_the_leaves_of_the_pool_are_all_of_it(self):
-        for _, state, history in _rounds("lanas", 5):
+        for _, state, history in _rounds("lanas_linear", 5):
             if int(history.size) >= 6:
                 pool = jnp.asarray(SPACES["convnet"].enumerate())
                 np.testing.assert_array_equal(

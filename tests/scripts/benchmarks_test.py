@@ -26,7 +26,7 @@ class LanasStepTest(parameterized.TestCase):
     @parameterized.parameters(("parent", "greedy", 3), ("zero", "uniform", 3), ("parent", "uniform", 1))
     def test_both_sides_agree_on_the_leaves(self, prior, acquisition, height):
         problem = lanas_step.make_problem(separated(500), 120, seed=1)
-        config = configs.Config(height=height, prior=prior, acquisition=acquisition)
+        config = configs.Config(regressor="ridge", height=height, prior=prior, acquisition=acquisition)
         is_measured = jnp.ones(problem.values.shape, bool)
         ours = lanas_step.step(*map(jnp.asarray, problem[:2]), is_measured, jnp.asarray(problem.pool), config=config)
         reference = lanas_step.reference_step(*problem, config=config)
