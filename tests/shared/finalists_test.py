@@ -5,6 +5,8 @@ import io
 import json
 import os
 import threading
+from concurrent import futures
+from unittest import mock
 
 import jax
 import numpy as np
@@ -108,14 +110,20 @@ class TrainingsTest(folders.FolderTest):
             assert leaves.wait(timeout=60)
             return types.Evaluation(fitness=np.ones(1, np.float32), cost=np.ones(1, np.float32), ok=np.ones(1, bool))
 
+        shutdown = futures.ThreadPoolExecutor.shutdown
+
+        def cancel_first(pool, *, cancel_futures):
+            shutdown(pool, wait=False, cancel_futures=cancel_futures)
+            leaves.set()
+            shutdown(pool)
+
         def interrupted():
             with self.trainings(self.evaluator()._replace(test=test), num_threads=2) as alone:
                 alone.start([finalists.Training(FIRST, number, "test") for number in range(9)])
                 assert begun.wait(timeout=60)
-                threading.Timer(0.2, leaves.set).start()
                 raise KeyboardInterrupt
 
-        with pytest.raises(KeyboardInterrupt):
+        with mock.patch.object(futures.ThreadPoolExecutor, "shutdown", cancel_first), pytest.raises(KeyboardInterrupt):
             interrupted()
         assert len(json.loads(self.path.read_text())["trainings"]) == 1
 
