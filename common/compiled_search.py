@@ -99,9 +99,9 @@ def search_seeds(
     bits, impl = np.asarray(jax.random.key_data(keys)), jax.random.key_impl(keys)
     starts = range(0, num_seeds, at_once)
     chunks = [bits[np.minimum(np.arange(first, first + at_once), num_seeds - 1)] for first in starts]
-    arguments = (jax.random.wrap_key_data(chunks[0], impl=impl), functions)
-    shapes, treedef = jax.tree.flatten(jax.eval_shape(lambda values: values, arguments))
-    compiled = _compiled(treedef, tuple(shapes), mesh=mesh, **sizes)
+    first_keys = jax.random.wrap_key_data(chunks[0], impl=impl)
+    # Compiles once for evaluators that differ in the arrays of their `Partial` only.
+    compiled = scan_seeds.lower(first_keys, functions, mesh=mesh, **sizes).compile()
     seconds = Seconds(compile=time.perf_counter() - start, run=0.0)
     parts = []
     for first, chunk in zip(starts, chunks, strict=True):
@@ -126,12 +126,6 @@ def _sizes(searcher, evaluator, *, budget, count):
 def _functions(searcher, evaluator):
     init, propose, _ = one_round.functions(searcher)
     return init, propose, measuring.on_device(evaluator.evaluate)
-
-
-@functools.lru_cache(maxsize=64)
-def _compiled(treedef, shapes, **settings):
-    """Compiles the searches of a chunk; once for evaluators that differ in the arrays of their `Partial` only."""
-    return scan_seeds.lower(*treedef.unflatten(shapes), **settings).compile()
 
 
 @functools.partial(jax.jit, static_argnames=("num_decisions", "budget", "count"))

@@ -12,6 +12,7 @@ from absl.testing import parameterized
 from common import compiled_search as scan_loop
 from common import history as history_lib
 from common import search, types
+from common.evaluators import tabular
 from common.records import journal as journal_lib
 from common.spaces import factory
 from tests.shared import folders
@@ -125,6 +126,17 @@ class DriversTest(chex.TestCase):
         keys = jax.random.split(jax.random.key(0), 5)
         search.search_seeds(keys, searcher, evaluator(), budget=22, seeds_at_once=2)
         self.assertLen(traces, 1)
+
+    def test_evaluators_on_one_space_share_a_program(self):
+        traces, counts, keys = [], [], jax.random.split(jax.random.key(0), 2)
+        searcher = climber(3, on_trace=lambda: traces.append(1))
+        for best in (0, 80):
+            made = tabular.from_arrays("toy/one", SPACE, POOL, np.arange(81) == best)
+            found, _ = search.search_seeds(keys, searcher, made, budget=81, seeds_at_once=2)
+            at = np.argmax(found.fitness, axis=1)
+            np.testing.assert_array_equal(found.archs[np.arange(2), at], POOL[[best, best]])
+            counts.append(len(traces))
+        assert counts[0] == counts[1] > 0
 
     def test_arrays_are_arguments_of_the_compiled_search(self):
         lowered = scan_loop.scan_seeds.lower(
