@@ -75,10 +75,11 @@ def run(values: flags.FlagValues) -> None:
     if values.proxy_num_epochs < 1:
         raise ValueError(f"--proxy_num_epochs must be at least 1; got {values.proxy_num_epochs}")
     settings = launch_flags.read(values, search_images.Settings())
+    options = single.read_options(values)
     weights = single.read_weights(values, space=SPACE, training=TRAINING)
     result, folder = search_images.run(
         weights,
-        single.read_options(values),
+        options,
         settings,
         {algorithm.name: algorithms.factory(algorithm) for algorithm in found},
         num_epochs=values.proxy_num_epochs,

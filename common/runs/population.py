@@ -72,9 +72,8 @@ def run(
     Args:
       space: the search space.
       searcher: proposes architectures; see `renewing`.
-      train: (key, state, architectures int32[P, L], block) -> the state of the shared weights after a further block of
-        training on them; it resumes from its own latest checkpoint.
-      evaluator: state -> the evaluator on these weights.
+      train: trains the shared weights for a block, see `weight_sharing.run`.
+      evaluator: state of the weights -> the evaluator on them.
       state: of the latest checkpoint; None if there is none.
       schedule: of the pool.
       folder: of the run, which exists.

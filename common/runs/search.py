@@ -82,15 +82,7 @@ def run(
         use, or a file of earlier measurements is invalid.
       OSError: the folder cannot be written.
     """
-    header = {
-        "benchmark": evaluator.name,
-        "space": evaluator.space.name,
-        "protocol": evaluator.protocol,
-        "seed": options.seed,
-        "algorithm": algorithm,
-        "config": dataclasses.asdict(config) if dataclasses.is_dataclass(config) else dict(config),
-        **({"limits": list(evaluator.limits)} if evaluator.limits else {}),
-    }
+    header = _header(evaluator, options, algorithm, config)
     flags = configs.to_json(options) if flags is None else dict(flags)
     about = {**(notes or {}), "command": command, "flags": flags, **header, "optimum": evaluator.optimum}
     earlier = measurements.read(options.warm_start, evaluator.space) if options.warm_start else None
@@ -122,21 +114,40 @@ def run(
                 journal=journal,
                 on_round=log.add,
             )
-        key = jax.random.fold_in(jax.random.key(options.seed), search.TEST_ROUND)
-        result = run_dir.result(history, evaluator, key=key, seed=options.seed, seconds=log.seconds)
-        if earlier is not None:
-            result["earlier"] = len(earlier.archs)
-            result["queries"] -= len(earlier.archs)
-        reasons = collections.Counter(one.reason for one in journal.measured.values() if one.reason)
-        if reasons:
-            result["failures"] = dict(reasons.most_common())
-        if log.diagnostics:
-            result["diagnostics"] = log.diagnostics
+        result = _result(evaluator, history, options, journal, log)
         run_dir.write_history(folder / run_dir.HISTORY, history)
         if options.export:
             measurements.write(options.export, history)
         run_dir.write_json(folder / run_dir.RESULT, result)
     return {**result, "workdir": str(folder)}
+
+
+def _header(evaluator, options, algorithm, config):
+    """Returns what a search that resumes must have in common with the one before it."""
+    return {
+        "benchmark": evaluator.name,
+        "space": evaluator.space.name,
+        "protocol": evaluator.protocol,
+        "seed": options.seed,
+        "algorithm": algorithm,
+        "config": dataclasses.asdict(config) if dataclasses.is_dataclass(config) else dict(config),
+        **({"limits": list(evaluator.limits)} if evaluator.limits else {}),
+    }
+
+
+def _result(evaluator, history, options, journal, log):
+    """Returns the content of result.json."""
+    key = jax.random.fold_in(jax.random.key(options.seed), search.TEST_ROUND)
+    result = run_dir.result(history, evaluator, key=key, seed=options.seed, seconds=log.seconds)
+    if journal.earlier is not None:
+        result["earlier"] = len(journal.earlier.archs)
+        result["queries"] -= len(journal.earlier.archs)
+    reasons = collections.Counter(one.reason for one in journal.measured.values() if one.reason)
+    if reasons:
+        result["failures"] = dict(reasons.most_common())
+    if log.diagnostics:
+        result["diagnostics"] = log.diagnostics
+    return result
 
 
 def ranked(folder: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:

@@ -114,20 +114,15 @@ def search_pool(
 ) -> Found:
     """Searches while the shared weights train on a pool that is renewed, and trains the best few for a short time.
 
-    Args:
-      settings: of the shared weights, which are trained in the run; `space` is given.
-      options: of the run; only `seed` and `workdir` are used.
+    Args and errors are those of `search`, with these differences:
+      settings: name no trained weights.
+      options: only `seed` and `workdir` are used.
       schedule: of the pool.
-      searcher: space -> the search algorithm, see `population.renewing`.
+      searcher: see `population.renewing`.
       schedule_name: for result.json.
-      command: name of the command, for config.json.
-      algorithm: name of the algorithm.
-      config: settings of the algorithm, a dataclass.
-      flags: all settings by flag name, for config.json.
-
-    Raises:
-      ValueError: the settings do not fit together, or the folder belongs to another search.
     """
+    if settings.weights:
+        raise ValueError(f"a search on a renewed pool trains its own weights; leave out those in {settings.weights}")
     run = shared_weights.prepared(settings, seed=options.seed, schedule=schedule).run
     evaluator = functools.partial(scoring.of, run, config=settings.scoring, protocol=settings.protocol)
     evaluator(run.template().params)  # raises before anything is made if nothing can be scored so
