@@ -304,15 +304,10 @@ def run_search(
         evaluator=evaluator,
         **settings,
     )
-
-    def report():
+    while True:
+        search.wait()
         if on_round is not None and search.num_rounds:
             on_round(search.num_rounds - 1, search.history, search.seconds, search.diagnostics())
-
-    while not search.is_spent:
-        search.wait()
-        report()
+        if search.is_spent:
+            return search.history
         search.ask()
-    search.wait()
-    report()
-    return search.history

@@ -35,7 +35,7 @@ def run(values: flags.FlagValues) -> None:
         configs.one_of("algorithm", values.algorithm, baselines.ALGORITHMS)
     algorithm = algorithms.get(values.algorithm)
     _check_settings(values, algorithm)
-    single.run(values, algorithm, command="baselines", space="lanas_oneshot")
+    single.search(values, algorithm, command="baselines", space="lanas_oneshot")
 
 
 def _check_settings(values, algorithm):

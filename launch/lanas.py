@@ -43,7 +43,7 @@ def run(values: flags.FlagValues) -> None:
             return None
         return functools.partial(few_shot.evaluator, settings=regions, config=config, seed=values.seed)
 
-    single.run(values, algorithms.get(values.preset), command="lanas", space="lanas_oneshot", refine=refine)
+    single.search(values, algorithms.get(values.preset), command="lanas", space="lanas_oneshot", refine=refine)
 
 
 if __name__ == "__main__":

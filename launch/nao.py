@@ -33,7 +33,7 @@ def define(values: flags.FlagValues) -> None:
 def run(values: flags.FlagValues) -> None:
     """Runs or resumes a search and prints the result."""
     configs.one_of("preset", values.preset, nao_jax.PRESETS)
-    single.run(values, algorithms.get(values.preset), command="nao", space="nao_small")
+    single.search(values, algorithms.get(values.preset), command="nao", space="nao_small")
 
 
 if __name__ == "__main__":

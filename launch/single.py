@@ -70,7 +70,7 @@ def define(
         define("num_blocks", "with --schedule: blocks of training", flags.DEFINE_integer)
 
 
-def run(
+def search(
     values: flags.FlagValues,
     algorithm: types.Algorithm,
     *,
@@ -94,12 +94,13 @@ def run(
     """
     check_evaluator(values)
     if values.evaluator == SUPERNET:
-        _run_on_shared_weights(values, algorithm, command=command, space=space, refine=refine)
+        run_on_shared_weights(values, algorithm, command=command, space=space, refine=refine)
     else:
-        _run(values, algorithm, command=command)
+        run(values, algorithm, command=command)
 
 
-def _run(values, algorithm, *, command):
+def run(values: flags.FlagValues, algorithm: types.Algorithm, *, command: str) -> None:
+    """Searches with fitness from a benchmark, from trainings or from an evaluator of the user; see `search`."""
     options = read_options(values)
     settings(values, algorithm)  # mistakes are found before data is loaded
     task = problem_of(values)
@@ -123,7 +124,15 @@ def _run(values, algorithm, *, command):
     print(f"workdir: {result['workdir']}", flush=True)
 
 
-def _run_on_shared_weights(values, algorithm, *, command, space, refine):
+def run_on_shared_weights(
+    values: flags.FlagValues,
+    algorithm: types.Algorithm,
+    *,
+    command: str,
+    space: str,
+    refine: Callable[[Any], Callable[..., types.Evaluator] | None],
+) -> None:
+    """Searches on shared weights; see `search`."""
     from common.runs import supernet_search  # flax, which takes a second to import
 
     schedule = read_schedule(values)
