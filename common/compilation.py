@@ -1,10 +1,30 @@
 """JAX settings of a process: the cache of compiled programs, and the number of CPU devices."""
 
+import functools
 import os
 import pathlib
+from collections.abc import Callable
+from typing import TypeVar
 
 import jax
 from absl import logging
+
+Function = TypeVar("Function", bound=Callable)
+
+
+def in_32_bits(function: Function) -> Function:
+    """Returns a function that computes in 32 bits also where JAX's 64 bits are enabled: results are the same.
+
+    Searches and trainings are in 32 bits, and their random numbers depend on the type. `JAX_ENABLE_X64` stays in force
+    for what surrounds them, such as evaluators of a user. The setting is one of the thread.
+    """
+
+    @functools.wraps(function)
+    def call(*args, **kwargs):
+        with jax.enable_x64(False):
+            return function(*args, **kwargs)
+
+    return call
 
 
 def enable_cache(directory: str | None) -> None:

@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from common import compilation, one_round, types
 from common import history as history_lib
-from common import one_round, types
 from common.executors import measuring
 
 # `init` and `propose` of the searcher, `evaluate` of the evaluator.
@@ -28,6 +28,7 @@ class Seconds(NamedTuple):
 OnChunk = Callable[[int, history_lib.History, Seconds], None]
 
 
+@compilation.in_32_bits
 def scan_search(
     key: chex.PRNGKey,
     searcher: types.Searcher,
@@ -55,6 +56,7 @@ def scan_search(
     return _scan(key, _functions(searcher, evaluator), **sizes)
 
 
+@compilation.in_32_bits
 def search_seeds(
     keys: chex.Array,
     searcher: types.Searcher,

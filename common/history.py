@@ -42,7 +42,7 @@ def append_pending(history: History, archs: chex.Array) -> History:
     chex.assert_rank(archs, 2)
     at = history.size + jnp.arange(archs.shape[0])
     return history.replace(
-        archs=history.archs.at[at].set(archs, mode="drop"),
+        archs=history.archs.at[at].set(jnp.asarray(archs, jnp.int32), mode="drop"),
         status=history.status.at[at].set(types.PENDING, mode="drop"),
         size=jnp.minimum(history.size + archs.shape[0], history.status.shape[0]),
     )
@@ -54,10 +54,12 @@ def record(history: History, at: chex.Array, evaluation: types.Evaluation) -> Hi
     A fitness that is not finite is recorded as infeasible, whatever `ok` says.
     """
     ok = evaluation.ok & jnp.isfinite(evaluation.fitness)
+    fitness = jnp.where(ok, evaluation.fitness, jnp.nan).astype(jnp.float32)
+    status = jnp.where(ok, types.MEASURED, types.INFEASIBLE).astype(jnp.int32)
     return history.replace(
-        fitness=history.fitness.at[at].set(jnp.where(ok, evaluation.fitness, jnp.nan), mode="drop"),
-        cost=history.cost.at[at].set(evaluation.cost, mode="drop"),
-        status=history.status.at[at].set(jnp.where(ok, types.MEASURED, types.INFEASIBLE), mode="drop"),
+        fitness=history.fitness.at[at].set(fitness, mode="drop"),
+        cost=history.cost.at[at].set(jnp.asarray(evaluation.cost, jnp.float32), mode="drop"),
+        status=history.status.at[at].set(status, mode="drop"),
     )
 
 

@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from common import compilation, types
 from common import history as history_lib
-from common import types
 from common.executors import measuring
 
 # Folded into the key of a search in place of a round: for `Searcher.init`, the keys of evaluations, and test fitness.
@@ -30,6 +30,7 @@ class Functions(NamedTuple):
     diagnose: jax.tree_util.Partial
 
 
+@compilation.in_32_bits
 def functions(searcher: types.Searcher) -> Functions:
     """Returns the functions of a searcher, their arrays on the device."""
     return Functions(*(measuring.on_device(each) for each in (searcher.init, searcher.propose, searcher.diagnostics)))
@@ -55,18 +56,21 @@ def candidate_keys(key: chex.PRNGKey, archs: chex.Array) -> chex.Array:
     return jax.vmap(one)(jnp.asarray(archs))
 
 
+@compilation.in_32_bits
 @jax.jit
 def init(init, key, history):
     """Calls `Searcher.init`, compiled."""
     return init(key, history)
 
 
+@compilation.in_32_bits
 @functools.partial(jax.jit, static_argnames="count")
 def propose(propose, key, state, history, *, count):
     """Calls `Searcher.propose`, compiled."""
     return propose(key, state, history, count=count)
 
 
+@compilation.in_32_bits
 @jax.jit
 def diagnose(diagnose, state, history):
     """Calls `Searcher.diagnostics`, compiled."""
@@ -80,11 +84,13 @@ def candidates(key: chex.PRNGKey, rows: Sequence[int], archs: np.ndarray) -> lis
     return [types.Candidate(row, tuple(arch), tuple(word), impl) for row, arch, word in each]
 
 
+@compilation.in_32_bits
 @jax.jit
 def _key_words(key, archs):
     return jax.random.key_data(candidate_keys(key, archs))
 
 
+@compilation.in_32_bits
 def check_sizes(
     searcher: types.Searcher,
     space: types.SearchSpace,

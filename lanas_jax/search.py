@@ -11,9 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from common import compilation, types
 from common import history as histories
 from common import regression_targets as targets
-from common import types
 from lanas_jax import adam, candidates, kernel, partition, selection
 from lanas_jax import config as configs
 from lanas_jax import tree as trees
@@ -52,6 +52,7 @@ class State:
     fallbacks: chex.Array
 
 
+@compilation.in_32_bits
 def searcher(
     space: types.SearchSpace,
     config: configs.Config | None = None,
@@ -83,6 +84,7 @@ def searcher(
     )
 
 
+@compilation.in_32_bits
 def diagnostics(state: State, history: histories.History, *, has_sampler: bool = True) -> dict[str, chex.Array]:
     """Returns the diagnostics of a search.
 
@@ -106,6 +108,7 @@ def diagnostics(state: State, history: histories.History, *, has_sampler: bool =
     return found
 
 
+@compilation.in_32_bits
 def start(setting: candidates.Setting, pool: candidates.Pool, key: chex.PRNGKey, history: histories.History) -> State:
     """Returns the initial `State`; a `ValueError` if the capacity is too small for the settings."""
     config = setting.config
@@ -143,6 +146,7 @@ def start(setting: candidates.Setting, pool: candidates.Pool, key: chex.PRNGKey,
     )
 
 
+@compilation.in_32_bits
 def _propose(setting, pool, key, state, history, *, count):
     config = setting.config
     is_measured = histories.is_measured(history)

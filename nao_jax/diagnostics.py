@@ -4,13 +4,14 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from common import compilation, metrics
 from common import history as histories
-from common import metrics
 from nao_jax import decoding, learning
 
 _NUM_RECONSTRUCTED = 64  # random architectures, encoded and decoded
 
 
+@compilation.in_32_bits
 def of_round(setting: learning.Setting, pool: chex.Array, state, history: histories.History) -> dict[str, chex.Array]:
     """Returns the diagnostics of a round after its evaluations.
 

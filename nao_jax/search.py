@@ -9,7 +9,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from common import types, unseen
+from common import compilation, types, unseen
 from nao_jax import candidates, diagnostics, learning
 from nao_jax import config as configs
 
@@ -40,6 +40,7 @@ class State:
     num_filled: chex.Array
 
 
+@compilation.in_32_bits
 def searcher(space: types.SearchSpace, config: configs.Config | None = None, *, name: str = "nao") -> types.Searcher:
     """Returns NAO on `space`.
 
@@ -66,6 +67,7 @@ def searcher(space: types.SearchSpace, config: configs.Config | None = None, *, 
     )
 
 
+@compilation.in_32_bits
 def _init(setting, pool, key, history):
     capacity, config = history.status.shape[0], setting.config
     if config.num_initial > capacity:
@@ -87,6 +89,7 @@ def _init(setting, pool, key, history):
     )
 
 
+@compilation.in_32_bits
 def _propose(setting, pool, key, state, history, *, count):
     known = unseen.know(pool, state.index, history, count=count)
     state = state.replace(index=known.index)

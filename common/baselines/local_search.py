@@ -7,9 +7,9 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from common import compilation, rows, types, unseen
 from common import config as configs
 from common import history as history_lib
-from common import rows, types, unseen
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +37,7 @@ class State:
     is_started: chex.Array
 
 
+@compilation.in_32_bits
 def searcher(space: types.SearchSpace, config: Config | None = None, *, name: str = "local_search") -> types.Searcher:
     """Returns local search in the paper's simplest version, which its results use.
 
@@ -58,6 +59,7 @@ def searcher(space: types.SearchSpace, config: Config | None = None, *, name: st
     """
     config = config or Config()
 
+    @compilation.in_32_bits
     def init(pool: chex.Array, key: chex.PRNGKey, history: history_lib.History) -> State:
         del key
         return State(
@@ -66,6 +68,7 @@ def searcher(space: types.SearchSpace, config: Config | None = None, *, name: st
             is_started=jnp.zeros((), bool),
         )
 
+    @compilation.in_32_bits
     def propose(
         pool: chex.Array, key: chex.PRNGKey, state: State, history: history_lib.History, *, count: int
     ) -> tuple[chex.Array, State]:

@@ -7,9 +7,9 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from common import compilation, types, unseen
 from common import config as configs
 from common import history as history_lib
-from common import types, unseen
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +22,7 @@ class Config:
         configs.validate(self)
 
 
+@compilation.in_32_bits
 def searcher(space: types.SearchSpace, config: Config | None = None, *, name: str = "random") -> types.Searcher:
     """Returns random search without replacement.
 
@@ -39,10 +40,12 @@ def searcher(space: types.SearchSpace, config: Config | None = None, *, name: st
     """
     config = config or Config()
 
+    @compilation.in_32_bits
     def init(pool: chex.Array, key: chex.PRNGKey, history: history_lib.History) -> unseen.Index:
         del key
         return unseen.empty_index(pool, history)
 
+    @compilation.in_32_bits
     def propose(
         pool: chex.Array, key: chex.PRNGKey, state: unseen.Index, history: history_lib.History, *, count: int
     ) -> tuple[chex.Array, unseen.Index]:

@@ -7,9 +7,9 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from common import compilation, types, unseen
 from common import config as configs
 from common import history as history_lib
-from common import types, unseen
 
 _MAX_DRAWS = 100
 _AT_LEAST_1 = configs.Range(at_least=1)
@@ -35,6 +35,7 @@ class Config:
         configs.validate(self)
 
 
+@compilation.in_32_bits
 def searcher(
     space: types.SearchSpace, config: Config | None = None, *, name: str = "regularized_evolution"
 ) -> types.Searcher:
@@ -58,10 +59,12 @@ def searcher(
     """
     config = config or Config()
 
+    @compilation.in_32_bits
     def init(pool: chex.Array, key: chex.PRNGKey, history: history_lib.History) -> unseen.Index:
         del key
         return unseen.empty_index(pool, history)
 
+    @compilation.in_32_bits
     def propose(
         pool: chex.Array, key: chex.PRNGKey, state: unseen.Index, history: history_lib.History, *, count: int
     ) -> tuple[chex.Array, unseen.Index]:

@@ -115,6 +115,9 @@ def write(
     try:
         _build(name, version, published, temporary, report)
         os.rename(temporary / name / version, target)
+    except (OSError, RuntimeError) as error:  # the writer of array_record raises the latter
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else " ".join(str(error).split())[:200]
+        raise ValueError(f"cannot write {target}: {reason}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         with contextlib.suppress(OSError):

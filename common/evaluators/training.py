@@ -18,8 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from absl import logging
 
+from common import compilation, spaces, types
 from common import config as config_lib
-from common import spaces, types
 from common.datasets import images
 from common.evaluators import training_config, training_problem
 from common.executors import measuring
@@ -35,6 +35,7 @@ NETWORKS = training_problem.NETWORKS
 _EVALUATED_AT_ONCE = 256
 
 
+@compilation.in_32_bits
 def evaluator(
     space: str,
     *,
@@ -91,6 +92,7 @@ def _costs(problem):
     return costs.of_space(problem.space, network, image_size=shape[0], num_channels=shape[2])
 
 
+@compilation.in_32_bits
 def _measure(problem, part, key, archs):
     fitness, cost, reasons = [], [], []
     for arch in np.asarray(archs, np.int32):

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from common import types
+from common import compilation, types
 
 _MAX_REASON = 500  # characters
 
@@ -55,6 +55,7 @@ def measure_rows(
     return jax.tree.map(lambda values: values[:, 0], evaluation)
 
 
+@compilation.in_32_bits
 def measure_traced(evaluate: jax.tree_util.Partial, candidates: Sequence[types.Candidate]) -> list[types.Outcome]:
     """Evaluates candidates in one compiled call, padded to a power of two so that few shapes compile."""
     num_rows = 1 << (len(candidates) - 1).bit_length()

@@ -16,8 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from common import compilation, spaces, types
 from common import config as configs
-from common import spaces, types
 from common.datasets import text
 from common.executors import measuring
 from common.language import config as language_config
@@ -48,6 +48,7 @@ def supernet_learner(
     return training.Learner(network, config, sample_arch)
 
 
+@compilation.in_32_bits
 def on_shared_weights(
     corpus: text.Corpus, learner: training.Learner, params: Any, *, score: str = "all"
 ) -> types.Evaluator:
@@ -75,6 +76,7 @@ def on_shared_weights(
             f"the validation text has {valid.num_rows} rows, too few for a segment of {size}; lower valid_batch_size"
         )
 
+    @compilation.in_32_bits
     def measure(data, is_segment, key, archs):
         losses = []
         for arch in np.asarray(archs, np.int32):
@@ -92,6 +94,7 @@ def on_shared_weights(
     )
 
 
+@compilation.in_32_bits
 def from_scratch(
     corpus: str,
     *,
@@ -136,6 +139,7 @@ def from_scratch(
             return math.nan, measuring.reason_of(error)
         return loss, "" if math.isfinite(loss) else f"diverged: its loss is {loss}"
 
+    @compilation.in_32_bits
     def measure(is_tested, key, archs):
         start = time.perf_counter()
         keys = jax.random.split(key, len(archs))

@@ -5,11 +5,12 @@ killed while it writes leaves at most a torn last line, which the next start dro
 """
 
 import contextlib
+import errno
 import json
 import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, BinaryIO, TypeVar
+from typing import IO, Any, BinaryIO, TypeVar
 
 from common.file_formats import files, json_values
 from common.records import locks
@@ -91,6 +92,7 @@ def take_each(file: BinaryIO, events: Iterable[Mapping[str, Any]], take: Callabl
 
 def append(file: BinaryIO, lines: Sequence[Mapping[str, Any]]) -> None:
     """Appends lines and waits until they are on disk. A partial write is undone."""
+    check_there(file)
     data = memoryview(b"".join(json.dumps(line, allow_nan=False).encode() + b"\n" for line in lines))
     size = os.fstat(file.fileno()).st_size
     try:
@@ -101,6 +103,17 @@ def append(file: BinaryIO, lines: Sequence[Mapping[str, Any]]) -> None:
         with contextlib.suppress(OSError):
             file.truncate(size)
         raise OSError(error.errno, error.strerror, file.name) from error
+
+
+def check_there(file: IO) -> None:
+    """Raises an `OSError` if an open file was deleted, moved or replaced, so that what is written would be lost."""
+    try:
+        if os.path.samestat(os.fstat(file.fileno()), os.stat(file.name)):
+            return
+    except OSError:
+        pass  # there is nothing under its name
+    problem = "was deleted or moved while the program ran, which therefore stops; nothing was written elsewhere"
+    raise FileNotFoundError(errno.ENOENT, problem, file.name)
 
 
 def _sync_folder(path):

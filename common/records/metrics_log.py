@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from common.records import json_files, progress, run_dir
+from common.records import json_files, json_lines, progress, run_dir
 
 
 class MetricsLog:
@@ -57,6 +57,7 @@ class MetricsLog:
           note: text of the progress line.
           done: progress, if it is not the entry `key` of the line.
         """
+        json_lines.check_there(self._file)
         done = line[self._key] if done is None else done
         self.lines.append(dict(line))
         self._file.write(json.dumps(line) + "\n")

@@ -203,17 +203,21 @@ def result(
 @contextlib.contextmanager
 def _replaced(path: str | os.PathLike) -> Iterator[Any]:
     """Yields a binary file that replaces `path` once it is complete and on disk."""
-    path = pathlib.Path(path)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    path, temporary = pathlib.Path(path), None
     try:
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(descriptor, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
+    except BaseException as error:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+        if isinstance(error, OSError) and error.errno:  # of the file of the user, not of the temporary one
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
 
 

@@ -5,8 +5,8 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from common import compilation, types
 from common import config as configs
-from common import types
 from common.records import json_files, run_dir
 from common.report import across, across_pictures, canvas, image_search, ranking, search, study, training
 
@@ -35,6 +35,7 @@ class _Report(NamedTuple):
     tables: Sequence[study.Table] = ()
 
 
+@compilation.in_32_bits
 def write(
     folders: Sequence[str | os.PathLike],
     *,

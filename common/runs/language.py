@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import chex
 import jax
 
+from common import compilation
 from common import config as configs
 from common.datasets import text
 from common.genotypes import json_text
@@ -50,6 +51,7 @@ class Options:
     training: Annotated[language_config.Config, "training settings"] = language_config.PRESETS["topics"]
 
 
+@compilation.in_32_bits
 def train(
     genotype: RecurrentGenotype, options: Options, *, name: str, flags: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:

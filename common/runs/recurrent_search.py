@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal, NamedTuple
 import jax
 import numpy as np
 
+from common import compilation, spaces, types
 from common import config as configs
-from common import spaces, types
 from common.datasets import text
 from common.genotypes import conversion, json_text
 from common.language import config as language_config
@@ -83,6 +83,7 @@ class Found(NamedTuple):
     best: pathlib.Path | None
 
 
+@compilation.in_32_bits
 def search(
     searcher: types.Searcher,
     settings: Settings,

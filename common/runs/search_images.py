@@ -18,8 +18,8 @@ from typing import Annotated, Any
 import jax
 import numpy as np
 
+from common import compilation, metrics, types
 from common import config as configs
-from common import metrics, types
 from common.records import json_files, run_dir
 from common.report import image_table
 from common.runs import finalists, shared_weights, supernet_search
@@ -53,6 +53,7 @@ class Settings:
     ] = None
 
 
+@compilation.in_32_bits
 def run(
     weights: shared_weights.Settings,
     options: searches.Options,

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal, NamedTuple
 import jax
 import numpy as np
 
+from common import compilation, types
 from common import config as configs
-from common import types
 from common.datasets import images
 from common.evaluators import problem, training_config
 from common.records import run_dir
@@ -123,6 +123,7 @@ def trained(weights: Weights, folder: pathlib.Path) -> Weights:
     return Weights(weights.run, states.averaged(state)["params"], folder / SUPERNET)
 
 
+@compilation.in_32_bits
 def train(
     about: Mapping[str, Any],
     workdir: str | None = None,

@@ -13,9 +13,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from common import compilation, one_round, search, types
 from common import config as configs
 from common import history as history_lib
-from common import one_round, search, types
 from common.file_formats import files, json_values
 from common.records import json_files, locks, progress, run_dir
 from common.runs import search as runs
@@ -64,6 +64,7 @@ class _Part:
         return self.folder / f"history_{self.identity['algorithm']}.npz"
 
 
+@compilation.in_32_bits
 def run(
     evaluators: Sequence[types.Evaluator],
     algorithms: Sequence[types.Algorithm],

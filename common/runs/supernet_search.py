@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from common import compilation, types
 from common import config as configs
-from common import types
 from common.evaluators import training as training_evaluator
 from common.genotypes import conversion, json_text
 from common.records import run_dir
@@ -50,6 +50,7 @@ class Found(NamedTuple):
     best: pathlib.Path | None
 
 
+@compilation.in_32_bits
 def search(
     settings: shared_weights.Settings,
     options: searches.Options,
@@ -100,6 +101,7 @@ def search(
     return _finish(settings, about, folder, result, *searches.ranked(folder), seed=options.seed)
 
 
+@compilation.in_32_bits
 def search_pool(
     settings: shared_weights.Settings,
     options: searches.Options,

@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import jax
 
+from common import compilation
 from common import config as configs
 from common.config import Range
 from common.datasets import streams
@@ -62,6 +63,7 @@ class Scored(NamedTuple):
     scores: dict[str, training_data.Scores]  # by part: "validation", if images are held out, and "test"
 
 
+@compilation.in_32_bits
 def train(
     genotype: str | genotypes.Genotype,
     preset: presets.Preset,
@@ -123,6 +125,7 @@ def train(
     return {**result, "workdir": str(folder)}
 
 
+@compilation.in_32_bits
 def evaluate(
     folder: str | os.PathLike, options: Options | None = None, *, data_dir: str | os.PathLike | None = None
 ) -> Scored:

@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from common import compilation, one_round, types
 from common import config as config_lib
-from common import one_round, types
 from common.supernets import config as configs
 from common.supernets import training
 from common.training import step as step_lib
@@ -48,6 +48,7 @@ def evaluator(
     return of(run, params, config, protocol=protocol, folder=folder, data_dir=data_dir)
 
 
+@compilation.in_32_bits
 def of(
     run: training.Run,
     params: Any,
@@ -144,6 +145,7 @@ def _calibration(run, config):
     return images[order[: size * config.num_calibration]].reshape(config.num_calibration, size, *images.shape[1:])
 
 
+@compilation.in_32_bits
 def _measure(run, params, calibration, batch_size, images, key, archs):
     start = time.perf_counter()
     archs = np.asarray(archs, np.int32)

@@ -16,12 +16,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from common import types
+from common import compilation, types
 from common.supernets import config, sampling, scoring, training
 from common.training import loop
 from common.training import state as states
 
 
+@compilation.in_32_bits
 def evaluator(
     about: Mapping[str, Any], *, num_epochs: int, data_dir: str | None = None, protocol: str = "validation"
 ) -> types.Evaluator:
@@ -56,6 +57,7 @@ def evaluator(
     )
 
 
+@compilation.in_32_bits
 def _measure(run, first, part, key, archs):
     found = []
     for arch in np.asarray(archs, np.int32):

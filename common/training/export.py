@@ -22,6 +22,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from common import compilation
 from common.file_formats import json_values, tensor_file
 from common.training import augmentation, models
 from common.training import step as step_lib
@@ -93,6 +94,7 @@ def load(path: str | os.PathLike) -> Model:
             raise ValueError(f"{path} does not fit its own network: {name} is {found}; expected {wanted}")
     variables = flax.traverse_util.unflatten_dict(arrays, sep=".")
 
+    @compilation.in_32_bits
     @jax.jit
     def logits(variables, values):
         values = augmentation.normalize(values, images.mean, images.std, normalization=images.normalization)

@@ -14,8 +14,9 @@ from absl.testing import parameterized
 
 import lanas_jax
 import nao_jax
-from common import baselines, rows, spaces, types
+from common import baselines, compilation, one_round, rows, spaces, types
 from common import history as history_lib
+from common.executors import measuring
 from common.spaces import factory
 
 # Networks and fits as small as can be, and two architectures from which to climb, one step.
@@ -172,6 +173,24 @@ class SearcherTest(parameterized.TestCase):
                 archs, state = propose(jax.random.fold_in(jax.random.key(2), round_), state, history)
                 _assert_new(SPACES[space], history, archs)
                 history = _append(history, archs, _evaluation(archs, kind))
+
+    @_each_searcher
+    def test_where_64_bits_are_enabled_the_search_is_the_same(self, name):
+        def search():
+            history = history_lib.empty(CAPACITY, len(SPACES["convnet"].num_choices))
+            searcher = SEARCHERS[name](SPACES["convnet"])
+            state = one_round.init(searcher.init, jax.random.key(1), history)
+            for round_ in range(4):
+                key = jax.random.key(round_ + 2)
+                archs, state = one_round.propose(searcher.propose, key, state, history, count=COUNT)
+                history = _append(history, archs, compilation.in_32_bits(_evaluation)(archs))
+            return history, one_round.diagnose(measuring.on_device(searcher.diagnostics), state, history)
+
+        wanted = search()
+        with jax.enable_x64(True):
+            got = search()
+        chex.assert_trees_all_equal(got, wanted)
+        chex.assert_trees_all_equal_dtypes(got, wanted)
 
     @_each_searcher
     def test_history_grows_by_others_between_rounds(self, name):

@@ -3,6 +3,7 @@
 import math
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -221,6 +222,20 @@ except OSError as error:
                 if num_proposed != "none":
                     assert len(journal.proposed) == int(num_proposed)
                 journal.write_proposed(len(journal.proposed), np.full((1, 5), 9999))
+
+    def test_a_folder_that_is_deleted_or_moved_while_it_is_written_to(self):
+        for number, remove in enumerate((shutil.rmtree, lambda folder: folder.rename(self.folder / "elsewhere"))):
+            folder = self.folder / f"run{number}"
+            folder.mkdir()
+            with journal_lib.open_journal(folder / "journal.jsonl", HEADER) as journal:
+                journal.write_proposed(0, ROUNDS[0])
+                remove(folder)
+                with pytest.raises(FileNotFoundError, match=r"was deleted or moved while .*: '.*/run./journal.jsonl'"):
+                    journal.write_measured([types.Outcome(0, 0.5, 1.0, True)])
+                assert not journal.measured
+            assert not folder.exists()
+        with journal_lib.open_journal(self.folder / "elsewhere" / "journal.jsonl", HEADER) as journal:
+            assert list(journal.proposed) == [0]
 
     def test_a_device_that_is_full(self):
         with (

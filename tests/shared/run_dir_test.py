@@ -1,5 +1,6 @@
 """The folder and the files of a run."""
 
+import errno
 import json
 import os
 from unittest import mock
@@ -43,6 +44,17 @@ class RunDirTest(folders.FolderTest):
             run_dir.write_json(path, {"a": 2})
         assert json.loads(path.read_text()) == {"a": 1}
         assert [file.name for file in self.folder.iterdir()] == ["x.json"]
+
+    def test_what_the_system_refuses_names_the_file_and_no_temporary_one(self):
+        path = self.folder / "gone" / "x.json"
+        with pytest.raises(FileNotFoundError) as caught:
+            run_dir.write_json(path, {"a": 1})
+        assert caught.value.filename == str(path)
+        path = self.folder / "x.json"
+        full = OSError(errno.ENOSPC, "No space left on device")
+        with mock.patch("os.fsync", side_effect=full), pytest.raises(OSError, match="No space") as caught:
+            run_dir.write_json(path, {"a": 1})
+        assert (caught.value.filename, list(self.folder.iterdir())) == (str(path), [])
 
     def test_history_is_written_without_empty_rows(self):
         history = history_lib.append(
