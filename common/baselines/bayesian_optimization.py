@@ -7,9 +7,9 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from common import compilation, regression_targets, types, unseen
 from common import config as configs
 from common import history as history_lib
-from common import regression_targets, types, unseen
 from common.baselines import candidates, gaussian_process
 
 _AT_LEAST_1 = configs.Range(at_least=1)
@@ -39,6 +39,7 @@ class State:
     factors: gaussian_process.Factors
 
 
+@compilation.in_32_bits
 def searcher(
     space: types.SearchSpace, config: Config | None = None, *, name: str = "bayesian_optimization"
 ) -> types.Searcher:

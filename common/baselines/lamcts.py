@@ -7,9 +7,9 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from common import compilation, types
 from common import config as configs
 from common import history as history_lib
-from common import types
 from common.baselines import bayesian_optimization
 from common.spaces import factory
 
@@ -27,6 +27,7 @@ class Config(bayesian_optimization.Config):
     ] = 0.1
 
 
+@compilation.in_32_bits
 def searcher(space: types.SearchSpace, config: Config | None = None, *, name: str = "lamcts") -> types.Searcher:
     """Returns LA-MCTS with Bayesian optimization in the leaf, the first of its two samplers.
 

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from common import compilation, regression_targets, rows, types, unseen
 from common import config as configs
 from common import history as history_lib
-from common import regression_targets, rows, types, unseen
 
 _MAX_DRAWS = 100
 
@@ -26,6 +26,7 @@ class Config:
     exploration: Annotated[float, "constant of the upper confidence bound", configs.Range(at_least=0)] = 0.3
 
 
+@compilation.in_32_bits
 def searcher(space: types.SearchSpace, config: Config | None = None, *, name: str = "mcts") -> types.Searcher:
     """Returns Monte Carlo tree search on the raw decisions, a comparison of the LaNAS paper (arXiv:1906.06832).
 

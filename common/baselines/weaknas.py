@@ -5,8 +5,8 @@ from typing import Annotated
 import jax
 import jax.numpy as jnp
 
+from common import compilation, types
 from common import config as configs
-from common import types
 from common.baselines import candidates, path_encoding, predictor
 
 _AT_LEAST_1 = configs.Range(at_least=1)
@@ -24,6 +24,7 @@ class Config(predictor.Config):
     ] = 1000
 
 
+@compilation.in_32_bits
 def searcher(space: types.SearchSpace, config: Config | None = None, *, name: str = "weaknas") -> types.Searcher:
     """Returns WeakNAS.
 

@@ -70,9 +70,9 @@ SEARCHERS = {  # name: space -> types.Searcher, as small as it may be
     "seminas": functools.partial(nao_jax.searcher, config=_SMALL_SEMINAS, name="seminas"),
 }
 # Searchers that take long to compile: parts of the names of their tests with a program of their own.
-_OWN_PROGRAM = ("_huge", "_measures_all", "_vmap", "_do_not_matter")
+_OWN_PROGRAM = ("_huge", "_measures_all", "_vmap", "_do_not_matter", "_64_bits")
 SLOW = {
-    "lanas_adam": ("_huge",),
+    "lanas_adam": ("_huge", "_64_bits"),
     **dict.fromkeys((*BASELINES, "mcts"), _OWN_PROGRAM),
     "lanas_walk": _OWN_PROGRAM,
     "lanas_hit_and_run": _OWN_PROGRAM,
