@@ -224,7 +224,10 @@ def _steps(path):
 
 
 def differences(first: pathlib.Path, second: pathlib.Path) -> list[str]:
-    """Returns the files in which two folders of a run differ, times and words for people aside."""
+    """Returns the files in which two folders of a run differ, times and words for people aside.
+
+    Workers may end in another order, so the lines of a journal may be in another one.
+    """
     found = []
     for read in (_files, _checkpoints):
         one, other = read(first), read(second)
@@ -247,7 +250,7 @@ def _files(folder):
                 key: (values.dtype.str, values.shape, values.tobytes()) for key, values in arrays.items()
             }
         elif path.suffix in (".json", ".jsonl"):
-            found[str(name)] = [_without_times(json.loads(text)) for text in _texts(path)]
+            found[str(name)] = sorted(json.dumps(_without_times(json.loads(text))) for text in _texts(path))
         else:
             found[str(name)] = path.read_bytes()
     return found
@@ -267,7 +270,7 @@ def _checkpoints(folder):
 
 
 def _is_time(name):
-    return any(word in name for word in _TIMES) or name == "run"
+    return any(word in name for word in _TIMES) or name in ("run", "cost")  # where networks train, costs are seconds
 
 
 def _without_times(value):

@@ -206,7 +206,7 @@ def _read_pickle(contents, cifar, source):
         raise ValueError(f"{source} is {error}") from error
     wanted = {"data", *(label.key for label in cifar.labels.values())}
     if not wanted <= set(found):
-        raise ValueError(f"{source} has {', '.join(sorted(found))}; want {', '.join(sorted(wanted))}")
+        raise ValueError(f"{source} has {', '.join(map(repr, sorted(found)))[:200]}; want {', '.join(sorted(wanted))}")
     return found["data"], {name: _labels(found[label.key], source) for name, label in cifar.labels.items()}
 
 

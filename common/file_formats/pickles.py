@@ -132,7 +132,7 @@ def _make_number(dtype, contents):
 def _encode(text, encoding="latin1"):
     """Old protocols write bytes as text in latin1."""
     if encoding != "latin1":
-        raise files.FormatError(f"bytes written as {encoding}")
+        raise files.FormatError("bytes in an encoding other than latin1")
     return text.encode("latin1")
 
 

@@ -54,8 +54,8 @@ def check(path: pathlib.Path, value: Any, shape: Any, place: str = "") -> None:
     Args:
       path: of the file.
       value: the value.
-      shape: a type or several; `[shape]`, a list of such values; or an object by field, where a field that ends in `?`
-        may be missing or null, and `*` stands for all other fields.
+      shape: a type or several; `[shape]`, a list of such values; several shapes, a list of one value of each; or an
+        object by field, where a field that ends in `?` may be missing or null, and `*` stands for all other fields.
       place: of the value in the file.
     """
     if isinstance(shape, dict):
@@ -67,6 +67,11 @@ def check(path: pathlib.Path, value: Any, shape: Any, place: str = "") -> None:
                 check(path, value[name], inner, f"{place}.{name}".lstrip("."))
         for name in value.keys() - named.keys() if "*" in named else ():
             check(path, value[name], named["*"], f"{place}.{name}".lstrip("."))
+    elif isinstance(shape, tuple) and not isinstance(shape[0], type):
+        is_right = isinstance(value, list) and len(value) == len(shape)
+        _expect(path, is_right, value, place, f"a list of {len(shape)}")
+        for at, (item, inner) in enumerate(zip(value, shape)):
+            check(path, item, inner, f"{place}[{at}]")
     elif isinstance(shape, list):
         _expect(path, isinstance(value, list), value, place, "a list")
         for at, item in enumerate(value):

@@ -15,7 +15,8 @@ from common.statistics import tables as texts
 Table = tuple[str, Sequence[str], Sequence[Sequence[str]]]  # caption, header, rows
 
 _NUMBER, _MAYBE = json_files.NUMBER, (*json_files.NUMBER, type(None))
-_BANDS = {"*": {"mean": [_MAYBE], "interquartile_mean": [_MAYBE], "median": [_MAYBE]}}
+_BAND = (_MAYBE,) * 3
+_BANDS = {"*": {"mean": _BAND, "interquartile_mean": _BAND, "median": _BAND}}
 _STUDY = {  # study.json
     **{"benchmark": str, "dataset": str, "protocol": str, "budget": int, "num_seeds": int, "seed": int},
     "optimum?": _NUMBER,
@@ -24,12 +25,12 @@ _STUDY = {  # study.json
             **{"seconds_per_search": _NUMBER, "compile_seconds": _NUMBER, "queries_to_optimum?": {"*": _MAYBE}},
             **{"best_fitness": {"*": _MAYBE}, "test_of_best": {"*": _MAYBE}},
             "intervals?": {"best_fitness": _BANDS, "test_of_best": _BANDS},
-            "targets?": [{"target": _NUMBER, "found": _NUMBER, "queries": [_MAYBE], "seconds": [_MAYBE]}],
+            "targets?": [{"target": _NUMBER, "found": _NUMBER, "queries": _BAND, "seconds": _BAND}],
         }
     },
     "comparisons?": [
         {
-            **{"of": str, "target?": _NUMBER, "first": str, "second": str, "improvement": [_MAYBE]},
+            **{"of": str, "target?": _NUMBER, "first": str, "second": str, "improvement": _BAND},
             **{"p_value": _MAYBE, "adjusted": _MAYBE},
         }
     ],
@@ -68,6 +69,9 @@ def read(folder: pathlib.Path, config: Mapping[str, Any]) -> Study:
         raise ValueError(f"{folder} has no complete {run_dir.STUDY}: none of its algorithms is done yet")
     json_files.check(folder / run_dir.STUDY, report, _STUDY)
     json_files.check(folder / run_dir.CONFIG, config, {"flags": dict, "algorithms?": [str]})
+    num_targets = {len(record.get("targets") or ()) for record in report["algorithms"].values()}
+    if len(num_targets) > 1:
+        raise ValueError(f"{folder / run_dir.STUDY} is damaged: its algorithms have different targets; restore it")
     curves = {}
     for name in report["algorithms"]:
         path = folder / run_dir.CURVES.format(name)
@@ -145,7 +149,11 @@ def tables(study: Study) -> list[Table]:
     report, last = study.report, str(study.report["budget"])
     rows = []
     for name, record in report["algorithms"].items():
-        if "intervals" in record:
+        if record.get("intervals"):
+            if not all(last in curve for curve in record["intervals"].values()):
+                raise ValueError(
+                    f"{run_dir.STUDY} of {study.name} is damaged: {name} has no intervals after {last} queries"
+                )
             best, test = (record["intervals"][key][last] for key in ("best_fitness", "test_of_best"))
             bands = [*(best[kind] for kind in ("mean", "interquartile_mean", "median")), test["mean"]]
             rows.append([name, *map(units.interval, bands), f"{record['seconds_per_search']:.3g}"])

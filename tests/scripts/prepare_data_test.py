@@ -244,7 +244,7 @@ class PrepareTest(parameterized.TestCase):
         for batch, message in (
             (b"\x80\x02broken", " is a broken pickle"),
             (pickle.dumps(pathlib.PurePosixPath("x")), "which no benchmark file needs; do not trust it"),
-            (dumps({b"data": np.zeros((2, 3072), np.uint8)}), " has data; want data, labels"),
+            (dumps({b"data": np.zeros((2, 3072), np.uint8)}), " has 'data'; want data, labels"),
             (dumps({b"data": np.zeros((2, 9), np.uint8), b"labels": [1, 2]}), shape),
             (dumps({b"data": np.zeros((2, 3072), np.uint8), b"labels": [1]}), shape),
             (dumps({b"data": np.zeros((1, 3072), np.uint8), b"labels": [10]}), ": a label is not from 0 to 9"),
