@@ -16,12 +16,13 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from common.file_formats import text_file
 
 MAX_SIZE = 1 << 30  # bytes of a file that is read whole as text
 _CHUNK = 1 << 20
+_NUM_SHOWN = 5  # of many faults of a file
 _FREE = 1 << 26  # bytes that any compressed file may expand to
 _MAX_RATIO = 100  # of contents to the compressed file, beyond that
 _NOT_FILES = ("ISDIR", "is a folder"), ("ISFIFO", "is a named pipe"), ("ISSOCK", "is a socket")
@@ -119,6 +120,13 @@ class Limited:
         if self._left < 0:
             raise FormatError(f"{self._path} expands to more than {_MAX_RATIO} times its size, and is not read")
         return piece
+
+
+def refuse(faults: Sequence[str]) -> None:
+    """Raises a `ValueError` that lists the faults of a file, the first few of many, if there are any."""
+    if faults:
+        more = f"; and {len(faults) - _NUM_SHOWN} more" if len(faults) > _NUM_SHOWN else ""
+        raise FormatError("; ".join(faults[:_NUM_SHOWN]) + more)
 
 
 @contextlib.contextmanager

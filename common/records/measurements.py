@@ -48,7 +48,13 @@ def read(path: str | os.PathLike, space: types.SearchSpace) -> Measurements:
     """
     path = pathlib.Path(path)
     lines = _lines(path)
-    measured = [_measurement(path, number, fields, space) for number, fields in lines]
+    measured, faults = [], []
+    for number, fields in lines:
+        try:
+            measured.append(_measurement(path, number, fields, space))
+        except ValueError as error:
+            faults.append(str(error))
+    files.refuse(faults)
     if not measured:
         raise ValueError(f"{path} holds no measurements")
     archs, fitness, cost = zip(*measured, strict=True)

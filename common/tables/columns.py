@@ -85,16 +85,18 @@ def _read_csv(path):
         raise ValueError(f"{path} names the column {repeated[0]!r} twice")
     if len(lines) == 1:
         raise ValueError(f"{path} has a header, but no rows")
-    columns = {name: [] for name in header}
+    columns, faults = {name: [] for name in header}, []
     for place, line in lines[1:]:
         if len(line) != len(header):
-            raise ValueError(f"{path}, {place}: {len(line)} values, but the header names {len(header)} columns")
+            faults.append(f"{path}, {place}: {len(line)} values, but the header names {len(header)} columns")
+            continue
         for name, text in zip(header, line, strict=True):
             try:
                 columns[name].append(_decisions(text) if name == ARCH else _number(text))
             except ValueError:
                 wanted = "whole numbers from 0, such as 0 1 2" if name == ARCH else "a number"
-                raise ValueError(f"{path}, {place}, column {name}: {text!r} is not {wanted}") from None
+                faults.append(f"{path}, {place}, column {name}: {text!r:.60} is not {wanted}")
+    files.refuse(faults)
     places = [place for place, _ in lines[1:]]
     lengths = [len(arch) for arch in columns.get(ARCH, ())]
     for place, length in zip(places, lengths, strict=False):

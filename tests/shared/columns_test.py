@@ -162,6 +162,15 @@ class ReadTest(Case):
         with pytest.raises(ValueError, match=message):
             columns.read(self.save(**arrays))
 
+    def test_all_faults_at_once(self):
+        path = self.write("x0,test\n0,a\n1\n0.5,b\n")
+        message = (
+            r"line 2, column test: 'a' is not a number; .*line 3: 1 values, but the header names 2 columns; "
+            r".*line 4, column test: 'b' is not a number$"
+        )
+        with pytest.raises(ValueError, match=message):
+            columns.read(path)
+
     @parameterized.parameters("mine.csv", "mine.npz")
     def test_missing_and_damaged_files(self, name):
         path = self.folder / name

@@ -109,6 +109,12 @@ class MeasurementsTest(folders.FolderTest):
         with pytest.raises(ValueError, match=r"line 2 of .* is not a valid architecture of nasbench101"):
             measurements.read(self.file("a.csv", f"arch,fitness\n{zeros},0.1\n"), space)
 
+    def test_all_faults_at_once(self):
+        lines = ["0 0 0,2", "x,0.5", "0 0 1,0.5", *[f"0 0 {at},-1" for at in range(2, 7)]]
+        path = self.file("a.csv", "arch,fitness\n" + "\n".join(lines) + "\n")
+        with pytest.raises(ValueError, match=r"line 2 of .*fitness is 2, .*; line 3 of .*'x', not 3.*; and 2 more$"):
+            measurements.read(path, SPACE)
+
     def test_bad_files(self):
         for name, text, message in (
             ("a.csv", "", "holds no measurements"),
