@@ -22,6 +22,7 @@ import numpy as np
 from common import config as configs
 from common import regression_targets as targets
 from common import spaces, types
+from common.file_formats import files
 from common.records import json_files, run_dir
 from lanas_jax import config as lanas_config
 from lanas_jax import partition, tree
@@ -114,7 +115,7 @@ def _evaluated(shared, settings, folder, key):
             f"{path} holds {len(record['archs'])} architectures, and few_shot_measured = {settings.few_shot_measured}; "
             "set it as before, or start in a fresh folder"
         )
-    return record, zlib.crc32(path.read_bytes())
+    return record, zlib.crc32(files.read_bytes(path))
 
 
 def _fit(space, config, record):

@@ -124,7 +124,7 @@ def _read_unpacked(path, cifar):
         if re.fullmatch(rf"({cifar.train}|{cifar.test})(\.bin)?", file.name) and file.name in files:
             raise ValueError(f"{path} has two files called {file.name}; give the folder of one of them")
         if "batch" in file.name or file.name in ("train", "test", "meta") or file.suffix in (".bin", ".txt"):
-            files[file.name] = file.read_bytes()
+            files[file.name] = file_formats.read_bytes(file, at_most=_MAX_BATCH)
     archives = sorted(file for file in path.glob("cifar-*") if file.is_file())
     if archives and not any(re.fullmatch(rf"{cifar.train}(\.bin)?", name) for name in files):
         raise ValueError(f"{path} is a folder; give the archive in it: --source={archives[0]}")

@@ -8,10 +8,8 @@ Fitness of a language model is the fraction of the uniform distribution's cross-
 exp((1 - fitness) ln V): on Penn Treebank (V = 10,000) a perplexity of 56 is 0.563.
 """
 
-import gzip
 import math
 import os
-import zlib
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -20,7 +18,7 @@ import numpy as np
 from common import config as configs
 from common import paths
 from common.datasets import topics
-from common.file_formats import text_file
+from common.file_formats import files, text_file
 from common.records import progress
 
 END, UNKNOWN = "<eos>", "<unk>"
@@ -192,12 +190,9 @@ def _lines(name, data_dir) -> dict[str, list[str]]:
 
 def _read(path):
     """Returns the lines of a file."""
-    data = path.read_bytes()
-    if path.suffix == ".gz" or text_file.kind(data[:512]) == "a gzip file":
-        try:
-            data = gzip.decompress(data)
-        except (OSError, EOFError, zlib.error) as error:
-            raise ValueError(f"{path} is damaged or cut short; copy it again") from error
+    if path.suffix == ".gz" and files.kind_of(path) != "a gzip file":
+        raise ValueError(f"{path} is damaged or cut short; copy it again")
+    data = files.read_decompressed(path)
     if text_file.kind(data[:512]).startswith("a web page"):
         raise ValueError(f"{path} is {text_file.kind(data[:512])}")
     text = text_file.decode(data, path) if data else ""

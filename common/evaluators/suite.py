@@ -24,6 +24,7 @@ import numpy as np
 from common import config as configs
 from common import rows, tables, types
 from common.evaluators import benchmark, synthetic, tabular
+from common.file_formats import npz
 from common.spaces import factory, nasbench201
 from common.tables import table as table_lib
 
@@ -126,7 +127,7 @@ def _read(data_dir, name, arrays):
     path = next((path for path in paths if path.is_file()), None)
     if path is None:
         raise ValueError(f"no file {name}.npz for the suite; looked for {', '.join(map(str, paths))}")
-    with np.load(path, allow_pickle=False) as file:
-        if missing := [array for array in arrays if array not in file.files]:
-            raise ValueError(f"{path} lacks the arrays {', '.join(missing)}; copy it again")
-        return {array: file[array] for array in arrays}
+    found = npz.read(path, arrays)
+    if missing := [array for array in arrays if array not in found]:
+        raise ValueError(f"{path} lacks the arrays {', '.join(missing)}; copy it again")
+    return found

@@ -94,7 +94,7 @@ def read_decompressed(path: str | os.PathLike) -> bytes:
     Raises:
       ValueError: it is no regular file, is damaged, or expands to more than `limit` bytes.
     """
-    with opened(path) as file, reporting(path, "is damaged or cut short"):
+    with opened(path) as file, reporting(path, "is damaged or cut short; copy it again"):
         return b"".join(iter(lambda: file.read(_CHUNK), b""))
 
 

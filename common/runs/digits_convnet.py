@@ -21,6 +21,7 @@ import optax
 
 from common import spaces
 from common.datasets import digits
+from common.file_formats import npz
 from common.networks import convnet
 from common.tables import table
 
@@ -161,10 +162,10 @@ def _compile(settings, depth, batches, held_out):
 def _train_chunk(settings, path, run, indices, archs):
     """Returns the columns of some networks of one depth, from the file at `path` if it exists."""
     if path and path.is_file():
-        with np.load(path) as found:
-            if str(found["settings"]) != repr(settings):
-                raise ValueError(f"{path} holds work done with {found['settings']}; use another folder for {settings}")
-            return {name: found[name] for name in ("validation", "test", "train_seconds")}
+        found = npz.read(path, ("settings", "validation", "test", "train_seconds"))
+        if str(found.pop("settings")) != repr(settings):
+            raise ValueError(f"{path} holds work done with other settings; use another folder for {settings}")
+        return found
     train = run()
     start = time.process_time()
     accuracies = np.stack([np.asarray(train(*one)) for one in zip(indices, archs, strict=True)])

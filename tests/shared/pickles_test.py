@@ -110,6 +110,6 @@ class PicklesTest(parameterized.TestCase):
             self.path.write_bytes(contents)
             with pytest.raises(
                 ValueError,
-                match=r"file\.pickle is (cut short, damaged or no pickle|damaged or cut short|a zip archive .*)$",
+                match=r"file\.pickle is (cut short, damaged or no pickle|damaged or cut short; .*|a zip archive .*)$",
             ):
                 pickles.read(self.path)
