@@ -73,10 +73,10 @@ def list_pool(setting: Setting, pool: np.ndarray | None) -> Pool:
         return Pool(archs=jnp.zeros((0, length), jnp.int32), features=jnp.zeros((0, num_features)))
     if pool is None:
         if not is_listable(space):
-            raise ValueError(
-                f"{space.name} has {space.size} networks, too many for the 'pool' sampler to list; set sampler to "
-                "'reject' or 'walk', or give a pool of rows"
-            )
+            problem = f"has {space.size} networks, more than the {MAX_LISTED} that the 'pool' sampler lists"
+            if space.enumerate is None:
+                problem = "lists no networks (its factory takes enumerate_rows), as the 'pool' sampler needs"
+            raise ValueError(f"{space.name} {problem}; set sampler to 'reject' or 'walk', or give a pool of rows")
         pool = space.enumerate()
     else:
         factory.check_rows(pool, space)

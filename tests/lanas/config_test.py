@@ -40,7 +40,9 @@ class ConfigTest(parameterized.TestCase):
 
     def test_a_space_that_cannot_be_listed_needs_a_pool(self):
         huge = factory.search_space("huge", (6,) * 20, size=6**20, describe=str)._replace(enumerate=None)
-        with self.assertRaisesRegex(ValueError, "huge has .* 'reject' or 'walk', or give a pool"):
+        with self.assertRaisesRegex(
+            ValueError, "huge lists no networks .its factory takes enumerate_rows.* 'reject' or 'walk', or give a pool"
+        ):
             search.searcher(huge)
         search.searcher(huge, configs.Config(sampler="reject"))
         search.searcher(huge, pool=huge.sample(jax.random.key(0), 30))
