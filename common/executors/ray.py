@@ -5,13 +5,19 @@ alone or with its node, is replaced wherever there is room, and its candidate is
 """
 
 import contextlib
+import math
 import os
+import socket
+import time
 import warnings
 from collections.abc import Iterator
 
 from common import types
 from common.executors import config as config_lib
 from common.executors import measuring, pool
+
+_SECONDS_BETWEEN_CHECKS = 5.0
+_MAX_FAILED_CHECKS = 3
 
 
 @contextlib.contextmanager
@@ -24,6 +30,7 @@ def executor(evaluator: types.Evaluator, config: config_lib.Config) -> Iterator[
     """
     recipe = measuring.recipe_of(evaluator)
     with _connected(config.ray_address) as ray:
+        head = _Head(ray.get_runtime_context().gcs_address)
         resources = ray.cluster_resources()
         gpus = int(resources.get("GPU", 0))
         num_workers = config.num_workers or gpus or max(1, int(resources.get("CPU", 1)))
@@ -36,8 +43,8 @@ def executor(evaluator: types.Evaluator, config: config_lib.Config) -> Iterator[
         backend = pool.Backend(
             start=start,
             send=lambda actor, candidate: actor.send(candidate),
-            wait=lambda actors, seconds: _wait(ray, actors, seconds),
-            stop=lambda actor, is_idle: ray.kill(actor.handle),
+            wait=lambda actors, seconds: _wait(ray, head, actors, seconds),
+            stop=lambda actor, is_idle: None if head.is_gone else ray.kill(actor.handle),
         )
         with pool.executor(backend, config, num_workers=num_workers) as made:
             yield made
@@ -81,9 +88,38 @@ class _Actor:
         self.answer = self.handle.measure.remote(candidate)
 
 
-def _wait(ray, actors, seconds):
+class _Head:
+    """The head of a cluster. A driver that has lost it is ended by Ray after a minute, without an exception."""
+
+    def __init__(self, address):
+        self._address, self._num_failed, self.is_gone = address, 0, False
+
+    def check(self):
+        """Raises a `ValueError` if the head has not answered several times in a row."""
+        host, _, port = self._address.rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=_SECONDS_BETWEEN_CHECKS).close()
+            self._num_failed = 0
+            return
+        except OSError:
+            self._num_failed += 1
+        if self._num_failed >= _MAX_FAILED_CHECKS:
+            self.is_gone = True
+            raise ValueError(
+                f"the Ray cluster at {self._address} is gone: its head does not answer; all results so far are in the "
+                "folder of the run: start a cluster (`ray start --head`), and resume with the same --workdir"
+            )
+
+
+def _wait(ray, head, actors, seconds):
     by_answer = {actor.answer: actor for actor in actors if actor.answer is not None}
-    answered, _ = ray.wait(list(by_answer), num_returns=1, timeout=seconds)
+    ends = math.inf if seconds is None else time.monotonic() + seconds
+    while True:
+        left = max(0.0, min(_SECONDS_BETWEEN_CHECKS, ends - time.monotonic()))
+        answered, _ = ray.wait(list(by_answer), num_returns=1, timeout=left)
+        if answered or time.monotonic() >= ends:
+            break
+        head.check()
     # A second call collects all that have answered in the meantime.
     answered, _ = ray.wait(list(by_answer), num_returns=len(by_answer), timeout=0) if answered else ([], [])
     events = []

@@ -4,6 +4,9 @@ import collections
 import contextlib
 import os
 import pathlib
+import socket
+import subprocess
+import sys
 import threading
 import time
 import warnings
@@ -17,6 +20,7 @@ from common import executors, one_round, search, types
 from common.evaluators import benchmark
 from common.executors import config as configs
 from common.executors import inline, measuring, process
+from common.executors import ray as ray_executor
 from common.records import journal as journal_lib
 from tests.shared import folders
 from tests.shared import search_test as toy
@@ -206,6 +210,21 @@ class ProcessTest(ExecutorTest):
             run("process", broken, num_workers=1)
 
 
+class RayHeadTest(parameterized.TestCase):
+    def test_a_head_that_does_not_answer_three_times_is_gone(self):
+        server = socket.create_server(("127.0.0.1", 0))
+        head = ray_executor._Head(f"127.0.0.1:{server.getsockname()[1]}")
+        for _ in range(4):
+            head.check()
+        server.close()
+        head.check()
+        head.check()
+        assert not head.is_gone
+        with pytest.raises(ValueError, match=r"the Ray cluster at 127.0.0.1:\d+ is gone: .*, and resume with the same"):
+            head.check()
+        assert head.is_gone
+
+
 @pytest.mark.slow
 class RayTest(ExecutorTest):
     """On a cluster of two nodes on this machine."""
@@ -224,6 +243,30 @@ class RayTest(ExecutorTest):
             self.second = self.cluster.add_node(num_cpus=1, object_store_memory=80_000_000)
             self.ray.init(address=self.cluster.address, log_to_driver=False, logging_level="error")
         self.addCleanup(self.ray.shutdown)
+
+    def test_a_search_whose_cluster_is_gone_ends_with_one_line(self):
+        # In a process of its own, as Ray ends one that has lost its head for a minute.
+        program = f"""
+from common.executors import config, ray
+from tests.shared import troubled_evaluator
+from common import search
+from tests.shared import search_test as toy
+import jax
+ray._SECONDS_BETWEEN_CHECKS = 1.0
+evaluator = troubled_evaluator.evaluator(log={self.log!r}, seconds=1.0)
+try:
+    with ray.executor(evaluator, config.Config(ray_address={self.cluster.address!r})) as executor:
+        search.run_search(jax.random.key(0), toy.climber(4), evaluator, budget=40, executor=executor)
+except ValueError as error:
+    print(error)
+"""
+        root = pathlib.Path(__file__).parents[2]
+        with subprocess.Popen([sys.executable, "-c", program], cwd=root, stdout=subprocess.PIPE, text=True) as started:
+            while not os.path.exists(self.log):
+                time.sleep(0.1)
+            self.cluster.head_node.kill_gcs_server()
+            output, _ = started.communicate(timeout=120)
+        assert "is gone: its head does not answer; all results so far are in the folder of the run" in output
 
     def test_a_node_lost_and_a_worker_killed_in_the_middle(self):
         wanted = run("inline", troubled.evaluator(), budget=40)
