@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import errno
 import functools
 import io
 import json
@@ -10,6 +11,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+from unittest import mock
 
 import jax
 import numpy as np
@@ -202,6 +204,15 @@ class SearchCommandTest(CommandTest):
         self.run_command(baselines.main, *warm[:-1])
         again, _ = run_dir.read_history(self.workdir / run_dir.HISTORY)
         np.testing.assert_array_equal(again.archs, history.archs)
+
+    def test_a_full_disk_is_one_line(self):
+        full = OSError(errno.ENOSPC, "No space left on device", "journal.jsonl")
+        with mock.patch("common.records.json_lines.append", side_effect=full):
+            _, errors = self.run_command(baselines.main, "--budget=3", code=1)
+        advice = "make room and resume with the same --workdir"
+        assert errors.splitlines()[-1] == f"error: journal.jsonl: No space left on device; {advice}"
+        self.run_command(baselines.main, "--budget=3")
+        self.assert_run_is_whole(3)
 
     def test_test_protocol_sees_test_fitness(self):
         self.run_command(baselines.main, "--budget=5", "--protocol=test")

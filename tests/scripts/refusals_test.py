@@ -26,6 +26,7 @@ CASES = {  # command: flags and a part of the message; bounds of single flags ar
         ("--proxy_width=3", "--proxy_width is not for --evaluator=benchmark; leave it out"),
         (f"{TRAINED} --benchmark=nasbench201", "--benchmark is not for --evaluator=training; leave it out"),
         (f"{TRAINED} --dataset=cifar10", "dataset cifar10"),
+        (f"{SHARED} --rerank=-1", "--rerank must be at least 0; got -1"),
     ),
     "lanas": (
         ("--preset=best", "unknown preset 'best'; choose one of lanas, lanas_uniform"),
@@ -51,7 +52,7 @@ CASES = {  # command: flags and a part of the message; bounds of single flags ar
     ),
     "study": (
         ("--algorithms=lanas,best", "unknown algorithm 'best'; choose one of lanas"),
-        ("--algorithms=", "--algorithms is empty; choose some of lanas"),
+        ("--algorithms=", "--algorithms is empty; choose some of "),
         ("--tasks=a,b --dataset=c", "give either --tasks or --benchmark and --dataset"),
         ("--targets=90,x", "--targets must be numbers; got 90,x"),
         ("--seed=4294967295 --num_seeds=2", "seed plus num_seeds must be at most 4294967296"),
@@ -76,6 +77,7 @@ CASES = {  # command: flags and a part of the message; bounds of single flags ar
     ),
     "train_supernet": (
         ("--space=nao_rnn", "unknown space 'nao_rnn'; choose one of nao_small"),
+        ("--seed=-1", "--seed must be from 0 to 4294967295; got -1"),
         ("--preset=best", "unknown preset 'best'; choose one of digits, cluttered_digits"),
         ("--sampling=num_params", "sampling 'num_params' needs a pool: set pool_size"),
     ),
@@ -83,6 +85,7 @@ CASES = {  # command: flags and a part of the message; bounds of single flags ar
         ("--algorithms=lanas,guess", "unknown algorithm 'guess'"),
         ("--algorithms=lanas,lanas", "names one twice"),
         ("--rerank=3", "--rerank does not apply to this command"),
+        ("--proxy_num_epochs=0", "--proxy_num_epochs must be at least 1; got 0"),
         ("--proxy_width=3", "--proxy_width does not apply to this command; leave it out"),
     ),
     "search_recurrent": (
