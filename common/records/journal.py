@@ -22,6 +22,7 @@ import numpy as np
 from absl import logging
 
 from common import types
+from common.records import journal_events as fields
 from common.records import json_lines, measurements
 
 
@@ -65,9 +66,9 @@ class Journal:
 
     def write_measured(self, outcomes: Sequence[types.Outcome]) -> None:
         """Records results of proposed rows."""
-        events = [_measured_event(outcome) for outcome in outcomes]
+        events = [fields.measured_event(outcome) for outcome in outcomes]
         for event in events:
-            _check_range(*(math.nan if event[name] is None else event[name] for name in ("fitness", "cost")))
+            fields.check_range(*(math.nan if event[name] is None else event[name] for name in ("fitness", "cost")))
         self._write(events)
 
     def agree_on_earlier(self, earlier: measurements.Measurements | None) -> measurements.Measurements | None:
@@ -79,8 +80,8 @@ class Journal:
         if earlier is None or not len(earlier.archs):
             return self.earlier
         if self.earlier is None and not self.proposed:
-            self._write([{"event": "earlier", **_earlier_fields(earlier)}])
-        if self.earlier is None or _earlier_fields(self.earlier) != _earlier_fields(earlier):
+            self._write([{"event": "earlier", **fields.earlier_fields(earlier)}])
+        if self.earlier is None or fields.earlier_fields(self.earlier) != fields.earlier_fields(earlier):
             began = "none" if self.earlier is None else f"{len(self.earlier.archs)}, of which some differ"
             raise ValueError(
                 f"the journal is of a search that started with other earlier measurements ({began}) than the "
@@ -143,7 +144,7 @@ class Journal:
 
     def _apply(self, event):
         """Applies one event; an error says what is wrong with it."""
-        seconds = _number(event["seconds"], "seconds")
+        seconds = fields.number(event["seconds"], "seconds")
         if event["event"] == "proposed":
             self._apply_proposed(event)
         elif event["event"] == "measured":
@@ -167,12 +168,12 @@ class Journal:
         if type(at) is not int or at in self.measured or not first <= at < len(self._rows):
             raise ValueError(f"row {at!r:.60} of {len(self._rows)} is measured twice or was not proposed")
         fitness, cost = (
-            math.nan if event[name] is None else _number(event[name], name) for name in ("fitness", "cost")
+            math.nan if event[name] is None else fields.number(event[name], name) for name in ("fitness", "cost")
         )
         ok, reason = event["ok"], event.get("reason", "")
         if not isinstance(ok, bool) or not isinstance(reason, str) or ok != math.isfinite(fitness):
             raise ValueError(f"ok is {ok!r:.60}, reason {reason!r:.60}, fitness {event['fitness']!r:.60}")
-        _check_range(fitness, cost)
+        fields.check_range(fitness, cost)
         self.measured[at] = Result(fitness, cost, ok, reason, seconds)
 
     def _apply_earlier(self, event):
@@ -180,13 +181,13 @@ class Journal:
             raise ValueError("earlier measurements must come once, before all other events")
         archs = measurements.rows_of(event["archs"])
         fitness, cost = (
-            np.array([math.nan if value is None else _number(value, name) for value in event[name]], np.float32)
+            np.array([math.nan if value is None else fields.number(value, name) for value in event[name]], np.float32)
             for name in ("fitness", "cost")
         )
         if not len(archs) == len(fitness) == len(cost):
             raise ValueError(f"{len(archs)} architectures, {len(fitness)} values of fitness and {len(cost)} of cost")
         for values in zip(fitness.tolist(), cost.tolist()):
-            _check_range(*values)
+            fields.check_range(*values)
         self._add_rows(archs)
         self.earlier = measurements.Measurements(archs=archs, fitness=fitness, cost=cost)
 
@@ -237,31 +238,3 @@ def read(path: str | os.PathLike) -> Journal:
       ValueError: the file is not a journal of this format, or is damaged.
     """
     return json_lines.read(path, Journal)
-
-
-def _measured_event(outcome):
-    ok = bool(outcome.ok) and math.isfinite(outcome.fitness)
-    cost = float(outcome.cost) if math.isfinite(outcome.cost) else None
-    event = {"event": "measured", "at": int(outcome.at), "fitness": float(outcome.fitness) if ok else None}
-    reason = {"reason": outcome.reason} if outcome.reason else {}
-    return {**event, "cost": cost, "ok": ok, **reason}
-
-
-def _check_range(fitness, cost):
-    if fitness < 0 or fitness > 1:
-        raise ValueError(f"fitness is {fitness:g}, not a fraction from 0 to 1")
-    if cost < 0:
-        raise ValueError(f"cost is {cost:g}, not seconds from 0 up")
-
-
-def _earlier_fields(earlier):
-    def finite(values):
-        return [value if math.isfinite(value) else None for value in values.tolist()]
-
-    return {"archs": earlier.archs.tolist(), "fitness": finite(earlier.fitness), "cost": finite(earlier.cost)}
-
-
-def _number(value, name):
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{name} is {value!r:.60}, not a number")
-    return float(value)
