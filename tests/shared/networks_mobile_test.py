@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +11,7 @@ from absl.testing import parameterized
 from common.genotypes.genotype import ChainGenotype
 from common.networks import inverted_residual, mobile
 
+CHAIN = ChainGenotype((("mb3_k3", "mb6_k5"), ("mb4_k7",)))
 CONFIG = mobile.Config(
     widths=(4, 6),
     strides=(2, 1),
@@ -78,6 +80,11 @@ class BlockTest(parameterized.TestCase):
 
 
 class NetworkTest(parameterized.TestCase):
+    @parameterized.parameters({"remat": True}, {"dtype": "bfloat16"})
+    def test_options_keep_shapes(self, **fields):
+        networks = [mobile.Network(CHAIN, config) for config in (CONFIG, dataclasses.replace(CONFIG, **fields))]
+        chex.assert_trees_all_equal_shapes_and_dtypes(*(shapes_of(network, (2, 16, 16, 3)) for network in networks))
+
     def test_stages_of_unequal_lengths(self):
         with self.assertRaisesRegex(ValueError, "must have one item per stage; got {'widths': 1, 'strides': 2"):
             dataclasses.replace(CONFIG, widths=(4,))

@@ -11,7 +11,7 @@ from absl.testing import parameterized
 from common import spaces, types
 from common.records import journal as journals
 from common.records import run_dir
-from common.report import image_search
+from common.report import image_search, training
 from common.report import report as reports
 from launch import report
 from tests.shared import report_folders
@@ -157,6 +157,14 @@ class ImageSearchTest(report_folders.FolderTest):
         found, _, text = self.page(is_drawn=False)
         assert (found.is_finished, found.result, found.networks) == (False, {}, ())
         assert "This search is unfinished" in text
+
+    def test_shared_weights_in_training(self):
+        self.write_shared(EPOCHS[:1])
+        found = reports.read(self.folder)
+        assert isinstance(found, training.Training)
+        assert (found.kind, found.epoch, found.num_epochs, found.is_finished) == ("shared weights", 1.0, 2, False)
+        self.write_search("nao")
+        assert "1 of 2 epochs are done" in self.page(is_drawn=False)[2]
 
     @parameterized.parameters(
         ([3], r"result\.json is damaged: number 0 of networks"),

@@ -164,7 +164,7 @@ class PublishedTest(chex.TestCase):
     def test_penn_treebank(self):
         corpus = text.load("ptb", DATA)
         assert len(corpus.vocabulary) == 10_000
-        assert [len(split) for split in corpus[2:]] == [929_589, 73_760, 82_430]
+        assert [len(split) for split in (corpus.train, corpus.valid, corpus.test)] == [929_589, 73_760, 82_430]
         assert text.unigram_perplexity(corpus) == pytest.approx(684.73, abs=0.01)
         np.testing.assert_array_equal(
             text.encode(corpus.vocabulary[:3], {"aer": 7, "banknote": 8, "berlitz": 9}), [7, 8, 9]

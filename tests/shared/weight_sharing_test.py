@@ -129,6 +129,18 @@ class RunTest(chex.TestCase):
                 chex.assert_trees_all_equal(again, whole)
                 assert path.read_bytes().splitlines(keepends=True) == lines
 
+    def test_what_another_version_proposed_stays(self):
+        with tempfile.TemporaryDirectory() as folder:
+            first = run(REPLACE, folder=folder, name="regularized_evolution")
+            path = pathlib.Path(folder, pools.POOLS)
+            lines = path.read_text().splitlines(keepends=True)
+            ever = np.concatenate([one.archs for one in first.rounds])
+            other = next(arch for arch in SPACE.enumerate() if not np.any(np.all(ever == arch, axis=1)))
+            old, new = (str(archs[-1].tolist()) for archs in (first.rounds[1].archs, [other]))
+            path.write_text("".join([*lines[:3], lines[3].replace(old, new)]))
+            again = run(REPLACE, Spy(), [0], folder=folder, name="regularized_evolution")
+            assert again.rounds[1].archs[-1].tolist() == other.tolist()
+
     def test_damage_is_refused(self):
         with tempfile.TemporaryDirectory() as folder:
             kept = run(REPLACE, folder=folder).rounds[1].archs[0].tolist()
