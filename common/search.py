@@ -207,8 +207,6 @@ class Search:
             if values.shape != (len(archs),):
                 raise ValueError(f"{name} must have the shape [{len(archs)}], as archs do; got {list(values.shape)}")
         ok &= ~np.isnan(fitness)
-        if wrong := [value for value in fitness[ok].tolist() if not 0 <= value <= 1]:
-            raise ValueError(f"fitness must be a fraction from 0 to 1 (divide a percentage by 100); got {wrong[0]:g}")
         if wrong := [value for value in cost.tolist() if not value >= 0]:
             raise ValueError(f"cost must be seconds, not negative; got {wrong[0]:g}")
         archs = [tuple(arch) for arch in archs.tolist()]
@@ -246,7 +244,12 @@ class Search:
         return not self.is_spent and self.num_rounds in self._journal.proposed
 
     def _record(self, outcomes: Sequence[types.Outcome]):
-        """Writes results of pending rows to the journal, then enters them into the history."""
+        """Writes results of pending rows to the journal, then enters them into the history.
+
+        Raises:
+          ValueError: a fitness is not a fraction in [0, 1].
+        """
+        types.check_fitness([outcome.fitness for outcome in outcomes if outcome.ok])
         self._journal.write_measured(outcomes)
         for outcome in outcomes:
             del self._pending[tuple(self._rows.archs[outcome.at].tolist())]

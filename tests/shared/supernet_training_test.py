@@ -36,7 +36,7 @@ ABOUT = {"kind": supernet.KIND, "space": SPACE, "dataset": "digits", "held_out":
 def made(**changes):
     return supernet.make(
         ABOUT | changes,
-        tiny_supernet.Tiny(),
+        tiny_supernet.network(SPACE, supernet_presets.NETWORKS[SPACE]),
         images.load("digits"),
         supernet_presets.Preset(None, CONFIG, augmentation.PRESETS["none"], supernet_config.Sampling()),
     )

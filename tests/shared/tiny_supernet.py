@@ -1,5 +1,7 @@
 """A network with shared weights that compiles in moments, in place of `common.networks.supernet.Network`."""
 
+from typing import Any
+
 import flax.linen as nn
 import jax.numpy as jnp
 
@@ -10,6 +12,7 @@ class Tiny(nn.Module):
     """Each decision has a row of a table; a norm, whose statistics are as `statistics` says."""
 
     num_classes: int = 10
+    config: Any = None  # that of the network in whose place it is, from which costs are counted
 
     @nn.compact
     def __call__(self, images, arch, *, train, progress=0.0, statistics="batch"):
@@ -29,4 +32,4 @@ class Tiny(nn.Module):
 def network(space, config):
     """Takes the place of `supernet.Network`."""
     del space
-    return Tiny(config.num_classes)
+    return Tiny(config.num_classes, config)
