@@ -33,10 +33,10 @@ class Config:
         Literal[tuple(targets.TARGETS)], "regression target: scores of the ranks of fitness, or scaled fitness"
     ] = "normal_scores"
     max_rows: Annotated[
-        int,
-        "architectures that the kernel regressor is fitted to: the best and the latest ones",
+        int | None,
+        "architectures that the kernel regressor is fitted to, the best and the latest ones; None: 256",
         configs.Range(at_least=2, at_most=4096),
-    ] = 256
+    ] = None
     ridge: Annotated[float, "L2 penalty on a node's weights, or on their distance to the prior", _AT_LEAST_0] = 20.0
     prior: Annotated[Literal["parent", "zero"], "prior mean of a node's weights"] = "parent"
     min_samples: Annotated[int, "a node with fewer measured architectures uses its parent's model", _AT_LEAST_1] = 2

@@ -17,6 +17,7 @@ import numpy as np
 _RATES = np.repeat([0.35, 1.1, 2.5], 2)
 _NOISES = np.tile([0.03, 0.3], 3)
 NUM_MODELS = len(_RATES)
+MAX_ROWS = 256
 _BLOCK = 32
 
 

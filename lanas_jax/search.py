@@ -128,7 +128,7 @@ def start(setting: candidates.Setting, pool: candidates.Pool, key: chex.PRNGKey,
     if config.regressor == "adam":
         regressor = adam.init(key, config.num_nodes, num_features)
     elif config.regressor == "kernel":
-        regressor = kernel.empty(capacity, config.max_rows)
+        regressor = kernel.empty(capacity, config.max_rows or kernel.MAX_ROWS)
         posterior = kernel.posterior(regressor, jnp.zeros((capacity, num_features)), jnp.zeros((capacity,)))
         num_features = 1
     return State(

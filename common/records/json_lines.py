@@ -156,11 +156,13 @@ def _check_first(path, got, wanted, what):
             "folder, or resume with the version that wrote it"
         )
     differences = "; ".join(_differences(got["header"], wanted["header"]))
+    if not differences:
+        return
     raise ValueError(f"{path} is of another {what}: {differences}; start in a fresh folder or with the old settings")
 
 
 def _differences(got, wanted):
-    """Yields a text for each entry that differs, of nested objects too."""
+    """Yields a text for each entry that differs, of nested objects too; a missing one equals None."""
     for name in sorted(got.keys() | wanted.keys()):
         old, new = got.get(name), wanted.get(name)
         if isinstance(old, dict) and isinstance(new, dict):

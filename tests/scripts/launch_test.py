@@ -287,13 +287,13 @@ class StudyCommandTest(CommandTest):
         one = "--algorithms=random"  # cheap to compile, as every start does
         self.run_study(one, "--num_seeds=2")
         first = {path.name: path.read_bytes() for path in self.workdir.glob("history_*")}
+        before, _ = run_dir.read_history(self.workdir / "history_random.npz")
         report = self.read(run_dir.STUDY)
         self.run_study(one, "--num_seeds=2")  # nothing left to do
         assert {path.name: path.read_bytes() for path in self.workdir.glob("history_*")} == first
         assert self.read(run_dir.STUDY)["algorithms"] == report["algorithms"]
         self.run_study(one, "--num_seeds=5")
         going_on, _ = run_dir.read_history(self.workdir / "history_random.npz")
-        before, _ = run_dir.read_history(io.BytesIO(first["history_random.npz"]))
         np.testing.assert_array_equal(going_on.archs[:2], before.archs)
         shutil.rmtree(self.workdir)
         self.run_study(one, "--num_seeds=5")

@@ -11,10 +11,11 @@ from launch import lanas, train
 from tests.shared import folders
 
 ARCHIVE = pathlib.Path(__file__).parent / "data" / "runs_of_version_0_1.tar.xz"
+LINEAR = ["--regressor=ridge", "--target=exponential_scores", "--acquisition=greedy"]  # the defaults then
 SUPERNET = [
     *("--evaluator=supernet", "--space=nao_small", "--supernet_num_cells=3", "--supernet_width=2"),
     *("--supernet_num_epochs=8", "--supernet_batch_size=64", "--supernet_num_images=256", "--supernet_held_out=100"),
-    *("--score_num_images=100", "--budget=12", "--height=2", "--num_initial=5"),
+    *("--score_num_images=100", "--budget=12", "--height=2", "--num_initial=5", *LINEAR),
 ]
 
 
@@ -33,7 +34,7 @@ class OlderRunsTest(folders.FolderTest):
 
     def test_table_search(self):
         kept = (self.folder / "table_search" / "journal.jsonl").read_text()
-        result, expected = self.resume(lanas, "table_search", "--budget=30")
+        result, expected = self.resume(lanas, "table_search", "--budget=30", *LINEAR)
         assert (self.folder / "table_search" / "journal.jsonl").read_text().startswith(kept)
         for name in ("queries", "infeasible", "best", "protocol", "seed"):
             assert result[name] == expected[name], name

@@ -205,7 +205,9 @@ class JournalFollowedTest(OnDiskTest):
             self.go_on(Shuffled(1), budget=4, count=1)
         lines[1] = lines[1].replace(b", 3]]", b"]]")
         self.path.write_bytes(b"".join(lines))
-        with pytest.raises(ValueError, match=r"line 4 .* is damaged \(architectures of 4 decisions follow those of 3\)"):
+        with pytest.raises(
+            ValueError, match=r"line 4 .* is damaged \(architectures of 4 decisions follow those of 3\)"
+        ):
             self.go_on(Shuffled(1), budget=4, count=1)
 
 

@@ -151,7 +151,7 @@ class RunTest(chex.TestCase):
                 (4, '"block": 1', '"block": 2', "line 4 .*pool of block 2 cannot follow 1 blocks"),
                 (3, '"scored"', '"score"', "line 3 .*unknown event 'score'"),
                 (3, '"scores": [', '"scores": [2, ', "line 3 .*have the shape"),
-                (3, '"scores"', '"values"', "line 3 .*not an event: KeyError"),
+                (3, '"scores"', '"values"', "line 3 .*it lacks 'scores'"),
                 (2, '"archs": [[', '"archs": [[[', "line 2 .*is damaged"),
                 (1, '"num_new": 3', '"num_new": 4', "is of another search: num_new was 4 and is now 3"),
             ):
