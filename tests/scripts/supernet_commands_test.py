@@ -164,7 +164,7 @@ class RegionsTest(parameterized.TestCase):
         archs = np.asarray(space.sample(jax.random.key(0), 200))
         num_convolutions = np.sum(archs[:, 1::2] >= 2, axis=1)
         record = {"archs": archs.tolist(), "fitness": [None, *(num_convolutions[1:] / 20).tolist()]}
-        settings = dataclasses.replace(lanas_jax.Config(), height=2)
+        settings = dataclasses.replace(lanas_jax.PRESETS["lanas_linear"], height=2)
         fitted = few_shot._fit(space, settings, record)
         good, bad = (few_shot._pool(space, fitted, leaf, jax.random.key(1)) for leaf in (1, 2))
         assert good.shape == bad.shape == (1000, 40)
