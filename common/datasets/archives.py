@@ -1,11 +1,9 @@
-"""Readers of datasets as published: archives and folders, example by example."""
+"""Readers of datasets as published in archives, example by example; `class_folders` reads folders."""
 
 import functools
 import io
-import os
 import pathlib
 import re
-import warnings
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -14,11 +12,10 @@ import PIL.Image
 
 from common.datasets import arrays, records
 from common.file_formats import files as file_formats
-from common.file_formats import pickles, pictures, tar, text_file
+from common.file_formats import pickles, tar, text_file
 from common.records import progress
 
 _PIXELS = 3 * 32 * 32
-_SUFFIXES = (".jpeg", ".jpg", ".png")
 _MAX_BATCH = 1 << 28  # bytes of a file of CIFAR
 
 
@@ -131,48 +128,13 @@ def _read_unpacked(path, cifar):
     return files, list(files)
 
 
-def read_folder(path: pathlib.Path) -> Published:
-    """Reads ImageNet's usual layout: folders train and val (or validation), in each a folder of images per class.
-
-    Raises:
-      ValueError: if a folder is missing, or its classes or files are not in this layout.
-    """
-    if path.is_file():
-        raise ValueError(f"{path} is {text_file.kind_of(path)}; unpack it and give its folder")
-    folders = {"train": path / "train", "validation": path / "val"}
-    if not folders["validation"].is_dir():
-        folders["validation"] = path / "validation"
-    for folder in folders.values():
-        if not folder.is_dir():
-            raise ValueError(f"no folder {folder}; want {path}/train/CLASS/*.JPEG and {path}/val/CLASS/*.JPEG")
-    left_out: list[pathlib.Path] = []
-    classes = _classes_in(folders["train"], left_out)
-    if not classes:
-        raise ValueError(f"no class folders in {folders['train']}; want {path}/train/CLASS/*.JPEG")
-    parts, notes = {}, []
-    for split, folder in folders.items():
-        if unknown := [name for name in _classes_in(folder, left_out) if name not in classes]:
-            raise ValueError(f"{folder / unknown[0]} is of a class that {folders['train']} does not have")
-        files = [(file, label) for label, name in enumerate(classes) for file in _images_in(folder / name, left_out)]
-        if not files:
-            raise ValueError(f"no images in {folder}/CLASS; want files ending in {', '.join(_SUFFIXES)}")
-        if empty := [name for label, name in enumerate(classes) if label not in {label for _, label in files}]:
-            problem = f"{len(empty)} of {len(classes)} classes have no images in {folder}: {', '.join(empty[:5])}"
-            if split == "train":
-                raise ValueError(f"{problem}; remove their folders, or add images that end in {', '.join(_SUFFIXES)}")
-            notes.append(problem)
-        _check_images([file for file, _ in files], folder)
-        parts[split] = Part(len(files), _folder_examples(files))
-    hidden = sorted({file for file in left_out if file.name.startswith(".")})
-    for which, files in (("hidden files and folders", hidden), ("files", sorted(set(left_out) - set(hidden)))):
-        if files:
-            notes.append(f"{len(files):,} {which} that are no images are left out, such as {files[0]}")
-    return Published((None, None, 3), "jpeg", {"label": classes}, parts, tuple(notes))
-
-
 def read_arrays(path: pathlib.Path) -> Published:
     """Reads an npz file as `arrays.load_file` does; images must have 1 or 3 channels."""
-    data = arrays.load_file(path)
+    return of_dataset(arrays.load_file(path), path)
+
+
+def of_dataset(data: records.Dataset, path: pathlib.Path) -> Published:
+    """Returns images in memory, of 1 or 3 channels, that were read from `path`; prints what was understood of them."""
     progress.tell(records.describe(data), records.oddities(data))
     shape = data.train.images.shape[1:]
     if shape[2] not in (1, 3):
@@ -248,58 +210,3 @@ def _part(images, labels, split):
             yield file, {name: int(values[at]) for name, values in labels.items()}, f"{split}_{at:05}"
 
     return Part(len(images), examples())
-
-
-def _classes_in(folder, left_out):
-    """Returns the names of the class folders, sorted; adds to `left_out` what is none."""
-    names = []
-    for entry in folder.iterdir():
-        if entry.is_dir() and not entry.name.startswith("."):
-            names.append(entry.name)
-        else:
-            left_out.append(entry)
-    return sorted(names)
-
-
-def _images_in(folder, left_out):
-    """Returns the image files of a class, sorted; adds to `left_out` what is none."""
-    files = []
-    for entry in os.scandir(folder) if folder.is_dir() else ():
-        is_image = entry.name.lower().endswith(_SUFFIXES) and not entry.name.startswith(".")
-        (files if is_image else left_out).append(pathlib.Path(entry.path))
-    return sorted(files)
-
-
-def _check_images(files, folder):
-    """Raises a `ValueError` that names what cannot be read as an image, before anything is written."""
-    broken = []
-    with progress.Progress(f"checking {folder.name}", total=len(files), unit="images") as shown:
-        for done, file in enumerate(files, start=1):
-            if not _is_image(file):
-                broken.append(file)
-            shown.update(done, f"{len(broken)} cannot be read")
-    if broken:
-        problem = f"{broken[0]} cannot be read as an image: it is {text_file.kind_of(broken[0])}"
-        if others := ", ".join(map(str, broken[1:4])):
-            problem += f"; nor can {len(broken) - 1} others of {len(files):,} in {folder}, such as {others}"
-        raise ValueError(f"{problem}; remove or restore it")
-
-
-def _is_image(file):
-    """Returns whether a file begins as a picture that can be read does."""
-    if not file.is_file():  # a pipe would wait for ever
-        return False
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
-            with PIL.Image.open(file) as image:
-                return image.width * image.height <= pictures.MAX_PIXELS
-    except (*file_formats.BROKEN, PIL.Image.DecompressionBombError):
-        return False
-
-
-def _folder_examples(files):
-    for file, label in files:
-        contents = file_formats.read_bytes(file)
-        pictures.check(contents, str(file))
-        yield io.BytesIO(contents), {"label": label}, file.name

@@ -1,11 +1,11 @@
 """Datasets in one NumPy file: `mnist.npz`, and files of a user.
 
 The arrays are x_train (images, uint8, [N, H, W] or [N, H, W, C]), y_train (labels, integers, [N] or [N, 1]), x_test
-and y_test; or train_images, train_labels, test_images and test_labels. num_classes (one integer) is optional; by
+and y_test; or train_images, train_labels, test_images and test_labels. Without test images, some are held out
+(`records.make`); x and y, or images and labels, are training images too. num_classes (one integer) is optional; by
 default it follows from the largest label.
 """
 
-import dataclasses
 import os
 import pathlib
 
@@ -16,7 +16,12 @@ from common.file_formats import npz
 
 SUFFIX = ".npz"
 _MAX_CLASSES = 1 << 20
-NAMES = (("x_train", "y_train", "x_test", "y_test"), ("train_images", "train_labels", "test_images", "test_labels"))
+NAMES = (
+    ("x_train", "y_train", "x_test", "y_test"),
+    ("train_images", "train_labels", "test_images", "test_labels"),
+    ("x", "y"),
+    ("images", "labels"),
+)
 
 
 def load_mnist(data_dir: str | os.PathLike | None = None) -> records.Dataset:
@@ -45,10 +50,12 @@ def load_file(path: str | os.PathLike, *, name: str | None = None, num_classes: 
     if not path.is_file():
         raise ValueError(f"no file at {path}; want an {SUFFIX} file with the arrays {', '.join(NAMES[0])}")
     present = npz.names(path)
-    names = next((names for names in NAMES if present.issuperset(names)), None)
+    names = next((names for names in NAMES if present.issuperset(names[:2])), None)
+    if names is not None and not present.intersection(names[2:]):
+        names = names[:2]  # without test images
     read = npz.read(path, {*(names or ()), "num_classes"})
-    arrays, stated = [read[key] for key in names or ()], read.get("num_classes")
-    if names is None:
+    arrays, stated = [read.get(key) for key in names or ()], read.get("num_classes")
+    if names is None or any(array is None for array in arrays):
         allowed = " or ".join(", ".join(one) for one in NAMES)
         raise ValueError(f"{path} has the arrays {', '.join(sorted(present)) or 'of no name'}; want {allowed}")
     if num_classes is None and stated is not None:
@@ -57,5 +64,5 @@ def load_file(path: str | os.PathLike, *, name: str | None = None, num_classes: 
         num_classes = int(stated)
     unused = sorted(present - {*names, "num_classes"})
     notes = (f"{path} has the arrays {', '.join(unused)} too, which are not used",) if unused else ()
-    made = records.make(name or path.stem, arrays[:2], arrays[2:], source=str(path), num_classes=num_classes)
-    return dataclasses.replace(made, notes=notes)
+    test = arrays[2:] or None
+    return records.make(name or path.stem, arrays[:2], test, source=str(path), num_classes=num_classes, notes=notes)

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from common import paths
-from common.datasets import arrays, digits, prepared, records, tfds_format
+from common.datasets import arrays, class_folders, digits, prepared, records, tfds_format
 from common.records import progress
 
 Split = records.Split
@@ -30,8 +30,8 @@ def load(name: str, data_dir: str | os.PathLike | None = None) -> Dataset:
     """Returns a dataset, whose arrays are read-only: callers share them, and they are read once until a file changes.
 
     Args:
-      name: a key of `DATASETS`, a dataset prepared in `data_dir`, or an npz file (`common.datasets.arrays`), in
-        `data_dir` if it exists there.
+      name: a key of `DATASETS`, a dataset prepared in `data_dir`, an npz file (`common.datasets.arrays`), in
+        `data_dir` if it exists there, or a folder with a folder of images for each class (`class_folders`).
       data_dir: the folder of prepared datasets.
 
     Raises:
@@ -58,9 +58,12 @@ def _load(name, data_dir, stamps):
         dataset = DATASETS[name](data_dir)
     elif name and data_dir and tfds_format.folder_of(name, data_dir):
         dataset = prepared.load(name, data_dir)
+    elif name and pathlib.Path(name).is_dir():
+        dataset = class_folders.load(name)
     else:
         names = ", ".join(sorted(DATASETS))
-        raise ValueError(f"unknown dataset {name!r}; choose one of {names}, or give a file FILE{arrays.SUFFIX}")
+        kinds = f"a file FILE{arrays.SUFFIX} or a folder with a folder of images for each class"
+        raise ValueError(f"unknown dataset {name!r}; choose one of {names}, or give {kinds}")
     for split in (dataset.train, dataset.test):
         split.images.flags.writeable = split.labels.flags.writeable = False  # all callers share them
     return dataset
@@ -71,6 +74,8 @@ def _stamps(name, data_dir):
     folder = pathlib.Path(data_dir or ".")
     paths = [pathlib.Path(name), folder / name, folder / "mnist.npz", folder / "mnist" / "mnist.npz"]
     paths += sorted((folder / prepared.source_of(name).stored_name).glob("*/*.json"))
+    if name and name not in DATASETS and pathlib.Path(name).is_dir():
+        paths += sorted(pathlib.Path(name).rglob("*"))
     stats = [(str(path), path.stat()) for path in paths if path.is_file()]
     return tuple((path, stat.st_mtime_ns, stat.st_size) for path, stat in stats)
 

@@ -10,13 +10,12 @@ import numpy as np
 import PIL.Image
 
 from common import paths
-from common.datasets import archives, records, tfds_format
+from common.datasets import archives, class_folders, records, tfds_format
 from common.file_formats import pictures
 from common.records import progress
 
 IMAGENET_STATISTICS = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _IMAGE_SIZE = 224  # of ImageNet in memory
-_MAX_BYTES = 2**33  # of decoded ImageNet images; beyond, they are read as a stream
 
 
 class Source(NamedTuple):
@@ -38,13 +37,18 @@ SOURCES: dict[str, Source] = {
     ),
     "cifar100": Source("cifar100", "3.0.2", "cifar-100-python.tar.gz", archives.read_cifar100),
     "imagenet": Source(
-        "imagenet2012", "5.1.0", "FOLDER_OF_TRAIN_AND_VAL", archives.read_folder, "validation", IMAGENET_STATISTICS
+        "imagenet2012",
+        "5.1.0",
+        "FOLDER_OF_TRAIN_AND_VAL",
+        class_folders.read_imagenet,
+        test="validation",
+        statistics=IMAGENET_STATISTICS,
     ),
 }
 
 
 def source_of(name: str) -> Source:
-    """Returns the record of a dataset; one that is not in `SOURCES` comes from a NumPy file."""
+    """Returns the record of a dataset; one that is not in `SOURCES` comes from a NumPy file, or from a folder."""
     return SOURCES.get(name) or Source(name, "1.0.0", "FILE.npz", archives.read_arrays)
 
 
@@ -73,25 +77,34 @@ def find(name: str, data_dir: str | os.PathLike | None) -> pathlib.Path:
     return folder
 
 
-def prepare(name: str, source: str, data_dir: str | os.PathLike) -> pathlib.Path:
+def prepare(name: str, source: str, data_dir: str | os.PathLike, *, image_size: int | None = None) -> pathlib.Path:
     """Writes a dataset from its published source, printing progress, and returns its folder.
 
     Args:
-      name: a key of `SOURCES`, or a new name for a NumPy file.
+      name: a key of `SOURCES`, or a new name for a NumPy file or a folder with a folder of images for each class.
       source: the archive, folder or npz file.
       data_dir: the folder of prepared datasets.
+      image_size: resizes the images of a folder of the user, see `class_folders.load`.
 
     Raises:
       ValueError: if the name is unknown or not allowed, or the source is missing or damaged.
     """
-    is_array_file = source.endswith(".npz")
-    if name not in SOURCES and not is_array_file:
+    is_array_file, is_own_folder = source.endswith(".npz"), name not in SOURCES and paths.path(source).is_dir()
+    if name not in SOURCES and not is_array_file and not is_own_folder:
         names = ", ".join(SOURCES)
-        raise ValueError(f"unknown dataset {name!r}; choose one of {names}, or give an npz file as source")
+        kinds = "an npz file, or a folder with a folder of images for each class, as source"
+        raise ValueError(f"unknown dataset {name!r}; choose one of {names}, or give {kinds}")
+    if image_size is not None and not is_own_folder:
+        raise ValueError(f"image_size is for a folder of images of your own, not for {source}; leave it out")
+    if image_size is not None and not 1 <= image_size <= 1024:
+        raise ValueError(f"image_size must be from 1 to 1024 pixels; got {image_size}")
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise ValueError(f"a dataset's name must be lower-case letters, digits and _, a letter first; got {name!r}")
     kind = source_of(name)
-    published = (archives.read_arrays if is_array_file else kind.read)(paths.path(source))
+    if is_own_folder:
+        published = class_folders.read(paths.path(source), image_size)
+    else:
+        published = (archives.read_arrays if is_array_file else kind.read)(paths.path(source))
     for split, part in published.parts.items():
         print(f"{name}: {part.num_examples:,} images in {split}")
     classes = {label: each if isinstance(each, int) else len(each) for label, each in published.classes.items()}
@@ -120,7 +133,7 @@ def load(name: str, data_dir: str | os.PathLike | None = None) -> records.Datase
     parts = []
     for split in ("train", source.test):
         examples = tfds_format.open_split(folder, split)
-        if name == "imagenet" and len(examples) * 3 * _IMAGE_SIZE**2 > _MAX_BYTES:
+        if name == "imagenet" and len(examples) * 3 * _IMAGE_SIZE**2 > class_folders.MAX_BYTES:
             problem = f"{split} of {folder} has {len(examples):,} images, too many to be held in memory"
             raise ValueError(f"{problem}; read them as a stream (common.datasets.streams)")
         parts.append(tfds_format.read_split(folder, split, decode))

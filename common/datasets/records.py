@@ -50,27 +50,32 @@ class Dataset:
 def make(
     name: str,
     train: Sequence[np.ndarray],
-    test: Sequence[np.ndarray],
+    test: Sequence[np.ndarray] | None,
     *,
     source: str,
     num_classes: int | None = None,
     statistics: tuple[Sequence[float], Sequence[float]] | None = None,
     groups: np.ndarray | None = None,
+    notes: Sequence[str] = (),
 ) -> Dataset:
     """Returns a dataset of checked arrays.
 
     Args:
       name: of the dataset.
       train: (uint8[N, H, W, C] or uint8[N, H, W], labels: integers [N] or [N, 1]).
-      test: the same.
+      test: the same; None: a fifth of the training images of each class, always the same ones, are the test images.
       source: origin of the arrays, for error messages.
       num_classes: K; by default one more than the largest label.
       statistics: (mean, std) of each channel, of pixels / 255; by default those of the training images.
       groups: integers [N] of the training images, see `Split`.
+      notes: see `Dataset`.
 
     Raises:
       ValueError: if a shape, a type or a label is wrong.
     """
+    if test is None:
+        train, test = _hold_out_test(check(*train, source=source), source)
+        notes = (*notes, f"no test images are given: {len(test[1]):,}, a fifth of each class, are held out as such")
     parts = {"train": check(*train, source=f"train of {source}"), "test": check(*test, source=f"test of {source}")}
     shapes = {part: split.images.shape[1:] for part, split in parts.items()}
     if shapes["train"] != shapes["test"]:
@@ -91,7 +96,22 @@ def make(
     if groups is not None:
         parts["train"] = dataclasses.replace(parts["train"], groups=np.asarray(groups, np.int32))
     mean, std = statistics or measure(parts["train"].images)
-    return Dataset(name=name, num_classes=num_classes, mean=tuple(mean), std=tuple(std), **parts)
+    return Dataset(name=name, num_classes=num_classes, mean=tuple(mean), std=tuple(std), notes=tuple(notes), **parts)
+
+
+def _hold_out_test(split, source):
+    """Returns (images, labels) to train and to test on: a fifth of each class, at least one image where it has two."""
+    order = np.random.default_rng(0).permutation(len(split))
+    order = order[np.argsort(split.labels[order], kind="stable")]
+    counts = np.unique(split.labels, return_counts=True)[1]
+    if counts.max() < 2:
+        raise ValueError(f"{source}: no class has two images, so none can be held out as test images; give some")
+    starts = np.cumsum(counts) - counts
+    nums = np.where(counts < 2, 0, np.maximum(counts // 5, 1))
+    is_test = np.zeros(len(split), bool)
+    for start, num in zip(starts, nums, strict=True):
+        is_test[order[start : start + num]] = True
+    return tuple((split.images[part], split.labels[part]) for part in (~is_test, is_test))
 
 
 def check(images: np.ndarray, labels: np.ndarray, *, source: str) -> Split:

@@ -15,7 +15,7 @@ import PIL.Image
 import pytest
 from absl.testing import parameterized
 
-from common.datasets import images, prepared, tfds_format
+from common.datasets import class_folders, images, prepared, tfds_format
 from launch import prepare_data
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -367,7 +367,7 @@ class FolderTest(parameterized.TestCase):
         assert (data.train.images.shape, data.test.images.shape) == ((3, 224, 224, 3), (1, 224, 224, 3))
         assert (data.num_classes, data.mean) == (2, (0.485, 0.456, 0.406))
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(prepared, "_MAX_BYTES", 1000)
+            patch.setattr(class_folders, "MAX_BYTES", 1000)
             with pytest.raises(ValueError, match="has 3 images, too many to be held in memory; read them as a stream"):
                 prepared.load("imagenet", self.folder / "prepared")
 

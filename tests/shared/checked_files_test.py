@@ -22,7 +22,7 @@ from absl.testing import parameterized
 from hypothesis import strategies as st
 
 from benchmarks import fuzz_readers, fuzz_seeds
-from common.datasets import archives
+from common.datasets import archives, class_folders
 from common.file_formats import csv_lines, files, json_values, npz, pickles, pictures, tar
 from common.records import run_dir
 from common.tables import nasbench201, table
@@ -240,7 +240,7 @@ class PicturesTest(Case):
             (self.folder / split / "cat").mkdir(parents=True)
         os.mkfifo(self.folder / "train" / "cat" / "x.JPEG")
         with pytest.raises(ValueError, match=r"x.JPEG cannot be read as an image: it is not a file"):
-            archives.read_folder(self.folder)
+            class_folders.read_imagenet(self.folder)
 
 
 class TableTest(Case):
