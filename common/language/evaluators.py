@@ -9,9 +9,10 @@ import math
 import os
 import pathlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -23,6 +24,7 @@ from common.executors import measuring
 from common.language import config as language_config
 from common.language import recurrent, segments, training
 from common.language import step as steps
+from common.spaces import nao_rnn
 
 SCORES = {
     "all": "the whole validation text",
@@ -91,6 +93,7 @@ def on_shared_weights(
         f"recurrent_supernet/{corpus.name}",
         functools.partial(measure, valid, score != "all"),
         functools.partial(measure, test, False),
+        costs(len(corpus.vocabulary), config.width),
     )
 
 
@@ -154,12 +157,31 @@ def from_scratch(
         "config": configs.to_json(config),
     }
     evaluator = _evaluator(
-        f"recurrent_training/{corpus}", functools.partial(measure, False), functools.partial(measure, True)
+        f"recurrent_training/{corpus}",
+        functools.partial(measure, False),
+        functools.partial(measure, True),
+        costs(size, config.width),
     )
     return evaluator._replace(recipe=types.Recipe(f"{__name__}.from_scratch", settings))
 
 
-def _evaluator(name, evaluate, test):
+def costs(vocabulary_size: int, width: int) -> dict[str, Callable[[chex.Array], chex.Array]]:
+    """Returns "params" and "macs" (multiply-adds for one word) of stand-alone language models, equal for all rows.
+
+    Args:
+      vocabulary_size: V, words.
+      width: H, units of the embedding and the cell.
+    """
+    macs = vocabulary_size * width + 2 * width**2 * (nao_rnn.NUM_NODES + 2)  # the first state has two matrices
+    values = {"params": macs + vocabulary_size, "macs": macs}
+    return {name: functools.partial(_constant, value) for name, value in values.items()}
+
+
+def _constant(value, archs):
+    return np.full(len(archs), value) if isinstance(archs, np.ndarray) else jnp.full(len(archs), value, jnp.float32)
+
+
+def _evaluator(name, evaluate, test, known_costs):
     return types.Evaluator(
         name=name,
         space=spaces.get("nao_rnn"),
@@ -169,6 +191,7 @@ def _evaluator(name, evaluate, test):
         optimum=None,
         num_archs=None,
         is_traceable=False,
+        costs=known_costs,
     )
 
 

@@ -15,6 +15,7 @@ from common.evaluators import benchmark
 from common.genotypes import conversion
 from common.networks import child, convnet, costs, counting, mobile, styles, supernet
 from common.networks.of_space import NETWORKS
+from common.spaces import nasbench101
 
 DATA = os.environ.get("NAS_DATA_DIR")
 needs_data = pytest.mark.skipif(not DATA, reason="NAS_DATA_DIR is not set")
@@ -55,7 +56,7 @@ class CostsTest(parameterized.TestCase):
     def test_many_networks_at_the_default_settings(self):
         for space, config in NETWORKS.items():
             small = dataclasses.replace(config, num_cells=8) if isinstance(config, child.Config) else config
-            self.check(space, small, 32 if isinstance(config, child.Config) else 128, 20)
+            self.check(space, small, 32 if isinstance(config, child.Config) else 128, 300)
 
     def test_all_networks_of_convnet(self):
         archs, config = spaces.get("convnet").enumerate(), convnet.Config(widths=(3, 7), pooled=(2,), kernels=(3, 5))
@@ -90,6 +91,40 @@ class CostsTest(parameterized.TestCase):
         archs, found = np.array([list(map(int, key)) for key in table]), costs.of_space("nasbench_macro")
         for name, published in (("params", "params"), ("macs", "flops")):
             self.assertEqual(found[name](archs).tolist(), [entry[published] for entry in table.values()])
+
+    @needs_data
+    def test_published_networks_of_nasbench101(self):
+        archive = np.load(pathlib.Path(DATA, "nasbench101_sample", "nasbench101_500.npz"))
+        names = {
+            0: nasbench101.INPUT,
+            1: nasbench101.OUTPUT,
+            2: "maxpool3x3",
+            3: "conv1x1-bn-relu",
+            4: "conv3x3-bn-relu",
+        }
+        cells = zip(archive["pruned_adjacency"], archive["pruned_ops"], archive["n_vertices"])
+        archs = [nasbench101.from_matrix(edges[:n, :n], [names[at] for at in kinds[:n]]) for edges, kinds, n in cells]
+        found = {name: cost(np.stack(archs)) for name, cost in costs.of_space("nasbench101").items()}
+        np.testing.assert_array_equal(found["params"], np.round(1e6 * archive["params"]))
+        # The published multiply-adds count norms, activations and pools as well, which no convolution is without.
+        share = found["macs"] / (1e6 * archive["flops"])
+        self.assertTrue(np.all((share > 0.86) & (share < 1)))
+
+    def test_a_cell_of_nasbench101_by_hand(self):
+        """A 3x3 and a 1x1 convolution of the input, both to the output, and the input to the output."""
+        arch = nasbench101.from_matrix(
+            [[0, 1, 1, 1], [0, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, 0]],
+            [nasbench101.INPUT, "conv3x3-bn-relu", "conv1x1-bn-relu", nasbench101.OUTPUT],
+        )[None]
+        params, macs = 128 * (27 + 2) + 512 * 10 + 10, 128 * 27 * 32**2 + 512 * 10
+        for width, inputs, side in ((128, 128 + 2 * 128, 32), (256, 128 + 2 * 256, 16), (512, 256 + 2 * 512, 8)):
+            half = width // 2
+            weights = 3 * 10 * half**2 + inputs * (half + half + width)
+            params += weights + 2 * 3 * (2 * half + half + half + width)
+            macs += weights * side**2
+        found = costs.of_space("nasbench101")
+        self.assertEqual([int(found[name](arch)[0]) for name in costs.NAMES], [params, macs])
+        np.testing.assert_allclose([jax.jit(found[name])(arch)[0] for name in costs.NAMES], [params, macs], rtol=3e-7)
 
     def test_columns_of_the_table_that_ships_with_the_package(self):
         made = benchmark.evaluator("digits_convnet")

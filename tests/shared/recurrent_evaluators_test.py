@@ -17,9 +17,11 @@ from absl.testing import parameterized
 from common import spaces, types
 from common.datasets import text
 from common.executors import measuring
+from common.genotypes import conversion
 from common.language import config as configs
-from common.language import evaluators, segments
+from common.language import evaluators, recurrent, segments
 from common.language import training as language
+from common.networks import counting
 
 SPACE, KEYS = spaces.get("nao_rnn"), "threefry2x32"
 WORDS = [f"w{at}" for at in range(7)]
@@ -70,6 +72,17 @@ class PerplexityTest(chex.TestCase):
         assert text.fitness(math.log(56.0), 10_000) == pytest.approx(0.563, abs=5e-4)
         assert text.perplexity(text.fitness(math.log(56.0), 10_000), 10_000) == pytest.approx(56.0)
         assert math.isnan(text.fitness(math.nan, 10))
+
+    def test_costs_are_those_of_the_stand_alone_network(self):
+        archs = np.asarray(SPACE.sample(jax.random.key(0), 2))
+        network = recurrent.language_model(conversion.from_arch("nao_rnn", archs[0]), vocabulary_size=7, width=4)
+        words, hidden = jnp.zeros((1, 1), jnp.int32), jnp.zeros((1, 4))
+        variables = jax.eval_shape(network.init, jax.random.key(0), words, hidden)
+        found = evaluators.costs(7, 4)
+        num_params = sum(leaf.size for leaf in jax.tree.leaves(variables))
+        macs = counting.multiply_adds(jax.make_jaxpr(network.apply)(variables, words, hidden).jaxpr)
+        self.assertEqual(found["params"](archs).tolist(), [num_params] * 2)
+        self.assertEqual(found["macs"](archs).tolist(), [macs] * 2)
 
 
 class SupernetTest(chex.TestCase):
