@@ -12,10 +12,11 @@ import numpy as np
 
 from common import compilation, one_round, types
 from common import history as history_lib
+from common import objectives as objectives_lib
 from common.executors import measuring
 
-# `init` and `propose` of the searcher, `evaluate` of the evaluator.
-Functions = tuple[jax.tree_util.Partial, jax.tree_util.Partial, jax.tree_util.Partial]
+# `init` and `propose` of the searcher, `evaluate` of the evaluator, the objectives.
+Functions = tuple[jax.tree_util.Partial, jax.tree_util.Partial, jax.tree_util.Partial, objectives_lib.Objectives]
 
 
 class Seconds(NamedTuple):
@@ -127,7 +128,8 @@ def _sizes(searcher, evaluator, *, budget, count):
 
 def _functions(searcher, evaluator):
     init, propose, _ = one_round.functions(searcher)
-    return init, propose, measuring.on_device(evaluator.evaluate)
+    objectives = objectives_lib.of_searcher(searcher)
+    return init, propose, measuring.on_device(evaluator.evaluate), measuring.on_device(objectives)
 
 
 @functools.partial(jax.jit, static_argnames=("num_decisions", "budget", "count"))
@@ -136,15 +138,16 @@ def _scan(
 ) -> history_lib.History:
     # The round and the size of the history do not depend on the key, so under `vmap` they have no batch axis: a
     # `lax.cond` on them in a searcher stays a branch, of which one side runs.
-    init, propose, evaluate = functions
+    init, propose, evaluate, objectives = functions
 
     def body(carry, round_):
         state, history = carry
         archs, state = propose(one_round.propose_key(key, round_), state, history, count=count)
         evaluation = measuring.measure_rows(evaluate, one_round.candidate_keys(key, archs), archs)
-        return (state, history_lib.append(history, archs, evaluation)), None
+        others = objectives_lib.others(objectives, archs, evaluation.costs)
+        return (state, history_lib.append(history, archs, evaluation, others)), None
 
-    history = history_lib.empty(budget, num_decisions)
+    history = history_lib.empty(budget, num_decisions, len(objectives))
     state = init(jax.random.fold_in(key, one_round.INIT_ROUND), history)
     (_, history), _ = jax.lax.scan(body, (state, history), jnp.arange(-(-budget // count)))
     return history

@@ -17,6 +17,8 @@ class History:
       cost: float32[N], seconds; 0 unless measured or infeasible.
       status: int32[N], one of `types.EMPTY`, `PENDING`, `MEASURED`, `INFEASIBLE`.
       size: int32[], how many rows are not empty.
+      others: float32[N, M - 1], values of the objectives after the fitness times their signs, so that larger is better;
+        NaN unless measured.
     """
 
     archs: chex.Array
@@ -24,9 +26,10 @@ class History:
     cost: chex.Array
     status: chex.Array
     size: chex.Array
+    others: chex.Array
 
 
-def empty(capacity: int, num_decisions: int) -> History:
+def empty(capacity: int, num_decisions: int, num_objectives: int = 1) -> History:
     """Returns a history with room for `capacity` architectures of `num_decisions` decisions."""
     return History(
         archs=jnp.full((capacity, num_decisions), -1, jnp.int32),
@@ -34,6 +37,7 @@ def empty(capacity: int, num_decisions: int) -> History:
         cost=jnp.zeros((capacity,), jnp.float32),
         status=jnp.full((capacity,), types.EMPTY, jnp.int32),
         size=jnp.zeros((), jnp.int32),
+        others=jnp.full((capacity, num_objectives - 1), jnp.nan, jnp.float32),
     )
 
 
@@ -48,25 +52,35 @@ def append_pending(history: History, archs: chex.Array) -> History:
     )
 
 
-def record(history: History, at: chex.Array, evaluation: types.Evaluation) -> History:
+def record(history: History, at: chex.Array, evaluation: types.Evaluation, others: chex.Array | None = None) -> History:
     """Writes the results of the rows int32[B] `at`. Indices beyond the capacity are dropped.
 
-    A fitness that is not finite is recorded as infeasible, whatever `ok` says.
+    A row of which a value is not finite is recorded as infeasible, whatever `ok` says.
+
+    Args:
+      history: the history, of M objectives.
+      at: int32[B].
+      evaluation: of the rows.
+      others: float32[B, M - 1], see `History.others`; may be left out where M = 1.
     """
-    ok = evaluation.ok & jnp.isfinite(evaluation.fitness)
+    others = jnp.zeros((at.shape[0], 0), jnp.float32) if others is None else others
+    ok = evaluation.ok & jnp.isfinite(evaluation.fitness) & jnp.all(jnp.isfinite(others), axis=1)
     fitness = jnp.where(ok, evaluation.fitness, jnp.nan).astype(jnp.float32)
     status = jnp.where(ok, types.MEASURED, types.INFEASIBLE).astype(jnp.int32)
     return history.replace(
         fitness=history.fitness.at[at].set(fitness, mode="drop"),
         cost=history.cost.at[at].set(jnp.asarray(evaluation.cost, jnp.float32), mode="drop"),
         status=history.status.at[at].set(status, mode="drop"),
+        others=history.others.at[at].set(jnp.where(ok[:, None], others, jnp.nan), mode="drop"),
     )
 
 
-def append(history: History, archs: chex.Array, evaluation: types.Evaluation) -> History:
-    """Appends measured int32[B, L] `archs`. Rows beyond the capacity are dropped."""
+def append(
+    history: History, archs: chex.Array, evaluation: types.Evaluation, others: chex.Array | None = None
+) -> History:
+    """Appends measured int32[B, L] `archs`, see `record`. Rows beyond the capacity are dropped."""
     at = history.size + jnp.arange(archs.shape[0])
-    return record(append_pending(history, archs), at, evaluation)
+    return record(append_pending(history, archs), at, evaluation, others)
 
 
 def is_measured(history: History) -> chex.Array:

@@ -16,6 +16,7 @@ import numpy as np
 
 from common import compilation, types
 from common import history as history_lib
+from common import objectives as objectives_lib
 from common.executors import measuring
 
 # Folded into the key of a search in place of a round: for `Searcher.init`, the keys of evaluations, and test fitness.
@@ -135,6 +136,7 @@ def check_sizes(
             f"{name} has only {limit}{more}; lower the budget to {limit // count * count} or change count"
         )
     # The searcher checks the capacity in its `init`.
-    empty = history_lib.empty(num_earlier + budget, len(space.num_choices))
+    objectives = objectives_lib.of_searcher(searcher)
+    empty = history_lib.empty(num_earlier + budget, len(space.num_choices), len(objectives))
     jax.eval_shape(lambda key: searcher.init(key, empty), jax.random.key(0))
     return count

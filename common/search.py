@@ -5,7 +5,7 @@ kill. `scan_search` is a whole search as one compiled program, for traceable eva
 many keys. For the same key on the same table all give the same history.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import chex
@@ -16,7 +16,8 @@ import numpy as np
 from common import compiled_search, one_round, types
 from common import config as configs
 from common import history as history_lib
-from common.executors import inline
+from common import objectives as objectives_lib
+from common.executors import inline, measuring
 from common.records import journal as journal_lib
 from common.records import measurements
 
@@ -65,6 +66,7 @@ class Search:
         executor: types.Executor | None = None,
         mode: str = "synchronous",
         evaluator: types.Evaluator | None = None,
+        objectives: str | Sequence[str] | objectives_lib.Objectives | None = None,
     ):
         """Starts or resumes a search.
 
@@ -81,11 +83,13 @@ class Search:
           mode: with an executor, "synchronous": a round is proposed once all earlier ones are evaluated, and the
             history does not depend on the executor; "asynchronous": as soon as a worker is idle, from the results so
             far.
-          evaluator: the source of fitness, if it may cover only a part of the space.
+          evaluator: the source of fitness, if it may cover only a part of the space or knows costs.
+          objectives: such as "fitness,-params", see `common.objectives.of`; by default those of the searcher, else the
+            fitness. A cost that `evaluator` does not know from the row comes with the fitness, see `tell`.
 
         Raises:
-          ValueError: `budget` or `count` is out of range, or the journal is of a search with a larger budget, another
-            `count` or other warm-start measurements.
+          ValueError: `budget` or `count` is out of range, the searcher is made for other objectives, or the journal is
+            of a search with a larger budget, another `count` or other warm-start measurements.
           OSError: the journal cannot be written.
         """
         configs.one_of("mode", mode, MODES)
@@ -95,16 +99,27 @@ class Search:
         sizes = {"budget": budget, "count": count, "num_earlier": num_earlier}
         self._count = one_round.check_sizes(searcher, space, **sizes, evaluator=evaluator)
         self._journal.check_budget(budget)
+        self._objectives = measuring.on_device(objectives_lib.of_search(objectives, searcher, evaluator))
         self._key, self._space, self._executor = key, space, executor
         # A round is due when fewer evaluations are open.
         self._limit = executor.num_workers if executor and mode == "asynchronous" else 1
-        self._rows = jax.tree.map(np.array, history_lib.empty(num_earlier + budget, len(space.num_choices)))
+        sizes = num_earlier + budget, len(space.num_choices), len(self._objectives)
+        self._rows = jax.tree.map(np.array, history_lib.empty(*sizes))
+        self._known = np.array(self._rows.others)  # of the proposed rows, with NaN in place of measured values
         if earlier is not None:
             self._rows.archs[:num_earlier] = earlier.archs
             self._rows.fitness[:num_earlier] = earlier.fitness
             self._rows.cost[:num_earlier] = earlier.cost
             self._rows.status[:num_earlier] = np.where(np.isfinite(earlier.fitness), types.MEASURED, types.INFEASIBLE)
             self._rows.size[...] = num_earlier
+            if self._objectives.measured:
+                raise ValueError(
+                    f"earlier measurements do not hold {', '.join(self._objectives.measured)}, which is measured with "
+                    "the fitness; leave them out"
+                )
+            self._known[:num_earlier] = objectives_lib.known(self._objectives, earlier.archs)
+            is_measured = np.isfinite(earlier.fitness)[:, None]
+            self._rows.others[:num_earlier] = np.where(is_measured, self._known[:num_earlier], np.nan)
         self._recorded = list(self._journal.measured)  # rows in the order of the journal, of which
         self._num_taken = 0  # are in the history.
         self._num_open = 0  # rows without a result in the history, of which
@@ -175,6 +190,8 @@ class Search:
         at = np.arange(size, min(size + len(archs), len(self._rows.status)))
         self._rows.archs[at] = archs[: len(at)]
         self._rows.status[at] = types.PENDING
+        if len(self._objectives) > 1:
+            self._known[at] = objectives_lib.known(self._objectives, archs)[: len(at)]
         self._rows.size[...] += len(at)
         self._num_open += len(at)
         missing = [row for row in at.tolist() if row not in self._journal.measured]
@@ -184,7 +201,9 @@ class Search:
             self._unsent += one_round.candidates(self._key, missing, archs)
         return archs
 
-    def tell(self, archs: Any, fitness: Any, cost: Any = None, ok: Any = None) -> None:
+    def tell(
+        self, archs: Any, fitness: Any, cost: Any = None, ok: Any = None, costs: Mapping[str, Any] | None = None
+    ) -> None:
         """Records results of proposed architectures.
 
         Args:
@@ -192,6 +211,7 @@ class Search:
           fitness: float[B], fractions in [0, 1], larger is better; NaN where the evaluation failed.
           cost: float[B], seconds of training; by default 0.
           ok: bool[B], False where the evaluation failed; by default where fitness is NaN.
+          costs: name -> float[B], values of the objectives that are measured.
 
         Raises:
           ValueError: a shape or value is wrong, or an architecture was not proposed, or already has a result.
@@ -203,7 +223,8 @@ class Search:
             raise ValueError(f"archs must be int[B, {num_decisions}]; got {archs.dtype}{list(archs.shape)}")
         cost = np.zeros(len(archs)) if cost is None else np.asarray(cost, float)
         ok = ~np.isnan(fitness) if ok is None else np.array(ok, bool)
-        for name, values in (("fitness", fitness), ("cost", cost), ("ok", ok)):
+        costs = {name: np.asarray(values, float) for name, values in (costs or {}).items()}
+        for name, values in (("fitness", fitness), ("cost", cost), ("ok", ok), *costs.items()):
             if values.shape != (len(archs),):
                 raise ValueError(f"{name} must have the shape [{len(archs)}], as archs do; got {list(values.shape)}")
         ok &= ~np.isnan(fitness)
@@ -213,8 +234,13 @@ class Search:
         for at, arch in enumerate(archs):
             if arch not in self._pending or arch in archs[:at]:
                 raise ValueError(f"{list(arch)} is not pending; call tell once for each architecture returned by ask")
-        outcomes = zip(archs, fitness.tolist(), cost.tolist(), ok.tolist())
-        self._record([types.Outcome(self._pending[arch], *values) for arch, *values in outcomes])
+        results = enumerate(zip(archs, fitness.tolist(), cost.tolist(), ok.tolist()))
+        self._record(
+            [
+                types.Outcome(self._pending[arch], *result, costs={name: float(costs[name][row]) for name in costs})
+                for row, (arch, *result) in results
+            ]
+        )
 
     def wait(self) -> None:
         """Submits the proposals and collects results until the next round is due, at the end until none is pending.
@@ -246,15 +272,28 @@ class Search:
     def _record(self, outcomes: Sequence[types.Outcome]):
         """Writes results of pending rows to the journal, then enters them into the history.
 
+        A row whose value of an objective is not finite is infeasible, as one whose fitness is not.
+
         Raises:
-          ValueError: a fitness is not a fraction in [0, 1].
+          ValueError: a fitness is not a fraction in [0, 1], or the value of an objective is missing.
         """
         types.check_fitness([outcome.fitness for outcome in outcomes if outcome.ok])
+        outcomes = [self._checked(outcome) for outcome in outcomes]
         self._journal.write_measured(outcomes)
         for outcome in outcomes:
             del self._pending[tuple(self._rows.archs[outcome.at].tolist())]
         self._recorded += [outcome.at for outcome in outcomes]
         self._take()
+
+    def _checked(self, outcome):
+        """Returns an outcome that is infeasible where the value of an objective is not finite."""
+        if not outcome.ok:
+            return outcome
+        if missing := [name for name in self._objectives.measured if name not in outcome.costs]:
+            raise ValueError(f"the results lack {missing[0]}, an objective; give it with the fitness: costs={{...}}")
+        values = objectives_lib.of_row(self._objectives, self._known[outcome.at], outcome.costs)
+        wrong = [name for name, value in zip(self._objectives.names[1:], values) if not np.isfinite(value)]
+        return outcome._replace(ok=False, reason=f"its {wrong[0]} is not finite") if wrong else outcome
 
     def _take(self):
         """Enters all results into the history; in a replay, those that were known when the next round was proposed."""
@@ -265,6 +304,8 @@ class Search:
             self._rows.fitness[at] = result.fitness
             self._rows.cost[at] = result.cost
             self._rows.status[at] = types.MEASURED if result.ok else types.INFEASIBLE
+            if result.ok:
+                self._rows.others[at] = objectives_lib.of_row(self._objectives, self._known[at], result.costs)
             self._num_open -= 1
             self.seconds = max(self.seconds, result.seconds)
 
@@ -289,7 +330,7 @@ def run_search(
       executor: where evaluations run, see `common.executors`; by default in this process.
       on_round: called with (round, history, `Search.seconds`, diagnostics of the searcher) before the next round is
         proposed, and at the end.
-      **settings: `count`, `mode`, `journal` and `earlier` of `Search`.
+      **settings: `count`, `mode`, `journal`, `earlier` and `objectives` of `Search`.
 
     Returns:
       The history of the whole search.

@@ -16,6 +16,7 @@ drivers hand these arrays to compiled code as arguments. Captured as constants t
 the program, which is slow to compile and held twice in memory.
 """
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -36,12 +37,17 @@ class Evaluation:
       cost: float32[B], seconds of training that the evaluation took (or would have taken).
       ok: bool[B], False where the training diverged, ran out of memory or the architecture is invalid.
       reasons: B texts, on the host: why each one failed, empty for those that did not; () if not reported.
+      costs: name -> float[B], further numbers that were measured, such as "latency"; the names are
+        `Evaluator.measured`. Undefined where `ok` is False.
+      over_limit: bool[B], where `ok` is False because a cost exceeds a limit of the search; None: nowhere.
     """
 
     fitness: chex.Array
     cost: chex.Array
     ok: chex.Array
     reasons: tuple[str, ...] = ()
+    costs: Mapping[str, chex.Array] = dataclasses.field(default_factory=dict)
+    over_limit: chex.Array | None = None
 
 
 class SearchSpace(NamedTuple):
@@ -120,6 +126,7 @@ class Evaluator(NamedTuple):
       costs: name -> archs int[B, L] -> float[B], costs that are known without an evaluation, such as "params" and
         "macs", traceable; NumPy rows give a NumPy array.
       limits: texts of the limits on costs that `space` respects, such as "params<=3e+06"; () for none.
+      measured: names of the costs that `evaluate` measures, see `Evaluation.costs`.
     """
 
     name: str
@@ -133,6 +140,7 @@ class Evaluator(NamedTuple):
     recipe: Recipe | None = None
     costs: Mapping[str, Callable[[chex.Array], chex.Array]] = MappingProxyType({})
     limits: tuple[str, ...] = ()
+    measured: tuple[str, ...] = ()
 
 
 class Candidate(NamedTuple):
@@ -161,6 +169,7 @@ class Outcome(NamedTuple):
       cost: seconds of training.
       ok: False where the candidate is infeasible.
       reason: why it is infeasible, one line; else empty.
+      costs: further numbers that were measured, by name.
     """
 
     at: int
@@ -168,6 +177,7 @@ class Outcome(NamedTuple):
     cost: float
     ok: bool
     reason: str = ""
+    costs: Mapping[str, float] = {}
 
 
 def check_fitness(fitness: Any) -> None:
@@ -211,6 +221,7 @@ class Searcher(NamedTuple):
         capacity alone.
       diagnostics: (state, history) -> {name: float32[] or float32[N]}, numbers about the last round, whose
         results are in the history; NaN where undefined. For logs; no search depends on them.
+      objectives: a `common.objectives.Objectives`, of which the history holds the values; None: the fitness alone.
     """
 
     name: str
@@ -218,6 +229,7 @@ class Searcher(NamedTuple):
     init: Callable[[chex.PRNGKey, Any], Any]
     propose: Callable[..., tuple[chex.Array, Any]]
     diagnostics: Callable[[Any, Any], dict[str, chex.Array]] = no_diagnostics
+    objectives: Any = None
 
 
 def any_space(space: SearchSpace, config: Any) -> Any:
@@ -233,10 +245,12 @@ class Algorithm(NamedTuple):
       name: its name in results and on the command line.
       config: the default settings, a configuration dataclass (`common.config`).
       presets: settings by name, the defaults among them under `name`.
-      searcher: (space, config, *, name) -> `Searcher`.
+      searcher: (space, config, *, name) -> `Searcher`; for several objectives it is called with `objectives` too, see
+        `common.objectives.searcher`.
       explain: for reports: (space, config, history, *, seed) -> a record of `common.explanations`, of the model fitted
         to the history, or None where too little is measured; None for algorithms that learn no model.
       for_space: (space, config) -> config, with the defaults that do not suit the space replaced.
+      max_objectives: how many objectives it takes.
     """
 
     name: str
@@ -245,3 +259,4 @@ class Algorithm(NamedTuple):
     searcher: Callable[..., Searcher]
     explain: Callable[..., Any] | None = None
     for_space: Callable[[SearchSpace, Any], Any] = any_space
+    max_objectives: int = 1

@@ -40,6 +40,7 @@ def explain(
         cost=jnp.asarray(history.cost[:num_before], jnp.float32),
         status=jnp.asarray(history.status[:num_before], jnp.int32),
         size=jnp.int32(num_before),
+        others=jnp.asarray(history.others[:num_before], jnp.float32),
     )
     last = jnp.asarray(history.archs[num_before:num_rows], jnp.int32)
     setting = candidates.setting(space, config)

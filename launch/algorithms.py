@@ -1,6 +1,6 @@
 """Search algorithms by name: each preset of LaNAS, NAO and SemiNAS, and the baselines."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from absl import flags
 
@@ -8,6 +8,7 @@ import lanas_jax
 import nao_jax
 from common import baselines, plugins, types
 from common import config as configs
+from common import objectives as objectives_lib
 from launch import flags as launch_flags
 
 ALGORITHMS: dict[str, types.Algorithm] = {
@@ -43,6 +44,16 @@ def get(name: str) -> types.Algorithm:
 
     path, name = name, name.partition(":")[2]
     return types.Algorithm(name, config=None, presets={}, searcher=searcher)
+
+
+def check_objectives(algorithm: types.Algorithm, objectives: Sequence[str]) -> None:
+    """Raises a `ValueError` unless objectives, such as ("fitness", "-params"), are well formed and not too many."""
+    if (num := len(objectives_lib.parse(objectives))) > algorithm.max_objectives:
+        able = ", ".join(name for name, one in ALGORITHMS.items() if one.max_objectives >= num)
+        raise ValueError(
+            f"{algorithm.name} takes {algorithm.max_objectives} objective{'s' * (algorithm.max_objectives > 1)}; got "
+            f"{num}: {','.join(objectives)}; choose one of {able}"
+        )
 
 
 def _with_settings(name, base, settings):

@@ -10,13 +10,14 @@ import numpy as np
 from absl import flags
 
 from common import config as configs
+from common import objectives as objectives_lib
 from common import plugins, spaces, types
 from common.evaluators import problem, training_config
 from common.runs import population, weight_sharing
 from common.runs import search as runs
 from common.supernets import config as supernet_config
+from launch import algorithms, tables
 from launch import flags as launch_flags
-from launch import tables
 
 SUPERNET, PREFIX, CUSTOM = "supernet", "proxy_", "package.module:name"
 EVALUATORS = ("benchmark", "training", SUPERNET)
@@ -52,6 +53,7 @@ def define(
         f"--score_*), or {CUSTOM} of an Evaluator, or of a function (space) -> Evaluator"
     )
     flags.DEFINE_string("evaluator", "benchmark", text, flag_values=values)
+    flags.DEFINE_list("objectives", ["fitness"], problem.OBJECTIVES, flag_values=values)
     launch_flags.define(values, runs.Options())
     launch_flags.define(values, training_config.Config(), prefix=PREFIX, note="evaluator training")
     launch_flags.define_cache(values)
@@ -93,6 +95,7 @@ def search(
       OSError: the folder cannot be written.
     """
     check_evaluator(values)
+    algorithms.check_objectives(algorithm, values.objectives)
     if values.evaluator == SUPERNET:
         run_on_shared_weights(values, algorithm, command=command, space=space, refine=refine)
     else:
@@ -111,9 +114,10 @@ def run(values: flags.FlagValues, algorithm: types.Algorithm, *, command: str) -
     evaluator = problem.build(task)
     problem.tell(task, evaluator)
     config = settings(values, algorithm, evaluator.space)
+    objectives = objectives_lib.of(values.objectives, evaluator)
     result = runs.run(
         evaluator,
-        algorithm.searcher(evaluator.space, config, name=algorithm.name),
+        objectives_lib.searcher(algorithm, evaluator.space, config, objectives),
         options,
         command=command,
         algorithm=algorithm.name,
@@ -143,10 +147,11 @@ def run_on_shared_weights(
     config = settings(values, algorithm, spaces.get(values.space or space))
     if schedule is not None:  # --num_random is that of the pool
         config = population.renewing(config, schedule)
-    searcher = functools.partial(algorithm.searcher, config=config, name=algorithm.name)
+    searcher = functools.partial(objectives_lib.searcher, algorithm, config=config)
     told = {"command": command, "algorithm": algorithm.name, "config": config, "flags": values.flag_values_dict()}
     if schedule is None:
-        found = supernet_search.search(weights, options, searcher, refine=refine(config), **told)
+        more = {"refine": refine(config), "objectives": values.objectives}
+        found = supernet_search.search(weights, options, searcher, **more, **told)
     else:
         found = supernet_search.search_pool(weights, options, schedule, searcher, schedule_name=values.schedule, **told)
     print_result(found.result, algorithm.name, None)
@@ -242,6 +247,7 @@ def read_schedule(values: flags.FlagValues) -> weight_sharing.Schedule | None:
     for flag, why in (
         (SUPERNET, "trains its own weights"),
         ("limit", "trains on random pools of the whole space"),
+        ("objectives", "ranks its pool by fitness alone"),
         ("budget", "evaluates whole pools (--num_initial, --num_new, --num_random, --num_blocks)"),
         ("executor", "evaluates whole pools in this process"),
         ("warm_start", "begins with a random pool"),

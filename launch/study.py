@@ -51,10 +51,13 @@ def run(values: flags.FlagValues) -> None:
     if not values.algorithms:
         raise ValueError(f"--algorithms is empty; choose some of {', '.join(sorted(algorithms.ALGORITHMS))}")
     options = launch_flags.read(values, study.Options())
+    chosen = [algorithms.get(name) for name in values.algorithms]
+    for algorithm in chosen:
+        algorithms.check_objectives(algorithm, options.objectives)
     task = launch_flags.read(values, problem.Benchmark(data_dir=values.data_dir))
     reports = study.run(
         _evaluators(values, task),
-        [algorithms.get(name) for name in values.algorithms],
+        chosen,
         options,
         folder_per_task=bool(values.tasks or values.suite),
         flags=values.flag_values_dict(),

@@ -79,6 +79,7 @@ def _first_rows(history, size):
         cost=jnp.asarray(np.where(is_row, history.cost, 0), jnp.float32),
         status=jnp.asarray(np.where(is_row, history.status, types.EMPTY), jnp.int32),
         size=jnp.int32(size),
+        others=jnp.asarray(np.where(is_row[:, None], history.others, np.nan), jnp.float32),
     )
 
 

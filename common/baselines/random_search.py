@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from common import compilation, types, unseen
 from common import config as configs
 from common import history as history_lib
+from common import objectives as objectives_lib
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +24,13 @@ class Config:
 
 
 @compilation.in_32_bits
-def searcher(space: types.SearchSpace, config: Config | None = None, *, name: str = "random") -> types.Searcher:
+def searcher(
+    space: types.SearchSpace,
+    config: Config | None = None,
+    *,
+    name: str = "random",
+    objectives: objectives_lib.Objectives | None = None,
+) -> types.Searcher:
     """Returns random search without replacement.
 
     If the space can be listed, each round is uniform over the unseen networks, so the position of any one network in
@@ -34,6 +41,7 @@ def searcher(space: types.SearchSpace, config: Config | None = None, *, name: st
       space: the search space.
       config: the settings.
       name: its name in results.
+      objectives: any, as the search does not depend on them.
 
     Returns:
       The searcher.
@@ -60,7 +68,8 @@ def searcher(space: types.SearchSpace, config: Config | None = None, *, name: st
         count=config.count,
         init=jax.tree_util.Partial(init, pool),
         propose=jax.tree_util.Partial(propose, pool),
+        objectives=objectives,
     )
 
 
-ALGORITHM = types.Algorithm("random", Config(), {"random": Config()}, searcher)
+ALGORITHM = types.Algorithm("random", Config(), {"random": Config()}, searcher, max_objectives=objectives_lib.MOST)

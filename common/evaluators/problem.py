@@ -16,6 +16,10 @@ _Protocol = Annotated[
 Limit = Annotated[
     tuple[str, ...], "limits on costs that a search respects, such as params<=3e6 or macs>=5e8; several by commas"
 ]
+OBJECTIVES = (
+    "what the search improves: fitness and costs, - before a name if smaller is better, such as fitness,-params; the "
+    "result is the front"
+)
 _DataDir = Annotated[str | None, "folder of the benchmark and dataset files"]
 
 

@@ -3,6 +3,7 @@
 import functools
 import importlib
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import chex
 import jax
@@ -12,6 +13,7 @@ import numpy as np
 from common import compilation, types
 
 _MAX_REASON = 500  # characters
+OVER_LIMIT = "over the limit"  # the reason of a row that was evaluated and is infeasible because of a cost
 
 
 def make(recipe: types.Recipe) -> types.Evaluator:
@@ -37,10 +39,11 @@ def recipe_of(evaluator: types.Evaluator) -> types.Recipe:
     return evaluator.recipe
 
 
-def on_device(function: Callable) -> jax.tree_util.Partial:
-    """Returns `function` as a partial with its arrays on the device, to be an argument of compiled programs."""
-    partial = function if isinstance(function, jax.tree_util.Partial) else jax.tree_util.Partial(function)
-    return jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf, partial)
+def on_device(value: Any) -> Any:
+    """Returns a pytree with its arrays on the device, a function as a partial: an argument of compiled programs."""
+    if callable(value) and not isinstance(value, jax.tree_util.Partial):
+        value = jax.tree_util.Partial(value)
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf, value)
 
 
 def measure_rows(
@@ -62,19 +65,16 @@ def measure_traced(evaluate: jax.tree_util.Partial, candidates: Sequence[types.C
     filled = [*candidates, *[candidates[-1]] * (num_rows - len(candidates))]
     archs = np.array([candidate.arch for candidate in filled], np.int32)
     evaluation = jax.device_get(_measure_rows(evaluate, _keys(filled), archs))
-    rows = zip(candidates, evaluation.fitness.tolist(), evaluation.cost.tolist(), evaluation.ok.tolist())
-    return [_outcome(candidate.at, *values) for candidate, *values in rows]
+    return [_outcome(candidate.at, evaluation, row, num_rows) for row, candidate in enumerate(candidates)]
 
 
 def measure_on_host(evaluate: Callable, candidate: types.Candidate) -> types.Outcome:
     """Evaluates one candidate. An exception makes it infeasible, with the message as the reason."""
     try:
         evaluation = evaluate(_keys([candidate])[0], np.array([candidate.arch], np.int32))
-        values = (evaluation.fitness, evaluation.cost, evaluation.ok)
-        values = [np.asarray(value).reshape(1)[0].item() for value in values]
+        return _outcome(candidate.at, evaluation)
     except Exception as error:
         return failed(candidate.at, reason_of(error))
-    return _outcome(candidate.at, *values, *evaluation.reasons)
 
 
 def measurer(evaluator: types.Evaluator) -> Callable[[types.Candidate], types.Outcome]:
@@ -102,13 +102,22 @@ def reason_of(error: BaseException) -> str:
     return f"out of memory: {text}" if is_full else text
 
 
-def _outcome(at, fitness, cost, ok, reported=""):
-    reason = ""
-    if not ok:
+def _outcome(at, evaluation, row=0, num_rows=1):
+    """Returns the outcome of one row of an evaluation."""
+
+    def number(values):
+        return np.asarray(values).reshape(num_rows)[row].item()
+
+    fitness, reason = number(evaluation.fitness), ""
+    if evaluation.over_limit is not None and number(evaluation.over_limit):
+        reason = OVER_LIMIT
+    elif not number(evaluation.ok):
+        reported = evaluation.reasons[row] if evaluation.reasons else ""
         reason = reported[:_MAX_REASON] or "diverged or invalid, as reported by the evaluator"
     elif not np.isfinite(fitness):
         reason = f"diverged: its fitness is {fitness}"
-    return types.Outcome(at=at, fitness=fitness, cost=cost, ok=not reason, reason=reason)
+    costs = {name: float(number(values)) for name, values in evaluation.costs.items()}
+    return types.Outcome(at, fitness, number(evaluation.cost), ok=not reason, reason=reason, costs=costs)
 
 
 def _keys(candidates):

@@ -9,6 +9,8 @@ the results became known, which a replay follows.
   {"event": "proposed", "round": 0, "archs": [[0, 3, 1, 4, 2, 2], ...], "seconds": 0.51}
   {"event": "measured", "at": 0, "fitness": 0.9142, "cost": 1380.2, "ok": true, "seconds": 0.52}
   {"event": "measured", "at": 1, "fitness": null, "cost": 0.0, "ok": false, "reason": "...", "seconds": 0.60}
+
+Costs that were measured with the fitness are numbers of a `measured` line by name: "costs": {"latency": 0.003}.
 """
 
 import contextlib
@@ -27,13 +29,17 @@ from common.records import json_lines, measurements
 
 
 class Result(NamedTuple):
-    """One result: fitness (NaN unless `ok`), cost in seconds, reason of a failure, time since the search began in s."""
+    """One result: fitness (NaN unless `ok`), cost in seconds, reason of a failure, time since the search began in s.
+
+    `costs` are further measured numbers by name.
+    """
 
     fitness: float
     cost: float
     ok: bool
     reason: str
     seconds: float
+    costs: Mapping[str, float]
 
 
 class Journal:
@@ -174,7 +180,7 @@ class Journal:
         if not isinstance(ok, bool) or not isinstance(reason, str) or ok != math.isfinite(fitness):
             raise ValueError(f"ok is {ok!r:.60}, reason {reason!r:.60}, fitness {event['fitness']!r:.60}")
         fields.check_range(fitness, cost)
-        self.measured[at] = Result(fitness, cost, ok, reason, seconds)
+        self.measured[at] = Result(fitness, cost, ok, reason, seconds, fields.costs_of(event))
 
     def _apply_earlier(self, event):
         if self.proposed or self.earlier is not None:

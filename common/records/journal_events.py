@@ -1,6 +1,7 @@
 """Fields of the lines of a journal, and their checks."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from common import types
@@ -13,7 +14,16 @@ def measured_event(outcome: types.Outcome) -> dict[str, Any]:
     cost = float(outcome.cost) if math.isfinite(outcome.cost) else None
     event = {"event": "measured", "at": int(outcome.at), "fitness": float(outcome.fitness) if ok else None}
     reason = {"reason": outcome.reason} if outcome.reason else {}
-    return {**event, "cost": cost, "ok": ok, **reason}
+    costs = {name: value if math.isfinite(value) else None for name, value in outcome.costs.items()}
+    return {**event, "cost": cost, "ok": ok, **({"costs": costs} if costs else {}), **reason}
+
+
+def costs_of(event: Mapping[str, Any]) -> dict[str, float]:
+    """Returns the measured costs of a `measured` line by name, NaN where unknown."""
+    costs = event.get("costs", {})
+    if not isinstance(costs, dict):
+        raise ValueError(f"costs is {costs!r:.60}, not numbers by name")
+    return {name: math.nan if value is None else number(value, name) for name, value in costs.items()}
 
 
 def check_range(fitness: float, cost: float) -> None:

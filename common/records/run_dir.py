@@ -117,11 +117,12 @@ def write_history(path: str | os.PathLike, history: history_lib.History, **more:
 
     Args:
       path: an npz file.
-      history: a history, or a batch of histories of one size.
+      history: a history, or a batch of histories of one size; `others` is written where there are several objectives.
       **more: further arrays for the same file.
     """
     size = int(np.max(history.size))
-    rows = {name: np.asarray(history[name]) for name in ("archs", "fitness", "cost", "status")}
+    names = ("archs", "fitness", "cost", "status", *(("others",) if history.others.shape[-1] else ()))
+    rows = {name: np.asarray(history[name]) for name in names}
     batch = np.ndim(history.size)  # 1 where there is an axis of seeds before that of rows
     rows = {name: np.take(values, range(size), axis=batch) for name, values in rows.items()}
     with _replaced(path) as file:
@@ -145,9 +146,11 @@ def read_history(path: str | os.PathLike) -> tuple[history_lib.History, dict[str
         raise ValueError(f"{path} is damaged: it lacks the array {min(missing)}")
     rows = {name: arrays.pop(name) for name in ("archs", "fitness", "cost", "status")}
     shape = rows["status"].shape
+    rows["others"] = arrays.pop("others", np.zeros((*shape, 0), np.float32))
     for name, values in rows.items():
-        is_right = values.ndim in (2, 3) and values.shape[:-1] == shape if name == "archs" else values.shape == shape
-        kind = np.floating if name in ("fitness", "cost") else np.integer
+        is_matrix = name in ("archs", "others")
+        is_right = values.ndim in (2, 3) and values.shape[:-1] == shape if is_matrix else values.shape == shape
+        kind = np.floating if name in ("fitness", "cost", "others") else np.integer
         if not is_right or len(shape) not in (1, 2) or not np.issubdtype(values.dtype, kind):
             raise ValueError(f"{path} is damaged: the array {name} is {values.dtype} of shape {values.shape}")
     is_measured = rows["status"] == types.MEASURED
@@ -157,6 +160,7 @@ def read_history(path: str | os.PathLike) -> tuple[history_lib.History, dict[str
         ("status", np.all((rows["status"] >= types.EMPTY) & (rows["status"] <= types.INFEASIBLE))),
         ("fitness", np.all((fitness >= 0) & (fitness <= 1))),
         ("cost", not np.any(rows["cost"][is_measured] < 0)),
+        ("others", np.all(np.isfinite(rows["others"][is_measured]))),
     ):
         if not is_sound:
             raise ValueError(f"{path} is damaged: the array {name} has values out of range")

@@ -61,6 +61,7 @@ def read(folder: pathlib.Path) -> tuple[history_lib.History, tuple[np.ndarray, .
         cost=np.zeros(len(scores), np.float32),
         status=np.where(is_measured, types.MEASURED, types.INFEASIBLE)[order].astype(np.int32),
         size=len(scores),
+        others=np.zeros((len(scores), 0), np.float32),
     )
     return history, tuple(record.scores)
 

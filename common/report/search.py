@@ -130,7 +130,11 @@ def _history(journal, budget):
         if at < len(archs):
             fitness[at], cost[at] = one.fitness, np.nan_to_num(one.cost)
             status[at] = types.MEASURED if one.ok else types.INFEASIBLE
-    return history_lib.History(archs=archs, fitness=fitness, cost=cost, status=status, size=len(archs)), num_earlier
+    others = np.zeros((len(archs), 0), np.float32)
+    history = history_lib.History(
+        archs=archs, fitness=fitness, cost=cost, status=status, size=len(archs), others=others
+    )
+    return history, num_earlier
 
 
 def pictures(run: Run, explained: Any = None) -> list[canvas.Picture]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from common import config as configs
 from common import executors, one_round, search, types
+from common import objectives as objectives_lib
 from common.executors import config as executor_config
 from common.records import journal as journal_lib
 from common.records import measurements, metrics_log, progress, run_dir
@@ -82,7 +83,8 @@ def run(
         use, or a file of earlier measurements is invalid.
       OSError: the folder cannot be written.
     """
-    header = _header(evaluator, options, algorithm, config)
+    objectives = objectives_lib.of_searcher(searcher)
+    header = _header(evaluator, objectives, options, algorithm, config)
     flags = configs.to_json(options) if flags is None else dict(flags)
     about = {**(notes or {}), "command": command, "flags": flags, **header, "optimum": evaluator.optimum}
     earlier = measurements.read(options.warm_start, evaluator.space) if options.warm_start else None
@@ -122,7 +124,7 @@ def run(
     return {**result, "workdir": str(folder)}
 
 
-def _header(evaluator, options, algorithm, config):
+def _header(evaluator, objectives, options, algorithm, config):
     """Returns what a search that resumes must have in common with the one before it."""
     return {
         "benchmark": evaluator.name,
@@ -132,6 +134,7 @@ def _header(evaluator, options, algorithm, config):
         "algorithm": algorithm,
         "config": dataclasses.asdict(config) if dataclasses.is_dataclass(config) else dict(config),
         **({"limits": list(evaluator.limits)} if evaluator.limits else {}),
+        **({"objectives": list(objectives.texts)} if len(objectives) > 1 else {}),
     }
 
 

@@ -16,6 +16,8 @@ import numpy as np
 from common import compilation, one_round, search, types
 from common import config as configs
 from common import history as history_lib
+from common import objectives as objectives_lib
+from common.evaluators import problem
 from common.file_formats import files, json_values
 from common.records import json_files, locks, progress, run_dir
 from common.runs import search as runs
@@ -40,10 +42,12 @@ class Options:
         "numbers of queries after which to report, beside the budget; by default every 50",
         configs.Range(at_least=1),
     ] = ()
+    objectives: Annotated[tuple[str, ...], problem.OBJECTIVES] = ("fitness",)
     workdir: Annotated[str | None, "folder of the run, to start or to resume; by default a new one under runs/"] = None
 
     def __post_init__(self):
         configs.validate(self)
+        objectives_lib.parse(self.objectives)
         if self.seed + self.num_seeds > runs.MAX_SEED + 1:
             raise ValueError(f"seed plus num_seeds must be at most {runs.MAX_SEED + 1}")
         if self.checkpoints and max(self.checkpoints) > self.budget:
@@ -95,10 +99,12 @@ def run(
     folder_per_task |= len(tasks) > 1
     searchers, made = {}, {}  # the latter by space: tasks on one space share a searcher, and so its compiled program
     for task, evaluator in tasks.items():
+        objectives = objectives_lib.of(options.objectives, evaluator)
         for one in algorithms:
-            at = one.name, id(evaluator.space)
+            at = one.name, id(evaluator.space), objectives
             if at not in made:
-                made[at] = one.searcher(evaluator.space, one.for_space(evaluator.space, one.config), name=one.name)
+                config = one.for_space(evaluator.space, one.config)
+                made[at] = objectives_lib.searcher(one, evaluator.space, config, objectives)
             searcher = made[at]
             one_round.check_sizes(searcher, evaluator.space, budget=options.budget, evaluator=evaluator)
             searchers[one.name, task] = searcher
@@ -202,7 +208,8 @@ def _stored(part: _Part) -> tuple[history_lib.History | None, int, search.Second
         return None, 0, search.Seconds(compile=0.0, run=0.0)
     histories, more = run_dir.read_history(part.path)
     with files.reporting(part.path, "is damaged: it does not say of which study it is"):
-        stored = dict(json_values.parse(str(more["study"])))
+        stored = {"limits": part.identity["limits"], "objectives": ["fitness"]}  # in files of older versions
+        stored |= json_values.parse(str(more["study"]))
         spent = search.Seconds(compile=float(more["compile"]), run=float(more["run"]))
     differing = [name for name, value in part.identity.items() if stored.get(name) != value]
     if differing:
@@ -212,7 +219,8 @@ def _stored(part: _Part) -> tuple[history_lib.History | None, int, search.Second
 
 
 def _identity(evaluator, options):
-    identity = {"benchmark": evaluator.name, "protocol": evaluator.protocol}
+    identity = {"benchmark": evaluator.name, "protocol": evaluator.protocol, "limits": list(evaluator.limits)}
+    identity["objectives"] = list(objectives_lib.of(options.objectives, evaluator).texts)
     return {**identity, "budget": options.budget, "seed": options.seed}
 
 

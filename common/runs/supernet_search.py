@@ -7,13 +7,14 @@ In the folder of a run: supernet/ (the training of the weights), best.json (the 
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from common import compilation, types
 from common import config as configs
+from common import objectives as objectives_lib
 from common.evaluators import training as training_evaluator
 from common.genotypes import conversion, json_text
 from common.records import run_dir
@@ -23,7 +24,7 @@ from common.supernets import scoring, training_folder
 
 BEST = "best.json"
 
-MakeSearcher = Callable[[types.SearchSpace], types.Searcher]
+MakeSearcher = Callable[..., types.Searcher]
 
 
 class Finalist(NamedTuple):
@@ -60,6 +61,7 @@ def search(
     algorithm: str,
     config: Any,
     refine: Callable[[types.Evaluator, shared_weights.TrainRegion, pathlib.Path], types.Evaluator] | None = None,
+    objectives: Sequence[str] = ("fitness",),
     flags: Mapping[str, Any] | None = None,
 ) -> Found:
     """Searches on shared weights, and trains the best few for a short time.
@@ -67,12 +69,13 @@ def search(
     Args:
       settings: of the shared weights.
       options: of the search run.
-      searcher: space -> the search algorithm.
+      searcher: (space, objectives=`objectives.Objectives`) -> the search algorithm.
       command: name of the command, for config.json.
       algorithm: name of the algorithm, in the journal's header as is `config`.
       config: settings of the algorithm, a dataclass.
       refine: (evaluator on the shared weights, trainer of a region's weights, folder) -> the evaluator to search on,
         such as `lanas_jax.few_shot.evaluator`; None: that on the shared weights.
+      objectives: such as ("fitness", "-params").
       flags: all settings by flag name, for config.json.
 
     Raises:
@@ -82,6 +85,7 @@ def search(
         raise ValueError("weights of regions are in this process; use executor inline (--executor=inline)")
     weights = shared_weights.prepared(settings, seed=options.seed)
     space = shared_weights.searched_space(settings, weights.run)
+    chosen = objectives_lib.among(objectives, weights.run.costs, ())
     folder = _folder(settings, options, algorithm)
     weights = shared_weights.trained(weights, folder)
     evaluator = shared_weights.evaluator(settings, weights, space)
@@ -90,7 +94,7 @@ def search(
     about = dict(weights.run.about)
     result = searches.run(
         evaluator,
-        searcher(evaluator.space),
+        searcher(evaluator.space, objectives=chosen),
         options,
         command=command,
         algorithm=algorithm,

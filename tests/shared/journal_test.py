@@ -44,7 +44,7 @@ class JournalTest(folders.FolderTest):
             for round_, archs in enumerate(ROUNDS):
                 np.testing.assert_array_equal(journal.proposed[round_], archs)
             assert (list(journal.measured), journal.num_known) == ([1, 0, 2], {0: 0, 1: 2})
-            fitness, cost, ok, reason, _ = zip(*(journal.measured[at] for at in range(3)))
+            fitness, cost, ok, reason, *_ = zip(*(journal.measured[at] for at in range(3)))
             np.testing.assert_array_equal(fitness, [np.nan, 1 / 3, np.nan])
             np.testing.assert_array_equal(cost, [np.nan, 1.5, 1.5])
             assert (ok, reason) == ((False, True, False), ("", "", "diverged"))

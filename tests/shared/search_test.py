@@ -79,7 +79,7 @@ def evaluator(on_call=_ignore, is_traceable: bool = True) -> types.Evaluator:
 
 
 def assert_same(got: history_lib.History, wanted: history_lib.History) -> None:
-    for field in ("archs", "fitness", "cost", "status", "size"):
+    for field in ("archs", "fitness", "cost", "status", "size", "others"):
         np.testing.assert_array_equal(np.asarray(got[field]), np.asarray(wanted[field]), err_msg=field)
 
 

@@ -141,6 +141,7 @@ def histories(fitness, is_measured=None, cost=2.0):
         cost=np.full(fitness.shape, cost, np.float32),
         status=np.where(is_measured, types.MEASURED, types.INFEASIBLE).astype(np.int32),
         size=np.full(len(fitness), fitness.shape[1], np.int32),
+        others=np.zeros((*fitness.shape, 0), np.float32),
     )
 
 
