@@ -11,8 +11,10 @@ histories, results, tables, datasets and the last checkpoint equal those of the 
     python -m benchmarks.kill_test --commands='lanas --mode=asynchronous' --num_searches=20 --num_kills=5
     python -m benchmarks.kill_test --commands=train --tamper   # bytes of the newest checkpoint change after a kill
     python -m benchmarks.kill_test --workers --commands='lanas --executor=process --num_workers=2 --budget=60'
+    python -m benchmarks.kill_test --clock --num_lines=100000
 
-With --fork, runs start from a process that has imported the project, which saves seconds each.
+With --fork, runs start from a process that has imported the project, which saves seconds each. In the killed runs
+workers get into trouble if the evaluator is `benchmarks.troubles:evaluator`, and the clock jumps with --clock.
 """
 
 import collections
@@ -31,6 +33,8 @@ from collections.abc import Sequence
 
 from absl import app, flags
 
+from benchmarks import jumping_clock, troubles
+from benchmarks import killed_folders as folders
 from benchmarks import killed_runs as runs
 
 _SHARED = "--supernet_width=2 --supernet_num_epochs=4 --supernet_num_images=64 --supernet_held_out=40"
@@ -49,11 +53,13 @@ COMMANDS = (
     " --num_random=2 --num_trainings=1",
     "prepare_data --dataset=toy --source={images} --data_dir={folder}",
     "build_table --source={rows} --output={folder}/rows.table",
+    "lanas --budget=60 --evaluator=benchmarks.troubles:evaluator --executor=process --num_workers=2 --copy_after=4",
 )
 _SECONDS_TO_END = 900
 _DONE = "exists already; remove it to prepare toy again"
 COUNTED = ("runs", "kills", "kills while starting", "kills while working", "kills while a file is written")
 COUNTED += ("tampered checkpoints", "workers killed", "workers stopped", "results at a kill")
+COUNTED += tuple(f"first evaluations that {kind}" for kind in troubles.KINDS)
 ERRORS = ("lost", "measured twice", "orphans", "different")
 
 
@@ -67,6 +73,9 @@ def _define_flags():
     flags.DEFINE_bool(
         "workers", False, "whether to kill, or stop and continue, worker processes instead of the command"
     )
+    flags.DEFINE_float("reach", 0.6, "largest part of the uninterrupted run after which a kill comes; less: more kills")
+    flags.DEFINE_bool("clock", False, "whether the clock jumps in the killed runs")
+    flags.DEFINE_integer("num_lines", 0, "lines of a journal that is cut at random places and read, after the runs")
     flags.DEFINE_bool("fork", False, "whether to fork runs from a process that has imported the project")
 
 
@@ -85,15 +94,18 @@ def main(argv: Sequence[str]) -> None:
                 importlib.import_module(f"launch.{shlex.split(command)[0]}")
             for number in range(args.num_searches):
                 moments = random.Random(f"{args.seed}/{number}/{command}")
-                kill = disturb_workers if args.workers else functools.partial(kill_run, tamper=args.tamper)
-                counts += kill(
-                    functools.partial(start, command, seed=args.seed + number),
+                kill = functools.partial(kill_run, tamper=args.tamper, reach=args.reach)
+                counts += (disturb_workers if args.workers else kill)(
+                    functools.partial(start, command, seed=args.seed + number, clock=args.clock),
                     folder,
                     num_kills=args.num_kills,
                     moments=moments,
                 )
             print(f"{command}\n    {describe(counts)}", flush=True)
             total += counts
+    if args.num_lines:
+        with tempfile.TemporaryDirectory(dir=args.folder) as folder:
+            folders.cut_journal(pathlib.Path(folder) / "journal.jsonl", args.num_lines, random.Random(args.seed))
     if len(args.commands) > 1:
         print(f"all\n    {describe(total)}", flush=True)
     sys.exit(1 if any(total[name] for name in ERRORS) else 0)
@@ -106,36 +118,39 @@ def describe(counts: collections.Counter) -> str:
     )
 
 
-def kill_run(start, folder: pathlib.Path, *, num_kills: int, moments: random.Random, tamper: bool = False):
+def kill_run(
+    start, folder: pathlib.Path, *, num_kills: int, moments: random.Random, tamper: bool = False, reach: float = 0.6
+):
     """Runs a command once undisturbed and once with kills; returns the counts.
 
     Args:
-      start: starts the command on a folder: path -> process.
+      start: starts the command on a folder: (path, is_troubled=True in a run that is killed) -> process.
       folder: parent of the folders of both runs.
       num_kills: kills of the second run.
       moments: random generator of the moments.
       tamper: whether the newest of several checkpoints is damaged after a kill.
+      reach: largest part of the time or changes of the undisturbed run after which a kill comes.
     """
     undisturbed, killed = _fresh(folder)
     counts = collections.Counter(runs=1)
-    watch = runs.Watch(undisturbed)
+    watch = folders.Watch(undisturbed)
     started = time.monotonic()
     _end(start(undisturbed), watch)
     seconds, num_changes, num_temporary = time.monotonic() - started, watch.num_changes, watch.num_temporary
-    before = runs.progress(killed)
+    before = folders.progress(killed)
     for _ in range(num_kills):
         watch, kind = (
-            runs.Watch(killed),
+            folders.Watch(killed),
             moments.choices(("time", "change", "file"), (1, 2, 2 * bool(num_temporary)))[0],
         )
-        until = time.monotonic() + moments.uniform(0, 0.6 * seconds)  # as it resumes, it ends earlier
-        change, file = (moments.randint(1, max(1, round(0.6 * num))) for num in (num_changes, num_temporary))
+        until = time.monotonic() + moments.uniform(0, reach * seconds)  # as it resumes, it ends earlier
+        change, file = (moments.randint(1, max(1, round(reach * num))) for num in (num_changes, num_temporary))
         is_time = {
             "time": lambda until=until: time.monotonic() > until,
             "change": lambda change=change, watch=watch: watch.num_changes >= change,
             "file": lambda file=file, watch=watch: watch.num_temporary >= file,
         }[kind]
-        process = start(killed)
+        process = start(killed, is_troubled=True)
         while not is_time() and process.poll() is None:
             watch.look()
             time.sleep(0.001)
@@ -147,16 +162,16 @@ def kill_run(start, folder: pathlib.Path, *, num_kills: int, moments: random.Ran
         counts["kills"] += 1
         counts["kills while a file is written"] += kind == "file"
         counts["orphans"] += runs.survivors(process.pid)
-        after = runs.progress(killed)
+        after = folders.progress(killed)
         counts["kills while working" if watch.num_changes else "kills while starting"] += 1
         counts["results at a kill"] += sum(len(lines) for lines in after.values())
-        counts += runs.faults(before, after)
+        counts += folders.faults(before, after)
         before = after
-        if tamper and runs.tamper(killed, moments):
+        if tamper and folders.tamper(killed, moments):
             counts["tampered checkpoints"] += 1
-            before = {name: lines for name, lines in after.items() if not name.endswith(runs.STEPS)}
-    _end(start(killed), runs.Watch(killed))
-    counts += runs.faults(before, runs.progress(killed))
+            before = {name: lines for name, lines in after.items() if not name.endswith(folders.STEPS)}
+    _end(start(killed, is_troubled=True), folders.Watch(killed))
+    counts += folders.faults(before, folders.progress(killed)) + _troubles(killed)
     return counts + _compared(undisturbed, killed)
 
 
@@ -165,9 +180,9 @@ def disturb_workers(start, folder: pathlib.Path, *, num_kills: int, moments: ran
     undisturbed, killed = _fresh(folder)
     counts = collections.Counter(runs=1)
     started = time.monotonic()
-    _end(start(undisturbed), runs.Watch(undisturbed))
+    _end(start(undisturbed), folders.Watch(undisturbed))
     seconds = time.monotonic() - started
-    process = start(killed)
+    process = start(killed, is_troubled=True)
     for _ in range(num_kills):
         until = time.monotonic() + moments.uniform(0, seconds / num_kills)
         while time.monotonic() < until and process.poll() is None:
@@ -179,17 +194,23 @@ def disturb_workers(start, folder: pathlib.Path, *, num_kills: int, moments: ran
             if is_stopped:
                 time.sleep(moments.uniform(0, 2))
                 runs.signal_if_alive(victim, signal.SIGCONT)
-    _end(process, runs.Watch(killed))
-    counts += runs.faults({}, runs.progress(killed))
+    _end(process, folders.Watch(killed))
+    counts += folders.faults({}, folders.progress(killed)) + _troubles(killed)
     return counts + _compared(undisturbed, killed)
 
 
 def _fresh(folder):
     paths = folder / "undisturbed", folder / "killed"
-    for path in paths:
+    for path in (*paths, *map(runs.troubles_of, paths)):
         shutil.rmtree(path, ignore_errors=True)
         path.mkdir()
+    shutil.copy(jumping_clock.__file__, runs.troubles_of(paths[1]) / "sitecustomize.py")
     return paths
+
+
+def _troubles(folder):
+    found = troubles.counts(runs.troubles_of(folder))
+    return collections.Counter({f"first evaluations that {kind}": num for kind, num in found.items() if num})
 
 
 def _end(process, watch):
@@ -198,13 +219,13 @@ def _end(process, watch):
     while process.poll() is None and time.monotonic() < until:
         watch.look()
         time.sleep(0.002)
-    log = watch.folder.with_suffix(".log").read_text()
+    log = watch.folder.with_suffix(".log").read_text(errors="replace")
     if process.poll() != 0 and not log.rstrip().endswith(_DONE):  # a dataset that is complete is not written again
         raise RuntimeError(f"a run in {watch.folder} ended with {process.poll()}; see {watch.folder}.log")
 
 
 def _compared(first, second):
-    differing = runs.differences(first, second)
+    differing = folders.differences(first, second)
     if differing:
         print(f"    different: {', '.join(differing)}", flush=True)
     return collections.Counter(different=bool(differing))

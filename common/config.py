@@ -14,7 +14,7 @@ import math
 import numbers
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 Config = TypeVar("Config")
@@ -89,9 +89,27 @@ def fields(cls: type) -> tuple[Field, ...]:
 
 
 def validate(config: Any) -> None:
-    """Raises a `ValueError` for the first field whose type, choice or range is wrong. Call it in `__post_init__`."""
-    for field in fields(type(config)):
-        check(field, getattr(config, field.name))
+    """Raises a `ValueError` for all fields whose type, choice or range is wrong. Call it in `__post_init__`."""
+    gathered(*(functools.partial(check, field, getattr(config, field.name)) for field in fields(type(config))))
+
+
+def require(*rules: tuple[bool, str]) -> None:
+    """Raises a `ValueError` with the texts of all rules, pairs of whether it holds and a text, that do not hold."""
+    if broken := [text for holds, text in rules if not holds]:
+        raise ValueError("; ".join(broken))
+
+
+def gathered(*makers: Callable[[], Any]) -> list[Any]:
+    """Returns what each of `makers` returns; raises a `ValueError` with the messages of all that raise one."""
+    made, faults = [], []
+    for make in makers:
+        try:
+            made.append(make())
+        except ValueError as error:
+            faults.append(str(error))
+    if faults:
+        raise ValueError("; ".join(dict.fromkeys(faults)))
+    return made
 
 
 def check(field: Field, value: Any, *, name: str | None = None) -> None:
@@ -127,15 +145,14 @@ def replace(config: Config, values: Mapping[str, Any]) -> Config:
     """
     if unknown := values.keys() - set(flat_names(config)):
         raise ValueError(f"unknown settings {', '.join(sorted(unknown))} of {type(config).__module__}")
-    changed = {}
-    for field in fields(type(config)):
-        if field.is_nested:
-            nested = getattr(config, field.name)
-            own = {name: values[name] for name in flat_names(nested) if name in values}
-            changed[field.name] = replace(nested, own) if own else nested
-        elif field.name in values:
-            changed[field.name] = values[field.name]
-    return dataclasses.replace(config, **changed)
+    changed = {field.name: values[field.name] for field in fields(type(config)) if field.name in values}
+
+    def replace_in(field):
+        nested = getattr(config, field.name)
+        changed[field.name] = replace(nested, {name: values[name] for name in flat_names(nested) if name in values})
+
+    parts = [functools.partial(replace_in, field) for field in fields(type(config)) if field.is_nested]
+    return gathered(*parts, lambda: dataclasses.replace(config, **changed))[-1]
 
 
 def flat_names(config: Any) -> list[str]:

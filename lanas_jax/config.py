@@ -75,21 +75,29 @@ class Config:
 
     def __post_init__(self):
         configs.validate(self)
-        if self.count > self.num_select:
-            raise ValueError(
-                f"count must be at most num_select ({self.num_select}), as a fit serves whole rounds; got {self.count}"
-            )
-        if self.ridge == 0 and self.regressor != "adam":
-            raise ValueError("ridge must be above 0 unless the regressor is adam; got 0 (no unique fit of small nodes)")
-        if self.sampler == "hit_and_run" and self.features != "one_hot":
-            raise ValueError(f"sampler 'hit_and_run' requires features 'one_hot'; got {self.features!r}")
-        if self.regressor == "kernel" and (self.acquisition == "thompson" or self.sampler == "hit_and_run"):
-            raise ValueError(
+        configs.require(
+            (
+                self.count <= self.num_select,
+                f"count must be at most num_select ({self.num_select}), as a fit serves whole rounds; got {self.count}",
+            ),
+            (
+                self.ridge > 0 or self.regressor == "adam",
+                "ridge must be above 0 unless the regressor is adam; got 0 (no unique fit of small nodes)",
+            ),
+            (
+                self.sampler != "hit_and_run" or self.features == "one_hot",
+                f"sampler 'hit_and_run' requires features 'one_hot'; got {self.features!r}",
+            ),
+            (
+                self.regressor != "kernel" or (self.acquisition != "thompson" and self.sampler != "hit_and_run"),
                 "regressor 'kernel' allows neither acquisition 'thompson' nor sampler 'hit_and_run'; set "
-                "regressor to 'ridge'"
-            )
-        if self.temperature == 0 and self.acquisition == "tempered":
-            raise ValueError("temperature must be above 0 with acquisition 'tempered'; for 0 use 'greedy'")
+                "regressor to 'ridge'",
+            ),
+            (
+                self.temperature > 0 or self.acquisition != "tempered",
+                "temperature must be above 0 with acquisition 'tempered'; for 0 use 'greedy'",
+            ),
+        )
 
     @property
     def num_nodes(self) -> int:

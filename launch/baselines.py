@@ -44,7 +44,7 @@ def _check_settings(values, algorithm):
     every = {name for each in baselines.ALGORITHMS.values() for name in configs.flat_names(each.config)}
     if others := launch_flags.given(values, sorted(every - own)):
         known = ", ".join(sorted(own)) or "none"
-        raise ValueError(f"--{others[0]} is not a setting of {algorithm.name}; its settings: {known}")
+        raise ValueError(f"--{', --'.join(others)} is not a setting of {algorithm.name}; its settings: {known}")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
+from common import config as configs
 from common.evaluators import training_config
 from common.report import report
 from common.supernets import config as supernet_config
@@ -66,17 +67,23 @@ def run(values: flags.FlagValues) -> None:
     if len({algorithm.name for algorithm in found}) < len(found):
         raise ValueError(f"--algorithms={','.join(values.algorithms)} names one twice")
     others = {single.PREFIX + field.name for field in dataclasses.fields(training_config.Config)}
-    if given := launch_flags.given(values, sorted(others - {"proxy_num_epochs"})):
-        raise ValueError(f"--{given[0]} does not apply to this command; leave it out, or set the --supernet_ flag")
-    if values.rerank:
-        raise ValueError(
-            "--rerank does not apply to this command, which trains --num_best of each search; leave it out"
-        )
-    if values.proxy_num_epochs < 1:
-        raise ValueError(f"--proxy_num_epochs must be at least 1; got {values.proxy_num_epochs}")
-    settings = launch_flags.read(values, search_images.Settings())
-    options = single.read_options(values)
-    weights = single.read_weights(values, space=SPACE, training=TRAINING)
+    given = launch_flags.given(values, sorted(others - {"proxy_num_epochs"}))
+    configs.require(
+        (
+            not given,
+            f"--{', --'.join(given)} does not apply to this command; leave it out, or set the --supernet_ flag",
+        ),
+        (
+            not values.rerank,
+            "--rerank does not apply to this command, which trains --num_best of each search; leave it out",
+        ),
+        (values.proxy_num_epochs >= 1, f"--proxy_num_epochs must be at least 1; got {values.proxy_num_epochs}"),
+    )
+    settings, options, weights = configs.gathered(
+        lambda: launch_flags.read(values, search_images.Settings()),
+        lambda: single.read_options(values),
+        lambda: single.read_weights(values, space=SPACE, training=TRAINING),
+    )
     result, folder = search_images.run(
         weights,
         options,

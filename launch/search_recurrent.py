@@ -62,9 +62,11 @@ def run(values: flags.FlagValues) -> None:
     preset = values.preset or recurrent_search.PRESETS[values.measure]
     configs.one_of("--preset", preset, language_config.PRESETS)
     settings = recurrent_search.Settings(corpus=train_language.corpus(), training=language_config.PRESETS[preset])
-    settings = launch_flags.read(values, settings)
-    options = launch_flags.read(values, searches.Options(budget=BUDGET))
-    schedule = _schedule(values)
+    settings, options, schedule = configs.gathered(
+        lambda: launch_flags.read(values, settings),
+        lambda: launch_flags.read(values, searches.Options(budget=BUDGET)),
+        lambda: _schedule(values),
+    )
     found = recurrent_search.search(
         _searcher(algorithm, schedule),
         settings,
@@ -82,10 +84,12 @@ def _schedule(values):
     given = launch_flags.given(values, _POOL)
     if values.schedule is None:
         if given:
-            raise ValueError(f"--{given[0]} needs --schedule; choose one of {', '.join(population.SCHEDULES)}")
+            raise ValueError(
+                f"--{', --'.join(given)} needs --schedule; choose one of {', '.join(population.SCHEDULES)}"
+            )
         return None
     if excluded := launch_flags.given(values, ("budget", "warm_start", "export", "mode")):
-        raise ValueError(f"--schedule evaluates the cells of its pools; leave --{excluded[0]} out")
+        raise ValueError(f"--schedule evaluates the cells of its pools; leave --{', --'.join(excluded)} out")
     return population.schedule(values.schedule, **{name: values[name].value for name in given})
 
 

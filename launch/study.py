@@ -6,6 +6,7 @@ python -m launch.study --suite=choosing --data_dir=FOLDER --seed=1000 --num_seed
 """
 
 import dataclasses
+import functools
 import os
 import sys
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ import rich.table
 from absl import flags
 
 from common import compilation, tables
+from common import config as configs
 from common.evaluators import problem, suite
 from common.runs import study
 from common.statistics import study as statistics
@@ -50,11 +52,13 @@ def run(values: flags.FlagValues) -> None:
     """Runs or resumes the study and prints its tables."""
     if not values.algorithms:
         raise ValueError(f"--algorithms is empty; choose some of {', '.join(sorted(algorithms.ALGORITHMS))}")
-    options = launch_flags.read(values, study.Options())
-    chosen = [algorithms.get(name) for name in values.algorithms]
+    options, task, *chosen = configs.gathered(
+        lambda: launch_flags.read(values, study.Options()),
+        lambda: launch_flags.read(values, problem.Benchmark(data_dir=values.data_dir)),
+        *(functools.partial(algorithms.get, name) for name in values.algorithms),
+    )
     for algorithm in chosen:
         algorithms.check_objectives(algorithm, options.objectives)
-    task = launch_flags.read(values, problem.Benchmark(data_dir=values.data_dir))
     reports = study.run(
         _evaluators(values, task),
         chosen,

@@ -102,14 +102,15 @@ def preset(values: flags.FlagValues) -> presets.Preset:
       ValueError: a setting is invalid, or not one of the preset's networks.
     """
     found, network = presets.PRESETS[values.preset], network_of(values)
-    for name in network:
-        if not hasattr(found.network, name):
-            raise ValueError(f"--{name} is not a setting of the networks of --preset={values.preset}; leave it out")
-    return presets.Preset(
-        configs.replace(found.network, network) if network else found.network,
-        launch_flags.read(values, found.training),
-        launch_flags.read(values, found.augmentation),
+    others = [name for name in network if not hasattr(found.network, name)]
+    text = f"--{', --'.join(others)} is not a setting of the networks of --preset={values.preset}; leave it out"
+    _, *parts = configs.gathered(
+        lambda: configs.require((not others, text)),
+        lambda: configs.replace(found.network, network) if network and not others else found.network,
+        lambda: launch_flags.read(values, found.training),
+        lambda: launch_flags.read(values, found.augmentation),
     )
+    return presets.Preset(*parts)
 
 
 def _stream(values):

@@ -48,13 +48,17 @@ class Model:
 
     def __post_init__(self):
         configs.validate(self)
-        if self.is_bidirectional and self.tokens_per_step * self.embedding_size != self.hidden_size:
-            raise ValueError(
+        configs.require(
+            (
+                not self.is_bidirectional or self.tokens_per_step * self.embedding_size == self.hidden_size,
                 "hidden_size must be tokens_per_step x embedding_size in a bidirectional encoder; got "
-                f"{self.hidden_size}, not {self.tokens_per_step} x {self.embedding_size}"
-            )
-        if self.decoder == "residual" and self.attention == "additive":
-            raise ValueError("decoder 'residual' requires attention 'dot' or 'general'; got 'additive'")
+                f"{self.hidden_size}, not {self.tokens_per_step} x {self.embedding_size}",
+            ),
+            (
+                self.decoder != "residual" or self.attention != "additive",
+                "decoder 'residual' requires attention 'dot' or 'general'; got 'additive'",
+            ),
+        )
 
 
 _COMPACT = Model(
@@ -141,28 +145,39 @@ class Config:
 
     def __post_init__(self):
         configs.validate(self)
-        if self.count > self.num_new:
-            raise ValueError(
-                f"count must be at most num_new ({self.num_new}), as a fit serves whole rounds; got {self.count}"
-            )
-        if self.num_random > self.count:
-            raise ValueError(f"num_random must be at most count ({self.count}); got {self.num_random}")
-        if self.num_mutated > self.num_unlabelled:
-            raise ValueError(
-                f"num_mutated must be at most num_unlabelled ({self.num_unlabelled}); got {self.num_mutated}"
-            )
-        if self.num_folds == 1:
-            raise ValueError("num_folds must be 0 or at least 2; got 1, which leaves nothing to the first network")
-        if self.model.initializer == "orthogonal" and not self.is_warm:
-            raise ValueError(
-                "is_warm must be set with initializer 'orthogonal', whose decomposition can hang in a compiled search"
-            )
-        if self.model.has_sigmoid and self.target != "min_max":
-            raise ValueError(f"target must be 'min_max' with has_sigmoid; got {self.target!r}")
-        if self.num_unlabelled == 0 and (self.seeds != "measured" or self.fit_synthetic or self.num_copies == 0):
-            raise ValueError(
+        is_supervised = self.seeds == "measured" and not self.fit_synthetic and self.num_copies > 0
+        configs.require(
+            (
+                self.count <= self.num_new,
+                f"count must be at most num_new ({self.num_new}), as a fit serves whole rounds; got {self.count}",
+            ),
+            (
+                self.num_random <= self.count,
+                f"num_random must be at most count ({self.count}); got {self.num_random}",
+            ),
+            (
+                self.num_mutated <= self.num_unlabelled,
+                f"num_mutated must be at most num_unlabelled ({self.num_unlabelled}); got {self.num_mutated}",
+            ),
+            (
+                self.num_folds != 1,
+                "num_folds must be 0 or at least 2; got 1, which leaves nothing to the first network",
+            ),
+            (
+                self.model.initializer != "orthogonal" or self.is_warm,
+                "is_warm must be set with initializer 'orthogonal', whose decomposition can hang in a compiled search",
+            ),
+            (
+                not self.model.has_sigmoid or self.target == "min_max",
+                f"target must be 'min_max' with has_sigmoid; got {self.target!r}",
+            ),
+            (
+                self.num_unlabelled > 0 or is_supervised,
                 "num_unlabelled 0 requires seeds 'measured', fit_synthetic 0 and num_copies of at least 1; got "
-                f"{self.seeds!r}, {self.fit_synthetic} and {self.num_copies}"
-            )
-        if self.augmentation == "expand" and self.num_copies < 2:
-            raise ValueError(f"num_copies must be at least 2 with augmentation 'expand'; got {self.num_copies}")
+                f"{self.seeds!r}, {self.fit_synthetic} and {self.num_copies}",
+            ),
+            (
+                self.augmentation != "expand" or self.num_copies >= 2,
+                f"num_copies must be at least 2 with augmentation 'expand'; got {self.num_copies}",
+            ),
+        )

@@ -8,13 +8,13 @@ import io
 import os
 import pathlib
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from common.datasets import archives
 from common.file_formats import files, json_values, pictures
+from common.records import locks
 
 _CHUNK = 512  # examples read at once
 
@@ -109,10 +109,18 @@ def write(
         raise ValueError(f"{target} exists already; remove it to prepare {name} again")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = pathlib.Path(tempfile.mkdtemp(dir=data_dir, prefix=f".{name}-"))
+        temporary = data_dir / f".{name}-{version}.tmp"
+        temporary.mkdir(exist_ok=True)  # or that of a killed process
     except OSError as error:
         raise ValueError(f"cannot write to {data_dir}: {error.strerror}") from error
+    with locks.hold(temporary / "lock", what=str(temporary)):
+        return _write(name, version, published, temporary, target, report)
+
+
+def _write(name, version, published, temporary, target, report):
+    """Writes a dataset to a temporary folder, and then renames it."""
     try:
+        shutil.rmtree(temporary / name, ignore_errors=True)
         _build(name, version, published, temporary, report)
         os.rename(temporary / name / version, target)
     except (OSError, RuntimeError) as error:  # the writer of array_record raises the latter

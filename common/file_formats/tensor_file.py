@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import pathlib
 from collections.abc import Mapping
 
@@ -10,23 +9,15 @@ import numpy as np
 import safetensors
 from safetensors import numpy as safetensors_numpy
 
-from common.file_formats import files
+from common.file_formats import files, replacing
 
 
 def write(path: pathlib.Path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
     """Writes `tensors` and `metadata`; a killed writer leaves the old file as it was."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     contents = safetensors_numpy.save({name: np.ascontiguousarray(array) for name, array in tensors.items()}, metadata)
-    contents = _in_order(contents)
-    try:
-        with partial.open("wb") as file:
-            file.write(contents)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing.replacing(path) as file:
+        file.write(_in_order(contents))
 
 
 def _in_order(contents):

@@ -7,6 +7,8 @@ belong to the network built from them.
 import dataclasses
 from typing import NamedTuple
 
+from common.file_formats import files
+
 NUM_INPUTS = 2  # states 0 and 1 of a cell: the outputs of the cell before the previous one, and of the previous one
 
 
@@ -30,14 +32,15 @@ class Cell:
     output: tuple[int, ...]
 
     def __post_init__(self):
+        faults = []
         for node, branches in enumerate(self.nodes):
             if not branches:
-                raise ValueError(f"node {node} has no branches; each node adds up at least one")
+                faults.append(f"node {node} has no branches; each node adds up at least one")
             for at, branch in enumerate(branches):
                 if not 0 <= branch.state < node + NUM_INPUTS:
                     allowed = f"allowed are 0 to {node + 1}, the states before its own"
-                    raise ValueError(f"node {node}, branch {at} reads state {branch.state}; {allowed}")
-        _check_output(self.output, len(self.nodes) + NUM_INPUTS - 1)
+                    faults.append(f"node {node}, branch {at} reads state {branch.state}; {allowed}")
+        files.refuse(faults + _output_faults(self.output, len(self.nodes) + NUM_INPUTS - 1))
 
 
 def loose_ends(nodes: tuple[tuple[Branch, ...], ...]) -> tuple[int, ...]:
@@ -74,10 +77,12 @@ class RecurrentGenotype:
     output: tuple[int, ...]
 
     def __post_init__(self):
-        for at, node in enumerate(self.nodes, start=1):
-            if not 0 <= node.state < at:
-                raise ValueError(f"node {at} reads state {node.state}; allowed are 0 to {at - 1}, the states before it")
-        _check_output(self.output, len(self.nodes))
+        faults = [
+            f"node {at} reads state {node.state}; allowed are 0 to {at - 1}, the states before it"
+            for at, node in enumerate(self.nodes, start=1)
+            if not 0 <= node.state < at
+        ]
+        files.refuse(faults + _output_faults(self.output, len(self.nodes)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,6 +127,7 @@ class EdgeGenotype:
 Genotype = CellGenotype | RecurrentGenotype | ChainGenotype | GraphGenotype | EdgeGenotype
 
 
-def _check_output(output: tuple[int, ...], last: int) -> None:
-    if not output or list(output) != sorted(set(output)) or output[0] < 0 or output[-1] > last:
-        raise ValueError(f"output must be different states from 0 to {last} in rising order; got {output!r:.60}")
+def _output_faults(output: tuple[int, ...], last: int) -> list[str]:
+    if output and list(output) == sorted(set(output)) and output[0] >= 0 and output[-1] <= last:
+        return []
+    return [f"output must be different states from 0 to {last} in rising order; got {output!r:.60}"]

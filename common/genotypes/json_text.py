@@ -16,7 +16,7 @@ import json
 import typing
 from typing import Any
 
-from common.file_formats import json_values
+from common.file_formats import files, json_values
 from common.genotypes import genotype as genotypes
 from common.genotypes import operations
 from common.genotypes.genotype import Genotype
@@ -67,16 +67,21 @@ def from_dict(record: Any) -> Genotype:
         raise ValueError(f"unknown kind {kind!r} of genotype; choose one of {', '.join(_KINDS)}")
     if type(record.get("version")) is not int or record["version"] != VERSION:
         raise ValueError(f"version of a genotype is {VERSION}; got {record.get('version')!r}")
-    made = _read(_KINDS[kind], record, "", kind)
+    faults: list[str] = []
+    made = _read(_KINDS[kind], record, "", kind, faults)
+    files.refuse(faults)
     if kind == "graph" and (made.operations[:1] != ("input",) or made.operations[1:][-1:] != ("output",)):
-        raise ValueError("operations: the first must be input and the last output")
+        faults.append("operations: the first must be input and the last output")
     if kind == "edge":
-        _expect(2 <= made.num_states <= _MAX_ITEMS, made.num_states, "num_states", f"from 2 to {_MAX_ITEMS}")
+        _expect(2 <= made.num_states <= _MAX_ITEMS, made.num_states, "num_states", f"from 2 to {_MAX_ITEMS}", faults)
     if kind in ("graph", "edge"):
         last = (len(made.operations) if kind == "graph" else made.num_states) - 1
-        for at, (source, target, *_) in enumerate(made.edges):
-            if not 0 <= source < target <= last:
-                raise ValueError(f"edges[{at}] is from {source} to {target}; allowed are 0 <= from < to <= {last}")
+        faults += [
+            f"edges[{at}] is from {source} to {target}; allowed are 0 <= from < to <= {last}"
+            for at, (source, target, *_) in enumerate(made.edges)
+            if not 0 <= source < target <= last
+        ]
+    files.refuse(faults)
     return made
 
 
@@ -101,57 +106,73 @@ def parse(text: str) -> Any:
     raise ValueError(problem)
 
 
-def _read(hint: Any, value: Any, place: str, kind: str) -> Any:
-    """Returns the record, tuple, integer or name of type `hint` that a JSON value at `place` stands for."""
+def _read(hint: Any, value: Any, place: str, kind: str, faults: list[str]) -> Any:
+    """Returns the record, tuple, integer or name of type `hint` that a JSON value at `place` stands for.
+
+    What is wrong is appended to `faults`; the result then means nothing.
+    """
     items = typing.get_args(hint)
     if hint is int:
-        return _expect(type(value) is int, value, place, "an integer")
+        return _expect(type(value) is int, value, place, "an integer", faults)
     if hint is str:
-        return _operation(value, place, kind)
+        return _operation(value, place, kind, faults)
     if hint == int | None:
-        return _expect(value is None or (type(value) is int and value > 0), value, place, "a positive integer or null")
+        is_right = value is None or (type(value) is int and value > 0)
+        return _expect(is_right, value, place, "a positive integer or null", faults)
     if dataclasses.is_dataclass(hint):
-        return _record(hint, value, place, kind)
+        return _record(hint, value, place, kind, faults)
     if items[-1:] == (...,):
-        _expect(isinstance(value, list) and len(value) <= _MAX_ITEMS, value, place, f"a list of at most {_MAX_ITEMS}")
-        return tuple(_read(items[0], item, f"{place}[{at}]", kind) for at, item in enumerate(value))
+        is_right = isinstance(value, list) and len(value) <= _MAX_ITEMS
+        value = _expect(is_right, value, place, f"a list of at most {_MAX_ITEMS}", faults) or ()
+        return tuple(_read(items[0], item, f"{place}[{at}]", kind, faults) for at, item in enumerate(value))
     items = items or tuple(typing.get_type_hints(hint).values())  # of a named tuple
-    _expect(isinstance(value, list) and len(value) == len(items), value, place, f"a list of {len(items)}")
-    parts = (_read(item, part, f"{place}[{at}]", kind) for at, (item, part) in enumerate(zip(items, value)))
-    return hint(*parts) if hasattr(hint, "_fields") else tuple(parts)
+    is_right = isinstance(value, list) and len(value) == len(items)
+    value = _expect(is_right, value, place, f"a list of {len(items)}", faults) or ()
+    parts = [_read(item, part, f"{place}[{at}]", kind, faults) for at, (item, part) in enumerate(zip(items, value))]
+    return hint(*parts) if is_right and hasattr(hint, "_fields") else tuple(parts)
 
 
-def _record(made: type, value: Any, place: str, kind: str) -> Any:
+def _record(made: type, value: Any, place: str, kind: str, faults: list[str]) -> Any:
     hints = typing.get_type_hints(made)
     expected = [*hints] if place else ["kind", "version", *hints]
     where = place or f"{kind} genotype"
-    _expect(isinstance(value, dict), value, where, f"an object with {', '.join(expected)}")
-    for name in [*expected, *value]:
+    num_before = len(faults)
+    value = _expect(isinstance(value, dict), value, where, f"an object with {', '.join(expected)}", faults)
+    if value is None:
+        return None
+    for name in dict.fromkeys([*expected, *value]):
         if name not in value or name not in expected:
             problem = "unknown" if name in value else "missing"
-            raise ValueError(f"{where}: {name!r} is {problem}; its keys are {', '.join(expected)}")
-    fields = {name: _read(hint, value[name], f"{place}.{name}".lstrip("."), kind) for name, hint in hints.items()}
+            faults.append(f"{where}: {name[:60]!r} is {problem}; its keys are {', '.join(expected)}")
+    fields = {
+        name: _read(hint, value[name], f"{place}.{name}".lstrip("."), kind, faults)
+        for name, hint in hints.items()
+        if name in value
+    }
+    if len(faults) > num_before:
+        return None
     try:
         return made(**fields)
     except ValueError as error:
-        raise ValueError(f"{where}: {error}") from None
+        faults.append(f"{where}: {error}")
 
 
-def _operation(value: Any, place: str, kind: str) -> str:
+def _operation(value: Any, place: str, kind: str, faults: list[str]) -> str:
     if kind == "chain":
         is_known = isinstance(value, str) and operations.BLOCK.fullmatch(value)
         known = "blocks are mbE_kK, such as mb6_k5, or identity"
     else:
         is_known, known = value in _NAMES[kind], f"choose one of {', '.join(_NAMES[kind])}"
     if not is_known:
-        raise ValueError(f"{place}: unknown operation {_short(value)}; {known}")
+        faults.append(f"{place}: unknown operation {_short(value)}; {known}")
     return value
 
 
-def _expect(is_right: bool, value: Any, place: str, expected: str) -> Any:
-    if not is_right:
-        raise ValueError(f"{place} must be {expected}; got {_short(value)}")
-    return value
+def _expect(is_right: bool, value: Any, place: str, expected: str, faults: list[str]) -> Any:
+    """Returns the value, or None where it is wrong, which is appended to `faults`."""
+    if is_right:
+        return value
+    faults.append(f"{place} must be {expected}; got {_short(value)}")
 
 
 def _short(value: Any) -> str:

@@ -33,12 +33,18 @@ class Config:
 
     def __post_init__(self):
         configs.validate(self)
-        if not self.widths[0] <= self.widths[1]:
-            raise ValueError(f"widths must be ascending; got {self.widths}")
-        if not self.kernels[0] <= self.kernels[1] or any(side % 2 == 0 for side in self.kernels):
-            raise ValueError(f"kernels must be odd and ascending; got {self.kernels}")
-        if self.image_size % 2 ** len(self.pooled):
-            raise ValueError(f"image_size must halve {len(self.pooled)} times evenly; got {self.image_size}")
+        is_odd, times = all(side % 2 for side in self.kernels), len(self.pooled)
+        configs.require(
+            (self.widths[0] <= self.widths[1], f"widths must be ascending; got {self.widths}"),
+            (
+                self.kernels[0] <= self.kernels[1] and is_odd,
+                f"kernels must be odd and ascending; got {self.kernels}",
+            ),
+            (
+                self.image_size % 2**times == 0,
+                f"image_size must halve {times} times evenly; got {self.image_size}",
+            ),
+        )
 
 
 @chex.dataclass(frozen=True)

@@ -95,6 +95,12 @@ class Journal:
             )
         return self.earlier
 
+    def fitness_by_row(self) -> dict[tuple[int, ...], float]:
+        """Returns architecture -> fitness, NaN where infeasible, of all results and warm-start measurements."""
+        known = {} if self.earlier is None else self.earlier.fitness_by_row()
+        rows = [row for archs in self.proposed.values() for row in map(tuple, archs.tolist())]
+        return known | {rows[at - len(known)]: result.fitness for at, result in self.measured.items()}
+
     def check_budget(self, budget: int) -> None:
         """Raises a `ValueError` if the journal has results beyond `budget`, which the search would leave out."""
         num_earlier = 0 if self.earlier is None else len(self.earlier.archs)

@@ -12,6 +12,7 @@ import json
 import math
 import os
 import pathlib
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,6 +38,10 @@ class Measurements(NamedTuple):
     archs: np.ndarray
     fitness: np.ndarray
     cost: np.ndarray
+
+    def fitness_by_row(self) -> dict[tuple[int, ...], float]:
+        """Returns architecture -> fitness."""
+        return dict(zip(map(tuple, self.archs.tolist()), self.fitness.tolist(), strict=True))
 
 
 def read(path: str | os.PathLike, space: types.SearchSpace) -> Measurements:
@@ -103,6 +108,31 @@ def write(path: str | os.PathLike, history: history_lib.History) -> None:
         cells = [[" ".join(map(str, line["arch"])), line["fitness"], line["cost"]] for line in lines]
         text = "".join(",".join("" if cell is None else str(cell) for cell in row) + "\n" for row in [_COLUMNS, *cells])
     run_dir.write_text(path, text)
+
+
+def check_replaceable(
+    path: str | os.PathLike, space: types.SearchSpace, known: Mapping[tuple[int, ...], float]
+) -> None:
+    """Raises a `ValueError` if `path` cannot be written, or holds anything but measurements that are in `known`.
+
+    Args:
+      path: the file to write.
+      space: of the architectures.
+      known: architecture -> fitness of all that will be written.
+    """
+    path = pathlib.Path(path)
+    if not path.parent.is_dir():
+        raise ValueError(f"cannot write {path}: there is no folder {path.parent}")
+    if not os.path.lexists(path) or (path.is_file() and not path.stat().st_size):
+        return
+    advice = "name another file with --export, or move it"
+    try:
+        before = read(path, space)
+    except ValueError as error:
+        raise ValueError(f"{path} exists and is no export of this search ({error}); {advice}") from error
+    fitness = np.array([known.get(row, -1.0) for row in map(tuple, before.archs.tolist())], np.float32)
+    if not np.array_equal(fitness, before.fitness, equal_nan=True):
+        raise ValueError(f"{path} exists and has measurements that this search has not; {advice}")
 
 
 def check_name(path: str | os.PathLike) -> None:

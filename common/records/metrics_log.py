@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pathlib
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -62,16 +63,17 @@ class MetricsLog:
         self.lines.append(dict(line))
         self._file.write(json.dumps(line) + "\n")
         self._file.flush()
-        if self._writer is not None:
-            for name, value in (scalars or {}).items():
-                self._writer.add_scalar(name, value, done)
+        if self._write_scalars is not None:
+            self._write_scalars(scalars or {}, done)
         self._live.update(done, note)
 
     def __enter__(self):
         with contextlib.ExitStack() as stack:
             run_dir.write_text(self._path, "".join(json.dumps(line) + "\n" for line in self.lines))
             self._file = stack.enter_context(self._path.open("a"))
-            self._writer = None if self._events is None else stack.enter_context(_writer(self._events, self._start))
+            self._write_scalars = None
+            if self._events is not None:
+                self._write_scalars = stack.enter_context(_event_file(pathlib.Path(self._events), self._start))
             stack.enter_context(self._live)
             self._stack = stack.pop_all()
         return self
@@ -80,11 +82,31 @@ class MetricsLog:
         self._stack.close()
 
 
-def _writer(folder, start):
-    """Returns the writer of event files; TensorBoard hides events of earlier files after step `start`."""
-    import tensorboardX  # takes a second to import where PyTorch is installed
+@contextlib.contextmanager
+def _event_file(folder, start):
+    """Yields (scalars by name, step) -> None, which writes to a new event file; events after step `start` are hidden.
 
+    It does without tensorboardX' `SummaryWriter`, whose thread ends where a disk is full or the clock is set back by
+    weeks; a search would then wait for it for ever.
+    """
+    from tensorboardX import event_file_writer  # takes a second to import where PyTorch is installed
+    from tensorboardX.proto import event_pb2, summary_pb2
+
+    folder.mkdir(parents=True, exist_ok=True)
     if not start:
-        for path in pathlib.Path(folder).glob("events.out.tfevents.*"):
+        for path in folder.glob("events.out.tfevents.*"):
             path.unlink()
-    return tensorboardX.SummaryWriter(str(folder), purge_step=start + 1 if start else None)
+    with contextlib.closing(event_file_writer.EventsWriter(str(folder / "events"))) as writer:
+
+        def write(**fields):
+            writer.write_event(event_pb2.Event(wall_time=time.time(), **fields))
+
+        def write_scalars(scalars, step):
+            values = [summary_pb2.Summary.Value(tag=name, simple_value=value) for name, value in scalars.items()]
+            write(step=step, summary=summary_pb2.Summary(value=values))
+            writer.flush()
+
+        if start:
+            write(step=start + 1, file_version="brain.Event:2")
+            write(step=start + 1, session_log=event_pb2.SessionLog(status=event_pb2.SessionLog.START))
+        yield write_scalars

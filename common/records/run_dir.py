@@ -12,8 +12,7 @@ import math
 import os
 import pathlib
 import platform
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -21,7 +20,7 @@ import numpy as np
 
 from common import history as history_lib
 from common import paths, types
-from common.file_formats import npz
+from common.file_formats import npz, replacing
 from common.records import json_files
 
 CONFIG, JOURNAL, HISTORY = "config.json", "journal.jsonl", "history.npz"
@@ -102,13 +101,13 @@ def write_config(folder: pathlib.Path, record: Mapping[str, Any]) -> None:
 def write_json(path: str | os.PathLike, value: Mapping[str, Any]) -> None:
     """Writes a JSON file. Numbers that are not finite become null."""
     text = json.dumps(_plain(value), indent=2, allow_nan=False) + "\n"
-    with _replaced(path) as file:
+    with replacing.replacing(path) as file:
         file.write(text.encode())
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
     """Writes a text file."""
-    with _replaced(path) as file:
+    with replacing.replacing(path) as file:
         file.write(text.encode())
 
 
@@ -125,13 +124,13 @@ def write_history(path: str | os.PathLike, history: history_lib.History, **more:
     rows = {name: np.asarray(history[name]) for name in names}
     batch = np.ndim(history.size)  # 1 where there is an axis of seeds before that of rows
     rows = {name: np.take(values, range(size), axis=batch) for name, values in rows.items()}
-    with _replaced(path) as file:
+    with replacing.replacing(path) as file:
         np.savez_compressed(file, **rows, **more)
 
 
 def write_arrays(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> None:
     """Writes arrays by name, as an npz file."""
-    with _replaced(path) as file:
+    with replacing.replacing(path) as file:
         np.savez_compressed(file, **arrays)
 
 
@@ -202,27 +201,6 @@ def result(
         "seconds": round(seconds, 3),
         "best": best,
     }
-
-
-@contextlib.contextmanager
-def _replaced(path: str | os.PathLike) -> Iterator[Any]:
-    """Yields a binary file that replaces `path` once it is complete and on disk."""
-    path, temporary = pathlib.Path(path), None
-    try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(descriptor, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException as error:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-        if isinstance(error, OSError) and error.errno:  # of the file of the user, not of the temporary one
-            raise OSError(error.errno, error.strerror, str(path)) from error
-        raise
 
 
 def _plain(value):

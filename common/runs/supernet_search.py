@@ -86,6 +86,7 @@ def search(
     weights = shared_weights.prepared(settings, seed=options.seed)
     space = shared_weights.searched_space(settings, weights.run)
     chosen = objectives_lib.among(objectives, weights.run.costs, ())
+    searches.check(options, searcher(space, objectives=chosen), space, folder=options.workdir)
     folder = _folder(settings, options, algorithm)
     weights = shared_weights.trained(weights, folder)
     evaluator = shared_weights.evaluator(settings, weights, space)

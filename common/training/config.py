@@ -54,10 +54,13 @@ class Optimizer:
 
     def __post_init__(self):
         configs.validate(self)
-        if self.nesterov and not self.momentum:
-            raise ValueError("nesterov = True needs a momentum above 0; got momentum = 0")
-        if self.nesterov and self.optimizer != "sgd":
-            raise ValueError(f"nesterov = True needs optimizer 'sgd'; got optimizer {self.optimizer!r}")
+        configs.require(
+            (not self.nesterov or self.momentum > 0, "nesterov = True needs a momentum above 0; got momentum = 0"),
+            (
+                not self.nesterov or self.optimizer == "sgd",
+                f"nesterov = True needs optimizer 'sgd'; got optimizer {self.optimizer!r}",
+            ),
+        )
 
 
 @configs.dataclass

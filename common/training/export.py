@@ -23,7 +23,7 @@ import safetensors
 import safetensors.numpy
 
 from common import compilation
-from common.file_formats import json_values, tensor_file
+from common.file_formats import json_values, replacing, tensor_file
 from common.training import augmentation, models
 from common.training import step as step_lib
 
@@ -68,9 +68,31 @@ def save(
         raise ValueError(f"cannot write {path}: there is no folder {path.parent}")
     about = {"format": FORMAT, **(about or {}), **models.to_dict(network), "images": images._asdict()}
     arrays = {name: np.asarray(value) for name, value in _flat(variables).items()}
-    partial = path.with_name(f".{path.name}.partial")
-    safetensors.numpy.save_file(arrays, partial, metadata={"about": json.dumps(about, allow_nan=False)})
-    partial.replace(path)
+    with replacing.replacing(path) as file:
+        file.write(safetensors.numpy.save(arrays, metadata={"about": json.dumps(about, allow_nan=False)}))
+
+
+def check_replaceable(path: str | os.PathLike, network: Any, about: Mapping[str, Any]) -> None:
+    """Raises a `ValueError` if `save` could not write a file, or would replace anything but this training's network.
+
+    Args:
+      path: the file.
+      network: the network that is trained.
+      about: entries of the description, such as dataset and seed, which identify the training.
+    """
+    path = pathlib.Path(path)
+    if not path.parent.is_dir():
+        raise ValueError(f"cannot write {path}: there is no folder {path.parent}")
+    if not os.path.lexists(path):
+        return
+    advice = "name another file with --export, or move it"
+    try:
+        before, *_ = _read(path, tensor_file.read(path)[1])
+    except ValueError as error:
+        raise ValueError(f"{path} exists and is no exported network ({error}); {advice}") from error
+    now = json.loads(json.dumps({**models.to_dict(network), **about}))
+    if differing := [name for name, value in now.items() if before.get(name) != value]:
+        raise ValueError(f"{path} exists and is of another training (its {', '.join(differing)} differ); {advice}")
 
 
 def load(path: str | os.PathLike) -> Model:

@@ -9,10 +9,10 @@ import tempfile
 import numpy as np
 from absl.testing import parameterized
 
-from benchmarks import kill_test, killed_runs
+from benchmarks import kill_test, killed_folders
 
 
-class KilledRunsTest(parameterized.TestCase):
+class KilledFoldersTest(parameterized.TestCase):
     def setUp(self):
         super().setUp()
         self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
@@ -25,18 +25,18 @@ class KilledRunsTest(parameterized.TestCase):
     )
     def test_lost_and_repeated_lines(self, before, after, lost, twice):
         lines = [[b'{"event": "measured", "at": %b}\n' % at for at in side] for side in (before, after)]
-        counts = killed_runs.faults({"a.jsonl": lines[0]}, {"a.jsonl": lines[1]})
+        counts = killed_folders.faults({"a.jsonl": lines[0]}, {"a.jsonl": lines[1]})
         assert (counts["lost"], counts["measured twice"]) == (lost, twice)
-        assert killed_runs.faults({"history_a.npz": [b"x", b"y"]}, {"history_a.npz": [b"x"]})["lost"] == 1
+        assert killed_folders.faults({"history_a.npz": [b"x", b"y"]}, {"history_a.npz": [b"x"]})["lost"] == 1
 
     def test_progress_and_damage_of_checkpoints(self):
         for step in (3, 7):
             (self.folder / "checkpoints" / f"{step:08}").mkdir(parents=True)
-        assert not killed_runs.differences(self.folder / "checkpoints", self.folder / "checkpoints")
-        assert len(killed_runs.progress(self.folder)["checkpoints"]) == 7
+        assert not killed_folders.differences(self.folder / "checkpoints", self.folder / "checkpoints")
+        assert len(killed_folders.progress(self.folder)["checkpoints"]) == 7
         for step in (3, 7):
             (self.folder / "checkpoints" / f"{step:08}" / "x").write_bytes(b"0123456789")
-        assert killed_runs.tamper(self.folder, random.Random(0))
+        assert killed_folders.tamper(self.folder, random.Random(0))
         assert (self.folder / "checkpoints" / "00000003" / "x").read_bytes() == b"0123456789"
         newest = self.folder / "checkpoints" / "00000007" / "x"
         assert not newest.exists() or newest.read_bytes() != b"0123456789"
@@ -49,10 +49,10 @@ class KilledRunsTest(parameterized.TestCase):
             (folder / "study.lock").write_text(str(at))
             (folder / f".x.{at}").write_text("left by a kill")
             np.savez(folder / "history_a.npz", archs=np.zeros(2), compile=at)
-        assert killed_runs.differences(*folders) == []
+        assert killed_folders.differences(*folders) == []
         np.savez(folders[1] / "history_a.npz", archs=np.ones(2), compile=0)
         (folders[1] / "result.json").write_text(json.dumps({"best": 2}))
-        assert killed_runs.differences(*folders) == ["history_a.npz", "result.json"]
+        assert killed_folders.differences(*folders) == ["history_a.npz", "result.json"]
 
     def test_description(self):
         counts = collections.Counter(runs=1, kills=4)

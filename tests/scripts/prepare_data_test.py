@@ -179,7 +179,10 @@ class PrepareTest(parameterized.TestCase):
         path = self.folder / "mine.npz"
         pixels, labels = rng.integers(0, 256, (6, 9, 7), dtype=np.uint8), np.arange(6) % 3
         np.savez(path, x_train=pixels, y_train=labels, x_test=pixels[:2], y_test=labels[:2], num_classes=4)
+        left = self.data_dir / ".mine-1.0.0.tmp" / "mine" / "1.0.0.incompleteABC"  # by a process that was killed
+        left.mkdir(parents=True)
         assert self.prepare("mine", path)[0] == 0
+        assert [path.name for path in self.data_dir.iterdir()] == ["mine"]
         data = images.load("mine", self.data_dir)
         assert (data.name, data.num_classes) == ("mine", 4)
         np.testing.assert_array_equal(data.train.images[..., 0], pixels)

@@ -103,6 +103,37 @@ CASES = {  # command: flags and a part of the message; bounds of single flags ar
 }
 
 
+OFTEN = (  # flags that many commands have, with a value that only reading shows to be wrong
+    ("--supernet=nowhere", "nowhere"),
+    ("--warm_start=nowhere.csv", "no file of measurements at nowhere.csv"),
+    ("--export=nowhere/a.csv", "cannot write nowhere/a.csv: there is no folder nowhere"),
+    ("--export=nowhere/a.safetensors", "cannot write nowhere/a.safetensors: there is no folder nowhere"),
+    ("--dataset=nowhere.npz", "nowhere.npz"),
+    ("--genotype=nowhere.json", "'nowhere.json'"),
+    ("--benchmark=nowhere.csv", "nowhere.csv"),
+    ("--budget=2 --num_initial=3", "budget is 2, below num_initial, 3"),
+    ("--limit=params<=1", "params"),
+    ("--data_dir=nowhere --corpus=ptb", "nowhere"),
+)
+TRIED = {  # command, with flags that make it read the others
+    "baselines --evaluator=supernet": (0, 1, 2, 4, 8),
+    "lanas --evaluator=supernet": (0, 1, 2, 4, 7, 8),
+    "nao --evaluator=supernet": (0, 1, 2, 4, 7, 8),
+    "lanas": (1, 2, 6, 7, 8),
+    "baselines --evaluator=training --space=nao_small": (1, 2, 4, 8),
+    "study": (6, 8),
+    "search_images": (0, 1, 4, 8),
+    "search_images --algorithms=lanas": (2,),
+    "search_recurrent": (1, 2, 9),
+    "train": (3, 4, 5),
+    "train_supernet": (4,),
+    "train_language": (5, 9),
+}
+for _command, _tried in TRIED.items():
+    _name, *_flags = _command.split()
+    CASES[_name] += tuple((" ".join([*_flags, OFTEN[at][0]]), OFTEN[at][1]) for at in _tried)
+
+
 class RefusalsTest(folders.FolderTest):
     @parameterized.parameters(*((command, *case) for command, cases in CASES.items() for case in cases))
     def test_one_line_and_no_folder(self, command, flags, message):
@@ -114,3 +145,22 @@ class RefusalsTest(folders.FolderTest):
         assert message in errors
         assert len(errors.splitlines()) == 1
         assert not workdir.exists()
+
+    def test_all_faults_of_a_command_line_are_in_one_message(self):
+        for command, flags, messages in (
+            ("lanas", "--count=9 --num_select=2 --ridge=0 --regressor=ridge", ("count must be", "ridge must be above")),
+            ("nao", "--count=9 --num_new=2 --num_folds=1", ("count must be at most", "num_folds must be 0")),
+            ("lanas", "--export=a.txt --temperature=0 --acquisition=tempered", ("a.txt: the name", "temperature must")),
+            ("baselines", "--proxy_width=3 --rerank=2", ("--proxy_width, --rerank are not for --evaluator=benchmark",)),
+            ("train", "--nesterov --momentum=0 --optimizer=adam", ("a momentum above 0", "needs optimizer 'sgd'")),
+            (
+                "study",
+                "--budget=20 --checkpoints=30 --algorithms=best,worst",
+                ("at most the budget", "'best'", "'worst'"),
+            ),
+        ):
+            main = importlib.import_module(f"launch.{command}").main
+            _, errors = self.run_main(main, f"--workdir={self.folder / 'run'}", *flags.split(), code=1)
+            for message in messages:
+                assert message in errors, errors
+        assert not (self.folder / "run").exists()

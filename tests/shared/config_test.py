@@ -74,6 +74,17 @@ class ValidateTest(parameterized.TestCase):
         with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
             Training(**changes)
 
+    def test_all_faults_are_in_one_message(self):
+        with pytest.raises(ValueError, match=r"^epochs must be at least 1; got 0; widths must be at least 2; got 1$"):
+            Training(epochs=0, widths=(1,))
+        with pytest.raises(ValueError, match=r"^rate must be .*; got 2.0; epochs must be .*; got 0$"):
+            configs.replace(Training(), {"rate": 2.0, "epochs": 0})
+        with pytest.raises(ValueError, match=r"^b; c$"):
+            configs.require((True, "a"), (False, "b"), (False, "c"))
+        with pytest.raises(ValueError, match=r"^epochs must be at least 1; got 0$"):
+            configs.gathered(lambda: Training(epochs=0), lambda: 3, lambda: Training(epochs=0))
+        assert configs.gathered(lambda: 3, Training) == [3, Training()]
+
     def test_numbers_of_numpy_are_numbers(self):
         Training(epochs=np.int32(3), optimizer=Optimizer(rate=np.float32(0.5)))
         Optimizer(rate=1)

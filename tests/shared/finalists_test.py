@@ -157,7 +157,7 @@ class TrainingsTest(folders.FolderTest):
 
     def test_trainings_by_other_settings_are_refused(self):
         self.run_all([finalists.Training(FIRST, 0, "test")])
-        with pytest.raises(ValueError, match="holds trainings as alone, not longer; restore the settings"):
+        with pytest.raises(ValueError, match="holds trainings with alone, not longer; restore the settings"):
             self.run_all([finalists.Training(SECOND, 0, "test")], self.evaluator("longer"))
 
 
@@ -197,7 +197,7 @@ class RerankTest(folders.FolderTest):
         assert self.keys == [tuple(jax.random.key_data(jax.random.key(3)).tolist())] * 3
         fewer = finalists.rerank(self.evaluator(), archs[2:], fitness[2:], self.folder, seed=3)
         assert [(one.arch, one.found) for one in fewer] == [(SECOND, 0.25), (FIRST, 0.75), (BAD, 0.5)]
-        with pytest.raises(ValueError, match="holds trainings as short, not long; restore the settings"):
+        with pytest.raises(ValueError, match="holds trainings with short, not long; restore the settings"):
             finalists.rerank(self.evaluator("long"), archs, fitness, self.folder, seed=3)
 
     def test_journaled_finalists_have_keys_of_their_own_and_failures_reasons(self):

@@ -88,6 +88,12 @@ class TextTest(parameterized.TestCase):
 class VariantTest(parameterized.TestCase):
     """Texts as other programs print them, or as editors and shells change them."""
 
+    def test_nasbench201_row_says_that_others_number_differently(self):
+        assert "; NASLib numbers operations and edges differently" in formats.get("nasbench201_row").help
+        made = formats.get("nasbench201_row").read("(4, 0, 3, 1, 4, 3)\n")
+        assert made == formats.get("nasbench201_row").read("4 0 3 1 4 3")
+        assert formats.get("nasbench201").write(made).startswith("|avg_pool_3x3~0|+|none~0|nor_conv_3x3~1|+")
+
     @parameterized.parameters(
         f"DARTS_V2 = {DARTS}",
         f"2018-06-27 13:25:46,379 genotype = {DARTS}\n",

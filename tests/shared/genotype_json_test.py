@@ -71,6 +71,20 @@ class JsonTest(parameterized.TestCase):
         with pytest.raises(ValueError, match=message):
             json_text.from_text(text)
 
+    def test_all_faults_are_in_one_message(self):
+        record = json.loads(json.dumps(WHOLE))
+        record["normal"]["nodes"][1][0] = ["conv", "1"]
+        record["reduction"]["output"], record["more"] = [9], 1
+        expected = (
+            "cell genotype: 'more' is unknown; its keys are kind, version, normal, reduction; "
+            "normal.nodes[1][0][0]: unknown operation 'conv'; choose one of "
+        )
+        with pytest.raises(ValueError, match="cell genotype") as caught:
+            json_text.from_dict(record)
+        message = str(caught.value)
+        assert message.startswith(expected)
+        assert "; normal.nodes[1][0][1] must be an integer; got '1'; reduction: output must be different" in message
+
     def test_values_that_are_no_genotypes(self):
         with pytest.raises(ValueError, match="not a genotype: 'lanet'"):
             json_text.to_dict("lanet")

@@ -39,6 +39,23 @@ class MeasurementsTest(folders.FolderTest):
         assert [got.archs.dtype, got.fitness.dtype, got.cost.dtype] == [np.int32, np.float32, np.float32]
         assert [path.name for path in self.folder.iterdir()] == [path.name], "nothing else is left there"
 
+    def test_a_file_is_replaced_only_by_more_of_the_same(self):
+        path = self.file("a.csv", "arch,fitness,cost\n0 1 3,0.1,\n2 0 0,,\n")
+        known = {(0, 1, 3): 0.1, (2, 0, 0): math.nan, (1, 1, 1): 0.5}
+        measurements.check_replaceable(path, SPACE, known)
+        measurements.check_replaceable(self.file("empty.csv", ""), SPACE, {})
+        measurements.check_replaceable(self.folder / "new.csv", SPACE, {})
+        for changes in ({(0, 1, 3): 0.2}, {(2, 0, 0): 0.1}):
+            with pytest.raises(ValueError, match=r"a.csv exists and has measurements that this search has not; name"):
+                measurements.check_replaceable(path, SPACE, known | changes)
+        with pytest.raises(ValueError, match=r"a.csv exists and has measurements that this search has not; name"):
+            measurements.check_replaceable(path, SPACE, {(0, 1, 3): 0.1})
+        notes = self.file("notes.csv", "my notes")
+        with pytest.raises(ValueError, match=r"notes.csv exists and is no export of this search"):
+            measurements.check_replaceable(notes, SPACE, known)
+        with pytest.raises(ValueError, match=r"there is no folder .*nowhere"):
+            measurements.check_replaceable(self.folder / "nowhere" / "a.csv", SPACE, known)
+
     def test_by_hand(self):
         got = measurements.read(
             self.file("a.csv", 'note, arch ,fitness\r\nbest,"2 1 3",0.5\r\n\r\n"two\nlines",0 0 0,\r\n'), SPACE

@@ -9,7 +9,7 @@ from absl.testing import parameterized
 
 from common import tables
 from common.spaces import nasbench201 as space201
-from common.tables import nasbench_macro, table
+from common.tables import nasbench201, nasbench_macro, table
 
 DATA_DIR = pathlib.Path(os.environ.get("NAS_DATA_DIR", pathlib.Path(__file__).parents[2] / ".." / "shared" / "data"))
 
@@ -79,6 +79,29 @@ class PublishedFilesTest(parameterized.TestCase):
 
 
 class ReadersTest(parameterized.TestCase):
+    def test_an_unpacked_csv_is_read_as_the_packed_one(self):
+        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        names = [*(f"ops_{edge}" for edge in range(6)), *(name for _, name in nasbench201._COLUMNS)]
+        names += [
+            f"{name}_{seed}"
+            for name in ("c10_valid_seeds", "c100_valtest_seeds", "in16_valtest_seeds")
+            for seed in range(3)
+        ]
+        names += [
+            f"{name}_{dataset}" for name in ("params_m", "train_time_200e_s") for dataset in ("c10", "c100", "in16")
+        ]
+        names = list(dict.fromkeys(names))
+        ops = np.stack(np.unravel_index(np.arange(5**6), (5,) * 6), axis=1)
+        rows = [",".join([*map(str, row), *["50.5"] * (len(names) - 6)]) for row in ops.tolist()]
+        text = "\n".join([",".join(names), *rows]).encode()
+        (folder / "nasbench201.csv").write_bytes(b"\xef\xbb\xbf" + text + b"\r\n")
+        made = nasbench201.read(folder / "nasbench201.csv")
+        np.testing.assert_array_equal(made.archs, ops)
+        np.testing.assert_allclose(table.mean(made, "cifar10/validation"), 0.505)
+        (folder / "nasbench201.csv").write_bytes(text.replace(b"50.5", b"a lot", 1))
+        with pytest.raises(ValueError, match=r"a column is missing, or a cell is no number$"):
+            nasbench201.read(folder / "nasbench201.csv")
+
     def test_a_broken_file_is_refused(self):
         folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
         for file, name in (

@@ -1,8 +1,11 @@
 """The folder and the files of a run."""
 
+import contextlib
 import errno
 import json
 import os
+import signal
+from concurrent import futures
 from unittest import mock
 
 import jax
@@ -12,6 +15,7 @@ import pytest
 
 from common import history as history_lib
 from common import types
+from common.file_formats import replacing
 from common.records import run_dir
 from common.spaces import factory
 from tests.shared import folders
@@ -36,6 +40,30 @@ class RunDirTest(folders.FolderTest):
         run_dir.write_json(path, {"a": NAN, "b": (1, np.float32(0.5), -INF), "c": {"d": np.int32(7)}})
         assert json.loads(path.read_text()) == {"a": None, "b": [1, 0.5, None], "c": {"d": 7}}
         assert [file.name for file in self.folder.iterdir()] == ["x.json"]
+
+    def test_what_a_killed_writer_left_is_taken_over(self):
+        for _ in range(2):
+            if not (pid := os.fork()):
+                with contextlib.suppress(BaseException), replacing.replacing(self.folder / "x.json") as file:
+                    file.write(b"more than what comes later")
+                    file.flush()
+                    os.kill(os.getpid(), signal.SIGKILL)
+                os._exit(1)
+            assert os.waitpid(pid, 0)[1] == signal.SIGKILL
+        assert [file.name for file in self.folder.iterdir()] == [".x.json.tmp"]
+        run_dir.write_json(self.folder / "x.json", {"a": 1})
+        assert (self.folder / "x.json").read_text() == '{\n  "a": 1\n}\n'
+        assert [file.name for file in self.folder.iterdir()] == ["x.json"]
+
+    def test_several_writers_take_turns(self):
+        def write(number):
+            run_dir.write_text(self.folder / "x", str(number % 8) * 10_000)
+
+        with futures.ThreadPoolExecutor(8) as pool:
+            list(pool.map(write, range(64)))
+        text = (self.folder / "x").read_text()
+        assert text == text[0] * 10_000
+        assert [file.name for file in self.folder.iterdir()] == ["x"]
 
     def test_a_writer_that_fails_leaves_the_old_file(self):
         path = self.folder / "x.json"

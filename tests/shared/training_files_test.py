@@ -1,8 +1,10 @@
 """Metrics logs resume; exported networks equal the trained ones; presets equal published settings."""
 
 import dataclasses
+import errno
 import functools
 import json
+from unittest import mock
 
 import jax
 import numpy as np
@@ -59,6 +61,16 @@ class MetricsLogTest(FolderTest):
         assert [event.step for event in found if event.session_log.status == event.session_log.START] == [5]
         assert event_files.scalars(self.folder / "events")[6, "train/loss"] == 1.0
 
+    def test_a_full_disk_ends_the_run_and_a_jumping_clock_does_not(self):
+        with self._log() as log, mock.patch("time.time", side_effect=[4e9, -4e9, 0.0]):
+            for step in range(3):
+                log.add({"step": step}, scalars={"train/loss": step}, note="")
+        assert event_files.scalars(self.folder / "events") == {(step, "train/loss"): step for step in range(3)}
+        full = OSError(errno.ENOSPC, "No space left on device")
+        flush = mock.patch("tensorboardX.record_writer.RecordWriter.flush", side_effect=[full, None])
+        with self._log(start=2) as log, flush, self.assertRaisesRegex(OSError, "No space left"):
+            log.add({"step": 3}, scalars={"train/loss": 1.0}, note="")
+
     def test_a_run_that_starts_again(self):
         for loss in (0.5, 0.25):
             with self._log() as log:
@@ -92,6 +104,21 @@ class ExportTest(FolderTest):
             model.logits(np.zeros((1, 8, 8, 2), np.float32))
         stem = safetensors.numpy.load_file(path)["params.stem.convolution.kernel"]
         np.testing.assert_array_equal(stem, variables["params"]["stem"]["convolution"]["kernel"])
+
+    def test_a_file_is_replaced_only_by_the_same_training(self):
+        path, network, _ = self._save()
+        export.check_replaceable(path, network, {"dataset": "made up"})
+        export.check_replaceable(self.folder / "new", network, {})
+        with self.assertRaisesRegex(ValueError, "is of another training \\(its dataset, seed differ\\); name another"):
+            export.check_replaceable(path, network, {"dataset": "other", "seed": 1})
+        wide = models.network(GENOTYPE, dataclasses.replace(CONFIG, width=6))
+        with self.assertRaisesRegex(ValueError, "is of another training \\(its network differ\\)"):
+            export.check_replaceable(path, wide, {"dataset": "made up"})
+        (self.folder / "notes").write_text("my notes")
+        with self.assertRaisesRegex(ValueError, "notes exists and is no exported network"):
+            export.check_replaceable(self.folder / "notes", network, {})
+        with self.assertRaisesRegex(ValueError, "there is no folder"):
+            export.check_replaceable(self.folder / "no" / "x", network, {})
 
     def test_files_that_are_refused(self):
         path, network, variables = self._save()
