@@ -16,17 +16,18 @@ from common.evaluators import problem, training_config
 from common.runs import population, weight_sharing
 from common.runs import search as runs
 from common.supernets import config as supernet_config
+from common.training import latency
 from launch import algorithms, tables
 from launch import flags as launch_flags
 
 SUPERNET, PREFIX, CUSTOM = "supernet", "proxy_", "package.module:name"
 EVALUATORS = ("benchmark", "training", SUPERNET)
-_TRAIN, _SCORE = "supernet_", "score_"
+_TRAIN, _SCORE, _LATENCY = "supernet_", "score_", "latency_"
 _FLAGS = {  # prefix of flags -> the evaluators to which they apply
     "benchmark": ("benchmark",),
     "dataset": EVALUATORS,
     "protocol": EVALUATORS,
-    PREFIX: ("training", SUPERNET),
+    **dict.fromkeys((PREFIX, _LATENCY), ("training", SUPERNET)),
     **dict.fromkeys((SUPERNET, _SCORE, "schedule", "num_blocks", "rerank", "few_shot_"), (SUPERNET,)),
 }
 _FAILURES_SHOWN = 3
@@ -56,6 +57,7 @@ def define(
     flags.DEFINE_list("objectives", ["fitness"], problem.OBJECTIVES, flag_values=values)
     launch_flags.define(values, runs.Options())
     launch_flags.define(values, training_config.Config(), prefix=PREFIX, note="evaluator training")
+    launch_flags.define(values, latency.Config(), prefix=_LATENCY, note="limits and objectives on latency")
     launch_flags.define_cache(values)
     note = "evaluator supernet"
 
@@ -104,9 +106,9 @@ def search(
 
 def run(values: flags.FlagValues, algorithm: types.Algorithm, *, command: str) -> None:
     """Searches with fitness from a benchmark, from trainings or from an evaluator of the user; see `search`."""
-    options, _, task = configs.gathered(  # mistakes are found before data is loaded
-        lambda: read_options(values), lambda: settings(values, algorithm), lambda: problem_of(values)
-    )
+    options = read_options(values)
+    settings(values, algorithm)  # mistakes are found before data is loaded
+    task = problem_of(values)
     if isinstance(task, problem.Training):
         from common.datasets import images
 
@@ -139,12 +141,9 @@ def run_on_shared_weights(
     """Searches on shared weights; see `search`."""
     from common.runs import supernet_search  # flax, which takes a second to import
 
-    schedule, weights, options, _ = configs.gathered(
-        lambda: read_schedule(values),
-        lambda: read_weights(values, space=space),
-        lambda: read_options(values),
-        lambda: None if "schedule" in values and values.schedule else settings(values, algorithm),
-    )
+    schedule = read_schedule(values)
+    weights = read_weights(values, space=space)
+    options = read_options(values)
     if schedule is not None:
         algorithm = algorithm._replace(config=population.renewing(algorithm.config, schedule))
     config = settings(values, algorithm, spaces.get(values.space or space))
@@ -186,17 +185,30 @@ def problem_of(values: flags.FlagValues) -> problem.Problem:
     if not values.space:
         raise ValueError("--evaluator=training needs --space, such as --space=nao_small")
     trained = launch_flags.read(values, problem.Training(data_dir=values.data_dir))
-    return dataclasses.replace(trained, proxy=launch_flags.read(values, training_config.Config(), prefix=PREFIX))
+    proxy = launch_flags.read(values, training_config.Config(), prefix=PREFIX)
+    return dataclasses.replace(trained, proxy=proxy, **_measured(values))
+
+
+def _measured(values):
+    """Returns the fields `measured` and `latency` of a problem or of shared weights."""
+    if "objectives" not in values:
+        return {}
+    if measured := problem.to_measure(values.limit, values.objectives):
+        return {"measured": measured, "latency": launch_flags.read(values, latency.Config(), prefix=_LATENCY)}
+    if given := launch_flags.given(values, [name for name in values if name.startswith(_LATENCY)]):
+        raise ValueError(
+            f"--{given[0]} needs a limit or an objective on latency, such as --objectives=fitness,-latency"
+        )
+    return {}
 
 
 def check_evaluator(values: flags.FlagValues) -> None:
     """Raises a `ValueError` unless --evaluator is known and all flags given apply to it."""
     kind = CUSTOM if plugins.is_path(values.evaluator) else values.evaluator
     configs.one_of("evaluator", kind, (*EVALUATORS, CUSTOM))
-    others = [prefix for prefix, kinds in _FLAGS.items() if kind not in kinds]
-    if given := launch_flags.given(values, [name for name in values if name.startswith(tuple(others))]):
-        are, them = ("is", "it") if len(given) == 1 else ("are", "them")
-        raise ValueError(f"--{', --'.join(given)} {are} not for --evaluator={values.evaluator}; leave {them} out")
+    for prefix, kinds in _FLAGS.items():
+        if kind not in kinds and (given := launch_flags.given(values, [n for n in values if n.startswith(prefix)])):
+            raise ValueError(f"--{given[0]} is not for --evaluator={values.evaluator}; leave it out")
 
 
 def read_options(values: flags.FlagValues) -> runs.Options:
@@ -218,14 +230,12 @@ def read_weights(values: flags.FlagValues, *, space: str, training: supernet_con
     from common.runs import shared_weights  # flax, which takes a second to import
 
     given = [flag for flag in values if flag.startswith(_TRAIN)]
-    given = launch_flags.given(values, given) if values.supernet else []
-    configs.require(
-        (
-            not given,
-            f"--{', --'.join(given)}: for training shared weights, and --supernet names trained ones; leave it out",
-        ),
-        (values.rerank >= 0, f"--rerank must be at least 0; got {values.rerank}"),
-    )
+    if values.supernet and (given := launch_flags.given(values, given)):
+        raise ValueError(
+            f"--{given[0]} is for training shared weights, and --supernet names trained ones; leave it out"
+        )
+    if values.rerank < 0:
+        raise ValueError(f"--rerank must be at least 0; got {values.rerank}")
     return shared_weights.Settings(
         weights=values.supernet,
         space=values.space or (None if values.supernet else space),
@@ -233,6 +243,7 @@ def read_weights(values: flags.FlagValues, *, space: str, training: supernet_con
         data_dir=values.data_dir,
         protocol=values.protocol,
         limit=tuple(values.limit),
+        **_measured(values),
         training=launch_flags.read(values, training, prefix=_TRAIN),
         scoring=launch_flags.read(values, supernet_config.Scoring(), prefix=_SCORE),
         rerank=values.rerank,
@@ -250,7 +261,7 @@ def read_schedule(values: flags.FlagValues) -> weight_sharing.Schedule | None:
         if "num_blocks" in values and values.num_blocks is not None:
             raise ValueError("--num_blocks needs --schedule")
         return None
-    reasons = (
+    for flag, why in (
         (SUPERNET, "trains its own weights"),
         ("limit", "trains on random pools of the whole space"),
         ("objectives", "ranks its pool by fitness alone"),
@@ -258,13 +269,9 @@ def read_schedule(values: flags.FlagValues) -> weight_sharing.Schedule | None:
         ("executor", "evaluates whole pools in this process"),
         ("warm_start", "begins with a random pool"),
         ("export", "has pools, in pools.jsonl, instead of a list of measurements"),
-    )
-    configs.require(
-        *(
-            (not launch_flags.given(values, [flag]), f"--schedule={values.schedule} {why}; leave --{flag} out")
-            for flag, why in reasons
-        )
-    )
+    ):
+        if launch_flags.given(values, [flag]):
+            raise ValueError(f"--schedule={values.schedule} {why}; leave --{flag} out")
     changes = {name: values[name].value for name in ("num_initial", "num_new", "num_random", "num_blocks")}
     given = launch_flags.given(values, changes)
     return population.schedule(values.schedule, **{name: changes[name] for name in given})

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from common import config as configs
+from common import objectives as objectives_lib
 from common import plugins, spaces, tables, types
 from common.evaluators import benchmark, tabular, training_config
 from common.records import progress
 from common.spaces import limits
+from common.training import latency as latencies
 
 _Protocol = Annotated[
     Literal[tabular.PROTOCOLS], "fitness that the search sees; test is the test-oracle protocol of the LaNAS paper"
@@ -20,6 +22,7 @@ OBJECTIVES = (
     "what the search improves: fitness and costs, - before a name if smaller is better, such as fitness,-params; the "
     "result is the front"
 )
+Measured = Annotated[tuple[Literal["latency"], ...], "costs to measure with the fitness"]
 _DataDir = Annotated[str | None, "folder of the benchmark and dataset files"]
 
 
@@ -51,6 +54,8 @@ class Training:
     proxy: Annotated[training_config.Config, "settings of the trainings"] = dataclasses.field(
         default_factory=training_config.Config
     )
+    measured: Measured = ()
+    latency: Annotated[latencies.Config, "measurement of the latency"] = latencies.Config()
     limit: Limit = ()
 
     def __post_init__(self):
@@ -74,6 +79,12 @@ class Custom:
 Problem = Benchmark | Training | Custom
 
 
+def to_measure(limit: Sequence[str], objectives: Sequence[str]) -> tuple[str, ...]:
+    """Returns the names for `measured`: "latency" if limits or objectives are on it."""
+    names = {one.cost for one in limits.parse(limit)} | objectives_lib.parse(objectives).keys()
+    return () if names.isdisjoint(latencies.NAMES) else latencies.NAMES[:1]
+
+
 def build(problem: Problem) -> types.Evaluator:
     """Returns the evaluator of a problem.
 
@@ -89,6 +100,8 @@ def build(problem: Problem) -> types.Evaluator:
 
     settings = dataclasses.asdict(problem)
     limit = settings.pop("limit")
+    if not settings.pop("measured"):
+        del settings["latency"]
     return limited(training.evaluator(settings.pop("space"), **settings.pop("proxy"), **settings), limit)
 
 

@@ -11,6 +11,7 @@ import os
 import pathlib
 import time
 import zlib
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -26,6 +27,7 @@ from common.executors import measuring
 from common.genotypes import conversion
 from common.networks import costs
 from common.training import config as configs
+from common.training import latency as latencies
 from common.training import loop, models
 from common.training import state as states
 from common.training import step as step_lib
@@ -42,6 +44,7 @@ def evaluator(
     dataset: str = "digits",
     data_dir: str | os.PathLike | None = None,
     protocol: str = "validation",
+    latency: latencies.Config | Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> types.Evaluator:
     """Returns the evaluator. Its results depend on the architecture and the key alone, bit-exactly.
@@ -55,6 +58,7 @@ def evaluator(
       dataset: see `images.load`.
       data_dir: likewise.
       protocol: images of `evaluate`: "validation", or "test" for the test images.
+      latency: if given, the costs of `common.training.latency` are measured, with these settings.
       **settings: fields of `training_config.Config`.
 
     Raises:
@@ -70,7 +74,11 @@ def evaluator(
     label = ",".join(f"{name}={value}" for name, value in changed.items())
     folder = None if data_dir is None else str(pathlib.Path(data_dir).absolute())
     recipe = {"space": space, "dataset": dataset, "data_dir": folder, "protocol": protocol, **changed}
-    return types.Evaluator(
+    if isinstance(latency, Mapping):
+        latency = config_lib.from_json(latencies.Config, latency)
+    if latency is not None:
+        recipe["latency"] = config_lib.to_json(latency)
+    made = types.Evaluator(
         name=f"training/{pathlib.Path(dataset).stem}/{label}",
         space=spaces.get(space),
         protocol=protocol,
@@ -81,6 +89,11 @@ def evaluator(
         is_traceable=False,
         recipe=types.Recipe(f"{__name__}.evaluator", recipe),
         costs=_costs(problem),
+    )
+    if latency is None:
+        return made
+    return latencies.measured(
+        made, functools.partial(_network, problem), problem.parts["train"].images.shape[1:], latency
     )
 
 
@@ -153,10 +166,13 @@ def _evaluated(problem, steps, variables, split):
     return right / num
 
 
+def _network(problem, arch):
+    return models.network(conversion.from_arch(problem.space, arch), problem.preset.network)
+
+
 def _steps(problem, arch):
-    network = models.network(conversion.from_arch(problem.space, arch), problem.preset.network)
     return step_lib.steps(
-        network,
+        _network(problem, arch),
         problem.preset.training,
         problem.inputs,
         num_classes=problem.num_classes,

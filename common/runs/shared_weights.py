@@ -16,6 +16,7 @@ from common.runs import weight_sharing
 from common.spaces import limits
 from common.supernets import config as supernet_config
 from common.supernets import presets, scoring, training, training_folder
+from common.training import latency as latencies
 from common.training import state as states
 
 SUPERNET, BEST = "supernet", "best.json"
@@ -37,6 +38,8 @@ class Settings:
     protocol: Annotated[Literal[scoring.PROTOCOLS], "images that give the fitness"] = "validation"
     training: Annotated[supernet_config.Training, "training of the weights"] = supernet_config.Training()
     scoring: Annotated[supernet_config.Scoring, "scoring of architectures"] = supernet_config.Scoring()
+    measured: problem.Measured = ()
+    latency: Annotated[latencies.Config, "measurement of the latency of the stand-alone network"] = latencies.Config()
     limit: problem.Limit = ()
     rerank: Annotated[
         int, "number of best architectures to train for a short time at the end", configs.Range(at_least=0)
@@ -74,6 +77,7 @@ def evaluator(settings: Settings, weights: Weights, space: types.SearchSpace) ->
         protocol=settings.protocol,
         folder=weights.folder,
         data_dir=settings.data_dir,
+        latency=settings.latency if settings.measured else None,
     )
     return made._replace(space=space, limits=limits.texts(settings.limit))
 

@@ -21,6 +21,7 @@ from common.records import run_dir
 from common.runs import finalists, population, shared_weights, weight_sharing
 from common.runs import search as searches
 from common.supernets import scoring, training_folder
+from common.training import latency
 
 BEST = "best.json"
 
@@ -85,8 +86,8 @@ def search(
         raise ValueError("weights of regions are in this process; use executor inline (--executor=inline)")
     weights = shared_weights.prepared(settings, seed=options.seed)
     space = shared_weights.searched_space(settings, weights.run)
-    chosen = objectives_lib.among(objectives, weights.run.costs, ())
-    searches.check(options, searcher(space, objectives=chosen), space, folder=options.workdir)
+    measured = latency.NAMES if settings.measured else ()
+    chosen = objectives_lib.among(objectives, weights.run.costs, measured)
     folder = _folder(settings, options, algorithm)
     weights = shared_weights.trained(weights, folder)
     evaluator = shared_weights.evaluator(settings, weights, space)

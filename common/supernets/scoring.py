@@ -8,6 +8,7 @@ import functools
 import os
 import pathlib
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -18,6 +19,7 @@ from common import compilation, one_round, types
 from common import config as config_lib
 from common.supernets import config as configs
 from common.supernets import training
+from common.training import latency as latencies
 from common.training import step as step_lib
 
 PROTOCOLS = ("validation", "test")
@@ -30,6 +32,7 @@ def evaluator(
     *,
     data_dir: str | os.PathLike | None = None,
     protocol: str = "validation",
+    latency: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> types.Evaluator:
     """Returns the evaluator on the shared weights that were trained in a folder.
@@ -38,14 +41,16 @@ def evaluator(
       folder: of a run of launch.train_supernet.
       data_dir: of the dataset, see `images.load`.
       protocol: images of `evaluate`: "validation", or "test".
+      latency: fields of `latency.Config`, see `of`.
       **settings: fields of `config.Scoring`.
 
     Raises:
       ValueError: the weights do not exist or are not fully trained, or a setting is not allowed.
     """
     run, params = training.load(folder, data_dir)
-    config = configs.Scoring(**settings)
-    return of(run, params, config, protocol=protocol, folder=folder, data_dir=data_dir)
+    places = {"protocol": protocol, "folder": folder, "data_dir": data_dir}
+    timing = None if latency is None else config_lib.from_json(latencies.Config, latency)
+    return of(run, params, configs.Scoring(**settings), latency=timing, **places)
 
 
 @compilation.in_32_bits
@@ -57,6 +62,7 @@ def of(
     protocol: str = "validation",
     folder: str | os.PathLike | None = None,
     data_dir: str | os.PathLike | None = None,
+    latency: latencies.Config | None = None,
 ) -> types.Evaluator:
     """Returns the evaluator on given shared weights.
 
@@ -71,6 +77,7 @@ def of(
       protocol: images of `evaluate`.
       folder: of the training, from which workers load the weights; None: workers cannot.
       data_dir: of the dataset, for workers.
+      latency: if given, the costs of `common.training.latency` are measured, of stand-alone networks.
 
     Raises:
       ValueError: a setting is not allowed.
@@ -88,7 +95,9 @@ def of(
         where = {"folder": str(pathlib.Path(folder).absolute())}
         where["data_dir"] = None if data_dir is None else str(pathlib.Path(data_dir).absolute())
         recipe = types.Recipe(f"{__name__}.evaluator", {**where, "protocol": protocol, **config_lib.to_json(config)})
-    return types.Evaluator(
+        if latency is not None:
+            recipe.settings["latency"] = config_lib.to_json(latency)
+    made = types.Evaluator(
         name=f"supernet/{pathlib.Path(run.about['dataset']).stem}/{','.join(settings)}",
         space=run.space,
         protocol=protocol,
@@ -100,6 +109,7 @@ def of(
         recipe=recipe,
         costs=run.costs,
     )
+    return made if latency is None else latencies.measured(made, run.stand_alone, run.images.shape, latency)
 
 
 class _Images:

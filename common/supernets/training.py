@@ -19,6 +19,7 @@ import numpy as np
 from common import config as config_lib
 from common import spaces, types
 from common.datasets import images
+from common.genotypes import conversion
 from common.networks import costs, supernet
 from common.supernets import config as supernet_config
 from common.supernets import presets, sampling
@@ -98,10 +99,18 @@ class Run(NamedTuple):
     @property
     def costs(self) -> dict[str, Callable[[chex.Array], chex.Array]]:
         """Costs of the stand-alone networks by name, see `types.Evaluator.costs`."""
-        alone = dataclasses.replace(self.network.config, output="concatenated")
         height, width, num_channels = self.parts["train"].images.shape[1:]
-        found = costs.of_space(self.space.name, alone, image_size=height, num_channels=num_channels)
+        found = costs.of_space(self.space.name, self._stand_alone, image_size=height, num_channels=num_channels)
         return found if height == width else {"params": found["params"]}
+
+    @property
+    def _stand_alone(self):
+        """Settings of the stand-alone networks."""
+        return dataclasses.replace(self.network.config, output="concatenated")
+
+    def stand_alone(self, arch: np.ndarray) -> Any:
+        """Returns the stand-alone network of a row int32[L], a Linen module."""
+        return models.network(conversion.from_arch(self.space.name, arch), self._stand_alone)
 
     def num_params(self, archs: np.ndarray) -> np.ndarray:
         """Returns int64[B], the parameters of the stand-alone network of each of int32[B, L]."""
