@@ -106,9 +106,9 @@ def search(
 
 def run(values: flags.FlagValues, algorithm: types.Algorithm, *, command: str) -> None:
     """Searches with fitness from a benchmark, from trainings or from an evaluator of the user; see `search`."""
-    options = read_options(values)
-    settings(values, algorithm)  # mistakes are found before data is loaded
-    task = problem_of(values)
+    options, _, task = configs.gathered(  # mistakes are found before data is loaded
+        lambda: read_options(values), lambda: settings(values, algorithm), lambda: problem_of(values)
+    )
     if isinstance(task, problem.Training):
         from common.datasets import images
 
@@ -141,9 +141,12 @@ def run_on_shared_weights(
     """Searches on shared weights; see `search`."""
     from common.runs import supernet_search  # flax, which takes a second to import
 
-    schedule = read_schedule(values)
-    weights = read_weights(values, space=space)
-    options = read_options(values)
+    schedule, weights, options, _ = configs.gathered(
+        lambda: read_schedule(values),
+        lambda: read_weights(values, space=space),
+        lambda: read_options(values),
+        lambda: None if "schedule" in values and values.schedule else settings(values, algorithm),
+    )
     if schedule is not None:
         algorithm = algorithm._replace(config=population.renewing(algorithm.config, schedule))
     config = settings(values, algorithm, spaces.get(values.space or space))
@@ -206,9 +209,10 @@ def check_evaluator(values: flags.FlagValues) -> None:
     """Raises a `ValueError` unless --evaluator is known and all flags given apply to it."""
     kind = CUSTOM if plugins.is_path(values.evaluator) else values.evaluator
     configs.one_of("evaluator", kind, (*EVALUATORS, CUSTOM))
-    for prefix, kinds in _FLAGS.items():
-        if kind not in kinds and (given := launch_flags.given(values, [n for n in values if n.startswith(prefix)])):
-            raise ValueError(f"--{given[0]} is not for --evaluator={values.evaluator}; leave it out")
+    others = [prefix for prefix, kinds in _FLAGS.items() if kind not in kinds]
+    if given := launch_flags.given(values, [name for name in values if name.startswith(tuple(others))]):
+        are, them = ("is", "it") if len(given) == 1 else ("are", "them")
+        raise ValueError(f"--{', --'.join(given)} {are} not for --evaluator={values.evaluator}; leave {them} out")
 
 
 def read_options(values: flags.FlagValues) -> runs.Options:
@@ -230,12 +234,14 @@ def read_weights(values: flags.FlagValues, *, space: str, training: supernet_con
     from common.runs import shared_weights  # flax, which takes a second to import
 
     given = [flag for flag in values if flag.startswith(_TRAIN)]
-    if values.supernet and (given := launch_flags.given(values, given)):
-        raise ValueError(
-            f"--{given[0]} is for training shared weights, and --supernet names trained ones; leave it out"
-        )
-    if values.rerank < 0:
-        raise ValueError(f"--rerank must be at least 0; got {values.rerank}")
+    given = launch_flags.given(values, given) if values.supernet else []
+    configs.require(
+        (
+            not given,
+            f"--{', --'.join(given)}: for training shared weights, and --supernet names trained ones; leave it out",
+        ),
+        (values.rerank >= 0, f"--rerank must be at least 0; got {values.rerank}"),
+    )
     return shared_weights.Settings(
         weights=values.supernet,
         space=values.space or (None if values.supernet else space),
@@ -261,7 +267,7 @@ def read_schedule(values: flags.FlagValues) -> weight_sharing.Schedule | None:
         if "num_blocks" in values and values.num_blocks is not None:
             raise ValueError("--num_blocks needs --schedule")
         return None
-    for flag, why in (
+    reasons = (
         (SUPERNET, "trains its own weights"),
         ("limit", "trains on random pools of the whole space"),
         ("objectives", "ranks its pool by fitness alone"),
@@ -269,9 +275,13 @@ def read_schedule(values: flags.FlagValues) -> weight_sharing.Schedule | None:
         ("executor", "evaluates whole pools in this process"),
         ("warm_start", "begins with a random pool"),
         ("export", "has pools, in pools.jsonl, instead of a list of measurements"),
-    ):
-        if launch_flags.given(values, [flag]):
-            raise ValueError(f"--schedule={values.schedule} {why}; leave --{flag} out")
+    )
+    configs.require(
+        *(
+            (not launch_flags.given(values, [flag]), f"--schedule={values.schedule} {why}; leave --{flag} out")
+            for flag, why in reasons
+        )
+    )
     changes = {name: values[name].value for name in ("num_initial", "num_new", "num_random", "num_blocks")}
     given = launch_flags.given(values, changes)
     return population.schedule(values.schedule, **{name: changes[name] for name in given})

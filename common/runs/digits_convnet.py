@@ -21,7 +21,7 @@ import optax
 
 from common import spaces
 from common.datasets import digits
-from common.file_formats import npz
+from common.file_formats import npz, replacing
 from common.networks import convnet
 from common.tables import table
 
@@ -173,9 +173,8 @@ def _train_chunk(settings, path, run, indices, archs):
     columns = {"validation": accuracies[:, 0], "test": accuracies[:, 1], "train_seconds": np.float64(seconds)}
     if path:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial.npz")
-        np.savez(partial, settings=repr(settings), **columns)
-        partial.replace(path)
+        with replacing.replacing(path) as file:
+            np.savez(file, settings=repr(settings), **columns)
     return columns
 
 

@@ -258,9 +258,11 @@ def _json_rows(path, trained_as, name, to_row, from_row):
         record = json_files.read(path)
         json_files.check(path, record, {"trained_as": str, name: [dict]})
         if record["trained_as"] != trained_as:
+            old, new = ([*text.replace("/", ",").split(",")] for text in (record["trained_as"], trained_as))
+            was, now = ([item.strip() for item in one if item not in other] for one, other in ((old, new), (new, old)))
             raise ValueError(
-                f"{path} holds trainings as {record['trained_as']}, not {trained_as}; restore the settings, "
-                "remove the file, or start in a fresh folder"
+                f"{path} holds trainings with {', '.join(was) or 'fewer settings'}, not {', '.join(now) or 'those'}; "
+                "restore the settings, remove the file, or start in a fresh folder"
             )
         rows = record[name]
     known = dict(map(from_row, rows))

@@ -114,6 +114,8 @@ def search(
         raise ValueError("shared weights are in this process; use executor inline (--executor=inline)")
     if schedule is not None:
         _check_schedule(settings, schedule)
+    else:
+        searches.check(options, searcher, spaces.get("nao_rnn"), folder=options.workdir)
     corpus = settings.corpus.load()
     text.tell(corpus)
     folder = run_dir.create(options.workdir, command="search_recurrent", benchmark=settings.corpus.corpus)

@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import dataclasses
+import os
 import pathlib
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -11,7 +12,7 @@ import jax
 import numpy as np
 
 from common import config as configs
-from common import executors, one_round, search, types
+from common import executors, one_round, paths, search, types
 from common import objectives as objectives_lib
 from common.executors import config as executor_config
 from common.records import journal as journal_lib
@@ -46,6 +47,37 @@ class Options:
         configs.validate(self)
         if self.export:
             measurements.check_name(self.export)
+
+
+def check(
+    options: Options,
+    searcher: types.Searcher,
+    space: types.SearchSpace,
+    *,
+    folder: str | os.PathLike | None,
+    evaluator: types.Evaluator | None = None,
+) -> measurements.Measurements | None:
+    """Raises a `ValueError` if a search could not run, or not write its results; makes and changes nothing.
+
+    Args:
+      options: settings of the run.
+      searcher: the search algorithm.
+      space: the search space.
+      folder: of the run, which need not exist; None: a fresh one.
+      evaluator: the source of fitness, if it may cover only a part of the space.
+
+    Returns:
+      The earlier measurements, if there are any.
+    """
+    earlier = measurements.read(options.warm_start, space) if options.warm_start else None
+    sizes = {"budget": options.budget, "num_earlier": 0 if earlier is None else len(earlier.archs)}
+    one_round.check_sizes(searcher, space, **sizes, evaluator=evaluator)
+    if options.export:
+        known = {} if earlier is None else earlier.fitness_by_row()
+        if folder is not None and (path := paths.path(folder) / run_dir.JOURNAL).exists():
+            known |= journal_lib.read(path).fitness_by_row()
+        measurements.check_replaceable(options.export, space, known)
+    return earlier
 
 
 def run(
@@ -87,11 +119,9 @@ def run(
     header = _header(evaluator, objectives, options, algorithm, config)
     flags = configs.to_json(options) if flags is None else dict(flags)
     about = {**(notes or {}), "command": command, "flags": flags, **header, "optimum": evaluator.optimum}
-    earlier = measurements.read(options.warm_start, evaluator.space) if options.warm_start else None
+    earlier = check(options, searcher, evaluator.space, folder=folder or options.workdir, evaluator=evaluator)
     if earlier is not None:
         progress.tell(measurements.describe(options.warm_start, earlier))
-    sizes = {"budget": options.budget, "num_earlier": 0 if earlier is None else len(earlier.archs)}
-    one_round.check_sizes(searcher, evaluator.space, **sizes, evaluator=evaluator)  # before there is a folder
     with contextlib.ExitStack() as stack:
         executor = stack.enter_context(executors.EXECUTORS[options.executor](evaluator, options.workers))
         if folder is None:

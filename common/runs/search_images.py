@@ -83,6 +83,11 @@ def run(
     """
     shared = shared_weights.prepared(weights, seed=options.seed)
     space = shared_weights.searched_space(weights, shared.run)
+    if options.export and len(searchers) > 1:
+        raise ValueError("export is one file for several searches; leave --export out, each has its history.npz")
+    for name, searcher in searchers.items():
+        folder = options.workdir and pathlib.Path(options.workdir) / name
+        searches.check(options, searcher(space), space, folder=folder)
     alone = stand_alone.evaluator(shared.run.about, num_epochs=num_epochs, data_dir=weights.data_dir)
     folder = supernet_search.create_folder(options.workdir, COMMAND, weights)
     _check_kept(folder, settings, options, searchers)

@@ -47,11 +47,14 @@ class Options:
 
     def __post_init__(self):
         configs.validate(self)
-        objectives_lib.parse(self.objectives)
-        if self.seed + self.num_seeds > runs.MAX_SEED + 1:
-            raise ValueError(f"seed plus num_seeds must be at most {runs.MAX_SEED + 1}")
-        if self.checkpoints and max(self.checkpoints) > self.budget:
-            raise ValueError(f"checkpoints must be at most the budget, {self.budget}; got {max(self.checkpoints)}")
+        last, most = max(self.checkpoints, default=0), runs.MAX_SEED + 1
+        configs.gathered(
+            lambda: objectives_lib.parse(self.objectives),
+            lambda: configs.require(
+                (self.seed + self.num_seeds <= most, f"seed plus num_seeds must be at most {most}"),
+                (last <= self.budget, f"checkpoints must be at most the budget, {self.budget}; got {last}"),
+            ),
+        )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -88,6 +88,7 @@ def search(
     space = shared_weights.searched_space(settings, weights.run)
     measured = latency.NAMES if settings.measured else ()
     chosen = objectives_lib.among(objectives, weights.run.costs, measured)
+    searches.check(options, searcher(space, objectives=chosen), space, folder=options.workdir)
     folder = _folder(settings, options, algorithm)
     weights = shared_weights.trained(weights, folder)
     evaluator = shared_weights.evaluator(settings, weights, space)

@@ -99,6 +99,8 @@ def train(
     run = training_run.new(
         genotype, preset, dataset, data_dir, stream=stream, held_out=options.held_out, seed=options.seed
     )
+    if options.export:
+        export.check_replaceable(options.export, run.network, _identity(run))
     batches = training_run.split(run, options.num_devices, evaluation_batch_size=options.evaluation_batch_size)
     folder = run_dir.create(folder and str(folder), command="train", benchmark=pathlib.Path(dataset).stem)
     is_first = jax.process_index() == 0  # of several processes; checkpoints they write together
@@ -144,6 +146,8 @@ def evaluate(
     """
     options, folder = options or Options(), pathlib.Path(folder) / _CHECKPOINTS
     run = training_run.build(checkpoints.read_about(folder), data_dir)
+    if options.export:
+        export.check_replaceable(options.export, run.network, _identity(run))
     with checkpoints.Checkpoints(folder, run.about) as saved:
         scored = _scored(run, options, saved, options.checkpoint)
     if options.export:
@@ -213,7 +217,12 @@ def _result(run, options, saved, *, name, batches):
 
 
 def _export(path, run, scored):
-    about = {"dataset": run.about["dataset"], "seed": run.about["seed"], "step": scored.step}
+    about = {**_identity(run), "step": scored.step}
     about |= {"is_averaged": run.config.average_decay > 0, "scores": scored.scores}
     images = export.Images(run.images.shape, run.images.mean, run.images.std, run.normalization)
     export.save(path, run.network, scored.variables, images, about=about)
+
+
+def _identity(run):
+    """Returns the entries of an exported file that identify the training, beside those of its network."""
+    return {name: run.about[name] for name in ("dataset", "seed")}
