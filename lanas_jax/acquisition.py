@@ -19,6 +19,7 @@ _NUM_BLOCKS = 48
 
 def choose(
     key: chex.PRNGKey,
+    noise: chex.Array,
     tree: trees.Tree,
     leaf: chex.Array,
     candidates: tuple[chex.Array, chex.Array],
@@ -31,7 +32,8 @@ def choose(
     """Returns int32[], the index of the selected candidate; ties are broken at random.
 
     Args:
-      key: a key.
+      key: a key, for the Thompson acquisition.
+      noise: float32[C], uniform in [0, 1); decides between ties, and what else is random.
       tree: the fitted tree.
       leaf: int32[], the leaf whose regressor scores the candidates.
       candidates: (features float32[C, F], is_candidate bool[C]); at least one must be True.
@@ -44,8 +46,6 @@ def choose(
     features, is_candidate = candidates
     if posterior is None and config.acquisition in ("greedy", "tempered"):
         means = trees.predict(tree, features, leaf)
-    noise_key, draw_key = jax.random.split(key)
-    noise = jax.random.uniform(noise_key, is_candidate.shape)
     if config.acquisition == "uniform":
         score = noise
     elif config.acquisition == "greedy":
@@ -54,7 +54,7 @@ def choose(
         gumbel = -jnp.log(-jnp.log(jnp.clip(noise, 1e-20, 1.0 - 1e-7)))
         score = means + config.temperature * gumbel
     elif config.acquisition == "thompson":
-        weights = _posterior_draw(draw_key, tree, leaf, measured, ridge=config.ridge)
+        weights = _posterior_draw(key, tree, leaf, measured, ridge=config.ridge)
         score = features @ weights + 1e-5 * noise
     elif posterior is not None:
         return _improve(posterior, features, means, is_candidate, noise)
@@ -79,8 +79,9 @@ def _best_of_blocks(score):
     """Returns int32[B], the index of the largest of each of B interleaved blocks, of which some may be empty."""
     num_blocks = min(_NUM_BLOCKS, score.shape[0])
     padded = jnp.pad(score, (0, -score.shape[0] % num_blocks), constant_values=-jnp.inf).reshape(-1, num_blocks)
-    at = jnp.argmax(padded, axis=0) * num_blocks + jnp.arange(num_blocks)
-    return jnp.minimum(at, score.shape[0] - 1)
+    is_best = padded == jnp.max(padded, axis=0)[None]
+    at = jnp.max(jnp.where(is_best, jnp.arange(padded.shape[0])[:, None], 0), axis=0)  # twice as fast as argmax
+    return jnp.minimum(at * num_blocks + jnp.arange(num_blocks), score.shape[0] - 1)
 
 
 def _centered(tree, leaf, measured):

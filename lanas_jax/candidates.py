@@ -17,7 +17,7 @@ import numpy as np
 from common import history as histories
 from common import rows, types
 from common.spaces import factory
-from lanas_jax import acquisition, kernel, sampling, selection
+from lanas_jax import acquisition, grid, kernel, sampling, selection
 from lanas_jax import config as configs
 from lanas_jax import tree as trees
 
@@ -39,10 +39,12 @@ class Pool:
     Attributes:
       archs: int32[P, L], distinct canonical rows in lexicographic order.
       features: float32[P, F].
+      grid: the features as the kernel regressor predicts from them.
     """
 
     archs: chex.Array
     features: chex.Array
+    grid: grid.Grid
 
 
 def setting(space: types.SearchSpace, config: configs.Config) -> Setting:
@@ -70,7 +72,7 @@ def list_pool(setting: Setting, pool: np.ndarray | None) -> Pool:
     space, length = setting.space, len(setting.space.num_choices)
     num_features = setting.features(np.zeros((1, length), np.int32)).shape[1]
     if setting.config.sampler != "pool":
-        return Pool(archs=jnp.zeros((0, length), jnp.int32), features=jnp.zeros((0, num_features)))
+        return no_pool(length, num_features)
     if pool is None:
         if not is_listable(space):
             problem = f"has {space.size} networks, more than the {MAX_LISTED} that the 'pool' sampler lists"
@@ -84,7 +86,14 @@ def list_pool(setting: Setting, pool: np.ndarray | None) -> Pool:
     features = np.concatenate(
         [np.asarray(jax.jit(setting.features)(pool[at : at + 65536]), np.float32) for at in range(0, len(pool), 65536)]
     )
-    return Pool(archs=jnp.asarray(pool, jnp.int32), features=jnp.asarray(features))
+    return Pool(archs=jnp.asarray(pool, jnp.int32), features=jnp.asarray(features), grid=grid.of_features(features))
+
+
+def no_pool(num_decisions: int, num_features: int) -> Pool:
+    """Returns a `Pool` without rows."""
+    features = np.zeros((0, num_features), np.float32)
+    archs = jnp.zeros((0, num_decisions), jnp.int32)
+    return Pool(archs=archs, features=jnp.asarray(features), grid=grid.of_features(features))
 
 
 def exploration_of(config, values, is_measured):
@@ -114,15 +123,17 @@ def from_pool(setting, pool, key, state, history, measured, *, count):
     features, values, is_measured = measured
     exploration = exploration_of(config, values, is_measured)
     is_free = _is_free(pool, history)
+    noise_key, key = jax.random.split(key)
+    noise = jax.random.uniform(noise_key, is_free.shape)
 
-    def draw(carry, step):
-        draw_key, index = step
+    def draw(carry, draw_key):
         tree, is_free, num_free, posterior = carry
-        descend_key, choose_key = jax.random.split(draw_key)
+        descend_key, shift_key, choose_key = jax.random.split(draw_key, 3)
         leaf = selection.descend(descend_key, tree, num_free > 0, exploration=exploration, ucb=config.ucb)
         is_candidate = is_free & (state.pool_leaves == leaf)
         at = acquisition.choose(
             choose_key,
+            (noise + jax.random.uniform(shift_key)) % 1.0,  # as good as new noise for other candidates
             tree,
             leaf,
             (pool.features, is_candidate),
@@ -132,13 +143,13 @@ def from_pool(setting, pool, key, state, history, measured, *, count):
             means=state.pool_means,
         )
         num_free = num_free.at[trees.path(leaf, config.height)].add(-1.0)
-        posterior = _observe(posterior, pool.features[at], index, count)
+        posterior = _observe(posterior, pool.features[at])
         return (selection.visit(tree, leaf), is_free.at[at].set(False), num_free, posterior), (at, leaf)
 
     num_free = trees.count_leaves(state.tree, state.pool_leaves, is_free.astype(jnp.float32))
     keys = jax.random.split(key, count)
     carry = (state.tree, is_free, num_free, _with_room(state, count))
-    (tree, *_), (at, leaves) = jax.lax.scan(draw, carry, (keys, jnp.arange(count)))
+    (tree, *_), (at, leaves) = jax.lax.scan(draw, carry, keys)
     placed = history.size + jnp.arange(count)
     return pool.archs[at], state.replace(tree=tree, leaves=state.leaves.at[placed].set(leaves, mode="drop"))
 
@@ -147,11 +158,9 @@ def _with_room(state, count):
     return None if state.posterior is None else kernel.with_room(state.posterior, count)
 
 
-def _observe(posterior, features, index, count):
+def _observe(posterior, features):
     """Counts a selected row as observed, so that the next one of the round is selected elsewhere."""
-    if posterior is None:
-        return None
-    return kernel.observe(posterior, features, posterior.is_held.shape[0] - count + index)
+    return None if posterior is None else kernel.observe(posterior, features, jnp.argmin(posterior.is_held))
 
 
 def from_leaf(setting, pool, key, state, history, measured, *, count):
@@ -167,7 +176,7 @@ def from_leaf(setting, pool, key, state, history, measured, *, count):
 
     def draw(carry, draw_key):
         state, drawn, index, posterior = carry
-        descend_key, sample_key, choose_key = jax.random.split(draw_key, 3)
+        descend_key, sample_key, noise_key, choose_key = jax.random.split(draw_key, 4)
         is_open = jnp.ones((config.num_nodes,), bool)
         leaf = selection.descend(descend_key, state.tree, is_open, exploration=exploration, ucb=config.ucb)
 
@@ -190,6 +199,7 @@ def from_leaf(setting, pool, key, state, history, measured, *, count):
         deepest = jnp.max(candidates.depth)
         at = acquisition.choose(
             choose_key,
+            jax.random.uniform(noise_key, candidates.depth.shape),
             state.tree,
             leaf,
             (raw, candidates.depth == deepest),
@@ -204,7 +214,7 @@ def from_leaf(setting, pool, key, state, history, measured, *, count):
             accepted=state.accepted + candidates.accepted,
             fallbacks=state.fallbacks + (deepest < config.height - 1),
         )
-        posterior = _observe(posterior, raw[at], index, count)
+        posterior = _observe(posterior, raw[at])
         return (state, drawn.at[index].set(candidates.archs[at]), index + 1, posterior), leaf
 
     drawn = jnp.full((count, history.archs.shape[1]), -1, jnp.int32)

@@ -50,7 +50,7 @@ def explain(
         features = setting.features(before.archs)
         is_measured = histories.is_measured(before)
         values = targets.targets(before.fitness, is_measured, target=config.target)
-        none = candidates.Pool(archs=before.archs[:0], features=features[:0])
+        none = candidates.no_pool(before.archs.shape[1], features.shape[1])
         state = search.learn(setting, none, search.start(setting, none, key, before), before, features, values)
         scale = candidates.exploration_of(config, values, is_measured)
         inputs = setting.features(last)

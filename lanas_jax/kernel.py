@@ -3,8 +3,8 @@
 Additive models of one-hot decisions cannot express that an operation pays only together with another. The kernels
 exp(-r |x - x'|^2 / m), m the mean squared distance of the first rows, can: on one-hot features they are products over
 the decisions, and a small r makes them nearly additive. Predictions are averaged over a few rates and noises, weighted
-by their leave-one-out errors, which follow from the inverse of the kernel matrix. The inverse is updated for each row
-that comes or goes, in O(N^2) operations, without LAPACK (which can hang in compiled loops on the CPU).
+by their leave-one-out errors, which follow from the inverse of the kernel matrix. The inverse is updated for the rows
+that come or go, in O(N^2) operations, without LAPACK (which can hang in compiled loops on the CPU).
 """
 
 from typing import NamedTuple
@@ -14,11 +14,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-_RATES = np.repeat([0.35, 1.1, 2.5], 2)
+from lanas_jax import inverses
+
+_POWERS = (1, 3, 7)  # of the first rate: one exponential serves all three, see `kernels`
+_RATES = 0.35 * np.repeat(_POWERS, 2)
 _NOISES = np.tile([0.03, 0.3], 3)
 NUM_MODELS = len(_RATES)
 MAX_ROWS = 256
-_BLOCK = 32
+_BLOCK = 32  # slots of the history whose kernels are computed at a time
+_TILE = 512  # rows whose predictions are computed at a time, so that their kernels stay in the cache
+_EXCHANGED = 8  # rows that enter or leave the inverse at a time
 
 
 @chex.dataclass(frozen=True)
@@ -105,12 +110,12 @@ def update(process: Process, features: chex.Array, values: chex.Array, is_measur
 
     process = jax.lax.while_loop(
         lambda process: jnp.any(is_old(process)),
-        lambda process: _remove(process, jnp.argmax(is_old(process)), capacity),
+        lambda process: _remove(process, is_old(process), capacity),
         process,
     )
     return jax.lax.while_loop(
         lambda process: jnp.any(is_new(process)),
-        lambda process: _insert(process, features, jnp.argmax(is_new(process))),
+        lambda process: _insert(process, features, is_new(process)),
         process,
     )
 
@@ -120,22 +125,37 @@ def _is_among(scores, count):
     return jnp.zeros(scores.shape, bool).at[jax.lax.top_k(scores, count)[1]].set(True)
 
 
-def _remove(process, slot, capacity):
-    column = process.inverse[:, :, slot]
-    inverse = process.inverse - column[:, :, None] * column[:, None, :] / column[:, slot][:, None, None]
-    inverse = inverse.at[:, slot, :].set(0.0).at[:, :, slot].set(0.0)
-    return process.replace(rows=process.rows.at[slot].set(capacity), inverse=inverse)
+def _first(mask):
+    """Returns (indices of the first _EXCHANGED that are True, bool whether there are so many)."""
+    found, at = jax.lax.top_k(mask.astype(jnp.int32), min(_EXCHANGED, mask.shape[0]))
+    return at, found > 0
 
 
-def _insert(process, features, row):
+def _remove(process, is_old, capacity):
+    slots, is_one = _first(is_old)
+    columns = jnp.where(is_one[None, None], process.inverse[:, :, slots], 0.0)
+    own = process.inverse[:, slots][:, :, slots]
+    inverse = process.inverse - inverses.weighted_square(columns, own, is_one, least=jnp.zeros(NUM_MODELS))
+    kept = jnp.ones(is_old.shape).at[slots].add(-is_one.astype(jnp.float32))
+    rows = process.rows.at[slots].set(jnp.where(is_one, capacity, process.rows[slots]))
+    return process.replace(rows=rows, inverse=inverse * kept[None, :, None] * kept[None, None])
+
+
+def _insert(process, features, is_new):
     capacity = features.shape[0]
-    slot = jnp.argmax(process.rows == capacity)
-    distance = _distances(features[row][None], features[jnp.minimum(process.rows, capacity - 1)])[0]
-    kernel = jnp.exp(-_rates(process)[:, None] * distance[None])
-    kernel = jnp.where(process.rows < capacity, kernel, 0.0)
+    new, is_one = _first(is_new)
+    slots = _first(process.rows == capacity)[0][: new.shape[0]]
+    is_held = process.rows < capacity
+    inputs = features[jnp.minimum(process.rows, capacity - 1)]
+    rates, noises = _rates(process)[:, None, None], jnp.float32(_NOISES)
+    cross = jnp.exp(-rates * _distances(inputs, features[new])[None]) * (is_held[:, None] & is_one[None])[None]
+    own = jnp.exp(-rates * _distances(features[new], features[new])[None])
+    solved = process.inverse @ cross
+    schur = own + noises[:, None, None] * jnp.eye(len(new))[None] - jnp.swapaxes(cross, 1, 2) @ solved
+    solved = solved.at[:, slots, jnp.arange(len(new))].add(-is_one.astype(jnp.float32)[None])
     return process.replace(
-        rows=process.rows.at[slot].set(row.astype(jnp.int32)),
-        inverse=jax.vmap(extend, in_axes=(0, 0, None, 0))(process.inverse, kernel, slot, jnp.float32(_NOISES)),
+        rows=process.rows.at[slots].set(jnp.where(is_one, new, process.rows[slots]).astype(jnp.int32)),
+        inverse=process.inverse + inverses.weighted_square(solved, schur, is_one, least=0.5 * noises),
     )
 
 
@@ -143,24 +163,12 @@ def _rates(process):
     return jnp.float32(_RATES) / jnp.maximum(process.scale, 1e-6)
 
 
-def extend(inverse: chex.Array, kernel: chex.Array, slot: chex.Array, noise: chex.Array) -> chex.Array:
-    """Returns float32[K, K], the inverse with one more row.
-
-    Args:
-      inverse: float32[K, K], 0 in the rows and columns of free slots.
-      kernel: float32[K], the kernel of the new row and each slot; 0 where free.
-      slot: int32[], the free slot to take.
-      noise: float32[], added to the diagonal.
-    """
-    solved = inverse @ kernel
-    pivot = jnp.maximum(1.0 + noise - kernel @ solved, 0.5 * noise)
-    solved = solved.at[slot].add(-1.0)
-    return inverse + solved[:, None] * (solved / pivot)[None, :]
-
-
 def _distances(left, right):
-    squares = jnp.sum(left**2, axis=1)[:, None] + jnp.sum(right**2, axis=1)[None]
-    return jnp.maximum(squares - 2.0 * left @ right.T, 0.0)
+    """Returns float32[A, B], the squared distances of rows, as one matrix product."""
+    squares = jnp.sum(right**2, axis=1)[None]
+    ones = jnp.ones((left.shape[0], 1))
+    left = jnp.concatenate([left, jnp.sum(left**2, axis=1)[:, None], ones], axis=1)
+    return jnp.maximum(left @ jnp.concatenate([-2.0 * right.T, jnp.ones_like(squares), squares]), 0.0)
 
 
 def posterior(process: Process, features: chex.Array, values: chex.Array) -> Posterior:
@@ -192,22 +200,42 @@ def posterior(process: Process, features: chex.Array, values: chex.Array) -> Pos
     )
 
 
+def kernels(posterior: Posterior, left: chex.Array, right: chex.Array) -> list[chex.Array]:
+    """Returns float32[A, B] for each rate, of float32[A, F] and float32[B, F] features."""
+    near = jnp.exp(-posterior.rates[0] * _distances(left, right))
+    cube = near * near * near
+    return [near, cube, cube * cube * near]
+
+
+def factors(posterior: Posterior) -> chex.Array:
+    """Returns float32[R, K]: the average prediction is the mean plus the sum of kernel @ factor over the R rates."""
+    return (posterior.weights[:, None] * posterior.alpha).reshape(len(_POWERS), 2, -1).sum(axis=1)
+
+
 def predict(posterior: Posterior, features: chex.Array) -> chex.Array:
     """Returns float32[B], the average prediction of the models for float32[B, F] features."""
-    rates = posterior.rates[::2]
-    alpha = (posterior.weights[:, None] * posterior.alpha).reshape(rates.shape[0], 2, -1).sum(axis=1)
-    size = alpha.shape[1]
-    padding = -size % _BLOCK
-    alpha, inputs = jnp.pad(alpha, ((0, 0), (0, padding))), jnp.pad(posterior.inputs, ((0, padding), (0, 0)))
-    num_blocks = jnp.max(jnp.where(posterior.is_held, jnp.arange(size), -1)) // _BLOCK + 1
+    num_rows, size = features.shape[0], posterior.inputs.shape[0]
+    padding, tile = -size % _BLOCK, max(min(num_rows, _TILE), 1)
+    inputs = jnp.pad(posterior.inputs, ((0, padding), (0, 0)))
+    alpha = jnp.pad(factors(posterior), ((0, 0), (0, padding)))
+    num_blocks = _num_blocks(posterior)
 
-    def add(block, total):
-        some = jax.lax.dynamic_slice_in_dim(inputs, block * _BLOCK, _BLOCK)
-        factors = jax.lax.dynamic_slice_in_dim(alpha, block * _BLOCK, _BLOCK, axis=1)
-        distances = _distances(features, some)
-        return total + sum(jnp.exp(-rate * distances) @ factor for rate, factor in zip(rates, factors))
+    def of_tile(features):
+        def add(block, total):
+            some = jax.lax.dynamic_slice_in_dim(inputs, block * _BLOCK, _BLOCK)
+            factor = jax.lax.dynamic_slice_in_dim(alpha, block * _BLOCK, _BLOCK, axis=1)
+            near = kernels(posterior, features, some)
+            return total + jnp.sum(sum(kernel * f[None] for kernel, f in zip(near, factor)), axis=1)
 
-    return jax.lax.fori_loop(0, num_blocks, add, jnp.full(features.shape[:1], posterior.mean))
+        return jax.lax.fori_loop(0, num_blocks, add, jnp.full((tile,), posterior.mean))
+
+    tiles = jnp.pad(features, ((0, -num_rows % tile), (0, 0))).reshape(-1, tile, features.shape[1])
+    return jax.lax.map(of_tile, tiles).reshape(-1)[:num_rows]
+
+
+def _num_blocks(posterior):
+    """Returns int32[], the blocks of slots up to the last that is held."""
+    return jnp.max(jnp.where(posterior.is_held, jnp.arange(posterior.is_held.shape[0]), -1)) // _BLOCK + 1
 
 
 def with_room(posterior: Posterior, count: int) -> Posterior:
@@ -226,14 +254,23 @@ def observe(posterior: Posterior, features: chex.Array, slot: chex.Array) -> Pos
     return posterior._replace(
         inputs=posterior.inputs.at[slot].set(features),
         is_held=posterior.is_held.at[slot].set(True),
-        inverse=extend(posterior.inverse, kernel, slot, noise),
+        inverse=inverses.extend(posterior.inverse, kernel, slot, 1.0 + noise, 0.5 * noise),
     )
 
 
 def deviations(posterior: Posterior, features: chex.Array) -> chex.Array:
     """Returns float32[B], the standard deviations of float32[B, F] rows, by the most likely model."""
-    kernel = _kernel(posterior, features)
-    explained = jnp.sum((kernel @ posterior.inverse) * kernel, axis=1)
+    size = posterior.inputs.shape[0]
+    padding = -size % _BLOCK
+    kernel = jnp.pad(_kernel(posterior, features), ((0, 0), (0, padding)))
+    inverse = jnp.pad(posterior.inverse, ((0, padding), (0, padding)))
+
+    def add(block, solved):
+        some = jax.lax.dynamic_slice_in_dim(kernel, block * _BLOCK, _BLOCK, axis=1)
+        return solved + some @ jax.lax.dynamic_slice_in_dim(inverse, block * _BLOCK, _BLOCK)
+
+    solved = jax.lax.fori_loop(0, _num_blocks(posterior), add, jnp.zeros_like(kernel))
+    explained = jnp.sum(solved * kernel, axis=1)
     return jnp.sqrt(posterior.variance * jnp.maximum(1.0 - explained, 1e-6))
 
 

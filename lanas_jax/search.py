@@ -14,7 +14,7 @@ import numpy as np
 from common import compilation, types
 from common import history as histories
 from common import regression_targets as targets
-from lanas_jax import adam, candidates, kernel, partition, selection
+from lanas_jax import adam, candidates, grid, kernel, partition, selection
 from lanas_jax import config as configs
 from lanas_jax import tree as trees
 
@@ -204,7 +204,7 @@ def learn(
         posterior = kernel.posterior(regressor, features, values)
         # Measured rows are split by their predictions from all others, as the pool is by rows it does not hold.
         left_out = kernel.predict(posterior, features).at[regressor.rows].set(posterior.left_out, mode="drop")
-        features, pool_inputs = left_out[:, None], kernel.predict(posterior, pool.features)[:, None]
+        features, pool_inputs = left_out[:, None], grid.predict(posterior, pool.grid)[:, None]
         tree, leaves = partition.fit(features, values, is_measured, config=config)
         state = state.replace(posterior=posterior, pool_means=pool_inputs[:, 0])
     else:

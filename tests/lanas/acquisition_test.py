@@ -57,8 +57,10 @@ def _chooser(config):
     @functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})  # to compile faster
     def choose(keys, tree, candidates, measured):
         return jax.vmap(
-            lambda key: acquisition.choose(key, tree, jnp.int32(LEAF), candidates, measured, config=config)
-        )(keys)
+            lambda key, noise: acquisition.choose(
+                key, noise, tree, jnp.int32(LEAF), candidates, measured, config=config
+            )
+        )(keys, jax.random.uniform(jax.random.key(1), (len(keys), *candidates[1].shape)))
 
     return choose
 

@@ -94,6 +94,17 @@ class ProcessTest(parameterized.TestCase):
         np.testing.assert_array_equal(_predict(posterior, features), np.zeros(CAPACITY))
         assert np.all(np.isfinite(_deviations(posterior, features)))
 
+    def test_more_rows_than_enter_or_leave_at_a_time(self):
+        rng = np.random.default_rng(4)
+        features, values = rng.normal(size=(40, NUM_FEATURES)).astype(np.float32), rng.normal(size=40)
+        process = kernel.empty(40, 20)
+        for size in (20, 40):
+            process = _update(process, features, jnp.asarray(values, jnp.float32), np.arange(40) < size)
+        known = features[np.asarray(process.rows)]
+        for rate, noise, inverse in zip(kernel._RATES, kernel._NOISES, process.inverse):
+            matrix = _matrix(known, known, rate / float(process.scale)) + noise * np.eye(20)
+            np.testing.assert_allclose(inverse @ matrix, np.eye(20), atol=2e-3)
+
     def test_of_a_long_history_the_best_and_the_latest(self):
         max_rows, capacity = 8, 14
         features, _ = _rows(2, capacity)
