@@ -96,7 +96,10 @@ class ProcessTest(parameterized.TestCase):
 
     def test_more_rows_than_enter_or_leave_at_a_time(self):
         rng = np.random.default_rng(4)
-        features, values = rng.normal(size=(40, NUM_FEATURES)).astype(np.float32), rng.normal(size=40)
+        features, values = (
+            rng.normal(size=(40, NUM_FEATURES)).astype(np.float32),
+            np.arange(40.0)[::-1],
+        )  # the first are the best
         process = kernel.empty(40, 20)
         for size in (20, 40):
             process = _update(process, features, jnp.asarray(values, jnp.float32), np.arange(40) < size)
