@@ -42,6 +42,7 @@ setuptools.setup(
         "tensorflow-datasets>=4.9.8",
     ],
     extras_require={
+        **{device: [f"jax[{device}]>=0.10,<0.12"] for device in ("cuda12", "cuda13", "tpu")},
         "ray": ["ray>=2.40"],
         "test": ["hypothesis>=6.130", "pytest>=8.3", "pytest-xdist>=3.6", "ruff>=0.14"],
         "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.6,<10", "mkdocstrings[python]>=1.0,<2", "ruff>=0.14"],
