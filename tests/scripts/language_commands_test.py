@@ -74,6 +74,7 @@ class TrainTest(CommandTest):
 
 
 class SearchTest(CommandTest):
+    @pytest.mark.slow
     def test_a_renewed_pool_and_finalists(self):
         self.check_pool("regularized_evolution")
 

@@ -119,6 +119,7 @@ class SearchCommandTest(CommandTest):
         assert config["versions"]["jax"] == jax.__version__
         assert config["device"]["platform"] == "cpu"
 
+    @pytest.mark.slow
     def test_nao(self):
         output, errors = self.run_command(nao.main, "--budget=16", "--seed=3", "--decoder_dropout=0.5", *SMALL_NAO)
         history = self.assert_run_is_whole(16, seed=3)

@@ -39,6 +39,7 @@ class OlderRunsTest(folders.FolderTest):
         for name in ("queries", "infeasible", "best", "protocol", "seed"):
             assert result[name] == expected[name], name
 
+    @pytest.mark.slow
     def test_training_from_its_checkpoint(self):
         flags = ["--num_cells=3", "--width=2", "--num_epochs=40", "--evaluate_every=1"]
         result, expected = self.resume(train, "training", *flags)
