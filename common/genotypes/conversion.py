@@ -9,7 +9,16 @@ from common import spaces
 from common.genotypes import cell_rows, operations
 from common.genotypes import genotype as genotypes
 from common.genotypes.genotype import ChainGenotype, Genotype
-from common.spaces import convnet, nao_rnn, nasbench101, nasbench201, nasbench_macro, ofa_mobile, seminas_mobile
+from common.spaces import (
+    convnet,
+    nao_rnn,
+    nasbench101,
+    nasbench201,
+    nasbench_macro,
+    ofa_mobile,
+    seminas_mobile,
+    small_images,
+)
 
 _MACRO_STAGES = (2, 3, 3)
 _ALL_NODES = tuple(range(1, nao_rnn.NUM_NODES + 1))
@@ -172,6 +181,30 @@ def _to_ofa(genotype):
     return np.array(row, np.int32)
 
 
+def _from_small(row):
+    return ChainGenotype(small_images.to_stages(row))
+
+
+def _to_small(genotype):
+    rows = np.array(list(np.ndindex(small_images.STAGE_CHOICES)), np.int32)
+    rows = rows[
+        np.all(small_images.canonicalize(np.tile(rows, small_images.NUM_STAGES))[:, : rows.shape[1]] == rows, axis=1)
+    ]
+    known = {small_images.stage_names(small_images.Stages(*row)): row for row in rows.tolist()}
+    found = []
+    for at, stage in enumerate(genotype.stages):
+        if stage not in known:
+            example = " ".join(small_images.to_stages(np.array(small_images.MEMBERS["mobilenet"]))[0])
+            raise ValueError(
+                f"small_images: stage {at} is {' '.join(stage)!r}; a stage is a convolution and up to "
+                f"{small_images.MAX_DEPTH} equal blocks, such as {example!r}"
+            )
+        found += known[stage]
+    if len(genotype.stages) != small_images.NUM_STAGES:
+        raise ValueError(f"small_images: {len(genotype.stages)} stages; networks of this space have 3")
+    return np.array(found, np.int32)
+
+
 def _stages(space: str, genotype: ChainGenotype, names: Sequence[str], depths: Sequence[range]) -> list[list[int]]:
     """Returns the blocks of each stage as indices into `names`; raises unless names and depths are allowed."""
     if len(genotype.stages) != len(depths):
@@ -202,4 +235,5 @@ _CONVERTERS = {
     "nasbench_macro": _Converter(ChainGenotype, _from_macro, _to_macro),
     "ofa_mobile": _Converter(ChainGenotype, _from_ofa, _to_ofa),
     "seminas_mobile": _Converter(ChainGenotype, _from_seminas, _to_seminas),
+    "small_images": _Converter(ChainGenotype, _from_small, _to_small),
 }

@@ -15,7 +15,10 @@ CONVOLUTIONAL = (
 ACTIVATIONS = ("tanh", "relu", "sigmoid", "identity")
 VERTICES = ("conv1x1-bn-relu", "conv3x3-bn-relu", "maxpool3x3")  # of NAS-Bench-101, between `input` and `output`
 EDGES = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")  # of NAS-Bench-201
-BLOCK = re.compile(r"mb[1-9][0-9]*_k[1-9][0-9]*|identity|(narrow|wide)-(small|large)")  # of chains
+BLOCK = re.compile(  # of chains
+    r"mb[1-9][0-9]*_k[1-9][0-9]*|identity|(narrow|wide)-(small|large)|conv_x[124]|plain|residual(_se)?"
+    r"|inverted_k[1-9][0-9]*_e[1-9][0-9]*(_se)?"
+)
 
 # NAO's PyTorch program applies a dilated separable convolution once, as DARTS does; its TensorFlow program twice.
 # DARTS's conv_7x1_1x7 has no norm between its two convolutions, so it is not NAO's conv_1x7_7x1.

@@ -12,12 +12,21 @@ from collections.abc import Callable
 import chex
 import numpy as np
 
-from common.networks import cell_costs, chain_costs, child, convnet, cost_sums, mobile
+from common.networks import (
+    cell_costs,
+    chain_costs,
+    child,
+    convnet,
+    cost_sums,
+    mobile,
+    small_images,
+    small_images_costs,
+)
 from common.networks.of_space import NETWORKS
 from common.spaces import nasbench201, ofa_mobile
 
 NAMES = ("params", "macs")  # the columns of a table
-Network = child.Config | mobile.Config | convnet.Config
+Network = child.Config | mobile.Config | convnet.Config | small_images.Config
 
 
 def is_known(space: str, config: Network | None = None) -> bool:
@@ -34,8 +43,8 @@ def of_space(
     Args:
       space: its name in `common.spaces.SPACES`.
       config: settings of the network, such as width and number of cells; by default the space's network.
-      image_size: side of the images; by default 32 pixels for cells, 224 for `seminas_mobile`, and that of the row for
-        `ofa_mobile`. Benchmarks and the space "convnet", whose settings hold it, have none.
+      image_size: side of the images; by default 32 pixels for cells and `small_images`, 224 for `seminas_mobile`, and
+        that of the row for `ofa_mobile`. Benchmarks and the space "convnet", whose settings hold it, have none.
       num_channels: of the images.
 
     Returns:
@@ -66,6 +75,8 @@ def _column(space, config, image_size, num_channels):
     config = config or NETWORKS[space]
     if isinstance(config, child.Config):
         return cell_costs.of_cells(space, config, image_size or 32, num_channels).column
+    if isinstance(config, small_images.Config):
+        return small_images_costs.of_small_images(config, image_size or 32, num_channels).column
     if space == "seminas_mobile":
         return chain_costs.of_seminas(config, image_size or 224, num_channels).column
     sizes = np.array(ofa_mobile.RESOLUTIONS)

@@ -13,6 +13,7 @@ from common.spaces import (
     nasbench_macro,
     ofa_mobile,
     seminas_mobile,
+    small_images,
 )
 
 SPACES: dict[str, types.SearchSpace] = {
@@ -28,6 +29,7 @@ SPACES: dict[str, types.SearchSpace] = {
         nasbench_macro.space(),
         ofa_mobile.space(),
         seminas_mobile.space(),
+        small_images.space(),
     )
 }
 

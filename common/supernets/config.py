@@ -11,6 +11,7 @@ SAMPLINGS = {
     "num_params": "in proportion to the parameters of the stand-alone network, which needs a pool (NAO-V2)",
     "fair": "every operation equally often, from the whole space",
     "growing": "one architecture at first, then more and more, all in the end",
+    "sandwich": "the largest, the smallest and two random ones in each step, for elastic weights (BigNAS)",
 }
 METHODS = {
     "subset": "the same images for all",
@@ -22,7 +23,15 @@ STATISTICS = {
     "batch": "those of the batch that is scored",
     "recalibrated": "those of a few training batches, collected for each architecture",
 }
-PRESETS = ("digits", "cluttered_digits", "nao_ws", "nao_v1", "nao_v2", "lanas_oneshot")  # see `presets.PRESETS`
+PRESETS = (
+    "digits",
+    "cluttered_digits",
+    "nao_ws",
+    "nao_v1",
+    "nao_v2",
+    "lanas_oneshot",
+    "elastic",
+)  # see `presets.PRESETS`
 
 
 def _listed(texts):
@@ -52,8 +61,9 @@ class Sampling:
         configs.validate(self)
         if self.sampling == "num_params" and not self.pool_size:
             raise ValueError("sampling 'num_params' needs a pool: set pool_size, for example to 1000")
-        if self.sampling == "fair" and self.pool_size:
-            raise ValueError(f"sampling 'fair' samples the whole space: set pool_size to 0; got {self.pool_size}")
+        if self.sampling in ("fair", "sandwich") and self.pool_size:
+            text = f"sampling {self.sampling!r} samples the whole space"
+            raise ValueError(f"{text}: set pool_size to 0; got {self.pool_size}")
 
 
 @dataclasses.dataclass(frozen=True)

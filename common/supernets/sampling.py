@@ -13,8 +13,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from common import spaces, types
+from common import config, spaces, types
 from common.genotypes import cell_rows
+from common.networks import elastic
 from common.spaces import factory
 
 NUM_GROWN = 2**20  # architectures that "growing" samples before it samples the whole space
@@ -49,6 +50,10 @@ def make(
         if pool is not None:
             raise ValueError("sampling 'fair' is for the whole space, not for a pool; choose another")
         return fair(space.name)
+    if sampling == "sandwich":
+        if pool is not None:
+            raise ValueError("sampling 'sandwich' is for the whole space, not for a pool; choose another")
+        return sandwich(space.name)
     if sampling == "num_params":
         if pool is None:
             raise ValueError("sampling 'num_params' needs a pool; give one")
@@ -125,6 +130,25 @@ def fair(name: str) -> jax.tree_util.Partial:
         first = again((jax.random.fold_in(inputs_key, step), None))
         _, arch = jax.lax.while_loop(lambda carry: ~space.is_valid(carry[1][None])[0], again, first)
         return space.canonicalize(arch[None])[0]
+
+    return jax.tree_util.Partial(draw)
+
+
+@functools.cache
+def sandwich(name: str) -> jax.tree_util.Partial:
+    """Returns a sampler of int32[4, L]: a largest network, a smallest one and two random ones (arXiv:1903.05134).
+
+    Decisions without an order of size, such as the kind of a block, are random in the largest and in the smallest too.
+
+    Raises:
+      ValueError: the space has no elastic weights.
+    """
+    config.one_of("space of sampling 'sandwich'", name, elastic.FAMILIES)
+    sample, extremes = spaces.get(name).sample, elastic.FAMILIES[name].extremes
+
+    def draw(key, step):
+        archs = sample(jax.random.fold_in(key, step), 4)
+        return jnp.concatenate([extremes(archs[:2]), archs[2:]])
 
     return jax.tree_util.Partial(draw)
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -87,7 +88,7 @@ def of(
     num_images = _num_scored(config, len(run.parts[protocol].labels))
     calibration = None
     if config.statistics == "recalibrated":
-        calibration = jnp.asarray(_calibration(run, config))
+        calibration = jnp.asarray(calibration_images(run, config))
     measure = functools.partial(_measure, run, params, calibration, config.batch_size)
     settings = [config.method, f"num_images={num_images}", f"batch_size={config.batch_size}", config.statistics]
     recipe = None
@@ -142,8 +143,8 @@ def _num_scored(config, num):
     return config.num_images
 
 
-def _calibration(run, config):
-    """Returns uint8[n, b, H, W, C], training images."""
+def calibration_images(run: training.Run, config: configs.Scoring) -> np.ndarray:
+    """Returns uint8[n, b, H, W, C], training images from which statistics of norms are collected."""
     images = run.parts["train"].images
     size = min(config.batch_size, len(images))
     if size * config.num_calibration > len(images):
@@ -188,6 +189,24 @@ def _measure(run, params, calibration, batch_size, images, key, archs):
     )
 
 
+def collected(network: Any, inputs: step_lib.Inputs, params: Any, images: chex.Array, arch: chex.Array) -> Any:
+    """Returns the collection "batch_stats" of an architecture: the mean statistics of norms over batches.
+
+    Args:
+      network: with shared weights.
+      inputs: normalization of images.
+      params: the shared weights.
+      images: uint8[n, b, H, W, C], n batches.
+      arch: int32[L].
+    """
+
+    def collect(images):
+        settings = {"train": False, "statistics": "collect", "mutable": ["batch_stats"]}
+        return network.apply({"params": params}, inputs.normalize(images), arch=arch, **settings)[1]["batch_stats"]
+
+    return jax.tree.map(lambda values: jnp.mean(values, axis=0), jax.lax.map(collect, images))
+
+
 @functools.partial(jax.jit, static_argnames=("network", "inputs"))
 def _score(network, inputs, params, calibration, data, archs, rows, mask):
     """Returns (int32[B] images classified correctly, bool[B] whether all logits are finite)."""
@@ -196,19 +215,7 @@ def _score(network, inputs, params, calibration, data, archs, rows, mask):
         if calibration is None:
             return {"params": params}, "batch"
 
-        def collect(images):
-            _, found = network.apply(
-                {"params": params},
-                inputs.normalize(images),
-                arch=arch,
-                train=False,
-                statistics="collect",
-                mutable=["batch_stats"],
-            )
-            return found["batch_stats"]
-
-        collected = jax.lax.map(collect, calibration)
-        batch_stats = jax.tree.map(lambda values: jnp.mean(values, axis=0), collected)
+        batch_stats = collected(network, inputs, params, calibration, arch)
         return {"params": params, "batch_stats": batch_stats}, "given"
 
     def one(arguments):

@@ -20,7 +20,7 @@ from common import config as config_lib
 from common import spaces, types
 from common.datasets import images
 from common.genotypes import conversion
-from common.networks import costs, supernet
+from common.networks import costs, elastic, supernet
 from common.supernets import config as supernet_config
 from common.supernets import presets, sampling
 from common.training import augmentation as augmentations
@@ -39,7 +39,7 @@ class Run(NamedTuple):
     Attributes:
       about: the record it was built from.
       space: the search space.
-      network: `supernet.Network`.
+      network: `supernet.Network`, or that of `elastic.FAMILIES`.
       config: settings of the training.
       steps: the training and evaluation steps.
       inputs: augmentation and normalization of images.
@@ -106,7 +106,8 @@ class Run(NamedTuple):
     @property
     def _stand_alone(self):
         """Settings of the stand-alone networks."""
-        return dataclasses.replace(self.network.config, output="concatenated")
+        config = self.network.config
+        return config if self.space.name in elastic.FAMILIES else dataclasses.replace(config, output="concatenated")
 
     def stand_alone(self, arch: np.ndarray) -> Any:
         """Returns the stand-alone network of a row int32[L], a Linen module."""
@@ -157,19 +158,19 @@ def build(about: Mapping[str, Any], data_dir: str | os.PathLike | None = None) -
     if about.get("kind") != KIND:
         raise ValueError("these checkpoints are not of shared weights; train some with launch.train_supernet")
     dataset = images.load(about["dataset"], data_dir)
+    family = elastic.FAMILIES.get(about["space"])
     network, training, augmentation, draws = (
         config_lib.from_json(kind, about[name])
         for name, kind in (
-            ("network", supernet.Config),
+            ("network", family.config if family else supernet.Config),
             ("training", configs.Config),
             ("augmentation", augmentations.Config),
             ("draws", supernet_config.Sampling),
         )
     )
     network = config_lib.replace(network, {"num_classes": dataset.num_classes})
-    return make(
-        about, supernet.Network(about["space"], network), dataset, presets.Preset(None, training, augmentation, draws)
-    )
+    made = (family.network if family else supernet.Network)(about["space"], network)
+    return make(about, made, dataset, presets.Preset(None, training, augmentation, draws))
 
 
 def make(about: Mapping[str, Any], network: Any, dataset: images.Dataset, preset: presets.Preset) -> Run:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from common import config as configs
 from common.genotypes import description, genotype, json_text
-from common.networks import child, mobile
+from common.networks import child, mobile, small_images
 from common.training import augmentation
 from common.training import step as step_lib
 
@@ -19,10 +19,11 @@ class Family(NamedTuple):
     network: type  # (genotype, config) -> Linen module with these as attributes
 
 
-# By the kind of genotype, as in its JSON record.
+# By name; families of one kind of genotype differ in their settings.
 FAMILIES: dict[str, Family] = {
     "cell": Family(genotype.CellGenotype, child.Config, child.Network),
     "chain": Family(genotype.ChainGenotype, mobile.Config, mobile.Network),
+    "small_images": Family(genotype.ChainGenotype, small_images.Config, small_images.Network),
 }
 
 
@@ -32,17 +33,18 @@ def network(architecture: genotype.Genotype, config: Any) -> Any:
     Raises:
       ValueError: the genotype has no image classifier, or the settings are for another family.
     """
-    for family in FAMILIES.values():
-        if isinstance(architecture, family.genotype):
-            if not isinstance(config, family.config):
-                raise ValueError(
-                    f"the genotype is a {description.kind(architecture)}, but the settings are for another kind of "
-                    f"network ({type(config).__module__}); choose another preset"
-                )
+    families = _families(architecture)
+    for family in families:
+        if isinstance(config, family.config):
             return family.network(architecture, config)
+    if families:
+        raise ValueError(
+            f"the genotype is a {description.kind(architecture)}, but the settings are for another kind of "
+            f"network ({type(config).__module__}); choose another preset"
+        )
     raise ValueError(
         f"the genotype is a {description.kind(architecture)}, which has no image classifier; "
-        f"give a genotype of the kind {' or '.join(FAMILIES)}"
+        "give a genotype of the kind cell or chain"
     )
 
 
@@ -58,11 +60,17 @@ def from_dict(record: Mapping[str, Any]) -> Any:
       ValueError: the record is invalid, or of a version with other settings.
     """
     try:
-        kind, settings = record["genotype"]["kind"], record["network"]
-        made = configs.from_json(FAMILIES[kind].config, settings)
-    except (KeyError, TypeError, AttributeError) as error:
+        settings, architecture = record["network"], json_text.from_dict(record["genotype"])
+        families = _families(architecture)
+        found = [one for one in families if {field.name for field in configs.fields(one.config)} == set(settings)]
+        made = configs.from_json((found or families)[0].config, settings)
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise ValueError(f"not a network's genotype and settings, or of another version: {error!r}") from error
-    return network(json_text.from_dict(record["genotype"]), made)
+    return network(architecture, made)
+
+
+def _families(architecture):
+    return [family for family in FAMILIES.values() if isinstance(architecture, family.genotype)]
 
 
 def inputs(config: augmentation.Config, *, mean: tuple[float, ...], std: tuple[float, ...]) -> step_lib.Inputs:

@@ -7,7 +7,7 @@ Sources: the released programs of NAO (arXiv:1808.07233), of its balanced varian
 import dataclasses
 from typing import NamedTuple
 
-from common.networks import child, mobile
+from common.networks import child, mobile, small_images
 from common.training import augmentation
 from common.training import config as configs
 
@@ -15,7 +15,7 @@ from common.training import config as configs
 class Preset(NamedTuple):
     """Settings of a training run."""
 
-    network: child.Config | mobile.Config  # settings of the network of a genotype
+    network: child.Config | mobile.Config | small_images.Config  # settings of the network of a genotype
     training: configs.Config  # settings of the training
     augmentation: augmentation.Config  # augmentation of training images
 
@@ -60,6 +60,16 @@ PRESETS: dict[str, Preset] = {
         dataclasses.replace(_NETWORKS["lanas"], num_cells=3, width=8, auxiliary=False, drop_path_keep=1.0),
         _training(rate=0.1, num_epochs=20, batch_size=64),
         _AUGMENTATIONS["digits"],
+    ),
+    # Our own, for `small_images`.
+    "small_images": Preset(
+        small_images.Config(),
+        _optimizer(
+            _training(rate=0.1, num_epochs=60, batch_size=64),
+            schedule=configs.Schedule(learning_rate=0.1, schedule_unit="step"),
+            nesterov=True,
+        ),
+        augmentation.Config(crop_padding=2, cutout="none"),
     ),
     "naonet_tf": Preset(_NETWORKS["nao_tf"], _NAONET_TF, _AUGMENTATIONS["naonet_tensorflow"]),
     "nao_proxy_tf": Preset(

@@ -6,9 +6,11 @@ A network is a Linen module (or anything with its `init` and `apply`) with the s
 
 with the collections "params" and "batch_stats" and, in training, the random streams "dropout" and "drop_path".
 `progress` is the fraction of training done, for the drop-path ramp. Networks with shared weights
-(`common.networks.supernet`) take `arch` int32[L] too.
+(`common.networks.supernet`, `common.networks.elastic`) take `arch` int32[L] too; a training step can take several,
+see `sandwich`.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -19,7 +21,7 @@ import optax
 
 from common.networks.kernels import compile_options
 from common.training import config as configs
-from common.training import losses, optimizers, schedules
+from common.training import losses, optimizers, sandwich, schedules
 from common.training import state as states
 
 TOP = 5
@@ -59,7 +61,7 @@ class Steps(NamedTuple):
 
     init      (key, image_shape (H, W, C)) -> State
     train     (key, state, images uint8[B, H, W, C], labels int32[B], arch=None) -> (State, Metrics); random numbers
-              follow from the key and `state.step`
+              follow from the key and `state.step`; of several architectures int32[M, L], metrics are the first's
     evaluate  (variables, images, labels, mask bool[B], arch=None) -> Counts over the images in the mask
     """
 
@@ -110,7 +112,7 @@ def steps(
             images, targets = inputs.mix(mix_key, images, targets)
         update, is_decayed = optimizer(state.params, state.batch_stats)
 
-        def loss(params):
+        def loss(params, arch, targets):
             logits, changed = network.apply(
                 {"params": params, "batch_stats": state.batch_stats},
                 images,
@@ -124,7 +126,10 @@ def steps(
             value += losses.penalty(params, is_decayed, config.optimizer)
             return value, (logits.main, changed.get("batch_stats", {}))
 
-        (value, (logits, batch_stats)), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
+        differentiate = jax.value_and_grad(loss, has_aux=True)
+        if arch is not None and arch.ndim == 2:
+            differentiate = functools.partial(sandwich.value_and_grad, loss)
+        (value, (logits, batch_stats)), gradient = differentiate(state.params, arch, targets)
         change, opt_state = update.update(gradient, state.opt_state, state.params)
         params = optax.apply_updates(state.params, change)
         new = {"params": params, "batch_stats": batch_stats}

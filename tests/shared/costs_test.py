@@ -13,9 +13,10 @@ from absl.testing import absltest, parameterized
 from common import spaces
 from common.evaluators import benchmark
 from common.genotypes import conversion
-from common.networks import child, convnet, costs, counting, mobile, styles, supernet
+from common.networks import child, convnet, costs, counting, styles, supernet
 from common.networks.of_space import NETWORKS
 from common.spaces import nasbench101
+from common.training import models
 
 DATA = os.environ.get("NAS_DATA_DIR")
 needs_data = pytest.mark.skipif(not DATA, reason="NAS_DATA_DIR is not set")
@@ -23,9 +24,8 @@ needs_data = pytest.mark.skipif(not DATA, reason="NAS_DATA_DIR is not set")
 
 def counted(space, config, arch, image_size):
     genotype = conversion.from_arch(space, arch)
-    family = child if isinstance(config, child.Config) else mobile
     shape = (getattr(genotype, "resolution", None) or image_size,) * 2 + (3,)
-    network = family.Network(genotype, config)
+    network = models.network(genotype, config)
     return counting.num_params(network, shape)[0], counting.num_multiply_adds(network, shape)
 
 

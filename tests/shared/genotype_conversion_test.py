@@ -14,7 +14,7 @@ from common.genotypes.genotype import Branch, ChainGenotype, EdgeGenotype, Graph
 
 NUM_ROWS = 10
 # Chains leave out what is not there, and the graphs of NAS-Bench-101 are pruned: only canonical rows come back.
-IS_CANONICAL = {"convnet", "nasbench101", "ofa_mobile", "seminas_mobile"}
+IS_CANONICAL = {"convnet", "nasbench101", "ofa_mobile", "seminas_mobile", "small_images"}
 
 
 @functools.cache

@@ -1,0 +1,37 @@
+"""Spaces whose networks share elastic weights: smaller networks use parts of the weights of the largest."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import chex
+
+from common.networks import convnet, convnet_elastic, small_images, small_images_elastic, small_images_extraction
+from common.spaces import convnet as convnet_space
+from common.spaces import small_images as small_images_space
+
+
+class Family(NamedTuple):
+    """Networks of a space.
+
+    Attributes:
+      config: type of their settings.
+      network: (space, config) -> Linen module that takes images and an architecture.
+      extremes: valid rows int32[2, L] -> int32[2, L], a largest network like the first, a smallest like the second.
+      extract: (variables, config, arch) -> (network of the architecture, its variables); None: there is none.
+    """
+
+    config: Any
+    network: Callable[[str, Any], Any]
+    extremes: Callable[[chex.Array], chex.Array]
+    extract: Callable[..., tuple[Any, Any]] | None = None
+
+
+FAMILIES: dict[str, Family] = {
+    "convnet": Family(convnet.Config, convnet_elastic.Network, convnet_space.extremes),
+    "small_images": Family(
+        small_images.Config,
+        small_images_elastic.Network,
+        small_images_space.extremes,
+        small_images_extraction.extract,
+    ),
+}

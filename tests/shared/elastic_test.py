@@ -1,0 +1,100 @@
+"""Training of elastic weights: the sandwich rule, its sampler, and the spaces that have them."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from absl.testing import parameterized
+
+from common import config as configs
+from common import spaces
+from common.networks import convnet, convnet_elastic, elastic
+from common.spaces import convnet as convnet_space
+from common.spaces import small_images as space
+from common.supernets import presets, sampling, scoring, training
+from common.training import loop, sandwich
+
+CONFIG = convnet.Config()
+LAYERS = jax.tree.map(
+    lambda values: values + 0.1, convnet.init(jax.random.key(0), CONFIG, jnp.array(convnet_space.LARGEST))
+)
+IMAGES = jax.random.uniform(jax.random.key(1), (4, 8, 8, 1))
+
+
+class SandwichTest(parameterized.TestCase):
+    def test_the_sum_of_gradients_distilled_from_the_first(self):
+        """Logits are the parameters times the factors of the architecture: the gradient is factor (p - targets)."""
+        params, archs = jnp.array([0.5, -1.0, 2.0]), jnp.array([[3], [1], [2]])
+        targets = jnp.array([[0.0, 1.0, 0.0]])
+
+        def loss(params, arch, targets):
+            logits = (params * arch)[None]
+            return -jnp.sum(targets * jax.nn.log_softmax(logits)), (logits, arch)
+
+        (value, (logits, arch)), gradient = jax.jit(functools.partial(sandwich.value_and_grad, loss))(
+            params, archs, targets
+        )
+        largest, others = jax.nn.softmax(3 * params), [jax.nn.softmax(params), jax.nn.softmax(2 * params)]
+        expected = 3 * (largest - targets[0]) + (others[0] - largest) + 2 * (others[1] - largest)
+        np.testing.assert_allclose(gradient, expected, rtol=1e-5)
+        np.testing.assert_allclose(value, -jnp.log(largest[1]), rtol=1e-5)
+        np.testing.assert_allclose(logits, 3 * params[None])
+        assert int(arch[0]) == 3
+
+    @parameterized.parameters(*elastic.FAMILIES)
+    def test_the_sampler_gives_the_largest_the_smallest_and_two_random_ones(self, name):
+        draw = jax.jit(jax.vmap(sampling.sandwich(name), in_axes=(None, 0)))
+        found = np.asarray(draw(jax.random.key(0), jnp.arange(50)))
+        made = spaces.get(name)
+        rows = found.reshape(-1, found.shape[-1])
+        assert np.all(made.is_valid(rows))
+        np.testing.assert_array_equal(made.canonicalize(rows), rows)
+        if name == "convnet":
+            np.testing.assert_array_equal(found[:, :2], [[[4] * 5, [1, 0, 0, 0, 0]]] * 50)
+        else:
+            largest, smallest = (space.Stages(*values) for values in map(space.decoded, (found[:, 0], found[:, 1])))
+            assert np.all((largest.depth == 3) & (largest.width == 2) & (smallest.depth == 0) & (smallest.width == 0))
+            is_inverted = largest.kind == space.INVERTED
+            assert np.all((largest.kernel == is_inverted) & (largest.expansion == is_inverted))
+            assert {*largest.kind.ravel()} == {0, 1, 2}
+        assert len(np.unique(found[:, 2:].reshape(-1, found.shape[-1]), axis=0)) > 50
+
+    def test_other_spaces_have_no_elastic_weights(self):
+        with pytest.raises(ValueError, match=r"sandwich.*convnet.*small_images"):
+            sampling.sandwich("nao_small")
+
+
+class ConvnetTest(parameterized.TestCase):
+    @parameterized.parameters((1, 0, 0, 0, 0), (4, 2, 0, 0, 0), (3, 1, 4, 2, 0), (2, 4, 1, 3, 4))
+    def test_elastic_logits_are_those_of_the_network(self, *row):
+        network = convnet_elastic.Network("convnet", CONFIG)
+        found = jax.jit(functools.partial(network.apply, train=False))(
+            {"params": {"layers": LAYERS}}, IMAGES, jnp.array(row)
+        )
+        kinds = jnp.array([kind for kind in row if kind])
+        layers = [*LAYERS[: len(kinds)], LAYERS[-1]]
+        expected = convnet.logits(CONFIG, layers, convnet.masks(CONFIG, kinds), jnp.moveaxis(IMAGES[..., 0], 0, -1))
+        np.testing.assert_allclose(found.main, expected.T, rtol=1e-4, atol=1e-5)
+
+    def test_shared_weights_train_and_score(self):
+        preset = presets.get("elastic", "convnet")
+        changes = {"optimizer": "adam", "nesterov": False, "learning_rate": 0.01}
+        preset = preset._replace(training=configs.replace(preset.training, changes))
+        about = training.describe("convnet", "digits", preset, held_out=100, num_images=640, seed=1)
+        run = training.build(about)
+        chunks = loop.train(run.steps, run.init(), run.keys, run.data("train"), run.config, stop=60, draw=run.draw())
+        params, losses = [], []
+        for state, chunk in chunks:
+            params, losses = state.params, [*losses, np.mean(chunk.metrics.loss)]
+        assert losses[-1] < losses[0]
+        rows = np.array([convnet_space.LARGEST, convnet_space.SMALLEST], np.int32)
+        found = scoring.of(run, params).evaluate(jax.random.key(0), rows)
+        assert np.all(found.ok)
+        assert found.fitness[0] > 0.2
+        np.testing.assert_array_equal(run.costs["params"](rows), run.num_params(rows))
+
+    def test_settings_of_cells_are_refused(self):
+        with pytest.raises(ValueError, match=r"num_cells is not a setting of the networks of convnet"):
+            presets.get("elastic", "convnet", num_cells=3)
