@@ -66,20 +66,36 @@ def crowding(values: chex.Array, ranks: chex.Array) -> chex.Array:
       values: float[N, M].
       ranks: int32[N], from `ranks`.
     """
-    num = values.shape[0]
+    order = jnp.arange(values.shape[0])
+    is_same = ranks[:, None] == ranks[None]
 
-    def of_objective(column):
-        order = jnp.lexsort((column, ranks))
-        ordered, rank = column[order], ranks[order]
-        is_same = jnp.concatenate([jnp.zeros((1,), bool), rank[1:] == rank[:-1], jnp.zeros((1,), bool)])
-        inf = jnp.full((1,), jnp.inf)
-        low = jnp.where(is_same[:-1], jnp.concatenate([-inf, ordered[:-1]]), -jnp.inf)
-        high = jnp.where(is_same[1:], jnp.concatenate([ordered[1:], inf]), jnp.inf)
-        width = jax.ops.segment_max(ordered, rank, num + 1) - jax.ops.segment_min(ordered, rank, num + 1)
-        distance = (high - low) / jnp.maximum(width[rank], 1e-30)
-        return jnp.zeros((num,)).at[order].set(distance)
+    def of_objective(column):  # of all pairs, as sorting takes long to compile
+        is_tie = (column[:, None] == column[None]) & (order[:, None] > order[None])
+        is_below = is_same & ((column[:, None] > column[None]) | is_tie)  # the second of the first
+        low = jnp.max(jnp.where(is_below, column[None], -jnp.inf), axis=1)
+        high = jnp.min(jnp.where(is_below.T, column[None], jnp.inf), axis=1)
+        width = jnp.max(jnp.where(is_same, column[None], -jnp.inf), axis=1) - jnp.min(
+            jnp.where(is_same, column[None], jnp.inf), axis=1
+        )
+        return (high - low) / jnp.maximum(width, 1e-30)
 
     return jnp.sum(jax.vmap(of_objective, in_axes=1)(values), axis=0)
+
+
+def spread(values: np.ndarray, count: int) -> np.ndarray:
+    """Returns int[min(count, F)], points spread along a front: the most crowded one is left out again and again.
+
+    Args:
+      values: float[F, M], points that do not dominate each other.
+      count: at least 1. The first point is kept.
+    """
+    kept = np.ones(len(values), bool)
+    while kept.sum() > max(count, 1):
+        distance = np.asarray(_crowding(np.asarray(values, np.float32), np.where(kept, 0, 1)))
+        distance = np.where(kept, distance, np.inf)
+        distance[0] = np.inf
+        kept[np.max(np.flatnonzero(kept & (distance == distance.min())))] = False
+    return np.flatnonzero(kept)
 
 
 def hypervolume(values: chex.Array, reference: chex.Array) -> chex.Array:
@@ -96,6 +112,9 @@ def hypervolume(values: chex.Array, reference: chex.Array) -> chex.Array:
     xp = np if isinstance(values, np.ndarray) else jnp
     above = xp.nan_to_num(xp.maximum(values - xp.asarray(reference)[None], 0), nan=0.0)
     return _volume(xp, xp.where(xp.any(xp.isnan(values), axis=1)[:, None], 0.0, above))
+
+
+_crowding = jax.jit(crowding)
 
 
 def _volume(xp, above):

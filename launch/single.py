@@ -291,7 +291,7 @@ def print_result(result: Mapping[str, Any], algorithm: str, optimum: float | Non
     """Prints the result of a search."""
     rows = {
         "search sees": f"{result['protocol']} fitness",
-        "queries": f"{result['queries']} ({result['infeasible']} infeasible)",
+        "queries": f"{result['queries']} ({_infeasible(result)})",
         "seconds": f"{result['seconds']:.1f}, compiling included",
     }
     if "failures" in result:
@@ -307,7 +307,32 @@ def print_result(result: Mapping[str, Any], algorithm: str, optimum: float | Non
         rows["test fitness"] = "not published" if best["test"] is None else f"{100 * best['test']:.2f} %"
         rows["architecture"] = best["description"]
         rows["row"] = " ".join(map(str, best["arch"]))
-    tables.show_facts(f"{algorithm} on {result['benchmark']}/{result['dataset']}", rows)
+    where = f"{algorithm} on {result['benchmark']}/{result['dataset']}"
+    tables.show_facts(where, rows)
+    if result.get("front"):
+        _print_front(result, where)
+
+
+def _infeasible(result):
+    num_over = result.get("over_limit", 0)
+    return f"{result['infeasible']} infeasible" + (f", {num_over} of them over the limit" if num_over else "")
+
+
+def _print_front(result, where):
+    """Prints the table of the front of a result.json."""
+    names = list(result["front"][0]["costs"])
+    rows = [
+        (f"{100 * one['fitness']:.2f} %", *(f"{one['costs'][name]:.6g}" for name in names), one["description"])
+        for one in result["front"]
+    ]
+    reference = ", ".join(f"{name} {value:.6g}" for name, value in result["reference"].items())
+    told = f"hypervolume {result['hypervolume']:.4f} from {reference}"
+    if "hypervolume_gap" in result:
+        found = f"{100 * result['front_found']:.0f} % of the points of the true front"
+        told += f"; gap {100 * result['hypervolume_gap']:.2f} %, {found}"
+    tables.show(
+        f"front of {where}: {','.join(result['objectives'])}\n{told}", ("fitness", *names, "architecture"), rows
+    )
 
 
 def _print_finalists(finalists):

@@ -114,7 +114,31 @@ def _print(console, report):
         test.append([name, *(f"{_percent(means[queries])} ± {_percent(errors[queries])}" for queries in shown)])
     console.print(_table("Best fitness in % (simple regret in points) after queries", shown, best))
     console.print(_table("Test fitness in % (± standard error) of the best after queries", shown, test))
+    if len(report["objectives"]) > 1:
+        _print_fronts(console, report, shown)
     console.print(f"peak memory {report['peak_memory_mib']:.0f} MiB")
+
+
+def _print_fronts(console, report, shown):
+    """Prints the tables of several objectives of a study.json."""
+    front = f"{'the true' if report['front_is_known'] else 'the best known'} front"
+    gaps, found = [], []
+    for name, record in report["algorithms"].items():
+        bands = record["front_intervals"]
+        gaps.append([name, *(_band(bands["hypervolume_gap"][queries]["mean"], 100, ".2f") for queries in shown)])
+        found.append([name, *(_band(bands["front_found"][queries]["mean"], 100, ".0f") for queries in shown)])
+    where = f"{','.join(report['objectives'])}: means with 95 % intervals after queries"
+    console.print(_table(f"Gap to the hypervolume of {front} in %\n{where}", shown, gaps))
+    text = f"Share of the {len(report['front_values'])} points of {front} found, in %"
+    console.print(_table(f"{text}\n{where}", shown, found))
+    pairs = [one for one in report["comparisons"] if one["of"] == "hypervolume"]
+    rows = [
+        [f"{one['first']} : {one['second']}", _band(one["improvement"], 100, ".0f"), f"{one['adjusted']:.2g}"]
+        for one in pairs
+    ]
+    if rows:
+        header = ["larger hypervolume in % of pairs of seeds", "p-value, Holm"]
+        console.print(_table("Comparisons by final hypervolume", header, rows, first="algorithms"))
 
 
 def _print_summary(console, reports):

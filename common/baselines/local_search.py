@@ -1,4 +1,7 @@
-"""Local search: climb from neighbour to neighbour, start again at a local optimum (arXiv:2005.02960)."""
+"""Local search: climb from neighbour to neighbour, start again at a local optimum (arXiv:2005.02960).
+
+For several objectives it is Pareto local search: neighbours of the front.
+"""
 
 import dataclasses
 from typing import Annotated
@@ -7,9 +10,13 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from common import compilation, rows, types, unseen
+from common import compilation, fronts, rows, types, unseen
 from common import config as configs
 from common import history as history_lib
+from common import objectives as objectives_lib
+from common.baselines import candidates
+
+_NUM_CENTRES = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +45,13 @@ class State:
 
 
 @compilation.in_32_bits
-def searcher(space: types.SearchSpace, config: Config | None = None, *, name: str = "local_search") -> types.Searcher:
+def searcher(
+    space: types.SearchSpace,
+    config: Config | None = None,
+    *,
+    name: str = "local_search",
+    objectives: objectives_lib.Objectives | None = None,
+) -> types.Searcher:
     """Returns local search in the paper's simplest version, which its results use.
 
     All neighbours of the centre are evaluated, then the best of them becomes the centre if it is better (variants of
@@ -49,15 +62,21 @@ def searcher(space: types.SearchSpace, config: Config | None = None, *, name: st
     With `count` > 1 a start is proposed together with some of its neighbours; if fewer than `count` neighbours are left
     to evaluate, random unseen architectures fill the round. Pending neighbours are not waited for.
 
+    For several objectives each round proposes random unseen neighbours of the architectures that no other dominates (of
+    16 of them, if there are more), and random architectures where there are none left (L. Paquete et al., Pareto local
+    optimum sets, Metaheuristics for Multiobjective Optimisation, 2004).
+
     Args:
       space: the search space.
       config: the settings.
       name: its name in results.
+      objectives: of the search; by default the fitness.
 
     Returns:
       The searcher.
     """
     config = config or Config()
+    has_front = objectives is not None and len(objectives) > 1
 
     @compilation.in_32_bits
     def init(pool: chex.Array, key: chex.PRNGKey, history: history_lib.History) -> State:
@@ -74,6 +93,10 @@ def searcher(space: types.SearchSpace, config: Config | None = None, *, name: st
     ) -> tuple[chex.Array, State]:
         known = unseen.know(pool, state.index, history, count=count)
         start_key, order_key, rest_key = jax.random.split(key, 3)
+        if has_front:
+            archs, is_filled = _around_front(order_key, space, known, count=count)
+            archs = unseen.complete(rest_key, space, known, archs, is_filled)
+            return archs, state.replace(index=known.index)
         centre, is_over = _climb(space, known, state.centre)
         is_start = is_over | ~state.is_started
         centre = unseen.complete(start_key, space, known, centre[None], ~is_start[None])[0]
@@ -87,7 +110,21 @@ def searcher(space: types.SearchSpace, config: Config | None = None, *, name: st
         count=config.count,
         init=jax.tree_util.Partial(init, pool),
         propose=jax.tree_util.Partial(propose, pool),
+        objectives=objectives,
     )
+
+
+def _around_front(key, space, known, *, count):
+    """Random new neighbours of the front, int32[count, L], and bool[count], which there are."""
+    centre_key, order_key = jax.random.split(key)
+    history = known.history
+    is_front = fronts.non_dominated(objectives_lib.values(history), history_lib.is_measured(history))
+    order = jnp.where(is_front, jax.random.uniform(centre_key, is_front.shape), -1.0)
+    at = jax.lax.top_k(order, min(_NUM_CENTRES, order.shape[0]))[1]
+    around, is_valid = space.neighbors(jnp.maximum(history.archs[at], 0))
+    scores = jnp.where(is_valid & is_front[at][:, None], jax.random.uniform(order_key, is_valid.shape), -jnp.inf)
+    archs = around.reshape(-1, around.shape[-1])
+    return candidates.best_unseen(known, archs, scores.reshape(-1), count=count)
 
 
 def _climb(space, known, centre):
@@ -136,4 +173,6 @@ def _fitness(known, archs):
     return jnp.where(is_measured, known.history.fitness.at[at].get(mode="fill", fill_value=0.0), -jnp.inf)
 
 
-ALGORITHM = types.Algorithm("local_search", Config(), {"local_search": Config()}, searcher)
+ALGORITHM = types.Algorithm(
+    "local_search", Config(), {"local_search": Config()}, searcher, max_objectives=objectives_lib.MOST
+)

@@ -1,13 +1,16 @@
 """Search problems: the settings of each source of fitness, and the evaluator built from them."""
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Annotated, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+import jax
 
 from common import config as configs
 from common import objectives as objectives_lib
 from common import plugins, spaces, tables, types
 from common.evaluators import benchmark, tabular, training_config
+from common.executors import measuring
 from common.records import progress
 from common.spaces import limits
 from common.training import latency as latencies
@@ -108,8 +111,10 @@ def build(problem: Problem) -> types.Evaluator:
 def limited(evaluator: types.Evaluator, limit: Sequence[str]) -> types.Evaluator:
     """Returns an evaluator whose space is the part within limits on its known costs.
 
+    Rows over a limit on a measured cost are infeasible (`types.Evaluation.over_limit`).
+
     Args:
-      evaluator: the source of fitness, with `costs`.
+      evaluator: the source of fitness, with `costs` or `measured` ones.
       limit: limits, such as "macs<=6e8"; none give the evaluator itself.
 
     Raises:
@@ -117,8 +122,31 @@ def limited(evaluator: types.Evaluator, limit: Sequence[str]) -> types.Evaluator
     """
     if not limit:
         return evaluator
-    space = limits.part(evaluator.space, limits.parse(limit), evaluator.costs)
-    return evaluator._replace(space=space, optimum=None, limits=limits.texts(limit))
+    known, measured = limits.split(limits.parse(limit), evaluator.costs, evaluator.measured)
+    space = limits.part(evaluator.space, known, evaluator.costs) if known else evaluator.space
+    return within(evaluator, measured)._replace(space=space, optimum=None, limits=limits.texts(limit))
+
+
+def within(evaluator: types.Evaluator, measured: Sequence[limits.Limit]) -> types.Evaluator:
+    """Returns an evaluator of which rows over limits on measured costs are infeasible; without limits itself."""
+    if not measured:
+        return evaluator
+    evaluate, recipe = evaluator.evaluate, evaluator.recipe
+    if not isinstance(evaluate, jax.tree_util.Partial):
+        evaluate = jax.tree_util.Partial(evaluate)
+
+    def limited_evaluate(evaluate, key, archs):
+        return limits.within(evaluate(key, archs), measured, archs)
+
+    if recipe is not None:
+        settings = {**recipe._asdict(), "limit": list(map(str, measured))}
+        recipe = types.Recipe(f"{__name__}.limited_again", settings)
+    return evaluator._replace(evaluate=jax.tree_util.Partial(limited_evaluate, evaluate), recipe=recipe)
+
+
+def limited_again(factory: str, settings: Mapping[str, Any], limit: Sequence[str]) -> types.Evaluator:
+    """Returns the evaluator of a recipe within limits on measured costs, for worker processes."""
+    return within(measuring.make(types.Recipe(factory, settings)), limits.parse(limit))
 
 
 def tell(problem: Problem, evaluator: types.Evaluator) -> None:

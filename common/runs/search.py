@@ -15,8 +15,10 @@ from common import config as configs
 from common import executors, one_round, paths, search, types
 from common import objectives as objectives_lib
 from common.executors import config as executor_config
+from common.executors import measuring
 from common.records import journal as journal_lib
 from common.records import measurements, metrics_log, progress, run_dir
+from common.runs import fronts
 
 MAX_SEED = 2**32 - 1  # beyond, keys would repeat
 
@@ -146,7 +148,7 @@ def run(
                 journal=journal,
                 on_round=log.add,
             )
-        result = _result(evaluator, history, options, journal, log)
+        result = _result(evaluator, objectives, history, options, journal, log)
         run_dir.write_history(folder / run_dir.HISTORY, history)
         if options.export:
             measurements.write(options.export, history)
@@ -168,14 +170,19 @@ def _header(evaluator, objectives, options, algorithm, config):
     }
 
 
-def _result(evaluator, history, options, journal, log):
+def _result(evaluator, objectives, history, options, journal, log):
     """Returns the content of result.json."""
     key = jax.random.fold_in(jax.random.key(options.seed), search.TEST_ROUND)
     result = run_dir.result(history, evaluator, key=key, seed=options.seed, seconds=log.seconds)
+    if len(objectives) > 1:
+        key = jax.random.fold_in(jax.random.key(options.seed), search.TEST_ROUND)  # the same test fitness as above
+        result |= fronts.of_search(history, evaluator, objectives, key=key)
     if journal.earlier is not None:
         result["earlier"] = len(journal.earlier.archs)
         result["queries"] -= len(journal.earlier.archs)
     reasons = collections.Counter(one.reason for one in journal.measured.values() if one.reason)
+    if num_over := reasons.pop(measuring.OVER_LIMIT, 0):
+        result["over_limit"] = num_over
     if reasons:
         result["failures"] = dict(reasons.most_common())
     if log.diagnostics:
@@ -221,11 +228,14 @@ class _Log:
             "best_fitness": float(measured.max()) if measured.size else None,
             "seconds": round(self.seconds, 3),
         }
+        if history.others.shape[1]:
+            searched["front"] = len(fronts.rows_of(history))
         line = {"round": round_, "queries": len(measured) + num_infeasible - self._num_earlier, **searched}
         scalars = {f"search/{name}": value for name, value in searched.items()}
         scalars |= {f"rounds/{name}": value for name, value in self.diagnostics.items()}
         scalars = {name: value for name, value in scalars.items() if isinstance(value, int | float)}
         note = f"best {100 * measured.max():.2f} %" if measured.size else "no evaluation succeeded yet"
+        note += f", front of {searched['front']}" if "front" in searched else ""
         self.files.add({**line, **self.diagnostics}, scalars=scalars, note=note)
 
 

@@ -62,10 +62,18 @@ class Weights(NamedTuple):
 
 
 def searched_space(settings: Settings, run: training.Run) -> types.SearchSpace:
-    """Returns the part of the training's space within `settings.limit`; a `ValueError` if it is empty."""
-    if not settings.limit:
-        return run.space
-    return limits.part(run.space, limits.parse(settings.limit), run.costs)
+    """Returns the part of the training's space within the known costs of `settings.limit`.
+
+    Raises:
+      ValueError: it is empty, or a cost is unknown.
+    """
+    known, _ = _limits(settings, run)
+    return limits.part(run.space, known, run.costs) if known else run.space
+
+
+def _limits(settings, run):
+    """Returns the limits on known costs and on measured ones."""
+    return limits.split(limits.parse(settings.limit), run.costs)
 
 
 def evaluator(settings: Settings, weights: Weights, space: types.SearchSpace) -> types.Evaluator:
@@ -79,6 +87,7 @@ def evaluator(settings: Settings, weights: Weights, space: types.SearchSpace) ->
         data_dir=settings.data_dir,
         latency=settings.latency if settings.measured else None,
     )
+    made = problem.within(made, _limits(settings, weights.run)[1])
     return made._replace(space=space, limits=limits.texts(settings.limit))
 
 

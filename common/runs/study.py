@@ -21,6 +21,7 @@ from common.evaluators import problem
 from common.file_formats import files, json_values
 from common.records import json_files, locks, progress, run_dir
 from common.runs import search as runs
+from common.statistics import hypervolumes
 from common.statistics import study as statistics
 
 
@@ -153,6 +154,7 @@ def _run_parts(parts, counts, before, options):
     after = sorted({*options.checkpoints, options.budget}) if options.checkpoints else None
     evaluators = {task: part.evaluator for (_, task), part in parts.items()}
     fitness = {task: statistics.fitness_of_all(evaluator) for task, evaluator in evaluators.items()}
+    several_objectives = {task: _Fronts(evaluator, options) for task, evaluator in evaluators.items()}
     several = len({task for _, task in parts}) > 1
     with progress.Progress("study", total=options.num_seeds * len(parts), unit="searches") as live:
         for at, ((name, task), part) in enumerate(parts.items(), start=1):
@@ -175,12 +177,44 @@ def _run_parts(parts, counts, before, options):
             record = statistics.of_algorithm(found[name], **settings)
             report["algorithms"][name] = {**record, **seconds}
             report["comparisons"] = statistics.comparisons(found, targets=targets)
+            checkpoints = after or statistics.checkpoints(options.budget)
+            more = several_objectives[task].add(name, histories, report, checkpoints)
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # macOS reports bytes, Linux KiB
             report["peak_memory_mib"] = round(peak / 2 ** (20 if sys.platform == "darwin" else 10), 1)
-            run_dir.write_arrays(part.folder / run_dir.CURVES.format(name), found[name]._asdict())
+            run_dir.write_arrays(part.folder / run_dir.CURVES.format(name), found[name]._asdict() | more)
             if report["algorithms"].keys() >= set(before[task]):  # never fewer than an earlier start reported
                 run_dir.write_json(part.folder / run_dir.STUDY, report)
     return reports
+
+
+class _Fronts:
+    """Statistics of a task with several objectives."""
+
+    def __init__(self, evaluator, options):
+        self._objectives = objectives_lib.of(options.objectives, evaluator)
+        several = len(self._objectives) > 1
+        self._scale = hypervolumes.of_table(evaluator, self._objectives) if several else None
+        self._values: dict[str, np.ndarray] = {}
+        self._curves: dict[str, hypervolumes.Curves] = {}
+
+    def add(self, name, histories, report, after):
+        """Adds the searches of an algorithm to the report of the task; returns their curves by name."""
+        if len(self._objectives) == 1:
+            return {}
+        self._values[name] = objectives_lib.values(histories)
+        scale, again = self._scale, [name]
+        if scale is None:  # the best known front, which each algorithm changes
+            points = np.concatenate([values.reshape(-1, values.shape[-1]) for values in self._values.values()])
+            scale, again = hypervolumes.of_values(points), list(self._values)
+            if scale is None:
+                raise ValueError(f"no evaluation of {', '.join(self._values)} succeeded, so there is no front")
+        for one in again:
+            self._curves[one] = hypervolumes.curves(self._values[one], scale)
+            record = hypervolumes.of_algorithm(self._curves[one], scale, after=after)
+            report["algorithms"][one] |= record
+        report["comparisons"] += hypervolumes.comparisons(self._curves)
+        report |= hypervolumes.describe(scale, self._objectives)
+        return self._curves[name]._asdict()
 
 
 def _search(part, options, show):

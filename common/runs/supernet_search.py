@@ -18,7 +18,7 @@ from common import objectives as objectives_lib
 from common.evaluators import training as training_evaluator
 from common.genotypes import conversion, json_text
 from common.records import run_dir
-from common.runs import finalists, population, shared_weights, weight_sharing
+from common.runs import finalists, fronts, population, shared_weights, weight_sharing
 from common.runs import search as searches
 from common.supernets import scoring, training_folder
 from common.training import latency
@@ -76,7 +76,7 @@ def search(
       config: settings of the algorithm, a dataclass.
       refine: (evaluator on the shared weights, trainer of a region's weights, folder) -> the evaluator to search on,
         such as `lanas_jax.few_shot.evaluator`; None: that on the shared weights.
-      objectives: such as ("fitness", "-params").
+      objectives: such as ("fitness", "-params"); of several, those trained at the end are spread along the front.
       flags: all settings by flag name, for config.json.
 
     Raises:
@@ -105,7 +105,8 @@ def search(
         folder=folder,
         flags=flags,
     )
-    return _finish(settings, about, folder, result, *searches.ranked(folder), seed=options.seed)
+    best = fronts.ranked(folder, settings.rerank) if len(chosen) > 1 else searches.ranked(folder)
+    return _finish(settings, about, folder, result, *best, seed=options.seed)
 
 
 @compilation.in_32_bits

@@ -1,10 +1,11 @@
-"""Limits on costs that are known from the row: the part of a space that respects them.
+"""Limits on costs: the part of a space that respects those on costs that are known from the row.
 
-Every searcher then proposes only such rows, as sampling, mutation, neighbours and validity are those of the part.
+Every searcher then proposes only such rows, as sampling, mutation, neighbours and validity are those of the part. A row
+whose measured cost exceeds a limit is infeasible once it is evaluated (`within`).
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import chex
@@ -87,10 +88,25 @@ def excess(limits: Sequence[Limit], costs: Mapping[str, Cost], archs: chex.Array
     return total
 
 
-def check(limits: Sequence[Limit], costs: Mapping[str, Cost]) -> None:
-    """Raises a `ValueError` if a limit is on an unknown cost."""
+def split(
+    limits: Sequence[Limit], costs: Iterable[str], measured: Iterable[str] = ()
+) -> tuple[tuple[Limit, ...], tuple[Limit, ...]]:
+    """Returns the limits on known costs and those on measured ones, of which the names are given.
+
+    Raises:
+      ValueError: a limit is on neither.
+    """
+    costs = tuple(costs)
     for limit in limits:
-        configs.one_of("cost", limit.cost, costs)
+        configs.one_of("cost", limit.cost, dict.fromkeys((*costs, *measured)))
+    return tuple(one for one in limits if one.cost in costs), tuple(one for one in limits if one.cost not in costs)
+
+
+def within(evaluation: types.Evaluation, limits: Sequence[Limit], archs: chex.Array) -> types.Evaluation:
+    """Returns an evaluation of int[B, L] `archs` that is not `ok` where measured costs exceed limits. Traceable."""
+    measured = {name: lambda archs, values=values: values for name, values in evaluation.costs.items()}
+    over_limit = evaluation.ok & (excess(limits, measured, archs) > 0)
+    return evaluation.replace(ok=evaluation.ok & ~over_limit, over_limit=over_limit)
 
 
 def part(space: types.SearchSpace, limits: Sequence[Limit], costs: Mapping[str, Cost]) -> types.SearchSpace:
@@ -109,7 +125,7 @@ def part(space: types.SearchSpace, limits: Sequence[Limit], costs: Mapping[str, 
     Raises:
       ValueError: a cost is unknown, or no row, or only one, respects the limits; the message says how near others are.
     """
-    check(limits, costs)
+    split(limits, costs)
     if space.enumerate is not None and space.size <= MAX_LISTED:
         archs = np.asarray(space.enumerate(), np.int32)
         over = np.concatenate([excess(limits, costs, archs[at : at + 65536]) for at in range(0, len(archs), 65536)])

@@ -53,6 +53,15 @@ class FrontsTest(parameterized.TestCase):
         np.testing.assert_allclose(found[[1, 6]], [(4 - 1) / 4 + (5 - 2) / 4, (5 - 3) / 4 + (3 - 1) / 4])
         np.testing.assert_array_equal(np.isinf(found[:6]), [True, False, True, True, True, True])
 
+    def test_points_spread_along_a_front(self):
+        at = np.array(
+            [0, 1, 2, 3, 10, 11, 20]
+        )  # 1, then 2 is the most crowded, then 10 and 11, of which the later goes
+        values = np.stack([-at, at], axis=1)
+        np.testing.assert_array_equal(at[fronts.spread(values, 9)], at)
+        np.testing.assert_array_equal(at[fronts.spread(values, 4)], [0, 3, 11, 20])
+        np.testing.assert_array_equal(at[fronts.spread(values, 1)], [0])
+
     def test_hypervolume_in_two_dimensions(self):
         # Columns of width 1 from the reference (0, 0): 5, 3, 3, 2, 1.
         assert fronts.hypervolume(POINTS, np.zeros(2)) == 14

@@ -110,6 +110,20 @@ class SearchTest(parameterized.TestCase):
         toy.assert_same(found, wanted)
         toy.assert_same(read, wanted)
 
+    def test_the_order_of_results_and_the_number_of_workers_make_no_difference(self):
+        evaluator = measuring()
+        searcher = made(evaluator, ("fitness", "sum", "-watts"), count=8)
+        wanted = run_search(jax.random.key(3), searcher, evaluator, budget=24)
+        inner = inline.make(evaluator, num_workers=8)
+        late = []
+
+        def collect():
+            late.extend(inner.collect())
+            return [late.pop()] if late else []
+
+        executor = inner._replace(collect=collect)
+        toy.assert_same(run_search(jax.random.key(3), searcher, evaluator, budget=24, executor=executor), wanted)
+
     def test_ask_and_tell(self):
         searcher = random_search.searcher(toy.SPACE, random_search.Config(count=2))
         loop = Search(jax.random.key(0), searcher, toy.SPACE, budget=4, objectives="fitness,-watts")
