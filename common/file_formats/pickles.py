@@ -4,15 +4,16 @@ A pickle is a program. Here it may build containers, numbers, text, NumPy number
 place of a benchmark's own classes; every other name is rejected.
 """
 
+import array
 import collections
 import io
 import pathlib
 import pickle
 import pickletools
 import re
+import struct
 import types as python_types
 import zipfile
-from typing import BinaryIO
 
 import numpy as np
 
@@ -24,6 +25,9 @@ _TORCH_MAGIC = 0x1950A86A20F9469CFC6C
 _FREE_MEMO = 1000  # places in the memo beyond twice the number of objects in it
 _MAX_NESTING = 4000  # tuples in tuples; Python hashes them recursively, without a check of the stack
 _NUMBER = re.compile("[<>|=]?(b1|[iu][1248]|f(2|4|8))")  # of NumPy
+_PAIRS = re.compile(rb"(?:K.G.{8})+|(?:M..G.{8})+|(?:h.G.{8})+|(?:j.{4}G.{8})+", re.DOTALL)  # of a key and a float
+_FORMATS = {b"K": "<xB9x", b"M": "<xH9x", b"h": "<xB9x", b"j": "<xI9x"}  # of these pairs, for struct
+_EMPTY = 1 << 15  # place in the memo
 _TUPLES = ("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3")
 _NO_PICKLE = "is cut short, damaged or no pickle"
 
@@ -78,7 +82,7 @@ def load_dictionary(contents: bytes) -> dict[str, object]:
     return dict(zip(names, values, strict=True))
 
 
-def _load(file: BinaryIO, **settings):
+def _load(file: io.BytesIO, **settings):
     _check_program(file)
     return _Unpickler(file, **settings).load()
 
@@ -148,22 +152,26 @@ _ADMITTED = {
 }
 
 
-def _check_program(file: BinaryIO) -> None:
+def _check_program(file: io.BytesIO) -> None:
     """Raises a `FormatError` if the next pickle of a file would overflow the stack or claims memory without need.
 
     The depths of the tuples on the stack are followed through the opcodes. Sizes of texts and places in the memo, for
     which a reader makes room at once, must fit the file.
     """
-    start = file.tell()
-    stack, marks, memo = [], [], {}
+    start, contents = file.tell(), file.getvalue()
+    stack, marks, memo, num_memoized = [], [], array.array("H"), 0
     for opcode, argument, _ in pickletools.genops(file):
         name, pushed = opcode.name, len(opcode.stack_after)
         if name == "MARK":
             marks.append(len(stack))
+            file.seek(_skip_pairs(contents, file.tell(), stack, memo))
         elif name == "MEMOIZE" or "PUT" in name:
-            place = len(memo) if name == "MEMOIZE" else argument
-            if place > 2 * len(memo) + _FREE_MEMO:
+            place = num_memoized if name == "MEMOIZE" else argument
+            if place > 2 * num_memoized + _FREE_MEMO:
                 raise files.FormatError("it numbers its objects with gaps")
+            if place >= len(memo):
+                memo.extend([_EMPTY] * (place + 1 - len(memo)))
+            num_memoized += memo[place] == _EMPTY
             memo[place] = stack[-1]
         elif name in ("GET", "BINGET", "LONG_BINGET"):
             stack.append(memo[argument])
@@ -182,3 +190,12 @@ def _check_program(file: BinaryIO) -> None:
                 raise files.FormatError(f"it nests tuples more than {_MAX_NESTING} deep")
             stack[at:] = [depth] * pushed
     file.seek(start)
+
+
+def _skip_pairs(contents, at, stack, memo):
+    """Pushes the pairs of a key and a float, most of a benchmark file, at once; returns the place of what follows."""
+    while run := _PAIRS.match(contents, at):
+        found, at = run.group(), run.end()
+        for (key,) in struct.iter_unpack(_FORMATS[found[:1]], found):
+            stack += (memo[key] if found[0] in b"hj" else 0, 0)
+    return at
