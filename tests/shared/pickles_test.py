@@ -78,6 +78,8 @@ class PicklesTest(parameterized.TestCase):
         b"\x80\x02})" + b"\x85" * 3_000_000 + b"Ns.",  # a tuple in a tuple in ..., as the key of a dictionary
         b"\x80\x04}(K\x01)" + b"\x94h\x00\x860h\x00" * 100 + b"N\x86" * 9_000 + b"Nu.",
         b"\x80\x04\x8f()" + b"(N)t0\x85" * 9_000 + b"\x90.",
+        b"\x80\x02)q\0" + (b"(h\0G" + bytes(8) + b"tq\0") * 9_000 + b".",  # through pairs of a key and a float
+        b"\x80\x02)q\0" + (b"(j" + bytes(4) + b"G" + bytes(8) + b"tq\0") * 9_000 + b".",
     )
     def test_deeply_nested_tuples_do_not_overflow_the_stack(self, contents):
         self.path.write_bytes(contents)
@@ -91,6 +93,8 @@ class PicklesTest(parameterized.TestCase):
     def test_many_tuples_side_by_side_are_read(self):
         contents = [{("cifar10", seed): ((seed, 1, 2, 3), {seed, "t"})} for seed in range(9000)]
         contents += [collections.OrderedDict(a=1), frozenset([1]), 1j]
+        names = [f"test@{epoch}" for epoch in range(400)]
+        contents += [dict.fromkeys(keys, 0.5) for keys in (range(400), names, names, range(0, 2**24, 2**16))]
         for protocol in range(6):
             self.path.write_bytes(pickle.dumps(contents, protocol))
             assert pickles.read(self.path) == contents
