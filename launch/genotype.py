@@ -117,6 +117,11 @@ def _read(command: Command) -> Genotype:
 def _write(genotype: Genotype, path: pathlib.Path, title: str | None) -> None:
     if path.suffix not in (".svg", ".png", ".json"):
         raise ValueError(f"give --output, a file that ends in .svg, .png or .json; got {str(path)!r}")
+    if path.suffix == ".json" and path.exists():
+        try:
+            published.get(str(path))
+        except ValueError as error:
+            raise ValueError(f"{path} exists and is no genotype, and is not replaced; name another file") from error
     try:
         if path.suffix == ".png":
             from common.drawing import charts  # matplotlib, which takes a second to import

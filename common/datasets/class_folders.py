@@ -16,6 +16,7 @@ from common.records import progress
 
 MAX_BYTES = 2**33  # of decoded images in memory
 _SUFFIXES = (".jpeg", ".jpg", ".png")
+_SYSTEM_FOLDERS = ("__MACOSX", "@eaDir", "lost+found", "$RECYCLE.BIN", "System Volume Information")
 _TEST = ("test", "val", "validation")
 _GREY = ("1", "L", "LA")
 
@@ -113,7 +114,7 @@ def _classes_in(folder, left_out):
     """Returns the names of the class folders, sorted; adds to `left_out` what is none."""
     names = []
     for entry in folder.iterdir():
-        if entry.is_dir() and not entry.name.startswith("."):
+        if entry.is_dir() and not entry.name.startswith(".") and entry.name not in _SYSTEM_FOLDERS:
             names.append(entry.name)
         else:
             left_out.append(entry)

@@ -72,6 +72,8 @@ def write(
     found = read(first) if len(folders) == 1 else read_together(folders)
     if queries is not None and not isinstance(found, across.Studies):
         raise ValueError("the number of queries to compare after (--queries) is for studies of several tasks")
+    if output.suffix not in (".html", ".htm"):
+        raise ValueError(f"the page (--output) is a file that ends in .html; got {output}")
     if not output.parent.is_dir():
         raise ValueError(f"the folder of {output} does not exist; make it first")
     made = _report(found, first, output, queries, models)

@@ -84,6 +84,11 @@ class GenotypeCommandTest(folders.FolderTest):
         assert output == f"wrote {path}\n"
         output, _ = self.run_command(f"--genotype={path}", "--convert_to=nasbench201")
         assert output == "|nor_conv_3x3~0|+|nor_conv_3x3~0|none~1|+|nor_conv_3x3~0|none~1|skip_connect~2|\n"
+        result = self.folder / "result.json"
+        result.write_text('{"best": 0.9}')
+        _, errors = self.run_command("--genotype=lanet", f"--output={result}", code=1)
+        assert errors == f"error: {result} exists and is no genotype, and is not replaced; name another file\n"
+        self.run_command("--genotype=lanet", f"--output={path}")
         self.run_command("--genotype=seminasnet", f"--output={svg}")
         assert svg.read_text(encoding="utf-8").startswith("<svg")
         assert "seminasnet</text>" in svg.read_text(encoding="utf-8")

@@ -380,6 +380,7 @@ class FolderTest(parameterized.TestCase):
         raw = self.folder / "raw"
         for part in ("train", "val"):
             (raw / part / ".ipynb_checkpoints").mkdir()
+            (raw / part / "@eaDir").mkdir()
             (raw / part / ".DS_Store").write_bytes(b"\0")
             (raw / part / "n01" / "._a.JPEG").write_bytes(b"\0\5\x16\7")
         (raw / "train/n02/.cache").mkdir()
@@ -393,7 +394,7 @@ class FolderTest(parameterized.TestCase):
             f"warning: 7 hidden files and folders that are no images are left out, such as {raw}" in errors.getvalue()
         )
         assert (
-            f"warning: 1 files that are no images are left out, such as {raw}/train/n02/notes.txt\n"
+            f"warning: 3 files that are no images are left out, such as {raw}/train/@eaDir\n"
             in errors.getvalue()
         )
         assert "data: imagenet: 2 classes (label)\n" in errors.getvalue()
