@@ -23,6 +23,7 @@ from common.records import journal as journals
 from common.records import json_files, locks, progress, run_dir
 
 FINALISTS, FINALISTS_JOURNAL = "finalists.json", "finalists.jsonl"
+_MAYBE = (*json_files.NUMBER, type(None))  # a number, null where a training failed
 
 
 class Training(NamedTuple):
@@ -152,7 +153,8 @@ def opened(path: pathlib.Path, evaluator: types.Evaluator, *, seed: int, num_thr
 
     with contextlib.ExitStack() as stack:
         stack.enter_context(locks.hold(path.with_suffix(".lock"), what=str(path)))
-        known, write = _json_rows(path, evaluator.name, "trainings", to_row, from_row)
+        shape = {"arch": [int], "training": int, "part": str, "accuracy": _MAYBE}
+        known, write = _json_rows(path, evaluator.name, "trainings", shape, to_row, from_row)
         pool = None
         if num_threads > 1:
             pool = futures.ThreadPoolExecutor(num_threads - 1)
@@ -189,7 +191,8 @@ def rerank(
         shared.setdefault(training, row["shared_weights"])
         return training, row["trained"]
 
-    known, write = _json_rows(folder / FINALISTS, evaluator.name, "finalists", to_row, from_row)
+    shape = {"arch": [int], "shared_weights": _MAYBE, "trained": _MAYBE}
+    known, write = _json_rows(folder / FINALISTS, evaluator.name, "finalists", shape, to_row, from_row)
     key = jax.random.key(seed)
     found = Trainings(lambda training: _measured(evaluator.evaluate, key, training), known, write)
     results = found.results([*trainings, *known], title="finalists")
@@ -198,7 +201,10 @@ def rerank(
 
 def num_trained(folder: pathlib.Path) -> int:
     """Returns the number of finalists that were trained in the folder of a search."""
-    return len((json_files.read(folder / FINALISTS) or {}).get("finalists", ()))
+    if (record := json_files.read(folder / FINALISTS)) is None:
+        return 0
+    json_files.check(folder / FINALISTS, record, {"finalists": list})
+    return len(record["finalists"])
 
 
 def rerank_journaled(
@@ -251,12 +257,12 @@ def _result(outcome):
     return Result(outcome.fitness if outcome.ok else np.nan, outcome.reason)
 
 
-def _json_rows(path, trained_as, name, to_row, from_row):
+def _json_rows(path, trained_as, name, shape, to_row, from_row):
     """Returns (training -> result of the rows under `name` in a JSON file, the function that adds one)."""
     rows = []
     if path.exists():
         record = json_files.read(path)
-        json_files.check(path, record, {"trained_as": str, name: [dict]})
+        json_files.check(path, record, {"trained_as": str, name: [shape]})
         if record["trained_as"] != trained_as:
             old, new = ([*text.replace("/", ",").split(",")] for text in (record["trained_as"], trained_as))
             was, now = ([item.strip() for item in one if item not in other] for one, other in ((old, new), (new, old)))

@@ -133,6 +133,8 @@ def _check_kept(folder, settings, options, searchers):
         return
     if "choice" not in before:
         raise ValueError(f"{folder} is the folder of another command; choose another --workdir")
+    shape = {"choice": [{"found_by": str}], "networks": [{"found_by": str, "test": list}]}
+    json_files.check(folder / run_dir.RESULT, before, {**shape, "budget": int, "num_best": int})
     names = {row["found_by"] for row in before["choice"]} - {CHOSEN}
     if missing := sorted(names - set(searchers)):
         raise ValueError(f"{folder} has results of {', '.join(missing)} too; name them in --algorithms to resume it")
@@ -140,7 +142,7 @@ def _check_kept(folder, settings, options, searchers):
     for row in before["networks"]:
         nums[row["found_by"] == RANDOM].append(len(row["test"]))
     had = {"budget": before["budget"], "num_best": before["num_best"]}
-    had |= {"num_random": len(nums[True]) - 1, "num_trainings": max(nums[False])}
+    had |= {"num_random": len(nums[True]) - 1, "num_trainings": max(nums[False], default=0)}
     now = {**dataclasses.asdict(settings), "budget": options.budget}
     if fewer := [f"{name} was {num} and is now {now[name]}" for name, num in had.items() if now[name] < num]:
         raise ValueError(

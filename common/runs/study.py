@@ -136,7 +136,9 @@ def run(
 
 def _check_kept(folder, names, counts, options):
     """Returns the algorithms that study.json of a folder reports; all of them, and of all seeds, must be run again."""
-    before = list((json_files.read(folder / run_dir.STUDY) or {}).get("algorithms", ()))
+    report = json_files.read(folder / run_dir.STUDY) or {"algorithms": {}}
+    json_files.check(folder / run_dir.STUDY, report, {"algorithms": dict})
+    before = list(report["algorithms"])
     if missing := [name for name in before if name not in names]:
         everything = ",".join([*before, *(name for name in names if name not in before)])
         problem = f"{folder} reports {', '.join(missing)} too, which --algorithms={','.join(names)} leaves out"
@@ -273,7 +275,10 @@ def _write_configs(config, workdir, folders):
     """Writes config.json; with `folders` by task, also one in each, as for a study of that task only."""
     names = {task: folder.name for task, folder in folders.items()}
     path = workdir / run_dir.CONFIG
-    before = names if (record := json_files.read(path)) is None else record.get("tasks", {})
+    before = names
+    if (record := json_files.read(path)) is not None:
+        json_files.check(path, record, {"tasks?": {"*": str}})
+        before = record.get("tasks", {})
     if bool(before) != bool(names) or not before.keys() <= names.keys():
         raise ValueError(
             f"{workdir} is of {', '.join(before) or 'one task'}; give all of that to resume, or another --workdir"

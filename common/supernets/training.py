@@ -157,6 +157,8 @@ def build(about: Mapping[str, Any], data_dir: str | os.PathLike | None = None) -
     """
     if about.get("kind") != KIND:
         raise ValueError("these checkpoints are not of shared weights; train some with launch.train_supernet")
+    if missing := {"space", "dataset", "held_out", "num_images", "seed", *presets.Preset._fields} - set(about):
+        raise ValueError(f"the record of these checkpoints lacks {', '.join(sorted(missing))}")
     dataset = images.load(about["dataset"], data_dir)
     family = elastic.FAMILIES.get(about["space"])
     network, training, augmentation, draws = (

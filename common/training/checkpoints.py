@@ -22,12 +22,13 @@ from absl import logging
 from orbax.checkpoint import checkpoint_managers
 
 from common.file_formats import json_values
-from common.records import run_dir
+from common.records import json_files, run_dir
 from common.training import state as states
 
 ABOUT = "about.json"
 FORMAT = 1
 _DAMAGED = "damaged-"
+_ABOUT = {"dataset?": str, "space?": str, "corpus?": str, "seed?": int, "held_out?": int, "num_images?": int}
 _NUM_LATEST = 2  # in case one is damaged
 _READ_ERRORS = (ValueError, TypeError, KeyError, AttributeError, OSError)  # of Orbax, depending on what is damaged
 
@@ -192,10 +193,11 @@ def read_about(folder: str | os.PathLike) -> dict[str, Any]:
         raise ValueError(f"{folder} has no checkpoints: there is no {path}")
     try:
         found = json_values.read(path)
+        json_files.check(path, found, {"format": int, "about": _ABOUT})
         if found["format"] != FORMAT:
             raise ValueError(f"format {found['format']}; this version reads {FORMAT}")
         return found["about"]
-    except (ValueError, KeyError, TypeError) as error:
+    except ValueError as error:
         raise ValueError(f"{path} does not describe checkpoints: {error}") from error
 
 

@@ -393,10 +393,7 @@ class FolderTest(parameterized.TestCase):
         assert (
             f"warning: 7 hidden files and folders that are no images are left out, such as {raw}" in errors.getvalue()
         )
-        assert (
-            f"warning: 3 files that are no images are left out, such as {raw}/train/@eaDir\n"
-            in errors.getvalue()
-        )
+        assert f"warning: 3 files that are no images are left out, such as {raw}/train/@eaDir\n" in errors.getvalue()
         assert "data: imagenet: 2 classes (label)\n" in errors.getvalue()
 
     def test_files_of_no_use_are_named_before_anything_is_written(self):

@@ -199,6 +199,17 @@ class RerankTest(folders.FolderTest):
         assert [(one.arch, one.found) for one in fewer] == [(SECOND, 0.25), (FIRST, 0.75), (BAD, 0.5)]
         with pytest.raises(ValueError, match="holds trainings with short, not long; restore the settings"):
             finalists.rerank(self.evaluator("long"), archs, fitness, self.folder, seed=3)
+        for row, message in (
+            ({"arch": [1, "2"], "shared_weights": 1, "trained": 1}, r"finalists\[0\].arch\[1\] must be a whole number"),
+            ({"arch": [1, 2], "shared_weights": 1}, r"finalists\[0\].trained must be there"),
+        ):
+            record = {"trained_as": "short", "finalists": [row]}
+            (self.folder / "finalists.json").write_text(json.dumps(record))
+            with pytest.raises(ValueError, match=f"finalists.json is damaged: {message}"):
+                finalists.rerank(self.evaluator(), archs, fitness, self.folder, seed=3)
+        (self.folder / "finalists.json").write_text('{"finalists": 5}')
+        with pytest.raises(ValueError, match="finalists.json is damaged: finalists must be a list; got 5"):
+            finalists.num_trained(self.folder)
 
     def test_journaled_finalists_have_keys_of_their_own_and_failures_reasons(self):
         archs = np.array([FIRST, (7, 0), SECOND])
