@@ -208,7 +208,7 @@ class RerankTest(folders.FolderTest):
             with pytest.raises(ValueError, match=f"finalists.json is damaged: {message}"):
                 finalists.rerank(self.evaluator(), archs, fitness, self.folder, seed=3)
         (self.folder / "finalists.json").write_text('{"finalists": 5}')
-        with pytest.raises(ValueError, match="finalists.json is damaged: finalists must be a list; got 5"):
+        with pytest.raises(ValueError, match=r"finalists.json is damaged: finalists must be a list; got 5"):
             finalists.num_trained(self.folder)
 
     def test_journaled_finalists_have_keys_of_their_own_and_failures_reasons(self):
