@@ -3,6 +3,7 @@
 import functools
 import os
 import pathlib
+import sys
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -10,6 +11,12 @@ import jax
 from absl import logging
 
 Function = TypeVar("Function", bound=Callable)
+
+_RANDOM_NUMBERS = {
+    "jax_default_prng_impl": "threefry2x32",
+    "jax_threefry_partitionable": True,
+    "jax_random_seed_offset": 0,
+}
 
 
 def in_32_bits(function: Function) -> Function:
@@ -49,6 +56,20 @@ def enable_cache(directory: str | None) -> None:
     # JAX's 1 second leaves out much of the compile time of a short search.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def fix_random_numbers() -> None:
+    """Resets the settings of JAX with which a seed gives other random numbers, and prints a line if one was set.
+
+    Otherwise a search that resumes, or a study that gets more seeds, would silently be of two kinds. Worker processes
+    inherit it.
+    """
+    for name, value in _RANDOM_NUMBERS.items():
+        if (found := getattr(jax.config, name)) != value:
+            advice = "with it a seed gives other random numbers"
+            print(f"warning: {name.upper()}={found} is left out: {advice}", file=sys.stderr, flush=True)
+            jax.config.update(name, value)
+        os.environ.pop(name.upper(), None)
 
 
 def use_all_cores() -> None:

@@ -10,6 +10,7 @@ import json
 import pathlib
 from typing import NamedTuple
 
+from common.file_formats import files
 from common.genotypes import formats, json_text
 from common.genotypes.genotype import Genotype
 
@@ -77,6 +78,8 @@ def get(name_or_path: str) -> Genotype:
             return _read_file(path)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
+    if path.exists():
+        files.check(path)  # raises, and says what it is
     near = difflib.get_close_matches(name_or_path.lower(), PUBLISHED, n=3, cutoff=0.7)
     hint = f"did you mean {' or '.join(near)}?" if near else f"published are {', '.join(PUBLISHED)}"
     raise ValueError(f"no published architecture and no file {name_or_path!r}; {hint}")

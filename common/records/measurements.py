@@ -111,7 +111,11 @@ def write(path: str | os.PathLike, history: history_lib.History) -> None:
 
 
 def check_replaceable(
-    path: str | os.PathLike, space: types.SearchSpace, known: Mapping[tuple[int, ...], float]
+    path: str | os.PathLike,
+    space: types.SearchSpace,
+    known: Mapping[tuple[int, ...], float],
+    *,
+    folder: str | os.PathLike | None = None,
 ) -> None:
     """Raises a `ValueError` if `path` cannot be written, or holds anything but measurements that are in `known`.
 
@@ -119,9 +123,10 @@ def check_replaceable(
       path: the file to write.
       space: of the architectures.
       known: architecture -> fitness of all that will be written.
+      folder: that will be made before; None: there is none.
     """
     path = pathlib.Path(path)
-    if not path.parent.is_dir():
+    if not path.parent.is_dir() and (folder is None or path.parent.absolute() != pathlib.Path(folder).absolute()):
         raise ValueError(f"cannot write {path}: there is no folder {path.parent}")
     if not os.path.lexists(path) or (path.is_file() and not path.stat().st_size):
         return
@@ -201,7 +206,7 @@ def _arch(value, space):
     """An architecture as a list, of a list or of text."""
     length = len(space.num_choices)
     if isinstance(value, str):
-        cells = value.split()
+        cells = value.strip().removeprefix("[").removesuffix("]").replace(",", " ").split()
         if not all(cell.isascii() and cell.isdigit() and len(cell) < 10 for cell in cells):
             raise ValueError(f"arch is {_short(value)}, not {length} integers with spaces between")
         value = [int(cell) for cell in cells]

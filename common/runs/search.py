@@ -78,7 +78,7 @@ def check(
         known = {} if earlier is None else earlier.fitness_by_row()
         if folder is not None and (path := paths.path(folder) / run_dir.JOURNAL).exists():
             known |= journal_lib.read(path).fitness_by_row()
-        measurements.check_replaceable(options.export, space, known)
+        measurements.check_replaceable(options.export, space, known, folder=folder)
     return earlier
 
 

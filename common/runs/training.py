@@ -100,7 +100,7 @@ def train(
         genotype, preset, dataset, data_dir, stream=stream, held_out=options.held_out, seed=options.seed
     )
     if options.export:
-        export.check_replaceable(options.export, run.network, _identity(run))
+        export.check_replaceable(options.export, run.network, _identity(run), folder=folder)
     batches = training_run.split(run, options.num_devices, evaluation_batch_size=options.evaluation_batch_size)
     folder = run_dir.create(folder and str(folder), command="train", benchmark=pathlib.Path(dataset).stem)
     is_first = jax.process_index() == 0  # of several processes; checkpoints they write together

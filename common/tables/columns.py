@@ -81,6 +81,9 @@ def _read_csv(path):
     if not any(re.search("[A-Za-z]", name) for name in header):
         problem = f"{path} has no header" if lines else f"{path} is empty"
         raise ValueError(f"{problem}; its first line must name the columns, such as arch,validation,test")
+    if len(header) == 1 and (found := re.search("[;\t|]", header[0])):
+        kind = {";": "semicolons", "\t": "tabs"}.get(found[0], "bars")
+        raise ValueError(f"{path} separates its columns by {kind}; want commas, and a point in decimal numbers")
     if repeated := sorted({name for name in header if header.count(name) > 1}):
         raise ValueError(f"{path} names the column {repeated[0]!r} twice")
     if len(lines) == 1:

@@ -72,16 +72,19 @@ def save(
         file.write(safetensors.numpy.save(arrays, metadata={"about": json.dumps(about, allow_nan=False)}))
 
 
-def check_replaceable(path: str | os.PathLike, network: Any, about: Mapping[str, Any]) -> None:
+def check_replaceable(
+    path: str | os.PathLike, network: Any, about: Mapping[str, Any], *, folder: str | os.PathLike | None = None
+) -> None:
     """Raises a `ValueError` if `save` could not write a file, or would replace anything but this training's network.
 
     Args:
       path: the file.
       network: the network that is trained.
       about: entries of the description, such as dataset and seed, which identify the training.
+      folder: that will be made before; None: there is none.
     """
     path = pathlib.Path(path)
-    if not path.parent.is_dir():
+    if not path.parent.is_dir() and (folder is None or path.parent.absolute() != pathlib.Path(folder).absolute()):
         raise ValueError(f"cannot write {path}: there is no folder {path.parent}")
     if not os.path.lexists(path):
         return

@@ -121,6 +121,8 @@ class GenotypeCommandTest(folders.FolderTest):
         (("--genotype=lanet", "--from_format=darts"), "--from_format is the format of --text"),
         (("--genotype=lanet", "--output=a.gif"), "a file that ends in .svg, .png or .json; got 'a.gif'"),
         (("--genotype=lanet", "--output=/no/such/folder/a.svg"), "cannot write /no/such/folder/a.svg: No such file"),
+        (("--genotype=/dev",), "/dev is a folder, not a file"),
+        (("--genotype=/dev/null",), "/dev/null is a device, not a file"),
         (("--genotype=nao_ptb", "--count"), "--count is for cells of convolutional networks and chains"),
         (("--genotype=seminasnet", "--count", "--width=8"), "--num_cells and --width are of networks of cells"),
     )

@@ -381,6 +381,20 @@ class CompilationTest(CommandTest):
         compilation.enable_cache("")
         assert jax.config.jax_compilation_cache_dir is None
 
+    def test_variables_do_not_change_random_numbers(self):
+        wanted = jax.random.bits(jax.random.key(3), (4,))
+        errors = io.StringIO()
+        for name, value in (("random_seed_offset", 5), ("default_prng_impl", "rbg"), ("threefry_partitionable", False)):
+            self.addCleanup(jax.config.update, f"jax_{name}", getattr(jax.config, f"jax_{name}"))
+            jax.config.update(f"jax_{name}", value)
+        with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(errors):
+            patch.setenv("JAX_RANDOM_SEED_OFFSET", "5")
+            compilation.fix_random_numbers()
+            assert "JAX_RANDOM_SEED_OFFSET" not in os.environ, "for worker processes"
+        np.testing.assert_array_equal(jax.random.bits(jax.random.key(3), (4,)), wanted)
+        assert "warning: JAX_RANDOM_SEED_OFFSET=5 is left out: with it a seed" in errors.getvalue()
+        assert len(errors.getvalue().splitlines()) == 3
+
     def test_default_that_cannot_be_written_is_done_without(self):
         with pytest.MonkeyPatch.context() as patch, self.assertLogs("absl", "WARNING") as logs:
             patch.setenv("JAX_COMPILATION_CACHE_DIR", "/dev/null/cache")

@@ -115,6 +115,8 @@ class ReadTest(Case):
         ("arch,test\n0,0.5\n\n1,0.5,7\n", "mine.csv, line 4: 3 values, but the header names 2 columns"),
         ("arch,test\n0,0.5\n1,high\n", "mine.csv, line 3, column test: 'high' is not a number"),
         ("arch,test\n0,0.5\n1,-inf\n", "mine.csv, line 3, column test: '-inf' is not a number"),
+        ("arch;test\n0 1;0,5\n", "mine.csv separates its columns by semicolons; want commas, and a point in decimal"),
+        ("arch\ttest\n0 1\t0.5\n", "mine.csv separates its columns by tabs; want commas"),
         ("arch,test\n0 a,0.5\n", "mine.csv, line 2, column arch: '0 a' is not whole numbers from 0, such as 0 1 2"),
         ("arch,test\n0 1,0.5\n1,0.5\n", "mine.csv, line 3, column arch: 1 decisions, but 2 in line 2"),
         ("arch,test\n0 1,0.5\n0 -1,0.5\n", "mine.csv, line 3, column arch, decision 1: -1 is not a choice; choices"),

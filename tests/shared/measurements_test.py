@@ -55,10 +55,11 @@ class MeasurementsTest(folders.FolderTest):
             measurements.check_replaceable(notes, SPACE, known)
         with pytest.raises(ValueError, match=r"there is no folder .*nowhere"):
             measurements.check_replaceable(self.folder / "nowhere" / "a.csv", SPACE, known)
+        measurements.check_replaceable(self.folder / "run" / "a.csv", SPACE, known, folder=self.folder / "run")
 
     def test_by_hand(self):
         got = measurements.read(
-            self.file("a.csv", 'note, arch ,fitness\r\nbest,"2 1 3",0.5\r\n\r\n"two\nlines",0 0 0,\r\n'), SPACE
+            self.file("a.csv", 'note, arch ,fitness\r\nbest,"[2, 1, 3]",0.5\r\n\r\n"two\nlines",0 0 0,\r\n'), SPACE
         )
         np.testing.assert_array_equal(got.archs, [[2, 1, 3], [0, 0, 0]])
         np.testing.assert_array_equal(got.fitness, np.array([0.5, math.nan], np.float32))
@@ -85,7 +86,7 @@ class MeasurementsTest(folders.FolderTest):
         ('{"arch": [2, -1, 3], "fitness": 0.5}', "decision 1 of arch is -1; toy allows 0 to 1"),
         ('{"arch": [2, 1, 3.0], "fitness": 0.5}', ".*not a list of integers"),
         ('{"arch": [2, true, 3], "fitness": 0.5}', ".*not a list of integers"),
-        ('{"arch": "2,1,3", "fitness": 0.5}', "arch is '2,1,3', not 3 integers with spaces between"),
+        ('{"arch": "2;1;3", "fitness": 0.5}', "arch is '2;1;3', not 3 integers with spaces between"),
         ('{"arch": null, "fitness": 0.5}', "arch is None, not a list of integers"),
         ('{"fitness": 0.5}', "arch is None, not a list of integers"),
         ('{"arch": [2, 1, 3], "fitness": 93.4}', r"fitness is 93.4, not a fraction .* \(divide a percentage by 100\)"),

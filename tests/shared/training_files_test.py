@@ -119,6 +119,7 @@ class ExportTest(FolderTest):
             export.check_replaceable(self.folder / "notes", network, {})
         with self.assertRaisesRegex(ValueError, "there is no folder"):
             export.check_replaceable(self.folder / "no" / "x", network, {})
+        export.check_replaceable(self.folder / "no" / "x", network, {}, folder=self.folder / "no")
 
     def test_files_that_are_refused(self):
         path, network, variables = self._save()
