@@ -83,7 +83,8 @@ def from_rows(info: Info, archs: np.ndarray, metrics: Mapping[str, np.ndarray]) 
     order = rows.lexicographic_order(archs)
     columns = {}
     for name, values in metrics.items():
-        values = np.asarray(values, np.float32)
+        with np.errstate(over="ignore"):  # it becomes infinite, which is refused below
+            values = np.asarray(values, np.float32)
         if values.ndim not in (1, 2) or len(values) != len(archs):
             raise ValueError(f"metric {name!r} must have {len(archs)} rows, one an architecture; got {values.shape}")
         columns[name] = (values if values.ndim == 2 else values[:, None])[order]

@@ -138,6 +138,7 @@ class TableCheckTest(parameterized.TestCase):
         ([0.5, 0.5, 1.5], r"'validation' must be fractions in \[0, 1\]; got 0.5 to 1.5"),
         ([0.5, 0.5, -0.5], r"'validation' must be fractions in \[0, 1\]; got -0.5 to 0.5"),
         ([0.5, 0.5, np.inf], "'validation' holds an infinite value"),
+        ([0.5, 0.5, 1e300], "'validation' holds an infinite value"),
         ([0.5, 0.5], "'validation' must have 3 rows"),
     )
     def test_values(self, values, message):
