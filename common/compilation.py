@@ -12,10 +12,15 @@ from absl import logging
 
 Function = TypeVar("Function", bound=Callable)
 
-_RANDOM_NUMBERS = {
-    "jax_default_prng_impl": "threefry2x32",
-    "jax_threefry_partitionable": True,
-    "jax_random_seed_offset": 0,
+_OTHER_NUMBERS = "with it a seed gives other random numbers"
+_NAN = "architectures that are not evaluated have the fitness NaN"
+_SETTINGS = {  # name: the value with which searches and trainings run, and why others are left out
+    "jax_default_prng_impl": ("threefry2x32", _OTHER_NUMBERS),
+    "jax_threefry_partitionable": (True, _OTHER_NUMBERS),
+    "jax_random_seed_offset": (0, _OTHER_NUMBERS),
+    "jax_numpy_dtype_promotion": ("standard", "programs mix types"),
+    "jax_debug_nans": (False, _NAN),
+    "jax_debug_infs": (False, _NAN),
 }
 
 
@@ -58,16 +63,15 @@ def enable_cache(directory: str | None) -> None:
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
-def fix_random_numbers() -> None:
-    """Resets the settings of JAX with which a seed gives other random numbers, and prints a line if one was set.
+def reset_variables() -> None:
+    """Resets the settings of JAX with which programs cannot run or give other numbers; prints a line if one was set.
 
-    Otherwise a search that resumes, or a study that gets more seeds, would silently be of two kinds. Worker processes
-    inherit it.
+    With other random numbers, a search that resumes or a study that gets more seeds would silently be of two kinds.
+    Worker processes inherit it.
     """
-    for name, value in _RANDOM_NUMBERS.items():
+    for name, (value, why) in _SETTINGS.items():
         if (found := getattr(jax.config, name)) != value:
-            advice = "with it a seed gives other random numbers"
-            print(f"warning: {name.upper()}={found} is left out: {advice}", file=sys.stderr, flush=True)
+            print(f"warning: {name.upper()}={found} is left out: {why}", file=sys.stderr, flush=True)
             jax.config.update(name, value)
         os.environ.pop(name.upper(), None)
 

@@ -153,7 +153,7 @@ def _prepare(values):
     """Sets up the process, before anything is on the device."""
     if "executor" in values and values.executor == "process":
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # workers need the memory
-    compilation.fix_random_numbers()
+    compilation.reset_variables()
     if "compilation_cache_dir" in values:
         compilation.enable_cache(values.compilation_cache_dir)
 

@@ -143,7 +143,7 @@ def _record(made: type, value: Any, place: str, kind: str, faults: list[str]) ->
     for name in dict.fromkeys([*expected, *value]):
         if name not in value or name not in expected:
             problem = "unknown" if name in value else "missing"
-            faults.append(f"{where}: {name[:60]!r} is {problem}; its keys are {', '.join(expected)}")
+            faults.append(f"{where}: {name!r:.60} is {problem}; its keys are {', '.join(expected)}")
     fields = {
         name: _read(hint, value[name], f"{place}.{name}".lstrip("."), kind, faults)
         for name, hint in hints.items()

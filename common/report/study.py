@@ -197,9 +197,10 @@ def _quartiles(values, divisor, form):
 
 
 def _compared(one):
-    by = "best fitness" if one["of"] == "best_fitness" else f"queries to {100 * one['target']:.2f} %"
+    by = "best fitness" if one.get("target") is None else f"queries to {100 * one['target']:.2f} %"
     improvement = units.interval(one["improvement"], ".0f")
-    return [one["first"], one["second"], by, improvement, f"{one['p_value']:.2g}", f"{one['adjusted']:.2g}"]
+    p_values = ("-" if one[name] is None else f"{one[name]:.2g}" for name in ("p_value", "adjusted"))
+    return [one["first"], one["second"], by, improvement, *p_values]
 
 
 def _stated(study):

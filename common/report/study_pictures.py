@@ -89,6 +89,7 @@ def improvements(report: Mapping[str, Any]) -> canvas.Picture | None:
 @canvas.styled
 def pairs(compared: Sequence[Mapping[str, Any]], text: str) -> canvas.Picture:
     """Draws probabilities of improvement of pairs as dots with their intervals; `text` starts the caption."""
+    compared = [one for one in compared if None not in one["improvement"]]
     figure, axes = canvas.new(5.6, 1.1 + 0.27 * len(compared))
     labels, tips = [], []
     for at, one in enumerate(reversed(compared)):
@@ -96,7 +97,7 @@ def pairs(compared: Sequence[Mapping[str, Any]], text: str) -> canvas.Picture:
         axes.plot([low, high], [at, at], color=canvas.SERIES[0], lw=3, alpha=0.5, solid_capstyle="butt")
         labels.append(f"{canvas.words(one['first'])} / {canvas.words(one['second'])}")
         tips.append(f"{labels[-1]}: {center:.0f} % ({low:.0f} to {high:.0f})")
-        if "adjusted" in one:
+        if one.get("adjusted") is not None:
             tips[-1] += f", p {one['adjusted']:.2g} after Holm"
     centers = [100 * one["improvement"][0] for one in reversed(compared)]
     axes.scatter(centers, range(len(compared)), s=24, color=canvas.SERIES[0], zorder=3).set_gid("pairs")

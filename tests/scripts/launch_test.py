@@ -389,7 +389,7 @@ class CompilationTest(CommandTest):
             jax.config.update(f"jax_{name}", value)
         with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(errors):
             patch.setenv("JAX_RANDOM_SEED_OFFSET", "5")
-            compilation.fix_random_numbers()
+            compilation.reset_variables()
             assert "JAX_RANDOM_SEED_OFFSET" not in os.environ, "for worker processes"
         np.testing.assert_array_equal(jax.random.bits(jax.random.key(3), (4,)), wanted)
         assert "warning: JAX_RANDOM_SEED_OFFSET=5 is left out: with it a seed" in errors.getvalue()

@@ -81,6 +81,8 @@ class JsonTest(parameterized.TestCase):
         )
         with pytest.raises(ValueError, match="cell genotype") as caught:
             json_text.from_dict(record)
+        with pytest.raises(ValueError, match="cell genotype: 5 is unknown; its keys are"):
+            json_text.from_text(str(WHOLE | {5: 1}))
         message = str(caught.value)
         assert message.startswith(expected)
         assert "; normal.nodes[1][0][1] must be an integer; got '1'; reduction: output must be different" in message

@@ -274,6 +274,18 @@ class StudyTest(WrittenTest):
         assert (header[3], rows[0][:2]) == ("training time: median (minutes)", ["good", "50"])
         assert rows[1][2].startswith("never")
 
+    def test_unknown_probabilities_are_dashes(self):
+        study = self.write_study()
+        first, second = study.report["comparisons"]
+        first |= {"p_value": None, "adjusted": None}
+        second["improvement"] = [None] * 3
+        assert_self_contained(studies.document(study, studies.pictures(study)))
+        (_, _, rows) = next(
+            table for table in studies.tables(study) if "p" in " ".join(table[1]) and len(table[2]) == 2
+        )
+        assert rows[0][-2:] == ["-", "-"]
+        assert rows[1][-3] == "-"
+
     def write_tasks(self, *, second=(), names=("random", "good"), **more):
         """Writes folders of studies of two tasks, of which the second has other `names` or says `more`."""
         self.write_study(names, folder=self.folder / "a")
