@@ -42,6 +42,8 @@ def expand(argv: Sequence[str], folder: str | os.PathLike, *, within: tuple[path
             raise ValueError(f"flag file {path} includes itself")
         lines = [line.strip() for line in text_file.read(path).splitlines()]
         lines = [line for line in lines if line and not line.startswith(("#", "//"))]
+        if wrong := next((line for line in lines if re.match(r"--?\w+\s", line)), None):
+            raise ValueError(f"{path}: flags are written --name=value, one a line; got {wrong!r:.60}")
         found += expand(lines, folder, within=(*within, path))
     return found
 

@@ -8,8 +8,10 @@ def expand(text: str) -> str:
     """Returns a path with a leading ~, ~user or $NAME replaced, which the shell leaves alone after `--flag=`.
 
     Raises:
-      ValueError: there is no such user, home folder or variable.
+      ValueError: there is no such user, home folder or variable, or the path holds a zero byte.
     """
+    if "\0" in text:
+        raise ValueError("a path cannot hold a zero byte")
     if not text.startswith(("~", "$")):
         return text
     found = os.path.expandvars(os.path.expanduser(text))

@@ -58,6 +58,9 @@ def check_objectives(algorithm: types.Algorithm, objectives: Sequence[str]) -> N
 
 def _with_settings(name, base, settings):
     """Returns `base` under another name with settings replaced, texts such as height=7."""
+    names = [setting.partition("=")[0] for setting in settings]
+    if len(set(names)) < len(names):
+        raise ValueError(f"algorithm {name} has a setting twice; leave one out")
     values = flags.FlagValues()
     if base.config is not None:
         launch_flags.define(values, base.config)

@@ -70,6 +70,8 @@ def write(
     first = pathlib.Path(folders[0])
     output = pathlib.Path(output or (first.with_suffix(".html") if first.is_file() else first / PAGE))
     found = read(first) if len(folders) == 1 else read_together(folders)
+    if pictures and pathlib.Path(pictures).exists() and not pathlib.Path(pictures).is_dir():
+        raise ValueError(f"{pictures} is not a folder; give one for the pictures (--pictures)")
     if queries is not None and not isinstance(found, across.Studies):
         raise ValueError("the number of queries to compare after (--queries) is for studies of several tasks")
     if output.suffix not in (".html", ".htm"):

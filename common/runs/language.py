@@ -71,6 +71,7 @@ def train(
     """
     corpus, config = options.corpus.load(), options.training
     text.tell(corpus)
+    check_lengths(corpus, config)
     size = len(corpus.vocabulary)
     network = recurrent.language_model(genotype, vocabulary_size=size, width=config.width, dropout=config.dropout)
     learner = training.Learner(network, config, training.NO_ARCH)
@@ -150,6 +151,13 @@ def train_in(
             log.add({**epoch._asdict(), **perplexities}, note=note)
     saved.wait()
     return state
+
+
+def check_lengths(corpus: text.Corpus, config: language_config.Config) -> None:
+    """Raises a `ValueError` if a split of a corpus is too short for its batches."""
+    sizes = (config.batch_size, config.valid_batch_size, config.test_batch_size)
+    for split, size in zip((corpus.train, corpus.valid, corpus.test), sizes, strict=True):
+        text.batchify(split, size)
 
 
 def template(learner: training.Learner) -> steps.State:

@@ -118,6 +118,8 @@ def search(
         searches.check(options, searcher, spaces.get("nao_rnn"), folder=options.workdir)
     corpus = settings.corpus.load()
     text.tell(corpus)
+    for config in (settings.training, *([settings.final_training] if settings.rerank else [])):
+        language.check_lengths(corpus, config)
     folder = run_dir.create(options.workdir, command="search_recurrent", benchmark=settings.corpus.corpus)
     run_dir.check_command(folder, "search_recurrent")
     run = functools.partial(_search_fixed, options=options)

@@ -31,7 +31,7 @@ class Options:
 
     budget: Annotated[int, "architectures to evaluate in each search", configs.Range(at_least=1)] = 200
     seed: Annotated[int, "first seed", configs.Range(at_least=0, at_most=runs.MAX_SEED)] = 0
-    num_seeds: Annotated[int, "searches of each algorithm", configs.Range(at_least=1)] = 20
+    num_seeds: Annotated[int, "searches of each algorithm", configs.Range(at_least=1, at_most=100_000)] = 20
     seeds_at_once: Annotated[int, "searches to run side by side; memory grows with it", configs.Range(at_least=1)] = 16
     targets: Annotated[
         tuple[float, ...],

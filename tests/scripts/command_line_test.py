@@ -62,6 +62,8 @@ class FlagFilesTest(parameterized.TestCase):
         ("--budget=3\n".encode("utf-16-le"), "a.cfg is UTF-16 text: save it as UTF-8"),
         (b"--workdir=\xe9\n", "a.cfg is not UTF-8 at byte 10; convert it to UTF-8 (line 1)"),
         (b"\x1f\x8b\x08", "a.cfg is a gzip file"),
+        (b"# mine\n--budget 3\n", "a.cfg: flags are written --name=value, one a line; got '--budget 3'"),
+        (b"--workdir=a\0b\n", "--workdir=a path cannot hold a zero byte"),
     )
     def test_contents_of_no_use(self, contents, message):
         code, errors = failed(lanas.main, self.write(contents))

@@ -58,6 +58,8 @@ CASES = {  # command: flags and a part of the message; bounds of single flags ar
         ("--budget=20 --checkpoints=10,30", "checkpoints must be at most the budget, 20; got 30"),
         ("--algorithms=lanas:heigth=7", "algorithm lanas:heigth=7: Unknown command line flag 'heigth'"),
         ("--targets=90,x", "--targets must be numbers; got 90,x"),
+        ("--algorithms=random:count=2:count=3", "has a setting twice; leave one out"),
+        ("--num_seeds=1000000000", "--num_seeds must be at least 1 and at most 100000"),
         ("--seed=4294967295 --num_seeds=2", "seed plus num_seeds must be at most 4294967296"),
     ),
     "train": (
@@ -77,6 +79,7 @@ CASES = {  # command: flags and a part of the message; bounds of single flags ar
         ("--genotype=nao_pbt", "did you mean nao_ptb"),
         ("--preset=big", "unknown --preset 'big'; choose one of nao_ptb"),
         ("--corpus=pbt", "unknown --corpus 'pbt'; choose one of topics, ptb"),
+        ("--valid_batch_size=100000", "batch_size = 100000 leaves less than 2 of"),
     ),
     "train_supernet": (
         ("--space=nao_rnn", "unknown space 'nao_rnn'; choose one of nao_small"),
@@ -99,6 +102,7 @@ CASES = {  # command: flags and a part of the message; bounds of single flags ar
         ("--schedule=topics --measure=training", "choose measure supernet (--measure=supernet)"),
         ("--schedule=topics --num_epochs=7", "num_epochs = 7 is not a multiple of num_blocks = 5"),
         ("--schedule=topics --num_new=40", "would replace all of a pool of 40"),
+        ("--batch_size=1000000", "batch_size = 1000000 leaves less than 2 of"),
     ),
 }
 

@@ -77,6 +77,8 @@ class ReportTest(folders.FolderTest):
         assert [path.name for path in self.workdir.iterdir()] == ["notes.txt"]
         shutil.rmtree(self.workdir)
         shutil.copytree(searched()[1], self.workdir)
+        _, errors = self.run_report(f"--pictures={self.workdir / 'result.json'}", code=1)
+        assert "result.json is not a folder; give one for the pictures (--pictures)" in errors
         _, errors = self.run_report(f"--output={self.workdir / 'result.json'}", code=1)
         assert "the page (--output) is a file that ends in .html; got " in errors
         _, errors = self.run_report(f"--output={self.folder / 'nowhere' / 'page.html'}", code=1)
