@@ -73,7 +73,7 @@ def searched_space(settings: Settings, run: training.Run) -> types.SearchSpace:
 
 def _limits(settings, run):
     """Returns the limits on known costs and on measured ones."""
-    return limits.split(limits.parse(settings.limit), run.costs)
+    return limits.split(limits.parse(settings.limit), run.costs, latencies.NAMES if settings.measured else ())
 
 
 def evaluator(settings: Settings, weights: Weights, space: types.SearchSpace) -> types.Evaluator:

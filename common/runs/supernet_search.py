@@ -84,6 +84,8 @@ def search(
     """
     if refine is not None and options.executor != "inline":
         raise ValueError("weights of regions are in this process; use executor inline (--executor=inline)")
+    if refine is not None and settings.measured:
+        raise ValueError("searches on weights of regions measure no latency; leave it out of limits and objectives")
     weights = shared_weights.prepared(settings, seed=options.seed)
     space = shared_weights.searched_space(settings, weights.run)
     measured = latency.NAMES if settings.measured else ()
