@@ -44,6 +44,9 @@ def ranks(values: chex.Array, where: chex.Array | None = None) -> chex.Array:
     is_equal = is_as_good & is_as_good.T
     dominates = jnp.where(is_equal, order[:, None] < order[None], is_as_good) & is_point[:, None] & is_point[None]
 
+    if values.shape[1] == 1:  # every point is a front of its own
+        return jnp.where(is_point, jnp.sum(dominates, axis=0), num).astype(jnp.int32)
+
     def is_open(carry):
         return jnp.any(carry[0] & is_point)
 

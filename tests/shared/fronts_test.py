@@ -44,6 +44,8 @@ class FrontsTest(parameterized.TestCase):
 
     def test_ranks(self):
         np.testing.assert_array_equal(jax.jit(fronts.ranks)(POINTS), RANKS)
+        single = fronts.ranks(jnp.array([[2.0], [3], [2], [jnp.nan], [1]]))
+        np.testing.assert_array_equal(single, [1, 0, 2, 5, 3])
         batch = jax.vmap(fronts.ranks)(jnp.stack([POINTS, POINTS[::-1]]))
         np.testing.assert_array_equal(batch[0], RANKS)
 
