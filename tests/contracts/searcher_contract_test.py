@@ -77,6 +77,7 @@ SLOW = {
     "lanas_walk": _OWN_PROGRAM,
     "lanas_hit_and_run": _OWN_PROGRAM,
     "nao": _OWN_PROGRAM,
+    "nsga2": ("_measures_all",),
     "seminas": ("",),
 }
 SPACES = {
