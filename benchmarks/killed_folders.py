@@ -54,7 +54,7 @@ def _is_temporary(path):
 
 
 def progress(folder: pathlib.Path) -> dict[str, list[bytes]]:
-    """Returns what a run has finished, by file: lines of journals, searches of a study, steps with a checkpoint."""
+    """Returns the finished work of a run by file: lines of journals, searches of a study, steps with a checkpoint."""
     found = {}
     for path in sorted(folder.rglob("*.jsonl")):
         data = path.read_bytes()

@@ -99,17 +99,17 @@ def require(*rules: tuple[bool, str]) -> None:
         raise ValueError("; ".join(broken))
 
 
-def gathered(*makers: Callable[[], Any]) -> list[Any]:
-    """Returns what each of `makers` returns; raises a `ValueError` with the messages of all that raise one."""
-    made, faults = [], []
-    for make in makers:
+def gathered(*functions: Callable[[], Any]) -> list[Any]:
+    """Returns the results of calling each function; raises a `ValueError` with the messages of all that raise one."""
+    results, faults = [], []
+    for function in functions:
         try:
-            made.append(make())
+            results.append(function())
         except ValueError as error:
             faults.append(str(error))
     if faults:
         raise ValueError("; ".join(dict.fromkeys(faults)))
-    return made
+    return results
 
 
 def check(field: Field, value: Any, *, name: str | None = None) -> None:

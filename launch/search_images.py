@@ -91,7 +91,7 @@ def run(values: flags.FlagValues) -> None:
         {algorithm.name: algorithms.factory(algorithm) for algorithm in found},
         num_epochs=values.proxy_num_epochs,
         flags=values.flag_values_dict(),
-        on_search=lambda name, searched: single.print_result(searched, name, None),
+        on_search=lambda name, searched: tables.show_result(searched, name, None),
     )
     tables.show(search_images.title(result), *search_images.table(result))
     print(f"rank correlation of shared weights and test (Kendall's tau): {search_images.tau(result)}", flush=True)

@@ -23,7 +23,7 @@ from common.datasets import text
 from common.language import config as language_config
 from common.runs import population, recurrent_search, weight_sharing
 from common.runs import search as searches
-from launch import algorithms, single, train_language
+from launch import algorithms, tables, train_language
 from launch import flags as launch_flags
 
 BUDGET = 60
@@ -103,7 +103,7 @@ def _searcher(algorithm, schedule):
 
 
 def _print_found(found, algorithm, num_epochs):
-    single.print_result(found.result, algorithm, None)
+    tables.show_result(found.result, algorithm, None)
     for line in found.result.get("blocks", ()):
         print(f"block {line['block'] + 1}: best {100 * line['best']:.2f} %, mean {100 * line['mean']:.2f} %")
     if found.best is not None:

@@ -3,10 +3,9 @@
 import dataclasses
 import functools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from absl import flags
 
 from common import config as configs
@@ -30,7 +29,6 @@ _FLAGS = {  # prefix of flags -> the evaluators to which they apply
     **dict.fromkeys((PREFIX, _LATENCY), ("training", SUPERNET)),
     **dict.fromkeys((SUPERNET, _SCORE, "schedule", "num_blocks", "rerank", "few_shot_"), (SUPERNET,)),
 }
-_FAILURES_SHOWN = 3
 TRAINING = supernet_config.Training()
 
 
@@ -126,7 +124,7 @@ def run(values: flags.FlagValues, algorithm: types.Algorithm, *, command: str) -
         config=config,
         flags=values.flag_values_dict(),
     )
-    print_result(result, algorithm.name, evaluator.optimum)
+    tables.show_result(result, algorithm.name, evaluator.optimum)
     print(f"workdir: {result['workdir']}", flush=True)
 
 
@@ -159,9 +157,9 @@ def run_on_shared_weights(
         found = supernet_search.search(weights, options, searcher, **more, **told)
     else:
         found = supernet_search.search_pool(weights, options, schedule, searcher, schedule_name=values.schedule, **told)
-    print_result(found.result, algorithm.name, None)
+    tables.show_result(found.result, algorithm.name, None)
     if found.finalists:
-        _print_finalists(found.finalists)
+        tables.show_finalists(found.finalists)
     if found.best is not None:
         print(f"best architecture: {found.best}; train it with launch.train --genotype={found.best}", flush=True)
     print(f"workdir: {found.folder}", flush=True)
@@ -285,60 +283,3 @@ def read_schedule(values: flags.FlagValues) -> weight_sharing.Schedule | None:
     changes = {name: values[name].value for name in ("num_initial", "num_new", "num_random", "num_blocks")}
     given = launch_flags.given(values, changes)
     return population.schedule(values.schedule, **{name: changes[name] for name in given})
-
-
-def print_result(result: Mapping[str, Any], algorithm: str, optimum: float | None) -> None:
-    """Prints the result of a search."""
-    rows = {
-        "search sees": f"{result['protocol']} fitness",
-        "queries": f"{result['queries']} ({_infeasible(result)})",
-        "seconds": f"{result['seconds']:.1f}, compiling included",
-    }
-    if "failures" in result:
-        shown = list(result["failures"].items())[:_FAILURES_SHOWN]
-        rows["infeasible"] = "\n".join(f"{count} x {reason}" for reason, count in shown)
-    best = result["best"]
-    if best is None:
-        rows["best"] = "no evaluation succeeded"
-    else:
-        rows["best fitness"] = f"{100 * best['fitness']:.2f} %"
-        if optimum is not None:
-            rows["simple regret"] = f"{100 * (optimum - best['fitness']):.2f} points"
-        rows["test fitness"] = "not published" if best["test"] is None else f"{100 * best['test']:.2f} %"
-        rows["architecture"] = best["description"]
-        rows["row"] = " ".join(map(str, best["arch"]))
-    where = f"{algorithm} on {result['benchmark']}/{result['dataset']}"
-    tables.show_facts(where, rows)
-    if result.get("front"):
-        _print_front(result, where)
-
-
-def _infeasible(result):
-    num_over = result.get("over_limit", 0)
-    return f"{result['infeasible']} infeasible" + (f", {num_over} of them over the limit" if num_over else "")
-
-
-def _print_front(result, where):
-    """Prints the table of the front of a result.json."""
-    names = list(result["front"][0]["costs"])
-    rows = [
-        (f"{100 * one['fitness']:.2f} %", *(f"{one['costs'][name]:.6g}" for name in names), one["description"])
-        for one in result["front"]
-    ]
-    reference = ", ".join(f"{name} {value:.6g}" for name, value in result["reference"].items())
-    told = f"hypervolume {result['hypervolume']:.4f} from {reference}"
-    if "hypervolume_gap" in result:
-        found = f"{100 * result['front_found']:.0f} % of the points of the true front"
-        told += f"; gap {100 * result['hypervolume_gap']:.2f} %, {found}"
-    tables.show(
-        f"front of {where}: {','.join(result['objectives'])}\n{told}", ("fitness", *names, "architecture"), rows
-    )
-
-
-def _print_finalists(finalists):
-    rows = []
-    for one in sorted(finalists, key=lambda one: -np.nan_to_num(one.trained)):
-        trained = f"{100 * one.trained:.2f} %" if np.isfinite(one.trained) else "infeasible"
-        rows.append((f"{100 * one.shared_weights:.2f} %", trained, one.description))
-    header = ("shared weights", "trained", "architecture")
-    tables.show("the best on shared weights, trained for a short time", header, rows)

@@ -95,9 +95,9 @@ class Network(nn.Module):
 
 def _blocks(settings, widths, stage, state, weights, given):
     """Returns the images after the blocks of a stage, and the statistics of each block."""
-    makers = (_convolutions, _inverted)
+    kinds = (_convolutions, _inverted)
     bodies = [functools.partial(_none, settings)]
-    bodies += [functools.partial(make, settings, width) for make in makers for width in widths]
+    bodies += [functools.partial(kind, settings, width) for kind in kinds for width in widths]
     chosen = 1 + (stage.kind == space.INVERTED) * len(widths) + stage.width
 
     def step(state, block):
