@@ -1,6 +1,7 @@
 """Valid files of every format, and the readers of them, for `benchmarks.fuzz_readers`."""
 
 import bz2
+import contextlib
 import gzip
 import io
 import json
@@ -15,10 +16,11 @@ from typing import Any, NamedTuple
 import google_crc32c
 import numpy as np
 import PIL.Image
+import safetensors.numpy
 
 from common import spaces
-from common.datasets import archives, arrays
-from common.file_formats import json_values, npz, pickles, pictures
+from common.datasets import archives, arrays, class_folders
+from common.file_formats import json_values, npz, pickles, pictures, tensor_file
 from common.genotypes import formats, published
 from common.records import journal, measurements, run_dir
 from common.report import report, search, study
@@ -27,6 +29,7 @@ from common.tables import columns, nasbench101, nasbench201, nasbench_macro, tab
 SHARES = {  # of the inputs
     **{"pickle": 14, "nasbench201": 5, "tfrecord": 8, "tar": 8, "zip": 5, "npz": 14, "table": 6, "picture": 3},
     **{"json": 10, "genotype": 14, "csv": 8, "measurements": 6, "journal": 9, "history": 4, "run": 3, "study": 1},
+    **{"class_folder": 3, "tensors": 3},
 }
 
 
@@ -226,6 +229,27 @@ def _pictures(folder):
     return made
 
 
+def _photos(folder):
+    for name in ("cat/1", "dog/0", "dog/1"):
+        path = folder / "photos" / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        PIL.Image.new("RGB", (8, 8)).save(path)
+    exif, file = PIL.Image.Exif(), io.BytesIO()
+    exif[274] = 6
+    PIL.Image.new("RGB", (8, 8)).save(file, "JPEG", exif=exif)
+    return [*_pictures(folder), file.getvalue()]
+
+
+def _read_photos(path):
+    with contextlib.redirect_stderr(io.StringIO()):
+        class_folders.load(path.parent.parent)
+
+
+def _tensors(folder):
+    values = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b.c": np.zeros(2, np.int32)}
+    return [safetensors.numpy.save(values, metadata={"about": '{"format": 1}'})]
+
+
 def _jsons(folder):
     entry = {"test_acc": [90.0, 91.0, 92.0], "params": 2_000_000, "flops": 50_000_000}
     return [json.dumps({"00000000": entry, "01201201": entry}).encode(), *_genotypes()[:5]]
@@ -285,6 +309,8 @@ _READERS = {  # name of the file, its valid contents, and what reads it
     "npz": ("a.npz", _npzs, npz.read, columns.read, arrays.load_file, nasbench101.read_sample),
     "table": ("a.table", _table, lambda path: table.load(path, verify=False), table.load),
     "picture": ("a.png", _pictures, lambda path: pictures.decode(path.read_bytes()).convert("RGB")),
+    "class_folder": ("photos/cat/0.png", _photos, _read_photos),
+    "tensors": ("a.safetensors", _tensors, tensor_file.read),
     "json": ("a.json", _jsons, json_values.read, nasbench_macro.read, lambda path: published.get(str(path))),
     "csv": ("a.csv", _csvs, columns.read),
     "measurements": (

@@ -13,6 +13,7 @@ from absl import logging
 Function = TypeVar("Function", bound=Callable)
 
 _OTHER_NUMBERS = "with it a seed gives other random numbers"
+_COPIES = "results are copied between host and device"
 _NAN = "architectures that are not evaluated have the fitness NaN"
 _SETTINGS = {  # name: the value with which searches and trainings run, and why others are left out
     "jax_default_prng_impl": ("threefry2x32", _OTHER_NUMBERS),
@@ -21,6 +22,10 @@ _SETTINGS = {  # name: the value with which searches and trainings run, and why 
     "jax_numpy_dtype_promotion": ("standard", "programs mix types"),
     "jax_debug_nans": (False, _NAN),
     "jax_debug_infs": (False, _NAN),
+    "jax_transfer_guard": ("allow", _COPIES),
+    "jax_transfer_guard_host_to_device": ("allow", _COPIES),
+    "jax_transfer_guard_device_to_device": ("allow", _COPIES),
+    "jax_transfer_guard_device_to_host": ("allow", _COPIES),
 }
 
 
@@ -70,7 +75,7 @@ def reset_variables() -> None:
     Worker processes inherit it.
     """
     for name, (value, why) in _SETTINGS.items():
-        if (found := getattr(jax.config, name)) != value:
+        if (found := getattr(jax.config, name)) not in (value, None):
             print(f"warning: {name.upper()}={found} is left out: {why}", file=sys.stderr, flush=True)
             jax.config.update(name, value)
         os.environ.pop(name.upper(), None)

@@ -113,8 +113,9 @@ def run(values: flags.FlagValues, algorithm: types.Algorithm, *, command: str) -
         images.tell(images.load(task.dataset, task.data_dir))
     evaluator = problem.build(task)
     problem.tell(task, evaluator)
-    config = settings(values, algorithm, evaluator.space)
-    objectives = objectives_lib.of(values.objectives, evaluator)
+    config, objectives = configs.gathered(
+        lambda: settings(values, algorithm, evaluator.space), lambda: objectives_lib.of(values.objectives, evaluator)
+    )
     result = runs.run(
         evaluator,
         objectives_lib.searcher(algorithm, evaluator.space, config, objectives),

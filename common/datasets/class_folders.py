@@ -152,7 +152,10 @@ def _check_images(files, folder):
                 found.setdefault(header, file)
             shown.update(done, f"{len(broken)} cannot be read")
     if broken:
-        problem = f"{broken[0]} cannot be read as an image: it is {text_file.kind_of(broken[0])}"
+        found = text_file.kind_of(broken[0])
+        problem = f"{broken[0]} cannot be read as an image: it is {found}"
+        if found.endswith("image"):
+            problem += f" that is damaged or has more than {pictures.MAX_PIXELS:,} pixels"
         if others := ", ".join(map(str, broken[1:4])):
             problem += f"; nor can {len(broken) - 1} others of {len(files):,} in {folder}, such as {others}"
         raise ValueError(f"{problem}; remove or restore it")

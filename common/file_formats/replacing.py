@@ -37,6 +37,16 @@ def replacing(path: str | os.PathLike) -> Iterator[BinaryIO]:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
+def check_folder(path: str | os.PathLike, made: str | os.PathLike | None = None) -> None:
+    """Raises a `ValueError` unless the folder of a file exists, or is `made`, and can be written."""
+    path = pathlib.Path(path)
+    if path.parent.is_dir():
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            raise ValueError(f"cannot write {path}: no permission to write to the folder {path.parent}")
+    elif made is None or path.parent.absolute() != pathlib.Path(made).absolute():
+        raise ValueError(f"cannot write {path}: there is no folder {path.parent}")
+
+
 def _locked(path):
     """Opens an empty file that no other process writes; waits for one that does."""
     while True:

@@ -19,7 +19,7 @@ import numpy as np
 
 from common import history as history_lib
 from common import types
-from common.file_formats import csv_lines, files, json_values
+from common.file_formats import csv_lines, files, json_values, replacing
 from common.records import run_dir
 
 SUFFIXES = (".jsonl", ".csv")
@@ -126,8 +126,7 @@ def check_replaceable(
       folder: that will be made before; None: there is none.
     """
     path = pathlib.Path(path)
-    if not path.parent.is_dir() and (folder is None or path.parent.absolute() != pathlib.Path(folder).absolute()):
-        raise ValueError(f"cannot write {path}: there is no folder {path.parent}")
+    replacing.check_folder(path, folder)
     if not os.path.lexists(path) or (path.is_file() and not path.stat().st_size):
         return
     advice = "name another file with --export, or move it"
@@ -183,6 +182,7 @@ def _json_lines(path, text):
 def _csv_lines(path, text):
     (number, columns), *rows = csv_lines.parse(text, path) or [(1, [])]
     columns = [name.strip() for name in columns]
+    csv_lines.check_case(columns, "|".join(_COLUMNS), path)
     if rows and (not {"arch", "fitness"} <= set(columns) or len(set(columns)) != len(columns)):
         found = ",".join(columns)
         raise ValueError(f"line {number} of {path}: the columns are {','.join(_COLUMNS)}; got {found!r:.60}")

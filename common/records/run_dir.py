@@ -86,6 +86,9 @@ def write_config(folder: pathlib.Path, record: Mapping[str, Any]) -> None:
     Raises:
       ValueError: the config.json of an earlier start is damaged.
     """
+    for name in (CONFIG, HISTORY, RESULT, STUDY):  # temporary files of killed processes of older versions
+        for left in folder.glob(f".{name}.????????"):
+            left.unlink(missing_ok=True)
     before = json_files.read(folder / CONFIG) or {}
     starts = before.get("starts", [{"versions": before["versions"]}] if "versions" in before else [])
     json_files.check(folder / CONFIG, starts, [{"versions": {"*": str}}], "starts")

@@ -16,6 +16,7 @@ from common import executors, one_round, paths, search, types
 from common import objectives as objectives_lib
 from common.executors import config as executor_config
 from common.executors import measuring
+from common.file_formats import replacing
 from common.records import journal as journal_lib
 from common.records import measurements, metrics_log, progress, run_dir
 from common.runs import fronts
@@ -71,9 +72,14 @@ def check(
     Returns:
       The earlier measurements, if there are any.
     """
-    earlier = measurements.read(options.warm_start, space) if options.warm_start else None
-    sizes = {"budget": options.budget, "num_earlier": 0 if earlier is None else len(earlier.archs)}
-    one_round.check_sizes(searcher, space, **sizes, evaluator=evaluator)
+    earlier, *_ = configs.gathered(
+        lambda: measurements.read(options.warm_start, space) if options.warm_start else None,
+        lambda: one_round.check_sizes(searcher, space, budget=options.budget, evaluator=evaluator),
+        lambda: replacing.check_folder(options.export, folder) if options.export else None,
+    )
+    if earlier is not None:
+        sizes = {"budget": options.budget, "num_earlier": len(earlier.archs)}
+        one_round.check_sizes(searcher, space, **sizes, evaluator=evaluator)
     if options.export:
         known = {} if earlier is None else earlier.fitness_by_row()
         if folder is not None and (path := paths.path(folder) / run_dir.JOURNAL).exists():

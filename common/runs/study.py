@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import json
 import pathlib
 import resource
@@ -110,8 +111,15 @@ def run(
                 config = one.for_space(evaluator.space, one.config)
                 made[at] = objectives_lib.searcher(one, evaluator.space, config, objectives)
             searcher = made[at]
-            one_round.check_sizes(searcher, evaluator.space, budget=options.budget, evaluator=evaluator)
             searchers[one.name, task] = searcher
+    configs.gathered(
+        *(
+            functools.partial(
+                one_round.check_sizes, searcher, tasks[task].space, budget=options.budget, evaluator=tasks[task]
+            )
+            for (_, task), searcher in searchers.items()
+        )
+    )
     label = f"{len(tasks)}_tasks" if folder_per_task else next(iter(tasks)).partition("/")[0]
     workdir = run_dir.create(options.workdir, command="study", benchmark=label)
     run_dir.check_command(workdir, "study")

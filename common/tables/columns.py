@@ -24,6 +24,7 @@ from common.tables import table
 
 SUFFIXES = (".csv", ".npz")
 ARCH = "arch"
+_NAMES = r"arch|x\d+|x_\w+|(.+/)?(validation|test|cost)(_\d+)?"
 _CHUNK = 1 << 13  # rows made canonical at a time
 
 
@@ -86,6 +87,7 @@ def _read_csv(path):
         raise ValueError(f"{path} separates its columns by {kind}; want commas, and a point in decimal numbers")
     if repeated := sorted({name for name in header if header.count(name) > 1}):
         raise ValueError(f"{path} names the column {repeated[0]!r} twice")
+    csv_lines.check_case(header, _NAMES, path)
     if len(lines) == 1:
         raise ValueError(f"{path} has a header, but no rows")
     columns, faults = {name: [] for name in header}, []
@@ -125,6 +127,7 @@ def _read_npz(path):
     arrays = npz.read(path)
     if not arrays:
         raise ValueError(f"{path} is empty; want the arrays {ARCH}, validation and test")
+    csv_lines.check_case(arrays, _NAMES, path)
     num_rows = len(next((values for values in arrays.values() if values.ndim), ()))
     for name, values in arrays.items():
         if not np.issubdtype(values.dtype, np.number) or np.iscomplexobj(values):

@@ -61,11 +61,10 @@ def save(
       about: further entries of JSON types, such as dataset and accuracy.
 
     Raises:
-      ValueError: the folder does not exist.
+      ValueError: the folder does not exist, or cannot be written.
     """
     path = pathlib.Path(path)
-    if not path.parent.is_dir():
-        raise ValueError(f"cannot write {path}: there is no folder {path.parent}")
+    replacing.check_folder(path)
     about = {"format": FORMAT, **(about or {}), **models.to_dict(network), "images": images._asdict()}
     arrays = {name: np.asarray(value) for name, value in _flat(variables).items()}
     with replacing.replacing(path) as file:
@@ -84,8 +83,7 @@ def check_replaceable(
       folder: that will be made before; None: there is none.
     """
     path = pathlib.Path(path)
-    if not path.parent.is_dir() and (folder is None or path.parent.absolute() != pathlib.Path(folder).absolute()):
-        raise ValueError(f"cannot write {path}: there is no folder {path.parent}")
+    replacing.check_folder(path, folder)
     if not os.path.lexists(path):
         return
     advice = "name another file with --export, or move it"

@@ -384,7 +384,11 @@ class CompilationTest(CommandTest):
     def test_variables_do_not_change_random_numbers(self):
         wanted = jax.random.bits(jax.random.key(3), (4,))
         errors = io.StringIO()
-        for name, value in (("random_seed_offset", 5), ("default_prng_impl", "rbg"), ("threefry_partitionable", False)):
+        for name, value in (
+            ("random_seed_offset", 5),
+            ("default_prng_impl", "rbg"),
+            ("transfer_guard_host_to_device", "disallow"),
+        ):
             self.addCleanup(jax.config.update, f"jax_{name}", getattr(jax.config, f"jax_{name}"))
             jax.config.update(f"jax_{name}", value)
         with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(errors):

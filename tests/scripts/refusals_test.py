@@ -155,6 +155,16 @@ class RefusalsTest(folders.FolderTest):
             ("lanas", "--count=9 --num_select=2 --ridge=0 --regressor=ridge", ("count must be", "ridge must be above")),
             ("nao", "--count=9 --num_new=2 --num_folds=1", ("count must be at most", "num_folds must be 0")),
             ("lanas", "--export=a.txt --temperature=0 --acquisition=tempered", ("a.txt: the name", "temperature must")),
+            (
+                "baselines",
+                "--budget=9999 --warm_start=nowhere.csv --export=nowhere/a.csv",
+                ("at most 1364", "no file of measurements at nowhere.csv", "there is no folder nowhere"),
+            ),
+            (
+                "study",
+                "--budget=4 --algorithms=lanas,nao",
+                ("budget is 4, below num_initial, 10", "tree would never", "nothing would ever"),
+            ),
             ("baselines", "--proxy_width=3 --rerank=2", ("--proxy_width, --rerank are not for --evaluator=benchmark",)),
             ("train", "--nesterov --momentum=0 --optimizer=adam", ("a momentum above 0", "needs optimizer 'sgd'")),
             (

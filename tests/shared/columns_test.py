@@ -112,6 +112,7 @@ class ReadTest(Case):
         ("0,1,0.5\n1,1,0.25\n", "mine.csv has no header; its first line must name the columns, such as arch,val"),
         ("arch,test\n", "mine.csv has a header, but no rows"),
         ("arch,test,test\n0,1,1\n", "mine.csv names the column 'test' twice"),
+        ("Arch,Validation\n0,1\n", "mine.csv has the columns Arch, Validation; write their names in small letters"),
         ("arch,test\n0,0.5\n\n1,0.5,7\n", "mine.csv, line 4: 3 values, but the header names 2 columns"),
         ("arch,test\n0,0.5\n1,high\n", "mine.csv, line 3, column test: 'high' is not a number"),
         ("arch,test\n0,0.5\n1,-inf\n", "mine.csv, line 3, column test: '-inf' is not a number"),

@@ -1,6 +1,7 @@
 """Files of measurements: round trip and error messages."""
 
 import math
+from unittest import mock
 
 import jax.numpy as jnp
 import numpy as np
@@ -55,6 +56,11 @@ class MeasurementsTest(folders.FolderTest):
             measurements.check_replaceable(notes, SPACE, known)
         with pytest.raises(ValueError, match=r"there is no folder .*nowhere"):
             measurements.check_replaceable(self.folder / "nowhere" / "a.csv", SPACE, known)
+        with (
+            mock.patch("os.access", return_value=False),
+            pytest.raises(ValueError, match=r"cannot write .*no permission"),
+        ):
+            measurements.check_replaceable(self.folder / "new.csv", SPACE, known)
         measurements.check_replaceable(self.folder / "run" / "a.csv", SPACE, known, folder=self.folder / "run")
 
     def test_by_hand(self):
@@ -138,6 +144,11 @@ class MeasurementsTest(folders.FolderTest):
             ("a.csv", "", "holds no measurements"),
             ("a.csv", "arch,fitness\n", "holds no measurements"),
             ("a.csv", "architecture,fitness\n1,1\n", "line 1 of .*: the columns are arch,fitness,cost"),
+            (
+                "a.csv",
+                "Arch,FITNESS\n1,1\n",
+                "has the columns Arch, FITNESS; write their names in small letters: arch, ",
+            ),
             ("a.csv", "arch,fitness,arch\n1,1,1\n", "line 1 of .*: the columns are arch,fitness,cost"),
             ("a.jsonl", "\n", "holds no measurements"),
             (

@@ -44,6 +44,12 @@ class RunDirTest(folders.FolderTest):
         assert (self.folder / "x.json").read_text() == '{\n  "a": 1\n}\n'
         assert [file.name for file in self.folder.iterdir()] == ["x.json"]
 
+    def test_what_killed_processes_of_older_versions_left_is_removed(self):
+        for name in (".history.npz.k3_zq81a", ".notes.original"):
+            (self.folder / name).write_text("")
+        run_dir.write_config(self.folder, {})
+        assert sorted(file.name for file in self.folder.iterdir()) == [".notes.original", "config.json"]
+
     def test_several_writers_take_turns(self):
         def write(number):
             run_dir.write_text(self.folder / "x", str(number % 8) * 10_000)
