@@ -6,6 +6,10 @@ penalty, so their leaves must agree; the fraction of the pool's rows with equal 
 before timing.
 
     python -m benchmarks.lanas_step --pools=nasbench101 --history_sizes=2000 --heights=5
+
+A pool "binary" has `--num_rows` random rows of 24 binary features, for growth with the rows:
+
+    python -m benchmarks.lanas_step --pools=binary --num_rows=10_000_000 --history_sizes=100_000 --heights=5 --repeats=1
 """
 
 import functools
@@ -29,7 +33,7 @@ from lanas_jax import config as configs
 from lanas_jax import partition
 from lanas_jax import tree as trees
 
-POOLS = ("nasbench201", "nasbench101")
+POOLS = ("nasbench201", "nasbench101", "binary")
 _HEADINGS = ("pool", "measured", "height", "acquisition", "ours ms (best)", "reference ms (best)", "ratio", "agree")
 _HEADINGS += ("compile s", "MiB")
 _WIDTHS = (8, 9, 7, 13, 18, 21, 7, 9, 11, 7)
@@ -69,7 +73,8 @@ class Result(NamedTuple):
 
 def _define_flags():
     choices = {field.name: field.choices for field in common_config.fields(configs.Config)}
-    flags.DEFINE_multi_enum("pools", list(POOLS), POOLS, "spaces whose networks are the pool; repeat for several")
+    flags.DEFINE_multi_enum("pools", list(POOLS[:2]), POOLS, "spaces whose networks are the pool; repeat for several")
+    flags.DEFINE_integer("num_rows", 1_000_000, "rows of the pool 'binary'", lower_bound=1)
     flags.DEFINE_multi_integer("history_sizes", [100, 1000, 2000, 10_000], "numbers of measured architectures")
     flags.DEFINE_multi_integer("heights", [5, 7, 10], "levels of the tree")
     flags.DEFINE_multi_enum(
@@ -90,7 +95,7 @@ def main(argv: Sequence[str]) -> None:
     print(f"refit and route: milliseconds, median of {args.repeats} (best)")
     _print_row(_HEADINGS)
     for name in args.pools:
-        pool = pool_features(name)
+        pool = pool_features(name, args.num_rows)
         for size in args.history_sizes:
             problem = make_problem(pool, size, seed=0)
             for height in args.heights:
@@ -102,8 +107,10 @@ def main(argv: Sequence[str]) -> None:
     print(f"load {os.getloadavg()[0]:.1f}; peak resident memory {peak:,.0f} MiB, enumeration and reference included")
 
 
-def pool_features(name: str) -> np.ndarray:
-    """Returns float32[P, F], the features of every network of the space called `name`."""
+def pool_features(name: str, num_rows: int) -> np.ndarray:
+    """Returns float32[P, F], the features of every network of the space called `name`, or of P = `num_rows` rows."""
+    if name == "binary":
+        return np.random.default_rng(0).integers(2, size=(num_rows, 24), dtype=np.int8).astype(np.float32)
     space = spaces.get(name)
     rows, to_features = space.enumerate(), jax.jit(space.features)
     return np.concatenate([np.asarray(to_features(rows[at : at + 65536])) for at in range(0, len(rows), 65536)])

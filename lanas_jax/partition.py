@@ -1,6 +1,6 @@
 """Learning phase: fits a linear model and a split at every node (arXiv:1906.06832, section 3.1).
 
-`fit_ridge` fits one node to its members; a level is its `vmap`; the tree is a loop over levels. The solver
+`fit_nodes` fits the nodes of a level to their members; the tree is a loop over levels. The solver
 is conjugate gradients in plain `jnp`: batched LAPACK calls inside compiled loops can hang on the CPU, and
 a ridge system of F features needs few products.
 """
@@ -12,39 +12,59 @@ import jax.numpy as jnp
 from lanas_jax import config as configs
 from lanas_jax import tree as trees
 
+_MAX_GROUP = 128  # rows; larger groups waste more on padding, smaller ones more on sums
 
-def fit_ridge(
-    features: chex.Array, values: chex.Array, is_member: chex.Array, prior: chex.Array, *, ridge: float
+
+def fit_nodes(
+    features: chex.Array, values: chex.Array, node: chex.Array, prior: chex.Array, *, ridge: float
 ) -> tuple[chex.Array, chex.Array]:
-    """Fits one node's model: min sum (w.x + b - v)^2 + ridge |w - prior|^2, the intercept unpenalised.
+    """Fits a model to the members of each node: min sum (w.x + b - v)^2 + ridge |w - prior|^2, b unpenalised.
+
+    Rows are gathered in groups of one node each, so that the moments of all nodes take O(N F^2) operations.
 
     Args:
-      features: float32[N, F], any value (NaN even) where not a member.
+      features: float32[N, F], any value (NaN even) where a row belongs to no node.
       values: float32[N], likewise.
-      is_member: bool[N].
-      prior: float32[F], prior mean of the weights.
+      node: int32[N], the node of each row, from 0; K for no node.
+      prior: float32[K, F], prior means of the weights.
       ridge: the penalty, above 0.
 
     Returns:
-      (weights float32[F], bias float32[]). Without members: the prior and 0. The mean prediction over
-      members equals their mean value.
+      (weights float32[K, F], bias float32[K]). A node without members has the prior and 0. The mean prediction
+      over the members of a node equals their mean value.
     """
-    centered, mean_features = _center(features, is_member)
-    residual, mean_value = _center(values, is_member)
-    gram = centered.T @ centered
-    right = centered.T @ (residual - centered @ prior)
-    diagonal = jnp.diagonal(gram) + ridge
-    step = conjugate_gradient(lambda w: gram @ w + ridge * w, right, diagonal)
-    weights = prior + step
-    return weights, mean_value - mean_features @ weights
+    num_rows, num_nodes = features.shape[0], prior.shape[0]
+    size = max(8, min(num_rows // num_nodes, _MAX_GROUP))
+    count = jnp.sum(node[None] == jnp.arange(num_nodes)[:, None], axis=1)
+    num_groups = -(-count // size)
+    last = jnp.cumsum(num_groups)
+    order = jnp.argsort(node)
+    sorted_node = jnp.minimum(node[order], num_nodes - 1)
+    before = jnp.cumsum(count) - count
+    at = (last - num_groups)[sorted_node] * size + jnp.arange(num_rows) - before[sorted_node]
+    total = (num_rows // size + num_nodes) * size
+    at = jnp.where(node[order] < num_nodes, at, total)
+    row = jnp.full((total,), num_rows).at[at].set(order, mode="drop").reshape(-1, size)
+    group_node = jnp.minimum(jnp.searchsorted(last, jnp.arange(total // size), side="right"), num_nodes - 1)
 
+    def add_up(by_group):
+        return jax.ops.segment_sum(by_group, group_node, num_segments=num_nodes)
 
-def _center(x, is_member):
-    """Subtracts the members' mean; rows of others become zero. Returns (centered, mean)."""
-    mask = is_member.reshape(is_member.shape + (1,) * (x.ndim - 1))
-    x = jnp.where(mask, x, 0.0)
-    mean = jnp.sum(x, axis=0) / jnp.maximum(jnp.sum(is_member), 1)
-    return jnp.where(mask, x - mean[None], 0.0), mean
+    def center(columns):
+        members = columns.at[row].get(mode="fill", fill_value=0.0)
+        mean = add_up(members.sum(axis=1)) / jnp.maximum(count, 1)[:, None]
+        return jnp.where((row < num_rows)[..., None], members - mean[group_node][:, None], 0.0), mean
+
+    centered, mean_features = center(features)
+    residual, mean_value = center(values[:, None])
+    gram = add_up(jnp.swapaxes(centered, 1, 2) @ centered)
+    right = add_up(jnp.sum(centered * residual, axis=1)) - jnp.einsum("kfg,kg->kf", gram, prior)
+
+    def solve(gram, right):
+        return conjugate_gradient(lambda w: gram @ w + ridge * w, right, jnp.diagonal(gram) + ridge)
+
+    weights = prior + jax.vmap(solve)(gram, right)
+    return weights, mean_value[:, 0] - jnp.sum(mean_features * weights, axis=1)
 
 
 def conjugate_gradient(product, right, diagonal):
@@ -93,9 +113,8 @@ def fit(
 
     def fit_level(depth, members, prior):
         del depth
-        return jax.vmap(lambda member, mean: fit_ridge(features, values, member, mean, ridge=config.ridge))(
-            members, prior
-        )
+        node = jnp.where(jnp.any(members, axis=0), jnp.argmax(members, axis=0), members.shape[0])
+        return fit_nodes(features, values, node, prior, ridge=config.ridge)
 
     return fit_levels(features, values, is_measured, fit_level=fit_level, config=config)
 

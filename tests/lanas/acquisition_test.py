@@ -14,7 +14,7 @@ from lanas_jax import tree as trees
 
 RIDGE, NUM_FEATURES, LEAF = 0.5, 3, 2
 
-_fit = jax.jit(functools.partial(partition.fit_ridge, ridge=RIDGE))
+_fit = jax.jit(functools.partial(partition.fit_nodes, ridge=RIDGE))
 
 
 def _measured(seed=0, num_rows=12):
@@ -26,9 +26,10 @@ def _measured(seed=0, num_rows=12):
 
 def _tree(measured):
     """A tree of height 2 whose leaf 2 was fitted to what was measured."""
-    weights, bias = _fit(*measured, jnp.zeros(NUM_FEATURES))
+    features, values, is_member = measured
+    weights, bias = _fit(features, values, np.where(is_member, 0, 1), jnp.zeros((1, NUM_FEATURES)))
     tree = trees.empty(2, NUM_FEATURES)
-    return tree.replace(weights=tree.weights.at[LEAF].set(weights), bias=tree.bias.at[LEAF].set(bias))
+    return tree.replace(weights=tree.weights.at[LEAF].set(weights[0]), bias=tree.bias.at[LEAF].set(bias[0]))
 
 
 def _posterior(tree, measured):

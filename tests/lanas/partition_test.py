@@ -17,8 +17,16 @@ _QUICK = {"xla_backend_optimization_level": 0}
 
 
 @functools.cache
-def _fit_ridge(ridge):
-    return jax.jit(functools.partial(partition.fit_ridge, ridge=ridge))
+def _fit_node(ridge):
+    """Fits one node: (features, values, is_member, prior) -> (weights, bias)."""
+
+    @jax.jit
+    def fit(features, values, is_member, prior):
+        node = jnp.where(jnp.asarray(is_member), 0, 1)
+        weights, bias = partition.fit_nodes(features, values, node, jnp.asarray(prior)[None], ridge=ridge)
+        return weights[0], bias[0]
+
+    return fit
 
 
 def _problem(num_rows, num_features, seed=0, share=0.7):
@@ -53,35 +61,47 @@ def _fit(features, values, is_measured=None, **settings):
     return tree, np.asarray(leaves)
 
 
-class FitRidgeTest(parameterized.TestCase):
+class FitNodesTest(parameterized.TestCase):
     @parameterized.parameters((40, 5, 1.0), (40, 5, 1e-3), (8, 12, 0.5), (200, 30, 20.0))
     def test_equals_the_closed_form(self, num_rows, num_features, ridge):
         features, values, is_member = _problem(num_rows, num_features)
         for prior in (np.zeros(num_features, np.float32), np.linspace(-1, 2, num_features, dtype=np.float32)):
-            weights, bias = _fit_ridge(ridge)(features, values, is_member, prior)
+            weights, bias = _fit_node(ridge)(features, values, is_member, prior)
             expected_weights, expected_bias = _closed_form(features, values, is_member, prior, ridge)
             np.testing.assert_allclose(weights, expected_weights, atol=1e-4)
             np.testing.assert_allclose(bias, expected_bias, atol=1e-4)
 
     def test_one_feature_by_hand(self):
         # Members (0, 1), (2, 5): centred products 2 and 4, so w = 4 / (2 + 2) = 1, b = 3 - 1.
-        weights, bias = _fit_ridge(2.0)(
+        weights, bias = _fit_node(2.0)(
             jnp.array([[0.0], [2.0], [50.0]]), jnp.array([1.0, 5.0, 7.0]), jnp.array([True, True, False]), jnp.zeros(1)
         )
         np.testing.assert_allclose((weights[0], bias), (1.0, 2.0), rtol=1e-6)
 
+    @parameterized.parameters(3, 300)
+    def test_many_nodes_at_once(self, num_rows):
+        # 300 rows fill several groups of a node, the last one partly; node 2 is empty, rows of node 4 are in none.
+        features, values, _ = _problem(num_rows, 5)
+        node = np.random.default_rng(1).choice([0, 0, 0, 1, 3, 4], num_rows)
+        prior = np.linspace(-1, 1, 20, dtype=np.float32).reshape(4, 5)
+        weights, bias = jax.jit(functools.partial(partition.fit_nodes, ridge=1.0))(features, values, node, prior)
+        for k in range(4):
+            expected = _closed_form(features, values, node == k, prior[k], 1.0) if np.any(node == k) else (prior[k], 0)
+            np.testing.assert_allclose(weights[k], expected[0], atol=1e-4)
+            np.testing.assert_allclose(bias[k], expected[1], atol=1e-4)
+
     def test_without_members_the_prior_and_zero(self):
         features, values, _ = _problem(40, 5)
-        weights, bias = _fit_ridge(1.0)(features, values, np.zeros(40, bool), jnp.arange(5.0))
+        weights, bias = _fit_node(1.0)(features, values, np.zeros(40, bool), jnp.arange(5.0))
         np.testing.assert_array_equal(weights, np.arange(5.0))
         assert bias == 0.0
 
     def test_rows_of_others_may_hold_anything(self):
         features, values, is_member = _problem(40, 5)
-        expected = _fit_ridge(1.0)(features, values, is_member, jnp.zeros(5))
+        expected = _fit_node(1.0)(features, values, is_member, jnp.zeros(5))
         for filler in (np.nan, np.inf, 1e30):
             filled = np.where(is_member[:, None], features, filler), np.where(is_member, values, filler)
-            chex.assert_trees_all_equal(_fit_ridge(1.0)(*filled, is_member, jnp.zeros(5)), expected)
+            chex.assert_trees_all_equal(_fit_node(1.0)(*filled, is_member, jnp.zeros(5)), expected)
 
 
 class FitTest(parameterized.TestCase):
