@@ -99,19 +99,19 @@ def logits(config: Config, params: list[Layer], mask: list[Layer], images: chex.
     params = jax.tree.map(jnp.multiply, params, mask)
     maps = images[None]
     for at, layer in enumerate(params[:-1], start=1):
-        maps = apply_layer(config, at, layer, maps)
+        # ReLU and max pooling commute; after the pooling there are fewer values.
+        maps = jax.nn.relu(convolve_and_pool(config, at, layer, maps))
     pooled = jnp.mean(maps, axis=(1, 2))
     return params[-1].weights[:, 0] @ pooled + params[-1].biases[:, None]
 
 
-def apply_layer(config: Config, at: int, layer: Layer, maps: chex.Array) -> chex.Array:
-    """Returns the output float[outputs, H', W', B] of layer `at`, counted from 1, for float[inputs, H, W, B]."""
+def convolve_and_pool(config: Config, at: int, layer: Layer, maps: chex.Array) -> chex.Array:
+    """Returns float[outputs, H', W', B], layer `at`, counted from 1, of float[inputs, H, W, B], without the ReLU."""
     maps = _convolve(layer, maps)
     if at in config.pooled:
         maps = jnp.maximum(maps[:, ::2], maps[:, 1::2])
         maps = jnp.maximum(maps[:, :, ::2], maps[:, :, 1::2])
-    # ReLU and max pooling commute; after the pooling there are fewer values.
-    return jax.nn.relu(maps)
+    return maps
 
 
 def num_params(config: Config, arch: np.ndarray) -> int:

@@ -2,6 +2,7 @@
 
 import functools
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,9 +18,6 @@ from common.supernets import presets, sampling, scoring, training
 from common.training import loop, sandwich
 
 CONFIG = convnet.Config()
-LAYERS = jax.tree.map(
-    lambda values: values + 0.1, convnet.init(jax.random.key(0), CONFIG, jnp.array(convnet_space.LARGEST))
-)
 IMAGES = jax.random.uniform(jax.random.key(1), (4, 8, 8, 1))
 
 
@@ -68,20 +66,36 @@ class SandwichTest(parameterized.TestCase):
 
 class ConvnetTest(parameterized.TestCase):
     @parameterized.parameters((1, 0, 0, 0, 0), (4, 2, 0, 0, 0), (3, 1, 4, 2, 0), (2, 4, 1, 3, 4))
-    def test_elastic_logits_are_those_of_the_network(self, *row):
+    def test_elastic_logits_are_those_of_a_network_of_its_own_size(self, *row):
         network = convnet_elastic.Network("convnet", CONFIG)
-        found = jax.jit(functools.partial(network.apply, train=False))(
-            {"params": {"layers": LAYERS}}, IMAGES, jnp.array(row)
-        )
-        kinds = jnp.array([kind for kind in row if kind])
-        layers = [*LAYERS[: len(kinds)], LAYERS[-1]]
-        expected = convnet.logits(CONFIG, layers, convnet.masks(CONFIG, kinds), jnp.moveaxis(IMAGES[..., 0], 0, -1))
-        np.testing.assert_allclose(found.main, expected.T, rtol=1e-4, atol=1e-5)
+        params = network.init(jax.random.key(0), IMAGES, jnp.array(row), train=True)["params"]
+        leaves, tree = jax.tree.flatten(params)
+        rng = np.random.default_rng(0)
+        params = jax.tree.unflatten(tree, [leaf + np.float32(0.2 * rng.normal(size=leaf.shape)) for leaf in leaves])
+        found = jax.jit(functools.partial(network.apply, train=False))({"params": params}, IMAGES, jnp.array(row))
+        state, kinds = IMAGES, [kind for kind in row if kind]
+        for at, kind in enumerate(kinds):
+            layer, width = params["layers"][at], CONFIG.widths[kind > 2]
+            kernel = layer.weights.reshape(8, 3, 3, -1)[:width, ..., : state.shape[-1]].transpose(1, 2, 3, 0)
+            kernel = kernel if kind % 2 == 0 else kernel[1:2, 1:2]
+            state = jax.lax.conv_general_dilated(
+                state, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+            )
+            if at + 1 in CONFIG.pooled:
+                state = nn.max_pool(state, (2, 2), (2, 2))
+            mean, variance = jnp.mean(state, axis=(0, 1, 2)), jnp.var(state, axis=(0, 1, 2))
+            scale = params["scales"][at, kind - 1, :width] / jnp.sqrt(variance + 1e-5)
+            state = jax.nn.relu(
+                (state - mean[None, None, None]) * scale[None, None, None]
+                + params["offsets"][at, kind - 1, :width][None, None, None]
+            )
+        last = len(kinds) - 1
+        expected = jnp.mean(state, axis=(1, 2)) @ params["kernels"][last, :width] + params["biases"][last][None]
+        np.testing.assert_allclose(found.main, expected, rtol=1e-4, atol=1e-5)
 
     def test_shared_weights_train_and_score(self):
         preset = presets.get("elastic", "convnet")
-        changes = {"optimizer": "adam", "nesterov": False, "learning_rate": 0.01}
-        preset = preset._replace(training=configs.replace(preset.training, changes))
+        preset = preset._replace(training=configs.replace(preset.training, {"learning_rate": 0.1}))
         about = training.describe("convnet", "digits", preset, held_out=100, num_images=640, seed=1)
         run = training.build(about)
         chunks = loop.train(run.steps, run.init(), run.keys, run.data("train"), run.config, stop=60, draw=run.draw())

@@ -134,6 +134,7 @@ class ElasticTest(parameterized.TestCase):
                 leaf.size for leaf in jax.tree.leaves(expected)
             )
 
+    @pytest.mark.slow
     def test_given_statistics_are_used(self):
         elastic, params, images, collect = _elastic()
         logits, collected = collect({"params": params}, images, jnp.array(ROWS[0]))
