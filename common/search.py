@@ -286,12 +286,14 @@ class Search:
         self._take()
 
     def _checked(self, outcome):
-        """Returns an outcome that is infeasible where the value of an objective is not finite."""
+        """Returns an outcome with the values of all objectives, infeasible where one of them is not finite."""
         if not outcome.ok:
             return outcome
         if missing := [name for name in self._objectives.measured if name not in outcome.costs]:
             raise ValueError(f"the results lack {missing[0]}, an objective; give it with the fitness: costs={{...}}")
         values = objectives_lib.of_row(self._objectives, self._known[outcome.at], outcome.costs)
+        signed = zip(self._objectives.names[1:], self._objectives.signs[1:], values.tolist())
+        outcome = outcome._replace(costs={name: sign * value for name, sign, value in signed} | dict(outcome.costs))
         wrong = [name for name, value in zip(self._objectives.names[1:], values) if not np.isfinite(value)]
         return outcome._replace(ok=False, reason=f"its {wrong[0]} is not finite") if wrong else outcome
 

@@ -3,6 +3,7 @@
 python -m launch.train
 python -m launch.train --genotype=naonet_v2 --dataset=cifar10.npz --preset=naonet_v2_36 --workdir=runs/naonet_v2
 python -m launch.train --workdir=runs/naonet_v2 --evaluate --checkpoint=best --export=naonet_v2.safetensors
+python -m launch.train --genotype=runs/search --pick='params<=1e6'
 
 Started again on its workdir, training resumes bit-exactly. Defaults of the settings are those of --preset; the help
 shows those of --preset=digits.
@@ -19,7 +20,7 @@ from absl import flags
 
 from common import config as configs
 from common.datasets import streams
-from common.runs import training
+from common.runs import picking, training
 from common.training import presets, sharding
 from launch import flags as launch_flags
 from launch import tables, train_language
@@ -50,6 +51,8 @@ def define(values: flags.FlagValues) -> None:
         of(name, default, text, flag_values=values)
 
     define("genotype", "lanet", "a published architecture (launch.genotype lists them) or a JSON file")
+    text = "limits, such as params<=1e6: the fittest within them on the front of the search in the folder --genotype"
+    flags.DEFINE_list("pick", [], text, flag_values=values)
     define("dataset", "digits", "digits, cluttered_digits, mnist, or an npz file of images and labels")
     define("data_dir", os.environ.get("NAS_DATA_DIR"), "folder of the datasets; default: $NAS_DATA_DIR")
     define("preset", "digits", f"settings to start from: {', '.join(presets.PRESETS)}")
@@ -89,7 +92,8 @@ def run(values: flags.FlagValues) -> None:
         _print_scores(training.evaluate(values.workdir, options, data_dir=values.data_dir), options)
         return
     places = {"folder": values.workdir, "data_dir": values.data_dir, "stream": _stream(values)}
-    settings = values.genotype, preset(values), values.dataset, options
+    genotype = str(picking.pick(values.genotype, values.pick)) if values.pick else values.genotype
+    settings = genotype, preset(values), values.dataset, options
     result = training.train(*settings, **places, flags=values.flag_values_dict())
     if "seconds" in result:  # of several processes one prints
         _print_result(result, options)

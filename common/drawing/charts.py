@@ -1,15 +1,17 @@
-"""Pictures as PNG files, by matplotlib's Agg without its global state."""
+"""Pictures by matplotlib, without its global state: as PNG files, and as small ones in other figures."""
 
 import os
 
+from matplotlib import axes as axes_lib
 from matplotlib import figure, patches
 from matplotlib import path as paths
 from matplotlib.backends import backend_agg
 
-from common.drawing import palette, pictures, shapes
+from common.drawing import graphs, palette, pictures, shapes
 from common.genotypes import genotype as genotypes
 
 _POINTS = 72.0  # the unit of pictures is a point
+_APART = 18.0  # between the small graphs of a genotype
 
 
 def draw_png(
@@ -20,15 +22,39 @@ def draw_png(
     size = (picture.width / _POINTS, picture.height / _POINTS)
     canvas = backend_agg.FigureCanvasAgg(figure.Figure(size, dpi=_POINTS, facecolor=palette.BACKGROUND))
     axes = canvas.figure.add_axes((0, 0, 1, 1))
-    axes.set_axis_off()
     axes.set(xlim=(0, picture.width), ylim=(picture.height, 0))
-    for layer, part in enumerate(picture.parts()):
-        artist = _DRAW[type(part)](part)
-        artist.set_zorder(layer)
-        axes.add_artist(artist)
+    _draw(axes, picture)
     for label in picture.labels:
         _write(axes, label, len(axes.patches))
     canvas.figure.savefig(path, format="png", dpi=2 * _POINTS, metadata={"Software": None})
+
+
+def draw_small(genotype: genotypes.Genotype, axes: axes_lib.Axes, *, width: float) -> list[palette.Kind]:
+    """Draws the graphs of a genotype without words, below each other, to fill axes; colours tell operations.
+
+    Args:
+      genotype: the architecture.
+      axes: whose limits are set; the scales of both directions are equal.
+      width: of the axes, in points.
+
+    Returns:
+      The kinds of operations in it, for a legend.
+    """
+    found = graphs.graphs(genotype)
+    picture = shapes.arranged([pictures.panel(graph) for graph in found], _APART, below=True)
+    axes.set(xlim=(-1, picture.width + 1), ylim=(picture.height + 1, -1), aspect="equal", anchor="S")
+    _draw(axes, picture, max(width / picture.width, 0.5))
+    operations = (one for graph in found for vertex in graph.vertices for one in vertex.operations)
+    return palette.in_order({operation.kind for operation in operations})
+
+
+def _draw(axes, picture, scale=1.0):
+    """Draws all but the labels, lines of `scale` times their width."""
+    axes.set_axis_off()
+    for layer, part in enumerate(picture.parts()):
+        artist = _DRAW[type(part)](part)
+        artist.set(zorder=layer, linewidth=scale * artist.get_linewidth())
+        axes.add_artist(artist)
 
 
 def _box(box: shapes.Box) -> patches.Patch:

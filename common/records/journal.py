@@ -10,7 +10,8 @@ the results became known, which a replay follows.
   {"event": "measured", "at": 0, "fitness": 0.9142, "cost": 1380.2, "ok": true, "seconds": 0.52}
   {"event": "measured", "at": 1, "fitness": null, "cost": 0.0, "ok": false, "reason": "...", "seconds": 0.60}
 
-Costs that were measured with the fitness are numbers of a `measured` line by name: "costs": {"latency": 0.003}.
+Values of further objectives, and costs that were measured with the fitness, are numbers of a `measured` line by name:
+"costs": {"latency": 0.003}.
 """
 
 import contextlib

@@ -59,7 +59,7 @@ def grid(figures: Iterable[str]) -> str:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Returns a table that scrolls if it is too wide; empty without rows.
+    """Returns a table that scrolls if it is too wide, sorted by clicks on its headings; empty without rows.
 
     Columns with long texts and the first are aligned to the left.
     """
@@ -145,7 +145,7 @@ figcaption { color: var(--faint); font-size: 0.875rem; margin-top: 0.5rem; }
 th, td { padding: 0.3rem 0.7rem; border-bottom: 1px solid var(--grid); text-align: right; white-space: nowrap;
   font-variant-numeric: tabular-nums; vertical-align: top; }
 th { color: var(--faint); font-weight: 600; white-space: normal; overflow-wrap: normal; min-width: 5rem; }
-th.text, td.text { text-align: left; }
+th { cursor: pointer; } th.text, td.text { text-align: left; }
 @media (min-width: 48rem) { td.text { white-space: normal; min-width: 22rem; } }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
 dl { display: grid; grid-template-columns: minmax(7rem, max-content) 1fr; gap: 0.25rem 1rem; margin: 0.5rem 0; }
@@ -172,4 +172,14 @@ document.addEventListener("click", (event) => {
   tip.textContent = title ? title.textContent : "";
   tip.style.display = title ? "block" : "none";
 });
+// A click on the heading of a column sorts the table by it, another one in the other direction.
+document.querySelectorAll("th").forEach((head) => head.addEventListener("click", () => {
+  const body = head.closest("table").tBodies[0], at = head.cellIndex, rows = [...body.rows];
+  const sign = head.dataset.sign = head.dataset.sign === "1" ? -1 : 1;
+  const value = (row) => parseFloat(row.cells[at].textContent.replace(/,/g, ""));
+  const isNumber = rows.some((row) => !isNaN(value(row)));
+  const compare = isNumber ? (a, b) => (isNaN(value(a)) - isNaN(value(b))) || sign * (value(a) - value(b))
+    : (a, b) => sign * a.cells[at].textContent.localeCompare(b.cells[at].textContent);
+  body.append(...rows.sort(compare));
+}));
 """

@@ -9,9 +9,20 @@ import numpy as np
 from common import drawing, explanations, spaces, tables, types
 from common import history as history_lib
 from common.genotypes import conversion
-from common.records import journal as journals
 from common.records import json_files, run_dir
-from common.report import canvas, checklist, latents, page, partition, pools, search_pictures, training, units
+from common.report import (
+    canvas,
+    checklist,
+    front,
+    histories,
+    latents,
+    page,
+    partition,
+    pools,
+    search_pictures,
+    training,
+    units,
+)
 
 _NUM_LISTED, _NUM_DRAWN = 10, 2
 _FIELDS = {"flags", "benchmark", "space", "algorithm", "seed", "protocol"}  # of config.json
@@ -23,11 +34,15 @@ _CONFIG = {
         "optimum?": json_files.NUMBER,
         "config?": dict,
         "schedule?": dict,
+        "objectives?": [str],
     },
 }
 _RESULT = {
     **{"seconds?": json_files.NUMBER, "failures?": {"*": int}, "best?": {"test?": json_files.NUMBER}},
     "diagnostics?": {"*": (int, float, list, type(None))},
+    **{"front?": [{"arch": [int], "test?": json_files.NUMBER}], "reference?": {"*": json_files.NUMBER}},
+    "ideal?": {"*": json_files.NUMBER},
+    **{f"{name}?": json_files.NUMBER for name in ("hypervolume", "hypervolume_gap", "front_found")},
 }
 _PICTURES = {explanations.Partition: partition.pictures, explanations.LatentMap: latents.pictures}
 
@@ -86,7 +101,7 @@ def read(folder: pathlib.Path, config: Mapping[str, Any]) -> Run:
     elif (folder / run_dir.JOURNAL).exists():
         json_files.check(folder / run_dir.CONFIG, config, {"flags": {"budget": int}})
         budget = config["flags"]["budget"]
-        history, num_earlier = _history(journals.read(folder / run_dir.JOURNAL), budget)
+        history, num_earlier = histories.read(folder, config, budget)
     elif (folder / run_dir.HISTORY).exists():
         history, _ = run_dir.read_history(folder / run_dir.HISTORY)
         budget = len(history.status)
@@ -114,35 +129,12 @@ def read(folder: pathlib.Path, config: Mapping[str, Any]) -> Run:
     return run if run.result and run.num_done >= budget else run._replace(result={}, is_finished=False)
 
 
-def _history(journal, budget):
-    """Returns (the history in a journal, the number of its rows that are earlier measurements)."""
-    earlier, num_earlier = journal.earlier, 0 if journal.earlier is None else len(journal.earlier.archs)
-    parts = [*([earlier.archs] if num_earlier else []), *journal.proposed.values()]
-    if not parts:
-        raise json_files.NothingYetError("the search has proposed nothing yet; wait for its first round")
-    archs = np.concatenate(parts)[: num_earlier + budget].astype(np.int32)
-    fitness, cost = np.full(len(archs), np.nan, np.float32), np.zeros(len(archs), np.float32)
-    status = np.full(len(archs), types.PENDING, np.int32)
-    if num_earlier:
-        fitness[:num_earlier], cost[:num_earlier] = earlier.fitness, np.nan_to_num(earlier.cost)
-        status[:num_earlier] = np.where(np.isfinite(earlier.fitness), types.MEASURED, types.INFEASIBLE)
-    for at, one in journal.measured.items():
-        if at < len(archs):
-            fitness[at], cost[at] = one.fitness, np.nan_to_num(one.cost)
-            status[at] = types.MEASURED if one.ok else types.INFEASIBLE
-    others = np.zeros((len(archs), 0), np.float32)
-    history = history_lib.History(
-        archs=archs, fitness=fitness, cost=cost, status=status, size=len(archs), others=others
-    )
-    return history, num_earlier
-
-
 def pictures(run: Run, explained: Any = None) -> list[canvas.Picture]:
     """Returns all pictures that the files of a run suffice for, and those of a record of `common.explanations`."""
     made = []
     if len(run.order):
         made += [pools.pools_by_block(run.blocks, run.unit, run.config["protocol"])] if run.blocks else []
-        made += search_pictures.pictures(run)
+        made += front.pictures(run) + search_pictures.pictures(run)
         made += [] if explained is None else _PICTURES[type(explained)](explained)
         made.append(pools.agreement(run.finalists, run.unit))
     made += [] if run.shared is None else training.pictures(run.shared)
@@ -164,9 +156,10 @@ def document(run: Run, made: Sequence[canvas.Picture], *, explained: Any = None,
     results = _notes(run) + page.facts(_facts(run)) + page.folded("Reasons of failures", failures)
     sections = [
         page.Section("Results", results + "".join(map(page.paragraph, notes))),
+        page.Section("Front", front.section(run, made, _describer(run))),
         page.Section("Best architectures", _best(run)),
         page.Section("Finalists, trained from scratch", pools.table(run.finalists, run.unit, config["space"])),
-        page.Section("Pictures", page.pictures(made)),
+        page.Section("Pictures", page.pictures(one for one in made if not front.is_of(one))),
         page.Section("Nodes of the partition", nodes),
         *checklist.sections(config, _stated(run), seconds=result.get("seconds"), test=test, settings=settings),
     ]
@@ -229,11 +222,17 @@ def space_of(config: Mapping[str, Any]) -> types.SearchSpace:
     return spaces.get(config["space"])
 
 
+def _describer(run):
+    """Returns the function row -> text of the run's space; None if the space is of another version, or a lost file."""
+    try:
+        return space_of(run.config).describe
+    except ValueError:
+        return None
+
+
 def _best(run):
     name, drawn, rows = run.config["space"], [], []
-    try:
-        space = space_of(run.config)
-    except ValueError:  # of another version, or its file is gone
+    if (describe := _describer(run)) is None:
         return ""
     for rank, at in enumerate(run.order[:_NUM_LISTED].tolist(), start=1):
         arch, query = run.history.archs[at], str(run.queries[at])
@@ -242,7 +241,7 @@ def _best(run):
             text = f"No. {rank}: {'perplexity ' if run.unit.is_lower_better else ''}{value}"
             text += "" if run.blocks else f", query {query}"
             drawn.append(page.figure(text, drawing.svg(conversion.from_arch(name, arch))))
-        rows.append((rank, value, query, space.describe(arch)))
+        rows.append((rank, value, query, describe(arch)))
     header = ("rank", f"{run.config['protocol']} {run.unit.name}", "query", "architecture")
     shown = (0, 1, 3) if run.blocks else (0, 1, 2, 3)  # the architectures of a pool have no query
     table = page.table([header[at] for at in shown], [[row[at] for at in shown] for row in rows])

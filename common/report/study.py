@@ -8,7 +8,7 @@ import numpy as np
 
 from common.file_formats import npz
 from common.records import json_files, run_dir
-from common.report import canvas, checklist, page, study_pictures, units
+from common.report import canvas, checklist, front_study, page, study_pictures, units
 from common.statistics import study as statistics
 from common.statistics import tables as texts
 
@@ -25,9 +25,12 @@ _STUDY = {  # study.json
             **{"seconds_per_search": _NUMBER, "compile_seconds": _NUMBER, "queries_to_optimum?": {"*": _MAYBE}},
             **{"best_fitness": {"*": _MAYBE}, "test_of_best": {"*": _MAYBE}},
             "intervals?": {"best_fitness": _BANDS, "test_of_best": _BANDS},
+            "front_intervals?": {"*": {"*": {"*": _BAND}}},
             "targets?": [{"target": _NUMBER, "found": _NUMBER, "queries": _BAND, "seconds": _BAND}],
         }
     },
+    **{"objectives?": [str], "front_is_known?": bool, "front_values?": [{"*": _NUMBER}]},
+    **{"reference?": {"*": _NUMBER}, "ideal?": {"*": _NUMBER}},
     "comparisons?": [
         {
             **{"of": str, "target?": _NUMBER, "first": str, "second": str, "improvement": _BAND},
@@ -44,6 +47,7 @@ class Study(NamedTuple):
     config: Mapping[str, Any]  # config.json
     report: Mapping[str, Any]  # study.json
     curves: Mapping[str, statistics.Curves]  # by algorithm, for those that have a file
+    fronts: front_study.Fronts | None = None  # of several objectives
 
     @property
     def missing(self) -> list[str]:
@@ -77,7 +81,7 @@ def read(folder: pathlib.Path, config: Mapping[str, Any]) -> Study:
         path = folder / run_dir.CURVES.format(name)
         if path.exists():
             curves[name] = _read_curves(path)
-    return Study(folder.resolve().name, config, report, curves)
+    return Study(folder.resolve().name, config, report, curves, front_study.read(folder, report))
 
 
 def _read_curves(path):
@@ -97,7 +101,8 @@ def targets(study: Study) -> list[float]:
 
 def pictures(study: Study) -> list[canvas.Picture]:
     """Returns all pictures that the files of a study suffice for."""
-    made = [study_pictures.curves(study, of="best_fitness", statistic=name) for name in ("mean", "median")]
+    made = [] if study.fronts is None else front_study.pictures(study.fronts)
+    made += [study_pictures.curves(study, of="best_fitness", statistic=name) for name in ("mean", "median")]
     if study.report["protocol"] != "test":
         made.append(study_pictures.curves(study, of="test_of_best", statistic="mean"))
     made += [study_pictures.reached(study, target, by=by) for target in targets(study) for by in ("queries", "seconds")]
@@ -162,7 +167,12 @@ def tables(study: Study) -> list[Table]:
         f"Best {report['protocol']} fitness after {last} queries, {report['num_seeds']} seeds; in brackets 95 % "
         "bootstrap intervals, for the median the quartiles."
     )
-    found = [(caption, header, rows), *(_reaching(study, at, target) for at, target in enumerate(targets(study)))]
+    several = [] if study.fronts is None else [front_study.table(report)]
+    found = [
+        *several,
+        (caption, header, rows),
+        *(_reaching(study, at, target) for at, target in enumerate(targets(study))),
+    ]
     if report.get("comparisons"):
         header = ["first", "second", "by", "first better (%)", "p", "p after Holm"]
         caption = (
@@ -197,7 +207,8 @@ def _quartiles(values, divisor, form):
 
 
 def _compared(one):
-    by = "best fitness" if one.get("target") is None else f"queries to {100 * one['target']:.2f} %"
+    by = {"best_fitness": "best fitness", "hypervolume": "hypervolume"}.get(one["of"])
+    by = by or f"queries to {100 * one['target']:.2f} %"
     improvement = units.interval(one["improvement"], ".0f")
     p_values = ("-" if one[name] is None else f"{one[name]:.2g}" for name in ("p_value", "adjusted"))
     return [one["first"], one["second"], by, improvement, *p_values]

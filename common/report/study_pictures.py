@@ -77,6 +77,11 @@ def reached(study, target: float, *, by: str = "queries") -> canvas.Picture | No
 def improvements(report: Mapping[str, Any]) -> canvas.Picture | None:
     """Draws the probabilities of improvement of all pairs of a study.json; None for a single algorithm."""
     compared = report.get("comparisons") or []
+    volumes = [one for one in compared if one["of"] == "hypervolume"]
+    if volumes:
+        return pairs(
+            volumes, "Probability, by hypervolume, that a search of the first algorithm does better than the second"
+        )
     targets = [one["target"] for one in compared if one["of"] == "queries"]
     shown = [one for one in compared if not targets or (one["of"] == "queries" and one["target"] == max(targets))]
     if not shown:

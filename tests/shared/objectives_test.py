@@ -102,7 +102,9 @@ class SearchTest(parameterized.TestCase):
                 run_search(jax.random.key(3), searcher, evaluator, budget=10, journal=journal)
                 reasons = {one.reason for one in journal.measured.values()}
             assert "its watts is not finite" in reasons
-            assert any("watts" in json.loads(line).get("costs", ()) for line in path.read_text().splitlines())
+            assert any(
+                {"sum", "watts"} == set(json.loads(line).get("costs", ())) for line in path.read_text().splitlines()
+            )
             with journal_lib.open_journal(path, {}) as journal:
                 found = run_search(jax.random.key(3), searcher, evaluator, budget=20, journal=journal)
             run_dir.write_history(path.with_suffix(".npz"), found)

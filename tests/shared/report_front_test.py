@@ -1,0 +1,107 @@
+"""Pages of searches and studies for several objectives."""
+
+import types
+
+import numpy as np
+from absl.testing import absltest, parameterized
+
+from common import history as history_lib
+from common.records import run_dir
+from common.report import canvas, front, front_study, histories
+from common.spaces import nasbench201
+from tests.shared import report_folders
+
+ARCHS = np.array([[1, 1, 1, 1, 1, 1], [3, 3, 3, 3, 3, 3], [0, 0, 0, 0, 0, 0], [2, 2, 2, 2, 2, 2], [4, 4, 4, 4, 4, 4]])
+FITNESS = np.array([0.5, 0.9, np.nan, 0.4, 0.8], np.float32)  # the third failed, the fourth is dominated
+PARAMS = np.array([1e5, 9e5, np.nan, 2e5, 3e5], np.float32)
+REFERENCE, IDEAL = {"fitness": 0.4, "params": 9e5}, {"fitness": 0.9, "params": 1e5}
+
+
+def run(**changes):
+    history = history_lib.History(
+        archs=ARCHS,
+        fitness=FITNESS,
+        cost=np.zeros(5),
+        status=np.array([2, 2, 3, 2, 2]),
+        size=5,
+        others=-PARAMS[:, None],
+    )
+    result = {"reference": REFERENCE, "ideal": IDEAL, "hypervolume": 0.75, "hypervolume_gap": 0.125, "front_found": 0.6}
+    result["front"] = [{"arch": ARCHS[1].tolist(), "test": 0.85}]
+    config = {"objectives": ["fitness", "-params"], "space": "nasbench201", "protocol": "validation"}
+    return types.SimpleNamespace(history=history, queries=np.arange(1, 6), result=result, config=config, **changes)
+
+
+class FrontTest(parameterized.TestCase):
+    def test_rows_and_values(self):
+        found = front.of(run())
+        self.assertEqual(found.names, ("fitness", "params"))
+        self.assertEqual(found.queries[found.rows].tolist(), [2, 5, 1])  # the best fitness first
+        self.assertEqual(found.values[found.rows, 1].tolist(), [9e5, 3e5, 1e5])
+        self.assertEqual(found.texts(found.rows[0]), ["90.00 %", "900,000"])
+
+    def test_page(self):
+        made = front.pictures(run())
+        self.assertEqual([one.name for one in made], ["front_1", "hypervolume"])
+        text = front.section(run(), made, nasbench201.space().describe)
+        for said in (
+            "<td>90.00 %</td><td>900,000</td><td>85.00 %</td><td>2</td>",
+            "12.50 % of its hypervolume",
+            "60 %",
+        ):
+            self.assertIn(said, text)
+        tips = made[0].tips
+        self.assertEqual(tips["all"], ["query 4: fitness 40.00 %, params 200,000"])
+        self.assertEqual(tips["front"][0], "query 1: fitness 50.00 %, params 100,000")
+        canvas.svg(made[0])  # as many tips as marks
+        self.assertIn("fitness 40.00 %, params 900,000", made[1].caption)
+
+    def test_hypervolume_after_each_query(self):
+        (line,) = front.pictures(run())[1].figure.axes[0].get_lines()
+        # of (0.9 - 0.4) * 8e5: 0.1 * 8e5, nothing for the second and fourth at the reference, then 0.3 * 6e5 more
+        np.testing.assert_allclose(line.get_ydata(), np.array([8e4, 8e4, 8e4, 26e4]) / 40e4, rtol=1e-5)
+
+    def test_a_search_for_one_objective_has_none(self):
+        one = run()
+        one.config = {**one.config}
+        del one.config["objectives"]
+        self.assertEqual(front.pictures(one), [])
+        self.assertEqual(front.section(one, [], None), "")
+
+    @parameterized.parameters((1_073_466.0, "1,073,466"), (0.0031234, "0.003123"), (3.0, "3"), (12.5, "12.5"))
+    def test_numbers(self, value, expected):
+        self.assertEqual(front.number(value), expected)
+
+
+class HistoryTest(report_folders.FolderTest):
+    def test_of_a_search_that_runs_or_has_earlier_measurements(self):
+        header, config = {"format": 1, "header": {}}, {"objectives": ["fitness", "-params"]}
+        proposed = {"event": "proposed", "round": 0, "archs": ARCHS[1:4].tolist(), "seconds": 0.0}
+        common = {"event": "measured", "cost": 1.0, "seconds": 0.0}
+        events = [
+            {**common, "at": 0, "fitness": 0.9, "ok": True, "costs": {"params": 9e5}},
+            {**common, "at": 1, "fitness": None, "ok": False},
+        ]
+        self.write_lines(run_dir.JOURNAL, [header, proposed, *events])
+        history, _ = histories.read(self.folder, config, 3)
+        np.testing.assert_array_equal(history.others, [[-9e5], [np.nan], [np.nan]])
+        self.assertEqual(histories.read(self.folder, {}, 3)[0].others.shape, (3, 0))
+
+        earlier = {"event": "earlier", "archs": ARCHS[:1].tolist(), "fitness": [0.5], "cost": [None], "seconds": 0.0}
+        events = [{**event, "at": event["at"] + 1} for event in events]
+        self.write_lines(run_dir.JOURNAL, [header, earlier, proposed, *events])
+        others = np.array([[-1e5], [np.nan], [-2e5], [-3e5]], np.float32)
+        run_dir.write_history(self.folder / run_dir.HISTORY, history.replace(archs=ARCHS[:4], others=others))
+        history, _ = histories.read(self.folder, config, 3)
+        np.testing.assert_array_equal(history.others, [[-1e5], [-9e5], [np.nan], [np.nan]])
+
+
+class StudyTest(absltest.TestCase):
+    def test_fitness_reached_at_each_cost(self):
+        values = np.array([[0.5, -1.0], [0.9, -9.0], [np.nan, -2.0], [0.4, -2.0], [0.8, -3.0]])
+        reached = front_study._reached(values, np.array([-0.5, -1.0, -2.0, -3.0, -8.0, -9.0]))
+        np.testing.assert_array_equal(reached, [-np.inf, 0.5, 0.5, 0.8, 0.8, 0.9])
+
+
+if __name__ == "__main__":
+    absltest.main()
