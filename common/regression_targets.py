@@ -46,11 +46,19 @@ def _scaled(fitness, is_measured, *, target):
     return jnp.where(width > 1e-7, (fitness - low) / jnp.maximum(width, 1e-7), 0.0)
 
 
-def _scores(fitness, is_measured, *, is_normal):
+def quantiles(fitness: chex.Array, is_measured: chex.Array) -> chex.Array:
+    """Returns float32[N], the rank of each of float32[N] `fitness` less one half, by the number of measured ones.
+
+    Tied values share their mean rank.
+    """
     filled = jnp.where(is_measured, fitness, jnp.inf)
     ordered = jnp.sort(filled)
     below = jnp.searchsorted(ordered, filled, side="left")
     up_to = jnp.searchsorted(ordered, filled, side="right")
     middle = 0.5 * (below + up_to).astype(jnp.float32)  # the rank, from 1, less one half
-    quantile = jnp.clip(middle / jnp.maximum(jnp.sum(is_measured), 1), 1e-6, 1.0 - 1e-6)
+    return middle / jnp.maximum(jnp.sum(is_measured), 1)
+
+
+def _scores(fitness, is_measured, *, is_normal):
+    quantile = jnp.clip(quantiles(fitness, is_measured), 1e-6, 1.0 - 1e-6)
     return special.ndtri(quantile) if is_normal else -jnp.log1p(-quantile) - 1.0

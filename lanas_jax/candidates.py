@@ -14,10 +14,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from common import front_improvement, rows, types
 from common import history as histories
-from common import rows, types
+from common import objectives as objectives_lib
 from common.spaces import factory
-from lanas_jax import acquisition, grid, kernel, sampling, selection
+from lanas_jax import acquisition, front_acquisition, grid, kernel, sampling, selection
 from lanas_jax import config as configs
 from lanas_jax import tree as trees
 
@@ -34,17 +35,19 @@ class Setting(NamedTuple):
 
 @chex.dataclass(frozen=True)
 class Pool:
-    """Rows of a space that is small enough to list.
+    """Rows of a space that is small enough to list, and several objectives, which may hold arrays.
 
     Attributes:
       archs: int32[P, L], distinct canonical rows in lexicographic order.
       features: float32[P, F].
       grid: the features as the kernel regressor predicts from them.
+      goal: the objectives; None for the fitness alone.
     """
 
     archs: chex.Array
     features: chex.Array
     grid: grid.Grid
+    goal: front_improvement.Goal | None = None
 
 
 def setting(space: types.SearchSpace, config: configs.Config) -> Setting:
@@ -67,12 +70,15 @@ def for_space(space: types.SearchSpace, config: configs.Config) -> configs.Confi
     return dataclasses.replace(config, sampler="walk")
 
 
-def list_pool(setting: Setting, pool: np.ndarray | None) -> Pool:
+def list_pool(
+    setting: Setting, pool: np.ndarray | None, objectives: objectives_lib.Objectives | None = None
+) -> Pool:
     """Returns the `Pool`, empty if the sampler does not use it; a `ValueError` for a space too large to list."""
     space, length = setting.space, len(setting.space.num_choices)
     num_features = setting.features(np.zeros((1, length), np.int32)).shape[1]
     if setting.config.sampler != "pool":
-        return no_pool(length, num_features)
+        none = no_pool(length, num_features)
+        return none.replace(goal=front_improvement.goal(objectives, space, none.archs))
     if pool is None:
         if not is_listable(space):
             problem = f"has {space.size} networks, more than the {MAX_LISTED} that the 'pool' sampler lists"
@@ -86,7 +92,12 @@ def list_pool(setting: Setting, pool: np.ndarray | None) -> Pool:
     features = np.concatenate(
         [np.asarray(jax.jit(setting.features)(pool[at : at + 65536]), np.float32) for at in range(0, len(pool), 65536)]
     )
-    return Pool(archs=jnp.asarray(pool, jnp.int32), features=jnp.asarray(features), grid=grid.of_features(features))
+    return Pool(
+        archs=jnp.asarray(pool, jnp.int32),
+        features=jnp.asarray(features),
+        grid=grid.of_features(features),
+        goal=front_improvement.goal(objectives, space, pool),
+    )
 
 
 def no_pool(num_decisions: int, num_features: int) -> Pool:
@@ -96,10 +107,12 @@ def no_pool(num_decisions: int, num_features: int) -> Pool:
     return Pool(archs=archs, features=jnp.asarray(features), grid=grid.of_features(features))
 
 
-def exploration_of(config, values, is_measured):
-    """Returns c in the unit of the values: relative to the best so far, or fixed."""
+def exploration_of(config, values, is_measured, tree=None):
+    """Returns c in the unit of the values: relative to the best so far (the whole hypervolume, of `tree`), or fixed."""
     if config.exploration_scale == "fixed":
         return jnp.float32(config.exploration)
+    if tree is not None:
+        return config.exploration * tree.total[0]
     best = jnp.max(jnp.where(is_measured, values, -jnp.inf), initial=-jnp.inf)
     return config.exploration * jnp.where(jnp.isfinite(best), jnp.abs(best), 1.0)
 
@@ -121,37 +134,60 @@ def from_pool(setting, pool, key, state, history, measured, *, count):
     """
     config = setting.config
     features, values, is_measured = measured
-    exploration = exploration_of(config, values, is_measured)
+    exploration = exploration_of(config, values, is_measured, None if pool.goal is None else state.tree)
     is_free = _is_free(pool, history)
     noise_key, key = jax.random.split(key)
     noise = jax.random.uniform(noise_key, is_free.shape)
+    outlook = observed = None
+    if _is_by_front(setting, pool):
+        outlook = front_acquisition.look(
+            pool.goal,
+            state.regressor,
+            features,
+            history,
+            pool.archs,
+            pool.features,
+            lambda posterior, _: grid.predict(posterior, pool.grid),
+        )
+        first = front_acquisition.improvements(outlook)
+        observed = jnp.pad(outlook.observed, ((0, count), (0, 0)))
 
     def draw(carry, draw_key):
-        tree, is_free, num_free, posterior = carry
+        tree, is_free, num_free, posterior, observed = carry
         descend_key, shift_key, choose_key = jax.random.split(draw_key, 3)
         leaf = selection.descend(descend_key, tree, num_free > 0, exploration=exploration, ucb=config.ucb)
         is_candidate = is_free & (state.pool_leaves == leaf)
-        at = acquisition.choose(
-            choose_key,
-            (noise + jax.random.uniform(shift_key)) % 1.0,  # as good as new noise for other candidates
-            tree,
-            leaf,
-            (pool.features, is_candidate),
-            (features, values, is_measured & (state.leaves == leaf)),
-            config=config,
-            posterior=posterior,
-            means=state.pool_means,
-        )
+        if outlook is None:
+            at = acquisition.choose(
+                choose_key,
+                (noise + jax.random.uniform(shift_key)) % 1.0,  # as good as new noise for other candidates
+                tree,
+                leaf,
+                (pool.features, is_candidate),
+                (features, values, is_measured & (state.leaves == leaf)),
+                config=config,
+                posterior=posterior,
+                means=state.pool_means,
+            )
+            posterior = _observe(posterior, pool.features[at])
+        else:
+            at = front_acquisition.choose(outlook._replace(observed=observed), first, is_candidate, noise)
+            observed = front_acquisition.believe(outlook, observed, at)
         num_free = num_free.at[trees.path(leaf, config.height)].add(-1.0)
-        posterior = _observe(posterior, pool.features[at])
-        return (selection.visit(tree, leaf), is_free.at[at].set(False), num_free, posterior), (at, leaf)
+        return (selection.visit(tree, leaf), is_free.at[at].set(False), num_free, posterior, observed), (at, leaf)
 
     num_free = trees.count_leaves(state.tree, state.pool_leaves, is_free.astype(jnp.float32))
     keys = jax.random.split(key, count)
-    carry = (state.tree, is_free, num_free, _with_room(state, count))
+    carry = (state.tree, is_free, num_free, _with_room(state, count), observed)
     (tree, *_), (at, leaves) = jax.lax.scan(draw, carry, keys)
     placed = history.size + jnp.arange(count)
     return pool.archs[at], state.replace(tree=tree, leaves=state.leaves.at[placed].set(leaves, mode="drop"))
+
+
+def _is_by_front(setting, pool):
+    """Whether candidates are chosen by the expected improvement of the hypervolume."""
+    config = setting.config
+    return pool.goal is not None and config.regressor == "kernel" and config.acquisition == "expected_improvement"
 
 
 def _with_room(state, count):
@@ -164,18 +200,17 @@ def _observe(posterior, features):
 
 
 def from_leaf(setting, pool, key, state, history, measured, *, count):
-    """Like `from_pool` for a space that cannot be listed: samples the candidates of a leaf. `pool` is not used."""
-    del pool
+    """Like `from_pool` for a space that cannot be listed: samples the candidates of a leaf. `pool` has no rows."""
     config = setting.config
     features, values, is_measured = measured
-    exploration = exploration_of(config, values, is_measured)
+    exploration = exploration_of(config, values, is_measured, None if pool.goal is None else state.tree)
 
     def inputs(archs):
         rows_features = setting.features(archs)
         return rows_features if state.posterior is None else kernel.predict(state.posterior, rows_features)[:, None]
 
     def draw(carry, draw_key):
-        state, drawn, index, posterior = carry
+        state, drawn, index, posterior, believed = carry
         descend_key, sample_key, noise_key, choose_key = jax.random.split(draw_key, 4)
         is_open = jnp.ones((config.num_nodes,), bool)
         leaf = selection.descend(descend_key, state.tree, is_open, exploration=exploration, ucb=config.ucb)
@@ -197,29 +232,38 @@ def from_leaf(setting, pool, key, state, history, measured, *, count):
         archs = jnp.maximum(candidates.archs, 0)
         raw = setting.features(archs)
         deepest = jnp.max(candidates.depth)
-        at = acquisition.choose(
-            choose_key,
-            jax.random.uniform(noise_key, candidates.depth.shape),
-            state.tree,
-            leaf,
-            (raw, candidates.depth == deepest),
-            (features, values, is_measured & (state.leaves == leaf)),
-            config=config,
-            posterior=posterior,
-            means=None if posterior is None else inputs(archs)[:, 0],
-        )
+        noise = jax.random.uniform(noise_key, candidates.depth.shape)
+        is_candidate = candidates.depth == deepest
+        if _is_by_front(setting, pool):
+            outlook = front_acquisition.look(pool.goal, state.regressor, features, history, archs, raw, kernel.predict)
+            outlook = outlook._replace(observed=jnp.concatenate([outlook.observed, believed]))
+            at = front_acquisition.choose(outlook, front_acquisition.improvements(outlook), is_candidate, noise)
+            believed = front_acquisition.believe(outlook, believed, at)
+        else:
+            at = acquisition.choose(
+                choose_key,
+                noise,
+                state.tree,
+                leaf,
+                (raw, is_candidate),
+                (features, values, is_measured & (state.leaves == leaf)),
+                config=config,
+                posterior=posterior,
+                means=None if posterior is None else inputs(archs)[:, 0],
+            )
+            posterior = _observe(posterior, raw[at])
         state = state.replace(
             tree=selection.visit(state.tree, leaf),
             tried=state.tried + candidates.tried,
             accepted=state.accepted + candidates.accepted,
             fallbacks=state.fallbacks + (deepest < config.height - 1),
         )
-        posterior = _observe(posterior, raw[at])
-        return (state, drawn.at[index].set(candidates.archs[at]), index + 1, posterior), leaf
+        return (state, drawn.at[index].set(candidates.archs[at]), index + 1, posterior, believed), leaf
 
     drawn = jnp.full((count, history.archs.shape[1]), -1, jnp.int32)
     keys = jax.random.split(key, count)
-    carry = (state, drawn, jnp.int32(0), _with_room(state, count))
+    believed = jnp.zeros((count, len(pool.goal.objectives))) if _is_by_front(setting, pool) else None
+    carry = (state, drawn, jnp.int32(0), _with_room(state, count), believed)
     (state, archs, *_), leaves = jax.lax.scan(draw, carry, keys)
     placed = history.size + jnp.arange(count)
     return archs, state.replace(leaves=state.leaves.at[placed].set(leaves, mode="drop"))

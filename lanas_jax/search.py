@@ -3,6 +3,7 @@
 Paper: arXiv:1906.06832, Algorithms 1 and 2.
 """
 
+import dataclasses
 import functools
 from typing import Any
 
@@ -13,8 +14,9 @@ import numpy as np
 
 from common import compilation, types
 from common import history as histories
+from common import objectives as objectives_lib
 from common import regression_targets as targets
-from lanas_jax import adam, candidates, grid, kernel, partition, selection
+from lanas_jax import adam, candidates, front_acquisition, grid, kernel, partition, selection
 from lanas_jax import config as configs
 from lanas_jax import tree as trees
 
@@ -59,6 +61,7 @@ def searcher(
     *,
     pool: np.ndarray | None = None,
     name: str = "lanas",
+    objectives: objectives_lib.Objectives | None = None,
 ) -> types.Searcher:
     """Returns LaNAS on `space`.
 
@@ -68,19 +71,25 @@ def searcher(
       pool: int32[P, L], valid canonical rows to choose from with the "pool" sampler; by default all of the
         space, which must then be small enough to list.
       name: its name in results.
+      objectives: of the search, by default the fitness. With several the nodes, of `front_height` levels, split by
+        dominance, their value is the hypervolume of their rows, and expected improvement is that of the hypervolume
+        (`lanas_jax.front_acquisition`); other acquisitions select by the dominance that the leaf's model predicts.
 
     Raises:
       ValueError: the space cannot be listed and no pool is given, or the pool has invalid rows.
     """
     config = config or configs.Config()
+    if objectives is not None and len(objectives) > 1:
+        config = dataclasses.replace(config, height=config.front_height)
     setting = candidates.setting(space, config)
-    listed = candidates.list_pool(setting, pool)
+    listed = candidates.list_pool(setting, pool, objectives)
     return types.Searcher(
         name=name,
         count=config.count,
         init=jax.tree_util.Partial(functools.partial(start, setting), listed),
         propose=jax.tree_util.Partial(functools.partial(_propose, setting), listed),
         diagnostics=functools.partial(diagnostics, has_sampler=config.sampler != "pool"),
+        objectives=objectives,
     )
 
 
@@ -152,13 +161,14 @@ def _propose(setting, pool, key, state, history, *, count):
     is_measured = histories.is_measured(history)
     is_row = history.status != types.EMPTY
     features = jnp.where(is_row[:, None], setting.features(jnp.maximum(history.archs, 0)), 0.0)
-    values = targets.targets(history.fitness, is_measured, target=config.target)
+    fitness = front_acquisition.dominance(pool.goal, history) if pool.goal is not None else history.fitness
+    values = targets.targets(fitness, is_measured, target=config.target)
     since_fit = history.size - state.fitted_size
     is_due = (history.size >= config.num_initial) & ((state.fitted_size == 0) | (since_fit >= config.num_select))
     state = jax.lax.cond(
         is_due,
         lambda state: learn(setting, pool, state, history, features, values),
-        lambda state: _backpropagate(state, is_measured, values),
+        lambda state: _backpropagate(state, is_measured, values) if pool.goal is None else state,
         state,
     )
     measured = (features, values, is_measured)
@@ -213,7 +223,7 @@ def learn(
     # Pending and failed rows are routed by prediction: they are visits without a value.
     is_row = history.status != types.EMPTY
     leaves = jnp.where(is_row & ~is_measured, trees.route(tree, features), leaves)
-    if config.reset == "recompute":
+    if config.reset == "recompute" or pool.goal is not None:
         weight = is_measured.astype(jnp.float32)
         at = jnp.maximum(leaves, trees.num_inner(tree))
         tree = tree.replace(
@@ -221,6 +231,8 @@ def learn(
             num_valued=trees.count_leaves(tree, at, weight),
             total=trees.count_leaves(tree, at, values * weight),
         )
+    if pool.goal is not None:
+        tree = front_acquisition.with_hypervolumes(pool.goal, tree, history, leaves)
     return state.replace(
         tree=tree,
         leaves=leaves,

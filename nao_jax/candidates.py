@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from common import history as histories
 from common import regression_targets as targets
 from common import rows, unseen
-from nao_jax import ascent, learning
+from nao_jax import ascent, front, learning
 
 
 @chex.dataclass(frozen=True)
@@ -59,6 +59,7 @@ def propose(
     others: chex.Array,
     *,
     count: int,
+    rating: front.Rating | None = None,
 ) -> Proposals:
     """Returns `count` new architectures, by gradient ascent from the best ones.
 
@@ -69,32 +70,44 @@ def propose(
       known: the history.
       others: int32[U, L], unlabelled architectures, further starting points.
       count: architectures to propose.
+      rating: of architectures, for several objectives; `known.history` then has dominance in place of fitness.
     """
+
+    def rate(archs):
+        if rating is None:
+            return mean_prediction(setting, networks, archs)
+        return front.rate(rating, front.predict(setting, networks, rating.goal, archs))
+
     config = setting.config
-    starts, is_start = _starts(setting, networks, known, others)
-    decoded, is_from, is_valid, prediction = _climb(setting, networks, starts, is_start, filler=known.history.archs[0])
+    starts, is_start = _starts(setting, rate, known, others)
+    filler = known.history.archs[0]
+    decoded, is_from, is_valid, prediction = _climb(setting, networks, rate, starts, is_start, filler=filler)
     archs, is_output = decoded, is_from
     if config.seeds != "measured":  # unlabelled starting points are candidates too
         archs = jnp.concatenate([starts, archs])
         is_valid = jnp.concatenate([is_start, is_valid])
         is_output = jnp.concatenate([jnp.zeros_like(is_start), is_output])
-        prediction = jnp.concatenate([mean_prediction(setting, networks, starts), prediction])
+        prediction = jnp.concatenate([rate(starts), prediction])
     archs = jnp.where(is_valid[:, None], archs, -1)
     is_known = is_valid & (unseen.find(known, archs) < known.history.status.shape[0])
     is_repeat = is_valid & ~is_known & rows.is_repeat(archs)
     is_new = is_valid & ~is_known & ~is_repeat
     noise_key, fill_key = jax.random.split(key)
-    if config.order == "prediction":
+    num_best = min(max(count - config.num_random, 0), archs.shape[0])
+    if rating is None and config.order == "prediction":
         # Gumbel noise makes the top k a sample without replacement from the softmax of the predictions.
         prediction += config.temperature * jax.random.gumbel(noise_key, prediction.shape)
     else:
         prediction = -jnp.arange(archs.shape[0], dtype=jnp.float32)
-    best, at = jax.lax.top_k(
-        jnp.where(is_new, prediction, -jnp.inf), min(max(count - config.num_random, 0), archs.shape[0])
-    )
-    missing = count - best.shape[0]
+    if rating is None:
+        best, at = jax.lax.top_k(jnp.where(is_new, prediction, -jnp.inf), num_best)
+        is_best = best > -jnp.inf
+    else:
+        means = front.predict(setting, networks, rating.goal, jnp.where(is_valid[:, None], archs, filler[None]))
+        at, is_best = front.select(rating, means, is_new, num_best)
+    missing = count - num_best
     taken = jnp.concatenate([archs[at], jnp.full((missing, archs.shape[1]), -1, archs.dtype)])
-    is_decoded = jnp.concatenate([best > -jnp.inf, jnp.zeros((missing,), bool)])
+    is_decoded = jnp.concatenate([is_best, jnp.zeros((missing,), bool)])
     proposed = unseen.complete(fill_key, setting.space, known, taken, is_decoded)
 
     def number(which):
@@ -125,7 +138,7 @@ def mean_prediction(setting: learning.Setting, networks: learning.Networks, arch
     return jnp.mean(learning.predict(setting, networks, archs), axis=0)
 
 
-def _starts(setting, networks, known, others):
+def _starts(setting, rate, known, others):
     """Returns the starting points (archs int32[B, L], bool[B] whether each exists)."""
     config, history = setting.config, known.history
     is_measured = histories.is_measured(history)
@@ -135,7 +148,7 @@ def _starts(setting, networks, known, others):
         starts = [_best(archs, measured, config.num_seeds)]
     if config.seeds != "measured":
         is_known = unseen.find(known, others) < history.status.shape[0]
-        predicted = jnp.where(is_known | rows.is_repeat(others), -jnp.inf, mean_prediction(setting, networks, others))
+        predicted = jnp.where(is_known | rows.is_repeat(others), -jnp.inf, rate(others))
     if config.seeds == "both":
         starts.append(_best(others, predicted, config.num_seeds))
     if config.seeds == "union":
@@ -151,7 +164,7 @@ def _best(archs, scores, count):
     return archs[at], best > -jnp.inf
 
 
-def _climb(setting, networks, starts, is_start, *, filler):
+def _climb(setting, networks, rate, starts, is_start, *, filler):
     """Repeats ascent and decoding `num_climbs` times. Invalid architectures are replaced by the valid row `filler`.
 
     Returns:
@@ -174,7 +187,7 @@ def _climb(setting, networks, starts, is_start, *, filler):
         archs = space.canonicalize(jnp.where(is_valid[:, None], archs, filler[None]))
         if config.order == "step_size" and config.num_climbs == 1:
             return carry, (archs, is_from, is_valid, jnp.zeros(archs.shape[:1]))
-        prediction = mean_prediction(setting, networks, archs)
+        prediction = rate(archs)
         is_repeat = rows.is_repeat(jnp.concatenate([starts, jnp.where(is_valid[:, None], archs, -1)]))
         is_next = is_valid & ~is_repeat[starts.shape[0] :]
         starts, is_start = _best(archs, jnp.where(is_next, prediction, -jnp.inf), starts.shape[0])

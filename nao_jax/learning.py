@@ -157,6 +157,7 @@ def learn(
     others: chex.Array,
     *,
     is_first: chex.Array,
+    values: chex.Array | None = None,
 ) -> Networks:
     """Returns the networks, fitted to the history.
 
@@ -167,16 +168,18 @@ def learn(
       history: everything proposed so far.
       others: int32[U, L], unlabelled architectures.
       is_first: bool[], whether this is the first fit.
+      values: float32[M, N], the targets of each network, by default those of the fitness.
     """
     config, capacity = setting.config, history.status.shape[0]
     first_key, fit_key = jax.random.split(key)
     if not config.is_warm:
         networks = networks.replace(params=_first_params(setting, first_key))
     is_measured = histories.is_measured(history)
-    values = targets.targets(history.fitness, is_measured, target=config.target)
+    if values is None:
+        values = targets.targets(history.fitness, is_measured, target=config.target)[None]
     tokens, features = read(setting, networks, jnp.concatenate([jnp.maximum(history.archs, 0), others]))
     weights = (is_measured[None] & ~held_out(config, capacity)).astype(jnp.float32)
-    values = jnp.broadcast_to(values[None], weights.shape)
+    values = jnp.broadcast_to(values, weights.shape)
 
     def fit_once(networks, phase, labels):
         """Fits without labels of `others` in phase 0, with the predictor's own in phase 1."""

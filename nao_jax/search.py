@@ -3,14 +3,16 @@
 Papers: NAO (arXiv:1808.07233), Algorithm 1; SemiNAS (arXiv:2002.10389), Algorithm 1.
 """
 
+import dataclasses
 import functools
 
 import chex
 import jax
 import jax.numpy as jnp
 
-from common import compilation, types, unseen
-from nao_jax import candidates, diagnostics, learning
+from common import compilation, front_improvement, types, unseen
+from common import objectives as objectives_lib
+from nao_jax import candidates, diagnostics, front, learning
 from nao_jax import config as configs
 
 
@@ -41,19 +43,29 @@ class State:
 
 
 @compilation.in_32_bits
-def searcher(space: types.SearchSpace, config: configs.Config | None = None, *, name: str = "nao") -> types.Searcher:
+def searcher(
+    space: types.SearchSpace,
+    config: configs.Config | None = None,
+    *,
+    name: str = "nao",
+    objectives: objectives_lib.Objectives | None = None,
+) -> types.Searcher:
     """Returns NAO on `space`.
 
     Args:
       space: the space.
       config: the settings, by default `Config()`.
       name: its name in results.
+      objectives: of the search, by default the fitness; with several see `nao_jax.front`.
 
     Raises:
       ValueError: `tokens_per_step` does not divide the number of tokens of the space.
     """
-    setting = learning.setting(space, config or configs.Config())
+    config = config or configs.Config()
     pool = unseen.pool_of(space)
+    goal = front_improvement.goal(objectives, space, pool)
+    config = dataclasses.replace(config, num_members=config.num_members * front.num_predicted(goal))
+    setting = learning.setting(space, config)
 
     def partial(function):
         return jax.tree_util.Partial(functools.partial(function, setting), pool)
@@ -62,8 +74,9 @@ def searcher(space: types.SearchSpace, config: configs.Config | None = None, *, 
         name=name,
         count=setting.config.count,
         init=partial(_init),
-        propose=partial(_propose),
+        propose=jax.tree_util.Partial(functools.partial(_propose, setting), pool, goal),
         diagnostics=partial(diagnostics.of_round),
+        objectives=objectives,
     )
 
 
@@ -90,7 +103,7 @@ def _init(setting, pool, key, history):
 
 
 @compilation.in_32_bits
-def _propose(setting, pool, key, state, history, *, count):
+def _propose(setting, pool, goal, key, state, history, *, count):
     known = unseen.know(pool, state.index, history, count=count)
     state = state.replace(index=known.index)
 
@@ -99,28 +112,33 @@ def _propose(setting, pool, key, state, history, *, count):
         return unseen.complete(key, setting.space, known, blank, jnp.zeros((count,), bool)), state
 
     def improve(state):
-        return _improve(setting, key, state, known, count=count)
+        return _improve(setting, goal, key, state, known, count=count)
 
     return jax.lax.cond(history.size >= setting.config.num_initial, improve, at_random, state)
 
 
-def _improve(setting, key, state, known, *, count):
+def _improve(setting, goal, key, state, known, *, count):
     """Fits the networks if due and proposes architectures."""
     config, history = setting.config, known.history
     others_key, learn_key, propose_key = jax.random.split(key, 3)
-    others = learning.unlabelled(setting, others_key, known.pool, history)
+    values = None
+    if goal is not None:
+        values = jnp.repeat(front.targets(goal, history), config.num_members // front.num_predicted(goal), axis=0)
+        known = known.replace(history=front.by_dominance(goal, jax.random.fold_in(key, 0), history))
+    others = learning.unlabelled(setting, others_key, known.pool, known.history)
     is_first = state.fitted_size == 0
     is_due = is_first | (history.size - state.fitted_size >= config.num_new)
     networks, fitted_size = jax.lax.cond(
         is_due,
         lambda networks: (
-            learning.learn(setting, networks, learn_key, history, others, is_first=is_first),
+            learning.learn(setting, networks, learn_key, history, others, is_first=is_first, values=values),
             history.size,
         ),
         lambda networks: (networks, state.fitted_size),
         state.networks,
     )
-    proposals = candidates.propose(setting, networks, propose_key, known, others, count=count)
+    rating = None if goal is None else front.start(setting, networks, goal, history, count)
+    proposals = candidates.propose(setting, networks, propose_key, known, others, count=count, rating=rating)
     at = history.size + jnp.arange(count)
     predicted = jnp.where(proposals.is_decoded, proposals.prediction, jnp.nan)
     state = state.replace(

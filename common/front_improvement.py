@@ -1,0 +1,183 @@
+"""Improvement of a front: which candidates are expected to enlarge its hypervolume most.
+
+All values are scaled so that the reference point is 0 (`scaled`). Predictions are normal, independent between the
+objectives, and exact for costs that are known from the row (a deviation of 0).
+"""
+
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from common import objectives as objectives_lib
+from common import regression_targets, types
+
+MAX_SEGMENTS = 96  # of a front of two objectives
+_NUM_DIRECTIONS = 128
+_NUM_SAMPLED = 512  # rows for the range of costs in a space that is not listed
+
+
+class Goal(NamedTuple):
+    """Objectives of a search and their ranges.
+
+    Attributes:
+      objectives: M of them.
+      low: float32[M], the worst value of those that are known from the row; NaN for the others.
+      high: float32[M], the best value.
+    """
+
+    objectives: objectives_lib.Objectives
+    low: chex.Array
+    high: chex.Array
+
+
+def dominance(values: chex.Array, is_measured: chex.Array) -> chex.Array:
+    """Returns float32[N], 1 / (1 + d), d the number of rows that dominate a row; 0 where not measured.
+
+    The dominance number of LaMOO (arXiv:2110.03173, section 3.1).
+
+    Args:
+      values: float32[N, M], larger is better.
+      is_measured: bool[N], the rows that count.
+    """
+    filled = jnp.where(is_measured[:, None], values, -jnp.inf)
+
+    def of_row(row):
+        return jnp.sum(jnp.all(filled >= row[None], axis=1) & jnp.any(filled > row[None], axis=1))
+
+    return jnp.where(is_measured, 1.0 / (1.0 + jax.lax.map(of_row, filled, batch_size=256)), 0.0)
+
+
+def goal(objectives: objectives_lib.Objectives | None, space: types.SearchSpace, pool: chex.Array) -> Goal | None:
+    """Returns the `Goal` of a search; None for the fitness alone.
+
+    Args:
+      objectives: of the search.
+      space: the space.
+      pool: int32[P, L], all its rows; if P = 0 the ranges are those of random rows, a quarter wider at the worse end.
+    """
+    if objectives is None or len(objectives) == 1:
+        return None
+    archs = np.asarray(pool if len(pool) else space.sample(jax.random.key(0), _NUM_SAMPLED))
+    known = objectives_lib.known(objectives, archs)
+    low, high = known.min(axis=0), known.max(axis=0)
+    low = low - (0.0 if len(pool) else 0.25) * (high - low)
+    nan = np.full(1, np.nan, np.float32)
+    return Goal(objectives, jnp.asarray(np.append(nan, low)), jnp.asarray(np.append(nan, high)))
+
+
+def is_known(objectives: objectives_lib.Objectives) -> tuple[bool, ...]:
+    """Returns whether each objective is known from the row."""
+    return (False, *(known is not None for known in objectives.known))
+
+
+def scaled(goal: Goal, values: chex.Array, is_measured: chex.Array) -> chex.Array:
+    """Returns float32[N, M], the values of a history scaled from 0 (worst) to 1 (best); 0 where not measured.
+
+    A predicted objective is the fraction of measured rows below: a front then spreads over all levels of quality, where
+    differences of fitness mostly tell working networks from broken ones. A known cost is scaled linearly.
+
+    Args:
+      goal: the objectives.
+      values: float32[N, M], larger is better.
+      is_measured: bool[N].
+    """
+    columns = [
+        linear if known else _scores(column, is_measured)
+        for linear, column, known in zip(_linear(goal, values).T, values.T, is_known(goal.objectives), strict=True)
+    ]
+    return jnp.where(is_measured[:, None], jnp.stack(columns, axis=1), 0.0)
+
+
+import os
+SC = os.environ.get("SC", "u")
+def _scores(column, is_measured):
+    q = regression_targets.quantiles(column, is_measured)
+    if SC == "u": return q
+    n = jnp.maximum(jnp.sum(is_measured), 1)
+    return (jax.scipy.special.ndtri(jnp.clip(q, 1e-6, 1 - 1e-6)) - jax.scipy.special.ndtri(0.5 / n)) / 4
+
+
+def known(goal: Goal, archs: chex.Array) -> chex.Array:
+    """Returns float32[B, M], the scaled values of int32[B, L] that are known; NaN where predicted."""
+    unknown = jnp.full((archs.shape[0], 1), jnp.nan)
+    return _linear(goal, jnp.concatenate([unknown, objectives_lib.others(goal.objectives, archs, {})], axis=1))
+
+
+def _linear(goal, values):
+    return (values - goal.low[None]) / jnp.maximum(goal.high - goal.low, 1e-30)[None]
+
+
+def expected(means: chex.Array, deviations: chex.Array, observed: chex.Array) -> chex.Array:
+    """Returns float32[C], the expected improvement of the hypervolume by each candidate.
+
+    For two objectives the exact integral, a sum over the segments of the front of the expected width times the expected
+    height (M. Emmerich et al., Hypervolume-based expected improvement, 2011). For more an average over 128 directions
+    w, each with one sample of the values y, of the improvement of min(y / w)^M, whose mean over directions is
+    proportional to the hypervolume (arXiv:2006.04655).
+
+    Args:
+      means: float32[C, M], scaled.
+      deviations: float32[C, M], 0 where known.
+      observed: float32[N, M], the points so far; 0 for none.
+    """
+    if observed.shape[1] == 2:
+        return _by_segments(means, deviations, observed)
+    directions, noise = _directions(observed.shape[1])
+    best = jnp.max(scalarized(observed), axis=0)
+
+    def of_candidate(mean, deviation):
+        samples = mean[None] + deviation[None] * noise
+        values = jnp.min(jnp.maximum(samples, 0.0) / directions, axis=1) ** observed.shape[1]
+        return jnp.mean(jnp.maximum(values - best, 0.0))
+
+    return jax.lax.map(lambda pair: of_candidate(*pair), (means, deviations), batch_size=4096)
+
+
+def scalarized(points: chex.Array) -> chex.Array:
+    """Returns float32[N, D], min(y / w)^M of each point y float32[N, M] and direction w.
+
+    The mean over D of the maxima over N is proportional to the hypervolume.
+    """
+    directions, _ = _directions(points.shape[1])
+    return jnp.min(jnp.maximum(points[:, None], 0.0) / directions[None], axis=2) ** points.shape[1]
+
+
+def _directions(num_objectives):
+    """Returns (float32[D, M], directions of length 1 with positive parts; float32[D, M], standard normal numbers)."""
+    random = np.random.default_rng(0)
+    directions = np.abs(random.standard_normal((_NUM_DIRECTIONS, num_objectives)))
+    directions = np.maximum(directions / np.linalg.norm(directions, axis=1, keepdims=True), 1e-3)
+    return np.float32(directions), np.float32(random.standard_normal(directions.shape))
+
+
+def _by_segments(means, deviations, observed):
+    """Returns `expected` for two objectives."""
+    edges, levels = _segments(observed)
+    reached = _expected_excess(means[:, :1], deviations[:, :1], jnp.append(edges, 0.0)[None])
+    widths = jnp.diff(reached, axis=1, prepend=0.0)
+    heights = _expected_excess(means[:, 1:], deviations[:, 1:], jnp.concatenate([jnp.zeros(1), levels])[None])
+    return jnp.sum(jnp.maximum(widths, 0.0) * heights, axis=1)
+
+
+def _segments(observed):
+    """Returns the points of the front (first float32[K], decreasing; second float32[K], increasing).
+
+    Of more than `MAX_SEGMENTS` those that exceed the one before least are left out.
+    """
+    ordered = observed[jnp.argsort(-observed[:, 0])]
+    best = jax.lax.cummax(ordered[:, 1])
+    rise = jnp.diff(best, prepend=0.0)
+    kept = jnp.sort(jax.lax.top_k(rise, min(MAX_SEGMENTS, rise.shape[0]))[1])
+    # Points that add nothing make segments of height or width 0.
+    return ordered[kept, 0], best[kept]
+
+
+def _expected_excess(mean, deviation, level):
+    """Returns E[max(y - level, 0)] of normal y."""
+    deviation = jnp.maximum(deviation, 1e-7)
+    standard = (mean - level) / deviation
+    density = jnp.exp(-0.5 * standard**2) / np.sqrt(2.0 * np.pi)
+    return jnp.maximum((mean - level) * jax.scipy.special.ndtr(standard) + deviation * density, 0.0)

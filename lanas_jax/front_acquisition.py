@@ -1,0 +1,126 @@
+"""Acquisition for several objectives: the candidate of a leaf with the largest expected improvement of the hypervolume.
+
+The tree splits by dominance and the bound of a node has the hypervolume of its rows as value, as in LaMOO
+(arXiv:2110.03173); within the leaf the Gaussian process predicts each objective that is not known from the row.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from common import front_improvement
+from common import history as histories
+from common import objectives as objectives_lib
+from lanas_jax import acquisition, kernel
+from lanas_jax import tree as trees
+
+
+
+class Outlook(NamedTuple):
+    """Everything known about a list of candidates at the start of a round, scaled.
+
+    Attributes:
+      means: float32[C, M].
+      deviations: float32[C, M], 0 where known.
+      observed: float32[K, M], the measured rows and those selected in this round; 0 for none.
+    """
+
+    means: chex.Array
+    deviations: chex.Array
+    observed: chex.Array
+
+
+import os
+OPT = float(os.environ.get('OPT', '0'))
+def dominance(goal: front_improvement.Goal, history: histories.History) -> chex.Array:
+    """Returns float32[N], in place of the fitness for the nodes: 1 on the front, less for dominated rows."""
+    del goal
+    return front_improvement.dominance(objectives_lib.values(history), histories.is_measured(history))
+
+
+def look(
+    goal: front_improvement.Goal,
+    regressor: kernel.Process,
+    features: chex.Array,
+    history: histories.History,
+    archs: chex.Array,
+    inputs: chex.Array,
+    predict: Callable[[kernel.Posterior, chex.Array], chex.Array],
+) -> Outlook:
+    """Returns what is expected of candidates.
+
+    Args:
+      goal: the objectives.
+      regressor: the process of the last fit.
+      features: float32[N, F], of the history.
+      history: everything proposed so far.
+      archs: int32[C, L], the candidates.
+      inputs: float32[C, F], their features.
+      predict: (posterior, inputs) -> float32[C].
+    """
+    known = front_improvement.known(goal, archs)
+    observed = front_improvement.scaled(goal, objectives_lib.values(history), histories.is_measured(history))
+    means, deviations = [], []
+    for column, is_exact in enumerate(front_improvement.is_known(goal.objectives)):
+        if is_exact:
+            means.append(known[:, column])
+            deviations.append(jnp.zeros_like(known[:, column]))
+        else:
+            posterior = kernel.posterior(regressor, features, observed[:, column])
+            means.append(predict(posterior, inputs))
+            deviations.append(kernel.deviations(posterior, inputs))
+    return Outlook(means=jnp.stack(means, axis=1), deviations=jnp.stack(deviations, axis=1), observed=observed)
+
+
+def improvements(outlook: Outlook) -> chex.Array:
+    """Returns float32[C], the expected improvement by each candidate."""
+    return front_improvement.expected(outlook.means, outlook.deviations, outlook.observed)
+
+
+def choose(outlook: Outlook, first: chex.Array, is_candidate: chex.Array, noise: chex.Array) -> chex.Array:
+    """Returns int32[], the candidate of the largest expected improvement.
+
+    Args:
+      outlook: with the rows selected in this round so far.
+      first: float32[C], the improvements at the start of the round; the best of blocks are evaluated again.
+      is_candidate: bool[C].
+      noise: float32[C], breaks ties.
+    """
+    noise = 1e-12 * noise
+    at = acquisition.best_of_blocks(jnp.where(is_candidate, first + noise, -jnp.inf))
+    again = front_improvement.expected(outlook.means[at], outlook.deviations[at], outlook.observed)
+    return at[jnp.argmax(jnp.where(is_candidate[at], again + noise[at], -jnp.inf))].astype(jnp.int32)
+
+
+def believe(outlook: Outlook, observed: chex.Array, at: chex.Array) -> chex.Array:
+    """Returns float32[K, M] `observed` with the candidate int32[] `at` in place of a row of zeros, as if measured."""
+    value = outlook.means[at] + OPT * outlook.deviations[at]
+    if OPT > 8: value = jnp.where(outlook.deviations[at] > 0, 1.0, value)
+    return observed.at[jnp.argmin(jnp.max(observed, axis=1))].set(value)
+
+
+def with_hypervolumes(
+    goal: front_improvement.Goal, tree: trees.Tree, history: histories.History, leaves: chex.Array
+) -> trees.Tree:
+    """Returns the tree with the hypervolume of the measured rows of each node as its mean value.
+
+    Args:
+      goal: the objectives.
+      tree: the fitted tree.
+      history: everything proposed so far.
+      leaves: int32[N], the leaf of each row.
+    """
+    is_measured = histories.is_measured(history)
+    observed = front_improvement.scaled(goal, objectives_lib.values(history), is_measured)
+    inner = trees.num_inner(tree)
+    at = jnp.where(is_measured, leaves - inner, inner + 1)
+    best = jax.ops.segment_max(front_improvement.scalarized(observed), at, num_segments=inner + 2)[: inner + 1]
+    levels = [jnp.maximum(best, 0.0)]
+    while levels[-1].shape[0] > 1:
+        levels.append(jnp.max(levels[-1].reshape(-1, 2, best.shape[1]), axis=1))
+    return tree.replace(
+        total=jnp.mean(jnp.concatenate(levels[::-1]), axis=1), num_valued=jnp.ones_like(tree.num_valued)
+    )

@@ -1,0 +1,59 @@
+"""Improvement of a front: dominance, scales, expected improvements by hand and by numerical integration."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl.testing import absltest, parameterized
+
+from common import front_improvement, fronts, objectives, spaces
+
+_OBSERVED = np.array([[0.2, 0.9], [0.5, 0.6], [0.4, 0.5], [0.8, 0.1], [0.0, 0.0]], np.float32)
+
+
+def _goal(known=None):
+    known = jax.tree_util.Partial(lambda archs: archs[:, 0] * 2.0) if known is None else known
+    names = objectives.Objectives(("fitness", "params"), (1.0, -1.0), (known,))
+    return front_improvement.goal(names, spaces.get("nasbench201"), np.array([[0] * 6, [4] * 6], np.int32))
+
+
+class FrontImprovementTest(parameterized.TestCase):
+    def test_dominance_by_hand(self):
+        values = jnp.array([[1.0, 1.0], [2.0, 2.0], [3.0, 0.0], [1.0, 1.0], [9.0, 9.0]])
+        is_measured = jnp.array([True, True, True, True, False])
+        got = front_improvement.dominance(values, is_measured)
+        np.testing.assert_allclose(got, [1 / 2, 1, 1, 1 / 2, 0])
+
+    def test_scales_by_hand(self):
+        goal = _goal()
+        archs = jnp.array([[4, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0]])
+        values = jnp.concatenate([jnp.array([[0.9], [0.1], [jnp.nan]]), -2.0 * archs[:, :1]], axis=1)
+        got = front_improvement.scaled(goal, values, jnp.array([True, True, False]))
+        np.testing.assert_allclose(got, [[0.75, 0.0], [0.25, 0.75], [0.0, 0.0]])
+        np.testing.assert_allclose(front_improvement.known(goal, archs), [[np.nan, 0.0], [np.nan, 0.75], [np.nan, 1.0]])
+
+    @parameterized.parameters((0.3, 0.2), (0.3, 0.0), (0.0, 0.2), (0.0, 0.0))
+    def test_two_objectives_equal_numerical_integration(self, first, second):
+        mean = np.array([0.55, 0.7])
+        steps, weights = np.polynomial.hermite_e.hermegauss(60)
+        weights = weights / weights.sum()
+        before = fronts.hypervolume(_OBSERVED.astype(float), np.zeros(2))
+        want = 0.0
+        for at, weight in zip(steps, weights):
+            for other, factor in zip(steps, weights):
+                point = mean + np.array([first * at, second * other])
+                both = np.concatenate([_OBSERVED, point[None]]).astype(float)
+                want += weight * factor * (fronts.hypervolume(both, np.zeros(2)) - before)
+        got = front_improvement.expected(jnp.array([mean]), jnp.array([[first, second]]), jnp.asarray(_OBSERVED))
+        np.testing.assert_allclose(got, [want], rtol=0.01)
+
+    def test_three_objectives_are_in_the_order_of_the_hypervolume(self):
+        random = np.random.default_rng(0)
+        observed, points = random.uniform(size=(6, 3)) * 0.7, random.uniform(size=(40, 3))
+        before = fronts.hypervolume(observed, np.zeros(3))
+        want = [fronts.hypervolume(np.concatenate([observed, point[None]]), np.zeros(3)) - before for point in points]
+        got = front_improvement.expected(jnp.asarray(points), jnp.zeros((40, 3)), jnp.asarray(observed))
+        self.assertGreater(np.corrcoef(want, got)[0, 1], 0.97)
+
+
+if __name__ == "__main__":
+    absltest.main()
