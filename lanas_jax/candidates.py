@@ -22,6 +22,8 @@ from lanas_jax import acquisition, front_acquisition, grid, kernel, sampling, se
 from lanas_jax import config as configs
 from lanas_jax import tree as trees
 
+import os
+CH = int(os.environ.get('CH', '0'))
 MAX_LISTED = 2_000_000  # networks of a space that the "pool" sampler lists by itself
 
 
@@ -278,7 +280,12 @@ def _is_free(pool, history):
 def at_random(setting, pool, key, history, *, count):
     """Returns int32[count, L], distinct new rows, uniform in the pool, or as the space samples them."""
     if setting.config.sampler == "pool":
-        scores = jnp.where(_is_free(pool, history), jax.random.uniform(key, pool.archs.shape[:1]), -1.0)
+        scores = jax.random.uniform(key, pool.archs.shape[:1])
+        if pool.goal is not None and CH:  # the extreme rows of known objectives come first
+            known = front_improvement.known(pool.goal, pool.archs)
+            extremes = jnp.argmax(jnp.where(jnp.isnan(known), 0.0, known), axis=0)[1:]
+            scores = scores.at[extremes].set(1.0)
+        scores = jnp.where(_is_free(pool, history), scores, -1.0)
         return pool.archs[jax.lax.top_k(scores, count)[1]]
 
     def redraw(carry):
