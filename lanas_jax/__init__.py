@@ -2,8 +2,8 @@
 
 from common import objectives, types
 from lanas_jax import explain as explanations
-from lanas_jax.candidates import for_space
 from lanas_jax.config import PRESETS, Config
+from lanas_jax.pools import for_space
 from lanas_jax.search import searcher
 
 ALGORITHM = types.Algorithm(

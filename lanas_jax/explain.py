@@ -8,7 +8,7 @@ from common import explanations as records
 from common import history as histories
 from common import regression_targets as targets
 from common import types
-from lanas_jax import candidates, kernel, search, selection
+from lanas_jax import candidates, kernel, pools, search, selection
 from lanas_jax import config as configs
 from lanas_jax import tree as trees
 
@@ -43,14 +43,14 @@ def explain(
         others=jnp.asarray(history.others[:num_before], jnp.float32),
     )
     last = jnp.asarray(history.archs[num_before:num_rows], jnp.int32)
-    setting = candidates.setting(space, config)
+    setting = pools.setting(space, config)
 
     @jax.jit
     def fit(key, before, last):
         features = setting.features(before.archs)
         is_measured = histories.is_measured(before)
         values = targets.targets(before.fitness, is_measured, target=config.target)
-        none = candidates.no_pool(before.archs.shape[1], features.shape[1])
+        none = pools.no_pool(before.archs.shape[1], features.shape[1])
         state = search.learn(setting, none, search.start(setting, none, key, before), before, features, values)
         scale = candidates.exploration_of(config, values, is_measured)
         inputs = setting.features(last)

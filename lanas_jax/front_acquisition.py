@@ -18,7 +18,6 @@ from lanas_jax import acquisition, kernel
 from lanas_jax import tree as trees
 
 
-
 class Outlook(NamedTuple):
     """Everything known about a list of candidates at the start of a round, scaled.
 
@@ -31,14 +30,6 @@ class Outlook(NamedTuple):
     means: chex.Array
     deviations: chex.Array
     observed: chex.Array
-
-
-import os
-OPT = float(os.environ.get('OPT', '0'))
-def dominance(goal: front_improvement.Goal, history: histories.History) -> chex.Array:
-    """Returns float32[N], in place of the fitness for the nodes: 1 on the front, less for dominated rows."""
-    del goal
-    return front_improvement.dominance(objectives_lib.values(history), histories.is_measured(history))
 
 
 def look(
@@ -96,9 +87,11 @@ def choose(outlook: Outlook, first: chex.Array, is_candidate: chex.Array, noise:
 
 
 def believe(outlook: Outlook, observed: chex.Array, at: chex.Array) -> chex.Array:
-    """Returns float32[K, M] `observed` with the candidate int32[] `at` in place of a row of zeros, as if measured."""
-    value = outlook.means[at] + OPT * outlook.deviations[at]
-    if OPT > 8: value = jnp.where(outlook.deviations[at] > 0, 1.0, value)
+    """Returns float32[K, M] `observed` with the candidate int32[] `at` in place of a row of zeros, as if measured.
+
+    It counts as best in everything predicted, so that the next ones of the round improve another part of the front.
+    """
+    value = jnp.where(outlook.deviations[at] > 0, 1.0, outlook.means[at])
     return observed.at[jnp.argmin(jnp.max(observed, axis=1))].set(value)
 
 

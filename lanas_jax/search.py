@@ -12,11 +12,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from common import compilation, types
+from common import compilation, front_improvement, types
 from common import history as histories
 from common import objectives as objectives_lib
 from common import regression_targets as targets
-from lanas_jax import adam, candidates, front_acquisition, grid, kernel, partition, selection
+from lanas_jax import adam, candidates, front_acquisition, grid, kernel, partition, pools, selection
 from lanas_jax import config as configs
 from lanas_jax import tree as trees
 
@@ -81,8 +81,8 @@ def searcher(
     config = config or configs.Config()
     if objectives is not None and len(objectives) > 1:
         config = dataclasses.replace(config, height=config.front_height)
-    setting = candidates.setting(space, config)
-    listed = candidates.list_pool(setting, pool, objectives)
+    setting = pools.setting(space, config)
+    listed = pools.list_pool(setting, pool, objectives)
     return types.Searcher(
         name=name,
         count=config.count,
@@ -118,7 +118,7 @@ def diagnostics(state: State, history: histories.History, *, has_sampler: bool =
 
 
 @compilation.in_32_bits
-def start(setting: candidates.Setting, pool: candidates.Pool, key: chex.PRNGKey, history: histories.History) -> State:
+def start(setting: pools.Setting, pool: pools.Pool, key: chex.PRNGKey, history: histories.History) -> State:
     """Returns the initial `State`; a `ValueError` if the capacity is too small for the settings."""
     config = setting.config
     capacity = history.status.shape[0]
@@ -161,7 +161,11 @@ def _propose(setting, pool, key, state, history, *, count):
     is_measured = histories.is_measured(history)
     is_row = history.status != types.EMPTY
     features = jnp.where(is_row[:, None], setting.features(jnp.maximum(history.archs, 0)), 0.0)
-    fitness = front_acquisition.dominance(pool.goal, history) if pool.goal is not None else history.fitness
+    fitness = (
+        history.fitness
+        if pool.goal is None
+        else front_improvement.dominance(objectives_lib.values(history), is_measured)
+    )
     values = targets.targets(fitness, is_measured, target=config.target)
     since_fit = history.size - state.fitted_size
     is_due = (history.size >= config.num_initial) & ((state.fitted_size == 0) | (since_fit >= config.num_select))
@@ -182,8 +186,8 @@ def _propose(setting, pool, key, state, history, *, count):
 
 
 def learn(
-    setting: candidates.Setting,
-    pool: candidates.Pool,
+    setting: pools.Setting,
+    pool: pools.Pool,
     state: State,
     history: histories.History,
     features: chex.Array,
