@@ -28,11 +28,13 @@ def explain(
       seed: for the initial weights of the adam regressor.
 
     Returns:
-      A `records.Partition`; None if too little is measured for a fit.
+      A `records.Partition`; None if too little is measured for a fit, or the search was for several objectives.
     """
     num_rows = int(np.sum(np.asarray(history.status) != types.EMPTY))
     num_before = num_rows - config.num_select
-    if num_before < config.num_initial or not np.any(np.asarray(history.status)[:num_before] == types.MEASURED):
+    if history.others.shape[1] or num_before < config.num_initial:
+        return None
+    if not np.any(np.asarray(history.status)[:num_before] == types.MEASURED):
         return None
     before = histories.History(
         archs=jnp.asarray(history.archs[:num_before], jnp.int32),

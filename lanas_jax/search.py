@@ -161,11 +161,9 @@ def _propose(setting, pool, key, state, history, *, count):
     is_measured = histories.is_measured(history)
     is_row = history.status != types.EMPTY
     features = jnp.where(is_row[:, None], setting.features(jnp.maximum(history.archs, 0)), 0.0)
-    fitness = (
-        history.fitness
-        if pool.goal is None
-        else front_improvement.dominance(objectives_lib.values(history), is_measured)
-    )
+    fitness = history.fitness
+    if pool.goal is not None:
+        fitness = front_improvement.dominance(objectives_lib.values(history), is_measured)
     values = targets.targets(fitness, is_measured, target=config.target)
     since_fit = history.size - state.fitted_size
     is_due = (history.size >= config.num_initial) & ((state.fitted_size == 0) | (since_fit >= config.num_select))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from absl.testing import parameterized
 
-from common import baselines, compiled_search, spaces
+from common import baselines, compiled_search, objectives, spaces
 from common.evaluators import benchmark
 from common.genotypes import published
 from common.language import config as language_config
@@ -26,10 +26,11 @@ CPU_ONLY = re.compile(r"custom_call @(\w*(?:lapack|eigen|onednn|cpu)\w*)", re.IG
 SIZE, NUM_CLASSES = 32, 10
 
 
-def search(name):
+def search(name, texts="fitness"):
     """Returns the program of whole searches on a table."""
     task = benchmark.evaluator("digits_convnet")
-    searcher = algorithms.factory(algorithms.get(name))(task.space)
+    algorithm = algorithms.get(name)
+    searcher = objectives.searcher(algorithm, task.space, algorithm.config, objectives.of(texts, task))
     sizes = {"num_decisions": len(task.space.num_choices), "budget": 200, "count": searcher.count}
     keys, mesh = jax.random.split(jax.random.key(0), 2), compiled_search.mesh_of(1)
     with jax.debug_key_reuse(False):  # the checker rejects a loop over draws in a branch once it is vmapped
@@ -93,6 +94,11 @@ class LoweringTest(parameterized.TestCase):
 
     def test_lanas(self):
         self.check(search("lanas"))
+
+    @parameterized.parameters("lanas", "nao")
+    @pytest.mark.slow
+    def test_several_objectives(self, name):
+        self.check(search(name, "fitness,-params"))
 
     @parameterized.parameters(*SEARCHES)
     @pytest.mark.slow

@@ -28,7 +28,7 @@ class FrontImprovementTest(parameterized.TestCase):
         archs = jnp.array([[4, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0]])
         values = jnp.concatenate([jnp.array([[0.9], [0.1], [jnp.nan]]), -2.0 * archs[:, :1]], axis=1)
         got = front_improvement.scaled(goal, values, jnp.array([True, True, False]))
-        np.testing.assert_allclose(got, [[0.75, 0.0], [0.25, 0.75], [0.0, 0.0]])
+        np.testing.assert_allclose(got, [[2 / 3, 0.0], [0.0, 0.75], [0.0, 0.0]], rtol=1e-6)
         np.testing.assert_allclose(front_improvement.known(goal, archs), [[np.nan, 0.0], [np.nan, 0.75], [np.nan, 1.0]])
 
     @parameterized.parameters((0.3, 0.2), (0.3, 0.0), (0.0, 0.2), (0.0, 0.0))

@@ -19,14 +19,15 @@ _NAO = dataclasses.replace(
     **{"num_initial": 10, "batch_size": 8, "fit_first": 4, "fit_later": 2},
     **{"num_unlabelled": 12, "num_mutated": 6, "num_seeds": 4, "num_steps": 1, "num_climbs": 1},
 )
-_WALK = lanas_jax.Config(sampler="walk", num_candidates=16, max_batches=2, walk_steps=2)
+_SAMPLED = {"num_candidates": 16, "max_batches": 2, "walk_steps": 2}
 
 
 class FrontSearchersTest(parameterized.TestCase):
     @parameterized.named_parameters(
         ("lanas", lanas_jax, lanas_jax.Config(), "fitness,-params"),
         ("lanas_3", lanas_jax, lanas_jax.Config(), "fitness,-params,-macs"),
-        ("lanas_walk", lanas_jax, _WALK, "fitness,-params"),
+        ("lanas_walk", lanas_jax, lanas_jax.Config(sampler="walk", **_SAMPLED), "fitness,-params"),
+        ("lanas_reject", lanas_jax, lanas_jax.Config(sampler="reject", **_SAMPLED), "fitness,-params"),
         ("lanas_linear", lanas_jax, lanas_jax.PRESETS["lanas_linear"], "fitness,-params"),
         ("nao", nao_jax, _NAO, "fitness,-params"),
         ("nao_3", nao_jax, _NAO, "fitness,-params,-macs"),
@@ -56,12 +57,12 @@ class FrontSearchersTest(parameterized.TestCase):
         )
         empty = tree.empty(2, 1)
         got = front_acquisition.with_hypervolumes(goal, empty, found, jnp.array([1, 1, 2, -1]))
-        points = jnp.array([[5 / 6, 3 / 6], [3 / 6, 5 / 6], [1 / 6, 1 / 6]])
-        of_points = front_improvement.scalarized(points)
-        good, bad = jnp.mean(jnp.max(of_points[:2], axis=0)), jnp.mean(of_points[2])
-        np.testing.assert_allclose(tree.means(got), [good, good, bad], rtol=1e-6)
-        # The hypervolumes are 15/36 + 15/36 - 9/36 and 1/36.
-        np.testing.assert_allclose(bad / good, 1 / 21, rtol=0.1)
+        # Scaled the first two rows are (0.8, 0.4) and (0.4, 0.8), the last one is the reference.
+        of_points = front_improvement.scalarized(jnp.array([[0.8, 0.4], [0.4, 0.8]]))
+        good = jnp.mean(jnp.max(of_points, axis=0))
+        np.testing.assert_allclose(tree.means(got), [good, good, 0.0], rtol=1e-5)
+        of_one = jnp.mean(of_points[0])  # of the hypervolume 0.32; that of both is 0.48
+        np.testing.assert_allclose(good / of_one, 1.5, rtol=0.1)
 
 
 if __name__ == "__main__":
