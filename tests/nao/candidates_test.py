@@ -102,7 +102,8 @@ def _program(count, num_networks, **fields):
 
 @functools.cache
 def _starts_program(**fields):
-    return jax.jit(lambda made, others: candidates._starts(setting(**fields), networks(1), known(made), others))
+    rate = functools.partial(candidates.mean_prediction, setting(**fields), networks(1))
+    return jax.jit(lambda made, others: candidates._starts(setting(**fields), rate, known(made), others))
 
 
 class CandidatesTest(chex.TestCase):
