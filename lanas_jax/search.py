@@ -71,9 +71,8 @@ def searcher(
       pool: int32[P, L], valid canonical rows to choose from with the "pool" sampler; by default all of the
         space, which must then be small enough to list.
       name: its name in results.
-      objectives: of the search, by default the fitness. With several the nodes, of `front_height` levels, split by
-        dominance, their value is the hypervolume of their rows, and expected improvement is that of the hypervolume
-        (`lanas_jax.front_acquisition`); other acquisitions select by the dominance that the leaf's model predicts.
+      objectives: of the search, by default the fitness. For several see `lanas_jax.front_acquisition`; acquisitions
+        other than expected improvement select by the dominance that the leaf's model predicts.
 
     Raises:
       ValueError: the space cannot be listed and no pool is given, or the pool has invalid rows.
@@ -173,11 +172,10 @@ def _propose(setting, pool, key, state, history, *, count):
         lambda state: _backpropagate(state, is_measured, values) if pool.goal is None else state,
         state,
     )
-    measured = (features, values, is_measured)
     draw = candidates.from_pool if config.sampler == "pool" else candidates.from_leaf
     return jax.lax.cond(
         history.size >= config.num_initial,
-        lambda state: draw(setting, pool, key, state, history, measured, count=count),
+        lambda state: draw(setting, pool, key, state, history, (features, values, is_measured), count=count),
         lambda state: (candidates.at_random(setting, pool, key, history, count=count), state),
         state,
     )
