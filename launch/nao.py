@@ -25,15 +25,43 @@ def main(argv: Sequence[str] | None = None) -> int:
 def define(values: flags.FlagValues) -> None:
     """Defines the flags."""
     single.define(values, has_schedules=True)
-    presets = ", ".join(nao_jax.PRESETS)
-    flags.DEFINE_string("preset", "nao", f"settings to start from: {presets}", flag_values=values)
+    spaces = {name: f" (for {space})" for name, space in nao_jax.SPACES.items()}
+    presets = ", ".join(name + spaces.get(name, "") for name in nao_jax.PRESETS)
+    text = (
+        f"settings to start from: {presets}; one for a space takes --evaluator=training and that space, unless "
+        "--benchmark, --space or --evaluator is given"
+    )
+    flags.DEFINE_string("preset", "nao", text, flag_values=values)
     launch_flags.define(values, nao_jax.Config())
 
 
 def run(values: flags.FlagValues) -> None:
     """Runs or resumes a search and prints the result."""
     configs.one_of("preset", values.preset, nao_jax.PRESETS)
-    single.search(values, algorithms.get(values.preset), command="nao", space="nao_small")
+    space = take_space(values)
+    single.search(values, algorithms.get(values.preset), command="nao", space=space)
+
+
+def take_space(values: flags.FlagValues) -> str:
+    """Returns the default of --space with --evaluator=supernet: the space of the preset, which may set flags too.
+
+    Raises:
+      ValueError: the space is not searched by this command.
+    """
+    space = nao_jax.SPACES.get(values.preset, "nao_small")
+    given = launch_flags.given(values, ("benchmark", "space", "evaluator"))
+    if values.preset not in nao_jax.SPACES or "space" in given or "benchmark" in given:
+        return space
+    if space == "nao_rnn":
+        raise ValueError(
+            f"preset {values.preset} is for recurrent cells, searched by launch.search_recurrent "
+            f"--algorithm={values.preset}; for other cells give --benchmark, or --space and --evaluator"
+        )
+    if not given:
+        values.evaluator = "training"
+    if values.evaluator == "training":
+        values.space = space
+    return space
 
 
 if __name__ == "__main__":

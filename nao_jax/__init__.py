@@ -3,7 +3,7 @@
 from common import objectives, types
 from nao_jax import explain as explanations
 from nao_jax.config import Config
-from nao_jax.presets import PRESETS
+from nao_jax.presets import PRESETS, SPACES
 from nao_jax.search import searcher
 
 ALGORITHM = types.Algorithm(
@@ -14,4 +14,4 @@ ALGORITHM = types.Algorithm(
     explain=explanations.explain,
     max_objectives=objectives.MOST,
 )
-__all__ = ["ALGORITHM", "PRESETS", "Config", "searcher"]
+__all__ = ["ALGORITHM", "PRESETS", "SPACES", "Config", "searcher"]

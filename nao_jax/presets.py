@@ -147,3 +147,13 @@ PRESETS: dict[str, configs.Config] = {
         num_steps=1000,
     ),
 }
+
+# Presets whose encoder reads the tokens of a branch at once: the space that they were published with.
+SPACES: dict[str, str] = {
+    "nao_paper": "nao_large",
+    "nao_cnn": "nao_large",
+    "nao_ws_cnn": "nao_small",
+    "nao_ws_rnn": "nao_rnn",
+    "nao_pytorch_v1": "nao_small",
+    "nao_pytorch_v2": "nao_small",
+}

@@ -13,9 +13,12 @@ import shlex
 import tempfile
 import textwrap
 from typing import NamedTuple
+from unittest import mock
 
 import pytest
 from absl.testing import parameterized
+
+from common.runs import search as runs
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PAGES = {
@@ -94,6 +97,19 @@ def usage_error(package, module, arguments):
     return said.getvalue() if code else ""
 
 
+def settings_error(module, arguments):
+    """Returns the error of a search before its first evaluation, empty if there is none."""
+
+    def check(evaluator, searcher, options, **_):
+        runs.check(options, searcher, evaluator.space, folder=None, evaluator=evaluator)
+        raise ValueError("checked")
+
+    said = io.StringIO()
+    with mock.patch.object(runs, "run", check), contextlib.redirect_stderr(said):
+        importlib.import_module(f"launch.{module}").main([*arguments, "--compilation_cache_dir="])
+    return "" if said.getvalue() == "error: checked\n" else said.getvalue()
+
+
 def flag_names():
     """The names of all flags of commands and benchmarks."""
     names = set(FOREIGN)
@@ -169,6 +185,14 @@ class DocumentationTest(parameterized.TestCase):
     def test_commands_accept_their_flags(self, name):
         errors = {" ".join(command[1:2] + command[2]): usage_error(*command) for command in commands(PAGES[name])}
         assert {line: error for line, error in errors.items() if error} == {}
+
+    def test_presets_in_running_text_suit_their_space(self):
+        named = {command[1:] for page in PAGES.values() for command in commands(page) if command[1] in ("lanas", "nao")}
+        named = {one for one in named if any(flag.startswith("--preset=") for flag in one[1])}
+        errors = {one: settings_error(*one) for one in named if not any("data_dir" in flag for flag in one[1])}
+        assert {one: error for one, error in errors.items() if error} == {}
+        assert len(errors) > 3
+        assert "below num_initial, 600" in settings_error("nao", ("--preset=nao_cnn",))
 
     def test_flags_named_by_themselves_are_flags(self):
         names = flag_names()

@@ -41,7 +41,12 @@ CASES = {  # command: flags and a part of the message; bounds of single flags ar
         (f"{SHARED} --few_shot_epochs=1 --few_shot_height=5", "--few_shot_height must be at least 2 and at"),
     ),
     "nao": (
-        ("--preset=nao_cnn", "convnet has 5 tokens an architecture, which tokens_per_step, 3"),
+        ("--preset=nao_cnn", "budget is 100, below num_initial, 600"),
+        (
+            "--preset=nao_cnn --benchmark=digits_convnet",
+            "convnet has 5 tokens an architecture, which tokens_per",
+        ),
+        ("--preset=nao_ws_rnn", "for recurrent cells, searched by launch.search_recurrent --algorithm=nao_ws_rnn"),
         (f"{SHARED} --num_blocks=2", "--num_blocks needs --schedule"),
         (f"{SHARED} --schedule=nao_v3", "unknown schedule 'nao_v3'; choose one of nao_ws"),
         (f"{SHARED} --schedule=nao_ws --supernet=x", "trains its own weights; leave --supernet out"),
