@@ -120,8 +120,7 @@ class Search:
             self._known[:num_earlier] = objectives_lib.known(self._objectives, earlier.archs)
             is_measured = np.isfinite(earlier.fitness)[:, None]
             self._rows.others[:num_earlier] = np.where(is_measured, self._known[:num_earlier], np.nan)
-        self._recorded = list(self._journal.measured)  # rows in the order of the journal, of which
-        self._num_taken = 0  # are in the history.
+        self._num_taken = 0  # results of the journal that are in the history
         self._num_open = 0  # rows without a result in the history, of which
         self._pending: dict[tuple[int, ...], int] = {}  # by architecture, have none in the journal either, and
         self._unsent: list[types.Candidate] = []  # were not submitted to the executor.
@@ -282,7 +281,6 @@ class Search:
         self._journal.write_measured(outcomes)
         for outcome in outcomes:
             del self._pending[tuple(self._rows.archs[outcome.at].tolist())]
-        self._recorded += [outcome.at for outcome in outcomes]
         self._take()
 
     def _checked(self, outcome):
@@ -299,10 +297,13 @@ class Search:
 
     def _take(self):
         """Enters all results into the history; in a replay, those that were known when the next round was proposed."""
-        known = self._journal.num_known[self.num_rounds] if self._is_replaying else len(self._recorded)
-        for at in self._recorded[self._num_taken : known]:
+        known = self._journal.num_known[self.num_rounds] if self._is_replaying else len(self._journal.results)
+        for at, result in self._journal.results[self._num_taken : known]:
             self._num_taken += 1
-            result = self._journal.measured[at]
+            if result is None:  # it is evaluated again
+                self._rows.status[at], self._rows.cost[at] = types.PENDING, 0.0
+                self._num_open += 1
+                continue
             self._rows.fitness[at] = result.fitness
             self._rows.cost[at] = result.cost
             self._rows.status[at] = types.MEASURED if result.ok else types.INFEASIBLE

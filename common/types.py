@@ -170,6 +170,9 @@ class Outcome(NamedTuple):
       ok: False where the candidate is infeasible.
       reason: why it is infeasible, one line; else empty.
       costs: further numbers that were measured, by name.
+      error: type of the exception that the evaluation raised, such as "TypeError"; empty if it raised none, or ran out
+        of memory.
+      traceback: of that exception.
     """
 
     at: int
@@ -178,6 +181,8 @@ class Outcome(NamedTuple):
     ok: bool
     reason: str = ""
     costs: Mapping[str, float] = {}
+    error: str = ""
+    traceback: str = ""
 
 
 def check_fitness(fitness: Any) -> None:

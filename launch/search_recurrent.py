@@ -88,7 +88,7 @@ def _schedule(values):
                 f"--{', --'.join(given)} needs --schedule; choose one of {', '.join(population.SCHEDULES)}"
             )
         return None
-    if excluded := launch_flags.given(values, ("budget", "warm_start", "export", "mode")):
+    if excluded := launch_flags.given(values, ("budget", "max_errors", "retry_failed", "warm_start", "export", "mode")):
         raise ValueError(f"--schedule evaluates the cells of its pools; leave --{', --'.join(excluded)} out")
     return population.schedule(values.schedule, **{name: values[name].value for name in given})
 

@@ -272,6 +272,8 @@ def read_schedule(values: flags.FlagValues) -> weight_sharing.Schedule | None:
         ("objectives", "ranks its pool by fitness alone"),
         ("budget", "evaluates whole pools (--num_initial, --num_new, --num_random, --num_blocks)"),
         ("executor", "evaluates whole pools in this process"),
+        ("max_errors", "evaluates whole pools in this process"),
+        ("retry_failed", "evaluates whole pools in this process"),
         ("warm_start", "begins with a random pool"),
         ("export", "has pools, in pools.jsonl, instead of a list of measurements"),
     )

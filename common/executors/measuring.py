@@ -2,6 +2,7 @@
 
 import functools
 import importlib
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,7 +13,8 @@ import numpy as np
 
 from common import compilation, types
 
-_MAX_REASON = 500  # characters
+_MAX_REASON, _MAX_TRACEBACK = 500, 20_000  # characters
+_OUT_OF_MEMORY = "out of memory: "
 OVER_LIMIT = "over the limit"  # the reason of a row that was evaluated and is infeasible because of a cost
 
 
@@ -74,7 +76,10 @@ def measure_on_host(evaluate: Callable, candidate: types.Candidate) -> types.Out
         evaluation = evaluate(_keys([candidate])[0], np.array([candidate.arch], np.int32))
         return _outcome(candidate.at, evaluation)
     except Exception as error:
-        return failed(candidate.at, reason_of(error))
+        outcome = failed(candidate.at, reason_of(error))
+        if outcome.reason.startswith(_OUT_OF_MEMORY):
+            return outcome
+        return outcome._replace(error=type(error).__name__, traceback=traceback.format_exc()[-_MAX_TRACEBACK:])
 
 
 def measurer(evaluator: types.Evaluator) -> Callable[[types.Candidate], types.Outcome]:
@@ -99,7 +104,7 @@ def reason_of(error: BaseException) -> str:
     """Returns why a candidate that raised `error` is infeasible, in one line."""
     text = one_line(error)
     is_full = isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text
-    return f"out of memory: {text}" if is_full else text
+    return f"{_OUT_OF_MEMORY}{text}" if is_full else text
 
 
 def _outcome(at, evaluation, row=0, num_rows=1):

@@ -11,7 +11,8 @@ the results became known, which a replay follows.
   {"event": "measured", "at": 1, "fitness": null, "cost": 0.0, "ok": false, "reason": "...", "seconds": 0.60}
 
 Values of further objectives, and costs that were measured with the fitness, are numbers of a `measured` line by name:
-"costs": {"latency": 0.003}.
+"costs": {"latency": 0.003}. The line of an evaluation that raised an exception has its type: "error": "TypeError". Such
+rows may be evaluated again after a line {"event": "retried", "rows": [0, 1, 2], "seconds": 9.81}.
 """
 
 import contextlib
@@ -19,7 +20,7 @@ import math
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 import numpy as np
 from absl import logging
@@ -29,20 +30,6 @@ from common.records import journal_events as fields
 from common.records import json_lines, measurements
 
 
-class Result(NamedTuple):
-    """One result: fitness (NaN unless `ok`), cost in seconds, reason of a failure, time since the search began in s.
-
-    `costs` are further measured numbers by name.
-    """
-
-    fitness: float
-    cost: float
-    ok: bool
-    reason: str
-    seconds: float
-    costs: Mapping[str, float]
-
-
 class Journal:
     """Proposals and results so far, in memory and, if it has a file, on disk.
 
@@ -50,7 +37,8 @@ class Journal:
       earlier: warm-start measurements, the first rows of the history; None if there are none.
       proposed: round -> int32[count, L].
       num_known: round -> number of results known when it was proposed.
-      measured: index in the history -> `Result`, in order of arrival.
+      measured: index in the history -> its result.
+      results: [(index in the history, its result)] in order of arrival; None in place of a result that is retried.
     """
 
     def __init__(self, file: BinaryIO | None = None, events: Iterable[Mapping[str, Any]] = ()):
@@ -58,7 +46,8 @@ class Journal:
         self.earlier: measurements.Measurements | None = None
         self.proposed: dict[int, np.ndarray] = {}
         self.num_known: dict[int, int] = {}
-        self.measured: dict[int, Result] = {}
+        self.measured: dict[int, fields.Result] = {}
+        self.results: list[tuple[int, fields.Result | None]] = []
         self._file = file
         self._rows: set[tuple[int, ...]] = set()
         self._seconds = 0.0
@@ -77,6 +66,13 @@ class Journal:
         for event in events:
             fields.check_range(*(math.nan if event[name] is None else event[name] for name in ("fitness", "cost")))
         self._write(events)
+
+    def retry_failed(self) -> int:
+        """Drops the results of evaluations that raised an exception, so that they run again; returns their number."""
+        rows = [at for at, result in self.measured.items() if result.error]
+        if rows:
+            self._write([{"event": "retried", "rows": rows}])
+        return len(rows)
 
     def agree_on_earlier(self, earlier: measurements.Measurements | None) -> measurements.Measurements | None:
         """Returns the recorded warm-start measurements; if there are none, records and returns `earlier`.
@@ -162,6 +158,8 @@ class Journal:
             self._apply_proposed(event)
         elif event["event"] == "measured":
             self._apply_measured(event, seconds)
+        elif event["event"] == "retried":
+            self._apply_retried(event)
         elif event["event"] == "earlier":
             self._apply_earlier(event)
         else:
@@ -173,21 +171,25 @@ class Journal:
         if type(event["round"]) is not int or event["round"] != len(self.proposed):
             raise ValueError(f"round {event['round']!r:.60} cannot follow {len(self.proposed)} rounds")
         self._add_rows(archs)
-        self.num_known[len(self.proposed)] = len(self.measured)
+        self.num_known[len(self.proposed)] = len(self.results)
         self.proposed[len(self.proposed)] = archs
 
     def _apply_measured(self, event, seconds):
         at, first = event["at"], 0 if self.earlier is None else len(self.earlier.archs)
         if type(at) is not int or at in self.measured or not first <= at < len(self._rows):
             raise ValueError(f"row {at!r:.60} of {len(self._rows)} is measured twice or was not proposed")
-        fitness, cost = (
-            math.nan if event[name] is None else fields.number(event[name], name) for name in ("fitness", "cost")
-        )
-        ok, reason = event["ok"], event.get("reason", "")
-        if not isinstance(ok, bool) or not isinstance(reason, str) or ok != math.isfinite(fitness):
-            raise ValueError(f"ok is {ok!r:.60}, reason {reason!r:.60}, fitness {event['fitness']!r:.60}")
-        fields.check_range(fitness, cost)
-        self.measured[at] = Result(fitness, cost, ok, reason, seconds, fields.costs_of(event))
+        self.measured[at] = fields.result_of(event, seconds)
+        self.results.append((at, self.measured[at]))
+
+    def _apply_retried(self, event):
+        rows = event["rows"]
+        if not isinstance(rows, list) or not all(type(at) is int and at in self.measured for at in rows):
+            raise ValueError(f"rows {rows!r:.60} are retried and were not evaluated")
+        if len(set(rows)) < len(rows) or not all(self.measured[at].error for at in rows):
+            raise ValueError(f"rows {rows!r:.60} are retried and did not all raise an exception, or are there twice")
+        for at in rows:
+            del self.measured[at]
+            self.results.append((at, None))
 
     def _apply_earlier(self, event):
         if self.proposed or self.earlier is not None:

@@ -2,10 +2,25 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from common import types
 from common.records import measurements
+
+
+class Result(NamedTuple):
+    """One result: fitness (NaN unless `ok`), cost in seconds, reason of a failure, time since the search began in s.
+
+    `costs` are further measured numbers by name, `error` the type of the exception that was raised, if one was.
+    """
+
+    fitness: float
+    cost: float
+    ok: bool
+    reason: str
+    seconds: float
+    costs: Mapping[str, float]
+    error: str = ""
 
 
 def measured_event(outcome: types.Outcome) -> dict[str, Any]:
@@ -13,12 +28,24 @@ def measured_event(outcome: types.Outcome) -> dict[str, Any]:
     ok = bool(outcome.ok) and math.isfinite(outcome.fitness)
     cost = float(outcome.cost) if math.isfinite(outcome.cost) else None
     event = {"event": "measured", "at": int(outcome.at), "fitness": float(outcome.fitness) if ok else None}
-    reason = {"reason": outcome.reason} if outcome.reason else {}
+    reason = {name: value for name in ("reason", "error") if (value := getattr(outcome, name))}
     costs = {name: value if math.isfinite(value) else None for name, value in outcome.costs.items()}
     return {**event, "cost": cost, "ok": ok, **({"costs": costs} if costs else {}), **reason}
 
 
-def costs_of(event: Mapping[str, Any]) -> dict[str, float]:
+def result_of(event: Mapping[str, Any], seconds: float) -> Result:
+    """Returns the result of a `measured` line, or raises a `ValueError`."""
+    fitness, cost = (math.nan if event[name] is None else number(event[name], name) for name in ("fitness", "cost"))
+    ok, reason, error = event["ok"], event.get("reason", ""), event.get("error", "")
+    is_text = isinstance(reason, str) and isinstance(error, str)
+    if not isinstance(ok, bool) or not is_text or ok != math.isfinite(fitness) or (ok and error):
+        texts = f"reason {reason!r:.60}, error {error!r:.60}"
+        raise ValueError(f"ok is {ok!r:.60}, {texts}, fitness {event['fitness']!r:.60}")
+    check_range(fitness, cost)
+    return Result(fitness, cost, ok, reason, seconds, _costs_of(event), error)
+
+
+def _costs_of(event):
     """Returns the measured costs of a `measured` line by name, NaN where unknown."""
     costs = event.get("costs", {})
     if not isinstance(costs, dict):

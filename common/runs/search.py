@@ -19,7 +19,7 @@ from common.executors import measuring
 from common.file_formats import replacing
 from common.records import journal as journal_lib
 from common.records import measurements, metrics_log, progress, run_dir
-from common.runs import fronts
+from common.runs import bugs, fronts
 
 MAX_SEED = 2**32 - 1  # beyond, keys would repeat
 
@@ -44,6 +44,13 @@ class Options:
     warm_start: Annotated[
         str | None, "file of earlier measurements to begin with (.jsonl or .csv), not counted in the budget"
     ] = None
+    max_errors: Annotated[
+        int,
+        "evaluations which, if they are the first ones and all raise the same exception, stop the search as a bug of "
+        "the evaluator; 0: such architectures are infeasible, however many they are",
+        configs.Range(at_least=0),
+    ] = 3
+    retry_failed: Annotated[bool, "evaluate again, on resuming, the architectures that raised an exception"] = False
     export: Annotated[str | None, "file to write all measurements to at the end (.jsonl or .csv)"] = None
 
     def __post_init__(self):
@@ -141,6 +148,8 @@ def run(
         journal = stack.enter_context(journal_lib.open_journal(folder / run_dir.JOURNAL, header))
         earlier = journal.agree_on_earlier(earlier)
         journal.check_budget(options.budget)  # before anything in the folder is replaced
+        if options.retry_failed:
+            print(f"evaluations that raised an exception and run again: {journal.retry_failed()}", flush=True)
         run_dir.write_config(folder, about)
         log = _Log(folder, searcher.name, options.budget, num_earlier=0 if earlier is None else len(earlier.archs))
         with log.files:
@@ -150,10 +159,11 @@ def run(
                 evaluator,
                 budget=options.budget,
                 mode=options.mode,
-                executor=executor,
+                executor=bugs.watched(executor, journal, folder, max_errors=options.max_errors),
                 journal=journal,
                 on_round=log.add,
             )
+        bugs.check(journal, folder, max_errors=options.max_errors)
         result = _result(evaluator, objectives, history, options, journal, log)
         run_dir.write_history(folder / run_dir.HISTORY, history)
         if options.export:

@@ -14,6 +14,7 @@ from common import config as configs
 from common import plugins, spaces
 from common.evaluators import problem
 from common.records import run_dir
+from common.runs import bugs
 from launch import algorithms, baselines, lanas, study
 from tests.shared import folders
 
@@ -47,6 +48,17 @@ def evaluator(space):
     )
 
 
+def broken(space):
+    import pathlib
+
+    def measure(key, archs):
+        if pathlib.Path(__file__).with_name("bug").exists():
+            return archs + "1"
+        return evaluator(space).evaluate(key, archs)
+
+    return evaluator(space)._replace(evaluate=measure)
+
+
 ready = evaluator(space())
 shy = random_search.searcher
 number = 3
@@ -72,6 +84,32 @@ class BringYourOwnTest(folders.FolderTest):
 
     def result(self):
         return json.loads((self.workdir / run_dir.RESULT).read_text())
+
+    @parameterized.parameters("synchronous", "asynchronous")
+    def test_an_evaluator_with_a_bug_stops_the_search_until_it_is_mended(self, mode):
+        own = ("--evaluator=mylamps:broken", "--space=mylamps:space", "--budget=12", "--count=4", f"--mode={mode}")
+        (self.folder / "bug").touch()
+        for _ in range(2):  # the second start stops at once
+            errors = self.run_command(baselines.main, *own, code=1)
+            assert "all 3 evaluations so far raised " in errors
+            assert "resume with --retry_failed" in errors
+            assert not (self.workdir / run_dir.RESULT).exists()
+        assert 'return archs + "1"' in (self.workdir / bugs.TRACEBACKS).read_text()
+        (self.folder / "bug").unlink()
+        self.run_command(baselines.main, *own, "--retry_failed")
+        found, _ = run_dir.read_history(self.workdir / run_dir.HISTORY)
+        assert (self.result()["queries"], self.result()["infeasible"]) == (12, 0)
+        np.testing.assert_allclose(found.fitness, found.archs.mean(axis=1), rtol=1e-6)
+        self.run_command(baselines.main, *own, "--budget=16")  # the journal is read with the line of the retried rows
+        later, _ = run_dir.read_history(self.workdir / run_dir.HISTORY)
+        np.testing.assert_array_equal(later.archs[:12], found.archs)
+        assert self.result()["infeasible"] == 0
+
+    def test_a_bug_may_be_recorded_as_infeasible(self):
+        own = ("--evaluator=mylamps:broken", "--space=mylamps:space", "--budget=4", "--count=4", "--max_errors=0")
+        (self.folder / "bug").touch()
+        self.run_command(baselines.main, *own)
+        assert self.result()["infeasible"] == 4
 
     def test_a_search_resumes(self):
         own = ("--evaluator=mylamps:evaluator", "--space=mylamps:space", "--algorithm=mylamps:shy", "--seed=3")

@@ -1,5 +1,6 @@
 """Journal: round trip, torn ends are dropped, damaged files and other searches are rejected."""
 
+import json
 import math
 import os
 import pathlib
@@ -49,6 +50,32 @@ class JournalTest(folders.FolderTest):
             np.testing.assert_array_equal(cost, [np.nan, 1.5, 1.5])
             assert (ok, reason) == ((False, True, False), ("", "", "diverged"))
         assert self.path.read_bytes().splitlines(keepends=True) == lines
+
+    def test_retried_rows(self):
+        self.write()
+        with journal_lib.open_journal(self.path, HEADER) as journal:
+            journal.write_measured(
+                [outcome(3, math.nan, ok=False, reason="TypeError: no")[0]._replace(error="TypeError")]
+            )
+            assert journal.measured[3].error == "TypeError"
+            assert journal.retry_failed() == 1
+            assert (list(journal.measured), journal.retry_failed()) == ([1, 0, 2], 0)
+            journal.write_measured(outcome(3, 0.25))
+        read = journal_lib.read(self.path)
+        assert [(at, result and result.ok) for at, result in read.results[2:]] == [
+            (2, False),
+            (3, False),
+            (3, None),
+            (3, True),
+        ]
+        assert read.measured[3].fitness == 0.25
+        for rows in ([2], [3], [9], "x", [True]):
+            with self.path.open("a") as file:
+                size = file.tell()
+                file.write(json.dumps({"event": "retried", "rows": rows, "seconds": 1}) + "\n")
+            with pytest.raises(ValueError, match=r"line 10 of .* is damaged \(rows .* are retried and"):
+                journal_lib.read(self.path)
+            os.truncate(self.path, size)
 
     def test_torn_at_every_byte(self):
         whole = b"".join(self.write())
