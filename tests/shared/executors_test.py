@@ -54,6 +54,21 @@ class ExecutorTest(folders.FolderTest):
 
 
 class InlineTest(ExecutorTest):
+    def test_exceptions_are_retried_in_the_middle_of_a_search(self):
+        def resumed(budget, raises=(), retry=False):
+            with journal_lib.open_journal(self.folder / "journal.jsonl", {}) as journal:
+                if retry:
+                    assert journal.retry_failed() > 0
+                return run("inline", troubled.evaluator(raises=raises), budget=budget, journal=journal)
+
+        first = resumed(24, raises=range(0, 81, 3))
+        with self.assertNoLogs(level="WARNING"):  # of rounds that would be proposed differently
+            retried = resumed(36, retry=True)
+            toy.assert_same(resumed(36), retried)
+        np.testing.assert_array_equal(retried.archs[:24], first.archs)
+        assert np.all(retried.status == types.MEASURED)
+        np.testing.assert_allclose(retried.fitness, expected_fitness(retried.archs), rtol=1e-6)
+
     def test_troubles_are_recorded_with_their_reasons_and_the_search_goes_on(self):
         evaluator = troubled.evaluator(log=self.log, raises=(3, 40), diverges=(17,), fills_memory=(60,))
         journal = journal_lib.in_memory()
@@ -180,6 +195,8 @@ class ProcessTest(ExecutorTest):
         killed = "the worker was ended by SIGKILL (the system does that when memory runs out); tried 2 times"
         expected = {11: killed, 50: killed, 20: "RuntimeError: no network of index 20", 61: "timed out after 5 s"}
         assert reasons == {at: reason for at, reason in expected.items() if at in index}
+        errors = {index[at]: one.error for at, one in journal.measured.items() if one.error}
+        assert errors == ({20: "RuntimeError"} if 20 in index else {})
         tries = self.num_tries()
         assert {row: count for row, count in tries.items() if count > 1} == {
             row: 2 for row in (5, 7, 30, 11, 50) if row in index
