@@ -23,7 +23,7 @@ SUPERNET, PREFIX, CUSTOM = "supernet", "proxy_", "package.module:name"
 EVALUATORS = ("benchmark", "training", SUPERNET)
 _TRAIN, _SCORE, _LATENCY = "supernet_", "score_", "latency_"
 _FLAGS = {  # prefix of flags -> the evaluators to which they apply
-    "benchmark": ("benchmark",),
+    **dict.fromkeys(("benchmark", "runs"), ("benchmark",)),
     "dataset": EVALUATORS,
     "protocol": EVALUATORS,
     **dict.fromkeys((PREFIX, _LATENCY), ("training", SUPERNET)),
@@ -44,7 +44,8 @@ def define(
     """
     launch_flags.define(values, problem.Benchmark(data_dir=os.environ.get("NAS_DATA_DIR")))
     values["space"].help = (
-        "search space, such as nao_small or lanas_oneshot; of a benchmark file it follows from the columns; or "
+        "search space, such as nao_small or lanas_oneshot; of a benchmark file it follows from the columns; of "
+        f"nasbench101 its own, or one with other features ({', '.join(spaces.VARIANTS)}); or "
         f"{CUSTOM} of a SearchSpace, or of a function that returns one"
     )
     text = (

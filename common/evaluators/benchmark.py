@@ -16,6 +16,7 @@ def evaluator(
     protocol: str = "validation",
     data_dir: str | os.PathLike | None = None,
     space: str | None = None,
+    runs: str = "mean",
     limit: Sequence[str] = (),
 ) -> types.Evaluator:
     """Returns the evaluator of one dataset of a benchmark.
@@ -25,7 +26,9 @@ def evaluator(
       dataset: one of its datasets; by default the benchmark's default, or its first.
       protocol: fitness that the search sees, "validation" or "test".
       data_dir: folder of the benchmark files.
-      space: search space of a benchmark file; by default it follows from the columns.
+      space: search space of a benchmark file, by default it follows from the columns; of a published benchmark, a
+        variant of its space (`spaces.VARIANTS`).
+      runs: "mean" or "sample", see `tabular.evaluator`.
       limit: limits on costs, such as "params<=3e5" (`tabular.costs`); only rows within them are searched.
 
     Raises:
@@ -36,7 +39,7 @@ def evaluator(
     table = tables.load_benchmark(benchmark, data_dir, space=space)
     if limit:
         table = tabular.limited(table, limit)
-    made = tabular.evaluator(table, dataset=dataset, protocol=protocol)
+    made = tabular.evaluator(table, dataset=dataset, protocol=protocol, runs=runs)
     if made.num_archs < made.space.size:
         problem = f"{benchmark} holds {made.num_archs} of the {made.space.size} architectures of {made.space.name}"
         raise ValueError(f"{problem}; a search would propose others: choose a benchmark that holds all of its space")
@@ -46,6 +49,8 @@ def evaluator(
     settings = {"benchmark": benchmark, "dataset": dataset, "protocol": protocol, "data_dir": folder}
     if space is not None:
         settings["space"] = space
+    if runs != "mean":
+        settings["runs"] = runs
     if limit:
         settings["limit"] = list(limit)
     return made._replace(limits=limits.texts(limit), recipe=types.Recipe(f"{__name__}.evaluator", settings))

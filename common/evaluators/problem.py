@@ -38,6 +38,9 @@ class Benchmark:
     protocol: _Protocol = "validation"
     data_dir: _DataDir = None
     space: Annotated[str | None, "search space of a benchmark file; by default it follows from the columns"] = None
+    runs: Annotated[
+        Literal[tabular.RUNS], "fitness of a table with several training runs: their mean, or one sampled run"
+    ] = "mean"
     limit: Limit = ()
 
     def __post_init__(self):

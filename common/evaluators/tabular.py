@@ -9,27 +9,34 @@ import jax.numpy as jnp
 import numpy as np
 
 from common import config as configs
-from common import rows, types
+from common import rows, spaces, types
 from common.networks import costs as network_costs
 from common.spaces import factory, limits
 from common.tables import table as table_lib
 
 PROTOCOLS = ("validation", "test")
+RUNS = ("mean", "sample")
 
 
-def evaluator(table: table_lib.Table, *, dataset: str | None = None, protocol: str = "validation") -> types.Evaluator:
-    """Returns the evaluator of a dataset of a table, which looks up means over runs and the cost of training.
+def evaluator(
+    table: table_lib.Table, *, dataset: str | None = None, protocol: str = "validation", runs: str = "mean"
+) -> types.Evaluator:
+    """Returns the evaluator of a dataset of a table, which looks up fitness and the cost of training.
 
     Of other than canonical rows `ok` is False, and so is that of `test` where the benchmark has no test fitness.
-    Where the table has no cost, it is 0.
+    Where the table has no cost, it is 0. In a space of codes (`spaces.CODES`) every row is looked up by its network, and
+    the fitness of invalid rows is 0.
 
     Args:
       table: the results.
       dataset: one of `table.info.datasets`; by default the first.
       protocol: fitness that `evaluate` returns: "validation", or "test", the test-oracle protocol of the LaNAS paper.
+      runs: whether `evaluate` returns the mean over training runs, or one run, sampled uniformly for each evaluation, as
+        the benchmark of NAS-Bench-101 does; the optimum is then unknown. `test` always returns the mean.
 
     Raises:
-      ValueError: for an unknown dataset or protocol, and for one of which the benchmark publishes no fitness.
+      ValueError: for an unknown dataset, protocol or value of runs, and for a protocol of which the benchmark publishes
+        no fitness.
     """
     dataset = next(iter(table.info.datasets)) if dataset is None else dataset
     if dataset not in table.info.datasets:
@@ -37,6 +44,7 @@ def evaluator(table: table_lib.Table, *, dataset: str | None = None, protocol: s
         raise ValueError(f"unknown dataset {dataset!r} of {table.info.benchmark}; choose one of {known}")
     metrics = table.info.datasets[dataset]
     configs.one_of("protocol", protocol, PROTOCOLS)
+    configs.one_of("runs", runs, RUNS)
     if protocol not in metrics:
         other = PROTOCOLS[1 - PROTOCOLS.index(protocol)]
         problem = f"{table.info.benchmark} publishes no {protocol} fitness of {dataset}, which cannot be searched"
@@ -51,7 +59,34 @@ def evaluator(table: table_lib.Table, *, dataset: str | None = None, protocol: s
         cost=np.nan_to_num(table_lib.mean(table, metrics["cost"])) if "cost" in metrics else None,
         protocol=protocol,
     )
-    return made._replace(costs=costs(table))
+    made = made._replace(costs=costs(table))
+    if runs == "sample":
+        fitness = table.metrics[metrics[protocol]]
+        cost = table.metrics[metrics["cost"]] if "cost" in metrics else np.zeros((len(fitness), 1), np.float32)
+        if cost.shape != fitness.shape:  # not known by run
+            means = table_lib.mean(table, metrics["cost"]) if "cost" in metrics else cost[:, 0]
+            cost = np.broadcast_to(means[:, None], fitness.shape)
+        arrays = map(jnp.asarray, (table.archs.astype(np.int32), np.nan_to_num(cost), fitness))
+        made = made._replace(evaluate=jax.tree_util.Partial(_look_up_run, *arrays), optimum=None)
+    if table.info.space in spaces.CODES and not table.info.is_listed:
+        made = _of_codes(made, spaces.get(spaces.VARIANTS[table.info.space][0]))
+    return made
+
+
+def _of_codes(made, base):
+    """Returns an evaluator of all codes of a space, by their networks in the space `base`."""
+
+    def look_up(evaluate, key, archs):
+        is_valid = base.is_valid(archs)
+        found = evaluate(key, base.canonicalize(archs))
+        return types.Evaluation(
+            fitness=jnp.where(is_valid, found.fitness, 0.0),
+            cost=jnp.where(is_valid, found.cost, 0.0),
+            ok=found.ok | ~is_valid,
+        )
+
+    evaluate, test = (jax.tree_util.Partial(look_up, function) for function in (made.evaluate, made.test))
+    return made._replace(evaluate=evaluate, test=test, num_archs=made.space.size, costs={})
 
 
 def from_arrays(
@@ -143,3 +178,15 @@ def _look_up(sorted_archs, cost, mean, key, archs):
     at = jnp.where(is_known, at, 0)
     ok = is_known & jnp.isfinite(mean[at])
     return types.Evaluation(fitness=jnp.where(ok, mean[at], 0.0), cost=jnp.where(is_known, cost[at], 0.0), ok=ok)
+
+
+def _look_up_run(sorted_archs, cost, runs, key, archs):
+    at = rows.find(sorted_archs, archs)
+    is_known = at < sorted_archs.shape[0]
+    at = jnp.where(is_known, at, 0)
+    chance = jnp.where(jnp.isfinite(runs[at]), jax.random.uniform(key, (len(archs), runs.shape[1])), -1.0)
+    run = jnp.argmax(chance, axis=1)
+    ok = is_known & jnp.isfinite(runs[at, run])
+    return types.Evaluation(
+        fitness=jnp.where(ok, runs[at, run], 0.0), cost=jnp.where(is_known, cost[at, run], 0.0), ok=ok
+    )

@@ -33,10 +33,13 @@ SPACES: dict[str, types.SearchSpace] = {
     )
 }
 
-# The same rows with other features: name -> (the space of `SPACES`, the variant).
+# The same decisions with other features: name -> (the space of `SPACES`, the variant).
 VARIANTS: dict[str, tuple[str, types.SearchSpace]] = {
-    "nasbench101_lanas": ("nasbench101", nasbench101.space("nasbench101_lanas", nasbench101_encodings.lanas_features))
+    "nasbench101_lanas": ("nasbench101", nasbench101.space("nasbench101_lanas", nasbench101_encodings.lanas_features)),
+    "nasbench101_codes": ("nasbench101", nasbench101.codes()),
 }
+# Those of all codes: equal networks are different rows, and rows without a network have fitness 0.
+CODES = ("nasbench101_codes",)
 
 
 def get(name: str) -> types.SearchSpace:

@@ -44,6 +44,15 @@ def space(
     )
 
 
+def codes() -> types.SearchSpace:
+    """Returns the space of all 2^21 * 3^5 rows, valid or not, each an architecture of its own, with LaNAS' features.
+
+    The space of LaNAS' and AlphaX's paper, with 509,607,936 codes for 423,624 networks (arXiv:1906.06832).
+    """
+    made = factory.product("nasbench101_codes", space().num_choices)
+    return made._replace(features=nasbench101_encodings.lanas_features)
+
+
 def to_matrix(arch: np.ndarray) -> tuple[np.ndarray, list[str]]:
     """Returns the pruned cell of one row (26,), as NAS-Bench-101 writes it.
 

@@ -14,8 +14,8 @@ import pytest
 from absl.testing import parameterized
 
 from common import spaces, tables
-from common.evaluators import benchmark
-from common.spaces import factory
+from common.evaluators import benchmark, tabular
+from common.spaces import factory, nasbench101, nasbench101_graphs
 from common.tables import columns, table
 from launch import baselines, build_table, report, study
 
@@ -227,6 +227,27 @@ class UseTest(Case):
         space = table.space_of(tables.load_benchmark("nasbench101", folder, space="nasbench101_lanas"))
         assert jax.eval_shape(space.features, rows).shape == (5, 49)
         assert space.size == 423_624
+
+    def test_codes_are_looked_up_by_their_network_and_invalid_ones_have_fitness_0(self):
+        base = spaces.get("nasbench101")
+        names = ("input", "conv3x3-bn-relu", "output")
+        chain = nasbench101.from_matrix(np.eye(3, k=1, dtype=int), names)  # vertex 1 is its only inner one
+        moved = np.zeros_like(chain)  # the same by vertex 4, and an operation on no path
+        moved[[nasbench101_graphs.EDGES.index(edge) for edge in ((0, 4), (4, 6))]] = 1
+        moved[nasbench101_graphs.NUM_EDGES + np.array([1, 3])] = 2, 1
+        info = table.Info("nasbench101", "nasbench101_codes", {"cifar10": {"test": "t"}}, source="", licence="")
+        row = np.asarray(base.canonicalize(chain[None]))
+        made = tabular.evaluator(table.from_rows(info, row, {"t": [[0.25, 0.75]]}), protocol="test")
+        assert made.space.size == made.num_archs == 509_607_936 == 2**21 * 3**5
+        archs = np.stack([chain, moved, np.zeros_like(chain), np.ones_like(chain)])
+        found = jax.jit(lambda archs: made.evaluate(jax.random.key(0), archs))(archs)
+        np.testing.assert_array_equal(found.fitness, [0.5, 0.5, 0, 0])
+        np.testing.assert_array_equal(found.ok, [True] * 4)
+        features = made.space.features(archs)
+        np.testing.assert_array_equal(features[0], features[1])
+        np.testing.assert_array_equal(np.flatnonzero(features[0]), [1, 5, 42, 43, 44])
+        assert np.all(np.isfinite(features))
+        np.testing.assert_array_equal(made.space.canonicalize(archs), archs)
 
     @parameterized.parameters("random", "regularized_evolution", "local_search")
     def test_a_search_finds_the_best_row(self, algorithm):

@@ -47,6 +47,22 @@ class TabularTest(chex.TestCase):
         assert (made.optimum, made.num_archs, made.is_traceable) == (0.625, 3, True)
         assert made.space is spaces.get("convnet")
 
+    def test_samples_one_run_for_each_evaluation(self):
+        made = tabular.evaluator(make_table(), runs="sample")
+        archs = jnp.array([ARCHS[0], ARCHS[1], ARCHS[2], [0, 0, 0, 0, 1]])
+        keys = jax.random.split(jax.random.key(0), 200)
+        got = jax.jit(jax.vmap(lambda key: made.evaluate(key, archs)))(keys)
+        np.testing.assert_array_equal(got.ok, [[True, True, True, False]] * 200)
+        for at, runs in enumerate(([0.5, 0.75], [0.125, 0.25, 0.375], [0.5])):  # those that the table has
+            values, counts = np.unique(got.fitness[:, at], return_counts=True)
+            np.testing.assert_array_equal(values, np.float32(runs))
+            assert counts.min() > 150 / len(runs)
+        np.testing.assert_array_equal(got.cost[0], np.float32([15, 0, 7, 0]))  # known for other numbers of runs: means
+        assert made.optimum is None
+        np.testing.assert_array_equal(_measure(made.test, keys[0], archs[:1]).fitness, [0.5])
+        with pytest.raises(ValueError, match="unknown runs 'best'; choose one of mean, sample"):
+            tabular.evaluator(make_table(), runs="best")
+
     @chex.variants(with_jit=True, without_jit=True)
     def test_rows_that_are_not_in_the_table_are_not_ok(self):
         made = tabular.evaluator(make_table())
