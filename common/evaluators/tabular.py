@@ -24,15 +24,15 @@ def evaluator(
     """Returns the evaluator of a dataset of a table, which looks up fitness and the cost of training.
 
     Of other than canonical rows `ok` is False, and so is that of `test` where the benchmark has no test fitness.
-    Where the table has no cost, it is 0. In a space of codes (`spaces.CODES`) every row is looked up by its network, and
+    Where the table has no cost, it is 0. In a space of codes (`spaces.CODES`) a row is looked up by its network, and
     the fitness of invalid rows is 0.
 
     Args:
       table: the results.
       dataset: one of `table.info.datasets`; by default the first.
       protocol: fitness that `evaluate` returns: "validation", or "test", the test-oracle protocol of the LaNAS paper.
-      runs: whether `evaluate` returns the mean over training runs, or one run, sampled uniformly for each evaluation, as
-        the benchmark of NAS-Bench-101 does; the optimum is then unknown. `test` always returns the mean.
+      runs: whether `evaluate` returns the mean over training runs, or one of them, sampled for each evaluation, as the
+        published program of NAS-Bench-101 does; the optimum is then unknown. `test` always returns the mean.
 
     Raises:
       ValueError: for an unknown dataset, protocol or value of runs, and for a protocol of which the benchmark publishes

@@ -59,7 +59,7 @@ class TabularTest(chex.TestCase):
             assert counts.min() > 150 / len(runs)
         np.testing.assert_array_equal(got.cost[0], np.float32([15, 0, 7, 0]))  # known for other numbers of runs: means
         assert made.optimum is None
-        np.testing.assert_array_equal(_measure(made.test, keys[0], archs[:1]).fitness, [0.5])
+        np.testing.assert_array_equal(_measure(made.test, jax.random.key(1), archs[:1]).fitness, [0.5])
         with pytest.raises(ValueError, match="unknown runs 'best'; choose one of mean, sample"):
             tabular.evaluator(make_table(), runs="best")
 
