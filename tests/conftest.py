@@ -3,8 +3,13 @@
 import gc
 import importlib.metadata
 import os
+import shutil
+import tempfile
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# Every search makes new functions, which JAX compiles anew: a cache on disk remembers them until the tests end.
+os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp()
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
 # Tests compile much and run little: leave out the optimizer's expensive passes, a slow generator of fusions, and the
 # splitting of programs into parts (by name only where it is known: XLA refuses to start with a flag that it does not
 # know).
@@ -20,7 +25,6 @@ import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
-jax.config.update("jax_compilation_cache_dir", None)
 
 
 def pytest_collection_modifyitems(config, items):
@@ -36,6 +40,10 @@ def pytest_collection_finish():
     """Looks for garbage seldom, and not among modules: tracing makes many objects that live as long as its caches."""
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
+
+
+def pytest_unconfigure():
+    shutil.rmtree(os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 
 
 def pytest_addoption(parser):

@@ -121,7 +121,7 @@ class CommandContractTest(folders.FolderTest):
     def test_a_flagfile_names_a_command_that_accepts_it(self, path):
         head = rf"^#   python -m launch\.(\w+) --flagfile=launch/flagfiles/{path.name} "
         (name,) = re.findall(head, path.read_text(), re.MULTILINE)
-        flags = (f"--flagfile={path}", "--data_dir=/nowhere", "--compilation_cache_dir=")
+        flags = (f"--flagfile={path}", "--data_dir=/nowhere")
         _, errors = self.run_main(MAINS[name].main, *flags, code=1)
         assert "/nowhere" in errors
 
@@ -144,7 +144,7 @@ class CommandContractTest(folders.FolderTest):
             (self.folder / f"{split}.txt").write_text("\n".join(lines))
         workdir, main = self.folder / "run", MAINS[command].main
         flags = [flag.format(folder=self.folder) for flag in flags]
-        flags = [f"--workdir={workdir}", "--compilation_cache_dir=", *flags]
+        flags = [f"--workdir={workdir}", *flags]
         output, _ = self.run_main(main, *flags)
         assert output.startswith(f"workdir: {workdir}\n")
         assert "\x1b" not in output

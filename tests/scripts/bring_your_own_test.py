@@ -79,7 +79,7 @@ class BringYourOwnTest(folders.FolderTest):
         self.workdir = self.folder / "run"
 
     def run_command(self, main, *arguments, code=0):
-        arguments = (f"--workdir={self.workdir}", "--compilation_cache_dir=", *arguments)
+        arguments = (f"--workdir={self.workdir}", *arguments)
         return self.run_main(main, *arguments, code=code)[code]
 
     def result(self):
@@ -131,7 +131,7 @@ class BringYourOwnTest(folders.FolderTest):
 
     @pytest.mark.slow
     def test_worker_processes_make_the_evaluator(self):
-        own = ("--evaluator=mylamps:evaluator", "--space=mylamps:space", "--budget=6", "--compilation_cache_dir=")
+        own = ("--evaluator=mylamps:evaluator", "--space=mylamps:space", "--budget=6")
         done = subprocess.run(
             [sys.executable, "-m", "launch.baselines", *own, "--executor=process", f"--workdir={self.workdir}"],
             env={**os.environ, "PYTHONPATH": f"{ROOT}:{self.folder}", "JAX_PLATFORMS": "cpu"},

@@ -107,9 +107,7 @@ class PathsTest(parameterized.TestCase):
             patch.setenv("NAS_DATA_DIR", "~/data")
             assert genotype.main(["--genotype=lanet", "--output=~/lanet.json"]) == 0
             assert genotype.main(["--genotype=~/lanet.json", "--convert_to=darts"]) == 0
-            code, errors = failed(
-                baselines.main, "--benchmark=nasbench201", "--workdir=~/run", "--compilation_cache_dir="
-            )
+            code, errors = failed(baselines.main, "--benchmark=nasbench201", "--workdir=~/run")
             assert code == 1
             assert f"looked for {home}/data/nasbench201.table" in errors
         assert [path.name for path in home.iterdir()] == ["lanet.json"]

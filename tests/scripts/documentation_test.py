@@ -106,7 +106,7 @@ def settings_error(module, arguments):
 
     said = io.StringIO()
     with mock.patch.object(runs, "run", check), contextlib.redirect_stderr(said):
-        importlib.import_module(f"launch.{module}").main([*arguments, "--compilation_cache_dir="])
+        importlib.import_module(f"launch.{module}").main([*arguments])
     return "" if said.getvalue() == "error: checked\n" else said.getvalue()
 
 

@@ -18,7 +18,6 @@ from tests.shared import folders
 SMALL = (
     *("--width=4", "--batch_size=4", "--valid_batch_size=2", "--test_batch_size=2", "--corpus=text"),
     *("--bptt=6", "--bptt_min=2", "--bptt_max=6", "--bptt_deviation=0", "--learning_rate=2", "--clip_norm=1"),
-    "--compilation_cache_dir=",
 )
 
 

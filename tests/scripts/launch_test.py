@@ -60,7 +60,7 @@ class CommandTest(folders.FolderTest):
 
     def run_command(self, main, *arguments, code=0):
         """Runs a command on the made-up table and returns (standard output, standard error)."""
-        common = ("--benchmark=nasbench_macro", f"--data_dir={self.folder}", "--compilation_cache_dir=")
+        common = ("--benchmark=nasbench_macro", f"--data_dir={self.folder}")
         return self.run_main(main, *common, f"--workdir={self.workdir}", *arguments, code=code)
 
     def read(self, name):

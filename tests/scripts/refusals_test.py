@@ -148,7 +148,7 @@ class RefusalsTest(folders.FolderTest):
     def test_one_line_and_no_folder(self, command, flags, message):
         workdir = self.folder / "run"
         main = importlib.import_module(f"launch.{command}").main
-        given = (f"--workdir={workdir}", "--compilation_cache_dir=", *flags.split())
+        given = (f"--workdir={workdir}", *flags.split())
         output, errors = self.run_main(main, *given, code=1)
         assert output == ""
         assert message in errors

@@ -22,7 +22,7 @@ def searched():
     """The folder of a small search on the table that ships with the package; it lives as long as the tests do."""
     folder = tempfile.TemporaryDirectory()
     workdir = pathlib.Path(folder.name) / "run"
-    flags = (f"--workdir={workdir}", f"--budget={BUDGET}", "--height=3", "--compilation_cache_dir=")
+    flags = (f"--workdir={workdir}", f"--budget={BUDGET}", "--height=3")
     output = io.StringIO()
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
         assert lanas.main(flags) == 0, output.getvalue()
@@ -36,7 +36,7 @@ class ReportTest(folders.FolderTest):
 
     def run_report(self, *arguments, code=0):
         workdir = [] if "--workdir=" in arguments else [f"--workdir={self.workdir}"]
-        return self.run_main(report.main, *workdir, "--compilation_cache_dir=", *arguments, code=code)
+        return self.run_main(report.main, *workdir, *arguments, code=code)
 
     def test_a_run(self):
         shutil.copytree(searched()[1], self.workdir)

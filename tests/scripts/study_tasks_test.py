@@ -35,7 +35,7 @@ class StudyOfTasksTest(folders.FolderTest):
         self.workdir = self.folder / "run"
 
     def run_command(self, main, *arguments, code=0):
-        return self.run_main(main, *arguments, f"--workdir={self.workdir}", "--compilation_cache_dir=", code=code)
+        return self.run_main(main, *arguments, f"--workdir={self.workdir}", code=code)
 
     def run_study(self, *arguments, code=0):
         return self.run_command(study.main, f"--data_dir={self.folder}", "--num_seeds=2", *arguments, code=code)

@@ -42,10 +42,10 @@ class Command(folders.FolderTest):
 
     def succeed(self, main, *flags):
         """Returns the output of a command."""
-        return self.run_main(main, "--compilation_cache_dir=", *flags)[0]
+        return self.run_main(main, *flags)[0]
 
     def fail(self, message, main, *flags):
-        _, errors = self.run_main(main, "--compilation_cache_dir=", *flags, code=1)
+        _, errors = self.run_main(main, *flags, code=1)
         assert message in errors, errors
 
     def json(self, *parts):

@@ -41,7 +41,7 @@ class StreamedTrainingTest(parameterized.TestCase):
         """Returns (exit code, standard error)."""
         errors = io.StringIO()
         always = ("--dataset=imagenet", "--stream=naonet", "--image_size=16", "--width=4", "--num_cells=1")
-        always += ("--batch_size=4", "--num_epochs=3", "--compilation_cache_dir=")
+        always += ("--batch_size=4", "--num_epochs=3")
         files = (f"--data_dir={self.folder / 'data'}", f"--genotype={self.folder / 'tiny.json'}")
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(errors):
             code = train.main([*always, *files, *flags])

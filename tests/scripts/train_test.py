@@ -24,7 +24,7 @@ from tests.shared import event_files, folders
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 _CELL = genotype.Cell(nodes=((genotype.Branch("conv_1x1", 0), genotype.Branch("identity", 1)),), output=(2,))
 TINY = genotype.CellGenotype(normal=_CELL, reduction=_CELL)
-SMALL = ("--width=4", "--num_epochs=3", "--batch_size=64", "--compilation_cache_dir=", "--seed=5")
+SMALL = ("--width=4", "--num_epochs=3", "--batch_size=64", "--seed=5")
 
 
 class TrainTest(folders.FolderTest):

@@ -108,7 +108,7 @@ class ImageSearchTest(report_folders.FolderTest):
             ((), self.folder / "report.html", ["nao/report.html", "lanas/report.html"]),
             ((f"--output={output}", "--norefit"), output, ["images/nao/report.html", "images/lanas/report.html"]),
         ):
-            flags = (f"--workdir={self.folder}", "--compilation_cache_dir=", *flags)
+            flags = (f"--workdir={self.folder}", *flags)
             assert self.run_main(report.main, *flags)[0] == f"{page}: 1 pictures of images\n"
             assert re.findall(r'<a href="(.*?)">', page.read_text()) == links
             for link in links:
