@@ -276,6 +276,7 @@ def read_schedule(values: flags.FlagValues) -> weight_sharing.Schedule | None:
         ("max_errors", "evaluates whole pools in this process"),
         ("retry_failed", "evaluates whole pools in this process"),
         ("warm_start", "begins with a random pool"),
+        ("warm_up", "begins with a random pool"),
         ("export", "has pools, in pools.jsonl, instead of a list of measurements"),
     )
     configs.require(

@@ -33,7 +33,7 @@ OUTSIDE = ("tests", "benchmarks")  # they import anything and nothing imports th
 FLOORS = (
     (
         *("config", "compilation", "plugins", "paths", "types", "history", "unseen", "rows"),
-        *("objectives", "fronts", "front_improvement"),
+        *("objectives", "fronts", "front_improvement", "warm_up"),
         *("regression_targets", "metrics"),
         "explanations",
     ),

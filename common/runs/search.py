@@ -14,6 +14,7 @@ import numpy as np
 from common import config as configs
 from common import executors, one_round, paths, search, types
 from common import objectives as objectives_lib
+from common import warm_up as warm_up_lib
 from common.executors import config as executor_config
 from common.executors import measuring
 from common.file_formats import replacing
@@ -51,6 +52,8 @@ class Options:
         configs.Range(at_least=0),
     ] = 3
     retry_failed: Annotated[bool, "evaluate again, on resuming, the architectures that raised an exception"] = False
+    warm_up: warm_up_lib.By = None
+    num_warm_up: warm_up_lib.Num = 10
     export: Annotated[str | None, "file to write all measurements to at the end (.jsonl or .csv)"] = None
 
     def __post_init__(self):
@@ -95,6 +98,14 @@ def check(
     return earlier
 
 
+def warmed_up(
+    searcher: types.Searcher, space: types.SearchSpace, costs: warm_up_lib.Costs, options: Options
+) -> types.Searcher:
+    """Returns `warm_up.searcher` with the settings of a run."""
+    how = {"by": options.warm_up, "num": options.num_warm_up, "seed": options.seed}
+    return warm_up_lib.searcher(searcher, space, costs, **how)
+
+
 def run(
     evaluator: types.Evaluator,
     searcher: types.Searcher,
@@ -130,6 +141,7 @@ def run(
         use, or a file of earlier measurements is invalid.
       OSError: the folder cannot be written.
     """
+    searcher = warmed_up(searcher, evaluator.space, evaluator.costs, options)
     objectives = objectives_lib.of_searcher(searcher)
     header = _header(evaluator, objectives, options, algorithm, config)
     flags = configs.to_json(options) if flags is None else dict(flags)
@@ -183,6 +195,7 @@ def _header(evaluator, objectives, options, algorithm, config):
         "config": dataclasses.asdict(config) if dataclasses.is_dataclass(config) else dict(config),
         **({"limits": list(evaluator.limits)} if evaluator.limits else {}),
         **({"objectives": list(objectives.texts)} if len(objectives) > 1 else {}),
+        **({"warm_up": f"{options.num_warm_up} by {options.warm_up}"} if options.warm_up else {}),
     }
 
 

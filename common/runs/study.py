@@ -18,6 +18,7 @@ from common import compilation, one_round, search, types
 from common import config as configs
 from common import history as history_lib
 from common import objectives as objectives_lib
+from common import warm_up as warm_up_lib
 from common.evaluators import problem
 from common.file_formats import files, json_values
 from common.records import json_files, locks, progress, run_dir
@@ -45,6 +46,8 @@ class Options:
         configs.Range(at_least=1),
     ] = ()
     objectives: Annotated[tuple[str, ...], problem.OBJECTIVES] = ("fitness",)
+    warm_up: warm_up_lib.By = None
+    num_warm_up: warm_up_lib.Num = 10
     workdir: Annotated[str | None, "folder of the run, to start or to resume; by default a new one under runs/"] = None
 
     def __post_init__(self):
@@ -110,7 +113,8 @@ def run(
             if at not in made:
                 config = one.for_space(evaluator.space, one.config)
                 made[at] = objectives_lib.searcher(one, evaluator.space, config, objectives)
-            searcher = made[at]
+            how = {"by": options.warm_up, "num": options.num_warm_up}
+            searcher = warm_up_lib.searcher(made[at], evaluator.space, evaluator.costs, **how)
             searchers[one.name, task] = searcher
     configs.gathered(
         *(
@@ -268,6 +272,8 @@ def _stored(part: _Part) -> tuple[history_lib.History | None, int, search.Second
 def _identity(evaluator, options):
     identity = {"benchmark": evaluator.name, "protocol": evaluator.protocol, "limits": list(evaluator.limits)}
     identity["objectives"] = list(objectives_lib.of(options.objectives, evaluator).texts)
+    if options.warm_up:
+        identity["warm_up"] = f"{options.num_warm_up} by {options.warm_up}"
     return {**identity, "budget": options.budget, "seed": options.seed}
 
 

@@ -1,0 +1,95 @@
+"""Searches that begin with the best architectures by a known cost."""
+
+import tempfile
+
+import jax
+import numpy as np
+from absl.testing import parameterized
+
+import lanas_jax
+from common import baselines, history, search, spaces, warm_up
+from common.evaluators import tabular
+from common.runs import search as runs
+from common.spaces import factory
+
+SPACE = factory.product("grid", (5, 5, 5))
+ARCHS = SPACE.enumerate()
+DIGITS = ARCHS @ np.array([25, 5, 1])  # 0 to 124, the place of each row
+
+
+def _costs(score=lambda archs: archs[:, 0] * 100.0 - archs[:, 2]):
+    return {"score": score}
+
+
+def _evaluator():
+    return tabular.from_arrays("grid/all", SPACE, ARCHS, DIGITS / 124)._replace(costs=_costs())
+
+
+def _rows(found):
+    return np.asarray(found.archs).tolist()
+
+
+class WarmUpTest(parameterized.TestCase):
+    def test_ranked(self):
+        # The largest first decision, then the smallest last one, then lexicographic.
+        best = [[4, b, 0] for b in range(5)] + [[4, b, 1] for b in range(5)]
+        np.testing.assert_array_equal(warm_up.ranked(SPACE, _costs(), "score")[:10], best)
+        smallest = warm_up.ranked(SPACE, _costs(), "-score")
+        np.testing.assert_array_equal(smallest[:5], [[0, b, 4] for b in range(5)])
+        partly = _costs(lambda archs: np.where(archs[:, 0] == 1, archs[:, 1] * 1.0, np.nan))
+        np.testing.assert_array_equal(warm_up.ranked(SPACE, partly, "score")[4:7], [[1, 4, 4], [1, 3, 0], [1, 3, 1]])
+        assert len(warm_up.ranked(SPACE, partly, "score")) == 125
+
+    def test_a_sample_of_a_large_space(self):
+        space = spaces.get("nao_small")
+        costs = _costs(lambda archs: archs[:, 1] * 1.0)
+        archs = warm_up.ranked(space, costs, "score", seed=3)
+        assert 2048 < len(archs) <= warm_up.NUM_SAMPLED
+        assert np.all(np.diff(archs[:, 1]) <= 0)
+        assert np.all(space.is_valid(archs))
+        np.testing.assert_array_equal(archs, warm_up.ranked(space, costs, "score", seed=3))
+
+    def test_the_first_proposals_on_the_host_and_compiled(self):
+        evaluator = _evaluator()
+        inner = lanas_jax.searcher(SPACE, lanas_jax.Config(num_initial=10))
+        searcher = warm_up.searcher(inner, SPACE, evaluator.costs, "score", num=12)
+        found = search.run_search(jax.random.key(0), searcher, evaluator, budget=25)
+        assert _rows(found)[:15] == warm_up.ranked(SPACE, evaluator.costs, "score")[:15].tolist()  # whole rounds of 5
+        assert len(np.unique(np.asarray(found.archs), axis=0)) == 25
+        assert float(history.best(found)[1]) == 1.0  # the tree learns from them
+        jitted = jax.jit(lambda key: search.scan_search(key, searcher, evaluator, budget=25))
+        np.testing.assert_array_equal(found.archs, jitted(jax.random.key(0)).archs)
+
+    def test_rows_of_earlier_measurements_are_not_proposed_again(self):
+        evaluator = _evaluator()
+        inner = baselines.ALGORITHMS["random"].searcher(SPACE, baselines.ALGORITHMS["random"].config, name="random")
+        best = warm_up.ranked(SPACE, evaluator.costs, "score")
+        evaluation = evaluator.evaluate(jax.random.key(0), best[[1, 3]])
+        begun = history.append(history.empty(30, 3), best[[1, 3]], evaluation)
+        searcher = warm_up.searcher(inner, SPACE, evaluator.costs, "score", num=4)
+        state = searcher.init(jax.random.key(0), begun)
+        archs, state = searcher.propose(jax.random.key(1), state, begun, count=4)
+        np.testing.assert_array_equal(archs, best[[0, 2, 4, 5]])
+
+    def test_in_a_run_folder(self):
+        folder = self.enter_context(tempfile.TemporaryDirectory())
+        options = runs.Options(budget=10, workdir=folder, warm_up="-score", num_warm_up=3)
+        inner = baselines.ALGORITHMS["random"].searcher(SPACE, baselines.ALGORITHMS["random"].config, name="random")
+        told = {"command": "test", "algorithm": "random", "config": {}}
+        runs.run(_evaluator(), inner, options, **told)
+        with self.assertRaisesRegex(ValueError, "warm_up"):
+            runs.run(_evaluator(), inner, runs.Options(budget=12, workdir=folder), **told)
+
+    @parameterized.parameters(
+        ("params", 5, "warm_up must be one of score; got params|'params'"),
+        ("score", 200, "num_warm_up must be from 1 to 125; got 200"),
+    )
+    def test_refused(self, by, num, message):
+        with self.assertRaisesRegex(ValueError, message):
+            warm_up.searcher(None, SPACE, _costs(), by, num=num)
+
+    def test_refused_without_costs(self):
+        with self.assertRaisesRegex(ValueError, "no costs of grid are known from the row; leave warm_up out"):
+            warm_up.ranked(SPACE, {}, "params")
+        with self.assertRaisesRegex(ValueError, "no architecture of grid has a finite score"):
+            warm_up.ranked(SPACE, _costs(lambda archs: archs[:, 0] * np.nan), "score")
