@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from common import tables, types
 from common.evaluators import tabular
 from common.spaces import limits
+from common.tables import columns
 
 
 def evaluator(
@@ -18,6 +19,7 @@ def evaluator(
     space: str | None = None,
     runs: str = "mean",
     limit: Sequence[str] = (),
+    costs: str | None = None,
 ) -> types.Evaluator:
     """Returns the evaluator of one dataset of a benchmark.
 
@@ -30,6 +32,7 @@ def evaluator(
         variant of its space (`spaces.VARIANTS`).
       runs: "mean" or "sample", see `tabular.evaluator`.
       limit: limits on costs, such as "params<=3e5" (`tabular.costs`); only rows within them are searched.
+      costs: file with further costs of the architectures (`columns.read_costs`).
 
     Raises:
       ValueError: an argument is unknown, the file is missing or damaged, or the benchmark holds only a part of its
@@ -37,6 +40,9 @@ def evaluator(
     """
     dataset = dataset or tables.get(benchmark).dataset
     table = tables.load_benchmark(benchmark, data_dir, space=space)
+    if costs is not None:
+        costs = str(tables.find_file(costs, data_dir).absolute())
+        table = columns.read_costs(costs, table)
     if limit:
         table = tabular.limited(table, limit)
     made = tabular.evaluator(table, dataset=dataset, protocol=protocol, runs=runs)
@@ -51,6 +57,8 @@ def evaluator(
         settings["space"] = space
     if runs != "mean":
         settings["runs"] = runs
+    if costs is not None:
+        settings["costs"] = costs
     if limit:
         settings["limit"] = list(limit)
     return made._replace(limits=limits.texts(limit), recipe=types.Recipe(f"{__name__}.evaluator", settings))

@@ -41,6 +41,9 @@ class Benchmark:
     runs: Annotated[
         Literal[tabular.RUNS], "fitness of a table with several training runs: their mean, or one sampled run"
     ] = "mean"
+    costs: Annotated[
+        str | None, "CSV or npz file with further costs of the benchmark's architectures, such as latencies"
+    ] = None
     limit: Limit = ()
 
     def __post_init__(self):

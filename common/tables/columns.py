@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from common import rows as rows_lib
 from common.file_formats import csv_lines, files, npz
 from common.tables import table
 
@@ -72,6 +73,43 @@ def read(path: str | pathlib.Path, space: str | None = None) -> table.Table:
             _check_metric(path, columns, name, metrics[name], role)
     info = dataclasses.replace(info, is_listed=len(archs) < base.size)
     return table.from_rows(info, archs, metrics)
+
+
+def read_costs(path: str | pathlib.Path, benchmark: table.Table) -> table.Table:
+    """Returns a table with further costs of its architectures: columns of numbers beside `arch` (or `x0`, ...).
+
+    Architectures that the file lacks, and empty cells, have NaN.
+
+    Args:
+      path: a file `.csv` or `.npz`.
+      benchmark: the table, whose architectures the file describes.
+
+    Raises:
+      ValueError: as `read`; or an architecture or a column is not that of a cost of the table.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise ValueError(f"no file of costs at {path}")
+    if path.suffix not in SUFFIXES:
+        raise ValueError(f"a file of costs ends in {' or '.join(SUFFIXES)}; got {path.name}")
+    columns = _read_csv(path) if path.suffix == ".csv" else _read_npz(path)
+    archs, _ = _take_archs(path, columns)
+    archs = _canonical(path, columns, archs, table.base_space(benchmark.info))
+    if not columns.values:
+        raise ValueError(f"{path} has no costs; want a column for each beside the decisions, such as latency")
+    at = np.asarray(rows_lib.find(benchmark.archs, archs.astype(benchmark.archs.dtype)))
+    if (unknown := np.flatnonzero(at == len(benchmark.archs))).size:
+        place = f"{path}, {columns.places[unknown[0]]}"
+        raise ValueError(f"{place}: {archs[unknown[0]].tolist()} is no architecture of {benchmark.info.benchmark}")
+    added = {}
+    for name, values in columns.values.items():
+        if values.ndim > 1:
+            raise ValueError(f"{path}, array {name}: want one number for each architecture; got {values.shape}")
+        if name in benchmark.metrics or re.fullmatch(_NAMES, name):
+            raise ValueError(f"{path}: {benchmark.info.benchmark} has {name} already; choose another name for the cost")
+        added[name] = np.full((len(benchmark.archs), 1), np.nan, np.float32)
+        added[name][at, 0] = values
+    return dataclasses.replace(benchmark, metrics={**benchmark.metrics, **added})
 
 
 def _read_csv(path):

@@ -331,3 +331,38 @@ class ListedTest(parameterized.TestCase):
         assert {tuple(row) for row in mutants[:200]} == {(1,) * 6, (1, 1, 1, 1, 1, 2)}
         assert (mutants[200:400] == [1, 1, 1, 1, 1, 2]).all()
         assert (mutants[400:] == 1).all()
+
+
+class CostsTest(Case):
+    """Further costs of a benchmark's architectures."""
+
+    def test_costs_become_those_of_the_evaluator(self):
+        file = self.write(TEXT)
+        costs = self.write("x_depth,x_width,energy\n1,0,5\n0,0,2.5\n", "costs.csv")
+        made = benchmark.evaluator(str(file), costs=str(costs))
+        np.testing.assert_array_equal(made.costs["energy"](np.array([[0, 0], [1, 0], [1, 2]])), [2.5, 5, np.nan])
+        np.testing.assert_array_equal(made.costs["cost_latency"](np.array([[1, 0]])), [8.5])
+        assert made.recipe.settings["costs"] == str(costs)
+        limited = benchmark.evaluator(str(file), costs=str(costs), limit=("energy<=5",))
+        assert limited.num_archs == 2
+
+    @parameterized.parameters(
+        ("x_depth,x_width,energy\n1,1,5\n", r"line 2: \[1, 1\] is no architecture of mine"),
+        ("x_depth,x_width,energy\n0,9,5\n", r"line 2: \[0, 9\] is not an architecture of mine"),
+        ("x_depth,x_width,test\n0,0,5\n", "mine has test already; choose another name"),
+        ("x_depth,x_width,cost_latency\n0,0,5\n", "mine has cost_latency already"),
+        ("x_depth,x_width\n0,0\n", "has no costs; want a column for each"),
+        ("x_depth,energy\n0,0\n", "its architectures have 1 decisions, those of mine 2"),
+        ("x_depth,x_width,energy\n0,0,a lot\n", "line 2, column energy: 'a lot' is not a number"),
+    )
+    def test_refused(self, text, message):
+        file, costs = self.write(TEXT), self.write(text, "costs.csv")
+        with self.assertRaisesRegex(ValueError, message):
+            benchmark.evaluator(str(file), costs=str(costs))
+
+    def test_refused_files(self):
+        for name, message in (("none.csv", "no file of costs at"), ("costs.txt", "ends in .csv or .npz")):
+            if name == "costs.txt":
+                self.write("x", name)
+            with self.assertRaisesRegex(ValueError, message):
+                columns.read_costs(self.folder / name, columns.read(self.write(TEXT)))
