@@ -1,9 +1,11 @@
 """Flags that do not suit each other or the data: one line of error, before anything is written."""
 
 import importlib
+from unittest import mock
 
 from absl.testing import parameterized
 
+from common.spaces import limits
 from tests.shared import folders
 
 SHARED = "--evaluator=supernet"
@@ -144,6 +146,10 @@ for _command, _tried in TRIED.items():
 
 
 class RefusalsTest(folders.FolderTest):
+    def setUp(self):
+        super().setUp()
+        self.enterContext(mock.patch.multiple(limits, _NUM_ANCHORS=4, _NUM_STEPS=2))  # no limit here can be met
+
     @parameterized.parameters(*((command, *case) for command, cases in CASES.items() for case in cases))
     def test_one_line_and_no_folder(self, command, flags, message):
         workdir = self.folder / "run"
