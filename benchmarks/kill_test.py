@@ -42,6 +42,7 @@ _SHARED += " --supernet_batch_size=32"
 _NAO = "--num_initial=20 --num_new=10 --count=10 --budget=60 --num_members=1 --fit_first=20 --fit_later=10"
 COMMANDS = (
     "lanas --budget=60",
+    "lanas --budget=60 --objectives=fitness,-params",
     f"nao {_NAO}",
     "study --algorithms=random,local_search --budget=10 --num_seeds=1000 --seeds_at_once=100",
     "train --width=4 --num_epochs=2 --batch_size=64 --steps_per_chunk=8 --checkpoint_seconds=0 --num_cells=3"

@@ -28,6 +28,9 @@ class ObjectivesTest(folders.FolderTest):
             baselines.main, f"--workdir={self.folder / 'parts'}", "--algorithm=local_search", "--budget=16", code=1
         )
         assert "objectives was ['fitness', '-parameters'] and is now None" in errors
+        flags = ["--algorithm=local_search", BOTH, "--budget=16", "--limit=parameters<=500"]
+        _, errors = self.run_main(baselines.main, f"--workdir={self.folder / 'parts'}", *flags, code=1)
+        assert "limits was None and is now ['parameters<=500']" in errors
         found = self.search("parts", "--budget=16")
         assert {name: found[name] for name in found if name != "seconds"} == {
             name: wanted[name] for name in wanted if name != "seconds"

@@ -75,6 +75,7 @@ CASES = {  # command: flags and a part of the message; bounds of single flags ar
         ("--genotype=nao_ptb --preset=digits", "unknown --preset 'digits'; choose one of nao_ptb"),
         ("--preset=best", "unknown preset 'best'; choose one of digits"),
         ("--batch_size=2000", "more than the 1090 training images"),
+        ("--pick=params<=1e6", "--pick needs the folder of a search, --genotype=FOLDER; got lanet"),
         ("--evaluate --workdir=", "--evaluate needs --workdir"),
         ("--evaluate", "has no checkpoints"),
         ("--width=4 --auxiliary", "auxiliary"),
