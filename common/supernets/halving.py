@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 from common import compilation
+from common.networks.kernels import compile_options
 from common.spaces import factory
 from common.supernets import config as configs
 from common.supernets import sampling, scoring, training
@@ -77,7 +78,8 @@ def successive_halving(
     if not factor > 1:
         raise ValueError(f"factor must be above 1; got {factor}")
     config = configs.Scoring(method="all") if config is None else config
-    init, data = jax.jit(lambda key: run.steps.init(key, run.images.shape)), run.data("train")
+    init = jax.jit(lambda key: run.steps.init(key, run.images.shape), compiler_options=compile_options.quick("once"))
+    data = run.data("train")
     entered = [None] * len(archs)
     rungs = []
     for at, stop in enumerate(epochs):

@@ -17,6 +17,7 @@ import jax
 import numpy as np
 
 from common import compilation, types
+from common.networks.kernels import compile_options
 from common.supernets import config, sampling, scoring, training
 from common.training import loop
 from common.training import state as states
@@ -42,7 +43,7 @@ def evaluator(
     """
     about = {**about, "training": about["training"] | {"num_epochs": num_epochs}}
     run = training.build(about, data_dir)
-    first = jax.jit(lambda key: run.steps.init(key, run.images.shape))
+    first = jax.jit(lambda key: run.steps.init(key, run.images.shape), compiler_options=compile_options.quick("once"))
     recipe = {"about": about, "num_epochs": num_epochs, "data_dir": data_dir, "protocol": protocol}
     return types.Evaluator(
         name=f"alone/{about['dataset']}/num_epochs={num_epochs}",
