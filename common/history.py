@@ -88,6 +88,23 @@ def is_measured(history: History) -> chex.Array:
     return history.status == types.MEASURED
 
 
+def with_failures(history: History) -> History:
+    """Returns the history with infeasible rows as if measured, with the worst value of each objective measured so far.
+
+    A model that is fitted to it learns where architectures fail. A history without infeasible rows, or in which nothing
+    is measured, is unchanged.
+    """
+    is_known = is_measured(history)
+    is_failed = (history.status == types.INFEASIBLE) & jnp.any(is_known)
+    fitness = jnp.min(history.fitness, initial=jnp.inf, where=is_known)
+    others = jnp.min(history.others, axis=0, initial=jnp.inf, where=is_known[:, None])
+    return history.replace(
+        fitness=jnp.where(is_failed, fitness, history.fitness),
+        others=jnp.where(is_failed[:, None], others[None], history.others),
+        status=jnp.where(is_failed, types.MEASURED, history.status),
+    )
+
+
 def best(history: History) -> tuple[chex.Array, chex.Array]:
     """Returns (index int32[], fitness float32[]) of the first best measured row; (0, -inf) if none."""
     fitness = jnp.where(is_measured(history), history.fitness, -jnp.inf)

@@ -35,6 +35,10 @@ class Config:
     target: Annotated[
         Literal[tuple(targets.TARGETS)], "regression target: scores of the ranks of fitness, or scaled fitness"
     ] = "normal_scores"
+    failures: Annotated[
+        Literal["worst", "none"],
+        "regression target of an infeasible architecture: the worst fitness so far, or none, as in the released code",
+    ] = "worst"
     max_rows: Annotated[
         int | None,
         "architectures that the kernel regressor is fitted to, the best and the latest ones; None: 256",
@@ -116,6 +120,7 @@ _PAPER = Config(
     num_select=20,
     count=20,
     target="fitness",
+    failures="none",
     prior="zero",
     ridge=1e-3,
     acquisition="uniform",

@@ -157,6 +157,8 @@ def start(setting: pools.Setting, pool: pools.Pool, key: chex.PRNGKey, history: 
 @compilation.in_32_bits
 def _propose(setting, pool, key, state, history, *, count):
     config = setting.config
+    if config.failures == "worst":
+        history = histories.with_failures(history)
     is_measured = histories.is_measured(history)
     is_row = history.status != types.EMPTY
     features = jnp.where(is_row[:, None], setting.features(jnp.maximum(history.archs, 0)), 0.0)

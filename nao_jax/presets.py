@@ -69,6 +69,7 @@ def _published(model: str, **fields) -> configs.Config:
     """Returns the settings that all released codes share, with changes."""
     common = {
         "target": "min_max",
+        "failures": "none",
         "learning_rate": 1e-3,
         "weight_decay": 1e-4,
         "decay": "gradient",

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from common import compilation, front_improvement, types, unseen
+from common import history as histories
 from common import objectives as objectives_lib
 from nao_jax import candidates, diagnostics, front, learning
 from nao_jax import config as configs
@@ -104,6 +105,8 @@ def _init(setting, pool, key, history):
 
 @compilation.in_32_bits
 def _propose(setting, pool, goal, key, state, history, *, count):
+    if setting.config.failures == "worst":
+        history = histories.with_failures(history)
     known = unseen.know(pool, state.index, history, count=count)
     state = state.replace(index=known.index)
 

@@ -32,7 +32,13 @@ CASES = {
     "walk": configs.Config(**_SAMPLED, sampler="walk", acquisition="expected_improvement"),
     "hit_and_run": configs.Config(**_SAMPLED, regressor="ridge", sampler="hit_and_run", acquisition="tempered"),
     "one_by_one": configs.Config(
-        **{**_SMALL, "height": 3}, regressor="ridge", num_select=20, count=1, target="fitness", acquisition="uniform"
+        **{**_SMALL, "height": 3},
+        regressor="ridge",
+        num_select=20,
+        count=1,
+        target="fitness",
+        failures="none",
+        acquisition="uniform",
     ),
 }
 CHOICES = {field.name: field.choices for field in common_config.fields(configs.Config)}

@@ -93,3 +93,21 @@ class HistoryTest(chex.TestCase):
         history = history_lib.append_pending(history_lib.empty(4, 2), ARCHS[:2])
         history = history_lib.record(history, jnp.array([0]), _evaluation([np.nan]))
         np.testing.assert_array_equal(history_lib.contains(history, ARCHS), [True, True, False])
+
+    @chex.variants(with_jit=True, without_jit=True)
+    def test_failures_take_the_worst_values(self):
+        history = history_lib.History(
+            archs=jnp.arange(10).reshape(5, 2),
+            fitness=jnp.array([0.5, jnp.nan, 0.25, jnp.nan, jnp.nan]),
+            cost=jnp.ones(5),
+            status=jnp.array([types.MEASURED, types.INFEASIBLE, types.MEASURED, types.PENDING, types.EMPTY]),
+            size=jnp.int32(4),
+            others=jnp.array([[-3.0], [jnp.nan], [-1.0], [jnp.nan], [jnp.nan]]),
+        )
+        got = self.variant(history_lib.with_failures)(history)
+        np.testing.assert_array_equal(got.fitness, np.array([0.5, 0.25, 0.25, np.nan, np.nan], np.float32))
+        np.testing.assert_array_equal(got.others[:, 0], [-3, -3, -1, np.nan, np.nan])
+        np.testing.assert_array_equal(got.status, history.status.at[1].set(types.MEASURED))
+        for status in (types.MEASURED, types.INFEASIBLE):  # nothing failed; nothing was measured
+            same = history.replace(status=history.status.at[:3].set(status))
+            chex.assert_trees_all_equal(self.variant(history_lib.with_failures)(same), same)
