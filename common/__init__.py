@@ -1,17 +1,17 @@
 """Neural architecture search: search spaces, evaluators, the search loop, training of networks, statistics, reports.
 
-    from common import Search, run_search, spaces
+    from common import Search, run_search, search_images, spaces
 
-`common.search` is imported at the first use of one of its names, so that `common.config` stays light.
+Modules are imported at the first use of one of these names, so that `common.config` stays light.
 """
 
 import importlib
 from typing import Any
 
-_PUBLIC = ("Search", "run_search")
+_PUBLIC = {"Search": "search", "run_search": "search", "search_images": "runs.own_images"}
 
 
 def __getattr__(name: str) -> Any:
     if name in _PUBLIC:
-        return getattr(importlib.import_module("common.search"), name)
+        return getattr(importlib.import_module(f"common.{_PUBLIC[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,14 @@
-"""Networks for small images, from shared weights to a table: searched by several algorithms, trained from scratch.
+"""A network for your own images, in given minutes, within limits; or a comparison of searches on shared weights.
+
+python -m launch.search_images --dataset=mine.npz --minutes=15
+python -m launch.search_images --dataset=photos --minutes=30 --limit='macs<=5e6' --workdir=runs/photos
+
+Candidates proposed by --algorithm train for a few epochs; a third of them continues, three times as long, and again.
+The best one trains from scratch, beside a plain network and a ResNet. It says first what it does in which time, and
+ends with a table, best.json (a genotype for launch.train), model.safetensors, model.stablehlo (a program for JAX alone)
+and report.html, a page that can be opened while the search runs. See docs/own_images.md.
+
+Without --minutes, searches by several algorithms on shared weights are compared:
 
 python -m launch.search_images
 python -m launch.search_images --space=nao_small --budget=300 --seed=1
@@ -53,6 +63,10 @@ def define(values: flags.FlagValues) -> None:
         flag_values=values,
     )
     launch_flags.define(values, search_images.Settings())
+    flags.DEFINE_float(
+        "minutes", None, "for everything: searches one network for --dataset, see above", flag_values=values
+    )
+    flags.DEFINE_string("algorithm", "lanas", "with --minutes: proposes the candidates", flag_values=values)
     defaults = {"budget": BUDGET, "dataset": DATASET, "evaluator": single.SUPERNET, "proxy_num_epochs": NUM_EPOCHS}
     for name, default in defaults.items():
         values.set_default(name, default)
@@ -60,8 +74,12 @@ def define(values: flags.FlagValues) -> None:
 
 def run(values: flags.FlagValues) -> None:
     """Runs all stages and prints the table."""
+    if values.minutes is not None:
+        return _search_own(values)
     from common.runs import search_images
 
+    if launch_flags.given(values, ["algorithm"]):
+        raise ValueError("--algorithm needs --minutes; without it give --algorithms")
     single.check_evaluator(values)
     found = [algorithms.get(name) for name in values.algorithms]
     if len({algorithm.name for algorithm in found}) < len(found):
@@ -97,6 +115,37 @@ def run(values: flags.FlagValues) -> None:
     print(f"rank correlation of shared weights and test (Kendall's tau): {search_images.tau(result)}", flush=True)
     page = report.write([folder]).output
     print(f"summary: {folder / search_images.SUMMARY}\npage: {page}", flush=True)
+
+
+def _search_own(values):
+    """Runs a search for a network for the user's images and prints the result."""
+    from common.runs import own_images
+
+    allowed = {
+        "minutes",
+        "algorithm",
+        "dataset",
+        "data_dir",
+        "limit",
+        "seed",
+        "workdir",
+        "compilation_cache_dir",
+        "traceback",
+        "help",
+    }
+    if given := launch_flags.given(values, sorted(set(values) - allowed)):
+        raise ValueError(f"--{', --'.join(given)} does not apply with --minutes; leave it out")
+    result = own_images.search_images(
+        values.dataset,
+        minutes=values.minutes,
+        limit=values.limit,
+        workdir=values.workdir,
+        algorithm=algorithms.get(values.algorithm),
+        seed=values.seed,
+        data_dir=values.data_dir,
+    )
+    tables.show(own_images.title(result), *own_images.table(result))
+    print(own_images.next_steps(result), flush=True)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,17 @@ from typing import NamedTuple
 from common import compilation, types
 from common import config as configs
 from common.records import json_files, run_dir
-from common.report import across, across_pictures, canvas, image_search, ranking, search, study, training
+from common.report import (
+    across,
+    across_pictures,
+    canvas,
+    image_search,
+    own_images,
+    ranking,
+    search,
+    study,
+    training,
+)
 
 PAGE = "report.html"
 Found = search.Run | training.Training | image_search.ImageSearch | ranking.Ranking | study.Study | across.Studies
@@ -103,6 +113,8 @@ def read(folder: str | os.PathLike) -> Found:
     if not folder.is_dir():
         raise ValueError(f"{folder} is not a folder; give the folder of a search, a training or a study (--workdir)")
     config = json_files.read(folder / run_dir.CONFIG)
+    if own_images.is_one(config):
+        return own_images.read(folder)
     if image_search.is_one(folder, config):
         return image_search.read(folder)
     if config is None:
@@ -149,7 +161,9 @@ def _report(found, folder, output, queries, models):
         made = image_search.pictures(found)
         reports = os.path.relpath(folder, output.parent)
         return _Report(image_search.document(found, made, reports=reports, name=PAGE), made)
-    subject = {study.Study: study, training.Training: training, ranking.Ranking: ranking}[type(found)]
+    subject = {own_images.Found: own_images, study.Study: study, training.Training: training, ranking.Ranking: ranking}[
+        type(found)
+    ]
     made = subject.pictures(found)
     return _Report(subject.document(found, made), made, study.tables(found) if subject is study else ())
 

@@ -1,0 +1,100 @@
+"""Division of the minutes of `search_images` among its stages."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+SEARCH_SHARE = 0.45  # of the time after compiling; the rest trains the networks of the table
+FACTOR = 3  # a third of the candidates continue, three times as long
+LATE = 1.05  # of the minutes: no training continues beyond
+_STATIC = 0.85  # time of a step of a finalist's own program, relative to the program of all candidates
+_MIN_EPOCHS, _MAX_EPOCHS = 10, 300  # of the finalists
+_MIN_CANDIDATES = 4
+# Rough, for what is refused before anything is compiled: measured at 16x16 pixels on one core of 2.5 GHz.
+_COMPILE_SECONDS, _SECONDS_PER_MAC = {"cpu": 110.0, "other": 60.0}, {"cpu": 1.4e-10, "other": 2e-12}
+_LEAST_EPOCHS = 25  # of a network of mean cost: four candidates, and a finalist
+
+
+class Plan(NamedTuple):
+    """Stages of the search.
+
+    Attributes:
+      num_candidates: that are trained at all.
+      epochs: after which candidates are compared; a third of them continues after each but the last.
+      search_seconds: of the trainings of candidates.
+      final_seconds: for the networks of the table.
+    """
+
+    num_candidates: int
+    epochs: tuple[int, ...]
+    search_seconds: float
+    final_seconds: float
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Candidates of each stage."""
+        return tuple(math.ceil(self.num_candidates / FACTOR**stage) for stage in range(len(self.epochs)))
+
+
+def least_minutes(num_images: int, macs: float, *, platform: str, num_threads: int) -> float:
+    """Returns a rough lower bound of the minutes that a search takes, compiling included.
+
+    Args:
+      num_images: training images.
+      macs: mean multiply-adds of the networks.
+      platform: of the device, such as "cpu".
+      num_threads: trainings at a time.
+    """
+    kind = "cpu" if platform == "cpu" else "other"
+    seconds = _LEAST_EPOCHS * num_images * macs * _SECONDS_PER_MAC[kind] / num_threads
+    return math.ceil(10 * (_COMPILE_SECONDS[kind] + seconds) / 60) / 10
+
+
+def check(minutes: float, least: float, shape: Sequence[int]) -> None:
+    """Raises a `ValueError` if a search on images of a shape takes more than the minutes given."""
+    if not math.isfinite(minutes) or minutes <= 0:
+        raise ValueError(f"minutes must be above 0; got {minutes:g}")
+    if minutes < least:
+        raise ValueError(
+            f"minutes = {minutes:g} is too little for images of {'x'.join(map(str, shape))} on this machine: a search "
+            f"needs about {least:g}; give more minutes, or smaller or fewer images"
+        )
+
+
+def make(seconds: float, epoch_seconds: float, *, num_threads: int) -> Plan:
+    """Returns the plan for the seconds left, of candidates of which an epoch takes `epoch_seconds` on the average.
+
+    Raises:
+      ValueError: not even a few candidates can be trained.
+    """
+    search = SEARCH_SHARE * seconds
+    num_epochs = search * num_threads / epoch_seconds
+    for num_stages in (3, 2):
+        each = num_epochs / (1 + (num_stages - 1) * (1 - 1 / FACTOR))
+        first = max(1, round(math.sqrt(each / 8)))
+        if (num := int(each / first)) >= (FACTOR if num_stages == 3 else 1) * _MIN_CANDIDATES:
+            epochs = tuple(first * FACTOR**stage for stage in range(num_stages))
+            return Plan(num, epochs, search, seconds - search)
+    least = _MIN_CANDIDATES * epoch_seconds * (2 - 1 / FACTOR) / num_threads / SEARCH_SHARE
+    raise ValueError(
+        f"too little time: {seconds:.0f} s are left after compiling, but {_MIN_CANDIDATES} candidates and a finalist "
+        f"need about {least:.0f} s more than compiling; give about {math.ceil((least - seconds) / 60)} minutes more"
+    )
+
+
+def finals(seconds: float, epoch_seconds: Mapping[str, float], *, num_threads: int) -> tuple[int, tuple[str, ...]]:
+    """Returns (epochs, names of the networks that are trained so many), the first of `epoch_seconds` always.
+
+    Args:
+      seconds: left.
+      epoch_seconds: of each network by name, by the program of candidates.
+      num_threads: trainings at a time.
+    """
+    names = list(epoch_seconds)
+    while True:
+        each = [_STATIC * epoch_seconds[name] for name in names]
+        needed = max(each[0], sum(each) / num_threads, sum(each[1:]) if num_threads > 1 else 0)
+        num_epochs = min(int(seconds / needed), _MAX_EPOCHS)
+        if num_epochs >= _MIN_EPOCHS or len(names) == 1:
+            return max(num_epochs, 1), tuple(names)
+        names.pop()

@@ -1,0 +1,226 @@
+"""Trainings of `search_images`: of candidates by one program for all, of the finalists by a program of their own.
+
+A training keeps its state in a file, twice a minute and at its end, and resumes from it.
+"""
+
+import datetime
+import pathlib
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import safetensors.numpy
+
+from common import compilation
+from common import config as configs
+from common.datasets import images
+from common.file_formats import replacing, tensor_file
+from common.networks import elastic
+from common.records import progress
+from common.supernets import config as supernet_config
+from common.supernets import presets, sampling, scoring
+from common.supernets import training as shared
+from common.training import augmentation, export, loop, models
+from common.training import presets as training_presets
+from common.training import state as states
+from common.training import step as step_lib
+
+SPACE = "small_images"
+MAX_SEARCH_IMAGES = 10_000  # on which candidates are trained
+_BATCH_SIZE, _CHUNK = 64, 32  # images of a step; steps between two lines of progress
+_NO_END = 10_000  # epochs; the learning rate of candidates is constant
+_SECONDS_BETWEEN_SAVES, _SECONDS_BETWEEN_NOTES = 30.0, 1.0
+
+
+class Task(NamedTuple):
+    """What trainings of one program have in common.
+
+    Attributes:
+      steps: training and evaluation steps.
+      config: settings of the training.
+      keys: random keys, the same for all candidates: initial parameters and order of the images are equal.
+      data: training images on the device.
+      init: the initial state, copied for each training.
+    """
+
+    steps: step_lib.Steps
+    config: Any
+    keys: states.Keys
+    data: loop.Data
+    init: states.State
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps per epoch."""
+        return max(len(self.data.labels) // self.config.batch_size, 1)
+
+
+class Candidates(NamedTuple):
+    """The program that trains and validates any network of the space."""
+
+    run: shared.Run
+    task: Task
+
+
+class Live:
+    """Progress of a stage: a line every few seconds, also while a program compiles."""
+
+    def __init__(self, title: str, total: int, unit: str, deadline: float):
+        self._line = progress.Progress(title, total=total, unit=unit)
+        self._done, self._note, self._deadline, self._closed = 0, "compiling", deadline, threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self):
+        self._line.__enter__()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error):
+        self._closed.set()
+        self._thread.join()
+        self._line.__exit__(*error)
+
+    def note(self, text: str, *, done: int | None = None) -> None:
+        """Shows a text, and how many are done."""
+        self._note, self._done = text, self._done if done is None else done
+
+    def _run(self):
+        while not self._closed.wait(_SECONDS_BETWEEN_NOTES):
+            left = datetime.timedelta(seconds=max(0, round(self._deadline - time.monotonic())))
+            self._line.update(self._done, self._note, left=f"{left} left of the whole")
+
+
+def batch_size(num_images: int) -> int:
+    """Returns the images of a training step: fewer for very few images."""
+    return max(1, min(_BATCH_SIZE, num_images // 4))
+
+
+def augment(dataset: images.Dataset) -> augmentation.Config:
+    """Returns the augmentation for a dataset: crops by the size of the images, flips of coloured ones."""
+    _, side, _, channels = dataset.train.images.shape
+    return augmentation.Config(crop_padding=max(1, side // 8), flip=channels == 3, cutout="none")
+
+
+def run_of(dataset: images.Dataset, *, seed: int, width: int | None = None) -> shared.Run:
+    """Returns the run of the program that trains candidates, on images of which a quarter is held out."""
+    preset = presets.get("elastic", SPACE, num_classes=dataset.num_classes, **({"width": width} if width else {}))
+    num = len(dataset.train)
+    held_out = max(1, min(num // 4, MAX_SEARCH_IMAGES // 4))
+    size = batch_size(num - held_out)
+    steps = min(num - held_out, MAX_SEARCH_IMAGES) // size
+    steps = steps if steps < 2 * _CHUNK else steps // _CHUNK * _CHUNK  # chunks of one length: one program
+    # With a constant learning rate and averaged parameters, every epoch can be the last one.
+    values = {"schedule": "constant", "average_decay": float(np.clip(1 - 5 / steps, 0.5, 0.99))}
+    values |= {"num_epochs": _NO_END, "batch_size": size}
+    preset = preset._replace(training=configs.replace(preset.training, values), augmentation=augment(dataset))
+    about = shared.describe(SPACE, dataset.name, preset, held_out=held_out, num_images=max(1, steps) * size, seed=seed)
+    network = elastic.FAMILIES[SPACE].network(SPACE, preset.network)
+    return shared.make(about, network, dataset, preset)
+
+
+def candidates(run: shared.Run) -> Candidates:
+    """Returns the program that trains candidates, with initial parameters."""
+    return Candidates(run, Task(run.steps, run.config, run.keys, run.data("train"), run.init()))
+
+
+def train(
+    task: Task,
+    path: pathlib.Path,
+    *,
+    stop: int,
+    arch: np.ndarray | None = None,
+    on_step: Callable[[int], None] = lambda step: None,
+    deadline: float | None = None,
+) -> states.State:
+    """Trains to step `stop`, or resumes from the state in a file.
+
+    Args:
+      task: see `Task`.
+      path: of the state.
+      stop: steps done at the end.
+      arch: int32[L], of a candidate.
+      on_step: called with the steps done.
+      deadline: time on `time.monotonic` at which the training ends, even if unfinished.
+
+    Raises:
+      loop.DivergedError: the loss or its gradient is not finite.
+    """
+    start, saved = _load(path, task.init), time.monotonic()
+    state = start
+    draw = None if arch is None else sampling.from_pool(arch[None])
+    most = 0 if task.steps_per_epoch < 2 * _CHUNK else _CHUNK
+    for state, chunk in loop.train(
+        task.steps, start, task.keys, task.data, task.config, stop=stop, most=most, draw=draw
+    ):
+        on_step(chunk.step)
+        if (now := time.monotonic()) - saved > _SECONDS_BETWEEN_SAVES:
+            _save(path, state)
+            saved = now
+        if deadline is not None and now > deadline:
+            break
+    _save(path, state)
+    return state
+
+
+def validate(made: Candidates, state: states.State, arch: np.ndarray, part: str = "validation") -> float:
+    """Returns the accuracy of a candidate on images held out, with averaged parameters; 0 if it is not finite."""
+    scored = scoring.of(made.run, states.averaged(state)["params"], supernet_config.Scoring(method="all"))
+    found = (scored.evaluate if part == "validation" else scored.test)(made.task.keys.step, arch[None])
+    return float(found.fitness[0]) if found.ok[0] else 0.0
+
+
+class Final(NamedTuple):
+    """A network that is trained to the end, on all training images."""
+
+    network: Any
+    images: export.Images
+    task: Task
+
+
+def final(dataset: images.Dataset, network: Any, *, num_epochs: int, seed: int) -> Final:
+    """Returns the training of a network from scratch by the preset of `launch.train` for such networks."""
+    preset = training_presets.PRESETS[SPACE]
+    config = configs.replace(preset.training, {"num_epochs": num_epochs, "batch_size": batch_size(len(dataset.train))})
+    inputs = models.inputs(augment(dataset), mean=dataset.mean, std=dataset.std)
+    steps = step_lib.steps(
+        network, config, inputs, num_classes=dataset.num_classes, num_images=len(dataset.train.labels)
+    )
+    taken = export.Images(dataset.train.images.shape[1:], dataset.mean, dataset.std)
+    keys = states.keys(jax.random.fold_in(jax.random.key(seed), 1))
+    data = loop.Data(images=jnp.asarray(dataset.train.images), labels=jnp.asarray(dataset.train.labels))
+    return Final(network, taken, Task(steps, config, keys, data, steps.init(keys.init, taken.shape)))
+
+
+def predictions(model: export.Model, images: np.ndarray, size: int = 250) -> np.ndarray:
+    """Returns int32[N], the classes of uint8[N, H, W, C]."""
+    size = min(size, len(images))
+    padded = np.concatenate([images, images[: -len(images) % size]])
+    found = [np.asarray(model.logits(padded[at : at + size])).argmax(axis=1) for at in range(0, len(padded), size)]
+    return np.concatenate(found)[: len(images)].astype(np.int32)
+
+
+@compilation.in_32_bits
+def in_32_bits(function: Callable[..., Any], *args: Any, **settings: Any) -> Any:
+    """Calls a function in a thread as `compilation.in_32_bits` does."""
+    return function(*args, **settings)
+
+
+def _save(path, state):
+    leaves = {str(at): np.asarray(leaf) for at, leaf in enumerate(jax.tree.leaves(state))}
+    with replacing.replacing(path) as file:
+        file.write(safetensors.numpy.save(leaves))
+
+
+def _load(path: pathlib.Path, init: states.State) -> states.State:
+    """Returns a state: that of the file, or a copy of the initial one."""
+    leaves, kind = jax.tree.flatten(init)
+    if not path.exists():
+        return jax.tree.map(jnp.copy, init)
+    arrays: Mapping[str, np.ndarray] = tensor_file.read(path)[0]
+    if len(arrays) != len(leaves):
+        raise ValueError(f"{path} is not the state of this training; start in a fresh folder")
+    return jax.tree.unflatten(kind, [jnp.asarray(arrays[str(at)]) for at in range(len(leaves))])
