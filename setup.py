@@ -25,6 +25,7 @@ setuptools.setup(
         "absl-py>=2.1",
         "array-record>=0.8",
         "chex>=0.1.91",
+        "flatbuffers>=24.3",
         "flax>=0.12",
         "google-crc32c>=1.5",
         "grain>=0.2.12",

@@ -119,7 +119,7 @@ def run(values: flags.FlagValues) -> None:
 
 def _search_own(values):
     """Runs a search for a network for the user's images and prints the result."""
-    from common.runs import own_images
+    from common.runs import image_result, own_images
 
     allowed = {
         "minutes",
@@ -144,8 +144,8 @@ def _search_own(values):
         seed=values.seed,
         data_dir=values.data_dir,
     )
-    tables.show(own_images.title(result), *own_images.table(result))
-    print(own_images.next_steps(result), flush=True)
+    tables.show(image_result.title(result), *own_images.table(result))
+    print(image_result.next_steps(result), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,74 @@
+"""Last stage of `search_images`: the best candidate and networks without a search are trained from scratch."""
+
+
+def finish(run, rungs, made):
+    """Trains the best candidate to the end, and the baselines, and writes the files of the result."""
+    last = rungs[-1][1]
+    best = max(last, key=last.get)
+    archs = {"best": best} | {name: spaces.MEMBERS[name] for name in BASELINES}
+    if (planned := run.events.last("finals")) is None:
+        scale = len(run.dataset.train) / len(made.task.data.labels)
+        of = {"best": run.epoch_seconds(rungs, best)} | run.events.last("plan")["epoch_seconds"]
+        seconds = run.deadline - time.monotonic() - min(20 + 0.02 * 60 * run.minutes, 60)
+        num_epochs, names = image_plan.finals(
+            seconds, {name: scale * of[name] for name in archs}, num_threads=run.num_threads
+        )
+        run.record(event="finals", epochs=num_epochs, names=list(names))
+        planned = run.events.last("finals")
+    missing = [name for name in archs if name not in planned["names"]]
+    text = f"; no time for {' and '.join(missing)}" if missing else ""
+    print(f"{', '.join(planned['names'])}: {planned['epochs']} epochs from scratch on all images{text}", flush=True)
+    found = {one["name"]: one for one in run.events.all("final")}
+    title = f"{len(planned['names'])} networks to epoch {planned['epochs']}"
+    with image_trainings.Live(title, len(planned["names"]), "trained", run.deadline) as live:
+        left = [name for name in planned["names"] if name not in found]
+        each = [
+            run.pool.submit(image_trainings.in_32_bits, run.final, name, archs[name], planned["epochs"], live)
+            for name in left
+        ]
+        for one in futures.as_completed(each):
+            found[one.result()["name"]] = one.result()
+            run.record(event="final", **one.result())
+            live.note("tested", done=len(found))
+    return run.write_result(rungs, best, [found[name] for name in planned["names"]], missing)
+
+
+def epoch_seconds(run, rungs, arch):
+    """Returns the seconds of an epoch of the best candidate, from its last training."""
+    if len(rungs) > 1:
+        events = [one for one in run.events.all("trained") if tuple(one["arch"]) == arch]
+        return events[-1]["cost"] / (rungs[-1][0] - rungs[-2][0])
+    return float(np.max(list(run.events.last("plan")["epoch_seconds"].values())))
+
+
+def final(run, name, arch, num_epochs, live):
+    """Trains and tests one network; returns its event."""
+    start = time.monotonic()
+    network = run.made.stand_alone(np.array(arch, np.int32))
+    made = image_trainings.final(run.dataset, network, num_epochs=num_epochs, seed=run.seed)
+    per_epoch, stop = made.task.steps_per_epoch, num_epochs * made.task.steps_per_epoch
+
+    def on_step(step):
+        live.note(f"{name}, epoch {step / per_epoch:.1f} of {num_epochs}")
+
+    deadline = run.deadline + (image_plan.LATE - 1) * 60 * run.minutes
+    path = run.folder / "states" / f"final_{name}"
+    state = image_trainings.train(made.task, path, stop=stop, on_step=on_step, deadline=deadline)
+    done = int(state.step) / per_epoch
+    where = run.folder / (MODEL if name == "best" else f"{name}.safetensors")
+    about = {"dataset": run.dataset.name, "seed": run.seed, "epochs": done}
+    export.save(where, network, states.averaged(state), made.images, about=about)
+    model = export.load(where)
+    if name == "best":
+        program.save(run.folder / PROGRAM, model.logits, made.images.shape)
+    predicted = image_trainings.predictions(model, run.dataset.test.images)
+    table = np.zeros((run.dataset.num_classes,) * 2, int)
+    np.add.at(table, (run.dataset.test.labels, predicted), 1)
+    return {
+        "name": name,
+        "arch": list(map(int, arch)),
+        "test": float(np.mean(predicted == run.dataset.test.labels)),
+        "epochs": done,
+        "confusion": table.tolist(),
+        "cost": time.monotonic() - start,
+    }

@@ -1,0 +1,250 @@
+"""Stages of `search_images` up to its finalists: compiling, candidates that are proposed, the best that continue."""
+
+import contextlib
+import dataclasses
+import math
+import pathlib
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from concurrent import futures
+from typing import Any
+
+import jax
+import numpy as np
+
+from common import search as search_lib
+from common import types
+from common.datasets import images
+from common.records import journal as journals
+from common.records import json_lines, run_dir
+from common.report import own_images as pages
+from common.runs import image_plan, image_trainings
+from common.spaces import small_images as spaces
+from common.supernets import training as shared
+from common.training import loop
+
+PAGE = "report.html"
+BASELINES = ("three_convolutions", "resnet")
+STATES, FINAL = "states", "final_"  # folder of the states of trainings; prefix of those of the last stage
+_NUM_TIMED = 3  # networks whose speed is measured before the plan
+_SHARE_OF_FIRST = 0.6  # of the seconds of the search, after which no further candidates are proposed
+
+Row = tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What the stages of one start share.
+
+    Attributes:
+      dataset: the images.
+      made: the program of the candidates.
+      space: the part of the space within the limits.
+      algorithm: proposes candidates.
+      about: identifies the run.
+      folder: of the run.
+      events: the journal of trainings.
+      resources: closed at the end.
+      pool: threads that train.
+      num_threads: their number.
+      begun: time on `time.monotonic`, of which earlier starts are subtracted.
+      stopped: set when trainings must end.
+    """
+
+    dataset: images.Dataset
+    made: shared.Run
+    space: types.SearchSpace
+    algorithm: types.Algorithm
+    about: Mapping[str, Any]
+    folder: pathlib.Path
+    events: "Events"
+    resources: contextlib.ExitStack
+    pool: futures.Executor
+    num_threads: int
+    begun: float
+    stopped: threading.Event
+
+    @property
+    def deadline(self) -> float:
+        """The time on `time.monotonic` at which the minutes are over."""
+        return self.begun + 60 * self.about["minutes"]
+
+    @property
+    def spent(self) -> float:
+        """Seconds since the beginning, earlier starts included."""
+        return time.monotonic() - self.begun
+
+    def check(self) -> None:
+        """Ends a training of a run that is interrupted."""
+        if self.stopped.is_set():
+            raise RuntimeError("interrupted")
+
+    def record(self, **event: Any) -> None:
+        """Appends an event to the journal of trainings."""
+        self.events.append(event | {"seconds": round(self.spent, 2)})
+
+    def write_page(self) -> None:
+        """Writes the page, which can be opened while the search runs."""
+        pages.write(self.folder, self.folder / PAGE)
+
+    def cost(self, name: str, archs: Any) -> np.ndarray:
+        """Returns float[B], costs of int32[B, L]."""
+        return np.asarray(self.made.costs[name](np.asarray(archs, np.int32)))
+
+    def state_path(self, arch: Row) -> pathlib.Path:
+        """Returns the file of the state of a candidate."""
+        return self.folder / STATES / "".join(map(str, arch))
+
+
+class Events:
+    """The journal of trainings: a list of events, each with its "event" and "seconds"."""
+
+    def __init__(self):
+        self.lines: list[dict[str, Any]] = []
+
+    def take(self, file: Any, lines: list[dict[str, Any]]) -> "Events":
+        """Starts from the lines of earlier starts; see `json_lines.opened`."""
+        self._file, self.lines = file, list(lines)
+        return self
+
+    def append(self, event: Mapping[str, Any]) -> None:
+        """Writes an event."""
+        json_lines.append(self._file, [event])
+        self.lines.append(dict(event))
+
+    def all(self, name: str) -> list[dict[str, Any]]:
+        """Returns the events of a name."""
+        return [line for line in self.lines if line["event"] == name]
+
+    def last(self, name: str) -> dict[str, Any] | None:
+        """Returns the last event of a name, if there is one."""
+        return next(reversed(self.all(name)), None)
+
+
+def prepare(run: Run) -> tuple[image_trainings.Candidates, image_plan.Plan]:
+    """Compiles the program of the candidates, measures its speed, and returns it with the plan."""
+    timed = [spaces.MEMBERS[name] for name in BASELINES]
+    timed += np.asarray(run.space.sample(jax.random.key(run.about["seed"]), _NUM_TIMED)).tolist()
+    with image_trainings.Live("compiling", 1, "programs", run.deadline) as live:
+        made = image_trainings.candidates(run.made)
+        length = min(made.task.steps_per_epoch, 32)
+        path = run.folder / STATES / "timing"
+        state = image_trainings.train(made.task, path, stop=length, arch=np.array(timed[0], np.int32))
+        image_trainings.validate(made, state, np.array(timed[0], np.int32))
+        path.unlink()
+        live.note("measuring the speed")
+        if (planned := run.events.last("plan")) is None:
+            seconds = [_time(run, made, np.array(arch, np.int32), length) for arch in timed]
+            epochs = made.task.steps_per_epoch / length * np.array(seconds)
+            plan = image_plan.make(
+                run.deadline - time.monotonic(),
+                float(np.mean(epochs[len(BASELINES) :])),
+                num_threads=run.num_threads,
+            )
+            found = {"epoch_seconds": dict(zip(BASELINES, epochs.tolist()))}
+            run.record(event="plan", **plan._asdict(), **found)
+            planned = run.events.last("plan")
+        live.note("done", done=1)
+    plan = image_plan.Plan(*(planned[name] for name in image_plan.Plan._fields))
+    stages = ", then ".join(f"{num} for {num_epochs}" for num, num_epochs in zip(plan.counts, plan.epochs))
+    print(
+        f"plan: {planned['seconds']:.0f} s of compiling are over; {plan.search_seconds:.0f} s of search by "
+        f"{run.algorithm.name}: candidates trained for a number of epochs, {stages}; then "
+        f"{plan.final_seconds:.0f} s to train the best to the end beside {' and '.join(BASELINES)}",
+        flush=True,
+    )
+    return made, plan
+
+
+def search(run: Run, made: image_trainings.Candidates, plan: image_plan.Plan) -> list[tuple[int, dict[Row, float]]]:
+    """Returns the stages: for each the epochs, and {row: accuracy} of the candidates of which it consists."""
+    first = _proposed(run, made, plan)
+    rungs = [(plan.epochs[0], first)]
+    known = {(tuple(one["arch"]), one["epochs"]): one for one in run.events.all("trained")}
+    for stage, epochs in enumerate(plan.epochs[1:], start=1):
+        count = math.ceil(len(first) / image_plan.FACTOR**stage)
+        chosen = sorted(rungs[-1][1], key=rungs[-1][1].get, reverse=True)[:count]
+        keep(run, chosen)
+        found = {arch: known[arch, epochs]["fitness"] for arch in chosen if (arch, epochs) in known}
+        title = f"{count} best candidates to epoch {epochs}"
+        with image_trainings.Live(title, count, "trained", run.deadline) as live:
+            left = [arch for arch in chosen if arch not in found]
+            for arch, fitness, seconds in _trained(run, made, left, epochs, live):
+                found[arch] = fitness
+                run.record(event="trained", stage=stage, arch=list(arch), epochs=epochs, fitness=fitness, cost=seconds)
+                live.note(f"best {100 * max(found.values()):.1f} %", done=len(found))
+        rungs.append((epochs, found))
+        run.write_page()
+    return rungs
+
+
+def keep(run: Run, archs: Iterable[Row]) -> None:
+    """Deletes the states of other candidates."""
+    kept = {run.state_path(arch).name for arch in archs}
+    for path in (run.folder / STATES).iterdir():
+        if path.name not in kept and not path.name.startswith(FINAL):
+            path.unlink()
+
+
+def _proposed(run, made, plan):
+    """Returns {row: accuracy} of the candidates that the search algorithm proposes."""
+    config = run.algorithm.config
+    if config is not None:
+        config = run.algorithm.for_space(run.space, config)
+    searcher = run.algorithm.searcher(run.space, config, name=run.algorithm.name)
+    header = {name: run.about[name] for name in ("space", "images", "limit", "algorithm", "seed")}
+    journal = run.resources.enter_context(journals.open_journal(run.folder / run_dir.JOURNAL, header))
+    key = jax.random.key(run.about["seed"])
+    search = search_lib.Search(key, searcher, run.space, budget=plan.num_candidates, journal=journal)
+    title = f"candidates of {run.algorithm.name} to epoch {plan.epochs[0]}"
+    last = run.events.last("searched")
+    limit = run.begun + run.events.last("plan")["seconds"] + _SHARE_OF_FIRST * plan.search_seconds
+    with image_trainings.Live(title, plan.num_candidates, "trained", run.deadline) as live:
+        while not search.is_spent and not (last and int(search.history.size) >= last["num"]):
+            archs = search.ask()
+            for arch, fitness, seconds in _trained(run, made, map(tuple, archs.tolist()), plan.epochs[0], live):
+                search.tell(np.array([arch], np.int32), [fitness], [seconds])
+                done = int(np.sum(np.asarray(search.history.status) == types.MEASURED))
+                live.note(f"best {100 * search.best[1]:.1f} %", done=done)
+            run.write_page()
+            if time.monotonic() > limit and len(archs) and int(search.history.size) >= 4:
+                break
+        if not last:
+            run.record(event="searched", num=int(search.history.size))
+    run_dir.write_history(run.folder / run_dir.HISTORY, search.history)
+    rows = np.asarray(search.history.archs)[: int(search.history.size)].tolist()
+    return dict(zip(map(tuple, rows), np.asarray(search.history.fitness)[: len(rows)].tolist()))
+
+
+def _time(run, made, arch, length):
+    """Returns the seconds of `length` steps of a candidate."""
+    path = run.folder / STATES / "timing"
+    start = time.perf_counter()
+    image_trainings.train(made.task, path, stop=length, arch=arch)
+    path.unlink()
+    return time.perf_counter() - start
+
+
+def _trained(run, made, archs, epochs, live):
+    """Yields (row, accuracy, seconds) of rows trained to an epoch, as they are finished."""
+    per_epoch = made.task.steps_per_epoch
+
+    def one(arch):
+        start, row = time.monotonic(), np.array(arch, np.int32)
+
+        def on_step(step):
+            run.check()
+            live.note(f"candidate {''.join(map(str, arch))}, epoch {step / per_epoch:.1f} of {epochs}")
+
+        try:
+            state = image_trainings.train(
+                made.task, run.state_path(arch), stop=epochs * per_epoch, arch=row, on_step=on_step
+            )
+        except loop.DivergedError:
+            return arch, 0.0, time.monotonic() - start
+        return arch, image_trainings.validate(made, state, row), time.monotonic() - start
+
+    each = [run.pool.submit(image_trainings.in_32_bits, one, arch) for arch in archs]
+    for finished in futures.as_completed(each):
+        yield finished.result()
