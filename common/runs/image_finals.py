@@ -1,15 +1,42 @@
 """Last stage of `search_images`: the best candidate and networks without a search are trained from scratch."""
 
+import time
+from concurrent import futures
+from typing import Any
 
-def finish(run, rungs, made):
-    """Trains the best candidate to the end, and the baselines, and writes the files of the result."""
+import numpy as np
+
+from common.runs import image_plan, image_stages, image_trainings
+from common.spaces import small_images as spaces
+from common.training import export, program
+from common.training import state as states
+
+MODEL, PROGRAM = "model.safetensors", "model.stablehlo"
+BEST = "best"
+_RESERVE = 20.0, 60.0  # seconds that tests and export take at least, and at most
+_RESERVED = 0.02  # of the minutes, else
+
+
+def train(
+    run: image_stages.Run, rungs: list[tuple[int, dict[image_stages.Row, float]]], made: image_trainings.Candidates
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Trains the best candidate to the end, and the baselines as far as there is time.
+
+    Args:
+      run: see `image_stages.Run`.
+      rungs: stages of the candidates, see `image_stages.search`.
+      made: the program of the candidates.
+
+    Returns:
+      (the events of the networks trained, the best candidate first; names of those for which there was no time).
+    """
     last = rungs[-1][1]
     best = max(last, key=last.get)
-    archs = {"best": best} | {name: spaces.MEMBERS[name] for name in BASELINES}
+    archs = {BEST: best} | {name: spaces.MEMBERS[name] for name in image_stages.BASELINES}
     if (planned := run.events.last("finals")) is None:
         scale = len(run.dataset.train) / len(made.task.data.labels)
-        of = {"best": run.epoch_seconds(rungs, best)} | run.events.last("plan")["epoch_seconds"]
-        seconds = run.deadline - time.monotonic() - min(20 + 0.02 * 60 * run.minutes, 60)
+        of = {BEST: _epoch_seconds(run, rungs, best)} | run.events.last("plan")["epoch_seconds"]
+        seconds = run.deadline - time.monotonic() - float(np.clip(_RESERVED * 60 * run.about["minutes"], *_RESERVE))
         num_epochs, names = image_plan.finals(
             seconds, {name: scale * of[name] for name in archs}, num_threads=run.num_threads
         )
@@ -23,17 +50,17 @@ def finish(run, rungs, made):
     with image_trainings.Live(title, len(planned["names"]), "trained", run.deadline) as live:
         left = [name for name in planned["names"] if name not in found]
         each = [
-            run.pool.submit(image_trainings.in_32_bits, run.final, name, archs[name], planned["epochs"], live)
+            run.pool.submit(image_trainings.in_32_bits, _final, run, name, archs[name], planned["epochs"], live)
             for name in left
         ]
         for one in futures.as_completed(each):
             found[one.result()["name"]] = one.result()
             run.record(event="final", **one.result())
             live.note("tested", done=len(found))
-    return run.write_result(rungs, best, [found[name] for name in planned["names"]], missing)
+    return [found[name] for name in planned["names"]], missing
 
 
-def epoch_seconds(run, rungs, arch):
+def _epoch_seconds(run, rungs, arch):
     """Returns the seconds of an epoch of the best candidate, from its last training."""
     if len(rungs) > 1:
         events = [one for one in run.events.all("trained") if tuple(one["arch"]) == arch]
@@ -41,25 +68,26 @@ def epoch_seconds(run, rungs, arch):
     return float(np.max(list(run.events.last("plan")["epoch_seconds"].values())))
 
 
-def final(run, name, arch, num_epochs, live):
+def _final(run, name, arch, num_epochs, live):
     """Trains and tests one network; returns its event."""
     start = time.monotonic()
     network = run.made.stand_alone(np.array(arch, np.int32))
-    made = image_trainings.final(run.dataset, network, num_epochs=num_epochs, seed=run.seed)
+    made = image_trainings.final(run.dataset, network, num_epochs=num_epochs, seed=run.about["seed"])
     per_epoch, stop = made.task.steps_per_epoch, num_epochs * made.task.steps_per_epoch
 
     def on_step(step):
+        run.check()
         live.note(f"{name}, epoch {step / per_epoch:.1f} of {num_epochs}")
 
-    deadline = run.deadline + (image_plan.LATE - 1) * 60 * run.minutes
-    path = run.folder / "states" / f"final_{name}"
+    deadline = run.deadline + (image_plan.LATE - 1) * 60 * run.about["minutes"]
+    path = run.folder / image_stages.STATES / f"{image_stages.FINAL}{name}"
     state = image_trainings.train(made.task, path, stop=stop, on_step=on_step, deadline=deadline)
     done = int(state.step) / per_epoch
-    where = run.folder / (MODEL if name == "best" else f"{name}.safetensors")
-    about = {"dataset": run.dataset.name, "seed": run.seed, "epochs": done}
+    where = run.folder / (MODEL if name == BEST else f"{name}.safetensors")
+    about = {"dataset": run.dataset.name, "seed": run.about["seed"], "epochs": done}
     export.save(where, network, states.averaged(state), made.images, about=about)
     model = export.load(where)
-    if name == "best":
+    if name == BEST:
         program.save(run.folder / PROGRAM, model.logits, made.images.shape)
     predicted = image_trainings.predictions(model, run.dataset.test.images)
     table = np.zeros((run.dataset.num_classes,) * 2, int)

@@ -1,11 +1,30 @@
 """Files of the result of `search_images`, and its texts."""
 
+import pathlib
+from collections.abc import Mapping
+from typing import Any
 
-def write_result(run, rungs, best, found, missing):
+import numpy as np
+
+from common import fronts
+from common.genotypes import conversion, json_text
+from common.records import run_dir
+from common.runs import image_finals, image_stages, image_trainings
+
+GENOTYPE = "best.json"
+
+
+def write(
+    run: image_stages.Run,
+    rungs: list[tuple[int, dict[image_stages.Row, float]]],
+    found: list[dict[str, Any]],
+    missing: list[str],
+) -> dict[str, Any]:
     """Writes and returns the content of result.json, and the other files of the result."""
+    best = tuple(found[0]["arch"])
     genotype = conversion.from_arch(image_trainings.SPACE, best)
-    run_dir.write_text(run.folder / BEST, json_text.to_text(genotype))
-    networks = [run.described(one) for one in found]
+    run_dir.write_text(run.folder / GENOTYPE, json_text.to_text(genotype))
+    networks = [_described(run, one) for one in found]
     archs = np.array(list(rungs[0][1]), np.int32)
     fitness = np.array(list(rungs[0][1].values()))
     on_front = fronts.non_dominated(np.stack([fitness, -run.cost("macs", archs)], axis=1))
@@ -22,10 +41,10 @@ def write_result(run, rungs, best, found, missing):
         "protocol": "validation",
         "benchmark": image_trainings.SPACE,
         "dataset": run.about["dataset"],
-        "seed": run.seed,
+        "seed": run.about["seed"],
         "queries": len(archs),
         "seconds": round(run.spent, 1),
-        "minutes": run.minutes,
+        "minutes": run.about["minutes"],
         "best": networks[0] | {"fitness": rungs[-1][1][best]},
         "baselines": networks[1:],
         "left_out": missing,
@@ -34,12 +53,12 @@ def write_result(run, rungs, best, found, missing):
         "workdir": str(run.folder),
     }
     run_dir.write_json(run.folder / run_dir.RESULT, result)
-    run.keep(())
+    image_stages.keep(run, ())
     run.write_page()
     return result
 
 
-def described(run, one):
+def _described(run, one):
     """Returns the entry of a trained network in result.json."""
     arch = np.array(one["arch"], np.int32)
     costs = {name: float(run.cost(name, arch[None])[0]) for name in ("params", "macs")}
@@ -72,12 +91,12 @@ def next_steps(result: Mapping[str, Any]) -> str:
     folder = pathlib.Path(result["workdir"])
     return "\n".join(
         [
-            f"genotype: {folder / BEST}",
-            f"weights: {folder / MODEL} (common.training.export.load)",
-            f"program: {folder / PROGRAM} (jax.export.deserialize)",
-            f"page: {folder / PAGE}",
-            f"draw it:    python -m launch.genotype --genotype={folder / BEST} --output={folder / 'best.svg'}",
-            f"train more: python -m launch.train --genotype={folder / BEST} --preset=small_images "
+            f"genotype: {folder / GENOTYPE}",
+            f"weights: {folder / image_finals.MODEL} (common.training.export.load)",
+            f"program: {folder / image_finals.PROGRAM} (jax.export.deserialize)",
+            f"page: {folder / image_stages.PAGE}",
+            f"draw it:    python -m launch.genotype --genotype={folder / GENOTYPE} --output={folder / 'best.svg'}",
+            f"train more: python -m launch.train --genotype={folder / GENOTYPE} --preset=small_images "
             f"--dataset={result['dataset']} --num_epochs={3 * max(1, round(result['best']['epochs']))}",
         ]
     )

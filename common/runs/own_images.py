@@ -120,8 +120,8 @@ def _run(run):
     images.tell(run.dataset)
     num, held_out = (len(run.made.parts[part]) for part in ("train", "validation"))
     print(
-        f"candidates train on {num:,} images and are compared on {held_out:,} others; the page {run.folder / image_stages.PAGE} "
-        "can be opened while the search runs",
+        f"candidates train on {num:,} images and are compared on {held_out:,} others; the page "
+        f"{run.folder / image_stages.PAGE} can be opened while the search runs",
         flush=True,
     )
     run.write_page()
