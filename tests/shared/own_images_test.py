@@ -1,0 +1,159 @@
+"""A network for own images: plan, stages that resume, bad input before any compile, the exported program."""
+
+import contextlib
+import itertools
+import pathlib
+import subprocess
+import sys
+import threading
+import time
+import types
+import zlib
+from concurrent import futures
+from unittest import mock
+
+import jax
+import numpy as np
+import pytest
+from absl.testing import parameterized
+
+from common import baselines
+from common.records import json_lines
+from common.runs import image_plan, image_stages, image_trainings, own_images
+from common.spaces import small_images
+from common.training import program
+from launch import search_images
+
+
+def _images(num=60, side=8, num_classes=3):
+    x = np.random.default_rng(0).integers(0, 256, (num, side, side, 1), dtype=np.uint8)
+    return x, np.arange(num) % num_classes
+
+
+class PlanTest(parameterized.TestCase):
+    def test_three_stages_fill_the_time_of_the_search(self):
+        # 0.45 * 1000 s by 2 threads are 450 epochs of 2 s: of 7/3 per candidate and epoch, 193 / 5 candidates.
+        plan = image_plan.make(1000.0, 2.0, num_threads=2)
+        assert (plan.num_candidates, plan.epochs, plan.counts) == (38, (5, 15, 45), (38, 13, 5))
+        assert (plan.search_seconds, plan.final_seconds) == (450.0, 550.0)
+
+    def test_little_time_takes_two_stages_and_less_is_an_error(self):
+        assert image_plan.make(40.0, 2.0, num_threads=1).epochs == (1, 3)
+        with pytest.raises(ValueError, match=r"give about 1 minutes more"):
+            image_plan.make(20.0, 2.0, num_threads=1)
+
+    def test_networks_of_the_table_are_left_out_where_there_is_no_time(self):
+        seconds = {"best": 2.0, "three_convolutions": 1.0, "resnet": 1.0}
+        assert image_plan.finals(3.4 * 20, seconds, num_threads=1) == (20, tuple(seconds))
+        assert image_plan.finals(1.7 * 20, seconds, num_threads=2) == (20, tuple(seconds))
+        assert image_plan.finals(1.7 * 16, seconds, num_threads=1) == (10, ("best", "three_convolutions"))
+        assert image_plan.finals(3.0, seconds, num_threads=1) == (1, ("best",))
+
+
+class InputTest(parameterized.TestCase):
+    @parameterized.parameters(
+        ({"y": np.zeros(60, int)}, "all images are of one class"),
+        ({"minutes": 1.0}, "minutes = 1 is too little for images of 8x8x1 on this machine: a search needs about"),
+        ({"limit": "macs<=10"}, "no network of small_images respects macs<=10"),
+        ({"x": _images()[0] / 255}, r"images are float64; want uint8.*\(255 \* x\)\.round\(\)\.astype\(np\.uint8\)"),
+        ({"x": _images(side=4)[0]}, "images are 4x4; want squares of 8 to 96 pixels"),
+    )
+    def test_a_mistake_is_found_before_anything_is_compiled(self, changes, message):
+        x, y = _images()
+        settings = {"x": x, "y": y, "minutes": 5.0} | changes
+        with mock.patch.object(image_trainings, "candidates") as compiled, pytest.raises(ValueError, match=message):
+            own_images.search_images(**settings)
+        assert not compiled.called
+
+    def test_large_images_need_more_minutes_than_small_ones(self):
+        settings = {"platform": "cpu", "num_threads": 2}
+        small, large = (image_plan.least_minutes(3000, macs, **settings) for macs in (1e7, 1e8))
+        assert small == 2.8
+        assert large == 10.6
+        with pytest.raises(ValueError, match=r"minutes = 5 .* 96x96x3 .* about 10\.6"):
+            image_plan.check(5, large, (96, 96, 3))
+
+    def test_flags_of_the_other_search_are_errors(self):
+        assert search_images.main(["--minutes=5", "--budget=3"]) == 1
+        assert search_images.main(["--algorithm=nao"]) == 1
+
+
+class _Killed(Exception):
+    pass
+
+
+class StagesTest(parameterized.TestCase):
+    def test_an_interrupted_search_resumes_with_the_same_results(self):
+        plan = image_plan.Plan(8, (1, 3, 9), 100.0, 100.0)
+        whole, num = _search(self.create_tempdir().full_path, plan)
+        assert [(epochs, len(found)) for epochs, found in whole] == [(1, 8), (3, 3), (9, 1)]
+        assert num == 12
+        best = sorted(whole[0][1], key=whole[0][1].get, reverse=True)
+        assert set(whole[1][1]) == set(best[:3])
+        assert set(whole[2][1]) == {best[0]}
+        folder = self.create_tempdir().full_path
+        for stop in (3, 6):  # in the first stage, and in the second
+            with pytest.raises(_Killed):
+                _search(folder, plan, stop=stop)
+        resumed, num = _search(folder, plan)
+        assert resumed == whole
+        assert num < 12
+
+
+def _search(folder, plan, stop=None):
+    """Returns the stages of a search whose candidates are not trained, and the number of trainings of this start."""
+    numbers = itertools.count()
+
+    def train(task, path, **settings):
+        if next(numbers) >= (stop or 100):
+            raise _Killed
+        path.write_text("")
+
+    def validate(made, state, arch):
+        return zlib.crc32(arch.tobytes()) % 1000 / 1000
+
+    with contextlib.ExitStack() as resources:
+        path = pathlib.Path(folder)
+        (path / image_stages.STATES).mkdir(exist_ok=True)
+        events = image_stages.Events()
+        resources.enter_context(json_lines.opened(path / "trainings.jsonl", {}, events.take))
+        run = image_stages.Run(
+            dataset=None,
+            made=None,
+            space=small_images.space(),
+            algorithm=baselines.ALGORITHMS["random"],
+            about={"space": "small_images", "images": 0, "limit": [], "algorithm": "random", "seed": 0, "minutes": 5.0},
+            folder=path,
+            events=events,
+            resources=resources,
+            pool=resources.enter_context(futures.ThreadPoolExecutor(1)),
+            num_threads=1,
+            begun=time.monotonic(),
+            stopped=threading.Event(),
+        )
+        if events.last("plan") is None:
+            run.record(event="plan", **plan._asdict())
+        made = types.SimpleNamespace(task=types.SimpleNamespace(steps_per_epoch=1))
+        stubs = {"train": train, "validate": validate}
+        with mock.patch.multiple(image_trainings, **stubs):
+            return image_stages.search(run, made, plan), next(numbers)
+
+
+_LOAD = """
+import sys, jax, numpy as np
+program = jax.export.deserialize(open(sys.argv[1], "rb").read())
+np.save(sys.argv[2], program.call(np.load(sys.argv[3])))
+assert not any(name.split(".")[0] in ("common", "flax") for name in sys.modules)
+"""
+
+
+class ProgramTest(parameterized.TestCase):
+    def test_a_process_with_jax_alone_gets_equal_logits(self):
+        folder, (x, _) = self.create_tempdir().full_path, _images(5)
+        weights = np.random.default_rng(1).normal(size=(64, 3)).astype(np.float32)
+        logits = jax.jit(lambda images: images.reshape(-1, 64).astype(np.float32) @ weights)
+        paths = [f"{folder}/{name}" for name in ("model.stablehlo", "logits.npy", "images.npy")]
+        program.save(paths[0], logits, (8, 8, 1))
+        np.save(paths[2], x)
+        subprocess.run([sys.executable, "-c", "import jax.export\n" + _LOAD, *paths], check=True, cwd=folder)
+        np.testing.assert_array_equal(np.load(paths[1]), logits(x))
