@@ -13,7 +13,7 @@ from common.records import journal as journals
 from common.records import json_files, json_lines, run_dir
 from common.report import canvas, page, units
 
-TRAININGS, PAGE = "trainings.jsonl", "report.html"
+TRAININGS = "trainings.jsonl"
 _TITLE = "A network for your images"
 _NAMES = {"best": "best of the search", "three_convolutions": "plain network of three convolutions", "resnet": "ResNet"}
 
@@ -35,10 +35,12 @@ def is_one(config: Mapping[str, Any] | None) -> bool:
 
 def read(folder: pathlib.Path) -> Found:
     """Returns the contents of a folder, also while the search runs; ValueError if a file in it is damaged."""
-    events = json_lines.read(folder / TRAININGS, lambda file, lines: list(lines)) if _exists(folder, TRAININGS) else []
+    events = (
+        json_lines.read(folder / TRAININGS, lambda file, lines: list(lines)) if (folder / TRAININGS).exists() else []
+    )
     candidates: dict[tuple[int, ...], dict[int, float]] = {}
     plan = next((one for one in events if one.get("event") == "plan"), None)
-    if plan and _exists(folder, run_dir.JOURNAL):
+    if plan and (folder / run_dir.JOURNAL).exists():
         journal = journals.read(folder / run_dir.JOURNAL)
         rows = [tuple(row) for number in sorted(journal.proposed) for row in journal.proposed[number].tolist()]
         for at, outcome in journal.measured.items():
@@ -89,10 +91,6 @@ def document(found: Found, made: Sequence[canvas.Picture]) -> str:
     ]
     subtitle = f"{found.name}, seed {config.get('seed')}"
     return page.document(_TITLE, subtitle, sections, is_finished=is_finished)
-
-
-def _exists(folder, name):
-    return (folder / name).exists()
 
 
 def _networks(found):
@@ -163,7 +161,6 @@ def _confusion(one):
 
 @canvas.styled
 def _progress(found):
-    """Accuracy against multiply-adds is in the table; this is the accuracy of candidates by number and epochs."""
     figure, axes = canvas.new()
     epochs, tips = sorted({stop for each in found.candidates.values() for stop in each}), {}
     space = spaces.get("small_images")

@@ -21,7 +21,15 @@ from common.report import (
 )
 
 PAGE = "report.html"
-Found = search.Run | training.Training | image_search.ImageSearch | ranking.Ranking | study.Study | across.Studies
+Found = (
+    search.Run
+    | training.Training
+    | image_search.ImageSearch
+    | own_images.Found
+    | ranking.Ranking
+    | study.Study
+    | across.Studies
+)
 
 
 _CONFIG = {  # what every config.json has

@@ -57,6 +57,7 @@ def train(
             found[one.result()["name"]] = one.result()
             run.record(event="final", **one.result())
             live.note("tested", done=len(found))
+            run.write_page()
     return [found[name] for name in planned["names"]], missing
 
 

@@ -24,11 +24,12 @@ import numpy as np
 from common import compilation, plugins, types
 from common.datasets import images, records
 from common.records import json_lines, run_dir
+from common.report import own_images as pages
 from common.runs import finalists, image_finals, image_plan, image_result, image_stages, image_trainings
 from common.spaces import limits
 from common.supernets import training as shared
 
-COMMAND, TRAININGS = "search_images", "trainings.jsonl"
+COMMAND = "search_images"
 ALGORITHM = "lanas_jax:ALGORITHM"
 _SIDES, _MIN_IMAGES = (8, 96), 40
 
@@ -88,7 +89,7 @@ def search_images(
     (folder / image_stages.STATES).mkdir(exist_ok=True)
     with contextlib.ExitStack() as resources:
         events = image_stages.Events()
-        resources.enter_context(json_lines.opened(folder / TRAININGS, about, events.take))
+        resources.enter_context(json_lines.opened(folder / pages.TRAININGS, about, events.take))
         run_dir.write_config(folder, about | {"command": COMMAND, "classes": dataset.num_classes})
         begun -= max([event["seconds"] for event in events.lines], default=0.0)
         pool, stopped = resources.enter_context(futures.ThreadPoolExecutor(num_threads)), threading.Event()
