@@ -144,6 +144,7 @@ def _classes(found):
     return page.table(("class", "test images", "classified correctly"), rows)
 
 
+@canvas.styled
 def _confusion(one):
     table = np.array(one["confusion"], float)
     figure, axes = canvas.new(4.6, 4.0)
