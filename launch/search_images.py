@@ -144,7 +144,7 @@ def _search_own(values):
         seed=values.seed,
         data_dir=values.data_dir,
     )
-    tables.show(image_result.title(result), *own_images.table(result))
+    tables.show(image_result.title(result), *image_result.table(result))
     print(image_result.next_steps(result), flush=True)
 
 
