@@ -210,6 +210,7 @@ def _proposed(run, made, plan):
             run.write_page()
             if time.monotonic() > limit and len(archs) and int(search.history.size) >= 4:
                 break
+        search.wait()  # takes the results of earlier starts
         if not last:
             run.record(event="searched", num=int(search.history.size))
     run_dir.write_history(run.folder / run_dir.HISTORY, search.history)
