@@ -145,7 +145,6 @@ def prepare(run: Run) -> tuple[image_trainings.Candidates, image_plan.Plan]:
             found = {"epoch_seconds": dict(zip(BASELINES, epochs.tolist()))}
             run.record(event="plan", **plan._asdict(), **found)
             planned = run.events.last("plan")
-        live.note("done", done=1)
     plan = image_plan.Plan(*(planned[name] for name in image_plan.Plan._fields))
     stages = ", then ".join(f"{num} for {num_epochs}" for num, num_epochs in zip(plan.counts, plan.epochs))
     print(
