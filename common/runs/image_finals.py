@@ -30,17 +30,17 @@ def train(
     Returns:
       (the events of the networks trained, the best candidate first; names of those for which there was no time).
     """
-    last = rungs[-1][1]
-    best = max(last, key=last.get)
+    last, planned = rungs[-1][1], run.events.last("finals")
+    best = max(last, key=last.get) if planned is None else tuple(planned["best"])
     archs = {BEST: best} | {name: spaces.MEMBERS[name] for name in image_stages.BASELINES}
-    if (planned := run.events.last("finals")) is None:
+    if planned is None:
         scale = len(run.dataset.train) / len(made.task.data.labels)
         of = {BEST: _epoch_seconds(run, rungs, best)} | run.events.last("plan")["epoch_seconds"]
         seconds = run.deadline - time.monotonic() - float(np.clip(_RESERVED * 60 * run.about["minutes"], *_RESERVE))
         num_epochs, names = image_plan.finals(
             seconds, {name: scale * of[name] for name in archs}, num_threads=run.num_threads
         )
-        run.record(event="finals", epochs=num_epochs, names=list(names))
+        run.record(event="finals", epochs=num_epochs, names=list(names), best=list(best))
         planned = run.events.last("finals")
     missing = [name for name in archs if name not in planned["names"]]
     text = f"; no time for {' and '.join(missing)}" if missing else ""

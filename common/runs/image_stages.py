@@ -28,6 +28,7 @@ PAGE = "report.html"
 BASELINES = ("three_convolutions", "resnet")
 STATES, FINAL = "states", "final_"  # folder of the states of trainings; prefix of those of the last stage
 _NUM_TIMED = 3  # networks whose speed is measured before the plan
+_LATE = 1.1  # of the seconds of the search, after which no candidate trains on
 _SHARE_OF_FIRST = 0.6  # of the seconds of the search, after which no further candidates are proposed
 
 Row = tuple[int, ...]
@@ -160,6 +161,7 @@ def search(run: Run, made: image_trainings.Candidates, plan: image_plan.Plan) ->
     """Returns the stages: for each the epochs, and {row: accuracy} of the candidates of which it consists."""
     first = _proposed(run, made, plan)
     rungs = [(plan.epochs[0], first)]
+    until = run.begun + run.events.last("plan")["seconds"] + _LATE * plan.search_seconds
     known = {(tuple(one["arch"]), one["epochs"]): one for one in run.events.all("trained")}
     for stage, epochs in enumerate(plan.epochs[1:], start=1):
         count = math.ceil(len(first) / image_plan.FACTOR**stage)
@@ -168,13 +170,18 @@ def search(run: Run, made: image_trainings.Candidates, plan: image_plan.Plan) ->
         found = {arch: known[arch, epochs]["fitness"] for arch in chosen if (arch, epochs) in known}
         title = f"{count} best candidates to epoch {epochs}"
         with image_trainings.Live(title, count, "trained", run.deadline) as live:
-            left = [arch for arch in chosen if arch not in found]
-            for arch, fitness, seconds in _trained(run, made, left, epochs, live):
+            left = [arch for arch in chosen if arch not in found and time.monotonic() < until]
+            for arch, fitness, seconds in _trained(run, made, left, epochs, live, until):
+                if fitness is None:
+                    continue
                 found[arch] = fitness
                 run.record(event="trained", stage=stage, arch=list(arch), epochs=epochs, fitness=fitness, cost=seconds)
                 live.note(f"best {100 * max(found.values()):.1f} %", done=len(found))
-        rungs.append((epochs, found))
+        rungs += [(epochs, found)] if found else []
         run.write_page()
+        if len(found) < count:
+            print(f"no time to train more than {len(found)} of {count} candidates to epoch {epochs}", flush=True)
+            break
     return rungs
 
 
@@ -226,8 +233,8 @@ def _time(run, made, arch, length):
     return time.perf_counter() - start
 
 
-def _trained(run, made, archs, epochs, live):
-    """Yields (row, accuracy, seconds) of rows trained to an epoch, as they are finished."""
+def _trained(run, made, archs, epochs, live, until=math.inf):
+    """Yields (row, accuracy, seconds) of rows trained to an epoch, as they finish; accuracy None: not by `until`."""
     per_epoch = made.task.steps_per_epoch
 
     def one(arch):
@@ -239,8 +246,10 @@ def _trained(run, made, archs, epochs, live):
 
         try:
             state = image_trainings.train(
-                made.task, run.state_path(arch), stop=epochs * per_epoch, arch=row, on_step=on_step
+                made.task, run.state_path(arch), stop=epochs * per_epoch, arch=row, on_step=on_step, deadline=until
             )
+            if int(state.step) < epochs * per_epoch:
+                return arch, None, time.monotonic() - start
         except loop.DivergedError:
             return arch, 0.0, time.monotonic() - start
         return arch, image_trainings.validate(made, state, row), time.monotonic() - start
