@@ -17,9 +17,9 @@ from common import search as search_lib
 from common import types
 from common.datasets import images
 from common.records import journal as journals
-from common.records import json_lines, run_dir
+from common.records import run_dir
 from common.report import own_images as pages
-from common.runs import image_plan, image_trainings
+from common.runs import image_events, image_plan, image_trainings
 from common.spaces import small_images as spaces
 from common.supernets import training as shared
 from common.training import loop
@@ -59,7 +59,7 @@ class Run:
     algorithm: types.Algorithm
     about: Mapping[str, Any]
     folder: pathlib.Path
-    events: "Events"
+    events: image_events.Events
     resources: contextlib.ExitStack
     pool: futures.Executor
     num_threads: int
@@ -96,31 +96,6 @@ class Run:
     def state_path(self, arch: Row) -> pathlib.Path:
         """Returns the file of the state of a candidate."""
         return self.folder / STATES / "".join(map(str, arch))
-
-
-class Events:
-    """The journal of trainings: a list of events, each with its "event" and "seconds"."""
-
-    def __init__(self):
-        self.lines: list[dict[str, Any]] = []
-
-    def take(self, file: Any, lines: list[dict[str, Any]]) -> "Events":
-        """Starts from the lines of earlier starts; see `json_lines.opened`."""
-        self._file, self.lines = file, list(lines)
-        return self
-
-    def append(self, event: Mapping[str, Any]) -> None:
-        """Writes an event."""
-        json_lines.append(self._file, [event])
-        self.lines.append(dict(event))
-
-    def all(self, name: str) -> list[dict[str, Any]]:
-        """Returns the events of a name."""
-        return [line for line in self.lines if line["event"] == name]
-
-    def last(self, name: str) -> dict[str, Any] | None:
-        """Returns the last event of a name, if there is one."""
-        return next(reversed(self.all(name)), None)
 
 
 def prepare(run: Run) -> tuple[image_trainings.Candidates, image_plan.Plan]:

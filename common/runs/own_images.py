@@ -25,7 +25,7 @@ from common import compilation, plugins, types
 from common.datasets import images, records
 from common.records import json_lines, run_dir
 from common.report import own_images as pages
-from common.runs import finalists, image_finals, image_plan, image_result, image_stages, image_trainings
+from common.runs import finalists, image_events, image_finals, image_plan, image_result, image_stages, image_trainings
 from common.spaces import limits
 from common.supernets import training as shared
 
@@ -88,7 +88,7 @@ def search_images(
     run_dir.check_command(folder, COMMAND)
     (folder / image_stages.STATES).mkdir(exist_ok=True)
     with contextlib.ExitStack() as resources:
-        events = image_stages.Events()
+        events = image_events.Events()
         resources.enter_context(json_lines.opened(folder / pages.TRAININGS, about, events.take))
         run_dir.write_config(folder, about | {"command": COMMAND, "classes": dataset.num_classes})
         begun -= max([event["seconds"] for event in events.lines], default=0.0)

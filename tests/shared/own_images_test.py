@@ -20,7 +20,7 @@ from absl.testing import parameterized
 from common import baselines
 from common.records import json_lines
 from common.report import own_images as own_images_page
-from common.runs import image_plan, image_stages, image_trainings, own_images
+from common.runs import image_events, image_plan, image_stages, image_trainings, own_images
 from common.spaces import small_images
 from common.training import program
 from launch import search_images
@@ -116,7 +116,7 @@ def _search(folder, plan, stop=None):
     with contextlib.ExitStack() as resources:
         path = pathlib.Path(folder)
         (path / image_stages.STATES).mkdir(exist_ok=True)
-        events = image_stages.Events()
+        events = image_events.Events()
         resources.enter_context(json_lines.opened(path / "trainings.jsonl", {}, events.take))
         run = image_stages.Run(
             dataset=None,

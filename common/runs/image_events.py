@@ -1,0 +1,31 @@
+"""Journal of the trainings of `search_images`, and of its plan."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from common.records import json_lines
+
+
+class Events:
+    """The journal of trainings: a list of events, each with its "event" and "seconds"."""
+
+    def __init__(self):
+        self.lines: list[dict[str, Any]] = []
+
+    def take(self, file: Any, lines: list[dict[str, Any]]) -> "Events":
+        """Starts from the lines of earlier starts; see `json_lines.opened`."""
+        self._file, self.lines = file, list(lines)
+        return self
+
+    def append(self, event: Mapping[str, Any]) -> None:
+        """Writes an event."""
+        json_lines.append(self._file, [event])
+        self.lines.append(dict(event))
+
+    def all(self, name: str) -> list[dict[str, Any]]:
+        """Returns the events of a name."""
+        return [line for line in self.lines if line["event"] == name]
+
+    def last(self, name: str) -> dict[str, Any] | None:
+        """Returns the last event of a name, if there is one."""
+        return next(reversed(self.all(name)), None)
