@@ -5,6 +5,7 @@ import itertools
 import pathlib
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import types
@@ -86,13 +87,13 @@ class _Killed(Exception):
 class StagesTest(parameterized.TestCase):
     def test_an_interrupted_search_resumes_with_the_same_results(self):
         plan = image_plan.Plan(8, (1, 3, 9), 100.0, 100.0)
-        whole, num = _search(self.create_tempdir().full_path, plan)
+        whole, num = _search(self.enter_context(tempfile.TemporaryDirectory()), plan)
         assert [(epochs, len(found)) for epochs, found in whole] == [(1, 8), (3, 3), (9, 1)]
         assert num == 12
         best = sorted(whole[0][1], key=whole[0][1].get, reverse=True)
         assert set(whole[1][1]) == set(best[:3])
         assert set(whole[2][1]) == {best[0]}
-        folder = self.create_tempdir().full_path
+        folder = self.enter_context(tempfile.TemporaryDirectory())
         for stop in (3, 6):  # in the first stage, and in the second
             with pytest.raises(_Killed):
                 _search(folder, plan, stop=stop)
@@ -170,7 +171,7 @@ assert not any(name.split(".")[0] in ("common", "flax") for name in sys.modules)
 
 class ProgramTest(parameterized.TestCase):
     def test_a_process_with_jax_alone_gets_equal_logits(self):
-        folder, (x, _) = self.create_tempdir().full_path, _images(5)
+        folder, (x, _) = self.enter_context(tempfile.TemporaryDirectory()), _images(5)
         weights = np.random.default_rng(1).normal(size=(64, 3)).astype(np.float32)
         logits = jax.jit(lambda images: images.reshape(-1, 64).astype(np.float32) @ weights)
         paths = [f"{folder}/{name}" for name in ("model.stablehlo", "logits.npy", "images.npy")]
