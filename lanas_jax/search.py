@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from common import compilation, front_improvement, types
+from common import compilation, front_improvement, metrics, types
 from common import history as histories
 from common import objectives as objectives_lib
 from common import regression_targets as targets
@@ -103,12 +103,20 @@ def diagnostics(state: State, history: histories.History, *, has_sampler: bool =
 
     Returns:
       leaves: float32[N], the leaf of each architecture proposed since the last fit.
+      leaf_kendall_tau: rank correlation of their leaves, from the best to the worst, with their fitness.
       acceptance_rate: of all candidates sampled so far, the fraction in the region of the chosen leaf.
       num_fallbacks: proposals so far from the region of an ancestor, as no candidate of the leaf was found.
       The last two with a sampler only; NaN before the first fit, and for other architectures.
     """
     is_later = jnp.arange(history.status.shape[0]) >= state.fitted_size
-    found = {"leaves": jnp.where(is_later & (state.leaves >= 0), state.leaves.astype(jnp.float32), jnp.nan)}
+    is_proposed = is_later & (state.leaves >= 0)
+    is_new = is_proposed & histories.is_measured(history)
+    found = {
+        "leaves": jnp.where(is_proposed, state.leaves.astype(jnp.float32), jnp.nan),
+        "leaf_kendall_tau": metrics.kendall_tau(
+            -state.leaves.astype(jnp.float32), jnp.where(is_new, history.fitness, 0.0), where=is_new
+        ),
+    }
     if has_sampler:
         has_sampled = state.tried > 0
         found["acceptance_rate"] = jnp.where(has_sampled, state.accepted / state.tried, jnp.nan)

@@ -177,9 +177,13 @@ def learn(
     is_measured = histories.is_measured(history)
     if values is None:
         values = targets.targets(history.fitness, is_measured, target=config.target)[None]
-    tokens, features = read(setting, networks, jnp.concatenate([jnp.maximum(history.archs, 0), others]))
     weights = (is_measured[None] & ~held_out(config, capacity)).astype(jnp.float32)
-    values = jnp.broadcast_to(values, weights.shape)
+    # Rows without a value, such as those that left a pool, train nothing: the others come first.
+    order = jnp.argsort(~is_measured)
+    archs = jnp.maximum(history.archs[order], 0)
+    weights, values = weights[:, order], jnp.broadcast_to(values, weights.shape)[:, order]
+    num_rows = jnp.maximum(jnp.sum(is_measured), 1)
+    tokens, features = read(setting, networks, jnp.concatenate([archs, others]))
 
     def fit_once(networks, phase, labels):
         """Fits without labels of `others` in phase 0, with the predictor's own in phase 1."""
@@ -189,7 +193,7 @@ def learn(
             targets=jnp.concatenate([values, labels], axis=1),
             weights=jnp.concatenate([weights, jnp.full(labels.shape, phase, jnp.float32)], axis=1),
         )
-        size = training.sizes(capacity, history.size, others.shape[0], config)
+        size = training.sizes(capacity, num_rows, others.shape[0], config)
         if config.fit_synthetic and not config.reconstructs_unlabelled:
             size = size._replace(
                 num_copies=jnp.where(phase == 0, 1, size.num_copies), num_others=phase * size.num_others

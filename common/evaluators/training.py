@@ -131,7 +131,7 @@ def _measure(problem, part, key, archs):
 
 
 def _accuracy(problem, part, key, arch):
-    """Returns the accuracy after training from scratch; raises an error if training diverges or the row is invalid."""
+    """Returns the accuracy of the last epoch, or the best one, of a training; raises an error if it diverges."""
     steps = _steps(problem, arch)
     keys, data = states.keys(key), problem.parts["train"]
     state = steps.init(keys.init, data.images.shape[1:])
@@ -147,12 +147,15 @@ def _accuracy(problem, part, key, arch):
 
         return jax.lax.scan(step, state, rows.reshape(length, -1))
 
-    for epoch in range(problem.preset.training.num_epochs):
+    accuracies, num_epochs = [], problem.preset.training.num_epochs
+    for epoch in range(num_epochs):
         state, metrics = train_epoch(state, keys, jnp.int32(epoch), pixels, labels)
         finite = np.isfinite(metrics.loss) & np.isfinite(metrics.grad_norm)
         if not np.all(finite):
             raise loop.DivergedError(epoch * length + int(np.argmin(finite)))
-    return _evaluated(problem, steps, states.averaged(state), problem.parts[part])
+        if problem.fitness_epoch == "best" or epoch == num_epochs - 1:
+            accuracies.append(_evaluated(problem, steps, states.averaged(state), problem.parts[part]))
+    return max(accuracies)
 
 
 def _evaluated(problem, steps, variables, split):

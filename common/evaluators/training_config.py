@@ -1,7 +1,7 @@
 """Settings of the trainings that give architectures their fitness. Light to import, for commands that list them."""
 
 import dataclasses
-from typing import Annotated
+from typing import Annotated, Literal
 
 from common.training import config as configs
 
@@ -15,3 +15,7 @@ class Config(configs.Changes):
     preset: Annotated[
         str, f"settings to start from: {SHORT}, seconds on two processor cores, or a preset of launch.train"
     ] = SHORT
+    fitness_epoch: Annotated[
+        Literal["last", "best"] | None,
+        "epoch whose accuracy is the fitness; best, as released, evaluates after each; None: last",
+    ] = None

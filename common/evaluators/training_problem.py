@@ -25,6 +25,7 @@ class Problem(NamedTuple):
     parts: dict[str, images.Split]  # "train", "validation" and "test"
     num_classes: int
     compiler_options: dict[str, Any] | None
+    fitness_epoch: str | None = None  # "best", else the last
 
 
 def problem(space: str, dataset: images.Dataset, config: training_config.Config) -> Problem:
@@ -42,6 +43,7 @@ def problem(space: str, dataset: images.Dataset, config: training_config.Config)
         parts,
         dataset.num_classes,
         compile_options.quick("short") if config.preset == training_config.SHORT else None,
+        config.fitness_epoch,
     )
 
 

@@ -40,6 +40,20 @@ _NAO_WS_TF = _optimizer(
     clip_norm=0.0,  # published as 5, but a defect leaves it without effect
     decay="square",
 )
+
+
+def _rerank(decay):
+    """Returns ten epochs at the size of the search, without cutout."""
+    optimizer = configs.Optimizer(
+        schedule=configs.Schedule(learning_rate=0.025, final_learning_rate=1e-3), weight_decay=decay
+    )
+    return Preset(
+        dataclasses.replace(_NETWORKS["nao_pytorch"], num_cells=11, width=20),
+        configs.Config(num_epochs=10, batch_size=64, last_batch="keep", optimizer=optimizer),
+        dataclasses.replace(_AUGMENTATIONS["naonet"], cutout="none"),
+    )
+
+
 _IMAGENET = {"last_batch": "keep", "loss": configs.Loss(label_smoothing=0.1)}
 _NAO_IMAGENET = _optimizer(
     _training(rate=0.4, decay=3e-5, num_epochs=250, batch_size=512, **_IMAGENET),
@@ -94,6 +108,9 @@ PRESETS: dict[str, Preset] = {
     "naonet_v2_36": Preset(
         _NETWORKS["nao_pytorch"], _training(rate=0.025, last_batch="keep"), _AUGMENTATIONS["naonet"]
     ),
+    # The trainings by which NAO in PyTorch ranks the five best of a search on shared weights.
+    "nao_v1_rerank": _rerank(decay=3e-4),
+    "nao_v2_rerank": _rerank(decay=5e-4),
     "naonet_a_imagenet": Preset(_NETWORKS["nao_pytorch_large_imagenet"], _NAO_IMAGENET, _AUGMENTATIONS["none"]),
     "naonet_v2_imagenet": Preset(_NETWORKS["nao_pytorch_imagenet"], _NAO_IMAGENET, _AUGMENTATIONS["none"]),
     "seminasnet": Preset(mobile.Config(), _SEMINASNET, _AUGMENTATIONS["none"]),

@@ -109,7 +109,7 @@ def _check_search(name):
         assert np.all(np.isnan(told["leaves"][size + len(archs) :]))
     assert state.fitted_size > 6, "the tree was fitted again"
     if config.sampler == "pool":
-        assert told.keys() == {"leaves"}
+        assert told.keys() == {"leaves", "leaf_kendall_tau"}
     else:
         assert told["acceptance_rate"] == state.accepted / state.tried <= 1
         assert told["num_fallbacks"] == state.fallbacks
@@ -140,6 +140,17 @@ class SearchTest(parameterized.TestCase):
         plain = list(_rounds(name, 6))
         stored = list(_rounds(name, 6, between=through_numpy))
         chex.assert_trees_all_equal([row[:2] for row in stored], [row[:2] for row in plain])
+
+    def test_rank_correlation_of_leaves_with_new_results(self):
+        *_, (archs, state, history) = _rounds("lanas_linear", 3)
+        size = 4
+        leaves, fitness = np.array([2, 2, 1, 2]), np.array([0.1, 0.3, 0.2, 0.9], np.float32)
+        state = state.replace(leaves=state.leaves.at[:size].set(leaves), fitted_size=jnp.int32(1))
+        history = history_lib.empty(CAPACITY, archs.shape[1])
+        evaluation = types.Evaluation(fitness=fitness, cost=np.zeros(size), ok=np.array([True] * 3 + [False]))
+        history = _append(history, archs[:size], evaluation)
+        # Of the rows since the fit, the second and third count: the better one is in the worse leaf.
+        assert search.diagnostics(state, history)["leaf_kendall_tau"] == -1
 
     def test_a_pool_of_some_rows_is_all_that_is_drawn(self):
         pool = SPACES["grid"].enumerate()[[3, 20, 7, 3, 11, 5, 2, 9, 14]]  # one row twice

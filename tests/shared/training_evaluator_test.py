@@ -48,6 +48,14 @@ class TrainingEvaluatorTest(parameterized.TestCase):
         np.testing.assert_allclose(found.fitness[0] * 40, np.round(found.fitness[0] * 40), atol=1e-4)  # of 40 images
         assert found.cost[0] > 0
 
+    def test_the_best_epoch_on_request(self):
+        made = evaluator(num_epochs=3, fitness_epoch="best")
+        assert made.name.endswith(",fitness_epoch=best")
+        with mock.patch.object(training, "_evaluated", side_effect=[0.25, 0.75, 0.5]):
+            assert made.evaluate(jax.random.key(0), cheap_arch()).fitness.tolist() == [0.75]
+        with mock.patch.object(training, "_evaluated", side_effect=[0.5]):  # of the last epoch alone
+            assert evaluator(num_epochs=2).evaluate(jax.random.key(0), cheap_arch()).fitness.tolist() == [0.5]
+
     @parameterized.parameters("nao_large", "lanas_oneshot", "seminas_mobile", "ofa_mobile")
     def test_every_kind_of_space_has_a_network(self, space):
         assert training.evaluator(space, width=2).space.name == space  # the network's shapes are checked there
