@@ -20,6 +20,8 @@ from lanas_jax import adam, candidates, front_acquisition, grid, kernel, partiti
 from lanas_jax import config as configs
 from lanas_jax import tree as trees
 
+_MAX_COMPARED = 256
+
 
 @chex.dataclass(frozen=True)
 class State:
@@ -110,11 +112,17 @@ def diagnostics(state: State, history: histories.History, *, has_sampler: bool =
     """
     is_later = jnp.arange(history.status.shape[0]) >= state.fitted_size
     is_proposed = is_later & (state.leaves >= 0)
-    is_new = is_proposed & histories.is_measured(history)
+    # The correlation compares all pairs, so of long histories it sees the first architectures since the last fit.
+    num_rows = history.status.shape[0]
+    first = jnp.clip(state.fitted_size, 0, max(num_rows - _MAX_COMPARED, 0))
+    leaves, fitness, is_new = (
+        jax.lax.dynamic_slice(each, (first,), (min(num_rows, _MAX_COMPARED),))
+        for each in (state.leaves, history.fitness, is_proposed & histories.is_measured(history))
+    )
     found = {
         "leaves": jnp.where(is_proposed, state.leaves.astype(jnp.float32), jnp.nan),
         "leaf_kendall_tau": metrics.kendall_tau(
-            -state.leaves.astype(jnp.float32), jnp.where(is_new, history.fitness, 0.0), where=is_new
+            -leaves.astype(jnp.float32), jnp.where(is_new, fitness, 0.0), where=is_new
         ),
     }
     if has_sampler:
