@@ -20,8 +20,8 @@ class Config:
 
     height: Annotated[int, "levels of the tree, root and leaves included", configs.Range(at_least=1, at_most=16)] = 4
     front_height: Annotated[
-        int, "levels of the tree in a search for several objectives", configs.Range(at_least=1, at_most=16)
-    ] = 2
+        int | None, "levels of the tree in a search for several objectives; None: 2", configs.Range(1, at_most=16)
+    ] = None
     num_initial: Annotated[int, "random architectures before the first fit", _AT_LEAST_1] = 10
     num_select: Annotated[int, "new architectures between two fits of the tree", _AT_LEAST_1] = 5
     count: Annotated[int, "architectures proposed per round; at most num_select", _AT_LEAST_1] = 5

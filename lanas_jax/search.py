@@ -81,7 +81,7 @@ def searcher(
     """
     config = config or configs.Config()
     if objectives is not None and len(objectives) > 1:
-        config = dataclasses.replace(config, height=config.front_height)
+        config = dataclasses.replace(config, height=2 if config.front_height is None else config.front_height)
     setting = pools.setting(space, config)
     listed = pools.list_pool(setting, pool, objectives)
     return types.Searcher(
