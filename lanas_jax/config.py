@@ -36,9 +36,10 @@ class Config:
         Literal[tuple(targets.TARGETS)], "regression target: scores of the ranks of fitness, or scaled fitness"
     ] = "normal_scores"
     failures: Annotated[
-        Literal["worst", "none"],
-        "regression target of an infeasible architecture: the worst fitness so far, or none, as in the released code",
-    ] = "worst"
+        Literal["worst", "none"] | None,
+        "regression target of an infeasible architecture: the worst fitness so far, or none, as in the released code; "
+        "None: worst",
+    ] = None
     max_rows: Annotated[
         int | None,
         "architectures that the kernel regressor is fitted to, the best and the latest ones; None: 256",

@@ -173,7 +173,7 @@ def start(setting: pools.Setting, pool: pools.Pool, key: chex.PRNGKey, history: 
 @compilation.in_32_bits
 def _propose(setting, pool, key, state, history, *, count):
     config = setting.config
-    if config.failures == "worst":
+    if config.failures != "none":
         history = histories.with_failures(history)
     is_measured = histories.is_measured(history)
     is_row = history.status != types.EMPTY

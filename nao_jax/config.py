@@ -97,9 +97,10 @@ class Config:
         Literal[tuple(targets.TARGETS)], "regression target: scores of the ranks of fitness, or scaled fitness"
     ] = "exponential_scores"
     failures: Annotated[
-        Literal["worst", "none"],
-        "regression target of an infeasible architecture: the worst fitness so far, or none, as in the released code",
-    ] = "worst"
+        Literal["worst", "none"] | None,
+        "regression target of an infeasible architecture: the worst fitness so far, or none, as in the released code; "
+        "None: worst",
+    ] = None
     mse_weight: Annotated[
         float, "weight lambda of the predictor's loss; the decoder's has weight 1 - lambda", _FRACTION
     ] = 0.8

@@ -105,7 +105,7 @@ def _init(setting, pool, key, history):
 
 @compilation.in_32_bits
 def _propose(setting, pool, goal, key, state, history, *, count):
-    if setting.config.failures == "worst":
+    if setting.config.failures != "none":
         history = histories.with_failures(history)
     known = unseen.know(pool, state.index, history, count=count)
     state = state.replace(index=known.index)
