@@ -68,14 +68,14 @@ def _improve(posterior, features, means, is_candidate, noise):
 
     The best of every block of candidates, by prediction and at random, are evaluated.
     """
-    shortlist = jnp.concatenate([best_of_blocks(jnp.where(is_candidate, by, -jnp.inf)) for by in (means, noise)])
+    shortlist = jnp.concatenate([_best_of_blocks(jnp.where(is_candidate, by, -jnp.inf)) for by in (means, noise)])
     score = kernel.log_expected_improvement(
         means[shortlist], kernel.deviations(posterior, features[shortlist]), posterior.best
     )
     return shortlist[jnp.argmax(jnp.where(is_candidate[shortlist], score, -jnp.inf))].astype(jnp.int32)
 
 
-def best_of_blocks(score: chex.Array) -> chex.Array:
+def _best_of_blocks(score: chex.Array) -> chex.Array:
     """Returns int32[B], the index of the largest of each of B interleaved blocks, of which some may be empty."""
     num_blocks = min(_NUM_BLOCKS, score.shape[0])
     padded = jnp.pad(score, (0, -score.shape[0] % num_blocks), constant_values=-jnp.inf).reshape(-1, num_blocks)

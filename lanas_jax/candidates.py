@@ -55,7 +55,6 @@ def from_pool(setting, pool, key, state, history, measured, *, count):
             pool.features,
             lambda posterior, _: grid.predict(posterior, pool.grid),
         )
-        first = front_acquisition.improvements(outlook)
         observed = jnp.pad(outlook.observed, ((0, count), (0, 0)))
 
     def draw(carry, draw_key):
@@ -77,7 +76,7 @@ def from_pool(setting, pool, key, state, history, measured, *, count):
             )
             posterior = _observe(posterior, pool.features[at])
         else:
-            at = front_acquisition.choose(outlook._replace(observed=observed), first, is_candidate, noise)
+            at = front_acquisition.choose(outlook._replace(observed=observed), is_candidate, noise)
             observed = front_acquisition.believe(outlook, observed, at)
         num_free = num_free.at[trees.path(leaf, config.height)].add(-1.0)
         return (selection.visit(tree, leaf), is_free.at[at].set(False), num_free, posterior, observed), (at, leaf)
@@ -143,7 +142,7 @@ def from_leaf(setting, pool, key, state, history, measured, *, count):
         if _is_by_front(setting, pool):
             outlook = front_acquisition.look(pool.goal, state.regressor, features, history, archs, raw, kernel.predict)
             outlook = outlook._replace(observed=jnp.concatenate([outlook.observed, believed]))
-            at = front_acquisition.choose(outlook, front_acquisition.improvements(outlook), is_candidate, noise)
+            at = front_acquisition.choose(outlook, is_candidate, noise)
             believed = front_acquisition.believe(outlook, believed, at)
         else:
             at = acquisition.choose(

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from common import front_improvement
 from common import history as histories
 from common import objectives as objectives_lib
-from lanas_jax import acquisition, kernel
+from lanas_jax import kernel
 from lanas_jax import tree as trees
 
 
@@ -66,24 +66,16 @@ def look(
     return Outlook(means=jnp.stack(means, axis=1), deviations=jnp.stack(deviations, axis=1), observed=observed)
 
 
-def improvements(outlook: Outlook) -> chex.Array:
-    """Returns float32[C], the expected improvement by each candidate."""
-    return front_improvement.expected(outlook.means, outlook.deviations, outlook.observed)
-
-
-def choose(outlook: Outlook, first: chex.Array, is_candidate: chex.Array, noise: chex.Array) -> chex.Array:
+def choose(outlook: Outlook, is_candidate: chex.Array, noise: chex.Array) -> chex.Array:
     """Returns int32[], the candidate of the largest expected improvement.
 
     Args:
       outlook: with the rows selected in this round so far.
-      first: float32[C], the improvements at the start of the round; the best of blocks are evaluated again.
       is_candidate: bool[C].
-      noise: float32[C], breaks ties.
+      noise: float32[C], uniform in [0, 1), breaks ties.
     """
-    noise = 1e-12 * noise
-    at = acquisition.best_of_blocks(jnp.where(is_candidate, first + noise, -jnp.inf))
-    again = front_improvement.expected(outlook.means[at], outlook.deviations[at], outlook.observed)
-    return at[jnp.argmax(jnp.where(is_candidate[at], again + noise[at], -jnp.inf))].astype(jnp.int32)
+    score = front_improvement.expected(outlook.means, outlook.deviations, outlook.observed) + 1e-12 * noise
+    return jnp.argmax(jnp.where(is_candidate, score, -jnp.inf)).astype(jnp.int32)
 
 
 def believe(outlook: Outlook, observed: chex.Array, at: chex.Array) -> chex.Array:
