@@ -14,7 +14,6 @@ import numpy as np
 from common import objectives as objectives_lib
 from common import regression_targets, types
 
-MAX_SEGMENTS = 96  # of a front of two objectives
 _NUM_DIRECTIONS = 128
 _NUM_SAMPLED = 512  # rows for the range of costs in a space that is not listed
 
@@ -104,11 +103,20 @@ def known(goal: Goal, archs: chex.Array) -> chex.Array:
     return _linear(goal, jnp.concatenate([unknown, objectives_lib.others(goal.objectives, archs, {})], axis=1))
 
 
+def extremes(goal: Goal, archs: chex.Array) -> chex.Array:
+    """Returns int32[K], of int32[B, L] the row that is best in each of the K objectives known from the row.
+
+    They are evaluated first: the ends of the front enlarge the hypervolume much, and cost no prediction.
+    """
+    columns = np.flatnonzero(is_known(goal.objectives))
+    return jnp.argmax(known(goal, archs)[:, columns], axis=0).astype(jnp.int32)
+
+
 def _linear(goal, values):
     return (values - goal.low[None]) / jnp.maximum(goal.high - goal.low, 1e-30)[None]
 
 
-def expected(means: chex.Array, deviations: chex.Array, observed: chex.Array) -> chex.Array:
+def expected(means: chex.Array, deviations: chex.Array, observed: chex.Array, is_known: tuple[bool, ...]) -> chex.Array:
     """Returns float32[C], the expected improvement of the hypervolume by each candidate.
 
     For two objectives the exact integral, a sum over the segments of the front of the expected width times the expected
@@ -120,9 +128,10 @@ def expected(means: chex.Array, deviations: chex.Array, observed: chex.Array) ->
       means: float32[C, M], scaled.
       deviations: float32[C, M], 0 where known.
       observed: float32[N, M], the points so far; 0 for none.
+      is_known: of each objective, whether its deviations are 0.
     """
     if observed.shape[1] == 2:
-        return _by_segments(means, deviations, observed)
+        return _by_segments(means, deviations, observed, is_known)
     directions, noise = _directions(observed.shape[1])
     best = jnp.max(scalarized(observed), axis=0)
 
@@ -151,26 +160,29 @@ def _directions(num_objectives):
     return np.float32(directions), np.float32(random.standard_normal(directions.shape))
 
 
-def _by_segments(means, deviations, observed):
-    """Returns `expected` for two objectives."""
-    edges, levels = _segments(observed)
-    reached = _expected_excess(means[:, :1], deviations[:, :1], jnp.append(edges, 0.0)[None])
-    widths = jnp.diff(reached, axis=1, prepend=0.0)
-    heights = _expected_excess(means[:, 1:], deviations[:, 1:], jnp.concatenate([jnp.zeros(1), levels])[None])
-    return jnp.sum(jnp.maximum(widths, 0.0) * heights, axis=1)
-
-
-def _segments(observed):
-    """Returns the points of the front (first float32[K], decreasing; second float32[K], increasing).
-
-    Of more than `MAX_SEGMENTS` those that exceed the one before least are left out.
-    """
+def _by_segments(means, deviations, observed, is_known):
+    """Returns `expected` for two objectives: the sum over the segments between points of the front."""
     ordered = observed[jnp.argsort(-observed[:, 0])]
     best = jax.lax.cummax(ordered[:, 1])
-    rise = jnp.diff(best, prepend=0.0)
-    kept = jnp.sort(jax.lax.top_k(rise, min(MAX_SEGMENTS, rise.shape[0]))[1])
-    # Points that add nothing make segments of height or width 0.
-    return ordered[kept, 0], best[kept]
+    is_front = jnp.diff(best, prepend=0.0) > 0
+    first = jnp.argsort(~is_front, stable=True)
+    edges, levels = ordered[first, 0], best[first]
+    num_points = jnp.sum(is_front)
+
+    def excess(column, level):
+        mean = means[:, column]
+        if is_known[column]:
+            return jnp.maximum(mean - level, 0.0)
+        return _expected_excess(mean, deviations[:, column], level)
+
+    def add(at, carry):
+        total, before = carry
+        reached = excess(0, jnp.where(at < num_points, edges[at], 0.0))
+        height = excess(1, jnp.where(at > 0, levels[at - 1], 0.0))
+        return total + jnp.maximum(reached - before, 0.0) * height, reached
+
+    zeros = jnp.zeros(means.shape[:1])
+    return jax.lax.fori_loop(0, num_points + 1, add, (zeros, zeros))[0]
 
 
 def _expected_excess(mean, deviation, level):

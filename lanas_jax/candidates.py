@@ -76,7 +76,7 @@ def from_pool(setting, pool, key, state, history, measured, *, count):
             )
             posterior = _observe(posterior, pool.features[at])
         else:
-            at = front_acquisition.choose(outlook._replace(observed=observed), is_candidate, noise)
+            at = front_acquisition.choose(pool.goal, outlook._replace(observed=observed), is_candidate, noise)
             observed = front_acquisition.believe(outlook, observed, at)
         num_free = num_free.at[trees.path(leaf, config.height)].add(-1.0)
         return (selection.visit(tree, leaf), is_free.at[at].set(False), num_free, posterior, observed), (at, leaf)
@@ -142,7 +142,7 @@ def from_leaf(setting, pool, key, state, history, measured, *, count):
         if _is_by_front(setting, pool):
             outlook = front_acquisition.look(pool.goal, state.regressor, features, history, archs, raw, kernel.predict)
             outlook = outlook._replace(observed=jnp.concatenate([outlook.observed, believed]))
-            at = front_acquisition.choose(outlook, is_candidate, noise)
+            at = front_acquisition.choose(pool.goal, outlook, is_candidate, noise)
             believed = front_acquisition.believe(outlook, believed, at)
         else:
             at = acquisition.choose(
@@ -184,10 +184,8 @@ def at_random(setting, pool, key, history, *, count):
     """Returns int32[count, L], distinct new rows, uniform in the pool, or as the space samples them."""
     if setting.config.sampler == "pool":
         scores = jax.random.uniform(key, pool.archs.shape[:1])
-        if pool.goal is not None:  # the extreme rows of known objectives come first
-            known = front_improvement.known(pool.goal, pool.archs)
-            extremes = jnp.argmax(jnp.where(jnp.isnan(known), 0.0, known), axis=0)[1:]
-            scores = scores.at[extremes].set(1.0)
+        if pool.goal is not None:
+            scores = scores.at[front_improvement.extremes(pool.goal, pool.archs)].set(1.0)
         scores = jnp.where(_is_free(pool, history), scores, -1.0)
         return pool.archs[jax.lax.top_k(scores, count)[1]]
 

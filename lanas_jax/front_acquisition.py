@@ -66,15 +66,17 @@ def look(
     return Outlook(means=jnp.stack(means, axis=1), deviations=jnp.stack(deviations, axis=1), observed=observed)
 
 
-def choose(outlook: Outlook, is_candidate: chex.Array, noise: chex.Array) -> chex.Array:
+def choose(goal: front_improvement.Goal, outlook: Outlook, is_candidate: chex.Array, noise: chex.Array) -> chex.Array:
     """Returns int32[], the candidate of the largest expected improvement.
 
     Args:
+      goal: the objectives.
       outlook: with the rows selected in this round so far.
       is_candidate: bool[C].
       noise: float32[C], uniform in [0, 1), breaks ties.
     """
-    score = front_improvement.expected(outlook.means, outlook.deviations, outlook.observed) + 1e-12 * noise
+    is_known = front_improvement.is_known(goal.objectives)
+    score = front_improvement.expected(outlook.means, outlook.deviations, outlook.observed, is_known) + 1e-12 * noise
     return jnp.argmax(jnp.where(is_candidate, score, -jnp.inf)).astype(jnp.int32)
 
 

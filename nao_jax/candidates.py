@@ -83,6 +83,8 @@ def propose(
     filler = known.history.archs[0]
     decoded, is_from, is_valid, prediction = _climb(setting, networks, rate, starts, is_start, filler=filler)
     archs, is_output = decoded, is_from
+    if rating is not None:  # all unlabelled ones are candidates: the best rated improve one part of the front
+        starts, is_start = others, jnp.ones(others.shape[:1], bool)
     if config.seeds != "measured":  # unlabelled starting points are candidates too
         archs = jnp.concatenate([starts, archs])
         is_valid = jnp.concatenate([is_start, is_valid])

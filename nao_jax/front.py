@@ -90,11 +90,12 @@ def predict(
 def rate(rating: Rating, means: chex.Array) -> chex.Array:
     """Returns float32[B], the expected improvement by rows with predictions float32[B, M]."""
     deviations = jnp.broadcast_to(rating.deviations[None], means.shape)
-    return front_improvement.expected(means, deviations, rating.observed)
+    is_known = front_improvement.is_known(rating.goal.objectives)
+    return front_improvement.expected(means, deviations, rating.observed, is_known)
 
 
 def select(rating: Rating, means: chex.Array, is_candidate: chex.Array, count: int) -> tuple[chex.Array, chex.Array]:
-    """Selects rows one after the other, each as if its prediction were observed.
+    """Selects rows one after the other, each as if it had been observed and were best in everything predicted.
 
     Args:
       rating: at the start of the round.
@@ -110,7 +111,8 @@ def select(rating: Rating, means: chex.Array, is_candidate: chex.Array, count: i
         rating, is_left = carry
         at = jnp.argmax(jnp.where(is_left, rate(rating, means), -jnp.inf))
         place = rating.observed.shape[0] - count + index
-        observed = rating.observed.at[place].set(jnp.where(is_left[at], means[at], 0.0))
+        value = jnp.where(rating.deviations > 0, 1.0, means[at])
+        observed = rating.observed.at[place].set(jnp.where(is_left[at], value, 0.0))
         return (rating.replace(observed=observed), is_left.at[at].set(False)), (at, is_left[at])
 
     return jax.lax.scan(step, (rating, is_candidate), jnp.arange(count))[1]

@@ -10,7 +10,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from common import compilation, front_improvement, types, unseen
+from common import compilation, front_improvement, rows, types, unseen
 from common import history as histories
 from common import objectives as objectives_lib
 from nao_jax import candidates, diagnostics, front, learning
@@ -111,8 +111,12 @@ def _propose(setting, pool, goal, key, state, history, *, count):
     state = state.replace(index=known.index)
 
     def at_random(state):
-        blank = jnp.zeros((count, history.archs.shape[1]), jnp.int32)
-        return unseen.complete(key, setting.space, known, blank, jnp.zeros((count,), bool)), state
+        archs, is_first = jnp.zeros((count, history.archs.shape[1]), jnp.int32), jnp.zeros((count,), bool)
+        if goal is not None and len(pool):
+            extremes = pool[front_improvement.extremes(goal, pool)[:count]]
+            is_new = ~rows.is_repeat(extremes) & (unseen.find(known, extremes) == history.status.shape[0])
+            archs, is_first = archs.at[: len(extremes)].set(extremes), is_first.at[: len(extremes)].set(is_new)
+        return unseen.complete(key, setting.space, known, archs, is_first), state
 
     def improve(state):
         return _improve(setting, goal, key, state, known, count=count)

@@ -43,7 +43,9 @@ class FrontImprovementTest(parameterized.TestCase):
                 point = mean + np.array([first * at, second * other])
                 both = np.concatenate([_OBSERVED, point[None]]).astype(float)
                 want += weight * factor * (fronts.hypervolume(both, np.zeros(2)) - before)
-        got = front_improvement.expected(jnp.array([mean]), jnp.array([[first, second]]), jnp.asarray(_OBSERVED))
+        is_known = (False, not second)
+        deviations = jnp.array([[first, second]])
+        got = front_improvement.expected(jnp.array([mean]), deviations, jnp.asarray(_OBSERVED), is_known)
         np.testing.assert_allclose(got, [want], rtol=0.01)
 
     def test_three_objectives_are_in_the_order_of_the_hypervolume(self):
@@ -51,7 +53,7 @@ class FrontImprovementTest(parameterized.TestCase):
         observed, points = random.uniform(size=(6, 3)) * 0.7, random.uniform(size=(40, 3))
         before = fronts.hypervolume(observed, np.zeros(3))
         want = [fronts.hypervolume(np.concatenate([observed, point[None]]), np.zeros(3)) - before for point in points]
-        got = front_improvement.expected(jnp.asarray(points), jnp.zeros((40, 3)), jnp.asarray(observed))
+        got = front_improvement.expected(jnp.asarray(points), jnp.zeros((40, 3)), jnp.asarray(observed), (True,) * 3)
         self.assertGreater(np.corrcoef(want, got)[0, 1], 0.97)
 
 
