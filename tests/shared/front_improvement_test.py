@@ -30,6 +30,7 @@ class FrontImprovementTest(parameterized.TestCase):
         got = front_improvement.scaled(goal, values, jnp.array([True, True, False]))
         np.testing.assert_allclose(got, [[2 / 3, 0.0], [0.0, 0.75], [0.0, 0.0]], rtol=1e-6)
         np.testing.assert_allclose(front_improvement.known(goal, archs), [[np.nan, 0.0], [np.nan, 0.75], [np.nan, 1.0]])
+        np.testing.assert_array_equal(front_improvement.extremes(goal, archs), [2])
 
     @parameterized.parameters((0.3, 0.2), (0.3, 0.0), (0.0, 0.2), (0.0, 0.0))
     def test_two_objectives_equal_numerical_integration(self, first, second):

@@ -42,6 +42,9 @@ class FrontSearchersTest(parameterized.TestCase):
         self.assertFalse(np.any(rows.is_repeat(found.archs)))
         np.testing.assert_array_equal(found.others, objectives.known(goal, np.asarray(found.archs)))
         self.assertTrue(np.all(jnp.isfinite(objectives.values(found))))
+        if getattr(config, "sampler", "pool") == "pool":
+            best = objectives.known(goal, evaluator.space.enumerate()).max(axis=0)
+            np.testing.assert_array_equal(found.others[:10].max(axis=0), best)
 
     def test_nodes_have_the_hypervolume_of_their_rows(self):
         goal = front_improvement.goal(
