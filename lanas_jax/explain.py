@@ -44,17 +44,20 @@ def explain(
         size=jnp.int32(num_before),
         others=jnp.asarray(history.others[:num_before], jnp.float32),
     )
+    is_measured = np.asarray(before.status) == types.MEASURED
+    if config.failures != "none":
+        before = histories.with_failures(before)
     last = jnp.asarray(history.archs[num_before:num_rows], jnp.int32)
     setting = pools.setting(space, config)
 
     @jax.jit
     def fit(key, before, last):
         features = setting.features(before.archs)
-        is_measured = histories.is_measured(before)
-        values = targets.targets(before.fitness, is_measured, target=config.target)
+        is_known = histories.is_measured(before)
+        values = targets.targets(before.fitness, is_known, target=config.target)
         none = pools.no_pool(before.archs.shape[1], features.shape[1])
         state = search.learn(setting, none, search.start(setting, none, key, before), before, features, values)
-        scale = candidates.exploration_of(config, values, is_measured)
+        scale = candidates.exploration_of(config, values, is_known)
         inputs = setting.features(last)
         if state.posterior is not None:
             inputs = kernel.predict(state.posterior, inputs)[:, None]
@@ -62,7 +65,6 @@ def explain(
 
     tree, leaves, selected, exploration = fit(jax.random.key(seed), before, last)
     bound = _bounds(tree, exploration, config)
-    is_measured = np.asarray(before.status) == types.MEASURED
     return _partition(np.asarray(leaves)[is_measured], np.asarray(before.fitness)[is_measured], bound, selected)
 
 

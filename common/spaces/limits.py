@@ -177,15 +177,19 @@ def _sampled(space, limits, costs):
     anchors = walked[found == 0]
 
     def sample(key, count):
-        draw_key, redraw_key, anchor_key, mix_key = jax.random.split(key, 4)
+        draw_key, redraw_key, mix_key = jax.random.split(key, 3)
 
         def is_open(carry):
             return (carry[0] < _NUM_REDRAWS) & jnp.any(over(carry[2]) > 0)
 
         drawn = jax.lax.while_loop(is_open, redraw, (0, redraw_key, space.sample(draw_key, count)))[2]
-        start = jnp.asarray(anchors)[jax.random.randint(anchor_key, (count,), 0, len(anchors))]
-        mixed = jax.lax.scan(step, start, jax.random.split(mix_key, _NUM_MIXING))[0]
-        return jnp.where((over(drawn) == 0)[:, None], drawn, mixed)
+
+        def mixed(key):
+            anchor_key, mix_key = jax.random.split(key)
+            start = jnp.asarray(anchors)[jax.random.randint(anchor_key, (count,), 0, len(anchors))]
+            return jax.lax.scan(step, start, jax.random.split(mix_key, _NUM_MIXING))[0]
+
+        return _filled(drawn, over(drawn) == 0, mixed, mix_key)
 
     def neighbors(archs):
         around, is_valid = space.neighbors(archs)
@@ -195,7 +199,7 @@ def _sampled(space, limits, costs):
         near_key, far_key = jax.random.split(key)
         around, is_valid = neighbors(archs)
         near = factory.pick(near_key, around, is_valid)
-        return jnp.where(jnp.any(is_valid, axis=1)[:, None], near, sample(far_key, len(archs)))
+        return _filled(near, jnp.any(is_valid, axis=1), lambda key: sample(key, len(archs)), far_key)
 
     return space._replace(
         is_valid=lambda archs: space.is_valid(archs) & (over(space.canonicalize(archs)) == 0),
@@ -204,3 +208,16 @@ def _sampled(space, limits, costs):
         mutate=mutate,
         enumerate=None,
     )
+
+
+def _filled(archs, is_filled, draw, key):
+    """Returns int32[B, L] `archs`, with rows of `draw(key)` where they are not filled; draws only if there are such."""
+
+    def fill(carry):
+        archs, is_filled, key = carry
+        key, draw_key = jax.random.split(key)
+        return jnp.where(is_filled[:, None], archs, draw(draw_key)), jnp.ones_like(is_filled), key
+
+    # A loop of one step: under vmap both branches of a condition are computed. Its key changes, or XLA computes the draw
+    # before the loop.
+    return jax.lax.while_loop(lambda carry: ~jnp.all(carry[1]), fill, (archs, is_filled, key))[0]

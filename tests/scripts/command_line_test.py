@@ -71,7 +71,7 @@ class FlagFilesTest(parameterized.TestCase):
 
     def test_files_that_are_missing(self):
         with pytest.raises(
-            ValueError, match=r"no flag file 'nowhere'; give .* that ships: lanas_closed_form, lanas_of"
+            ValueError, match=r"no flag file 'nowhere'; give .* that ships: lanas_closed_form, lanas_di"
         ):
             flag_files.expand(["--flagfile=nowhere"], launch_flags.FLAG_FILES)
         with pytest.raises(ValueError, match="--flagfile needs a file"):

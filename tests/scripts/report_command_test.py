@@ -88,6 +88,7 @@ class ReportTest(folders.FolderTest):
         _, workdir = searched()
         lines = [json.loads(line) for line in (workdir / run_dir.METRICS).read_text().splitlines()]
         found = event_files.scalars(workdir / run_dir.EVENTS)
+        assert found.pop((20, "rounds/leaf_kendall_tau")) == pytest.approx(lines[3]["leaf_kendall_tau"], rel=1e-6)
         names = ("best_fitness", "infeasible", "seconds")
         wanted = {(line["queries"], f"search/{name}"): line[name] for line in lines for name in names}
         assert found == pytest.approx(wanted, rel=1e-6)
