@@ -218,6 +218,6 @@ def _filled(archs, is_filled, draw, key):
         key, draw_key = jax.random.split(key)
         return jnp.where(is_filled[:, None], archs, draw(draw_key)), jnp.ones_like(is_filled), key
 
-    # A loop of one step: under vmap both branches of a condition are computed. Its key changes, or XLA computes the draw
+    # A loop of one step: under vmap both branches of a condition are computed. The key changes in it, or XLA would draw
     # before the loop.
     return jax.lax.while_loop(lambda carry: ~jnp.all(carry[1]), fill, (archs, is_filled, key))[0]
