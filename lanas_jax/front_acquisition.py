@@ -41,7 +41,7 @@ def look(
     inputs: chex.Array,
     predict: Callable[[kernel.Posterior, chex.Array], chex.Array],
 ) -> Outlook:
-    """Returns what is expected of candidates.
+    """Returns the predicted means and deviations of the objectives of candidates.
 
     Args:
       goal: the objectives.

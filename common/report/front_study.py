@@ -41,7 +41,7 @@ class Fronts(NamedTuple):
 
 
 def read(folder: pathlib.Path, report: Mapping[str, Any]) -> Fronts | None:
-    """Returns what the folder of a study has on fronts; None for a single objective.
+    """Returns the fronts and their curves from the folder of a study; None for a single objective.
 
     Raises:
       ValueError: a file is damaged.
