@@ -97,6 +97,11 @@ def find(known: Known, archs: chex.Array) -> chex.Array:
     return jnp.where(jnp.any(is_same, axis=1), jnp.argmax(is_same, axis=1), capacity).astype(jnp.int32)
 
 
+def empty_batch(known: Known, count: int) -> tuple[chex.Array, chex.Array]:
+    """Returns int32[count, L] and bool[count], a batch of which no row is filled."""
+    return jnp.zeros((count, known.history.archs.shape[1]), jnp.int32), jnp.zeros((count,), bool)
+
+
 def fill(
     key: chex.PRNGKey,
     known: Known,

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from common import compilation, types
 from common import config as configs
-from common.baselines import candidates, path_encoding, predictor
+from common.baselines import candidates, path_encoding, predictor, stateless
 
 _AT_LEAST_1 = configs.Range(at_least=1)
 
@@ -46,7 +46,7 @@ def searcher(space: types.SearchSpace, config: Config | None = None, *, name: st
     config = config or Config()
     encode = path_encoding.encoder(space, config.encoding)
 
-    def guided(key, known, count):
+    def choose(key, known, count):
         fit_key, mutation_key, sample_key = jax.random.split(key, 3)
         params = predictor.fit(fit_key, known.history, encode, config=config)
         sizes = {"num_parents": config.num_parents, "count": config.num_candidates}
@@ -56,7 +56,7 @@ def searcher(space: types.SearchSpace, config: Config | None = None, *, name: st
         scores = jnp.mean(predictions, axis=0) + jnp.std(predictions, axis=0) * noise
         return candidates.best_unseen(known, archs, scores, count=count)
 
-    return candidates.guided_searcher(space, guided, config=config, name=name)
+    return stateless.after_random(space, choose, config=config, name=name)
 
 
 ALGORITHM = types.Algorithm("bananas", Config(), {"bananas": Config()}, searcher)

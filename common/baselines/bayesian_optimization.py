@@ -104,7 +104,7 @@ def within(
             return candidates.best_unseen(known, archs, scores, count=count)
 
         guided_key, rest_key = jax.random.split(key)
-        free = jnp.zeros((count, len(space.num_choices)), jnp.int32), jnp.zeros((count,), bool)
+        free = unseen.empty_batch(known, count)
         archs, is_filled = jax.lax.cond(history.size >= config.num_initial, guided, lambda _: free, guided_key)
         archs = unseen.complete(rest_key, space, known, archs, is_filled)
         return archs, State(index=known.index, factors=factors)

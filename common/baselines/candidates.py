@@ -1,8 +1,5 @@
 """Candidates of baselines that a model guides: mutations of the best architectures, random ones; the best of them."""
 
-from collections.abc import Callable
-from typing import Any
-
 import chex
 import jax
 import jax.numpy as jnp
@@ -48,43 +45,3 @@ def best_unseen(
 
     scores = jnp.where(unseen.find(known, archs) == known.history.status.shape[0], scores, -jnp.inf)
     return jax.lax.scan(take, scores, length=count)[1]
-
-
-def guided_searcher(
-    space: types.SearchSpace,
-    guided: Callable[[chex.PRNGKey, unseen.Known, int], tuple[chex.Array, chex.Array]],
-    *,
-    config: Any,
-    name: str,
-) -> types.Searcher:
-    """Returns a searcher without a state of its own: random at the start, then guided by a model of the history.
-
-    Args:
-      space: the search space.
-      guided: (key, the indexed history, count) -> (int32[count, L], bool[count]), proposals and which there are.
-      config: settings with `count` and `num_initial`, the random architectures at the start.
-      name: its name in results.
-    """
-
-    def init(pool: chex.Array, key: chex.PRNGKey, history: history_lib.History) -> unseen.Index:
-        del key
-        return unseen.empty_index(pool, history)
-
-    def propose(
-        pool: chex.Array, key: chex.PRNGKey, state: unseen.Index, history: history_lib.History, *, count: int
-    ) -> tuple[chex.Array, unseen.Index]:
-        known = unseen.know(pool, state, history, count=count)
-        guided_key, rest_key = jax.random.split(key)
-        free = jnp.zeros((count, len(space.num_choices)), jnp.int32), jnp.zeros((count,), bool)
-        archs, is_filled = jax.lax.cond(
-            history.size >= config.num_initial, lambda key: guided(key, known, count), lambda _: free, guided_key
-        )
-        return unseen.complete(rest_key, space, known, archs, is_filled), known.index
-
-    pool = unseen.pool_of(space)
-    return types.Searcher(
-        name=name,
-        count=config.count,
-        init=jax.tree_util.Partial(init, pool),
-        propose=jax.tree_util.Partial(propose, pool),
-    )

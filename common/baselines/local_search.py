@@ -3,7 +3,6 @@
 For several objectives it is Pareto local search: neighbours of the front.
 """
 
-import dataclasses
 from typing import Annotated
 
 import chex
@@ -19,14 +18,11 @@ from common.baselines import candidates
 _NUM_CENTRES = 16
 
 
-@dataclasses.dataclass(frozen=True)
+@configs.dataclass
 class Config:
     """Settings of local search."""
 
     count: Annotated[int, "architectures proposed a round", configs.Range(at_least=1)] = 1
-
-    def __post_init__(self):
-        configs.validate(self)
 
 
 @chex.dataclass(frozen=True)

@@ -2,14 +2,14 @@
 
 from typing import Annotated, Literal
 
-import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from common import compilation, regression_targets, rows, types, unseen
+from common import compilation, regression_targets, rows, types
 from common import config as configs
 from common import history as history_lib
+from common.baselines import stateless
 
 _MAX_DRAWS = 100
 
@@ -49,14 +49,8 @@ def searcher(space: types.SearchSpace, config: Config | None = None, *, name: st
     """
     config = config or Config()
 
-    def init(pool: chex.Array, key: chex.PRNGKey, history: history_lib.History) -> unseen.Index:
-        del key
-        return unseen.empty_index(pool, history)
-
-    def propose(
-        pool: chex.Array, key: chex.PRNGKey, state: unseen.Index, history: history_lib.History, *, count: int
-    ) -> tuple[chex.Array, unseen.Index]:
-        known = unseen.know(pool, state, history, count=count)
+    def choose(key, known, count):
+        history, pool = known.history, known.pool
         capacity = history.status.shape[0]
         is_measured = jnp.pad(history_lib.is_measured(history), (0, count))
         values = regression_targets.targets(jnp.pad(history.fitness, (0, count)), is_measured, target=config.target)
@@ -82,19 +76,11 @@ def searcher(space: types.SearchSpace, config: Config | None = None, *, name: st
                 is_free = is_free.at[rows.find(pool, row[None])].set(False, mode="drop")
             return (visited, is_free), (row, is_new)
 
-        draw_key, rest_key = jax.random.split(key)
         visited = jnp.pad(history.archs, ((0, count), (0, 0)), constant_values=-1)
         carry = visited, known.index.places == capacity
-        _, (archs, is_filled) = jax.lax.scan(simulate, carry, (jnp.arange(count), jax.random.split(draw_key, count)))
-        return unseen.complete(rest_key, space, known, archs, is_filled), known.index
+        return jax.lax.scan(simulate, carry, (jnp.arange(count), jax.random.split(key, count)))[1]
 
-    pool = unseen.pool_of(space)
-    return types.Searcher(
-        name=name,
-        count=config.count,
-        init=jax.tree_util.Partial(init, pool),
-        propose=jax.tree_util.Partial(propose, pool),
-    )
+    return stateless.searcher(space, choose, config=config, name=name)
 
 
 def _descend(key, space, config, evaluated, listed):

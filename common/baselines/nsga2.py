@@ -2,7 +2,6 @@
 
 from typing import Annotated
 
-import chex
 import jax
 import jax.numpy as jnp
 
@@ -10,6 +9,7 @@ from common import compilation, fronts, types, unseen
 from common import config as configs
 from common import history as history_lib
 from common import objectives as objectives_lib
+from common.baselines import stateless
 
 _MAX_DRAWS = 100
 _AT_LEAST_1 = configs.Range(at_least=1)
@@ -59,35 +59,18 @@ def searcher(
     """
     config = config or Config()
 
-    def init(pool: chex.Array, key: chex.PRNGKey, history: history_lib.History) -> unseen.Index:
-        del key
-        return unseen.empty_index(pool, history)
-
-    def propose(
-        pool: chex.Array, key: chex.PRNGKey, state: unseen.Index, history: history_lib.History, *, count: int
-    ) -> tuple[chex.Array, unseen.Index]:
-        known = unseen.know(pool, state, history, count=count)
-        population = _best(history, config.population_size)
-        is_full = jnp.sum(history_lib.is_measured(history)) >= config.population_size
-        child_key, random_key = jax.random.split(key)
-        archs, is_filled = unseen.fill(
-            child_key,
+    def choose(key, known, count):
+        population = _best(known.history, config.population_size)
+        is_full = jnp.sum(history_lib.is_measured(known.history)) >= config.population_size
+        return unseen.fill(
+            key,
             known,
-            jnp.zeros((count, len(space.num_choices)), jnp.int32),
-            jnp.zeros((count,), bool),
+            *unseen.empty_batch(known, count),
             draw=lambda key: _children(key, space, population, count, config),
             max_draws=jnp.where(is_full, _MAX_DRAWS, 0),
         )
-        return unseen.complete(random_key, space, known, archs, is_filled), known.index
 
-    pool = unseen.pool_of(space)
-    return types.Searcher(
-        name=name,
-        count=config.count,
-        init=jax.tree_util.Partial(init, pool),
-        propose=jax.tree_util.Partial(propose, pool),
-        objectives=objectives,
-    )
+    return stateless.searcher(space, choose, config=config, name=name, objectives=objectives)
 
 
 def _best(history, size):

@@ -1,26 +1,18 @@
 """Random search without replacement: the first baseline of every comparison."""
 
-import dataclasses
 from typing import Annotated
 
-import chex
-import jax
-import jax.numpy as jnp
-
-from common import compilation, types, unseen
+from common import compilation, types
 from common import config as configs
-from common import history as history_lib
 from common import objectives as objectives_lib
+from common.baselines import stateless
 
 
-@dataclasses.dataclass(frozen=True)
+@configs.dataclass
 class Config:
     """Settings of random search."""
 
     count: Annotated[int, "architectures proposed a round", configs.Range(at_least=1)] = 1
-
-    def __post_init__(self):
-        configs.validate(self)
 
 
 @compilation.in_32_bits
@@ -46,30 +38,7 @@ def searcher(
     Returns:
       The searcher.
     """
-    config = config or Config()
-
-    @compilation.in_32_bits
-    def init(pool: chex.Array, key: chex.PRNGKey, history: history_lib.History) -> unseen.Index:
-        del key
-        return unseen.empty_index(pool, history)
-
-    @compilation.in_32_bits
-    def propose(
-        pool: chex.Array, key: chex.PRNGKey, state: unseen.Index, history: history_lib.History, *, count: int
-    ) -> tuple[chex.Array, unseen.Index]:
-        known = unseen.know(pool, state, history, count=count)
-        free = jnp.zeros((count, len(space.num_choices)), jnp.int32)
-        archs = unseen.complete(key, space, known, free, jnp.zeros((count,), bool))
-        return archs, known.index
-
-    pool = unseen.pool_of(space)
-    return types.Searcher(
-        name=name,
-        count=config.count,
-        init=jax.tree_util.Partial(init, pool),
-        propose=jax.tree_util.Partial(propose, pool),
-        objectives=objectives,
-    )
+    return stateless.searcher(space, None, config=config or Config(), name=name, objectives=objectives)
 
 
 ALGORITHM = types.Algorithm("random", Config(), {"random": Config()}, searcher, max_objectives=objectives_lib.MOST)

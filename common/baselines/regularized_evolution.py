@@ -1,21 +1,20 @@
 """Regularised evolution: tournaments in a population whose oldest member dies (arXiv:1802.01548, algorithm 1)."""
 
-import dataclasses
 from typing import Annotated
 
-import chex
 import jax
 import jax.numpy as jnp
 
 from common import compilation, types, unseen
 from common import config as configs
 from common import history as history_lib
+from common.baselines import stateless
 
 _MAX_DRAWS = 100
 _AT_LEAST_1 = configs.Range(at_least=1)
 
 
-@dataclasses.dataclass(frozen=True)
+@configs.dataclass
 class Config:
     """Settings of regularised evolution.
 
@@ -24,15 +23,8 @@ class Config:
     """
 
     count: Annotated[int, "architectures proposed a round", _AT_LEAST_1] = 1
-    population_size: Annotated[
-        int, "youngest measured architectures, the possible parents", configs.Range(at_least=1)
-    ] = 50
-    sample_size: Annotated[
-        int, "architectures sampled for a tournament, whose best is the parent", configs.Range(at_least=1)
-    ] = 10
-
-    def __post_init__(self):
-        configs.validate(self)
+    population_size: Annotated[int, "youngest measured architectures, the possible parents", _AT_LEAST_1] = 50
+    sample_size: Annotated[int, "architectures sampled for a tournament, whose best is the parent", _AT_LEAST_1] = 10
 
 
 @compilation.in_32_bits
@@ -59,42 +51,18 @@ def searcher(
     """
     config = config or Config()
 
-    @compilation.in_32_bits
-    def init(pool: chex.Array, key: chex.PRNGKey, history: history_lib.History) -> unseen.Index:
-        del key
-        return unseen.empty_index(pool, history)
-
-    @compilation.in_32_bits
-    def propose(
-        pool: chex.Array, key: chex.PRNGKey, state: unseen.Index, history: history_lib.History, *, count: int
-    ) -> tuple[chex.Array, unseen.Index]:
-        known = unseen.know(pool, state, history, count=count)
-        num_measured = jnp.cumsum(history_lib.is_measured(history))
+    def choose(key, known, count):
+        num_measured = jnp.cumsum(history_lib.is_measured(known.history))
 
         def breed(key):
             tournament_key, mutation_key = jax.random.split(key)
             drawn = jax.random.randint(tournament_key, (count, config.sample_size), 0, config.population_size)
-            return space.mutate(mutation_key, _winners(history, num_measured, drawn))
+            return space.mutate(mutation_key, _winners(known.history, num_measured, drawn))
 
-        child_key, random_key = jax.random.split(key)
-        free = jnp.zeros((count, len(space.num_choices)), jnp.int32)
-        archs, is_filled = unseen.fill(
-            child_key,
-            known,
-            free,
-            jnp.zeros((count,), bool),
-            draw=breed,
-            max_draws=jnp.where(num_measured[-1] < config.population_size, 0, _MAX_DRAWS),
-        )
-        return unseen.complete(random_key, space, known, archs, is_filled), known.index
+        max_draws = jnp.where(num_measured[-1] < config.population_size, 0, _MAX_DRAWS)
+        return unseen.fill(key, known, *unseen.empty_batch(known, count), draw=breed, max_draws=max_draws)
 
-    pool = unseen.pool_of(space)
-    return types.Searcher(
-        name=name,
-        count=config.count,
-        init=jax.tree_util.Partial(init, pool),
-        propose=jax.tree_util.Partial(propose, pool),
-    )
+    return stateless.searcher(space, choose, config=config, name=name)
 
 
 def _winners(history, num_measured, drawn):

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from common import compilation, types
 from common import config as configs
-from common.baselines import candidates, path_encoding, predictor
+from common.baselines import candidates, path_encoding, predictor, stateless
 
 _AT_LEAST_1 = configs.Range(at_least=1)
 
@@ -45,7 +45,7 @@ def searcher(space: types.SearchSpace, config: Config | None = None, *, name: st
     config = config or Config()
     encode = path_encoding.encoder(space, config.encoding)
 
-    def guided(key, known, count):
+    def choose(key, known, count):
         fit_key, candidate_key, sample_key = jax.random.split(key, 3)
         params = predictor.fit(fit_key, known.history, encode, config=config)
         archs = known.pool
@@ -60,7 +60,7 @@ def searcher(space: types.SearchSpace, config: Config | None = None, *, name: st
         scores = jnp.where(predictions >= least, jnp.max(predictions) + noise, predictions)
         return candidates.best_unseen(known, archs, scores, count=count)
 
-    return candidates.guided_searcher(space, guided, config=config, name=name)
+    return stateless.after_random(space, choose, config=config, name=name)
 
 
 ALGORITHM = types.Algorithm("weaknas", Config(), {"weaknas": Config()}, searcher)

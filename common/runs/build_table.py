@@ -5,7 +5,7 @@ import shutil
 
 from common import tables
 from common.runs import digits_convnet
-from common.tables import columns, table
+from common.tables import column_files, columns, table
 
 
 def build(*, benchmark: str | None, source: str | None, output: str | None, space: str | None = None) -> table.Table:
@@ -32,7 +32,7 @@ def build(*, benchmark: str | None, source: str | None, output: str | None, spac
 
 
 def _read(benchmark, source, space, path):
-    if not benchmark and source and source.endswith(columns.SUFFIXES):
+    if not benchmark and source and source.endswith(column_files.SUFFIXES):
         return columns.read(source, space)
     names = ", ".join(sorted(tables.BENCHMARKS))
     if not benchmark:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from common import spaces
-from common.tables import columns, nasbench101, nasbench201, nasbench_macro, table
+from common.tables import column_files, columns, nasbench101, nasbench201, nasbench_macro, table
 
 _PACKAGED = pathlib.Path(__file__).parent / "data"
 
@@ -62,7 +62,7 @@ def get(name: str) -> Benchmark:
 
 def is_file(name: str) -> bool:
     """Returns whether a benchmark is named by its file: one of the user's own, or a table."""
-    return name.endswith((*columns.SUFFIXES, table.SUFFIX))
+    return name.endswith((*column_files.SUFFIXES, table.SUFFIX))
 
 
 def find_file(name: str, data_dir: str | os.PathLike | None) -> pathlib.Path:
@@ -85,7 +85,7 @@ def load_benchmark(name: str, data_dir: str | os.PathLike | None = None, *, spac
     """
     if is_file(name):
         path = find_file(name, data_dir)
-        if path.suffix in columns.SUFFIXES:
+        if path.suffix in column_files.SUFFIXES:
             return columns.read(path, space)
         loaded = table.load(path)
         if space not in (None, loaded.info.space):
