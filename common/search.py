@@ -10,10 +10,9 @@ from typing import Any
 
 import chex
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from common import compiled_search, one_round, types
+from common import compiled_search, host_history, one_round, types
 from common import config as configs
 from common import history as history_lib
 from common import objectives as objectives_lib
@@ -99,27 +98,13 @@ class Search:
         sizes = {"budget": budget, "count": count, "num_earlier": num_earlier}
         self._count = one_round.check_sizes(searcher, space, **sizes, evaluator=evaluator)
         self._journal.check_budget(budget)
-        self._objectives = measuring.on_device(objectives_lib.of_search(objectives, searcher, evaluator))
+        objectives = measuring.on_device(objectives_lib.of_search(objectives, searcher, evaluator))
         self._key, self._space, self._executor = key, space, executor
         # A round is due when fewer evaluations are open.
         self._limit = executor.num_workers if executor and mode == "asynchronous" else 1
-        sizes = num_earlier + budget, len(space.num_choices), len(self._objectives)
-        self._rows = jax.tree.map(np.array, history_lib.empty(*sizes))
-        self._known = np.array(self._rows.others)  # of the proposed rows, with NaN in place of measured values
+        self._history = host_history.HostHistory(num_earlier + budget, len(space.num_choices), objectives)
         if earlier is not None:
-            self._rows.archs[:num_earlier] = earlier.archs
-            self._rows.fitness[:num_earlier] = earlier.fitness
-            self._rows.cost[:num_earlier] = earlier.cost
-            self._rows.status[:num_earlier] = np.where(np.isfinite(earlier.fitness), types.MEASURED, types.INFEASIBLE)
-            self._rows.size[...] = num_earlier
-            if self._objectives.measured:
-                raise ValueError(
-                    f"earlier measurements do not hold {', '.join(self._objectives.measured)}, which is measured with "
-                    "the fitness; leave them out"
-                )
-            self._known[:num_earlier] = objectives_lib.known(self._objectives, earlier.archs)
-            is_measured = np.isfinite(earlier.fitness)[:, None]
-            self._rows.others[:num_earlier] = np.where(is_measured, self._known[:num_earlier], np.nan)
+            self._history.add_earlier(earlier)
         self._num_taken = 0  # results of the journal that are in the history
         self._num_open = 0  # rows without a result in the history, of which
         self._pending: dict[tuple[int, ...], int] = {}  # by architecture, have none in the journal either, and
@@ -131,7 +116,7 @@ class Search:
     @property
     def history(self) -> history_lib.History:
         """A copy of the history."""
-        return jax.tree.map(jnp.array, self._rows)
+        return self._history.on_device()
 
     @property
     def best(self) -> tuple[np.ndarray, float]:
@@ -139,12 +124,12 @@ class Search:
         row, fitness = history_lib.best(self.history)
         if not np.isfinite(fitness):
             raise ValueError("no architecture has been evaluated successfully yet")
-        return self._rows.archs[int(row)].copy(), float(fitness)
+        return self._history.arrays.archs[int(row)].copy(), float(fitness)
 
     @property
     def is_spent(self) -> bool:
         """Whether the whole budget has been proposed."""
-        return int(self._rows.size) == len(self._rows.status)
+        return self._history.is_full
 
     def __iter__(self):
         return self
@@ -185,16 +170,10 @@ class Search:
                     f"{self._space.name}; restore the file or start in a fresh folder"
                 )
         self.num_rounds += 1
-        size = int(self._rows.size)
-        at = np.arange(size, min(size + len(archs), len(self._rows.status)))
-        self._rows.archs[at] = archs[: len(at)]
-        self._rows.status[at] = types.PENDING
-        if len(self._objectives) > 1:
-            self._known[at] = objectives_lib.known(self._objectives, archs)[: len(at)]
-        self._rows.size[...] += len(at)
+        at = self._history.add_pending(archs)
         self._num_open += len(at)
         missing = [row for row in at.tolist() if row not in self._journal.measured]
-        archs = self._rows.archs[missing]
+        archs = self._history.arrays.archs[missing]
         self._pending |= dict(zip(map(tuple, archs.tolist()), missing))
         if self._executor is not None and missing:
             self._unsent += one_round.candidates(self._key, missing, archs)
@@ -269,48 +248,21 @@ class Search:
         return not self.is_spent and self.num_rounds in self._journal.proposed
 
     def _record(self, outcomes: Sequence[types.Outcome]):
-        """Writes results of pending rows to the journal, then enters them into the history.
-
-        A row whose value of an objective is not finite is infeasible, as one whose fitness is not.
-
-        Raises:
-          ValueError: a fitness is not a fraction in [0, 1], or the value of an objective is missing.
-        """
-        types.check_fitness([outcome.fitness for outcome in outcomes if outcome.ok])
-        outcomes = [self._checked(outcome) for outcome in outcomes]
+        """Writes results of pending rows to the journal, then enters them into the history."""
+        outcomes = self._history.checked(outcomes)
         self._journal.write_measured(outcomes)
         for outcome in outcomes:
-            del self._pending[tuple(self._rows.archs[outcome.at].tolist())]
+            del self._pending[tuple(self._history.arrays.archs[outcome.at].tolist())]
         self._take()
-
-    def _checked(self, outcome):
-        """Returns an outcome with the values of all objectives, infeasible where one of them is not finite."""
-        if not outcome.ok:
-            return outcome
-        if missing := [name for name in self._objectives.measured if name not in outcome.costs]:
-            raise ValueError(f"the results lack {missing[0]}, an objective; give it with the fitness: costs={{...}}")
-        values = objectives_lib.of_row(self._objectives, self._known[outcome.at], outcome.costs)
-        signed = zip(self._objectives.names[1:], self._objectives.signs[1:], values.tolist())
-        outcome = outcome._replace(costs={name: sign * value for name, sign, value in signed} | dict(outcome.costs))
-        wrong = [name for name, value in zip(self._objectives.names[1:], values) if not np.isfinite(value)]
-        return outcome._replace(ok=False, reason=f"its {wrong[0]} is not finite") if wrong else outcome
 
     def _take(self):
         """Enters all results into the history; in a replay, those that were known when the next round was proposed."""
         known = self._journal.num_known[self.num_rounds] if self._is_replaying else len(self._journal.results)
         for at, result in self._journal.results[self._num_taken : known]:
             self._num_taken += 1
-            if result is None:  # it is evaluated again
-                self._rows.status[at], self._rows.cost[at] = types.PENDING, 0.0
-                self._num_open += 1
-                continue
-            self._rows.fitness[at] = result.fitness
-            self._rows.cost[at] = result.cost
-            self._rows.status[at] = types.MEASURED if result.ok else types.INFEASIBLE
-            if result.ok:
-                self._rows.others[at] = objectives_lib.of_row(self._objectives, self._known[at], result.costs)
-            self._num_open -= 1
-            self.seconds = max(self.seconds, result.seconds)
+            self._history.take(at, result)
+            self._num_open += 1 if result is None else -1
+            self.seconds = max(self.seconds, 0.0 if result is None else result.seconds)
 
 
 def run_search(

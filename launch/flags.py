@@ -21,7 +21,6 @@ from common import config as configs
 
 Config = TypeVar("Config")
 
-MAX_SEED = 2**32 - 1  # beyond, keys would repeat
 BROKEN_PIPE = 141  # as shells report a program that SIGPIPE ended
 
 FLAG_FILES = pathlib.Path(__file__).parent / "flagfiles"

@@ -19,6 +19,7 @@ from absl import flags
 from common import compilation, tables
 from common import config as configs
 from common.evaluators import problem, suite
+from common.report import units
 from common.runs import study
 from common.statistics import study as statistics
 from common.statistics import suite as suite_statistics
@@ -125,15 +126,15 @@ def _print_fronts(console, report, shown):
     gaps, found = [], []
     for name, record in report["algorithms"].items():
         bands = record["front_intervals"]
-        gaps.append([name, *(_band(bands["hypervolume_gap"][queries]["mean"], 100, ".2f") for queries in shown)])
-        found.append([name, *(_band(bands["front_found"][queries]["mean"], 100, ".0f") for queries in shown)])
+        gaps.append([name, *(units.interval(bands["hypervolume_gap"][queries]["mean"], ".2f") for queries in shown)])
+        found.append([name, *(units.interval(bands["front_found"][queries]["mean"], ".0f") for queries in shown)])
     where = f"{','.join(report['objectives'])}: means with 95 % intervals after queries"
     console.print(_table(f"Gap to the hypervolume of {front} in %\n{where}", shown, gaps))
     text = f"Share of the {len(report['front_values'])} points of {front} found, in %"
     console.print(_table(f"{text}\n{where}", shown, found))
     pairs = [one for one in report["comparisons"] if one["of"] == "hypervolume"]
     rows = [
-        [f"{one['first']} : {one['second']}", _band(one["improvement"], 100, ".0f"), f"{one['adjusted']:.2g}"]
+        [f"{one['first']} : {one['second']}", units.interval(one["improvement"], ".0f"), f"{one['adjusted']:.2g}"]
         for one in pairs
     ]
     if rows:
@@ -154,9 +155,9 @@ def _print_summary(console, reports):
     found, regrets = [], []
     after = statistics.shown(list(next(iter(summary.values())).normalised_regret), most=4)
     for name, one in summary.items():
-        bands = [_band(one.found, 100, ".0f"), _band(one.queries, 1, ".1f")]
+        bands = [units.interval(one.found, ".0f"), units.interval(one.queries, ".1f", 1)]
         found.append([name, *bands, f"{one.rank:.2f}", str(len(one.worse)), str(len(one.worst_seed))])
-        bands = [_band(one.normalised_regret[queries], 100, ".2f") for queries in after]
+        bands = [units.interval(one.normalised_regret[queries], ".2f") for queries in after]
         regrets.append([name, *(f"{band}, {one.better_left[at]:.1f}" for band, at in zip(bands, after))])
     header = ["found %", "queries", "rank", f"tasks worse than {reference}", "worst seed above its median"]
     console.print(_table(f"Optimum found\n{where}", header, found))
@@ -172,11 +173,6 @@ def _print_summary(console, reports):
         by_task.append(cells)
     title = f"Regret in % after {last} queries (found the optimum), by task"
     console.print(_table(title, list(summary), by_task, first="task"))
-
-
-def _band(band, factor, form):
-    center, low, high = (format(factor * value, form) for value in band)
-    return f"{center} [{low}, {high}]"
 
 
 def _table(title, header, rows, *, first="algorithm"):

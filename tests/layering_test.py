@@ -39,7 +39,7 @@ FLOORS = (
     ),
     ("file_formats", "records", "flag_files"),
     ("executors",),
-    ("one_round", "compiled_search", "search"),  # of anything that can be evaluated
+    ("one_round", "compiled_search", "host_history", "search"),  # of anything that can be evaluated
     ("spaces",),
     ("genotypes",),
     ("drawing",),

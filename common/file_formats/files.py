@@ -64,9 +64,9 @@ def read_bytes(path: str | os.PathLike, *, at_most: int = MAX_SIZE) -> bytes:
     return pathlib.Path(path).read_bytes()
 
 
-def read_text(path: str | os.PathLike, *, at_most: int = MAX_SIZE) -> str:
+def read_text(path: str | os.PathLike) -> str:
     """Returns the text of a UTF-8 file, without a byte order mark; raises a `ValueError` if it is none."""
-    return text_file.decode(read_bytes(path, at_most=at_most), path)
+    return text_file.decode(read_bytes(path), path)
 
 
 def kind(head: bytes) -> str | None:

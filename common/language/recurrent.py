@@ -5,8 +5,6 @@ weights). In training, each dropout mask is sampled once per sequence and applie
 (arXiv:1512.05287, arXiv:1708.02182).
 """
 
-from typing import Any
-
 import chex
 import flax.linen as nn
 import jax
@@ -239,9 +237,9 @@ def masks(key: chex.PRNGKey | None, rates: configs.Dropout, shape: tuple[int, in
     )
 
 
-def init_weights(key: chex.PRNGKey, shape: tuple[int, ...], dtype: Any = jnp.float32) -> chex.Array:
+def init_weights(key: chex.PRNGKey, shape: tuple[int, ...]) -> chex.Array:
     """Returns initial parameters, uniform within `INIT_RANGE` of 0."""
-    return jax.random.uniform(key, shape, dtype, -INIT_RANGE, INIT_RANGE)
+    return jax.random.uniform(key, shape, jnp.float32, -INIT_RANGE, INIT_RANGE)
 
 
 def _model(cell, vocabulary_size, width, dropout):

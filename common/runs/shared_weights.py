@@ -19,7 +19,7 @@ from common.supernets import presets, scoring, training, training_folder
 from common.training import latency as latencies
 from common.training import state as states
 
-SUPERNET, BEST = "supernet", "best.json"
+SUPERNET = "supernet"
 DATASET = "digits"
 _NUM_SCORED = 16  # random architectures whose accuracies show how good the weights are
 
