@@ -19,8 +19,8 @@ from common.executors import config as executor_config
 from common.executors import measuring
 from common.file_formats import replacing
 from common.records import journal as journal_lib
-from common.records import measurements, metrics_log, progress, run_dir
-from common.runs import bugs, fronts
+from common.records import measurements, progress, run_dir
+from common.runs import bugs, fronts, search_log
 
 MAX_SEED = 2**32 - 1  # beyond, keys would repeat
 
@@ -163,7 +163,9 @@ def run(
         if options.retry_failed:
             print(f"evaluations that raised an exception and run again: {journal.retry_failed()}", flush=True)
         run_dir.write_config(folder, about)
-        log = _Log(folder, searcher.name, options.budget, num_earlier=0 if earlier is None else len(earlier.archs))
+        log = search_log.Log(
+            folder, searcher.name, options.budget, num_earlier=0 if earlier is None else len(earlier.archs)
+        )
         with log.files:
             history = search.run_search(
                 jax.random.key(options.seed),
@@ -228,49 +230,3 @@ def ranked(folder: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
     measured = np.flatnonzero(history.status == types.MEASURED)
     best = measured[np.argsort(-history.fitness[measured], kind="stable")]
     return history.archs[best], history.fitness[best]
-
-
-class _Log:
-    """Metrics of a search: one line a round, which a search that resumes writes again from its first round.
-
-    Attributes:
-      files: to be open while lines are added.
-      seconds: of the search, over all starts.
-      diagnostics: of the last round.
-    """
-
-    def __init__(self, folder, name, budget, *, num_earlier):
-        path = folder / run_dir.METRICS
-        path.unlink(missing_ok=True)
-        places = {"key": "queries", "events": folder / run_dir.EVENTS}
-        self.files = metrics_log.MetricsLog(path, title=name, total=budget, unit="queries", **places)
-        self.seconds, self.diagnostics, self._num_earlier = 0.0, {}, num_earlier
-
-    def add(self, round_, history, seconds, diagnostics):
-        self.seconds = max(self.seconds, seconds)
-        self.diagnostics = {name: _plain(value) for name, value in diagnostics.items()}
-        status = np.asarray(history.status)
-        num_infeasible = int(np.sum(status == types.INFEASIBLE))
-        measured = np.asarray(history.fitness)[status == types.MEASURED]
-        searched = {
-            "infeasible": num_infeasible,
-            "best_fitness": float(measured.max()) if measured.size else None,
-            "seconds": round(self.seconds, 3),
-        }
-        if history.others.shape[1]:
-            searched["front"] = len(fronts.rows_of(history))
-        line = {"round": round_, "queries": len(measured) + num_infeasible - self._num_earlier, **searched}
-        scalars = {f"search/{name}": value for name, value in searched.items()}
-        scalars |= {f"rounds/{name}": value for name, value in self.diagnostics.items()}
-        scalars = {name: value for name, value in scalars.items() if isinstance(value, int | float)}
-        note = f"best {100 * measured.max():.2f} %" if measured.size else "no evaluation succeeded yet"
-        note += f", front of {searched['front']}" if "front" in searched else ""
-        self.files.add({**line, **self.diagnostics}, scalars=scalars, note=note)
-
-
-def _plain(value):
-    """Returns a diagnostic in JSON types: a number, None where it is not finite; of an array the finite numbers."""
-    value = np.asarray(value, float)
-    if value.ndim:
-        return value[np.isfinite(value)].tolist()
-    return float(value) if np.isfinite(value) else None

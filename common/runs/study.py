@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import functools
 import json
-import pathlib
 import resource
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,13 +15,12 @@ import numpy as np
 
 from common import compilation, one_round, search, types
 from common import config as configs
-from common import history as history_lib
 from common import objectives as objectives_lib
 from common import warm_up as warm_up_lib
 from common.evaluators import problem
-from common.file_formats import files, json_values
-from common.records import json_files, locks, progress, run_dir
+from common.records import locks, progress, run_dir
 from common.runs import search as runs
+from common.runs import study_files
 from common.statistics import hypervolumes
 from common.statistics import study as statistics
 
@@ -62,20 +60,6 @@ class Options:
         )
 
 
-@dataclasses.dataclass(frozen=True)
-class _Part:
-    """The searches of one algorithm on one task."""
-
-    evaluator: types.Evaluator
-    searcher: types.Searcher
-    folder: pathlib.Path  # of the task
-    identity: Mapping[str, Any]  # what must be equal for a file of histories to be resumed
-
-    @property
-    def path(self):
-        return self.folder / f"history_{self.identity['algorithm']}.npz"
-
-
 @compilation.in_32_bits
 def run(
     evaluators: Sequence[types.Evaluator],
@@ -105,17 +89,7 @@ def run(
         names = ", ".join(evaluator.name for evaluator in evaluators)
         raise ValueError(f"tasks must be different, and at least one; got {names or 'none'}")
     folder_per_task |= len(tasks) > 1
-    searchers, made = {}, {}  # the latter by space: tasks on one space share a searcher, and so its compiled program
-    for task, evaluator in tasks.items():
-        objectives = objectives_lib.of(options.objectives, evaluator)
-        for one in algorithms:
-            at = one.name, id(evaluator.space), objectives
-            if at not in made:
-                config = one.for_space(evaluator.space, one.config)
-                made[at] = objectives_lib.searcher(one, evaluator.space, config, objectives)
-            how = {"by": options.warm_up, "num": options.num_warm_up}
-            searcher = warm_up_lib.searcher(made[at], evaluator.space, evaluator.costs, **how)
-            searchers[one.name, task] = searcher
+    searchers = _searchers(tasks, algorithms, options)
     configs.gathered(
         *(
             functools.partial(
@@ -131,7 +105,7 @@ def run(
     parts = {}
     for (name, task), searcher in searchers.items():
         identity = {**_identity(tasks[task], options), "algorithm": name}
-        parts[name, task] = _Part(tasks[task], searcher, folders[task], identity)
+        parts[name, task] = study_files.Part(tasks[task], searcher, folders[task], identity)
     names = list(dict.fromkeys(algorithm.name for algorithm in algorithms))
     if flags is None:
         flags = {**configs.to_json(options), "algorithms": names, "tasks": list(tasks) if folder_per_task else []}
@@ -140,25 +114,27 @@ def run(
         for folder in dict.fromkeys([workdir, *folders.values()]):
             folder.mkdir(exist_ok=True)
             stack.enter_context(locks.hold(folder / "study.lock", what=str(folder)))
-        counts = {key: _stored(part)[1] for key, part in parts.items()}
-        before = {task: _check_kept(folder, names, counts, options) for task, folder in folders.items()}
-        _write_configs(config, workdir, folders if folder_per_task else {})
+        counts = {key: study_files.stored(part)[1] for key, part in parts.items()}
+        sizes = max(counts.values()), options.num_seeds
+        before = {task: study_files.check_kept(folder, names, *sizes) for task, folder in folders.items()}
+        study_files.write_configs(config, workdir, folders if folder_per_task else {})
         return _run_parts(parts, counts, before, options)
 
 
-def _check_kept(folder, names, counts, options):
-    """Returns the algorithms that study.json of a folder reports; all of them, and of all seeds, must be run again."""
-    report = json_files.read(folder / run_dir.STUDY) or {"algorithms": {}}
-    json_files.check(folder / run_dir.STUDY, report, {"algorithms": dict})
-    before = list(report["algorithms"])
-    if missing := [name for name in before if name not in names]:
-        everything = ",".join([*before, *(name for name in names if name not in before)])
-        problem = f"{folder} reports {', '.join(missing)} too, which --algorithms={','.join(names)} leaves out"
-        raise ValueError(f"{problem}; resume it with --algorithms={everything}, or choose another --workdir")
-    if (most := max(counts.values())) > options.num_seeds:
-        problem = f"{folder} has {most} searches of an algorithm, more than --num_seeds={options.num_seeds}"
-        raise ValueError(f"{problem}; resume it with --num_seeds={most}, or choose another --workdir")
-    return before
+def _searchers(tasks, algorithms, options):
+    """Returns the searcher of each algorithm and task."""
+    searchers, made = {}, {}  # the latter by space: tasks on one space share a searcher, and so its compiled program
+    for task, evaluator in tasks.items():
+        objectives = objectives_lib.of(options.objectives, evaluator)
+        for one in algorithms:
+            at = one.name, id(evaluator.space), objectives
+            if at not in made:
+                config = one.for_space(evaluator.space, one.config)
+                made[at] = objectives_lib.searcher(one, evaluator.space, config, objectives)
+            how = {"by": options.warm_up, "num": options.num_warm_up}
+            searcher = warm_up_lib.searcher(made[at], evaluator.space, evaluator.costs, **how)
+            searchers[one.name, task] = searcher
+    return searchers
 
 
 def _run_parts(parts, counts, before, options):
@@ -233,7 +209,7 @@ class _Fronts:
 
 def _search(part, options, show):
     """Runs the seeds that the file lacks; returns the histories of all, and their seconds as study.json has them."""
-    histories, count, before = _stored(part)
+    histories, count, before = study_files.stored(part)
     found = [] if histories is None else [histories]
     total = before
 
@@ -253,22 +229,6 @@ def _search(part, options, show):
     return whole, seconds
 
 
-def _stored(part: _Part) -> tuple[history_lib.History | None, int, search.Seconds]:
-    """Returns (histories of an earlier start, their number, the seconds they took), if they are of this study."""
-    if not part.path.exists():
-        return None, 0, search.Seconds(compile=0.0, run=0.0)
-    histories, more = run_dir.read_history(part.path)
-    with files.reporting(part.path, "is damaged: it does not say of which study it is"):
-        stored = {"limits": part.identity["limits"], "objectives": ["fitness"]}  # in files of older versions
-        stored |= json_values.parse(str(more["study"]))
-        spent = search.Seconds(compile=float(more["compile"]), run=float(more["run"]))
-    differing = [name for name, value in part.identity.items() if stored.get(name) != value]
-    if differing:
-        texts = [f"{name} was {stored.get(name)!r} and is now {part.identity[name]!r}" for name in differing]
-        raise ValueError(f"{part.path} is of another study: {'; '.join(texts)}; choose another --workdir")
-    return histories, len(histories.status), spent
-
-
 def _identity(evaluator, options):
     identity = {"benchmark": evaluator.name, "protocol": evaluator.protocol, "limits": list(evaluator.limits)}
     identity["objectives"] = list(objectives_lib.of(options.objectives, evaluator).texts)
@@ -283,25 +243,6 @@ def _report(evaluator, options, fitness):
     report = {**_identity(evaluator, options), "benchmark": name, "dataset": dataset, "num_seeds": options.num_seeds}
     scale = {} if fitness is None else {"mean_fitness": float(fitness.mean())}
     return {**report, "optimum": evaluator.optimum, **scale, "algorithms": {}, "comparisons": []}
-
-
-def _write_configs(config, workdir, folders):
-    """Writes config.json; with `folders` by task, also one in each, as for a study of that task only."""
-    names = {task: folder.name for task, folder in folders.items()}
-    path = workdir / run_dir.CONFIG
-    before = names
-    if (record := json_files.read(path)) is not None:
-        json_files.check(path, record, {"tasks?": {"*": str}})
-        before = record.get("tasks", {})
-    if bool(before) != bool(names) or not before.keys() <= names.keys():
-        raise ValueError(
-            f"{workdir} is of {', '.join(before) or 'one task'}; give all of that to resume, or another --workdir"
-        )
-    run_dir.write_config(workdir, {**config, "tasks": names} if names else config)
-    for task, folder in folders.items():
-        name, _, dataset = task.partition("/")
-        own = {**config["flags"], "benchmark": name, "dataset": dataset, "tasks": [], "workdir": str(folder)}
-        run_dir.write_config(folder, {**config, "flags": own})
 
 
 def _keys(options, first=0):
