@@ -216,4 +216,10 @@ def _draw_starts(key, starts, depth_at, *, space, count):
     depth = jnp.where(is_start, depth_at(archs), -1)
     is_best = is_start & (depth == jnp.max(depth))
     order = jax.random.categorical(pick_key, jnp.where(is_best, 0.0, -jnp.inf), shape=(count,))
-    return jnp.where(jnp.any(is_start), archs[order], space.sample(sample_key, count))
+
+    def sample(carry):  # a loop of one step, as both branches of a condition are computed under vmap
+        key, _, _ = carry
+        key, subkey = jax.random.split(key)
+        return key, space.sample(subkey, count), jnp.bool(True)
+
+    return jax.lax.while_loop(lambda carry: ~carry[2], sample, (sample_key, archs[order], jnp.any(is_start)))[1]

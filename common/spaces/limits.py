@@ -115,7 +115,7 @@ def part(space: types.SearchSpace, limits: Sequence[Limit], costs: Mapping[str, 
     A space of at most `MAX_LISTED` networks that can be listed gives the list of its rows within the limits, and their
     number as the size. Of a larger one the size stays an upper bound, and `sample` is uniform where at least a few
     percent of the rows respect the limits; else samples come from walks within the limits, which started from rows
-    found by mutating towards them.
+    found by mutating towards them. A row without a neighbour within the limits mutates into one of these.
 
     Args:
       space: the space.
@@ -184,12 +184,16 @@ def _sampled(space, limits, costs):
 
         drawn = jax.lax.while_loop(is_open, redraw, (0, redraw_key, space.sample(draw_key, count)))[2]
 
-        def mixed(key):
-            anchor_key, mix_key = jax.random.split(key)
+        def mix(carry):
+            archs, is_filled, key = carry
+            key, anchor_key, walk_key = jax.random.split(key, 3)
             start = jnp.asarray(anchors)[jax.random.randint(anchor_key, (count,), 0, len(anchors))]
-            return jax.lax.scan(step, start, jax.random.split(mix_key, _NUM_MIXING))[0]
+            walked = jax.lax.scan(step, start, jax.random.split(walk_key, _NUM_MIXING))[0]
+            return jnp.where(is_filled[:, None], archs, walked), jnp.ones_like(is_filled), key
 
-        return _filled(drawn, over(drawn) == 0, mixed, mix_key)
+        # A loop of one step: under vmap both branches of a condition are computed. The key changes in it, or XLA would
+        # walk before the loop.
+        return jax.lax.while_loop(lambda carry: ~jnp.all(carry[1]), mix, (drawn, over(drawn) == 0, mix_key))[0]
 
     def neighbors(archs):
         around, is_valid = space.neighbors(archs)
@@ -197,9 +201,26 @@ def _sampled(space, limits, costs):
 
     def mutate(key, archs):
         near_key, far_key = jax.random.split(key)
-        around, is_valid = neighbors(archs)
-        near = factory.pick(near_key, around, is_valid)
-        return _filled(near, jnp.any(is_valid, axis=1), lambda key: sample(key, len(archs)), far_key)
+        around, is_valid = space.neighbors(archs)
+        order = jax.random.uniform(near_key, is_valid.shape)
+
+        def is_open(carry):
+            _, is_filled, is_left = carry
+            return jnp.any(~is_filled & jnp.any(is_left, axis=1))
+
+        def try_next(carry):  # one neighbour of each row, as their costs take longest
+            near, is_filled, is_left = carry
+            at = jnp.argmax(jnp.where(is_left, order, -1.0), axis=1)
+            tried = jnp.take_along_axis(around, at[:, None, None], axis=1)[:, 0]
+            is_taken = ~is_filled & jnp.any(is_left, axis=1) & (over(tried) == 0)
+            is_left = is_left & (jnp.arange(is_left.shape[1])[None] != at[:, None])
+            return jnp.where(is_taken[:, None], tried, near), is_filled | is_taken, is_left
+
+        start = archs, jnp.zeros(archs.shape[:1], bool), is_valid
+        near, is_filled, _ = jax.lax.while_loop(is_open, try_next, start)
+        at = jax.random.randint(far_key, archs.shape[:1], 0, len(anchors))
+        is_same = jnp.all(jnp.asarray(anchors)[at] == archs, axis=1)
+        return jnp.where(is_filled[:, None], near, jnp.asarray(anchors)[(at + is_same) % len(anchors)])
 
     return space._replace(
         is_valid=lambda archs: space.is_valid(archs) & (over(space.canonicalize(archs)) == 0),
@@ -208,16 +229,3 @@ def _sampled(space, limits, costs):
         mutate=mutate,
         enumerate=None,
     )
-
-
-def _filled(archs, is_filled, draw, key):
-    """Returns int32[B, L] `archs`, with rows of `draw(key)` where they are not filled; draws only if there are such."""
-
-    def fill(carry):
-        archs, is_filled, key = carry
-        key, draw_key = jax.random.split(key)
-        return jnp.where(is_filled[:, None], archs, draw(draw_key)), jnp.ones_like(is_filled), key
-
-    # A loop of one step: under vmap both branches of a condition are computed. The key changes in it, or XLA would draw
-    # before the loop.
-    return jax.lax.while_loop(lambda carry: ~jnp.all(carry[1]), fill, (archs, is_filled, key))[0]
