@@ -13,6 +13,7 @@ from common.training import state as states
 
 MODEL, PROGRAM = "model.safetensors", "model.stablehlo"
 BEST = "best"
+_MEASURED = 2  # epochs by which the speed is measured, those of the warm-up
 _RESERVE = 20.0, 60.0  # seconds that tests and export take at least, and at most
 _RESERVED = 0.02  # of the minutes, else
 
@@ -31,16 +32,15 @@ def train(
       (the events of the networks trained, the best candidate first; names of those for which there was no time).
     """
     last, planned = rungs[-1][1], run.events.last("finals")
-    best = max(last, key=last.get) if planned is None else tuple(planned["best"])
+    best = max(last, key=last.get)
     archs = {BEST: best} | {name: spaces.MEMBERS[name] for name in image_stages.BASELINES}
+    made: dict[str, image_trainings.Final] = {}  # as far as they are compiled
     if planned is None:
-        scale = len(run.dataset.train) / len(made.task.data.labels)
-        of = {BEST: _epoch_seconds(run, rungs, best)} | run.events.last("plan")["epoch_seconds"]
-        seconds = run.deadline - time.monotonic() - float(np.clip(_RESERVED * 60 * run.about["minutes"], *_RESERVE))
-        num_epochs, names = image_plan.finals(
-            seconds, {name: scale * of[name] for name in archs}, num_threads=run.num_threads
-        )
-        run.record(event="finals", epochs=num_epochs, names=list(names), best=list(best))
+        seconds = _epoch_seconds(run, archs, made)
+        reserve = float(np.clip(_RESERVED * 60 * run.about["minutes"], *_RESERVE))
+        left = run.deadline - reserve - time.monotonic()
+        more, names = image_plan.finals(left, seconds, num_threads=run.num_threads)
+        run.record(event="finals", epochs=_MEASURED + more, names=list(names), best=list(best), epoch_seconds=seconds)
         planned = run.events.last("finals")
     missing = [name for name in archs if name not in planned["names"]]
     text = f"; no time for {' and '.join(missing)}" if missing else ""
@@ -50,7 +50,7 @@ def train(
     with image_trainings.Live(title, len(planned["names"]), "trained", run.deadline) as live:
         left = [name for name in planned["names"] if name not in found]
         each = [
-            run.pool.submit(image_trainings.in_32_bits, _final, run, name, archs[name], planned["epochs"], live)
+            run.pool.submit(image_trainings.in_32_bits, _final, run, name, archs[name], planned["epochs"], made, live)
             for name in left
         ]
         for one in futures.as_completed(each):
@@ -61,19 +61,44 @@ def train(
     return [found[name] for name in planned["names"]], missing
 
 
-def _epoch_seconds(run, rungs, arch):
-    """Returns the seconds of an epoch of the best candidate, from its last training."""
-    if len(rungs) > 1:
-        events = [one for one in run.events.all("trained") if tuple(one["arch"]) == arch]
-        return events[-1]["cost"] / (rungs[-1][0] - rungs[-2][0])
-    return float(np.max(list(run.events.last("plan")["epoch_seconds"].values())))
+def _epoch_seconds(run, archs, made):
+    """Returns {name: seconds of an epoch}, measured by the first epochs of the trainings; adds the trainings to `made`."""
+    with image_trainings.Live("compiling", len(archs), "programs", run.deadline) as live:
+
+        def measure(name):
+            made[name] = _made(run, archs[name])
+            task, path, times, steps = made[name].task, _state_path(run, name), [], []
+
+            def on_step(step):
+                run.check()
+                times.append(time.monotonic())
+                steps.append(step)
+
+            path.unlink(missing_ok=True)
+            stop = _MEASURED * task.steps_per_epoch
+            image_trainings.train(task, path, stop=stop, num_epochs=_MEASURED, on_step=on_step)
+            live.note("measuring the speed")
+            return name, (times[-1] - times[0]) / (steps[-1] - steps[0]) * task.steps_per_epoch
+
+        each = [run.pool.submit(image_trainings.in_32_bits, measure, name) for name in archs]
+        return dict(one.result() for one in each)
 
 
-def _final(run, name, arch, num_epochs, live):
+def _made(run, arch):
+    """Returns the training of a network."""
+    network = run.made.stand_alone(np.array(arch, np.int32))
+    return image_trainings.final(run.dataset, network, seed=run.about["seed"])
+
+
+def _state_path(run, name):
+    """Returns the file of the state of a training."""
+    return run.folder / image_stages.STATES / f"{image_stages.FINAL}{name}"
+
+
+def _final(run, name, arch, num_epochs, known, live):
     """Trains and tests one network; returns its event."""
     start = time.monotonic()
-    network = run.made.stand_alone(np.array(arch, np.int32))
-    made = image_trainings.final(run.dataset, network, num_epochs=num_epochs, seed=run.about["seed"])
+    made = known.get(name) or _made(run, arch)
     per_epoch, stop = made.task.steps_per_epoch, num_epochs * made.task.steps_per_epoch
 
     def on_step(step):
@@ -81,12 +106,12 @@ def _final(run, name, arch, num_epochs, live):
         live.note(f"{name}, epoch {step / per_epoch:.1f} of {num_epochs}")
 
     deadline = run.deadline + (image_plan.LATE - 1) * 60 * run.about["minutes"]
-    path = run.folder / image_stages.STATES / f"{image_stages.FINAL}{name}"
-    state = image_trainings.train(made.task, path, stop=stop, on_step=on_step, deadline=deadline)
+    settings = {"stop": stop, "num_epochs": num_epochs, "on_step": on_step, "deadline": deadline}
+    state = image_trainings.train(made.task, _state_path(run, name), **settings)
     done = int(state.step) / per_epoch
     where = run.folder / (MODEL if name == BEST else f"{name}.safetensors")
     about = {"dataset": run.dataset.name, "seed": run.about["seed"], "epochs": done}
-    export.save(where, network, states.averaged(state), made.images, about=about)
+    export.save(where, made.network, states.averaged(state), made.images, about=about)
     model = export.load(where)
     if name == BEST:
         program.save(run.folder / PROGRAM, model.logits, made.images.shape)

@@ -4,12 +4,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from common.runs.halving import FACTOR
+
 SEARCH_SHARE = 0.45  # of the time after compiling; the rest trains the networks of the table
-FACTOR = 3  # a third of the candidates continue, three times as long
 LATE = 1.05  # of the minutes: no training continues beyond
-_STATIC = 0.85  # time of a step of a finalist's own program, relative to the program of all candidates
-_MIN_EPOCHS, _MAX_EPOCHS = 10, 300  # of the finalists
-_MIN_CANDIDATES = 4
+_ENOUGH_EPOCHS = 30  # of the best network, before others take time from it
+MIN_CANDIDATES = 4
 # Rough, for what is refused before anything is compiled: measured at 16x16 pixels on one core of 2.5 GHz.
 _COMPILE_SECONDS, _SECONDS_PER_MAC = {"cpu": 110.0, "other": 60.0}, {"cpu": 1.4e-10, "other": 2e-12}
 _LEAST_EPOCHS = 25  # of a network of mean cost: four candidates, and a finalist
@@ -72,12 +72,12 @@ def make(seconds: float, epoch_seconds: float, *, num_threads: int) -> Plan:
     for num_stages in (3, 2):
         each = num_epochs / (1 + (num_stages - 1) * (1 - 1 / FACTOR))
         first = max(1, round(math.sqrt(each / 8)))
-        if (num := int(each / first)) >= (FACTOR if num_stages == 3 else 1) * _MIN_CANDIDATES:
+        if (num := int(each / first)) >= (FACTOR if num_stages == 3 else 1) * MIN_CANDIDATES:
             epochs = tuple(first * FACTOR**stage for stage in range(num_stages))
             return Plan(num, epochs, search, seconds - search)
-    least = _MIN_CANDIDATES * epoch_seconds * (2 - 1 / FACTOR) / num_threads / SEARCH_SHARE
+    least = MIN_CANDIDATES * epoch_seconds * (2 - 1 / FACTOR) / num_threads / SEARCH_SHARE
     raise ValueError(
-        f"too little time: {seconds:.0f} s are left after compiling, but {_MIN_CANDIDATES} candidates and a finalist "
+        f"too little time: {seconds:.0f} s are left after compiling, but {MIN_CANDIDATES} candidates and a finalist "
         f"need about {least:.0f} s more than compiling; give about {math.ceil((least - seconds) / 60)} minutes more"
     )
 
@@ -85,16 +85,20 @@ def make(seconds: float, epoch_seconds: float, *, num_threads: int) -> Plan:
 def finals(seconds: float, epoch_seconds: Mapping[str, float], *, num_threads: int) -> tuple[int, tuple[str, ...]]:
     """Returns (epochs, names of the networks that are trained so many), the first of `epoch_seconds` always.
 
+    The others are left out, the last one first, where they would leave the first one fewer than `_ENOUGH_EPOCHS`.
+
     Args:
       seconds: left.
-      epoch_seconds: of each network by name, by the program of candidates.
+      epoch_seconds: of each network by name.
       num_threads: trainings at a time.
     """
     names = list(epoch_seconds)
-    while True:
-        each = [_STATIC * epoch_seconds[name] for name in names]
+
+    def num_epochs():
+        each = [epoch_seconds[name] for name in names]
         needed = max(each[0], sum(each) / num_threads, sum(each[1:]) if num_threads > 1 else 0)
-        num_epochs = min(int(seconds / needed), _MAX_EPOCHS)
-        if num_epochs >= _MIN_EPOCHS or len(names) == 1:
-            return max(num_epochs, 1), tuple(names)
+        return max(int(seconds / needed), 0)
+
+    while len(names) > 1 and num_epochs() < min(_ENOUGH_EPOCHS, int(seconds / epoch_seconds[names[0]])):
         names.pop()
+    return num_epochs(), tuple(names)

@@ -19,7 +19,7 @@ from common.datasets import images
 from common.records import journal as journals
 from common.records import run_dir
 from common.report import own_images as pages
-from common.runs import image_events, image_plan, image_trainings
+from common.runs import halving, image_events, image_plan, image_trainings
 from common.spaces import small_images as spaces
 from common.supernets import training as shared
 from common.training import loop
@@ -31,7 +31,7 @@ _NUM_TIMED = 3  # networks whose speed is measured before the plan
 _LATE = 1.1  # of the seconds of the search, after which no candidate trains on
 _SHARE_OF_FIRST = 0.6  # of the seconds of the search, after which no further candidates are proposed
 
-Row = tuple[int, ...]
+Row = halving.Row
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,29 +135,29 @@ def prepare(run: Run) -> tuple[image_trainings.Candidates, image_plan.Plan]:
 def search(run: Run, made: image_trainings.Candidates, plan: image_plan.Plan) -> list[tuple[int, dict[Row, float]]]:
     """Returns the stages: for each the epochs, and {row: accuracy} of the candidates of which it consists."""
     first = _proposed(run, made, plan)
-    rungs = [(plan.epochs[0], first)]
     until = run.begun + run.events.last("plan")["seconds"] + _LATE * plan.search_seconds
-    known = {(tuple(one["arch"]), one["epochs"]): one for one in run.events.all("trained")}
-    for stage, epochs in enumerate(plan.epochs[1:], start=1):
-        count = math.ceil(len(first) / image_plan.FACTOR**stage)
-        chosen = sorted(rungs[-1][1], key=rungs[-1][1].get, reverse=True)[:count]
+    known = {(tuple(one["arch"]), one["epochs"]): one["fitness"] for one in run.events.all("trained")}
+
+    def measure(chosen, epochs):
         keep(run, chosen)
-        found = {arch: known[arch, epochs]["fitness"] for arch in chosen if (arch, epochs) in known}
-        title = f"{count} best candidates to epoch {epochs}"
-        with image_trainings.Live(title, count, "trained", run.deadline) as live:
+        found = {arch: known[arch, epochs] for arch in chosen if (arch, epochs) in known}
+        title = f"{len(chosen)} best candidates to epoch {epochs}"
+        with image_trainings.Live(title, len(chosen), "trained", run.deadline) as live:
             left = [arch for arch in chosen if arch not in found and time.monotonic() < until]
-            for arch, fitness, seconds in _trained(run, made, left, epochs, live, until):
+            for one in futures.as_completed(_submitted(run, made, left, epochs, live, until)):
+                arch, fitness, seconds = one.result()
                 if fitness is None:
                     continue
                 found[arch] = fitness
+                stage = plan.epochs.index(epochs)
                 run.record(event="trained", stage=stage, arch=list(arch), epochs=epochs, fitness=fitness, cost=seconds)
                 live.note(f"best {100 * max(found.values()):.1f} %", done=len(found))
-        rungs += [(epochs, found)] if found else []
         run.write_page()
-        if len(found) < count:
-            print(f"no time to train more than {len(found)} of {count} candidates to epoch {epochs}", flush=True)
-            break
-    return rungs
+        if len(found) < len(chosen):
+            print(f"no time to train more than {len(found)} of {len(chosen)} candidates to epoch {epochs}", flush=True)
+        return found
+
+    return halving.successive_halving(first, plan.epochs, measure)
 
 
 def keep(run: Run, archs: Iterable[Row]) -> None:
@@ -177,20 +177,31 @@ def _proposed(run, made, plan):
     header = {name: run.about[name] for name in ("space", "images", "limit", "algorithm", "seed")}
     journal = run.resources.enter_context(journals.open_journal(run.folder / run_dir.JOURNAL, header))
     key = jax.random.key(run.about["seed"])
-    search = search_lib.Search(key, searcher, run.space, budget=plan.num_candidates, journal=journal)
+    search = search_lib.Search(key, searcher, run.space, budget=plan.num_candidates, count=1, journal=journal)
     title = f"candidates of {run.algorithm.name} to epoch {plan.epochs[0]}"
     last = run.events.last("searched")
     limit = run.begun + run.events.last("plan")["seconds"] + _SHARE_OF_FIRST * plan.search_seconds
+    training: set[futures.Future] = set()
+
+    def is_due():
+        """Returns whether a further candidate is proposed: also the first ones, and those of earlier starts."""
+        if search.is_spent or len(training) >= run.num_threads:
+            return False
+        num, is_earlier = int(search.history.size), search.num_rounds in journal.proposed
+        return is_earlier or (not last and (num < image_plan.MIN_CANDIDATES or time.monotonic() < limit))
+
     with image_trainings.Live(title, plan.num_candidates, "trained", run.deadline) as live:
-        while not search.is_spent and not (last and int(search.history.size) >= last["num"]):
-            archs = search.ask()
-            for arch, fitness, seconds in _trained(run, made, map(tuple, archs.tolist()), plan.epochs[0], live):
-                search.tell(np.array([arch], np.int32), [fitness], [seconds])
-                done = int(np.sum(np.asarray(search.history.status) == types.MEASURED))
-                live.note(f"best {100 * search.best[1]:.1f} %", done=done)
-            run.write_page()
-            if time.monotonic() > limit and len(archs) and int(search.history.size) >= 4:
+        while True:
+            while is_due():
+                training |= _submitted(run, made, map(tuple, search.ask().tolist()), plan.epochs[0], live)
+            if not training:
                 break
+            finished, training = futures.wait(training, return_when=futures.FIRST_COMPLETED)
+            for arch, fitness, seconds in (one.result() for one in finished):
+                search.tell(np.array([arch], np.int32), [fitness], [seconds])
+            done = int(np.sum(np.asarray(search.history.status) == types.MEASURED))
+            live.note(f"best {100 * search.best[1]:.1f} %", done=done)
+            run.write_page()
         search.wait()  # takes the results of earlier starts
         if not last:
             run.record(event="searched", num=int(search.history.size))
@@ -208,8 +219,8 @@ def _time(run, made, arch, length):
     return time.perf_counter() - start
 
 
-def _trained(run, made, archs, epochs, live, until=math.inf):
-    """Yields (row, accuracy, seconds) of rows trained to an epoch, as they finish; accuracy None: not by `until`."""
+def _submitted(run, made, archs, epochs, live, until=math.inf):
+    """Returns futures of (row, accuracy, seconds) of rows trained to an epoch; accuracy None: not by `until`."""
     per_epoch = made.task.steps_per_epoch
 
     def one(arch):
@@ -229,6 +240,4 @@ def _trained(run, made, archs, epochs, live, until=math.inf):
             return arch, 0.0, time.monotonic() - start
         return arch, image_trainings.validate(made, state, row), time.monotonic() - start
 
-    each = [run.pool.submit(image_trainings.in_32_bits, one, arch) for arch in archs]
-    for finished in futures.as_completed(each):
-        yield finished.result()
+    return {run.pool.submit(image_trainings.in_32_bits, one, arch) for arch in archs}

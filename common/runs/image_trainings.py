@@ -24,7 +24,8 @@ from common.records import progress
 from common.supernets import config as supernet_config
 from common.supernets import presets, sampling, scoring
 from common.supernets import training as shared
-from common.training import augmentation, export, loop, models
+from common.training import augmentation, export, loop, models, schedules
+from common.training import config as training_config
 from common.training import presets as training_presets
 from common.training import state as states
 from common.training import step as step_lib
@@ -57,6 +58,11 @@ class Task(NamedTuple):
     def steps_per_epoch(self) -> int:
         """Steps per epoch."""
         return max(len(self.data.labels) // self.config.batch_size, 1)
+
+    @property
+    def most(self) -> int:
+        """Maximum steps between two lines of progress; 0: an epoch."""
+        return 0 if self.steps_per_epoch < 2 * _CHUNK else _CHUNK
 
 
 class Candidates(NamedTuple):
@@ -133,6 +139,7 @@ def train(
     *,
     stop: int,
     arch: np.ndarray | None = None,
+    num_epochs: int | None = None,
     on_step: Callable[[int], None] = lambda step: None,
     deadline: float | None = None,
 ) -> states.State:
@@ -143,6 +150,7 @@ def train(
       path: of the state.
       stop: steps done at the end.
       arch: int32[L], of a candidate.
+      num_epochs: of the learning rate schedule of a `final`.
       on_step: called with the steps done.
       deadline: time on `time.monotonic` at which the training ends, even if unfinished.
 
@@ -151,10 +159,12 @@ def train(
     """
     start, saved = _load(path, task.init), time.monotonic()
     state = start
-    draw = None if arch is None else sampling.from_pool(arch[None])
-    most = 0 if task.steps_per_epoch < 2 * _CHUNK else _CHUNK
+    if arch is not None:
+        draw = sampling.from_pool(arch[None])
+    else:
+        draw = jax.tree_util.Partial(_num_epochs, jnp.int32(num_epochs))
     for state, chunk in loop.train(
-        task.steps, start, task.keys, task.data, task.config, stop=stop, most=most, draw=draw
+        task.steps, start, task.keys, task.data, task.config, stop=stop, most=task.most, draw=draw
     ):
         on_step(chunk.step)
         if (now := time.monotonic()) - saved > _SECONDS_BETWEEN_SAVES:
@@ -181,18 +191,40 @@ class Final(NamedTuple):
     task: Task
 
 
-def final(dataset: images.Dataset, network: Any, *, num_epochs: int, seed: int) -> Final:
-    """Returns the training of a network from scratch by the preset of `launch.train` for such networks."""
+def final(dataset: images.Dataset, network: Any, *, seed: int) -> Final:
+    """Returns the training of a network from scratch by the preset of `launch.train` for such networks.
+
+    The number of epochs is data, and without effect on the warm-up, which so can tell how many epochs there is time
+    for.
+    """
     preset = training_presets.PRESETS[SPACE]
-    config = configs.replace(preset.training, {"num_epochs": num_epochs, "batch_size": batch_size(len(dataset.train))})
+    schedule = preset.training.optimizer.schedule
+    constant = {"schedule": "constant", "learning_rate": 1.0, "warmup_epochs": 0, "num_epochs": _NO_END}
+    config = configs.replace(preset.training, constant | {"batch_size": batch_size(len(dataset.train))})
     inputs = models.inputs(augment(dataset), mean=dataset.mean, std=dataset.std)
     steps = step_lib.steps(
         network, config, inputs, num_classes=dataset.num_classes, num_images=len(dataset.train.labels)
     )
+    per_epoch = training_config.steps_per_epoch(config, len(dataset.train.labels))
+
+    def train(key, state, images, labels, num_epochs):
+        """Updates of SGD are proportional to the learning rate, which is that of a schedule over `num_epochs`."""
+        new, metrics = steps.train(key, state, images, labels)
+        num_epochs = jnp.where(state.step < schedule.warmup_epochs * per_epoch, _NO_END, num_epochs)
+        rate = schedules.learning_rate(schedule, num_epochs=num_epochs, steps_per_epoch=per_epoch)(state.step)
+        params = jax.tree.map(lambda old, moved: old + rate * (moved - old), state.params, new.params)
+        return new.replace(params=params), metrics.replace(learning_rate=rate)
+
     taken = export.Images(dataset.train.images.shape[1:], dataset.mean, dataset.std)
     keys = states.keys(jax.random.fold_in(jax.random.key(seed), 1))
     data = loop.Data(images=jnp.asarray(dataset.train.images), labels=jnp.asarray(dataset.train.labels))
-    return Final(network, taken, Task(steps, config, keys, data, steps.init(keys.init, taken.shape)))
+    made = steps._replace(train=train)
+    return Final(network, taken, Task(made, config, keys, data, steps.init(keys.init, taken.shape)))
+
+
+def _num_epochs(num_epochs, key, step):
+    """Returns the number of epochs: what a step of `final` takes in place of an architecture."""
+    return num_epochs
 
 
 def predictions(model: export.Model, images: np.ndarray, size: int = 250) -> np.ndarray:

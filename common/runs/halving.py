@@ -1,0 +1,34 @@
+"""Successive halving: many trainings, of which the best continue (arXiv:1502.07943)."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+Row = tuple[int, ...]
+FACTOR = 3  # a third continues, three times as long
+
+
+def successive_halving(
+    first: Mapping[Row, float],
+    epochs: Sequence[int],
+    measure: Callable[[list[Row], int], Mapping[Row, float]],
+    *,
+    factor: float = FACTOR,
+) -> list[tuple[int, dict[Row, float]]]:
+    """Returns the stages: for each the epochs, and {row: fitness} of the trainings of which it consists.
+
+    Args:
+      first: {row: fitness} of all trainings after the first of `epochs`.
+      epochs: after which the trainings are compared, ascending.
+      measure: (rows, the best first; epochs) -> {row: fitness} after so many epochs; of fewer rows where the time is
+        up, which ends the halving.
+      factor: one of so many continues, rounded up.
+    """
+    stages = [(epochs[0], dict(first))]
+    for stage, stop in enumerate(epochs[1:], start=1):
+        count = math.ceil(len(first) / factor**stage)
+        last = stages[-1][1]
+        found = dict(measure(sorted(last, key=last.get, reverse=True)[:count], stop))
+        stages += [(stop, found)] if found else []
+        if len(found) < count:
+            break
+    return stages
