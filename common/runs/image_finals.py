@@ -19,14 +19,13 @@ _RESERVED = 0.02  # of the minutes, else
 
 
 def train(
-    run: image_stages.Run, rungs: list[tuple[int, dict[image_stages.Row, float]]], made: image_trainings.Candidates
+    run: image_stages.Run, rungs: list[tuple[int, dict[image_stages.Row, float]]]
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Trains the best candidate to the end, and the baselines as far as there is time.
 
     Args:
       run: see `image_stages.Run`.
       rungs: stages of the candidates, see `image_stages.search`.
-      made: the program of the candidates.
 
     Returns:
       (the events of the networks trained, the best candidate first; names of those for which there was no time).
@@ -62,7 +61,7 @@ def train(
 
 
 def _epoch_seconds(run, archs, made):
-    """Returns {name: seconds of an epoch}, measured by the first epochs of the trainings; adds the trainings to `made`."""
+    """Returns {name: seconds of an epoch}, measured by the first epochs of trainings, which `made` gets."""
     with image_trainings.Live("compiling", len(archs), "programs", run.deadline) as live:
 
         def measure(name):

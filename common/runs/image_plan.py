@@ -99,6 +99,7 @@ def finals(seconds: float, epoch_seconds: Mapping[str, float], *, num_threads: i
         needed = max(each[0], sum(each) / num_threads, sum(each[1:]) if num_threads > 1 else 0)
         return max(int(seconds / needed), 0)
 
-    while len(names) > 1 and num_epochs() < min(_ENOUGH_EPOCHS, int(seconds / epoch_seconds[names[0]])):
+    alone = int(seconds / epoch_seconds[names[0]])
+    while len(names) > 1 and num_epochs() < max(1, min(_ENOUGH_EPOCHS, alone)):
         names.pop()
     return num_epochs(), tuple(names)

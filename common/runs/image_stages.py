@@ -28,6 +28,7 @@ PAGE = "report.html"
 BASELINES = ("three_convolutions", "resnet")
 STATES, FINAL = "states", "final_"  # folder of the states of trainings; prefix of those of the last stage
 _NUM_TIMED = 3  # networks whose speed is measured before the plan
+_SECONDS_BETWEEN_TIMES = 15.0
 _LATE = 1.1  # of the seconds of the search, after which no candidate trains on
 _SHARE_OF_FIRST = 0.6  # of the seconds of the search, after which no further candidates are proposed
 
@@ -77,9 +78,11 @@ class Run:
         return time.monotonic() - self.begun
 
     def check(self) -> None:
-        """Ends a training of a run that is interrupted."""
+        """Ends a training of a run that is interrupted; else records the time, which counts over all starts."""
         if self.stopped.is_set():
             raise RuntimeError("interrupted")
+        if self.spent - self.events.lines[-1]["seconds"] > _SECONDS_BETWEEN_TIMES:
+            self.record(event="time")
 
     def record(self, **event: Any) -> None:
         """Appends an event to the journal of trainings."""

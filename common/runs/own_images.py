@@ -129,7 +129,7 @@ def _run(run):
     made, plan = image_stages.prepare(run)
     rungs = image_stages.search(run, made, plan)
     run.write_page()
-    return image_result.write(run, rungs, *image_finals.train(run, rungs, made))
+    return image_result.write(run, rungs, *image_finals.train(run, rungs))
 
 
 def _check(dataset: images.Dataset) -> None:

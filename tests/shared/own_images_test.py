@@ -1,5 +1,6 @@
 """A network for own images: plan, stages that resume, bad input before any compile, the exported program."""
 
+import collections
 import contextlib
 import itertools
 import pathlib
@@ -13,17 +14,24 @@ import zlib
 from concurrent import futures
 from unittest import mock
 
+import chex
+import flax.linen as nn
 import jax
 import numpy as np
 import pytest
 from absl.testing import parameterized
 
 from common import baselines
+from common import config as configs
+from common.datasets import records
+from common.networks import logits
 from common.records import json_lines
 from common.report import own_images as own_images_page
-from common.runs import image_events, image_plan, image_stages, image_trainings, own_images
+from common.runs import halving, image_events, image_plan, image_stages, image_trainings, own_images
 from common.spaces import small_images
-from common.training import program
+from common.training import loop, models, program
+from common.training import presets as training_presets
+from common.training import step as step_lib
 from launch import search_images
 
 
@@ -45,11 +53,61 @@ class PlanTest(parameterized.TestCase):
             image_plan.make(20.0, 2.0, num_threads=1)
 
     def test_networks_of_the_table_are_left_out_where_there_is_no_time(self):
-        seconds = {"best": 2.0, "three_convolutions": 1.0, "resnet": 1.0}
-        assert image_plan.finals(3.4 * 20, seconds, num_threads=1) == (20, tuple(seconds))
-        assert image_plan.finals(1.7 * 20, seconds, num_threads=2) == (20, tuple(seconds))
-        assert image_plan.finals(1.7 * 16, seconds, num_threads=1) == (10, ("best", "three_convolutions"))
-        assert image_plan.finals(3.0, seconds, num_threads=1) == (1, ("best",))
+        seconds = {"best": 2.0, "three_convolutions": 1.0, "resnet": 1.5}
+        names = tuple(seconds)
+        assert image_plan.finals(4.5 * 30.5, seconds, num_threads=1) == (30, names)
+        assert image_plan.finals(3.0 * 44.9, seconds, num_threads=1) == (44, names[:2])
+        assert image_plan.finals(2.0 * 44, seconds, num_threads=1) == (44, names[:1])
+        assert image_plan.finals(0.5, seconds, num_threads=1) == (0, names[:1])
+        # By two threads the others take 2.5 s an epoch beside the best: that many epochs are enough, or too few.
+        assert image_plan.finals(2.5 * 30, seconds, num_threads=2) == (30, names)
+        assert image_plan.finals(2.5 * 29, seconds, num_threads=2) == (36, names[:2])
+        # Where they take no time from the best, they stay.
+        assert image_plan.finals(2.0 * 3, seconds | {"resnet": 1.0}, num_threads=2) == (3, names)
+
+
+class HalvingTest(parameterized.TestCase):
+    def test_the_best_third_continues_and_time_that_is_up_ends_it(self):
+        first = {(at,): fitness for at, fitness in enumerate((0.1, 0.7, 0.3, 0.5, 0.9, 0.2, 0.6))}
+        late = {(1,): 0.95, (4,): 0.92, (6,): 0.99}
+        asked = []
+
+        def measure(rows, epochs):
+            asked.append((rows, epochs))
+            return {row: late[row] for row in rows}
+
+        stages = halving.successive_halving(first, (1, 3, 9), measure)
+        assert asked == [([(4,), (1,), (6,)], 3), ([(6,)], 9)]
+        assert stages == [(1, first), (3, late), (9, {(6,): 0.99})]
+        stages = halving.successive_halving(first, (1, 3, 9), lambda rows, epochs: {(4,): 0.5})
+        assert stages == [(1, first), (3, {(4,): 0.5})]
+        assert halving.successive_halving(first, (1, 3), lambda rows, epochs: {}) == [(1, first)]
+
+
+class _Linear(nn.Module):
+    @nn.compact
+    def __call__(self, images, *, train, progress=0.0):
+        state = images.reshape(len(images), -1)
+        return logits.Logits(main=nn.Dense(3)(state), auxiliary=None)
+
+
+class FinalTest(parameterized.TestCase):
+    def test_epochs_as_data_train_as_the_preset_does(self):
+        dataset = records.make("mine", _images(50), None, source="mine")
+        config = training_presets.PRESETS["small_images"].training
+        made = image_trainings.final(dataset, _Linear(), seed=0)
+        folder = pathlib.Path(self.enter_context(tempfile.TemporaryDirectory()))
+        stop = 6 * made.task.steps_per_epoch
+        start = image_trainings.train(made.task, folder / "state", stop=stop // 3, num_epochs=2)  # the warm-up
+        found = image_trainings.train(made.task, folder / "state", stop=stop, num_epochs=6)
+        config = configs.replace(config, {"num_epochs": 6, "batch_size": made.task.config.batch_size})
+        inputs = models.inputs(image_trainings.augment(dataset), mean=dataset.mean, std=dataset.std)
+        steps = step_lib.steps(_Linear(), config, inputs, num_classes=3, num_images=len(dataset.train))
+        keys = image_trainings.final(dataset, _Linear(), seed=0).task.keys
+        assert int(start.step) == stop // 3
+        ((state, _),) = collections.deque(loop.train(steps, start, keys, made.task.data, config), maxlen=1)
+        assert int(found.step) == int(state.step) == stop
+        chex.assert_trees_all_close(found.params, state.params, rtol=1e-3, atol=1e-5)
 
 
 class InputTest(parameterized.TestCase):
