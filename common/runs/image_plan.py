@@ -10,6 +10,8 @@ SEARCH_SHARE = 0.45  # of the time after compiling; the rest trains the networks
 LATE = 1.05  # of the minutes: no training continues beyond
 _ENOUGH_EPOCHS = 30  # of the best network, before others take time from it
 MIN_CANDIDATES = 4
+_LEAST_CANDIDATES = {3: 12, 2: 6, 1: MIN_CANDIDATES}  # by the number of stages
+_LEAST_STEPS = 80  # after which candidates are compared: earlier, accuracies say little
 # Rough, for what is refused before anything is compiled: measured at 16x16 pixels on one core of 2.5 GHz.
 _COMPILE_SECONDS, _SECONDS_PER_MAC = {"cpu": 110.0, "other": 60.0}, {"cpu": 1.4e-10, "other": 2e-12}
 _LEAST_EPOCHS = 25  # of a network of mean cost: four candidates, and a finalist
@@ -61,24 +63,34 @@ def check(minutes: float, least: float, shape: Sequence[int]) -> None:
         )
 
 
-def make(seconds: float, epoch_seconds: float, *, num_threads: int) -> Plan:
-    """Returns the plan for the seconds left, of candidates of which an epoch takes `epoch_seconds` on the average.
+def make(seconds: float, epoch_seconds: float, *, steps_per_epoch: int, num_threads: int) -> Plan:
+    """Returns the plan for the seconds left.
+
+    The more time, the more candidates, and the more epochs of each; as many stages as leave several candidates to the
+    last one.
+
+    Args:
+      seconds: left.
+      epoch_seconds: of candidates, on the average.
+      steps_per_epoch: of candidates.
+      num_threads: trainings at a time.
 
     Raises:
       ValueError: not even a few candidates can be trained.
     """
     search = SEARCH_SHARE * seconds
     num_epochs = search * num_threads / epoch_seconds
-    for num_stages in (3, 2):
+    least = _LEAST_STEPS / steps_per_epoch
+    for num_stages, least_num in _LEAST_CANDIDATES.items():
         each = num_epochs / (1 + (num_stages - 1) * (1 - 1 / FACTOR))
-        first = max(1, round(math.sqrt(each / 8)))
-        if (num := int(each / first)) >= (FACTOR if num_stages == 3 else 1) * MIN_CANDIDATES:
+        first = max(1, round(max(least, math.sqrt(each * least / 16))))
+        if (num := int(each / first)) >= least_num:
             epochs = tuple(first * FACTOR**stage for stage in range(num_stages))
             return Plan(num, epochs, search, seconds - search)
-    least = MIN_CANDIDATES * epoch_seconds * (2 - 1 / FACTOR) / num_threads / SEARCH_SHARE
+    needed = MIN_CANDIDATES * max(1, round(least)) * epoch_seconds / num_threads / SEARCH_SHARE
     raise ValueError(
         f"too little time: {seconds:.0f} s are left after compiling, but {MIN_CANDIDATES} candidates and a finalist "
-        f"need about {least:.0f} s more than compiling; give about {math.ceil((least - seconds) / 60)} minutes more"
+        f"need {needed:.0f} s; give about {math.ceil((needed - seconds) / 60)} minutes more"
     )
 
 

@@ -119,6 +119,7 @@ def prepare(run: Run) -> tuple[image_trainings.Candidates, image_plan.Plan]:
             plan = image_plan.make(
                 run.deadline - time.monotonic(),
                 float(np.mean(epochs[len(BASELINES) :])),
+                steps_per_epoch=made.task.steps_per_epoch,
                 num_threads=run.num_threads,
             )
             found = {"epoch_seconds": dict(zip(BASELINES, epochs.tolist()))}

@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 from absl.testing import parameterized
 
+from benchmarks import own_images as own_images_benchmark
 from common import baselines
 from common import config as configs
 from common.datasets import records
@@ -43,14 +44,19 @@ def _images(num=60, side=8, num_classes=3):
 class PlanTest(parameterized.TestCase):
     def test_three_stages_fill_the_time_of_the_search(self):
         # 0.45 * 1000 s by 2 threads are 450 epochs of 2 s: of 7/3 per candidate and epoch, 193 / 5 candidates.
-        plan = image_plan.make(1000.0, 2.0, num_threads=2)
+        plan = image_plan.make(1000.0, 2.0, steps_per_epoch=40, num_threads=2)
         assert (plan.num_candidates, plan.epochs, plan.counts) == (38, (5, 15, 45), (38, 13, 5))
         assert (plan.search_seconds, plan.final_seconds) == (450.0, 550.0)
+        # Four times as many steps an epoch: epochs can be half as many, and candidates twice.
+        plan = image_plan.make(1000.0, 2.0, steps_per_epoch=160, num_threads=2)
+        assert (plan.num_candidates, plan.epochs) == (96, (2, 6, 18))
 
-    def test_little_time_takes_two_stages_and_less_is_an_error(self):
-        assert image_plan.make(40.0, 2.0, num_threads=1).epochs == (1, 3)
-        with pytest.raises(ValueError, match=r"give about 1 minutes more"):
-            image_plan.make(20.0, 2.0, num_threads=1)
+    def test_little_time_takes_fewer_stages_of_enough_steps_and_less_is_an_error(self):
+        settings = {"steps_per_epoch": 20, "num_threads": 1}  # at least 4 epochs
+        assert image_plan.make(180.0, 2.0, **settings)[:2] == (6, (4, 12))  # 40.5 epochs, 24.3 to compare after 4
+        assert image_plan.make(80.0, 2.0, **settings)[:2] == (4, (4,))  # 18 epochs
+        with pytest.raises(ValueError, match=r"60 s are left .* 4 candidates .* need 71 s; give about 1 minutes more"):
+            image_plan.make(60.0, 2.0, **settings)
 
     def test_networks_of_the_table_are_left_out_where_there_is_no_time(self):
         seconds = {"best": 2.0, "three_convolutions": 1.0, "resnet": 1.5}
@@ -136,6 +142,28 @@ class InputTest(parameterized.TestCase):
     def test_flags_of_the_other_search_are_errors(self):
         assert search_images.main(["--minutes=5", "--budget=3"]) == 1
         assert search_images.main(["--algorithm=nao"]) == 1
+
+
+class BenchmarkTest(parameterized.TestCase):
+    def test_gains_are_paired_by_seed(self):
+        def result(test):
+            baseline = {"name": "resnet", "test": 0.5}
+            return {"best": {"test": test}, "baselines": [baseline], "seconds": 90.0, "queries": 8}
+
+        tests = {"random": (0.50, 0.60), "lanas": (0.51, 0.63), "nao": (0.53, None)}
+        results = {name: [test and result(test) for test in each] for name, each in tests.items()}
+        found = [" ".join(line.split()) for line in own_images_benchmark.lines(results)]
+        # Gains of 1 and 3 points: t = 2 with one degree of freedom, p = 1 - 2 / pi * atan(2).
+        assert found[1:] == [
+            "random 2 55.00 +- 5.00",
+            "lanas 2 57.00 +- 6.00 2.00 +- 1.00 0.2952",
+            "nao 1 53.00",
+            "lanas and nao 1",
+            "resnet 5 50.00 +- 0.00",
+            "random: 8.0 candidates, 1.50 to 1.50 minutes",
+            "lanas: 8.0 candidates, 1.50 to 1.50 minutes",
+            "nao: 8.0 candidates, 1.50 to 1.50 minutes",
+        ]
 
 
 class _Killed(Exception):
