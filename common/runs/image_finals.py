@@ -14,7 +14,7 @@ from common.training import state as states
 MODEL, PROGRAM = "model.safetensors", "model.stablehlo"
 BEST = "best"
 _MEASURED = 2  # epochs by which the speed is measured, those of the warm-up
-_RESERVE = 20.0, 60.0  # seconds that tests and export take at least, and at most
+_RESERVE = 10.0, 60.0  # seconds that tests and export take at least, and at most
 _RESERVED = 0.02  # of the minutes, else
 
 
