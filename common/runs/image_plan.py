@@ -1,8 +1,9 @@
 """Division of the minutes of `search_images` among its stages."""
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from common.runs.halving import FACTOR
 
@@ -11,7 +12,7 @@ LATE = 1.05  # of the minutes: no training continues beyond
 _ENOUGH_EPOCHS = 30  # of the best network, before others take time from it
 MIN_CANDIDATES = 4
 _LEAST_CANDIDATES = {3: 12, 2: 6, 1: MIN_CANDIDATES}  # by the number of stages
-_LEAST_STEPS = 80  # after which candidates are compared: earlier, accuracies say little
+_LEAST_STEPS = 100  # after which candidates are compared: earlier, accuracies say little
 # Rough, for what is refused before anything is compiled: measured at 16x16 pixels on one core of 2.5 GHz.
 _COMPILE_SECONDS, _SECONDS_PER_MAC = {"cpu": 110.0, "other": 60.0}, {"cpu": 1.4e-10, "other": 2e-12}
 _LEAST_EPOCHS = 25  # of a network of mean cost: four candidates, and a finalist
@@ -92,6 +93,13 @@ def make(seconds: float, epoch_seconds: float, *, steps_per_epoch: int, num_thre
         f"too little time: {seconds:.0f} s are left after compiling, but {MIN_CANDIDATES} candidates and a finalist "
         f"need {needed:.0f} s; give about {math.ceil((needed - seconds) / 60)} minutes more"
     )
+
+
+def for_few(config: Any, num_candidates: int) -> Any:
+    """Returns the settings of a search algorithm with at most a third of the candidates random at the start."""
+    most = max(MIN_CANDIDATES, num_candidates // 3)
+    names = [name for name in ("num_initial", "population_size") if hasattr(config, name)]
+    return dataclasses.replace(config, **{name: min(getattr(config, name), most) for name in names})
 
 
 def finals(seconds: float, epoch_seconds: Mapping[str, float], *, num_threads: int) -> tuple[int, tuple[str, ...]]:

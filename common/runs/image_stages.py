@@ -176,7 +176,7 @@ def _proposed(run, made, plan):
     """Returns {row: accuracy} of the candidates that the search algorithm proposes."""
     config = run.algorithm.config
     if config is not None:
-        config = run.algorithm.for_space(run.space, config)
+        config = image_plan.for_few(run.algorithm.for_space(run.space, config), plan.num_candidates)
     searcher = run.algorithm.searcher(run.space, config, name=run.algorithm.name)
     header = {name: run.about[name] for name in ("space", "images", "limit", "algorithm", "seed")}
     journal = run.resources.enter_context(journals.open_journal(run.folder / run_dir.JOURNAL, header))

@@ -47,16 +47,22 @@ class PlanTest(parameterized.TestCase):
         plan = image_plan.make(1000.0, 2.0, steps_per_epoch=40, num_threads=2)
         assert (plan.num_candidates, plan.epochs, plan.counts) == (38, (5, 15, 45), (38, 13, 5))
         assert (plan.search_seconds, plan.final_seconds) == (450.0, 550.0)
-        # Four times as many steps an epoch: epochs can be half as many, and candidates twice.
+        # Four times as many steps an epoch: fewer epochs of more candidates.
         plan = image_plan.make(1000.0, 2.0, steps_per_epoch=160, num_threads=2)
-        assert (plan.num_candidates, plan.epochs) == (96, (2, 6, 18))
+        assert (plan.num_candidates, plan.epochs) == (64, (3, 9, 27))
 
     def test_little_time_takes_fewer_stages_of_enough_steps_and_less_is_an_error(self):
-        settings = {"steps_per_epoch": 20, "num_threads": 1}  # at least 4 epochs
-        assert image_plan.make(180.0, 2.0, **settings)[:2] == (6, (4, 12))  # 40.5 epochs, 24.3 to compare after 4
-        assert image_plan.make(80.0, 2.0, **settings)[:2] == (4, (4,))  # 18 epochs
-        with pytest.raises(ValueError, match=r"60 s are left .* 4 candidates .* need 71 s; give about 1 minutes more"):
+        settings = {"steps_per_epoch": 20, "num_threads": 1}  # at least 5 epochs
+        assert image_plan.make(300.0, 2.0, **settings)[:2] == (8, (5, 15))  # 67.5 epochs, 40.5 to compare after 5
+        assert image_plan.make(90.0, 2.0, **settings)[:2] == (4, (5,))  # 20.25 epochs
+        with pytest.raises(ValueError, match=r"60 s are left .* 4 candidates .* need 89 s; give about 1 minutes more"):
             image_plan.make(60.0, 2.0, **settings)
+
+    def test_at_most_a_third_of_few_candidates_is_random(self):
+        evolution = baselines.ALGORITHMS["regularized_evolution"].config
+        assert image_plan.for_few(evolution, 20).population_size == 6
+        assert image_plan.for_few(evolution, 1000) == evolution
+        assert image_plan.for_few(baselines.ALGORITHMS["weaknas"].config, 6).num_initial == 4
 
     def test_networks_of_the_table_are_left_out_where_there_is_no_time(self):
         seconds = {"best": 2.0, "three_convolutions": 1.0, "resnet": 1.5}
