@@ -114,7 +114,7 @@ def _final(run, name, arch, num_epochs, known, live):
     model = export.load(where)
     if name == BEST:
         program.save(run.folder / PROGRAM, model.logits, made.images.shape)
-    predicted = image_trainings.predictions(model, run.dataset.test.images)
+    predicted = _predictions(model, run.dataset.test.images)
     table = np.zeros((run.dataset.num_classes,) * 2, int)
     np.add.at(table, (run.dataset.test.labels, predicted), 1)
     return {
@@ -125,3 +125,11 @@ def _final(run, name, arch, num_epochs, known, live):
         "confusion": table.tolist(),
         "cost": time.monotonic() - start,
     }
+
+
+def _predictions(model, images, size=250):
+    """Returns int32[N], the classes of uint8[N, H, W, C]."""
+    size = min(size, len(images))
+    padded = np.concatenate([images, images[: -len(images) % size]])
+    found = [np.asarray(model.logits(padded[at : at + size])).argmax(axis=1) for at in range(0, len(padded), size)]
+    return np.concatenate(found)[: len(images)].astype(np.int32)

@@ -227,14 +227,6 @@ def _num_epochs(num_epochs, key, step):
     return num_epochs
 
 
-def predictions(model: export.Model, images: np.ndarray, size: int = 250) -> np.ndarray:
-    """Returns int32[N], the classes of uint8[N, H, W, C]."""
-    size = min(size, len(images))
-    padded = np.concatenate([images, images[: -len(images) % size]])
-    found = [np.asarray(model.logits(padded[at : at + size])).argmax(axis=1) for at in range(0, len(padded), size)]
-    return np.concatenate(found)[: len(images)].astype(np.int32)
-
-
 @compilation.in_32_bits
 def in_32_bits(function: Callable[..., Any], *args: Any, **settings: Any) -> Any:
     """Calls a function in a thread as `compilation.in_32_bits` does."""
