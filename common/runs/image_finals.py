@@ -53,8 +53,7 @@ def train(
             for name in left
         ]
         for one in futures.as_completed(each):
-            found[one.result()["name"]] = one.result()
-            run.record(event="final", **one.result())
+            found[one.result()["name"]] = run.record(event="final", **one.result())
             live.note("tested", done=len(found))
             run.write_page()
     return [found[name] for name in planned["names"]], missing

@@ -62,7 +62,8 @@ def _described(run, one):
     """Returns the entry of a trained network in result.json."""
     arch = np.array(one["arch"], np.int32)
     costs = {name: float(run.cost(name, arch[None])[0]) for name in ("params", "macs")}
-    return {**one, "description": run.space.describe(arch), "costs": costs}
+    of_network = {name: value for name, value in one.items() if name not in ("event", "seconds")}
+    return {**of_network, "description": run.space.describe(arch), "costs": costs}
 
 
 def title(result: Mapping[str, Any]) -> str:

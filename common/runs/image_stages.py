@@ -84,9 +84,11 @@ class Run:
         if self.spent - self.events.lines[-1]["seconds"] > _SECONDS_BETWEEN_TIMES:
             self.record(event="time")
 
-    def record(self, **event: Any) -> None:
-        """Appends an event to the journal of trainings."""
-        self.events.append(event | {"seconds": round(self.spent, 2)})
+    def record(self, **event: Any) -> dict[str, Any]:
+        """Appends an event to the journal of trainings and returns it."""
+        event |= {"seconds": round(self.spent, 2)}
+        self.events.append(event)
+        return event
 
     def write_page(self) -> None:
         """Writes the page, which can be opened while the search runs."""
