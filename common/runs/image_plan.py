@@ -12,6 +12,7 @@ LATE = 1.05  # of the minutes: no training continues beyond
 _ENOUGH_EPOCHS = 30  # of the best network, before others take time from it
 MIN_CANDIDATES = 4
 _LEAST_CANDIDATES = {3: 12, 2: 6, 1: MIN_CANDIDATES}  # by the number of stages
+_LATE_PROPOSALS = 1.4  # of the planned time of the first stage
 _LEAST_STEPS = 100  # after which candidates are compared: earlier, accuracies say little
 # Rough, for what is refused before anything is compiled: measured at 16x16 pixels on one core of 2.5 GHz.
 _COMPILE_SECONDS, _SECONDS_PER_MAC = {"cpu": 110.0, "other": 60.0}, {"cpu": 1.4e-10, "other": 2e-12}
@@ -37,6 +38,11 @@ class Plan(NamedTuple):
     def counts(self) -> tuple[int, ...]:
         """Candidates of each stage."""
         return tuple(math.ceil(self.num_candidates / FACTOR**stage) for stage in range(len(self.epochs)))
+
+    @property
+    def first_seconds(self) -> float:
+        """Seconds after which no further candidates are proposed: some more than planned, but not all."""
+        return min(1.0, _LATE_PROPOSALS / _cost(len(self.epochs))) * self.search_seconds
 
 
 def least_minutes(num_images: int, macs: float, *, platform: str, num_threads: int) -> float:
@@ -83,7 +89,7 @@ def make(seconds: float, epoch_seconds: float, *, steps_per_epoch: int, num_thre
     num_epochs = search * num_threads / epoch_seconds
     least = _LEAST_STEPS / steps_per_epoch
     for num_stages, least_num in _LEAST_CANDIDATES.items():
-        each = num_epochs / (1 + (num_stages - 1) * (1 - 1 / FACTOR))
+        each = num_epochs / _cost(num_stages)
         first = max(1, round(max(least, math.sqrt(each * least / 16))))
         if (num := int(each / first)) >= least_num:
             epochs = tuple(first * FACTOR**stage for stage in range(num_stages))
@@ -93,6 +99,11 @@ def make(seconds: float, epoch_seconds: float, *, steps_per_epoch: int, num_thre
         f"too little time: {seconds:.0f} s are left after compiling, but {MIN_CANDIDATES} candidates and a finalist "
         f"need {needed:.0f} s; give about {math.ceil((needed - seconds) / 60)} minutes more"
     )
+
+
+def _cost(num_stages):
+    """Returns the epochs of all stages, relative to those of the first."""
+    return 1 + (num_stages - 1) * (1 - 1 / FACTOR)
 
 
 def for_few(config: Any, num_candidates: int) -> Any:

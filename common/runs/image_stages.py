@@ -30,7 +30,6 @@ STATES, FINAL = "states", "final_"  # folder of the states of trainings; prefix 
 _NUM_TIMED = 3  # networks whose speed is measured before the plan
 _SECONDS_BETWEEN_TIMES = 15.0
 _LATE = 1.1  # of the seconds of the search, after which no candidate trains on
-_SHARE_OF_FIRST = 0.6  # of the seconds of the search, after which no further candidates are proposed
 
 Row = halving.Row
 
@@ -186,7 +185,7 @@ def _proposed(run, made, plan):
     search = search_lib.Search(key, searcher, run.space, budget=plan.num_candidates, count=1, journal=journal)
     title = f"candidates of {run.algorithm.name} to epoch {plan.epochs[0]}"
     last = run.events.last("searched")
-    limit = run.begun + run.events.last("plan")["seconds"] + _SHARE_OF_FIRST * plan.search_seconds
+    limit = run.begun + run.events.last("plan")["seconds"] + plan.first_seconds
     training: set[futures.Future] = set()
 
     def is_due():
