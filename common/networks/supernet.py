@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from common import config as configs
 from common.genotypes import cell_rows, conversion
 from common.genotypes.genotype import NUM_INPUTS, CellGenotype
 from common.networks import cells, child, heads, logits, of_space, shared_cells
@@ -65,8 +66,7 @@ class Network(nn.Module):
         """
         check(self.space, self.config)
         config, layout = self.config, cell_rows.LAYOUTS[self.space]
-        if statistics not in STATISTICS:
-            raise ValueError(f"statistics must be one of {', '.join(STATISTICS)}; got {statistics!r}")
+        configs.one_of("statistics", statistics, STATISTICS)
         style = dataclasses.replace(config.style, dtype=config.dtype, statistics=statistics)
         branches = cell_spaces.branches(layout, arch[None])[0]
         stem = heads.STEMS[config.stem](stem_width(config), style, name="stem")

@@ -79,8 +79,7 @@ def write(
     Raises:
       ValueError: an argument is out of range, a folder is not of a run, or one of its files is damaged.
     """
-    if format not in canvas.FORMATS:
-        raise ValueError(f"unknown format {format!r}; choose one of {', '.join(canvas.FORMATS)}")
+    configs.one_of("format", format, canvas.FORMATS)
     if not folders:
         raise ValueError("give the folder of a search, a training or a study (--workdir)")
     if len(folders) > 1 and not output:

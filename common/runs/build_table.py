@@ -3,6 +3,7 @@
 import pathlib
 import shutil
 
+from common import config as configs
 from common import tables
 from common.runs import digits_convnet
 from common.tables import column_files, columns, table
@@ -39,8 +40,7 @@ def _read(benchmark, source, space, path):
         raise ValueError(f"give --benchmark, one of {names}, or a CSV or npz file of your own as --source")
     if space:
         raise ValueError(f"leave --space={space} out: the space of {benchmark} is known")
-    if benchmark not in tables.BENCHMARKS:
-        raise ValueError(f"unknown benchmark {benchmark!r}; choose one of {names}")
+    configs.one_of("benchmark", benchmark, sorted(tables.BENCHMARKS))
     known = tables.BENCHMARKS[benchmark]
     if known.read:
         if not source:

@@ -1,5 +1,6 @@
 """Search spaces by name. A new space is one file and one line in `SPACES`."""
 
+from common import config as configs
 from common import types
 from common.spaces import (
     convnet,
@@ -46,6 +47,5 @@ def get(name: str) -> types.SearchSpace:
     """Returns the space or variant called `name`; a `ValueError` lists the names of the spaces."""
     if name in VARIANTS:
         return VARIANTS[name][1]
-    if name not in SPACES:
-        raise ValueError(f"unknown search space {name!r}; choose one of {', '.join(sorted(SPACES))}")
+    configs.one_of("search space", name, sorted(SPACES))
     return SPACES[name]

@@ -12,6 +12,7 @@ import chex
 import jax.numpy as jnp
 import numpy as np
 
+from common import config as configs
 from common import types
 from common.spaces import cells, integer_strings
 
@@ -44,8 +45,7 @@ def space(name: str) -> types.SearchSpace:
 
 def layout(name: str) -> cells.Layout:
     """Returns how rows of the space called `name` hold the two cells."""
-    if name not in OPERATIONS:
-        raise ValueError(f"unknown NAO space {name!r}; choose one of {', '.join(OPERATIONS)}")
+    configs.one_of("NAO space", name, OPERATIONS)
     return cells.two_cells(OPERATIONS[name], NUM_NODES)
 
 

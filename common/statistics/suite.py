@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import stats
 
+from common import config as configs
 from common.statistics import intervals
 
 REFERENCE = "regularized_evolution"
@@ -52,8 +53,7 @@ def summarise(reports: Mapping[str, Mapping[str, Any]], *, reference: str | None
     """
     names = _algorithms(reports)
     reference = reference or reference_of(reports)
-    if reference not in names:
-        raise ValueError(f"unknown reference {reference!r}; choose one of {', '.join(names)}")
+    configs.one_of("reference", reference, names)
     if len(budgets := {report["budget"] for report in reports.values()}) > 1:
         raise ValueError(f"budgets of the tasks differ: {', '.join(map(str, sorted(budgets)))}")
     (budget,) = budgets

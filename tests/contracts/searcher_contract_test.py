@@ -69,17 +69,10 @@ SEARCHERS = {  # name: space -> types.Searcher, as small as it may be
     "nao": functools.partial(nao_jax.searcher, config=_SMALL_NAO),
     "seminas": functools.partial(nao_jax.searcher, config=_SMALL_SEMINAS, name="seminas"),
 }
-# Searchers that take long to compile: parts of the names of their tests with a program of their own.
+# Parts of the names of tests that compile a program of their own: slow, but for one searcher of each kind.
 _OWN_PROGRAM = ("_huge", "_measures_all", "_vmap", "_do_not_matter", "_64_bits")
-SLOW = {
-    "lanas_adam": ("_huge", "_64_bits"),
-    **dict.fromkeys((*BASELINES, "mcts"), _OWN_PROGRAM),
-    "lanas_walk": _OWN_PROGRAM,
-    "lanas_hit_and_run": _OWN_PROGRAM,
-    "nao": _OWN_PROGRAM,
-    "nsga2": ("_measures_all",),
-    "seminas": ("",),
-}
+QUICK = ("lanas", "local_search")
+SLOW = {**{name: _OWN_PROGRAM for name in SEARCHERS if name not in QUICK}, "seminas": ("",)}
 SPACES = {
     "convnet": spaces.get("convnet"),  # 1,364 networks, not every row is canonical
     "huge": factory.search_space("huge", (6,) * 20, size=6**20, describe=str),  # too large to list

@@ -5,6 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from absl.testing import absltest, parameterized
 
 import lanas_jax
@@ -24,15 +25,24 @@ _SAMPLED = {"num_candidates": 16, "max_batches": 2, "walk_steps": 2}
 
 class FrontSearchersTest(parameterized.TestCase):
     @parameterized.named_parameters(
-        ("lanas", lanas_jax, lanas_jax.Config(), "fitness,-params"),
         ("lanas_3", lanas_jax, lanas_jax.Config(), "fitness,-params,-macs"),
         ("lanas_walk", lanas_jax, lanas_jax.Config(sampler="walk", **_SAMPLED), "fitness,-params"),
-        ("lanas_reject", lanas_jax, lanas_jax.Config(sampler="reject", **_SAMPLED), "fitness,-params"),
-        ("lanas_linear", lanas_jax, lanas_jax.PRESETS["lanas_linear"], "fitness,-params"),
-        ("nao", nao_jax, _NAO, "fitness,-params"),
         ("nao_3", nao_jax, _NAO, "fitness,-params,-macs"),
     )
     def test_proposals(self, method, config, texts):
+        self._check(method, config, texts)
+
+    @pytest.mark.slow
+    @parameterized.named_parameters(
+        ("lanas", lanas_jax, lanas_jax.Config(), "fitness,-params"),
+        ("lanas_reject", lanas_jax, lanas_jax.Config(sampler="reject", **_SAMPLED), "fitness,-params"),
+        ("lanas_linear", lanas_jax, lanas_jax.PRESETS["lanas_linear"], "fitness,-params"),
+        ("nao", nao_jax, _NAO, "fitness,-params"),
+    )
+    def test_proposals_of_other_settings(self, method, config, texts):
+        self._check(method, config, texts)
+
+    def _check(self, method, config, texts):
         evaluator = benchmark.evaluator("digits_convnet")
         goal = objectives.of(texts, evaluator)
         searcher = objectives.searcher(method.ALGORITHM, evaluator.space, config, goal)

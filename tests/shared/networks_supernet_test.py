@@ -123,7 +123,7 @@ class NetworkTest(parameterized.TestCase):
 
     def test_unknown_statistics_are_refused(self):
         network = supernet.Network("nao_small", config("nao_small"))
-        with self.assertRaisesRegex(ValueError, "batch, collect, given; got 'all'"):
+        with self.assertRaisesRegex(ValueError, "unknown statistics 'all'; choose one of batch, collect, given"):
             network.init(jax.random.key(0), images(), archs("nao_small", 1)[0], train=True, statistics="all")
 
 
