@@ -5,7 +5,7 @@ import os
 import pathlib
 import sys
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax
 from absl import logging
@@ -27,6 +27,16 @@ _SETTINGS = {  # name: the value with which searches and trainings run, and why 
     "jax_transfer_guard_device_to_device": ("allow", _COPIES),
     "jax_transfer_guard_device_to_host": ("allow", _COPIES),
 }
+
+
+def one_program(function: Function, **settings: Any) -> Function:
+    """Returns a function that runs as one program where it is called outside of programs, not operation by operation.
+
+    Args:
+      function: a pure function of arrays.
+      **settings: of `jax.jit`, such as `static_argnames`.
+    """
+    return jax.jit(function, inline=True, **settings)
 
 
 def in_32_bits(function: Function) -> Function:

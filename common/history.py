@@ -1,10 +1,12 @@
 """History of a search: arrays of fixed capacity, and a size."""
 
+import functools
+
 import chex
 import jax
 import jax.numpy as jnp
 
-from common import types
+from common import compilation, types
 
 
 @chex.dataclass(frozen=True)
@@ -29,6 +31,7 @@ class History:
     others: chex.Array
 
 
+@functools.partial(compilation.one_program, static_argnames=("capacity", "num_decisions", "num_objectives"))
 def empty(capacity: int, num_decisions: int, num_objectives: int = 1) -> History:
     """Returns a history with room for `capacity` architectures of `num_decisions` decisions."""
     return History(
@@ -41,6 +44,7 @@ def empty(capacity: int, num_decisions: int, num_objectives: int = 1) -> History
     )
 
 
+@compilation.one_program
 def append_pending(history: History, archs: chex.Array) -> History:
     """Appends int32[B, L] `archs` as pending. Rows beyond the capacity are dropped."""
     chex.assert_rank(archs, 2)
@@ -63,13 +67,18 @@ def record(history: History, at: chex.Array, evaluation: types.Evaluation, other
       evaluation: of the rows.
       others: float32[B, M - 1], see `History.others`; may be left out where M = 1.
     """
+    return _record(history, at, evaluation.fitness, evaluation.cost, evaluation.ok, others)
+
+
+@compilation.one_program
+def _record(history, at, fitness, cost, ok, others):
     others = jnp.zeros((at.shape[0], 0), jnp.float32) if others is None else others
-    ok = evaluation.ok & jnp.isfinite(evaluation.fitness) & jnp.all(jnp.isfinite(others), axis=1)
-    fitness = jnp.where(ok, evaluation.fitness, jnp.nan).astype(jnp.float32)
+    ok = ok & jnp.isfinite(fitness) & jnp.all(jnp.isfinite(others), axis=1)
+    fitness = jnp.where(ok, fitness, jnp.nan).astype(jnp.float32)
     status = jnp.where(ok, types.MEASURED, types.INFEASIBLE).astype(jnp.int32)
     return history.replace(
         fitness=history.fitness.at[at].set(fitness, mode="drop"),
-        cost=history.cost.at[at].set(jnp.asarray(evaluation.cost, jnp.float32), mode="drop"),
+        cost=history.cost.at[at].set(jnp.asarray(cost, jnp.float32), mode="drop"),
         status=history.status.at[at].set(status, mode="drop"),
         others=history.others.at[at].set(jnp.where(ok[:, None], others, jnp.nan), mode="drop"),
     )
@@ -88,6 +97,7 @@ def is_measured(history: History) -> chex.Array:
     return history.status == types.MEASURED
 
 
+@compilation.one_program
 def with_failures(history: History) -> History:
     """Returns the history with infeasible rows as if measured, with the worst value of each objective measured so far.
 
@@ -105,6 +115,7 @@ def with_failures(history: History) -> History:
     )
 
 
+@compilation.one_program
 def best(history: History) -> tuple[chex.Array, chex.Array]:
     """Returns (index int32[], fitness float32[]) of the first best measured row; (0, -inf) if none."""
     fitness = jnp.where(is_measured(history), history.fitness, -jnp.inf)
@@ -112,6 +123,7 @@ def best(history: History) -> tuple[chex.Array, chex.Array]:
     return index.astype(jnp.int32), fitness[index]
 
 
+@compilation.one_program
 def contains(history: History, archs: chex.Array) -> chex.Array:
     """Returns bool[B]: which of int32[B, L] `archs` the history holds, whatever their status."""
 

@@ -1,12 +1,17 @@
 """Regression targets of fitness predictors: scaled fitness or rank scores."""
 
+import functools
+
 import chex
 import jax.numpy as jnp
 from jax.scipy import special
 
+from common import compilation
+
 TARGETS = ("exponential_scores", "normal_scores", "fitness", "min_max", "z_score")
 
 
+@functools.partial(compilation.one_program, static_argnames="target")
 def targets(fitness: chex.Array, is_measured: chex.Array, *, target: str) -> chex.Array:
     """Returns the regression targets of a history.
 

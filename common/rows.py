@@ -5,6 +5,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from common import compilation
+
 _MAX_COMPARED = 1024  # maximum batch for pairwise comparison; beyond, sorting is faster
 
 
@@ -25,6 +27,7 @@ def check_sorted(rows: np.ndarray, name: str) -> None:
         )
 
 
+@compilation.one_program
 def find(sorted_rows: chex.Array, rows: chex.Array) -> chex.Array:
     """Looks rows up among sorted ones, by binary search.
 
@@ -56,6 +59,7 @@ def find(sorted_rows: chex.Array, rows: chex.Array) -> chex.Array:
     return jax.vmap(one)(rows.astype(sorted_rows.dtype)).astype(jnp.int32)
 
 
+@compilation.one_program
 def is_repeat(rows: chex.Array) -> chex.Array:
     """Returns bool[B]: which rows of int[B, L] equal an earlier row of the same batch."""
     if rows.shape[0] > _MAX_COMPARED:

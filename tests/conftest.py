@@ -23,6 +23,8 @@ os.environ.setdefault(
 import jax
 import pytest
 
+# Locations of operations are read by nobody here.
+jax.config.update("jax_traceback_in_locations_limit", 0)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from common import types
+from common import compilation, types
 from common.evaluators import tabular
 from common.spaces import factory
 
@@ -46,6 +46,7 @@ def evaluator(space: types.SearchSpace, *, seed: int = 0, interaction: float = 1
         score = jnp.sum(linear[at], axis=1) + jnp.sum(pairwise[at[:, :, None], at[:, None, :]], axis=(1, 2))
         return 0.5 * (1 + score / (1 + jnp.abs(score)))
 
+    @compilation.one_program
     def measure(weights, key, archs):
         del key
         ok = space.is_valid(archs)

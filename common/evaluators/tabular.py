@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from common import compilation, rows, spaces, types
 from common import config as configs
-from common import rows, spaces, types
 from common.networks import costs as network_costs
 from common.spaces import factory, limits
 from common.tables import table as table_lib
@@ -171,6 +171,7 @@ def _column(sorted_archs, values, archs):
     return np.asarray(found) if isinstance(archs, np.ndarray) else found
 
 
+@compilation.one_program
 def _look_up(sorted_archs, cost, mean, key, archs):
     del key
     at = rows.find(sorted_archs, archs)
@@ -180,6 +181,7 @@ def _look_up(sorted_archs, cost, mean, key, archs):
     return types.Evaluation(fitness=jnp.where(ok, mean[at], 0.0), cost=jnp.where(is_known, cost[at], 0.0), ok=ok)
 
 
+@compilation.one_program
 def _look_up_run(sorted_archs, cost, runs, key, archs):
     at = rows.find(sorted_archs, archs)
     is_known = at < sorted_archs.shape[0]

@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from common import compilation, types
 from common import rows as row_sets
-from common import types
 
 _MAX_LISTED = 10_000_000  # larger products are not listed
 _CHUNK = 1 << 16  # rows checked at a time
@@ -68,11 +68,12 @@ def search_space(
     def in_range(archs):
         return jnp.all((archs >= 0) & (archs < np.asarray(num_choices)[None]), axis=-1)
 
+    @compilation.one_program
     def valid(archs):
         return in_range(archs) & is_valid(archs) if is_valid else in_range(archs)
 
-    to_canonical = canonicalize or (lambda archs: archs)
-    neighbors = neighbors or _neighbors(num_choices, valid, to_canonical)
+    to_canonical = compilation.one_program(canonicalize) if canonicalize else lambda archs: archs
+    neighbors = compilation.one_program(neighbors or _neighbors(num_choices, valid, to_canonical))
     if enumerate_rows is None and math.prod(num_choices) <= _MAX_LISTED:
         is_canonical = None
         if canonicalize is not None or is_valid is not None:
@@ -86,13 +87,13 @@ def search_space(
         size=size,
         is_valid=valid,
         canonicalize=to_canonical,
-        features=features or (lambda archs: one_hot(archs, num_choices)),
-        tokens=tokens,
-        from_tokens=from_tokens,
+        features=compilation.one_program(features or (lambda archs: one_hot(archs, num_choices))),
+        tokens=compilation.one_program(tokens),
+        from_tokens=compilation.one_program(from_tokens),
         legal_tokens=legal_tokens,
         symmetries=symmetries,
-        sample=_sample(num_choices, valid, to_canonical),
-        mutate=lambda key, archs: pick(key, *neighbors(archs)),
+        sample=compilation.one_program(_sample(num_choices, valid, to_canonical), static_argnames="count"),
+        mutate=compilation.one_program(lambda key, archs: pick(key, *neighbors(archs))),
         neighbors=neighbors,
         enumerate=enumerate_rows and functools.cache(functools.partial(_listed, name, size, enumerate_rows)),
         describe=describe,

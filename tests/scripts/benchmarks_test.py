@@ -28,7 +28,8 @@ class LanasStepTest(parameterized.TestCase):
         problem = lanas_step.make_problem(separated(500), 120, seed=1)
         config = configs.Config(regressor="ridge", height=height, prior=prior, acquisition=acquisition)
         is_measured = jnp.ones(problem.values.shape, bool)
-        ours = lanas_step.step(*map(jnp.asarray, problem[:2]), is_measured, jnp.asarray(problem.pool), config=config)
+        step = jax.jit(functools.partial(lanas_step.step, config=config))
+        ours = step(*map(jnp.asarray, problem[:2]), is_measured, jnp.asarray(problem.pool))
         reference = lanas_step.reference_step(*problem, config=config)
         np.testing.assert_array_equal(ours[0], reference[0])
         assert np.mean(np.asarray(ours[1]) == reference[1]) >= 0.99

@@ -54,7 +54,7 @@ class StepTest(chex.TestCase):
             )
             return main + 0.4 * auxiliary, (changed["batch_stats"], logits.main)
 
-        (value, (batch_stats, scores)), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
+        (value, (batch_stats, scores)), gradient = jax.jit(jax.value_and_grad(loss, has_aux=True))(state.params)
         np.testing.assert_allclose(metrics.loss, value, rtol=1e-5)
         np.testing.assert_allclose(metrics.grad_norm, optax.tree.norm(gradient), rtol=1e-4)
         np.testing.assert_allclose(metrics.top1, np.mean(np.argmax(scores, axis=1) == labels))
@@ -78,7 +78,7 @@ class StepTest(chex.TestCase):
             network=small_network.Small(dropout=0.0),
             inputs=step_lib.Inputs(augment=small_network.PLAIN.augment, normalize=small_network.normalize, mix=mix),
         )
-        _, metrics = steps.train(keys.step, state, data.images[:4], data.labels[:4])
+        _, metrics = jax.jit(steps.train)(keys.step, state, data.images[:4], data.labels[:4])
         np.testing.assert_allclose(metrics.loss, np.log(3), rtol=1e-5)  # zero images: all logits are zero
 
     def test_is_right(self):
@@ -179,7 +179,8 @@ class EvaluateTest(parameterized.TestCase):
         steps, state, _, data = make(CONFIG)
         found = loop.evaluator(steps, batch_size=batch_size)(states.averaged(state), data)
         images = small_network.normalize(data.images)
-        scores = small_network.Small().apply(states.averaged(state), images, train=False).main
+        apply = jax.jit(functools.partial(small_network.Small().apply, train=False))
+        scores = apply(states.averaged(state), images).main
         np.testing.assert_allclose(found["top1"], np.mean(np.argmax(scores, axis=1) == data.labels), rtol=1e-6)
         loss = optax.softmax_cross_entropy(scores, jax.nn.one_hot(data.labels, 3))
         np.testing.assert_allclose(found["loss"], jnp.mean(loss), rtol=1e-5)
