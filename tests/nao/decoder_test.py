@@ -106,7 +106,7 @@ class DecoderTest(chex.TestCase, parameterized.TestCase):
 
     def test_orthogonal_weights(self):
         module = make("additive")
-        params = module.init(jax.random.key(0), LATENT, INPUTS)["params"]
+        params = jax.jit(module.init)(jax.random.key(0), LATENT, INPUTS)["params"]
         weights = params["cell_weights"]
         chex.assert_shape(weights, (3 * SIZE, 4 * SIZE))
         np.testing.assert_allclose(jnp.dot(weights, weights.T), np.eye(3 * SIZE), atol=1e-5)

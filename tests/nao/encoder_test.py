@@ -1,5 +1,7 @@
 """Encoder by hand: grouping, lengths, both directions, dropout."""
 
+import functools
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -34,10 +36,10 @@ class EncoderTest(chex.TestCase, parameterized.TestCase):
         self.tokens = jax.random.randint(jax.random.key(1), (3, 6), 0, 7)
 
     def encode(self, config, params, **options):
-        return encoder.Encoder(config, 7).apply(params, self.tokens, **options)
+        return jax.jit(functools.partial(encoder.Encoder(config, 7).apply, **options))(params, self.tokens)
 
     def init(self, config):
-        return encoder.Encoder(config, 7).init(jax.random.key(0), self.tokens)
+        return jax.jit(encoder.Encoder(config, 7).init)(jax.random.key(0), self.tokens)
 
     @parameterized.parameters(PLAIN, BOTH)
     def test_latents_are_those_of_numpy(self, config):

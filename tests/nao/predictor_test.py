@@ -1,5 +1,7 @@
 """The predictor by hand."""
 
+import functools
+
 import chex
 import jax
 import numpy as np
@@ -23,9 +25,9 @@ class PredictorTest(chex.TestCase, parameterized.TestCase):
     def run_both(self, config, **options):
         """Returns the prediction, the parameters as float64, and the embedding."""
         module = models.Predictor(config)
-        params = module.init(jax.random.key(0), self.latent)
+        params = jax.jit(module.init)(jax.random.key(0), self.latent)
         named = {name: np.asarray(x, np.float64) for name, x in params["params"].items()}
-        found = module.apply(params, self.latent, **options)
+        found = jax.jit(functools.partial(module.apply, **options))(params, self.latent)
         return found, named, np.asarray(encoder.embedding(self.latent), np.float64)
 
     @parameterized.product(has_sigmoid=[False, True], layers=[0, 2])
@@ -50,7 +52,7 @@ class PredictorTest(chex.TestCase, parameterized.TestCase):
     def test_units_are_dropped_in_training_only(self):
         config = mlp(predictor_size=64, predictor_dropout=0.5)
         module = models.Predictor(config)
-        params = module.init(jax.random.key(0), self.latent)
+        params = jax.jit(module.init)(jax.random.key(0), self.latent)
         quiet = module.apply(params, self.latent)
         one = module.apply(params, self.latent, is_training=True, rngs={"dropout": jax.random.key(2)})
         assert not np.allclose(quiet, one)

@@ -161,7 +161,8 @@ class CellTest(parameterized.TestCase):
         alone = cells.Cell(genotypes.Cell(nodes, genotypes.loose_ends(nodes)), is_projected=True, **settings)
         states = jax.random.normal(jax.random.key(0), (2, 2, 6, 6, 4))
         scales = jax.random.uniform(jax.random.key(3), (6, 2))
-        params = shared.init(jax.random.key(1), *states, pairs, scales, True)["params"]
+        init = jax.jit(shared.init, static_argnums=5)
+        params = init(jax.random.key(1), *states, pairs, scales, True)["params"]
         groups = shared_cells.groups(3, is_reduction=is_reduction)
         own = _own_params(params, pairs.reshape(-1, 2), groups, alone.genotype.output)
 
