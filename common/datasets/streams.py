@@ -115,24 +115,21 @@ def train_batches(
     return _read(dataset, config, batch_size)
 
 
-def evaluation_batches(
-    examples: Sequence[dict], config: Config, *, batch_size: int, shard: tuple[int, int] = (0, 1)
-) -> Any:
+def evaluation_batches(examples: Sequence[dict], config: Config, *, batch_size: int) -> Any:
     """Streams the test set once, in order; the last batch may be smaller.
 
     Args:
       examples: `Source.test`.
       config: decoding.
-      batch_size: images per batch on this host.
-      shard: (this host, number of hosts): each host reads every `shard[1]`-th image.
+      batch_size: images per batch.
 
     Returns:
       A `grain.IterDataset` of {"images": uint8[B, S, S, 3], "labels": int32[B]}.
     """
     import grain
 
-    _check(examples, batch_size, shard)
-    dataset = grain.MapDataset.source(_Examples(examples))[shard[0] :: shard[1]]
+    _check(examples, batch_size, (0, 1))
+    dataset = grain.MapDataset.source(_Examples(examples))
     dataset = dataset.map(functools.partial(_crop_centre, config)).batch(batch_size, batch_fn=_stack)
     return _read(dataset, config, batch_size)
 

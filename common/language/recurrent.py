@@ -205,15 +205,6 @@ def block_numbers(arch: chex.Array) -> chex.Array:
     return jnp.asarray(_FIRST_BLOCK) + states * _NUM_ACTIVATIONS + activations
 
 
-def extract(params: chex.ArrayTree, arch: chex.Array) -> chex.ArrayTree:
-    """Returns the parameters of one cell, copied from the shared ones.
-
-    They fit a `LanguageModel` of an `AnyCell` or a `FixedCell` whose output is the mean of `ALL_STATES`.
-    """
-    rest = {name: value for name, value in params.items() if name != "cell"}
-    return {**rest, "cell": {"nodes": params["cell"]["blocks"][block_numbers(arch)]}}
-
-
 def masks(key: chex.PRNGKey | None, rates: configs.Dropout, shape: tuple[int, int], vocabulary_size: int) -> Masks:
     """Samples the dropout masks of a sequence; without a key, all ones.
 

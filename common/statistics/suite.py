@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import stats
 
-from common import config as configs
 from common.statistics import intervals
 
 REFERENCE = "regularized_evolution"
@@ -40,20 +39,16 @@ def reference_of(reports: Mapping[str, Mapping[str, Any]]) -> str:
     return REFERENCE if REFERENCE in names else names[0]
 
 
-def summarise(reports: Mapping[str, Mapping[str, Any]], *, reference: str | None = None) -> dict[str, Summary]:
+def summarise(reports: Mapping[str, Mapping[str, Any]]) -> dict[str, Summary]:
     """Returns the summary of each algorithm that is present on all tasks.
 
     Args:
       reports: by task the contents of study.json.
-      reference: the algorithm to compare with task by task, by default `reference_of`.
 
     Raises:
-      ValueError: no algorithm is present on all tasks, budgets differ, a task has no normalised regret, or the
-        reference is not among the algorithms.
+      ValueError: no algorithm is present on all tasks, budgets differ, or a task has no normalised regret.
     """
-    names = _algorithms(reports)
-    reference = reference or reference_of(reports)
-    configs.one_of("reference", reference, names)
+    names, reference = _algorithms(reports), reference_of(reports)
     if len(budgets := {report["budget"] for report in reports.values()}) > 1:
         raise ValueError(f"budgets of the tasks differ: {', '.join(map(str, sorted(budgets)))}")
     (budget,) = budgets

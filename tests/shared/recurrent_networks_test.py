@@ -245,6 +245,11 @@ class SizeTest(chex.TestCase):
             )
 
 
+def extract(params, arch):
+    """The parameters of one cell, copied from the shared ones."""
+    return {**params, "cell": {"nodes": params["cell"]["blocks"][recurrent.block_numbers(arch)]}}
+
+
 class SupernetTest(chex.TestCase):
     def test_block_numbers(self):
         # Node 1 has blocks 0 to 3, node 2 has 4 to 11, node 3 has 12 to 23; the last one 263.
@@ -272,10 +277,10 @@ class SupernetTest(chex.TestCase):
             return jnp.sum(language_step.score(reading, targets, hidden, jnp.int32(T))[0])
 
         value, gradient = jax.jit(jax.value_and_grad(functools.partial(loss, model, arch=arch)))(params)
-        own = recurrent.extract(params, arch)
+        own = extract(params, arch)
         expected, expected_gradient = jax.jit(jax.value_and_grad(functools.partial(loss, fixed)))(own)
         np.testing.assert_allclose(value, expected, rtol=1e-5)
-        chex.assert_trees_all_close(recurrent.extract(gradient, arch), expected_gradient, rtol=1e-3, atol=1e-4)
+        chex.assert_trees_all_close(extract(gradient, arch), expected_gradient, rtol=1e-3, atol=1e-4)
         is_used = np.isin(np.arange(264), recurrent.block_numbers(arch))
         is_moved = np.any(np.asarray(gradient["cell"]["blocks"]), axis=(1, 2))
         np.testing.assert_array_equal(is_moved, is_used)
