@@ -32,13 +32,13 @@ class FrontSearchersTest(parameterized.TestCase):
     def test_proposals(self, method, config, texts):
         self._check(method, config, texts)
 
-    @pytest.mark.slow
     @parameterized.named_parameters(
         ("lanas", lanas_jax, lanas_jax.Config(), "fitness,-params"),
         ("lanas_reject", lanas_jax, lanas_jax.Config(sampler="reject", **_SAMPLED), "fitness,-params"),
         ("lanas_linear", lanas_jax, lanas_jax.PRESETS["lanas_linear"], "fitness,-params"),
         ("nao", nao_jax, _NAO, "fitness,-params"),
     )
+    @pytest.mark.slow
     def test_proposals_of_other_settings(self, method, config, texts):
         self._check(method, config, texts)
 
