@@ -6,7 +6,7 @@ the values of all objectives are times their signs, so that larger is better.
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import chex
@@ -19,6 +19,8 @@ from common import config as configs
 from common import history as history_lib
 
 MOST = 4  # objectives; hypervolumes of more take long
+_SEARCHERS: dict[Hashable, tuple[types.SearchSpace, types.Searcher]] = {}  # the latest; a space lives as long as its id
+_MOST_SEARCHERS = 32
 
 
 @functools.partial(jax.tree_util.register_dataclass, data_fields=["known"], meta_fields=["names", "signs"])
@@ -137,19 +139,23 @@ def of_search(
 def searcher(
     algorithm: types.Algorithm, space: types.SearchSpace, config: Any, objectives: Objectives = FITNESS
 ) -> types.Searcher:
-    """Returns the searcher of an algorithm for objectives.
+    """Returns the searcher of an algorithm for objectives: the same one again, whose programs are compiled already.
 
     Raises:
       ValueError: the algorithm takes fewer objectives, or a setting does not suit them.
     """
-    if len(objectives) == 1:
-        return algorithm.searcher(space, config, name=algorithm.name)
     if len(objectives) > algorithm.max_objectives:
         raise ValueError(
             f"{algorithm.name} takes at most {algorithm.max_objectives} objectives; got {len(objectives)}: "
             f"{','.join(objectives.texts)}"
         )
-    return algorithm.searcher(space, config, name=algorithm.name, objectives=objectives)
+    key = algorithm.searcher, algorithm.name, id(space), config or None, objectives
+    if key not in _SEARCHERS:
+        more = {"objectives": objectives} if len(objectives) > 1 else {}
+        _SEARCHERS[key] = space, algorithm.searcher(space, config, name=algorithm.name, **more)
+        if len(_SEARCHERS) > _MOST_SEARCHERS:
+            del _SEARCHERS[next(iter(_SEARCHERS))]
+    return _SEARCHERS[key][1]
 
 
 def others(objectives: Objectives, archs: chex.Array, measured: Mapping[str, chex.Array]) -> chex.Array:

@@ -123,17 +123,14 @@ def run(
 
 def _searchers(tasks, algorithms, options):
     """Returns the searcher of each algorithm and task."""
-    searchers, made = {}, {}  # the latter by space: tasks on one space share a searcher, and so its compiled program
+    searchers = {}
     for task, evaluator in tasks.items():
         objectives = objectives_lib.of(options.objectives, evaluator)
         for one in algorithms:
-            at = one.name, id(evaluator.space), objectives
-            if at not in made:
-                config = one.for_space(evaluator.space, one.config)
-                made[at] = objectives_lib.searcher(one, evaluator.space, config, objectives)
+            config = one.for_space(evaluator.space, one.config)
+            searcher = objectives_lib.searcher(one, evaluator.space, config, objectives)
             how = {"by": options.warm_up, "num": options.num_warm_up}
-            searcher = warm_up_lib.searcher(made[at], evaluator.space, evaluator.costs, **how)
-            searchers[one.name, task] = searcher
+            searchers[one.name, task] = warm_up_lib.searcher(searcher, evaluator.space, evaluator.costs, **how)
     return searchers
 
 

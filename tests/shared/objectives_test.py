@@ -67,6 +67,14 @@ class ParseTest(parameterized.TestCase):
         with pytest.raises(ValueError, match="one takes at most 1 objectives; got 2: fitness,-parameters"):
             objectives.searcher(algorithm, TABLE.space, None, objectives.of("fitness,-parameters", TABLE))
 
+    def test_the_same_settings_give_the_same_searcher(self):
+        one, again, other = (
+            objectives.searcher(random_search.ALGORITHM, TABLE.space, random_search.Config(count=count))
+            for count in (2, 2, 3)
+        )
+        assert one is again
+        assert (one.count, other.count) == (2, 3)
+
 
 class SearchTest(parameterized.TestCase):
     def test_compiled_and_host_searches_of_a_table_give_the_columns_of_the_table(self):
