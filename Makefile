@@ -12,10 +12,10 @@ search: .venv/installed  ## a network for images that ship with the package, in 
 test: .venv/installed  ## the tests, slow ones left out
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-all: .venv/installed  ## the slow tests too
-	$(BIN)/python -m pytest -n 2 --dist loadfile --run-slow
+	$(BIN)/python -m pytest -n 2 --dist worksteal --run-slow
 
 lint: .venv/installed
 	$(BIN)/ruff check --fix .

@@ -7,12 +7,14 @@ import pathlib
 import re
 import subprocess
 import sys
+from unittest import mock
 
 import numpy as np
 import pytest
 from absl import flags as absl_flags
 from absl.testing import parameterized
 
+import lanas_jax
 from common.records import locks
 from tests.shared import folders
 
@@ -131,6 +133,14 @@ class CommandContractTest(folders.FolderTest):
             assert errors == f"error: flag {flag}: must be {message} (--help lists all flags)\n"
 
     def test_help_without_docstrings(self):
+        """As with python -OO."""
+        lanas = MAINS["lanas"]
+        with mock.patch.object(lanas, "__doc__", None), mock.patch.object(lanas_jax.Config, "__doc__", None):
+            output, _ = self.run_main(lanas.main, "--help")
+        assert "\nSettings of lanas_jax.config.Config:\n  --height: levels of the tree" in output
+
+    @pytest.mark.slow
+    def test_help_of_a_process_without_docstrings(self):
         command = [sys.executable, "-OO", "-m", "launch.lanas", "--help"]
         environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)

@@ -72,7 +72,8 @@ def _sample(name, sampler, *, tree=None, known=None, **settings):
     space = SPACES[name]
     tree = _tree(space) if tree is None else tree
     everything = np.random.default_rng(1).permutation(space.enumerate())
-    known = jnp.asarray(everything[: len(everything) // 2] if known is None else known)
+    known = everything[: len(everything) // 2] if known is None else known
+    known = jnp.asarray(np.resize(known, everything.shape))  # of one shape, so that it compiles once
     sample = _sampler(name, sampler, **settings)
     candidates = sample(jax.random.key(0), tree, jnp.int32(LEAF), known[:50], jnp.ones(50, bool), known)
     return jax.tree.map(np.asarray, candidates), tree, np.asarray(known)

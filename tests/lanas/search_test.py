@@ -98,7 +98,7 @@ def _rounds(name, num_rounds, *, seed=0, space="convnet", capacity=CAPACITY, bet
 def _check_search(name):
     """Checks the leaves of proposals, and the diagnostics."""
     config = {**CASES, **PRODUCT}[name]
-    diagnostics = search.searcher(SPACES["convnet"], config).diagnostics
+    diagnostics = jax.jit(search.searcher(SPACES["convnet"], config).diagnostics)
     for archs, state, history in _rounds(name, 9 if config.count > 1 else 30):
         size, is_fitted = int(history.size), int(history.size) >= 6
         drawn = np.asarray(state.leaves)[size : size + len(archs)]
@@ -156,7 +156,7 @@ class SearchTest(parameterized.TestCase):
         pool = SPACES["grid"].enumerate()[[3, 20, 7, 3, 11, 5, 2, 9, 14]]  # one row twice
         searcher = search.searcher(SPACES["grid"], configs.Config(height=1, num_initial=4), pool=pool)
         history = history_lib.empty(8, 3)
-        state = searcher.init(jax.random.key(0), history)
+        state = jax.jit(searcher.init)(jax.random.key(0), history)
         propose = jax.jit(lambda propose, key, state, history: propose(key, state, history, count=4))
         for round_ in range(2):
             archs, state = propose(searcher.propose, jax.random.key(round_), state, history)

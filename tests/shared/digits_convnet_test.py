@@ -17,7 +17,7 @@ CONFIG = convnet.Config()
 FIRST = [[577, 1385, 940, 1302], [1442, 567, 18, 217], [6, 1244, 997, 909]]  # of each part of the data
 SHALLOW = 597  # a row of the table of depth 2
 # Narrow and wide, small and large, of every depth: both masks, both poolings and none.
-ARCHS = ((1,), (4,), (2, 3), (3, 2, 1), (4, 1, 2, 3), (2, 4, 1, 4, 3), (4, 4, 4, 4, 4))
+ARCHS = ((4,), (2, 3), (3, 2, 1), (4, 1, 2, 3), (2, 4, 1, 4, 3))
 
 
 def plain_logits(params, images):

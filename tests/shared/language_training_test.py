@@ -192,7 +192,7 @@ class StepTest(chex.TestCase):
             float(steps.evaluate(network, params, valid.tokens, valid.num_rows, None, size=size)) for size in (2, 5, 7)
         ]
         words, zero = np.asarray(valid.tokens[: valid.num_rows]), jnp.zeros((1, H))
-        reading = network.apply({"params": params}, words[:-1], zero)
+        reading = jax.jit(network.apply)({"params": params}, words[:-1], zero)
         losses = steps.score(reading, words[1:], zero, jnp.int32(1000))[0]
         np.testing.assert_allclose(got, np.mean(losses), rtol=1e-5)
 
