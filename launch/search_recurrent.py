@@ -23,11 +23,10 @@ from common.datasets import text
 from common.language import config as language_config
 from common.runs import population, recurrent_search, weight_sharing
 from common.runs import search as searches
-from launch import algorithms, tables, train_language
+from launch import algorithms, single, tables, train_language
 from launch import flags as launch_flags
 
 BUDGET = 60
-_POOL = ("num_initial", "num_blocks", "num_new", "num_random")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,7 +46,7 @@ def define(values: flags.FlagValues) -> None:
     ):
         flags.DEFINE_string(name, default, help_text, flag_values=values)
     for field in configs.fields(weight_sharing.Schedule):
-        if field.name in _POOL:
+        if field.name in single.POOL:
             help_text = f"with --schedule: {field.help}; by default its own"
             flags.DEFINE_integer(field.name, None, help_text, flag_values=values)
     launch_flags.define_cache(values)
@@ -65,7 +64,7 @@ def run(values: flags.FlagValues) -> None:
     settings, options, schedule = configs.gathered(
         lambda: launch_flags.read(values, settings),
         lambda: launch_flags.read(values, searches.Options(budget=BUDGET)),
-        lambda: _schedule(values),
+        lambda: single.read_schedule(values),
     )
     found = recurrent_search.search(
         _searcher(algorithm, schedule),
@@ -77,20 +76,6 @@ def run(values: flags.FlagValues) -> None:
         flags=values.flag_values_dict(),
     )
     _print_found(found, algorithm.name, settings.final_training.num_epochs)
-
-
-def _schedule(values):
-    """Returns the schedule that the flags name, or None."""
-    given = launch_flags.given(values, _POOL)
-    if values.schedule is None:
-        if given:
-            raise ValueError(
-                f"--{', --'.join(given)} needs --schedule; choose one of {', '.join(population.SCHEDULES)}"
-            )
-        return None
-    if excluded := launch_flags.given(values, ("budget", "max_errors", "retry_failed", "warm_start", "export", "mode")):
-        raise ValueError(f"--schedule evaluates the cells of its pools; leave --{', --'.join(excluded)} out")
-    return population.schedule(values.schedule, **{name: values[name].value for name in given})
 
 
 def _searcher(algorithm, schedule):

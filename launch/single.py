@@ -29,6 +29,7 @@ _FLAGS = {  # prefix of flags -> the evaluators to which they apply
     **dict.fromkeys((PREFIX, _LATENCY), ("training", SUPERNET)),
     **dict.fromkeys((SUPERNET, _SCORE, "schedule", "num_blocks", "rerank", "few_shot_"), (SUPERNET,)),
 }
+POOL = ("num_initial", "num_blocks", "num_new", "num_random")  # flags of a schedule, some of algorithms too
 TRAINING = supernet_config.Training()
 
 
@@ -268,14 +269,16 @@ def read_schedule(values: flags.FlagValues) -> weight_sharing.Schedule | None:
       ValueError: there is no such schedule, or the flags do not belong together.
     """
     if "schedule" not in values or values.schedule is None:
-        if "num_blocks" in values and values.num_blocks is not None:
-            raise ValueError("--num_blocks needs --schedule")
+        if own := [name for name in launch_flags.given(values, POOL) if values[name].default is None]:
+            choices = ", ".join(population.SCHEDULES)
+            raise ValueError(f"--{', --'.join(own)} needs --schedule; choose one of {choices}")
         return None
     reasons = (
         (SUPERNET, "trains its own weights"),
         ("limit", "trains on random pools of the whole space"),
         ("objectives", "ranks its pool by fitness alone"),
         ("budget", "evaluates whole pools (--num_initial, --num_new, --num_random, --num_blocks)"),
+        ("mode", "evaluates whole pools"),
         ("executor", "evaluates whole pools in this process"),
         ("max_errors", "evaluates whole pools in this process"),
         ("retry_failed", "evaluates whole pools in this process"),
@@ -289,6 +292,5 @@ def read_schedule(values: flags.FlagValues) -> weight_sharing.Schedule | None:
             for flag, why in reasons
         )
     )
-    changes = {name: values[name].value for name in ("num_initial", "num_new", "num_random", "num_blocks")}
-    given = launch_flags.given(values, changes)
-    return population.schedule(values.schedule, **{name: changes[name] for name in given})
+    given = launch_flags.given(values, POOL)
+    return population.schedule(values.schedule, **{name: values[name].value for name in given})
