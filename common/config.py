@@ -74,10 +74,16 @@ class Field:
 def dataclass(cls: type[Config]) -> type[Config]:
     """Makes a class a configuration dataclass: frozen, with fields that are validated.
 
-    A class with further rules has a `__post_init__`, which calls `validate` itself.
+    A class with further rules has a `__post_init__`, which is called when each field is valid.
     """
-    if "__post_init__" not in vars(cls):
-        cls.__post_init__ = validate
+    rules = getattr(cls, "__post_init__", None)
+
+    def validate_all(self):
+        validate(self)
+        if rules:
+            rules(self)
+
+    cls.__post_init__ = validate_all
     return dataclasses.dataclass(frozen=True)(cls)
 
 
@@ -89,7 +95,7 @@ def fields(cls: type) -> tuple[Field, ...]:
 
 
 def validate(config: Any) -> None:
-    """Raises a `ValueError` for all fields whose type, choice or range is wrong. Call it in `__post_init__`."""
+    """Raises a `ValueError` for all fields whose type, choice or range is wrong."""
     gathered(*(functools.partial(check, field, getattr(config, field.name)) for field in fields(type(config))))
 
 

@@ -32,7 +32,7 @@ _POOL_SIZE, _SAMPLED_AT_ONCE, _MAX_SAMPLED = 1000, 4096, 200_000
 _KEY = 2**31 - 4  # folded into the key of a search
 
 
-@dataclasses.dataclass(frozen=True)
+@configs.dataclass
 class Config:
     """Shared weights for regions of the space."""
 
@@ -47,8 +47,6 @@ class Config:
     )
 
     def __post_init__(self):
-        """Validates the fields."""
-        configs.validate(self)
         if not self.few_shot_epochs and (self.few_shot_height, self.few_shot_measured) != (2, 100):
             raise ValueError("few_shot_height and few_shot_measured need few_shot_epochs above 0")
 

@@ -21,7 +21,7 @@ _AREA = configs.Range(above=0, at_most=1)
 _CHANGE, _HUE = configs.Range(at_least=0, at_most=1), configs.Range(at_least=0, at_most=0.5)
 
 
-@dataclasses.dataclass(frozen=True)
+@configs.dataclass
 class Config:
     """Decoding and augmentation of streamed images; the defaults are those of NAONet on ImageNet."""
 
@@ -37,7 +37,6 @@ class Config:
     prefetch: Annotated[int, "images decoded ahead", _SIZE] = 512
 
     def __post_init__(self):
-        configs.validate(self)
         if self.resized < self.image_size:
             raise ValueError(f"resized must be at least image_size = {self.image_size}; got {self.resized}")
 

@@ -1,6 +1,5 @@
 """Settings of executors."""
 
-import dataclasses
 from typing import Annotated
 
 from common import config as configs
@@ -8,7 +7,7 @@ from common import config as configs
 _AT_LEAST_1 = configs.Range(at_least=1)
 
 
-@dataclasses.dataclass(frozen=True)
+@configs.dataclass
 class Config:
     """Settings of the executor. They do not change the result of an evaluation."""
 
@@ -39,6 +38,5 @@ class Config:
     ] = "auto"
 
     def __post_init__(self):
-        configs.validate(self)
         if not self.ray_address:
             raise ValueError("ray_address is empty; choose auto, local, or host:port")

@@ -14,7 +14,7 @@ _AT_LEAST_ONE = configs.Range(at_least=1)
 _RATE = configs.Range(at_least=0, below=1)
 
 
-@dataclasses.dataclass(frozen=True)
+@configs.dataclass
 class Chunks:
     """Segment lengths: the words that a step reads and backpropagates through (arXiv:1708.02182)."""
 
@@ -27,7 +27,6 @@ class Chunks:
     bptt_max: Annotated[int, "maximum segment length, in words", _AT_LEAST_ONE] = 55
 
     def __post_init__(self):
-        configs.validate(self)
         if not self.bptt_min <= self.bptt <= self.bptt_max:
             raise ValueError(
                 f"bptt must be from bptt_min to bptt_max; got bptt_min={self.bptt_min}, bptt={self.bptt}, "

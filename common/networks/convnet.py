@@ -6,7 +6,6 @@ program: every layer holds the weights of the wide layer with the large kernel, 
 A masked network equals the plain network of its own size in outputs, gradients and the scale of initial parameters.
 """
 
-import dataclasses
 from typing import Annotated
 
 import chex
@@ -19,7 +18,7 @@ from common.config import Range
 from common.spaces import convnet
 
 
-@dataclasses.dataclass(frozen=True)
+@configs.dataclass
 class Config:
     """Settings that all networks of a table share."""
 
@@ -32,7 +31,6 @@ class Config:
     num_classes: Annotated[int, "number of logits", Range(at_least=1)] = 10
 
     def __post_init__(self):
-        configs.validate(self)
         is_odd, times = all(side % 2 for side in self.kernels), len(self.pooled)
         configs.require(
             (self.widths[0] <= self.widths[1], f"widths must be ascending; got {self.widths}"),

@@ -24,7 +24,7 @@ SEMINAS_STYLE = dataclasses.replace(styles.NAO_PYTORCH, epsilon=1e-3)
 Activation = Literal[tuple(inverted_residual.ACTIVATIONS)]
 
 
-@dataclasses.dataclass(frozen=True)
+@configs.dataclass
 class Config:
     """Chain of inverted residuals; the defaults are those of SemiNASNet."""
 
@@ -57,7 +57,6 @@ class Config:
     remat: Annotated[bool, "whether to recompute a block's activations in the backward pass"] = False
 
     def __post_init__(self):
-        configs.validate(self)
         lengths = {name: len(getattr(self, name)) for name in ("widths", "strides", "activations", "squeezes")}
         if len(set(lengths.values())) > 1:
             raise ValueError(f"widths, strides, activations and squeezes must have one item per stage; got {lengths}")

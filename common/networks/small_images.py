@@ -12,7 +12,6 @@ average pool and a linear layer follow. The first convolution has stride 1 for i
 and, with a kernel of 7, 4 for larger ones, so that the stages see maps of at most 24, 12 and 6 pixels.
 """
 
-import dataclasses
 import re
 from typing import Annotated
 
@@ -30,7 +29,7 @@ CONVOLUTION = re.compile(r"conv_x([0-9]+)")
 MAX_SIDE = 24  # of the maps of the first stage
 
 
-@dataclasses.dataclass(frozen=True)
+@configs.dataclass
 class Config:
     """Small network for small images."""
 
@@ -44,7 +43,6 @@ class Config:
     style: Annotated[styles.Style, "family of layers"] = styles.NAO_PYTORCH
 
     def __post_init__(self):
-        configs.validate(self)
         if self.width % 2:
             raise ValueError(f"width must be even, as a stage can have half of it; got {self.width}")
 

@@ -25,7 +25,7 @@ from common.runs import bugs, fronts, search_log
 MAX_SEED = 2**32 - 1  # beyond, keys would repeat
 
 
-@dataclasses.dataclass(frozen=True)
+@configs.dataclass
 class Options:
     """Settings of a search run."""
 
@@ -57,7 +57,6 @@ class Options:
     export: Annotated[str | None, "file to write all measurements to at the end (.jsonl or .csv)"] = None
 
     def __post_init__(self):
-        configs.validate(self)
         if self.export:
             measurements.check_name(self.export)
 

@@ -1,7 +1,6 @@
 """Studies: many seeds of several algorithms on one task or several, resumable, with statistics in study.json."""
 
 import contextlib
-import dataclasses
 import functools
 import json
 import resource
@@ -25,7 +24,7 @@ from common.statistics import hypervolumes
 from common.statistics import study as statistics
 
 
-@dataclasses.dataclass(frozen=True)
+@configs.dataclass
 class Options:
     """Settings of a study."""
 
@@ -49,7 +48,6 @@ class Options:
     workdir: Annotated[str | None, "folder of the run, to start or to resume; by default a new one under runs/"] = None
 
     def __post_init__(self):
-        configs.validate(self)
         last, most = max(self.checkpoints, default=0), runs.MAX_SEED + 1
         configs.gathered(
             lambda: objectives_lib.parse(self.objectives),

@@ -33,7 +33,7 @@ from common.records import json_lines
 from common.supernets import population as pools
 
 
-@dataclasses.dataclass(frozen=True)
+@configs.dataclass
 class Schedule:
     """Pool of a search on shared weights: its size and its renewal."""
 
@@ -48,8 +48,6 @@ class Schedule:
     restarts: Annotated[bool, "whether the learning rate schedule restarts in each block"] = False
 
     def __post_init__(self):
-        """Validates the fields."""
-        configs.validate(self)
         if self.keeps == "replace" and self.num_newest >= self.num_initial:
             raise ValueError(
                 f"num_new + num_random = {self.num_newest} would replace all of a pool of {self.num_initial}; choose "

@@ -1,6 +1,5 @@
 """Settings of shared weights: sampling, training, scoring. Light to import, for commands that list them."""
 
-import dataclasses
 from typing import Annotated, Literal
 
 from common import config as configs
@@ -38,7 +37,7 @@ def _listed(texts):
     return "; ".join(f"{name}: {text}" for name, text in texts.items())
 
 
-@dataclasses.dataclass(frozen=True)
+@configs.dataclass
 class Sampling:
     """Sampling of the architecture of a training step."""
 
@@ -57,8 +56,6 @@ class Sampling:
     ] = 0.5
 
     def __post_init__(self):
-        """Validates the fields."""
-        configs.validate(self)
         if self.sampling == "num_params" and not self.pool_size:
             raise ValueError("sampling 'num_params' needs a pool: set pool_size, for example to 1000")
         if self.sampling in ("fair", "sandwich") and self.pool_size:
@@ -66,7 +63,7 @@ class Sampling:
             raise ValueError(f"{text}: set pool_size to 0; got {self.pool_size}")
 
 
-@dataclasses.dataclass(frozen=True)
+@configs.dataclass
 class Training(training_config.Changes):
     """Training of shared weights: a preset, and the settings that differ (None: as in the preset)."""
 
@@ -87,7 +84,7 @@ class Pace:
     checkpoint_seconds: Annotated[float, "minimum seconds between checkpoints", configs.Range(at_least=0)] = 60.0
 
 
-@dataclasses.dataclass(frozen=True)
+@configs.dataclass
 class Scoring:
     """Scoring of architectures on shared weights."""
 
@@ -102,7 +99,5 @@ class Scoring:
     num_calibration: Annotated[int, "training batches for recalibrated statistics", configs.Range(at_least=1)] = 4
 
     def __post_init__(self):
-        """Validates the fields."""
-        configs.validate(self)
         if self.method == "all" and self.num_images is not None:
             raise ValueError(f"method 'all' scores all images; leave num_images out; got {self.num_images}")

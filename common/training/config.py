@@ -3,7 +3,6 @@
 The defaults are those of NAONet-A with 36 channels on CIFAR-10 (arXiv:1808.07233, the released PyTorch program).
 """
 
-import dataclasses
 from typing import Annotated, Any, Literal
 
 from common import config as configs
@@ -32,7 +31,7 @@ class Schedule:
     warmup_epochs: Annotated[int, "epochs of linear scaling of the schedule from 0 to 1", Range(at_least=0)] = 0
 
 
-@dataclasses.dataclass(frozen=True)
+@configs.dataclass
 class Optimizer:
     """Optimizer: SGD with momentum, or Adam (arXiv:1412.6980)."""
 
@@ -53,7 +52,6 @@ class Optimizer:
     decay_batch_norm: Annotated[bool, "whether scales and offsets of batch normalization are decayed too"] = True
 
     def __post_init__(self):
-        configs.validate(self)
         configs.require(
             (not self.nesterov or self.momentum > 0, "nesterov = True needs a momentum above 0; got momentum = 0"),
             (

@@ -1,6 +1,5 @@
 """Measured latency: the time of the compiled forward pass of a network on the device at hand."""
 
-import dataclasses
 import functools
 import math
 import time
@@ -17,7 +16,7 @@ NAMES = ("latency", "latency_spread")
 _SHORTEST = 1e-3  # seconds of a repeat, by several passes
 
 
-@dataclasses.dataclass(frozen=True)
+@configs.dataclass
 class Config:
     """Measurement of the latency of networks."""
 
@@ -26,9 +25,6 @@ class Config:
     statistic: Annotated[
         Literal["median", "minimum"], "of the repeats; the minimum where other programs share the device"
     ] = "median"
-
-    def __post_init__(self):
-        configs.validate(self)
 
 
 class Latency(NamedTuple):

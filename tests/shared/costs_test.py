@@ -8,7 +8,7 @@ import pathlib
 import jax
 import numpy as np
 import pytest
-from absl.testing import absltest, parameterized
+from absl.testing import parameterized
 
 from common import spaces
 from common.evaluators import benchmark
@@ -139,7 +139,3 @@ class CostsTest(parameterized.TestCase):
             config = dataclasses.replace(config, style=styles.NAO_TF)
         with self.assertRaisesRegex(ValueError, f"networks of {space} are not known; those of convnet"):
             costs.of_space(space, config)
-
-
-if __name__ == "__main__":
-    absltest.main()

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl.testing import absltest, parameterized
+from absl.testing import parameterized
 
 from common import front_improvement, fronts, objectives, spaces
 
@@ -56,7 +56,3 @@ class FrontImprovementTest(parameterized.TestCase):
         want = [fronts.hypervolume(np.concatenate([observed, point[None]]), np.zeros(3)) - before for point in points]
         got = front_improvement.expected(jnp.asarray(points), jnp.zeros((40, 3)), jnp.asarray(observed), (True,) * 3)
         self.assertGreater(np.corrcoef(want, got)[0, 1], 0.97)
-
-
-if __name__ == "__main__":
-    absltest.main()

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from absl.testing import absltest, parameterized
+from absl.testing import parameterized
 
 import lanas_jax
 import nao_jax
@@ -76,7 +76,3 @@ class FrontSearchersTest(parameterized.TestCase):
         np.testing.assert_allclose(tree.means(got), [good, good, 0.0], rtol=1e-5)
         of_one = jnp.mean(of_points[0])  # of the hypervolume 0.32; that of both is 0.48
         np.testing.assert_allclose(good / of_one, 1.5, rtol=0.1)
-
-
-if __name__ == "__main__":
-    absltest.main()

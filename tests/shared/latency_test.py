@@ -9,7 +9,7 @@ from unittest import mock
 import flax.linen as nn
 import jax
 import numpy as np
-from absl.testing import absltest, parameterized
+from absl.testing import parameterized
 
 from common.evaluators import benchmark, problem
 from common.training import latency
@@ -73,7 +73,3 @@ class LatencyTest(parameterized.TestCase):
             code = baselines.main(["--evaluator=training", "--space=nao_small", "--latency_batch_size=8"])
         self.assertEqual(code, 1)
         self.assertIn("--latency_batch_size needs a limit or an objective on latency", printed.getvalue())
-
-
-if __name__ == "__main__":
-    absltest.main()

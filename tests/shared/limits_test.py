@@ -2,7 +2,7 @@
 
 import jax
 import numpy as np
-from absl.testing import absltest, parameterized
+from absl.testing import parameterized
 
 from common import search, spaces
 from common.baselines import random_search, regularized_evolution
@@ -89,6 +89,3 @@ class LimitsTest(parameterized.TestCase):
 
 
 AB = np.array([[10, 2], [15, 2], [10, 1], [15, 1], [np.nan, 2]])
-
-if __name__ == "__main__":
-    absltest.main()

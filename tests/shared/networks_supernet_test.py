@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from absl.testing import absltest, parameterized
+from absl.testing import parameterized
 
 from common import spaces
 from common.genotypes import genotype as genotypes
@@ -250,7 +250,3 @@ class BranchSumsTest(parameterized.TestCase):
         )
         chex.assert_trees_all_close(found[1], expected[1], atol=1e-5)
         np.testing.assert_allclose(found[0][:2], expected[0][:2], atol=1e-5)
-
-
-if __name__ == "__main__":
-    absltest.main()

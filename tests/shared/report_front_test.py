@@ -101,7 +101,3 @@ class StudyTest(absltest.TestCase):
         values = np.array([[0.5, -1.0], [0.9, -9.0], [np.nan, -2.0], [0.4, -2.0], [0.8, -3.0]])
         reached = front_study._reached(values, np.array([-0.5, -1.0, -2.0, -3.0, -8.0, -9.0]))
         np.testing.assert_array_equal(reached, [-np.inf, 0.5, 0.5, 0.8, 0.8, 0.9])
-
-
-if __name__ == "__main__":
-    absltest.main()
