@@ -13,6 +13,7 @@ import pickletools
 import re
 import struct
 import types as python_types
+import warnings
 import zipfile
 
 import numpy as np
@@ -83,8 +84,9 @@ def load_dictionary(contents: bytes) -> dict[str, object]:
 
 
 def _load(file: io.BytesIO, **settings):
-    _check_program(file)
-    return _Unpickler(file, **settings).load()
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # of escapes in damaged texts
+        _check_program(file)
+        return _Unpickler(file, **settings).load()
 
 
 class _Unpickler(pickle.Unpickler):

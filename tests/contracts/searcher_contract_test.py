@@ -73,6 +73,7 @@ SEARCHERS = {  # name: space -> types.Searcher, as small as it may be
 _OWN_PROGRAM = ("_huge", "_measures_all", "_vmap", "_do_not_matter", "_64_bits")
 QUICK = ("lanas", "local_search")
 SLOW = {**{name: _OWN_PROGRAM for name in SEARCHERS if name not in QUICK}, "seminas": ("",)}
+SLOW["lanas"] = ("_measures_all",)
 SPACES = {
     "convnet": spaces.get("convnet"),  # 1,364 networks, not every row is canonical
     "huge": factory.search_space("huge", (6,) * 20, size=6**20, describe=str),  # too large to list

@@ -23,7 +23,7 @@ def test_rows_without_a_value_train_nothing():
     archs = np.asarray(space.sample(jax.random.key(0), 40))
     archs = np.unique(archs, axis=0)[:8]
     pool = jnp.asarray(space.enumerate())
-    networks = learning.first(setting, pool, jax.random.key(1))
+    networks = jax.jit(lambda pool, key: learning.first(setting, pool, key))(pool, jax.random.key(1))
 
     @jax.jit
     def learn(history):

@@ -48,6 +48,7 @@ def test_fewer_proposals_of_lanas_fail():
     assert share("lanas", "worst") < 0.5 * share("lanas", "none")
 
 
+@pytest.mark.slow  # `history.with_failures` has quick tests
 def test_nothing_changes_in_lanas_where_nothing_fails():
     assert_same("lanas")
 

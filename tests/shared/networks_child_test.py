@@ -106,8 +106,9 @@ class TrainingTest(parameterized.TestCase):
         for old, moved in zip(*map(jax.tree.leaves, (variables["batch_stats"], new["batch_stats"])), strict=True):
             self.assertFalse(np.array_equal(old, moved))
 
-    def test_gradients_are_finite_and_reach_every_parameter(self, **fields):
-        config = dataclasses.replace(CONFIG, auxiliary=True, drop_path_keep=0.9, **fields)
+    @pytest.mark.slow
+    def test_gradients_are_finite_and_reach_every_parameter(self):
+        config = dataclasses.replace(CONFIG, auxiliary=True, drop_path_keep=0.9)
         network = child.Network(GENOTYPE, dataclasses.replace(config, width=2))
         shape = (2, 32, 32, 3)
         variables, given = init(network, shape), images(shape)
