@@ -1,7 +1,8 @@
-"""Searches that begin with the best architectures by a known cost instead of random ones.
+"""Searches that begin with the best architectures by a known cost, or of another search, instead of random ones.
 
 The zero-cost warm-up of Abdelfattah et al. (arXiv:2101.08134, section 4.2): where a number that costs nothing, such as
-a zero-cost score, ranks architectures at all, the first evaluations are better spent on its best ones.
+a zero-cost score, ranks architectures at all, the first evaluations are better spent on its best ones. The results of a
+search on another task do likewise (the transfer of arXiv:1906.06832).
 """
 
 from collections.abc import Callable, Mapping
@@ -15,11 +16,13 @@ import numpy as np
 from common import config as configs
 from common import history as history_lib
 from common import types, unseen
+from common.records import measurements
 
 By = Annotated[
     str | None,
-    "cost that is known from the row, such as synflow (- before it if smaller is better), of which the best "
-    "architectures are evaluated first; by default those that the algorithm chooses",
+    "what to evaluate first: the best architectures by a cost that is known from the row, such as synflow (- before it "
+    "if smaller is better), or those of a search on another task (its export, a file .jsonl or .csv); by default those "
+    "that the algorithm chooses",
 ]
 Num = Annotated[int, "with warm_up: architectures that are evaluated first", configs.Range(at_least=1)]
 Costs = Mapping[str, Callable[[chex.Array], chex.Array]]
@@ -37,12 +40,14 @@ def searcher(
         replaced as far as it counts them by the history.
       space: the search space.
       costs: name -> archs int[B, L] -> float[B], see `types.Evaluator.costs`.
-      by: name of the cost, such as "synflow" where larger is better, or "-params" where smaller is; None: `searcher`.
+      by: name of the cost, such as "synflow" where larger is better, or "-params" where smaller is; or a file of
+        measurements, see `measurements.read`; None: `searcher`.
       num: architectures that are proposed so, 1 to `NUM_KEPT`; rounds are not cut.
       seed: of the random architectures that are ranked where the space is too large to list.
 
     Raises:
-      ValueError: the cost is not known from the row, no architecture has it, or `num` is out of range.
+      ValueError: the cost is not known from the row, no architecture has it, the file is invalid, or `num` is out of
+        range.
     """
     if by is None:
         return searcher
@@ -79,14 +84,17 @@ def _diagnostics(diagnostics, state, history):
 
 
 def ranked(space: types.SearchSpace, costs: Costs, by: str, *, seed: int = 0) -> np.ndarray:
-    """Returns int32[P, L], the architectures of a space, the best by a known cost first.
+    """Returns int32[P, L], the architectures of a space, the best by a known cost, or measured in a file, first.
 
-    Of a space that is too large to list they are `NUM_SAMPLED` random ones. Ties keep lexicographic order; those
-    without a finite value are last.
+    Of a space that is too large to list they are `NUM_SAMPLED` random ones, of a file those in it. Ties keep
+    lexicographic order, or that of the file; those without a finite value are last.
 
     Raises:
       ValueError: as `searcher`.
     """
+    if by.endswith(measurements.SUFFIXES):
+        found = measurements.read(by, space)
+        return found.archs[np.argsort(-found.fitness, kind="stable")]  # NaN last
     if not costs:
         raise ValueError(f"no costs of {space.name} are known from the row; leave warm_up out")
     configs.one_of("warm_up", name := by.lstrip("+-"), costs)

@@ -33,12 +33,12 @@ OUTSIDE = ("tests", "benchmarks")  # they import anything and nothing imports th
 FLOORS = (
     (
         *("config", "compilation", "plugins", "paths", "types", "history", "unseen", "rows"),
-        *("objectives", "fronts", "front_improvement", "warm_up"),
+        *("objectives", "fronts", "front_improvement"),
         *("regression_targets", "metrics"),
         "explanations",
     ),
     ("file_formats", "records", "flag_files"),
-    ("executors",),
+    ("executors", "warm_up"),
     ("one_round", "compiled_search", "host_history", "search"),  # of anything that can be evaluated
     ("spaces",),
     ("genotypes",),

@@ -1,5 +1,6 @@
 """Searches that begin with the best architectures by a known cost."""
 
+import pathlib
 import tempfile
 
 import jax
@@ -48,6 +49,14 @@ class WarmUpTest(parameterized.TestCase):
         assert np.all(np.diff(archs[:, 1]) <= 0)
         assert np.all(space.is_valid(archs))
         np.testing.assert_array_equal(archs, warm_up.ranked(space, costs, "score", seed=3))
+
+    def test_measurements_of_another_task(self):
+        path = self.enter_context(tempfile.TemporaryDirectory()) + "/first.csv"
+        pathlib.Path(path).write_text("arch,fitness\n1 2 3,0.5\n0 0 0,\n4 4 4,0.7\n2 0 1,0.5\n")
+        best = [[4, 4, 4], [1, 2, 3], [2, 0, 1], [0, 0, 0]]
+        np.testing.assert_array_equal(warm_up.ranked(SPACE, {}, path), best)
+        with self.assertRaisesRegex(ValueError, "no-such.csv"):
+            warm_up.ranked(SPACE, {}, "no-such.csv")
 
     def test_the_first_proposals_on_the_host_and_compiled(self):
         evaluator = _evaluator()
