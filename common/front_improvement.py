@@ -25,11 +25,14 @@ class Goal(NamedTuple):
       objectives: M of them.
       low: float32[M], the worst value of those that are known from the row; NaN for the others.
       high: float32[M], the best value.
+      ends: int32[K, L], for each of the K objectives known from the row one that is best in it. They are evaluated
+        first: the ends of the front enlarge the hypervolume much, and need no prediction.
     """
 
     objectives: objectives_lib.Objectives
     low: chex.Array
     high: chex.Array
+    ends: chex.Array
 
 
 def dominance(values: chex.Array, is_measured: chex.Array) -> chex.Array:
@@ -55,16 +58,35 @@ def goal(objectives: objectives_lib.Objectives | None, space: types.SearchSpace,
     Args:
       objectives: of the search.
       space: the space.
-      pool: int32[P, L], all its rows; if P = 0 the ranges are those of random rows, a quarter wider at the worse end.
+      pool: int32[P, L], all its rows; if P = 0 the ranges are those of random rows, a quarter wider at the worse end,
+        and the ends are rows that no neighbour exceeds.
     """
     if objectives is None or len(objectives) == 1:
         return None
     archs = np.asarray(pool if len(pool) else space.sample(jax.random.key(0), _NUM_SAMPLED))
     known = objectives_lib.known(objectives, archs)
     low, high = known.min(axis=0), known.max(axis=0)
-    low = low - (0.0 if len(pool) else 0.25) * (high - low)
+    columns = np.flatnonzero(is_known(objectives)) - 1
+    ends = archs[[known[:, column].argmax() for column in columns]]
+    if not len(pool):
+        low = low - 0.25 * (high - low)
+        neighbors = jax.jit(space.neighbors)
+        ends = [_climb(objectives, neighbors, arch, column) for arch, column in zip(ends, columns, strict=True)]
+        ends = np.asarray(ends, np.int32).reshape(-1, archs.shape[1])
+        high = np.maximum(high, objectives_lib.known(objectives, ends).max(axis=0, initial=-np.inf))
     nan = np.full(1, np.nan, np.float32)
-    return Goal(objectives, jnp.asarray(np.append(nan, low)), jnp.asarray(np.append(nan, high)))
+    return Goal(objectives, jnp.asarray(np.append(nan, low)), jnp.asarray(np.append(nan, high)), jnp.asarray(ends))
+
+
+def _climb(objectives, neighbors, arch, column):
+    """Returns the row int[L] at which moves to the best neighbour by a known objective end."""
+    best = objectives_lib.known(objectives, arch[None])[0, column]
+    while True:
+        around, is_valid = (np.asarray(part[0]) for part in neighbors(arch[None]))
+        values = np.where(is_valid, objectives_lib.known(objectives, around)[:, column], -np.inf)
+        if values.max() <= best:
+            return arch
+        arch, best = around[values.argmax()], values.max()
 
 
 def is_known(objectives: objectives_lib.Objectives) -> tuple[bool, ...]:
@@ -101,15 +123,6 @@ def known(goal: Goal, archs: chex.Array) -> chex.Array:
     """Returns float32[B, M], the scaled values of int32[B, L] that are known; NaN where predicted."""
     unknown = jnp.full((archs.shape[0], 1), jnp.nan)
     return _linear(goal, jnp.concatenate([unknown, objectives_lib.others(goal.objectives, archs, {})], axis=1))
-
-
-def extremes(goal: Goal, archs: chex.Array) -> chex.Array:
-    """Returns int32[K], of int32[B, L] the row that is best in each of the K objectives known from the row.
-
-    They are evaluated first: the ends of the front enlarge the hypervolume much, and cost no prediction.
-    """
-    columns = np.flatnonzero(is_known(goal.objectives))
-    return jnp.argmax(known(goal, archs)[:, columns], axis=0).astype(jnp.int32)
 
 
 def _linear(goal, values):

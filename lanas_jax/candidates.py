@@ -7,8 +7,8 @@ once, so that the next one of the round sees it (arXiv:1906.06832, Algorithm 1).
 import jax
 import jax.numpy as jnp
 
-from common import front_improvement, rows
 from common import history as histories
+from common import rows
 from lanas_jax import acquisition, front_acquisition, grid, kernel, sampling, selection
 from lanas_jax import tree as trees
 
@@ -182,18 +182,23 @@ def _is_free(pool, history):
 
 def at_random(setting, pool, key, history, *, count):
     """Returns int32[count, L], distinct new rows, uniform in the pool, or as the space samples them."""
+    length = history.archs.shape[1]
+    ends = jnp.zeros((0, length), jnp.int32) if pool.goal is None else pool.goal.ends[:count]
     if setting.config.sampler == "pool":
         scores = jax.random.uniform(key, pool.archs.shape[:1])
-        if pool.goal is not None:
-            scores = scores.at[front_improvement.extremes(pool.goal, pool.archs)].set(1.0)
+        scores = scores.at[rows.find(pool.archs, ends)].set(1.0, mode="drop")
         scores = jnp.where(_is_free(pool, history), scores, -1.0)
         return pool.archs[jax.lax.top_k(scores, count)[1]]
 
-    def redraw(carry):
-        key, archs, is_bad = carry
-        key, subkey = jax.random.split(key)
-        archs = jnp.where(is_bad[:, None], setting.space.sample(subkey, count), archs)
-        return key, archs, histories.contains(history, archs) | rows.is_repeat(archs)
+    def is_bad(archs):
+        return histories.contains(history, archs) | rows.is_repeat(archs)
 
-    carry = (key, jnp.zeros((count, history.archs.shape[1]), jnp.int32), jnp.ones((count,), bool))
+    def redraw(carry):
+        key, archs, is_bad_row = carry
+        key, subkey = jax.random.split(key)
+        archs = jnp.where(is_bad_row[:, None], setting.space.sample(subkey, count), archs)
+        return key, archs, is_bad(archs)
+
+    archs = jnp.zeros((count, length), jnp.int32).at[: len(ends)].set(ends)
+    carry = (key, archs, is_bad(archs) | (jnp.arange(count) >= len(ends)))
     return jax.lax.while_loop(lambda carry: jnp.any(carry[2]), redraw, carry)[1]

@@ -23,6 +23,12 @@ class Config:
         int | None, "levels of the tree in a search for several objectives; None: 2", configs.Range(1, at_most=16)
     ] = None
     num_initial: Annotated[int, "random architectures before the first fit", _AT_LEAST_1] = 10
+    front_num_initial: Annotated[
+        int | None,
+        "random architectures before the first fit in a search for several objectives; None: 5, or num_initial if that "
+        "is smaller",
+        _AT_LEAST_1,
+    ] = None
     num_select: Annotated[int, "new architectures between two fits of the tree", _AT_LEAST_1] = 5
     count: Annotated[int, "architectures proposed per round; at most num_select", _AT_LEAST_1] = 5
     regressor: Annotated[

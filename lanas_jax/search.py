@@ -81,7 +81,11 @@ def searcher(
     """
     config = config or configs.Config()
     if objectives is not None and len(objectives) > 1:
-        config = dataclasses.replace(config, height=2 if config.front_height is None else config.front_height)
+        config = dataclasses.replace(
+            config,
+            height=2 if config.front_height is None else config.front_height,
+            num_initial=config.front_num_initial or min(5, config.num_initial),
+        )
     setting = pools.setting(space, config)
     listed = pools.list_pool(setting, pool, objectives)
     return types.Searcher(

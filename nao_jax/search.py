@@ -112,10 +112,10 @@ def _propose(setting, pool, goal, key, state, history, *, count):
 
     def at_random(state):
         archs, is_first = jnp.zeros((count, history.archs.shape[1]), jnp.int32), jnp.zeros((count,), bool)
-        if goal is not None and len(pool):
-            extremes = pool[front_improvement.extremes(goal, pool)[:count]]
-            is_new = ~rows.is_repeat(extremes) & (unseen.find(known, extremes) == history.status.shape[0])
-            archs, is_first = archs.at[: len(extremes)].set(extremes), is_first.at[: len(extremes)].set(is_new)
+        if goal is not None:
+            ends = goal.ends[:count]
+            is_new = ~rows.is_repeat(ends) & (unseen.find(known, ends) == history.status.shape[0])
+            archs, is_first = archs.at[: len(ends)].set(ends), is_first.at[: len(ends)].set(is_new)
         return unseen.complete(key, setting.space, known, archs, is_first), state
 
     def improve(state):

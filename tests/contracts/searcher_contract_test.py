@@ -14,7 +14,7 @@ from absl.testing import parameterized
 
 import lanas_jax
 import nao_jax
-from common import baselines, compilation, one_round, rows, spaces, types
+from common import baselines, compilation, objectives, one_round, rows, spaces, types
 from common import history as history_lib
 from common.executors import measuring
 from common.spaces import factory
@@ -35,10 +35,10 @@ _SMALL_LANAS |= {"adam_steps_first": 4, "adam_steps": 2}
 _SAMPLED = {**_SMALL_LANAS, "features": "one_hot", "num_candidates": 32, "max_batches": 3, "walk_steps": 3}
 
 
-def _lanas(space, name, **changes):
+def _lanas(space, name, *, objectives=None, **changes):
     """LaNAS with candidates from the listed space where it can be listed, else by rejection."""
     config = lanas_jax.Config(**{**_SAMPLED, "sampler": "pool" if space.name == "convnet" else "reject", **changes})
-    return lanas_jax.searcher(space, config, name=name)
+    return lanas_jax.searcher(space, config, name=name, objectives=objectives)
 
 
 LANAS = {
@@ -63,16 +63,35 @@ def _baseline(space, name):
     return algorithm.searcher(space, config, name=name)
 
 
+def _sum(archs):
+    return jnp.sum(archs, axis=1)
+
+
+TWO = objectives.Objectives(("fitness", "sum"), (1.0, -1.0), (jax.tree_util.Partial(_sum),))
+
+
+def _front(space, name):
+    """A searcher of two objectives."""
+    if name == "lanas_front":
+        return _lanas(space, name, acquisition="expected_improvement", objectives=TWO)
+    if name == "nao_front":
+        return nao_jax.searcher(space, config=_SMALL_NAO, name=name, objectives=TWO)
+    return baselines.ALGORITHMS[name.removesuffix("_front")].searcher(space, name=name, objectives=TWO)
+
+
+FRONT = [f"{name}_front" for name in ("lanas", "nao", "random", "local_search", "nsga2")]
 SEARCHERS = {  # name: space -> types.Searcher, as small as it may be
     **{name: functools.partial(_baseline, name=name) for name in baselines.ALGORITHMS},
     **{name: functools.partial(_lanas, name=name, **changes) for name, changes in LANAS.items()},
     "nao": functools.partial(nao_jax.searcher, config=_SMALL_NAO),
     "seminas": functools.partial(nao_jax.searcher, config=_SMALL_SEMINAS, name="seminas"),
+    **{name: functools.partial(_front, name=name) for name in FRONT},
 }
 # Parts of the names of tests that compile a program of their own: slow, but for one searcher of each kind.
 _OWN_PROGRAM = ("_huge", "_measures_all", "_vmap", "_do_not_matter", "_64_bits")
 QUICK = ("lanas", "local_search")
 SLOW = {**{name: _OWN_PROGRAM for name in SEARCHERS if name not in QUICK}, "seminas": ("",)}
+SLOW |= dict.fromkeys(FRONT, (*_OWN_PROGRAM, "_convnet", "_trace", "_grows"))
 SLOW["lanas"] = ("_measures_all",)
 SPACES = {
     "convnet": spaces.get("convnet"),  # 1,364 networks, not every row is canonical
@@ -107,7 +126,16 @@ def _propose(propose, key, state, history):
     return propose(key, state, history, count=COUNT)
 
 
-_append, _append_pending = jax.jit(history_lib.append), jax.jit(history_lib.append_pending)
+_append_pending = jax.jit(history_lib.append_pending)
+
+
+@jax.jit
+def _append(history, archs, evaluation):
+    return history_lib.append(history, archs, evaluation, -_sum(archs)[:, None][:, : history.others.shape[1]])
+
+
+def _empty(name, space="convnet", capacity=CAPACITY):
+    return history_lib.empty(capacity, len(SPACES[space].num_choices), 1 + (name in FRONT))
 
 
 def _functions(name, space="convnet"):
@@ -138,10 +166,9 @@ def _others(space="convnet", num_rows=NUM_OTHERS, seed=0):
     return jnp.asarray(archs[np.sort(first)[:num_rows]])
 
 
-def _filled(kind, space="convnet", seed=0):
+def _filled(name, kind, space="convnet", seed=0):
     """A history of someone else's: of its rows some are pending, the rest as `kind` says."""
-    archs = _others(space, seed=seed)
-    history = history_lib.empty(CAPACITY, archs.shape[1])
+    archs, history = _others(space, seed=seed), _empty(name, space)
     if kind == "empty":
         return history
     history = _append(history, archs[:-5], _evaluation(archs[:-5], kind))
@@ -162,7 +189,7 @@ class SearcherTest(parameterized.TestCase):
     def test_proposals_are_new_valid_and_different_whatever_the_history_holds(self, name, space):
         init, propose = _functions(name, space)
         for kind in ("empty", "plain", "equal", "infeasible", "mixed"):
-            history = _filled(kind, space)
+            history = _filled(name, kind, space)
             state = init(jax.random.key(1), history)
             for round_ in range(6):
                 archs, state = propose(jax.random.fold_in(jax.random.key(2), round_), state, history)
@@ -172,7 +199,7 @@ class SearcherTest(parameterized.TestCase):
     @_each_searcher
     def test_where_64_bits_are_enabled_the_search_is_the_same(self, name):
         def search():
-            history = history_lib.empty(CAPACITY, len(SPACES["convnet"].num_choices))
+            history = _empty(name)
             searcher = SEARCHERS[name](SPACES["convnet"])
             state = one_round.init(searcher.init, jax.random.key(1), history)
             for round_ in range(4):
@@ -191,7 +218,7 @@ class SearcherTest(parameterized.TestCase):
     def test_history_grows_by_others_between_rounds(self, name):
         init, propose = _functions(name)
         others = _others(seed=5)
-        history = history_lib.empty(CAPACITY, others.shape[1])
+        history = _empty(name)
         state = init(jax.random.key(1), history)
         for round_ in range(3):
             archs, state = propose(jax.random.fold_in(jax.random.key(3), round_), state, history)
@@ -214,7 +241,7 @@ class SearcherTest(parameterized.TestCase):
                 archs, state = propose(jax.random.fold_in(key, round_), state, history, count=COUNT)
                 return (state, _append(history, archs, _evaluation(archs))), None
 
-            history = history_lib.empty(space.size, len(space.num_choices))
+            history = _empty(name, capacity=space.size)
             state = init(jax.random.fold_in(key, space.size), history)
             return jax.lax.scan(one_round, (state, history), jnp.arange(space.size // COUNT))[0][1]
 
@@ -225,7 +252,7 @@ class SearcherTest(parameterized.TestCase):
     def test_one_trace_a_search(self, name):
         """However many tests have used the program before, it was traced once."""
         init, propose = _functions(name)
-        history = _filled("empty")
+        history = _filled(name, "empty")
         state = init(jax.random.key(0), history)
         for round_ in range(4):
             archs, state = propose(jax.random.fold_in(jax.random.key(7), round_), state, history)
@@ -236,8 +263,8 @@ class SearcherTest(parameterized.TestCase):
     @_each_searcher
     def test_the_key_decides(self, name):
         init, propose = _functions(name)
-        for kind in ("empty", "mixed"):
-            history = _filled(kind)
+        for kind in ("empty",) if name == "lanas_front" else ("empty", "mixed"):  # there only ties are random
+            history = _filled(name, kind)
             proposals = []
             for seed in (8, 8, 9):
                 state = init(jax.random.key(seed + 100), history)
@@ -248,7 +275,7 @@ class SearcherTest(parameterized.TestCase):
     @_each_searcher
     def test_vmap_over_searches_equals_a_loop(self, name):
         init, propose = _functions(name)
-        histories = [_filled(kind, seed=seed) for seed, kind in enumerate(("mixed", "plain", "infeasible"))]
+        histories = [_filled(name, kind, seed=seed) for seed, kind in enumerate(("mixed", "plain", "infeasible"))]
         stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *histories)
 
         def keys(seed):
@@ -280,7 +307,7 @@ class SearcherTest(parameterized.TestCase):
         for filler in (jnp.nan, 0.999, -jnp.inf):
             others = _others(num_rows=24)
             measured = _evaluation(others[:20], "mixed")
-            history = _append(history_lib.empty(CAPACITY, others.shape[1]), others[:20], measured)
+            history = _append(_empty(name), others[:20], measured)
             history = fill(_append_pending(history, others[20:]), filler)
             state = init(jax.random.key(13), history)
             for round_ in range(16):

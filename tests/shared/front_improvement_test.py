@@ -6,6 +6,7 @@ import numpy as np
 from absl.testing import parameterized
 
 from common import front_improvement, fronts, objectives, spaces
+from common.spaces import factory
 
 _OBSERVED = np.array([[0.2, 0.9], [0.5, 0.6], [0.4, 0.5], [0.8, 0.1], [0.0, 0.0]], np.float32)
 
@@ -30,7 +31,21 @@ class FrontImprovementTest(parameterized.TestCase):
         got = front_improvement.scaled(goal, values, jnp.array([True, True, False]))
         np.testing.assert_allclose(got, [[2 / 3, 0.0], [0.0, 0.75], [0.0, 0.0]], rtol=1e-6)
         np.testing.assert_allclose(front_improvement.known(goal, archs), [[np.nan, 0.0], [np.nan, 0.75], [np.nan, 1.0]])
-        np.testing.assert_array_equal(front_improvement.extremes(goal, archs), [2])
+        np.testing.assert_array_equal(goal.ends, [[0] * 6])
+
+    def test_ends_of_a_space_that_is_not_listed(self):
+        names = ("fitness", "first", "sum")
+        known = [
+            jax.tree_util.Partial(lambda archs: archs[:, 0]),
+            jax.tree_util.Partial(lambda archs: archs.sum(axis=1)),
+        ]
+        goal = front_improvement.goal(
+            objectives.Objectives(names, (1.0, 1.0, -1.0), tuple(known)),
+            factory.product("large", (10,) * 12),
+            np.zeros((0, 12), np.int32),
+        )
+        self.assertEqual((goal.ends[0, 0], jnp.sum(goal.ends[1])), (9, 0))
+        np.testing.assert_array_equal(goal.high, [np.nan, 9.0, 0.0])
 
     @parameterized.parameters((0.3, 0.2), (0.3, 0.0), (0.0, 0.2), (0.0, 0.0))
     def test_two_objectives_equal_numerical_integration(self, first, second):
