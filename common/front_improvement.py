@@ -156,6 +156,24 @@ def expected(means: chex.Array, deviations: chex.Array, observed: chex.Array, is
     return jax.lax.map(lambda pair: of_candidate(*pair), (means, deviations), batch_size=4096)
 
 
+def margins(means: chex.Array, observed: chex.Array) -> chex.Array:
+    """Returns float32[C], how far the first objective of each candidate lies above the front.
+
+    It ranks candidates of equal deviations by the probability that they are on the front, however little hypervolume
+    they add.
+
+    Args:
+      means: float32[C, M], scaled.
+      observed: float32[N, M], the points so far; 0 for none.
+    """
+
+    def above(mean):
+        is_as_good = jnp.all(observed[:, 1:] >= mean[None, 1:], axis=1)
+        return mean[0] - jnp.max(jnp.where(is_as_good, observed[:, 0], 0.0))
+
+    return jax.lax.map(above, means, batch_size=1024)
+
+
 def scalarized(points: chex.Array) -> chex.Array:
     """Returns float32[N, D], min(y / w)^M of each point y float32[N, M] and direction w.
 

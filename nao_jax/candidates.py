@@ -1,5 +1,6 @@
 """New architectures from the best known ones: gradient ascent, decoding, filtering (NAO, section 3.3)."""
 
+import dataclasses
 from typing import NamedTuple
 
 import chex
@@ -84,7 +85,10 @@ def propose(
     decoded, is_from, is_valid, prediction = _climb(setting, networks, rate, starts, is_start, filler=filler)
     archs, is_output = decoded, is_from
     if rating is not None:  # all unlabelled ones are candidates: the best rated improve one part of the front
-        starts, is_start = others, jnp.ones(others.shape[:1], bool)
+        key, near_key = jax.random.split(key)
+        near = setting._replace(config=dataclasses.replace(config, num_mutated=config.num_unlabelled))
+        starts = jnp.concatenate([others, learning.unlabelled(near, near_key, known.pool, known.history)])
+        is_start = jnp.ones(starts.shape[:1], bool)
     if config.seeds != "measured":  # unlabelled starting points are candidates too
         archs = jnp.concatenate([starts, archs])
         is_valid = jnp.concatenate([is_start, is_valid])

@@ -64,6 +64,11 @@ class FrontImprovementTest(parameterized.TestCase):
         got = front_improvement.expected(jnp.array([mean]), deviations, jnp.asarray(_OBSERVED), is_known)
         np.testing.assert_allclose(got, [want], rtol=0.01)
 
+    def test_margins_by_hand(self):
+        means = jnp.array([[0.7, 0.6], [0.7, 0.61], [0.1, 0.95]])
+        got = front_improvement.margins(means, jnp.asarray(_OBSERVED))
+        np.testing.assert_allclose(got, [0.2, 0.5, 0.1], rtol=1e-6)
+
     def test_three_objectives_are_in_the_order_of_the_hypervolume(self):
         random = np.random.default_rng(0)
         observed, points = random.uniform(size=(6, 3)) * 0.7, random.uniform(size=(40, 3))
