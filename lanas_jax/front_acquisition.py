@@ -83,9 +83,10 @@ def choose(goal: front_improvement.Goal, outlook: Outlook, is_candidate: chex.Ar
 def believe(outlook: Outlook, observed: chex.Array, at: chex.Array) -> chex.Array:
     """Returns float32[K, M] `observed` with the candidate int32[] `at` in place of a row of zeros, as if measured.
 
-    It counts as best in everything predicted, so that the next ones of the round improve another part of the front.
+    It counts as one deviation above its prediction, so that the next ones of the round improve another part of the
+    front.
     """
-    value = jnp.where(outlook.deviations[at] > 0, 1.0, outlook.means[at])
+    value = jnp.minimum(outlook.means[at] + outlook.deviations[at], 1.0)
     return observed.at[jnp.argmin(jnp.max(observed, axis=1))].set(value)
 
 
