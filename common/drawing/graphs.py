@@ -17,6 +17,7 @@ class Operation(NamedTuple):
     reads: tuple[int, ...] = ()  # in rising order; several are spread along the side of the box
     subscript: str = ""  # smaller letters after the word
     badge: str = ""  # a number before the word
+    details: str = ""  # a line in smaller letters below it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,7 +130,8 @@ def _sources(edges: Sequence[tuple], size: int) -> list[dict[Any, None]]:
 
 
 def _operation(name: str, reads: tuple[int, ...]) -> Operation:
-    return Operation(lettering.display(name), palette.kind(name), reads)
+    word, details = lettering.block(name)
+    return Operation(word or lettering.display(name), palette.kind(name), reads, details=details)
 
 
 def _state(name: str, subscript: str, reads: tuple[int, ...] = ()) -> Vertex:

@@ -8,6 +8,7 @@ import re
 
 TIMES, MINUS = "\N{MULTIPLICATION SIGN}", "\N{MINUS SIGN}"
 MAX_LETTERS = 40  # longer names end in an ellipsis
+_HALVES = {"1": "½", "2": "1", "4": "2"}
 _BOLD = 1.2  # how much wider bold letters are, at most
 _OTHER = 1.3  # em, any letter that is not listed
 # Advances in em and the letters that have them.
@@ -19,7 +20,7 @@ _ADVANCES = {
     0.64: "$0123456789{}abdeghnopquvxy",
     0.69: "ABEFKPSTVXYZ",
     0.79: "CDGHNOQRU&",
-    0.86: "Mw#+<=>^~" + TIMES + MINUS,
+    0.86: "½Mw#+<=>^~" + TIMES + MINUS,
     1.00: "Wm%@…",
 }
 _ADVANCE = {letter: advance for advance, letters in _ADVANCES.items() for letter in letters}
@@ -49,3 +50,14 @@ def display(operation: str) -> str:
     text = re.sub(r"^(max|avg|min)(?=pool)", r"\1 ", text)
     text = text.removeprefix("nor_").replace("skip_connect", "skip").replace("_", " ")
     return text if len(text) <= MAX_LETTERS else text[: MAX_LETTERS - 1] + "…"
+
+
+def block(name: str) -> tuple[str, str]:
+    """Returns (kind, sizes) of a block of the space `small_images`, which are shown in two lines; empty for others."""
+    if width := re.fullmatch("conv_x([124])", name):
+        return "convolution", f"width {TIMES}{_HALVES[width[1]]}"
+    if not (found := re.fullmatch(r"(plain|residual|inverted)(?:_k(\d+)_e(\d+))?(_se)?", name)):
+        return "", ""
+    kind, kernel, expansion, squeeze = found.groups()
+    sizes = [f"{kernel}{TIMES}{kernel}", f"{TIMES}{expansion}"] if kernel else [f"3{TIMES}3"]
+    return kind, ", ".join([*sizes, *(["SE"] if squeeze else [])])

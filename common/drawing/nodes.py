@@ -7,7 +7,9 @@ from common.drawing.shapes import Point
 
 LETTERS = 12.0  # size of the letters in boxes
 _SMALL = 9.5  # of those in badges and circles
+_DETAILS = 10.5  # of the line below
 _HEIGHT = 26.0  # of a box that reads one vertex
+_LINE = 14.0  # more with a line of details
 _PORT = 14.0  # between two edges into one box
 _MARGIN = 10.0  # beside the text in a box
 _STACK = 5.0  # between the operations of a node
@@ -29,6 +31,7 @@ def operation_width(operation: graphs.Operation) -> float:
     """Returns the width of the box of an operation."""
     badge = 2 * _BADGE if operation.badge else 0.0
     text = shapes.text_width(operation.text, operation.subscript, LETTERS)
+    text = max(text, shapes.text_width(operation.details, "", _DETAILS))
     return max(2 * _MARGIN + badge + text, _HEIGHT + 4)
 
 
@@ -90,7 +93,10 @@ def _draw_operation(
         x += _BADGE
         boxes.append(_circle(Point(left + _BADGE + 4, at.y), _BADGE, palette.BACKGROUND, "none"))
         labels.append(shapes.Label(left + _BADGE + 4, at.y, operation.badge, size=_SMALL))
-    labels.append(shapes.Label(x, at.y, operation.text, operation.subscript, size=LETTERS, ink=kind.ink))
+    y = at.y - (_LINE / 2 if operation.details else 0)
+    labels.append(shapes.Label(x, y, operation.text, operation.subscript, size=LETTERS, ink=kind.ink))
+    if operation.details:
+        labels.append(shapes.Label(x, y + _LINE, operation.details, size=_DETAILS, ink=kind.ink))
 
 
 def _middles(vertex: graphs.Vertex) -> list[float]:
@@ -104,7 +110,7 @@ def _middles(vertex: graphs.Vertex) -> list[float]:
 
 
 def _box_height(operation: graphs.Operation) -> float:
-    return max(_HEIGHT, _PORT * len(operation.reads) + 4)
+    return max(_HEIGHT + (_LINE if operation.details else 0), _PORT * len(operation.reads) + 4)
 
 
 def _circle(middle: Point, radius: float, fill: str, line: str) -> shapes.Box:

@@ -22,6 +22,7 @@ _SWATCH = 12.0  # side of the samples of colour
 _APART = 24.0  # between title, graphs and legend
 _BESIDE = 48.0  # between two graphs side by side
 _WIDEST = 1000.0  # of these
+_SQUEEZE = "SE: squeeze-and-excitation, which scales each channel by a factor computed from the whole image"
 _NARROWEST = 320.0  # of the lines of the legend
 
 
@@ -57,19 +58,40 @@ def _legend(found: Sequence[graphs.Graph], width: float) -> shapes.Picture:
     """Returns the meaning of colours and circles, in as many lines as needed."""
     vertices = [vertex for graph in found for vertex in graph.vertices]
     kinds = palette.in_order({operation.kind for vertex in vertices for operation in vertex.operations})
-    samples = [(kind.name, (3.0, kind.fill, kind.line, kind.is_dashed)) for kind in kinds]
     side = _SWATCH
+    samples = []
+    for kind in kinds:
+        text = f"{kind.name}: {kind.note}" if kind.note else kind.name
+        samples.append((text, shapes.Box(0.0, 0.0, side, side, 3.0, kind.fill, kind.line, kind.is_dashed)))
     if any(vertex.number is not None for vertex in vertices):
-        samples.append(("node: the sum of its operations", (side / 2, palette.BACKGROUND, palette.EDGE)))
+        circle = shapes.Box(0.0, 0.0, side, side, side / 2, palette.BACKGROUND, palette.EDGE)
+        samples.append(("node: the sum of its operations", circle))
+    if any(operation.details.endswith("SE") for vertex in vertices for operation in vertex.operations):
+        samples.append((_SQUEEZE, None))
     lines: list[list[shapes.Picture]] = [[]]
-    for name, style in samples:
-        label = shapes.Label(side + 6.0, side / 2, name, size=_LEGEND, ink=palette.FAINT_INK, is_left=True)
-        box = shapes.Box(0.0, 0.0, side, side, *style)
-        entry = shapes.Picture(side + 6.0 + label.width, side, (box,), (), (label,))
+    for text, box in samples:
+        entry = _entry(text, box, width)
         if lines[-1] and shapes.arranged([*lines[-1], entry], side).width > width:
             lines.append([])
         lines[-1].append(entry)
     return shapes.arranged([shapes.arranged(line, side) for line in lines], 0.6 * side, below=True)
+
+
+def _entry(text: str, box: shapes.Box | None, width: float) -> shapes.Picture:
+    """Returns a text of the legend, in as many lines as needed, beside a sample of its colour."""
+    left, lines = _SWATCH + 6.0, [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and left + lettering.width(longer, _LEGEND) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    style = {"size": _LEGEND, "ink": palette.FAINT_INK, "is_left": True}
+    labels = tuple(
+        shapes.Label(left, _SWATCH / 2 + 1.3 * _LEGEND * at, line, **style) for at, line in enumerate(lines)
+    )
+    height = _SWATCH + 1.3 * _LEGEND * (len(lines) - 1)
+    return shapes.Picture(max(label.bounds[2] for label in labels), height, (box,) if box else (), (), labels)
 
 
 def panel(graph: graphs.Graph) -> shapes.Picture:

@@ -4,10 +4,16 @@ All texts are escaped here; only the SVG of pictures and drawings is taken as ma
 forbids it to load anything.
 """
 
+import base64
 import html
+import io
+import re
 import urllib.parse
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
+
+import numpy as np
+from matplotlib import image as matplotlib_image
 
 from common.drawing import lettering
 from common.report import canvas
@@ -20,15 +26,31 @@ class Section(NamedTuple):
     body: str
 
 
-def document(title: str, subtitle: str, sections: Iterable[Section], *, is_finished: bool | None = None) -> str:
-    """Returns the page, an HTML document; the subtitle ends in the state of its subject, if given."""
+def document(
+    title: str,
+    subtitle: str,
+    sections: Iterable[Section],
+    *,
+    is_finished: bool | None = None,
+    reload_seconds: int | None = None,
+) -> str:
+    """Returns the page, an HTML document.
+
+    Args:
+      title: its heading.
+      subtitle: below it; ends in the state of its subject, if given.
+      sections: its content.
+      is_finished: the state of its subject.
+      reload_seconds: after so many seconds a browser loads the page again; None: never.
+    """
+    reload = f'<meta http-equiv="refresh" content="{reload_seconds}">\n' if reload_seconds else ""
     subtitle += "" if is_finished is None else ", finished" if is_finished else ", unfinished"
     parts = [f"<section>\n<h2>{escape(one.title)}</h2>\n{one.body}\n</section>" for one in sections if one.body]
     return (
         "<!DOCTYPE html>\n"
         f'<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{escape(title)}</title>\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n{reload}'
         f"<style>{_STYLE}</style>\n</head>\n<body>\n"
         f'<header>\n<h1>{escape(title)}</h1>\n<p class="sub">{escape(subtitle)}</p>\n</header>\n<main>\n'
         + "\n".join(parts)
@@ -47,9 +69,42 @@ def pictures(made: Iterable[canvas.Picture]) -> str:
 
 
 def figure(title: str, svg: str, caption: str = "") -> str:
-    """Returns an SVG element with a title above it and a caption below."""
+    """Returns an SVG element with a title above it and a caption below; it scrolls where it would be too small."""
+    title = f"<h3>{escape(title)}</h3>\n" if title else ""
     caption = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
-    return f"<figure>\n<h3>{escape(title)}</h3>\n{svg.strip()}\n{caption}</figure>"
+    return f"<figure>\n{title}{_scrolled(svg)}\n{caption}</figure>"
+
+
+def drawing(title: str, svg: str, caption: str = "") -> str:
+    """Returns the drawing of an architecture as `figure` does, in the full width of the page, with a zoom."""
+    zoom = '<label class="zoom"><input type="checkbox"> enlarge</label>\n'
+    width = f"--natural: {float(_WIDTH.search(svg)[1]):.0f}px"
+    return figure(title, svg, caption).replace(
+        '<div class="scroll"', f'{zoom}<div class="scroll" style="{width}"', 1
+    ).replace("<figure>", '<figure class="wide">', 1)
+
+
+def _scrolled(svg):
+    """Returns an SVG element whose letters have at least `_SMALLEST` pixels, scrolling in a narrow window."""
+    least = float(_WIDTH.search(svg)[1]) * _SMALLEST / min(map(float, _SIZES.findall(svg)), default=_SMALLEST)
+    svg = svg.strip().replace("<svg ", f'<svg style="min-width: {least:.0f}px" ', 1)
+    return f'<div class="scroll" tabindex="0">{svg}</div>'
+
+
+def images(found: Iterable[tuple[np.ndarray, str]], *, side: int = 64) -> str:
+    """Returns images uint8[H, W, C] of C = 1, 3 or 4 channels in a row, each with a text below it."""
+    parts = []
+    for pixels, text in found:
+        buffer = io.BytesIO()
+        pixels = np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
+        matplotlib_image.imsave(buffer, np.ascontiguousarray(pixels), format="png")
+        data = base64.b64encode(buffer.getvalue()).decode()
+        label = f"<figcaption>{escape(text)}</figcaption>" if text else ""
+        parts.append(
+            f'<figure><img src="data:image/png;base64,{data}" width="{side}" height="{side}" alt="{escape(text)}">'
+            f"{label}</figure>"
+        )
+    return '<div class="images">' + "".join(parts) + "</div>" if parts else ""
 
 
 def grid(figures: Iterable[str]) -> str:
@@ -58,23 +113,33 @@ def grid(figures: Iterable[str]) -> str:
     return '<div class="grid">\n' + "\n".join(found) + "\n</div>" if found else ""
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+def table(
+    header: Sequence[str], rows: Sequence[Sequence[object]], *, words: Iterable[str] = (), has_filter: bool = False
+) -> str:
     """Returns a table that scrolls if it is too wide, sorted by clicks on its headings; empty without rows.
 
-    Columns with long texts and the first are aligned to the left.
+    Columns with long texts, the first and those in `words` are aligned to the left.
+
+    Args:
+      header: names of the columns.
+      rows: their cells.
+      words: columns of short texts.
+      has_filter: whether a field above it hides the rows that do not contain the words typed.
     """
     if not rows:
         return ""
-    is_text = [any(len(str(row[at])) > _LONG for row in rows) for at in range(len(header))]
+    is_long = [any(len(str(row[at])) > _LONG for row in rows) for at in range(len(header))]
+    classes = ["text" if long else "word" if name in words else "" for name, long in zip(header, is_long, strict=True)]
 
     def line(tag, cells):
-        parts = zip(cells, is_text, strict=True)
-        found = (f"<{tag}{' class=text' if text else ''}>{escape(cell)}</{tag}>" for cell, text in parts)
+        parts = zip(cells, classes, strict=True)
+        found = (f"<{tag}{f' class={name}' if name else ''}>{escape(cell)}</{tag}>" for cell, name in parts)
         return f"<tr>{''.join(found)}</tr>"
 
     body = "\n".join(line("td", row) for row in rows)
     body = f"<thead>{line('th', header)}</thead>\n<tbody>\n{body}\n</tbody>"
-    return f'<div class="scroll" tabindex="0"><table>\n{body}\n</table></div>'
+    field = '<label class="filter">filter <input type="search"> <output></output></label>\n' if has_filter else ""
+    return f'{field}<div class="scroll" tabindex="0"><table>\n{body}\n</table></div>'
 
 
 def facts(pairs: Iterable[tuple[str, object]]) -> str:
@@ -125,7 +190,9 @@ def links(found: Iterable[tuple[str, str, str]]) -> str:
 
 
 _LONG = 40  # letters; columns with longer cells are texts
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+_SMALLEST = 9.0  # pixels of the smallest letters of a picture
+_SIZES, _WIDTH = re.compile(r"font-size(?:=\"|: )([0-9.]+)"), re.compile(r'<svg [^>]*?width="([0-9.]+)')
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 _STYLE = """
 :root { color-scheme: light dark; --ink: #16191d; --faint: #4a525c; --grid: #cfd4da; --paper: #ffffff; --card: #f6f7f9;
   --yes: #00674b; --no: #a34700; --link: #00548a; }
@@ -139,13 +206,22 @@ h3 { font-size: 1rem; margin: 0 0 0.4rem; } .sub { color: var(--faint); margin: 
 .grid { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 27rem), 1fr)); }
 figure { margin: 0; padding: 0.8rem; background: var(--card); border: 1px solid var(--grid); border-radius: 0.5rem;
   min-width: 0; max-width: 44rem; }
-figure > svg { display: block; width: 100%; height: auto; max-height: 34rem; }
+figure svg { display: block; width: 100%; height: auto; max-height: 34rem; }
+figure .scroll { margin: 0; } .wide { max-width: none; grid-column: 1 / -1; width: fit-content; }
+.wide svg { width: calc(1.25 * var(--natural)); max-width: 100%; max-height: none; }
+.zoom { float: right; color: var(--faint); font-size: 0.875rem; }
+.zoom:has(:checked) + .scroll svg { width: calc(2.5 * var(--natural)); max-width: none; }
+.images { display: flex; flex-wrap: wrap; gap: 0.6rem; margin: 0.5rem 0; }
+.images figure { padding: 0; border: 0; background: none; max-width: 7rem; }
+.images figcaption { margin: 0.1rem 0 0; } img { display: block; image-rendering: pixelated; border-radius: 0.2rem; }
 figcaption { color: var(--faint); font-size: 0.875rem; margin-top: 0.5rem; }
 .scroll { overflow-x: auto; margin: 0.5rem 0; } table { border-collapse: collapse; font-size: 0.9rem; }
 th, td { padding: 0.3rem 0.7rem; border-bottom: 1px solid var(--grid); text-align: right; white-space: nowrap;
   font-variant-numeric: tabular-nums; vertical-align: top; }
 th { color: var(--faint); font-weight: 600; white-space: normal; overflow-wrap: normal; min-width: 5rem; }
-th { cursor: pointer; } th.text, td.text { text-align: left; }
+th { cursor: pointer; } .text, .word { text-align: left; }
+th[data-sign="1"]::after { content: " \\2191"; } th[data-sign="-1"]::after { content: " \\2193"; }
+.filter { display: block; color: var(--faint); font-size: 0.9rem; } .filter input { font: inherit; max-width: 60%; }
 @media (min-width: 48rem) { td.text { white-space: normal; min-width: 22rem; } }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
 dl { display: grid; grid-template-columns: minmax(7rem, max-content) 1fr; gap: 0.25rem 1rem; margin: 0.5rem 0; }
@@ -162,7 +238,10 @@ pre { overflow-x: auto; background: var(--card); border: 1px solid var(--grid); 
 #tip { position: fixed; left: 0.8rem; right: 0.8rem; bottom: 0.8rem; margin: 0 auto; max-width: 40rem;
   padding: 0.5rem 0.8rem;
   border-radius: 0.4rem; background: var(--ink); color: var(--paper); display: none; }
-@media print { #tip { display: none; } figure { break-inside: avoid; } }
+@media (max-width: 30rem) { body { padding: 0.5rem; } figure { padding: 0.4rem; } }
+@media print { #tip, .zoom, .filter { display: none; } figure, tr { break-inside: avoid; } h2 { break-after: avoid; }
+  .scroll { overflow: visible; } figure svg { min-width: 0 !important; } body { padding: 0; } td { white-space: normal; }
+  table { font-size: 0.7rem; } }
 """
 # Touch screens cannot hover over a mark: a tap shows its tip.
 _SCRIPT = """
@@ -175,11 +254,20 @@ document.addEventListener("click", (event) => {
 // A click on the heading of a column sorts the table by it, another one in the other direction.
 document.querySelectorAll("th").forEach((head) => head.addEventListener("click", () => {
   const body = head.closest("table").tBodies[0], at = head.cellIndex, rows = [...body.rows];
-  const sign = head.dataset.sign = head.dataset.sign === "1" ? -1 : 1;
+  const sign = head.dataset.sign === "1" ? -1 : 1;
+  head.parentNode.querySelectorAll("th").forEach((other) => delete other.dataset.sign);
+  head.dataset.sign = sign;
   const value = (row) => parseFloat(row.cells[at].textContent.replace(/,/g, ""));
   const isNumber = rows.some((row) => !isNaN(value(row)));
   const compare = isNumber ? (a, b) => (isNaN(value(a)) - isNaN(value(b))) || sign * (value(a) - value(b))
     : (a, b) => sign * a.cells[at].textContent.localeCompare(b.cells[at].textContent);
   body.append(...rows.sort(compare));
+}));
+// Rows stay that have all the words typed.
+document.querySelectorAll(".filter input").forEach((field) => field.addEventListener("input", () => {
+  const rows = [...field.parentNode.nextElementSibling.querySelectorAll("tbody tr")];
+  const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
+  rows.forEach((row) => { row.hidden = !words.every((word) => row.textContent.toLowerCase().includes(word)); });
+  field.nextElementSibling.textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length} rows`;
 }));
 """
