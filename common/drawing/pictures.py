@@ -87,9 +87,7 @@ def _entry(text: str, box: shapes.Box | None, width: float) -> shapes.Picture:
         else:
             lines[-1] = longer
     style = {"size": _LEGEND, "ink": palette.FAINT_INK, "is_left": True}
-    labels = tuple(
-        shapes.Label(left, _SWATCH / 2 + 1.3 * _LEGEND * at, line, **style) for at, line in enumerate(lines)
-    )
+    labels = tuple(shapes.Label(left, _SWATCH / 2 + 1.3 * _LEGEND * at, line, **style) for at, line in enumerate(lines))
     height = _SWATCH + 1.3 * _LEGEND * (len(lines) - 1)
     return shapes.Picture(max(label.bounds[2] for label in labels), height, (box,) if box else (), (), labels)
 

@@ -44,7 +44,7 @@ def pictures(compared: across.Compared) -> list[canvas.Picture]:
 
 @canvas.styled
 def _curves(name, title, x, bands, caption, *, unit):
-    figure, axes = canvas.new(5.6, 3.8)
+    figure, axes = canvas.new(canvas.WIDTH, 3.8)
     for at, (algorithm, band) in enumerate(bands.items()):
         study_pictures.line(axes, x, band, at=at, name=algorithm, factor=1 if name == "across_regret" else 100)
     label = f"({unit} = 1)"

@@ -23,6 +23,7 @@ SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f
 DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)), (0, (9, 2)), (0, (3, 3)), "-")
 # Readable with colour vision deficiency; few colours, as matplotlib rasterises scales of many.
 COLORMAP = matplotlib.colormaps["cividis"].resampled(40)
+WIDTH = 5.1  # inches of most pictures: their letters have 9 pixels or more in a window of 400
 FORMATS = ("svg", "png", "pdf")
 STYLE = {
     "font.family": "sans-serif",
@@ -62,7 +63,7 @@ class Picture(NamedTuple):
     tips: Mapping[str, Sequence[str]] = {}  # gid of an artist -> a text for each of its marks, in order
 
 
-def new(width: float = 5.6, height: float = 3.4, **subplots) -> tuple[figure.Figure, axes.Axes]:
+def new(width: float = WIDTH, height: float = 3.4, **subplots) -> tuple[figure.Figure, axes.Axes]:
     """Returns an empty figure of a size in inches, and its axes; `subplots` are the arguments of matplotlib's."""
     made = figure.Figure((width, height), layout="constrained", facecolor="none")
     backend_agg.FigureCanvasAgg(made)

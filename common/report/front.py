@@ -100,7 +100,7 @@ def section(run, made: Sequence[canvas.Picture], describe: Callable[[np.ndarray]
     drawn = []
     if run.config["space"] in spaces.SPACES:
         for row in found.rows[canvas.some(len(found.rows), _NUM_LISTED)].tolist():
-            drawn.append(page.figure(", ".join(_named(found, row)), drawing.svg(_genotype(run, found, row))))
+            drawn.append(page.drawing(", ".join(_named(found, row)), drawing.svg(_genotype(run, found, row))))
     body = page.facts(facts) + page.pictures(one for one in made if is_of(one))
     return (
         body + _table(found, run, tests, describe) + page.folded(f"{len(drawn)} of the front, drawn", page.grid(drawn))
@@ -117,7 +117,7 @@ def _scatter(found, at, genotypes, protocol):
     name, sign = found.names[at], found.signs[at]
     x, y = found.values[:, at], 100 * found.values[:, 0]
     drawn = _spread(found, at, [row for row in found.rows.tolist() if row in genotypes])
-    figure, axes = canvas.new(6.4, 5.6 if drawn else 4.0)
+    figure, axes = canvas.new(canvas.WIDTH, 5.6 if drawn else 4.0)
     shown = np.setdiff1d(canvas.some(len(x)), found.rows)
     axes.scatter(x[shown], y[shown], s=10, color=canvas.SERIES[5], lw=0, alpha=0.8, label="evaluated").set_gid("all")
     order = found.rows[np.argsort(sign * x[found.rows])[::-1]]  # from the best cost to the best fitness
@@ -131,7 +131,7 @@ def _scatter(found, at, genotypes, protocol):
     kinds = _draw(axes, x, y, drawn, genotypes)
     marks, labels = axes.get_legend_handles_labels()
     marks += [patches.Patch(facecolor=kind.fill, edgecolor=canvas.FAINT, lw=0.5) for kind in kinds]
-    figure.legend(marks, [*labels, *(kind.name for kind in kinds)], loc="outside lower center", ncols=3, fontsize=8)
+    figure.legend(marks, [*labels, *(kind.name for kind in kinds)], loc="outside lower center", ncols=3, fontsize=9)
     caption = f"Dots: {len(x)} architectures evaluated; {len(found.rows)} are on the front: no other is as good in all "
     caption += "objectives. "
     if len(found.names) == 2:
@@ -212,7 +212,7 @@ def _hypervolume(found, result):
     scaled = (found.values - [low]) / np.where(np.equal(low, high), 1.0, np.subtract(high, low))[None]
     places = np.unique(np.geomspace(1, len(scaled), 120).astype(int))
     volume = [float(fronts.hypervolume(scaled[:place], np.zeros(len(low)))) for place in places]
-    figure, axes = canvas.new(6.4, 3.0)
+    figure, axes = canvas.new(canvas.WIDTH, 3.0)
     axes.step(found.queries[places - 1], volume, where="post", **canvas.series(0))
     axes.set(xlabel="queries (architectures evaluated)", ylabel="hypervolume")
     point = ", ".join(map(" ".join, zip(found.names, [units.percent(low[0]), *map(number, low[1:])])))

@@ -85,7 +85,7 @@ def pictures(found: Fronts) -> list[canvas.Picture]:
 @canvas.styled
 def _curves(name, title, found, label, text, *, is_log=False):
     """Draws means over seeds float[S, N] by algorithm against queries, with bands."""
-    figure, axes = canvas.new(5.6, 3.8)
+    figure, axes = canvas.new(canvas.WIDTH, 3.8)
     least = np.inf
     for at, (algorithm, values) in enumerate(found.items()):
         places = study_pictures.columns(values.shape[1])
@@ -105,7 +105,7 @@ def _curves(name, title, found, label, text, *, is_log=False):
 @canvas.styled
 def _attainment(found, which):
     """Draws, for each cost, the fitness that half of the seeds reached at it or a better one."""
-    figure, axes = canvas.new(5.6, 3.8)
+    figure, axes = canvas.new(canvas.WIDTH, 3.8)
     sign = found.signs[1]
     costs = np.unique(np.concatenate([values[..., 1].ravel() for values in found.values.values()]))
     costs = costs[np.isfinite(costs)]

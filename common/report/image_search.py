@@ -182,7 +182,7 @@ def _best(found):
             among = f"{num} random ones" if name == _CHOSEN else f"the {num} best on shared weights"
             caption += f" Chosen among {among} by validation accuracy after training from scratch."
         svg = drawing.svg(conversion.from_arch(space, best.arch))
-        figures.append(page.figure(f"{name}: {', '.join(values)}", svg, caption))
+        figures.append(page.drawing(f"{name}: {', '.join(values)}", svg, caption))
     return page.grid(figures)
 
 

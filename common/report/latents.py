@@ -16,7 +16,7 @@ def pictures(latents: explanations.LatentMap) -> list[canvas.Picture]:
 def latent_map(latents: explanations.LatentMap) -> canvas.Picture:
     """Draws the latents of measured architectures on a plane, with gradient steps and the architectures decoded."""
     latents = _thinned(latents)
-    figure, axes = canvas.new(5.6, 4.2)
+    figure, axes = canvas.new(canvas.WIDTH, 4.2)
     percent = 100 * latents.fitness
     style = {"c": np.maximum(percent, np.quantile(percent, 0.1)), "cmap": canvas.COLORMAP, "ec": canvas.INK}
     dots = axes.scatter(*latents.points.T, s=22, lw=0.4, zorder=2, **style)

@@ -22,7 +22,7 @@ def tree(partition: explanations.Partition) -> canvas.Picture:
     height = num_nodes.bit_length()
     depth = np.array([int(node + 1).bit_length() - 1 for node in range(num_nodes)])
     x = (np.arange(num_nodes) - (2**depth - 1) + 0.5) / 2**depth
-    figure, axes = canvas.new(5.6, 0.9 + 0.72 * height)
+    figure, axes = canvas.new(canvas.WIDTH, 0.9 + 0.72 * height)
     taken = np.zeros(num_nodes, int)  # selections that went through each node
     for node in map(int, partition.selected):
         while node > 0:
@@ -43,7 +43,7 @@ def tree(partition: explanations.Partition) -> canvas.Picture:
     axes.set_ylim(-height + 0.5, 0.5)
     style = {"xytext": (10, 2), "textcoords": "offset points", "ha": "left", "va": "bottom", "color": canvas.FAINT}
     for node in range(num_nodes if height <= 4 else 0):
-        axes.annotate(f"{partition.count[node]:.0f}", (x[node], -depth[node]), fontsize=8, **style)
+        axes.annotate(f"{partition.count[node]:.0f}", (x[node], -depth[node]), fontsize=9, **style)
     axes.grid(False)
     axes.spines[:].set_visible(False)
     caption = (

@@ -240,7 +240,7 @@ def _best(run):
         if rank <= _NUM_DRAWN and name in spaces.SPACES:
             text = f"No. {rank}: {'perplexity ' if run.unit.is_lower_better else ''}{value}"
             text += "" if run.blocks else f", query {query}"
-            drawn.append(page.figure(text, drawing.svg(conversion.from_arch(name, arch))))
+            drawn.append(page.drawing(text, drawing.svg(conversion.from_arch(name, arch))))
         rows.append((rank, value, query, describe(arch)))
     header = ("rank", f"{run.config['protocol']} {run.unit.name}", "query", "architecture")
     shown = (0, 1, 3) if run.blocks else (0, 1, 2, 3)  # the architectures of a pool have no query

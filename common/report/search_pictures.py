@@ -132,7 +132,7 @@ def _frame(axes, values, best, *, is_lower_better):
         ends = low - 0.5 * (top - low) - 0.1, top + 0.1 * (top - low) + 0.1
         axes.set_ylim(*sorted(sign * end for end in ends))
         where = "above" if is_lower_better else "below"
-        axes.set_title(f"worst fifth {where} the frame", fontsize=8, color=canvas.FAINT, loc="left")
+        axes.set_title(f"worst fifth {where} the frame", fontsize=9, color=canvas.FAINT, loc="left")
 
 
 @canvas.styled

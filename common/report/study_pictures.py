@@ -23,7 +23,7 @@ def curves(study, *, of: str = "best_fitness", statistic: str = "mean") -> canva
     """Draws `of` "best_fitness" or "test_of_best" against queries, a mean or median over seeds; None if unknown."""
     function, text = _STATISTICS[statistic]
     report, bands = study.report, {}
-    figure, axes = canvas.new(5.6, 3.8)
+    figure, axes = canvas.new(canvas.WIDTH, 3.8)
     for at, (name, algorithm) in enumerate(study.curves.items()):
         values = 100 * getattr(algorithm, of).astype(np.float64)
         places = columns(values.shape[1])
@@ -51,7 +51,7 @@ def curves(study, *, of: str = "best_fitness", statistic: str = "mean") -> canva
 @canvas.styled
 def reached(study, target: float, *, by: str = "queries") -> canvas.Picture | None:
     """Draws the share of seeds that reached a fitness, against queries or "seconds" of training; None if unknown."""
-    figure, axes = canvas.new(5.6, 3.8)
+    figure, axes = canvas.new(canvas.WIDTH, 3.8)
     spent = {}
     for name, algorithm in study.curves.items():
         if by == "queries":
@@ -95,7 +95,7 @@ def improvements(report: Mapping[str, Any]) -> canvas.Picture | None:
 def pairs(compared: Sequence[Mapping[str, Any]], text: str) -> canvas.Picture:
     """Draws probabilities of improvement of pairs as dots with their intervals; `text` starts the caption."""
     compared = [one for one in compared if None not in one["improvement"]]
-    figure, axes = canvas.new(5.6, 1.1 + 0.27 * len(compared))
+    figure, axes = canvas.new(canvas.WIDTH, 1.1 + 0.27 * len(compared))
     labels, tips = [], []
     for at, one in enumerate(reversed(compared)):
         center, low, high = (100 * value for value in one["improvement"])
@@ -107,7 +107,7 @@ def pairs(compared: Sequence[Mapping[str, Any]], text: str) -> canvas.Picture:
     centers = [100 * one["improvement"][0] for one in reversed(compared)]
     axes.scatter(centers, range(len(compared)), s=24, color=canvas.SERIES[0], zorder=3).set_gid("pairs")
     axes.axvline(50, color=canvas.SERIES[1], lw=1, ls=canvas.DASHES[1])
-    axes.set_yticks(range(len(compared)), labels, fontsize=8)
+    axes.set_yticks(range(len(compared)), labels, fontsize=9)
     axes.set(xlabel="pairs of seeds in which the first does better (%)", xlim=(-3, 103))
     axes.set_ylim(-0.6, len(compared) - 0.4)
     caption = f"{text}, ties half; bars: 95 % bootstrap intervals. At 50 % (dashed) neither is better."

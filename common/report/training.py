@@ -198,7 +198,7 @@ def _architecture(training):
         genotype = json_text.from_dict(training.config.get("genotype"))
     except ValueError as error:  # of another version
         return page.paragraph(f"It could not be drawn: {error}.")
-    return page.grid([page.figure(_name(training), drawing.svg(genotype))])
+    return page.grid([page.drawing(_name(training), drawing.svg(genotype))])
 
 
 def _stated(training):
