@@ -59,7 +59,8 @@ def load(path: str | os.PathLike, *, image_size: int | None = None) -> records.D
     if test and (other := [name for name in _TEST if (path / name).is_dir() and path / name != test]):
         notes.append(f"{path / other[0]} is not used; {test} holds the test images")
     tested = decoded[1] if test else None
-    return records.make(path.name, decoded[0], tested, source=str(path), num_classes=len(classes), notes=notes)
+    found = {"num_classes": len(classes), "notes": notes, "class_names": classes}
+    return records.make(path.name, decoded[0], tested, source=str(path), **found)
 
 
 def read(path: pathlib.Path, image_size: int | None) -> archives.Published:

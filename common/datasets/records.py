@@ -36,6 +36,7 @@ class Dataset:
       mean: mean of each channel over the training images, of pixels / 255.
       std: standard deviation, likewise.
       notes: what is unusual about the files that it was read from.
+      class_names: of all classes, or none where they are not known.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Dataset:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     notes: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
 
 
 def make(
@@ -57,6 +59,7 @@ def make(
     statistics: tuple[Sequence[float], Sequence[float]] | None = None,
     groups: np.ndarray | None = None,
     notes: Sequence[str] = (),
+    class_names: Sequence[str] = (),
 ) -> Dataset:
     """Returns a dataset of checked arrays.
 
@@ -69,6 +72,7 @@ def make(
       statistics: (mean, std) of each channel, of pixels / 255; by default those of the training images.
       groups: integers [N] of the training images, see `Split`.
       notes: see `Dataset`.
+      class_names: likewise.
 
     Raises:
       ValueError: if a shape, a type or a label is wrong.
@@ -96,7 +100,8 @@ def make(
     if groups is not None:
         parts["train"] = dataclasses.replace(parts["train"], groups=np.asarray(groups, np.int32))
     mean, std = statistics or measure(parts["train"].images)
-    return Dataset(name=name, num_classes=num_classes, mean=tuple(mean), std=tuple(std), notes=tuple(notes), **parts)
+    texts = {"notes": tuple(notes), "class_names": tuple(class_names)}
+    return Dataset(name=name, num_classes=num_classes, mean=tuple(mean), std=tuple(std), **texts, **parts)
 
 
 def _hold_out_test(split, source):

@@ -193,12 +193,12 @@ def _frame(axes, x, y, rows):
 def cost_axis(axes: axes_lib.Axes, name: str, sign: float) -> None:
     """Makes the x axis one of an objective; `sign` is 1 where larger is better."""
     axes.set(xlabel=f"{name} ({'less' if sign < 0 else 'more'} is better)")
-    axes.xaxis.set_major_formatter(ticker.FuncFormatter(_tick))
+    axes.xaxis.set_major_formatter(ticker.FuncFormatter(tick))
     axes.xaxis.set_major_locator(ticker.MaxNLocator(6))
 
 
-def _tick(value, _):
-    """Returns the text of a cost at an axis: 1.5M, 20k."""
+def tick(value: float, _: int | None = None) -> str:
+    """Returns the text of a cost at an axis of matplotlib: 1.5M, 20k."""
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e4, None)):
         if abs(value) >= size:
             return f"{value / size:g}{letter}" if letter else f"{value / 1e3:g}k"

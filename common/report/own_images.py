@@ -1,5 +1,6 @@
 """The page of a search for a network for one's own images, which can be opened while the search runs."""
 
+import datetime
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -7,25 +8,41 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from common import drawing, spaces
+from common import drawing
+from common.drawing import lettering
 from common.genotypes import conversion
 from common.records import journal as journals
 from common.records import json_files, json_lines, run_dir
-from common.report import canvas, page, units
+from common.report import canvas, own_candidates, own_classes, page, small_networks, units
 
 TRAININGS = "trainings.jsonl"
+RELOAD_SECONDS = 15
 _TITLE = "A network for your images"
-_NAMES = {"best": "best of the search", "three_convolutions": "plain network of three convolutions", "resnet": "ResNet"}
 
 
 class Found(NamedTuple):
     """Files of a search."""
 
-    name: str  # of the folder
+    folder: pathlib.Path
     config: Mapping[str, Any]
     events: Sequence[Mapping[str, Any]]  # of trainings.jsonl
-    candidates: Mapping[tuple[int, ...], dict[int, float]]  # row -> {epochs: accuracy}
+    candidates: Mapping[tuple[int, ...], dict[int, float]]  # row -> {epochs: accuracy}, in the order proposed
     result: Mapping[str, Any]  # empty while the search runs
+
+    def last(self, *names: str) -> Mapping[str, Any] | None:
+        """Returns the last event of one of some names; None if there is none."""
+        return next((one for one in reversed(self.events) if one.get("event") in names), None)
+
+    @property
+    def best(self) -> tuple[int, ...] | None:
+        """The row of the best candidate; None before it is chosen."""
+        arch = (self.last("finals") or {}).get("best") or (self.result.get("best") or {}).get("arch")
+        return tuple(arch) if arch else None
+
+    @property
+    def tested(self) -> Mapping[str, Any] | None:
+        """The event of the best network, trained and tested; None before."""
+        return next((one for one in self.events if one.get("event") == "final" and one["name"] == "best"), None)
 
 
 def is_one(config: Mapping[str, Any] | None) -> bool:
@@ -43,152 +60,128 @@ def read(folder: pathlib.Path) -> Found:
     if plan and (folder / run_dir.JOURNAL).exists():
         journal = journals.read(folder / run_dir.JOURNAL)
         rows = [tuple(row) for number in sorted(journal.proposed) for row in journal.proposed[number].tolist()]
+        candidates = {row: {} for row in rows}
         for at, outcome in journal.measured.items():
             candidates[rows[at]] = {plan["epochs"][0]: outcome.fitness}
     for one in events:
         if one.get("event") == "trained":
             candidates.setdefault(tuple(one["arch"]), {})[one["epochs"]] = one["fitness"]
     config = json_files.read(folder / run_dir.CONFIG) or {}
-    return Found(folder.resolve().name, config, events, candidates, json_files.read(folder / run_dir.RESULT) or {})
+    return Found(folder, config, events, candidates, json_files.read(folder / run_dir.RESULT) or {})
 
 
-def write(folder: pathlib.Path, path: str | os.PathLike) -> None:
-    """Writes the page of a folder."""
+def write(folder: pathlib.Path, path: str | os.PathLike, *, seconds_left: float | None = None) -> None:
+    """Writes the page of a folder; `seconds_left` of a search that runs."""
     found = read(folder)
-    run_dir.write_text(path, document(found, pictures(found)))
+    run_dir.write_text(path, document(found, pictures(found), seconds_left=seconds_left))
 
 
 def pictures(found: Found) -> list[canvas.Picture]:
     """Returns the pictures for which there are results."""
-    made = [_progress(found)] if len(found.candidates) > 1 else []
-    return made + [_confusion(one) for one in _networks(found)[:1]]
+    return own_candidates.pictures(found) + own_classes.pictures(found)
 
 
-def document(found: Found, made: Sequence[canvas.Picture]) -> str:
-    """Returns the page, an HTML document."""
-    config, is_finished = found.config, bool(found.result)
-    texts = ", ".join(config.get("limit", ())) or "none"
-    facts = [
-        ("images", config.get("dataset")),
-        ("classes", config.get("classes")),
-        ("minutes", config.get("minutes")),
-        ("limits", texts),
-        ("algorithm", config.get("algorithm")),
-        ("candidates trained", len(found.candidates)),
-    ]
-    if is_finished:
-        facts.append(("seconds", found.result["seconds"]))
-    by_name = {one.name: one for one in made}
+def document(found: Found, made: Sequence[canvas.Picture], *, seconds_left: float | None = None) -> str:
+    """Returns the page, an HTML document; with `seconds_left` it loads itself again."""
+    is_finished = bool(found.result)
+    shown = {one.name: page.pictures([one]) for one in made}
+    both = page.pictures(one for one in made if one.name in ("candidates", "costs"))
+    depends = shown.get("importance", "") and shown["importance"] + own_candidates.choices(found)
     sections = [
-        page.Section("Search", ("" if is_finished else _unfinished(found)) + page.facts(facts)),
+        page.Section("Search", ("" if is_finished else _unfinished(found, seconds_left)) + page.facts(_facts(found))),
         page.Section("Networks trained to the end", _finals(found)),
         page.Section("The best network", _best(found)),
-        page.Section(
-            "Classes", page.pictures([by_name["confusion"]] if "confusion" in by_name else ()) + _classes(found)
-        ),
-        page.Section("Candidates", page.pictures([by_name["candidates"]] if "candidates" in by_name else ())),
-        page.Section("All candidates", _table(found)),
+        page.Section("Accuracy of the candidates", both),
+        page.Section("What the accuracy depends on", depends),
+        page.Section("Classes", shown.get("confusion", "") + own_classes.table(found) + own_classes.mistakes(found)),
+        page.Section("What the network sees in training", own_classes.examples(found)),
+        page.Section("All candidates", own_candidates.table(found)),
     ]
-    subtitle = f"{found.name}, seed {config.get('seed')}"
-    return page.document(_TITLE, subtitle, sections, is_finished=is_finished)
+    subtitle = f"{found.folder.resolve().name}, seed {found.config.get('seed')}"
+    reload = None if seconds_left is None or is_finished else RELOAD_SECONDS
+    return page.document(_TITLE, subtitle, sections, is_finished=is_finished, reload_seconds=reload)
 
 
-def _networks(found):
-    return [one for one in found.events if one.get("event") == "final"]
+def _facts(found):
+    config, result = found.config, found.result
+    counts = config.get("num_images")
+    images = f"{config.get('dataset')}"
+    if counts:
+        size = lettering.TIMES.join(map(str, config["image_shape"]))
+        images += f": {counts['train']:,} for training and {counts['test']:,} for the test, {size}"
+    yield "images", images
+    yield "classes", config.get("classes")
+    yield "time given", f"{config.get('minutes'):g} minutes"
+    if result:
+        yield "time taken", f"{result['seconds'] / 60:.1f} minutes, compiling included"
+    yield "limits", ", ".join(config.get("limit", ())) or "none"
+    yield "search algorithm", config.get("algorithm")
+    measured = [each for each in found.candidates.values() if each]
+    yield "candidates trained", len(measured)
+    for epochs in sorted({stop for each in measured for stop in each})[1:]:
+        yield f"of these to epoch {epochs}", sum(epochs in each for each in measured)
+    if "device" in config:
+        yield "device", f"{config['device']['count']} {config['device']['kind']}"
+    yield "page written", datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
-def _unfinished(found):
-    stages = {"plan": "candidates train", "searched": "the best candidates train on", "finals": "the best one trains"}
-    names = [one.get("event") for one in found.events]
-    stage = next((text for name, text in reversed(stages.items()) if name in names), "the program compiles")
-    return page.note(f"{stage}; load the page again for later results.", "The search is running")
+def _unfinished(found, seconds_left):
+    """Returns the note on the stage of a search without a result."""
+    event = found.last("plan", "stage", "finals")
+    if event is None:
+        text = "The program that trains all candidates compiles."
+    elif event["event"] == "plan":
+        done = sum(map(bool, found.candidates.values()))
+        text = f"Stage 1: candidates train to epoch {event['epochs'][0]}; {done} of {event['num_candidates']} are done."
+    elif event["event"] == "stage":
+        done = sum(event["epochs"] in each for each in found.candidates.values())
+        text = f"Stage {event['stage'] + 1}: the best candidates continue to epoch {event['epochs']}; "
+        text += f"{done} of {event['num']} are done."
+    else:
+        done = sum(one.get("event") == "final" for one in found.events)
+        names = ", ".join(own_candidates.NAMES[name] for name in event["names"])
+        text = (
+            f"Last stage: {names} train from scratch to epoch {event['epochs']}; {done} of {len(event['names'])} are "
+        )
+        text += "done."
+    if seconds_left is None:
+        return page.unfinished("search", text)
+    divisor, unit = units.time(max(seconds_left, 0))
+    text += f" About {max(seconds_left, 0) / divisor:.0f} {unit} are left. The page loads itself again every "
+    return page.note(f"{text}{RELOAD_SECONDS} seconds.", "The search is running")
 
 
 def _finals(found):
-    rows = (
-        [
-            (
-                _NAMES[one["name"]],
-                units.percent(one["test"]),
-                f"{one['costs']['params']:,.0f}",
-                f"{one['costs']['macs']:,.0f}",
-                f"{one['epochs']:.0f}",
-                one["description"],
-            )
-            for one in [found.result["best"], *found.result["baselines"]]
-        ]
-        if found.result
-        else []
+    """Returns the table of the networks trained to the end, also before all are."""
+    sizes, done = (
+        small_networks.sizes(found.config),
+        {one["name"]: one for one in found.events if one.get("event") == "final"},
     )
-    header = ("network", "test accuracy", "parameters", "multiply-adds", "epochs", "architecture")
-    note = "Each was trained from scratch on all training images; test images were used for this table only."
-    return page.table(header, rows) + (page.paragraph(note) if rows else "")
+    rows = []
+    for name in [name for name in own_candidates.NAMES if name in done]:
+        one, known = done[name], ()
+        if sizes is not None:
+            known = [f"{cost[0]:,}" for cost in sizes.costs(np.array([one["arch"]], np.int32)).values()]
+        label, test = own_candidates.NAMES[name], units.percent(one["test"])
+        rows.append((label, test, *known, f"{one['epochs']:.0f}", *small_networks.words(one["arch"], sizes)))
+    header = ["network", "test accuracy", *(("parameters", "multiply-adds") if sizes else ()), "epochs"]
+    stages = ("stage 1", "stage 2", "stage 3")
+    note = "Each was trained from scratch on all training images; test images were used for this table and the classes "
+    note += "only. Three convolutions and ResNet were not searched, and are there for comparison."
+    if missing := found.result.get("left_out"):
+        note += f" There was no time for {' and '.join(own_candidates.NAMES[name] for name in missing)}."
+    return page.table([*header, *stages], rows, words=stages) + (page.paragraph(note) if rows else "")
 
 
 def _best(found):
-    if not found.result:
+    """Returns drawing and layers of the best candidate, once it is chosen."""
+    if found.best is None:
         return ""
-    arch = np.array(found.result["best"]["arch"], np.int32)
-    svg = drawing.svg(conversion.from_arch("small_images", arch))
-    return page.figure("", svg, found.result["best"]["description"])
-
-
-def _classes(found):
-    networks = _networks(found)
-    if not networks:
-        return ""
-    table = np.array(networks[0]["confusion"])
-    rows = [
-        (at, f"{row.sum():,}", units.percent(row[at] / row.sum()) if row.sum() else "-") for at, row in enumerate(table)
-    ]
-    return page.table(("class", "test images", "classified correctly"), rows)
-
-
-@canvas.styled
-def _confusion(one):
-    table = np.array(one["confusion"], float)
-    figure, axes = canvas.new(4.6, 4.0)
-    shares = 100 * table / np.maximum(table.sum(axis=1, keepdims=True), 1)
-    mesh = axes.pcolormesh(shares, cmap=canvas.COLORMAP, vmin=0, vmax=100)
-    canvas.scale(mesh, "share of the images of the class (%)")
-    ticks = np.arange(len(table))
-    axes.set_xticks(ticks + 0.5, ticks)
-    axes.set_yticks(ticks + 0.5, ticks)
-    axes.invert_yaxis()
-    axes.set_xlabel("predicted class")
-    axes.set_ylabel("class")
-    return canvas.Picture("confusion", "Confusion of classes", f"Test images, {_NAMES[one['name']]}.", figure)
-
-
-@canvas.styled
-def _progress(found):
-    figure, axes = canvas.new()
-    epochs, tips = sorted({stop for each in found.candidates.values() for stop in each}), {}
-    space = spaces.get("small_images")
-    for at, stop in enumerate(epochs):
-        points = [
-            (number, each[stop], arch) for number, (arch, each) in enumerate(found.candidates.items()) if stop in each
-        ]
-        marks = axes.scatter(
-            [one[0] + 1 for one in points], [100 * one[1] for one in points], s=26, color=canvas.SERIES[at], lw=0
-        )
-        marks.set_gid(f"epochs-{at}")
-        marks.set_label(f"after {stop} epochs")
-        tips[f"epochs-{at}"] = [
-            f"{units.percent(one[1])}: {space.describe(np.array(one[2], np.int32))}" for one in points
-        ]
-    axes.set_xlabel("candidate")
-    axes.set_ylabel("accuracy on images held out (%)")
-    axes.legend()
-    caption = "In the order in which they were proposed; the best third of each stage trains on."
-    return canvas.Picture("candidates", "Accuracy of the candidates", caption, figure, tips)
-
-
-def _table(found):
-    space, rows = spaces.get("small_images"), []
-    epochs = sorted({stop for each in found.candidates.values() for stop in each})
-    order = sorted(found.candidates.items(), key=lambda one: [-one[1].get(stop, -1) for stop in reversed(epochs)])
-    for arch, each in order:
-        values = [units.percent(each[stop]) if stop in each else "" for stop in epochs]
-        rows.append((space.describe(np.array(arch, np.int32)), *values, "".join(map(str, arch))))
-    return page.table(("architecture", *(f"{stop} epochs" for stop in epochs), "row"), rows)
+    arch, sizes = np.array(found.best, np.int32), small_networks.sizes(found.config)
+    figure = page.drawing("", drawing.svg(conversion.from_valid_arch("small_images", arch)))
+    if sizes is None:
+        return figure
+    header, rows = small_networks.layers(found.best, sizes)
+    costs = {name: f"{cost[0]:,}" for name, cost in sizes.costs(arch[None]).items()}
+    text = f"{costs['params']} parameters; {costs['macs']} multiply-adds for one image."
+    return figure + page.table(header, rows, words=header) + page.paragraph(text)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from common.runs import image_plan, image_stages, image_trainings
+from common.runs import image_examples, image_plan, image_stages, image_trainings
 from common.spaces import small_images as spaces
 from common.training import export, program
 from common.training import state as states
@@ -114,6 +114,8 @@ def _final(run, name, arch, num_epochs, known, live):
     if name == BEST:
         program.save(run.folder / PROGRAM, model.logits, made.images.shape)
     predicted = _predictions(model, run.dataset.test.images)
+    if name == BEST:
+        image_examples.write_mistakes(run.folder, run.dataset, predicted)
     table = np.zeros((run.dataset.num_classes,) * 2, int)
     np.add.at(table, (run.dataset.test.labels, predicted), 1)
     return {

@@ -54,7 +54,7 @@ def write(
     }
     run_dir.write_json(run.folder / run_dir.RESULT, result)
     image_stages.keep(run, ())
-    run.write_page()
+    run.write_page(is_running=False)
     return result
 
 

@@ -25,7 +25,16 @@ from common import compilation, plugins, types
 from common.datasets import images, records
 from common.records import json_lines, run_dir
 from common.report import own_images as pages
-from common.runs import finalists, image_events, image_finals, image_plan, image_result, image_stages, image_trainings
+from common.runs import (
+    finalists,
+    image_events,
+    image_examples,
+    image_finals,
+    image_plan,
+    image_result,
+    image_stages,
+    image_trainings,
+)
 from common.spaces import limits
 from common.supernets import training as shared
 
@@ -90,7 +99,9 @@ def search_images(
     with contextlib.ExitStack() as resources:
         events = image_events.Events()
         resources.enter_context(json_lines.opened(folder / pages.TRAININGS, about, events.take))
-        run_dir.write_config(folder, about | {"command": COMMAND, "classes": dataset.num_classes})
+        shown = image_examples.about(dataset) | {"width": made.network.config.width}
+        run_dir.write_config(folder, about | {"command": COMMAND} | shown)
+        image_examples.write_examples(folder, dataset)
         begun -= max([event["seconds"] for event in events.lines], default=0.0)
         pool, stopped = resources.enter_context(futures.ThreadPoolExecutor(num_threads)), threading.Event()
         resources.callback(stopped.set)  # before the pool waits for its trainings
@@ -111,6 +122,7 @@ def search_images(
         try:
             return _run(started)
         except KeyboardInterrupt:
+            started.write_page(is_running=False)
             pool.shutdown(wait=False, cancel_futures=True)
             print(f"interrupted; the same command with --workdir={folder} resumes it", flush=True)
             raise

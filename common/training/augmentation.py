@@ -60,6 +60,22 @@ PRESETS: dict[str, Config] = {
 }
 
 
+def describe(config: Config) -> str:
+    """Returns what happens to an image, in words after "an image is"."""
+    found = []
+    if config.crop_padding:
+        found.append(f"shifted by up to {config.crop_padding} pixels in each direction, with black edges")
+    if config.flip:
+        found.append("mirrored with probability one half")
+    if config.autoaugment != "none":
+        found.append(f"changed by AutoAugment's policy ({config.autoaugment})")
+    if config.cutout != "none":
+        found.append(f"covered by a grey square of {config.cutout_size} pixels")
+    if config.mixing != "none":
+        found.append(f"mixed with another one ({config.mixing})")
+    return ", ".join(found) or "shown as it is"
+
+
 def augment(
     key: chex.PRNGKey, images: chex.Array, config: Config, mean: Sequence[float], std: Sequence[float]
 ) -> chex.Array:
