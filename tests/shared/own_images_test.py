@@ -27,7 +27,6 @@ from common import config as configs
 from common.datasets import records
 from common.networks import logits
 from common.records import json_lines
-from common.report import own_images as own_images_page
 from common.runs import halving, image_events, image_plan, image_stages, image_trainings, own_images
 from common.spaces import small_images
 from common.training import loop, models, program
@@ -234,25 +233,6 @@ def _search(folder, plan, stop=None):
         stubs = {"train": train, "validate": validate}
         with mock.patch.multiple(image_trainings, **stubs):
             return image_stages.search(run, made, plan), next(numbers)
-
-
-class PageTest(parameterized.TestCase):
-    def test_page_of_a_running_search_has_its_candidates_and_of_a_finished_one_its_networks(self):
-        rows = {name: small_images.MEMBERS[name] for name in image_stages.BASELINES}
-        candidates = {rows["resnet"]: {1: 0.25, 3: 0.75}, rows["three_convolutions"]: {1: 0.125}}
-        found = own_images_page.Found("mine", {"dataset": "mine.npz", "minutes": 15, "seed": 0}, [], candidates, {})
-        text = own_images_page.document(found, own_images_page.pictures(found))
-        assert "The search is running" in text
-        assert text.rindex("75.00 %") < text.rindex("12.50 %")  # the best first
-        network = {"name": "best", "arch": list(rows["resnet"]), "description": "a <b>", "test": 0.5, "epochs": 9}
-        network |= {"costs": {"params": 1000, "macs": 2000}}
-        final = {"event": "final", "name": "best", "confusion": [[3, 1], [0, 0]]}
-        result = {"best": network, "baselines": [], "seconds": 60.0}
-        found = found._replace(events=[final], result=result)
-        text = own_images_page.document(found, own_images_page.pictures(found))
-        assert "The search is running" not in text
-        for part in ("a &lt;b&gt;", "50.00 %", "2,000", "75.00 %"):
-            assert part in text
 
 
 _LOAD = """
