@@ -28,14 +28,14 @@ class Kind(NamedTuple):
     ink: str = INK  # colour of the text in them
     line: str = "none"  # colour of their outlines
     is_dashed: bool = False
-    note: str = ""  # explains it in the legend
+    note: str = ""  # explains it in the legend, after the name
 
 
 STATE = Kind("", BACKGROUND, line=INK)  # inputs and outputs
 OTHER = Kind("other operation", _PURPLE)
-_WIDTH = f"width {lettering.TIMES}2: twice the channels that are usual in its stage"
+_WIDTH = f", width {lettering.TIMES}2: twice the channels that are usual in its stage"
 _INVERTED = (
-    f"3{lettering.TIMES}3, {lettering.TIMES}2: 1{lettering.TIMES}1 convolution to twice the channels, "
+    f", 3{lettering.TIMES}3, {lettering.TIMES}2: 1{lettering.TIMES}1 convolution to twice the channels, "
     f"3{lettering.TIMES}3 depthwise convolution, 1{lettering.TIMES}1 convolution back, and the input is added"
 )
 # In the order of the legend; the first pattern that a name starts with decides.
@@ -44,8 +44,11 @@ _KINDS = (
     (r"mb(conv)?\d+_k5", Kind("inverted residual, kernel 5", _BLUE, "#ffffff")),
     (r"mb(conv)?\d+_k7", Kind("inverted residual, kernel 7", _ORANGE)),
     (r"conv_x\d", Kind("convolution", _SKY, note=_WIDTH)),
-    (r"plain", Kind("plain block", _YELLOW, note=f"two 3{lettering.TIMES}3 convolutions")),
-    (r"residual", Kind("residual block", _GREEN, note=f"two 3{lettering.TIMES}3 convolutions, and the input is added")),
+    (r"plain", Kind("plain block", _YELLOW, note=f": two 3{lettering.TIMES}3 convolutions")),
+    (
+        r"residual",
+        Kind("residual block", _GREEN, note=f": two 3{lettering.TIMES}3 convolutions, and the input is added"),
+    ),
     (r"inverted", Kind("inverted residual block", _ORANGE, note=_INVERTED)),
     (r"sep", Kind("separable convolution", _BLUE, "#ffffff")),
     (r"dil", Kind("dilated convolution", _GREEN)),

@@ -61,8 +61,9 @@ def _legend(found: Sequence[graphs.Graph], width: float) -> shapes.Picture:
     side = _SWATCH
     samples = []
     for kind in kinds:
-        text = f"{kind.name}: {kind.note}" if kind.note else kind.name
-        samples.append((text, shapes.Box(0.0, 0.0, side, side, 3.0, kind.fill, kind.line, kind.is_dashed)))
+        samples.append(
+            (kind.name + kind.note, shapes.Box(0.0, 0.0, side, side, 3.0, kind.fill, kind.line, kind.is_dashed))
+        )
     if any(vertex.number is not None for vertex in vertices):
         circle = shapes.Box(0.0, 0.0, side, side, side / 2, palette.BACKGROUND, palette.EDGE)
         samples.append(("node: the sum of its operations", circle))

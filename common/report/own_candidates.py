@@ -88,7 +88,7 @@ def _progress(found, rows):
     axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
     figure.legend(loc="outside upper left", ncols=3)
     caption = "Each dot is a candidate after so many epochs; the best third of each stage continues."
-    return canvas.Picture("candidates", "Accuracy of the candidates", caption, figure, tips)
+    return canvas.Picture("candidates", "Accuracy in the order proposed", caption, figure, tips)
 
 
 @canvas.styled
@@ -124,7 +124,9 @@ def _costs(found, rows, sizes):
     axes.xaxis.set_minor_formatter(ticker.NullFormatter())
     figure.legend(loc="outside lower center", ncols=2)
     caption = f"Dots: accuracy on images held out. Front: no other candidate is as good {_after(first)} at fewer "
-    caption += "multiply-adds. Diamonds, if any: the networks trained from scratch on all training images."
+    caption += "multiply-adds."
+    if networks:
+        caption += " Diamonds: accuracy on test images of the networks trained from scratch on all training images."
     return canvas.Picture("costs", "Accuracy against cost", caption, figure, tips)
 
 
@@ -168,13 +170,14 @@ def _importance(found, rows):
     axes.grid(axis="y", visible=False)
     figure.legend(loc="outside lower center", ncols=2)
     clear = [one[0] for one in each if one[2].share > one[2].chance]
-    text = f"With {len(rows)} candidates, " + (f"beyond chance: {'; '.join(clear)}." if clear else "none is beyond it.")
+    text = f"Here {', '.join(clear)} {'does' if len(clear) == 1 else 'do'}." if clear else "Here none does."
     caption = (
-        f"Candidates after {_epochs(found)[0]} epochs. Marks: if accuracies were shuffled among the candidates, a bar "
-        f"would pass its mark in {100 * importance.LEVEL:.0f} of 100 searches. {text} Decisions are judged one by one "
-        "among candidates that the search chose, so a bar is no proof of a cause."
+        f"From {len(rows)} candidates after {_epochs(found)[0]} epochs. Marks: if accuracies were shuffled among them, "
+        f"some bar would pass its mark in {100 * importance.LEVEL:.0f} of 100 cases, so only a bar that passes its mark "
+        f"shows more than chance. {text} Decisions are judged one by one, among candidates that the search chose: such "
+        "a bar is no proof of a cause. Fewer candidates, higher marks."
     )
-    return canvas.Picture("importance", "What the accuracy depends on", caption, figure)
+    return canvas.Picture("importance", "Variance of accuracy explained by each decision", caption, figure)
 
 
 def choices(found) -> str:

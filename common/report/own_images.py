@@ -34,6 +34,16 @@ class Found(NamedTuple):
         return next((one for one in reversed(self.events) if one.get("event") in names), None)
 
     @property
+    def name(self) -> str:
+        """The name of the folder."""
+        return self.folder.resolve().name
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether there is a result."""
+        return bool(self.result)
+
+    @property
     def best(self) -> tuple[int, ...] | None:
         """The row of the best candidate; None before it is chosen."""
         arch = (self.last("finals") or {}).get("best") or (self.result.get("best") or {}).get("arch")
@@ -83,23 +93,24 @@ def pictures(found: Found) -> list[canvas.Picture]:
 
 def document(found: Found, made: Sequence[canvas.Picture], *, seconds_left: float | None = None) -> str:
     """Returns the page, an HTML document; with `seconds_left` it loads itself again."""
-    is_finished = bool(found.result)
     shown = {one.name: page.pictures([one]) for one in made}
     both = page.pictures(one for one in made if one.name in ("candidates", "costs"))
     depends = shown.get("importance", "") and shown["importance"] + own_candidates.choices(found)
     sections = [
-        page.Section("Search", ("" if is_finished else _unfinished(found, seconds_left)) + page.facts(_facts(found))),
+        page.Section(
+            "Search", ("" if found.is_finished else _unfinished(found, seconds_left)) + page.facts(_facts(found))
+        ),
         page.Section("Networks trained to the end", _finals(found)),
         page.Section("The best network", _best(found)),
-        page.Section("Accuracy of the candidates", both),
+        page.Section("Candidates", both),
         page.Section("What the accuracy depends on", depends),
         page.Section("Classes", shown.get("confusion", "") + own_classes.table(found) + own_classes.mistakes(found)),
         page.Section("What the network sees in training", own_classes.examples(found)),
         page.Section("All candidates", own_candidates.table(found)),
     ]
-    subtitle = f"{found.folder.resolve().name}, seed {found.config.get('seed')}"
-    reload = None if seconds_left is None or is_finished else RELOAD_SECONDS
-    return page.document(_TITLE, subtitle, sections, is_finished=is_finished, reload_seconds=reload)
+    subtitle = f"{found.name}, seed {found.config.get('seed')}"
+    reload = None if seconds_left is None or found.is_finished else RELOAD_SECONDS
+    return page.document(_TITLE, subtitle, sections, is_finished=found.is_finished, reload_seconds=reload)
 
 
 def _facts(found):

@@ -14,9 +14,9 @@ h3 { font-size: 1rem; margin: 0 0 0.4rem; } .sub { color: var(--faint); margin: 
 figure { margin: 0; padding: 0.8rem; background: var(--card); border: 1px solid var(--grid); border-radius: 0.5rem;
   min-width: 0; max-width: 44rem; }
 figure svg { display: block; width: 100%; height: auto; max-height: 34rem; }
-figure .scroll { margin: 0; } .wide { max-width: none; grid-column: 1 / -1; width: fit-content; }
+figure .scroll { margin: 0; } .wide { max-width: 100%; grid-column: 1 / -1; justify-self: start; }
 .wide svg { width: calc(1.25 * var(--natural)); max-width: 100%; max-height: none; }
-.zoom { float: right; color: var(--faint); font-size: 0.875rem; }
+.zoom { display: block; margin-bottom: 0.4rem; color: var(--faint); font-size: 0.875rem; }
 .zoom:has(:checked) + .scroll svg { width: calc(2.5 * var(--natural)); max-width: none; }
 .images { display: flex; flex-wrap: wrap; gap: 0.6rem; margin: 0.5rem 0; }
 .images figure { padding: 0; border: 0; background: none; max-width: 7rem; }
@@ -29,7 +29,7 @@ th { color: var(--faint); font-weight: 600; white-space: normal; overflow-wrap: 
 th { cursor: pointer; } .text, .word { text-align: left; }
 th[data-sign="1"]::after { content: " \\2191"; } th[data-sign="-1"]::after { content: " \\2193"; }
 .filter { display: block; color: var(--faint); font-size: 0.9rem; } .filter input { font: inherit; max-width: 60%; }
-@media (min-width: 48rem) { td.text { white-space: normal; min-width: 22rem; } }
+@media (min-width: 48rem) { td.text, td.word { white-space: normal; } td.text { min-width: 22rem; } }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
 dl { display: grid; grid-template-columns: minmax(7rem, max-content) 1fr; gap: 0.25rem 1rem; margin: 0.5rem 0; }
 dt { color: var(--faint); } dd { margin: 0; } a { color: var(--link); } ul { padding-left: 1.3rem; }

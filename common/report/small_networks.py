@@ -22,7 +22,7 @@ _CHOICES = (
 DECISIONS = tuple(f"stage {stage}: {name}" for stage in range(1, 1 + space.NUM_STAGES) for name in _NAMES)
 CHOICES = _CHOICES * space.NUM_STAGES
 WORDS = (
-    f"64 channels + 2 inverted (3{lettering.TIMES}3, {lettering.TIMES}2, SE): a convolution with 64 channels, then two "
+    f"64 + 2 inverted (3{lettering.TIMES}3, {lettering.TIMES}2, SE): a convolution with 64 channels, then two "
     f"inverted residual blocks with a kernel of 3{lettering.TIMES}3, twice the channels inside and "
     "squeeze-and-excitation. Plain and residual blocks have two convolutions; residual ones add their input."
 )
@@ -55,7 +55,7 @@ def words(arch: Sequence[int], known: Sizes | None) -> list[str]:
     for at, stage in enumerate(_stages(arch)):
         width = f"width {lettering.TIMES}{_FACTORS[stage.width]}"
         if known is not None:
-            width = f"{small_images.width(known.network, at, space.WIDTHS[stage.width])} channels"
+            width = f"{small_images.width(known.network, at, space.WIDTHS[stage.width])}"
         found.append(f"{width} + {_blocks(stage)}" if stage.depth else width)
     return found
 

@@ -40,7 +40,7 @@ class Parser(html.parser.HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.handle_startendtag(tag, attrs)
-        self.open += [tag] * (tag != "meta")
+        self.open += [tag] * (tag not in ("meta", "input"))
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
