@@ -76,14 +76,12 @@ def figure(title: str, svg: str, caption: str = "") -> str:
 
 
 def drawing(title: str, svg: str, caption: str = "") -> str:
-    """Returns the drawing of an architecture as `figure` does, in the full width of the page, with a zoom."""
-    zoom = '<label class="zoom"><input type="checkbox"> enlarge</label>\n'
-    width = f"--natural: {float(_WIDTH.search(svg)[1]):.0f}px"
-    return (
-        figure(title, svg, caption)
-        .replace('<div class="scroll"', f'{zoom}<div class="scroll" style="{width}"', 1)
-        .replace("<figure>", '<figure class="wide">', 1)
-    )
+    """Returns the drawing of an architecture as `figure` does, with a zoom; a wide one has the page's full width."""
+    width = float(_WIDTH.search(svg)[1])
+    opening = f'<figure class="drawing{" wide" * (width > _WIDE)}" style="--natural: {width:.0f}px">'
+    zoom = '<label class="zoom"><input type="checkbox"> enlarge</label>\n<div class="scroll"'
+    made = figure(title, svg, caption).replace("<figure>", opening, 1)
+    return made.replace('<div class="scroll"', zoom, 1)
 
 
 def _scrolled(svg):
@@ -192,6 +190,7 @@ def links(found: Iterable[tuple[str, str, str]]) -> str:
 
 
 _LONG = 40  # letters; columns with longer cells are texts
+_WIDE = 480.0  # pixels of drawings that get the full width of the page
 _SMALLEST = 9.0  # pixels of the smallest letters of a picture
 _SIZES, _WIDTH = re.compile(r"font-size(?:=\"|: )([0-9.]+)"), re.compile(r'<svg [^>]*?width="([0-9.]+)')
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"

@@ -14,8 +14,8 @@ h3 { font-size: 1rem; margin: 0 0 0.4rem; } .sub { color: var(--faint); margin: 
 figure { margin: 0; padding: 0.8rem; background: var(--card); border: 1px solid var(--grid); border-radius: 0.5rem;
   min-width: 0; max-width: 44rem; }
 figure svg { display: block; width: 100%; height: auto; max-height: 34rem; }
-figure .scroll { margin: 0; } .wide { max-width: 100%; grid-column: 1 / -1; justify-self: start; }
-.wide svg { width: calc(1.25 * var(--natural)); max-width: 100%; max-height: none; }
+figure .scroll { margin: 0; } .drawing { max-width: 100%; justify-self: start; } .wide { grid-column: 1 / -1; }
+.drawing svg { width: calc(1.25 * var(--natural)); max-width: 100%; max-height: none; }
 .zoom { display: block; margin-bottom: 0.4rem; color: var(--faint); font-size: 0.875rem; }
 .zoom:has(:checked) + .scroll svg { width: calc(2.5 * var(--natural)); max-width: none; }
 .images { display: flex; flex-wrap: wrap; gap: 0.6rem; margin: 0.5rem 0; }

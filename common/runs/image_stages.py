@@ -90,11 +90,10 @@ class Run:
         return event
 
     def write_page(self, *, is_running: bool = True) -> None:
-        """Writes the page, which can be opened while the search runs; then it is written only after some seconds."""
-        path = self.folder / PAGE
-        seconds = pages.RELOAD_SECONDS / 2
-        if not is_running or not path.exists() or time.time() - path.stat().st_mtime > seconds:
-            pages.write(self.folder, path, seconds_left=self.deadline - time.monotonic() if is_running else None)
+        """Writes the page, which can be opened while the search runs; then only if it is some seconds old."""
+        path, left = self.folder / PAGE, self.deadline - time.monotonic() if is_running else None
+        if not is_running or not path.exists() or time.time() - path.stat().st_mtime > pages.RELOAD_SECONDS / 2:
+            pages.write(self.folder, path, seconds_left=left)
 
     def cost(self, name: str, archs: Any) -> np.ndarray:
         """Returns float[B], costs of int32[B, L]."""
@@ -150,7 +149,6 @@ def search(run: Run, made: image_trainings.Candidates, plan: image_plan.Plan) ->
         keep(run, chosen)
         stage = plan.epochs.index(epochs)
         run.record(event="stage", stage=stage, epochs=epochs, num=len(chosen))
-        run.write_page()
         found = {arch: known[arch, epochs] for arch in chosen if (arch, epochs) in known}
         title = f"{len(chosen)} best candidates to epoch {epochs}"
         with image_trainings.Live(title, len(chosen), "trained", run.deadline) as live:
@@ -164,7 +162,6 @@ def search(run: Run, made: image_trainings.Candidates, plan: image_plan.Plan) ->
                 run.record(event="trained", stage=stage, arch=list(arch), epochs=epochs, fitness=fitness, cost=seconds)
                 live.note(f"best {100 * max(found.values()):.1f} %", done=len(found))
                 run.write_page()
-        run.write_page()
         if len(found) < len(chosen):
             print(f"no time to train more than {len(found)} of {len(chosen)} candidates to epoch {epochs}", flush=True)
         return found
