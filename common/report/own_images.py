@@ -3,6 +3,7 @@
 import datetime
 import os
 import pathlib
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -157,9 +158,8 @@ def _unfinished(found, seconds_left):
         text += "done."
     if seconds_left is None:
         return page.unfinished("search", text)
-    divisor, unit = units.time(max(seconds_left, 0))
-    text += f" About {max(seconds_left, 0) / divisor:.0f} {unit} are left. The page loads itself again every "
-    return page.note(f"{text}{RELOAD_SECONDS} seconds.", "The search is running")
+    text += f" The page loads itself again every {RELOAD_SECONDS} seconds."
+    return page.note(text, "The search is running", ends=time.time() + seconds_left)
 
 
 def _finals(found):

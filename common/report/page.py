@@ -171,10 +171,11 @@ def paragraph(text: str) -> str:
     return f"<p>{escape(text)}</p>"
 
 
-def note(text: str, title: str = "") -> str:
-    """Returns a highlighted note."""
+def note(text: str, title: str = "", *, ends: float | None = None) -> str:
+    """Returns a highlighted note, with the time left until `ends` (seconds since 1970) by the clock of the reader."""
     title = f"<strong>{escape(title)}:</strong> " if title else ""
-    return f'<p class="note">{title}{escape(text)}</p>\n'
+    left = "" if ends is None else f' <span data-ends="{ends:.0f}"></span>'
+    return f'<p class="note">{title}{escape(text)}{left}</p>\n'
 
 
 def unfinished(subject: str, text: str) -> str:

@@ -71,6 +71,12 @@ document.querySelectorAll("th").forEach((head) => head.addEventListener("click",
     : (a, b) => sign * a.cells[at].textContent.localeCompare(b.cells[at].textContent);
   body.append(...rows.sort(compare));
 }));
+document.querySelectorAll("[data-ends]").forEach((mark) => {
+  const left = Math.max(0, mark.dataset.ends - Date.now() / 1000);
+  mark.textContent = left > 119 ? `About ${Math.round(left / 60)} minutes are left.`
+    : left > 0 ? `About ${Math.round(left)} seconds are left.`
+    : "It should end now; if it does not run any more, start it again with the same --workdir to resume.";
+});
 // Rows stay that have all the words typed.
 document.querySelectorAll(".filter input").forEach((field) => field.addEventListener("input", () => {
   const rows = [...field.parentNode.nextElementSibling.querySelectorAll("tbody tr")];

@@ -40,6 +40,7 @@ def train(
         left = run.deadline - reserve - time.monotonic()
         more, names = image_plan.finals(left, seconds, num_threads=run.num_threads)
         run.record(event="finals", epochs=_MEASURED + more, names=list(names), best=list(best), epoch_seconds=seconds)
+        run.write_page()
         planned = run.events.last("finals")
     missing = [name for name in archs if name not in planned["names"]]
     text = f"; no time for {' and '.join(missing)}" if missing else ""

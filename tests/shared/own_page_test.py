@@ -3,6 +3,7 @@
 import pathlib
 import re
 import tempfile
+import time
 from xml.etree import ElementTree
 
 import numpy as np
@@ -60,7 +61,8 @@ class StateTest(parameterized.TestCase):
     def test_a_running_search_states_its_stage_and_loads_itself_again(self, events, expected):
         found = _found(events, {ROWS[0]: {1: 0.25}, ROWS[1]: {1: 0.5, 3: 0.75}, ROWS[2]: {}})
         text = _page(found, seconds_left=400.0)
-        assert f"The search is running:</strong> {expected} About 7 minutes are left." in text
+        assert f"The search is running:</strong> {expected} The page loads itself again every 15 seconds." in text
+        assert abs(float(re.search('data-ends="([0-9]+)"', text)[1]) - time.time() - 400) < 60
         assert '<meta http-equiv="refresh" content="15">' in text
         text = _page(found)  # of another process, which does not know whether it runs
         assert f"{expected} Start it again with the same --workdir to resume." in text
