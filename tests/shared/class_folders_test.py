@@ -49,6 +49,7 @@ class ClassFoldersTest(Case):
         np.testing.assert_array_equal(np.bincount(data.test.labels), [2, 2])
         values = np.concatenate([data.train.images[:, 0, 0, 0], data.test.images[:, 0, 0, 0]])
         np.testing.assert_array_equal(np.sort(values), np.arange(20))
+        assert data.class_names == ("cat", "dog")
         assert data.notes == ("no test images are given: 4, a fifth of each class, are held out as such",)
         self.save("dog/9.png", mode="L", value=99)  # the same images are held out
         again = images.load(str(self.folder))
