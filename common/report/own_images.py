@@ -123,7 +123,7 @@ def _facts(found):
         images += f": {counts['train']:,} for training and {counts['test']:,} for the test, {size}"
     yield "images", images
     yield "classes", config.get("classes")
-    yield "time given", f"{config.get('minutes'):g} minutes"
+    yield "time given", f"{config.get('minutes')} minutes"
     if result:
         yield "time taken", f"{result['seconds'] / 60:.1f} minutes, compiling included"
     yield "limits", ", ".join(config.get("limit", ())) or "none"
