@@ -173,9 +173,9 @@ def _importance(found, rows):
     text = f"Here {', '.join(clear)} {'does' if len(clear) == 1 else 'do'}." if clear else "Here none does."
     caption = (
         f"From {len(rows)} candidates after {_epochs(found)[0]} epochs. Marks: if accuracies were shuffled among them, "
-        f"some bar would pass its mark in at most {100 * importance.LEVEL:.0f} of 100 cases, so only a "
-        f"bar beyond its mark shows more than chance. {text} Decisions are judged one by one, among candidates that the search "
-        "chose: such a bar is no proof of a cause. Fewer candidates, higher marks."
+        f"some bar would pass its mark in at most {100 * importance.LEVEL:.0f} of 100 cases, so only a bar beyond its "
+        f"mark shows more than chance. {text} Decisions are judged one by one, among candidates that the search chose: "
+        "such a bar is no proof of a cause. Fewer candidates, higher marks."
     )
     return canvas.Picture("importance", "Variance of accuracy explained by each decision", caption, figure)
 
