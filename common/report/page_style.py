@@ -30,7 +30,7 @@ th { cursor: pointer; } .text, .word { text-align: left; }
 th[data-sign="1"]::after { content: " \\2191"; } th[data-sign="-1"]::after { content: " \\2193"; }
 .filter { display: block; color: var(--faint); font-size: 0.9rem; } .filter input { font: inherit; max-width: 60%; }
 @media (min-width: 48rem) { td.text, td.word { white-space: normal; }
-  td.text { min-width: 22rem; } td.word { min-width: 8rem; } }
+  td.text { min-width: 22rem; } td.word { min-width: 8rem; overflow-wrap: normal; } }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
 dl { display: grid; grid-template-columns: minmax(7rem, max-content) 1fr; gap: 0.25rem 1rem; margin: 0.5rem 0; }
 dt { color: var(--faint); } dd { margin: 0; } a { color: var(--link); } ul { padding-left: 1.3rem; }
