@@ -49,7 +49,7 @@ pre { overflow-x: auto; background: var(--card); border: 1px solid var(--grid); 
 @media (max-width: 30rem) { body { padding: 0.5rem; } figure { padding: 0.4rem; } }
 @media print { #tip, .zoom, .filter { display: none; } figure, tr { break-inside: avoid; } h2 { break-after: avoid; }
   .scroll { overflow: visible; } figure svg { min-width: 0 !important; } body { padding: 0; }
-  td { white-space: normal; }
+  td.text, td.word { white-space: normal; min-width: 0; } th, td { padding: 0.2rem 0.3rem; min-width: 0; }
   table { font-size: 0.7rem; } }
 """
 # Touch screens cannot hover over a mark: a tap shows its tip.
