@@ -19,14 +19,17 @@ from common.networks import (
     convnet,
     cost_sums,
     mobile,
+    nasbench_costs,
+    nasbench_macro,
     small_images,
     small_images_costs,
 )
 from common.networks.of_space import NETWORKS
-from common.spaces import nasbench201, ofa_mobile
+from common.networks.of_space import Config as NetworkOfSpace
+from common.spaces import ofa_mobile
 
 NAMES = ("params", "macs")  # the columns of a table
-Network = child.Config | mobile.Config | convnet.Config | small_images.Config
+Network = NetworkOfSpace | convnet.Config
 
 
 def is_known(space: str, config: Network | None = None) -> bool:
@@ -42,9 +45,10 @@ def of_space(
 
     Args:
       space: its name in `common.spaces.SPACES`.
-      config: settings of the network, such as width and number of cells; by default the space's network.
-      image_size: side of the images; by default 32 pixels for cells and `small_images`, 224 for `seminas_mobile`, and
-        that of the row for `ofa_mobile`. Benchmarks and the space "convnet", whose settings hold it, have none.
+      config: settings of the network, such as width and number of cells; by default the space's network. Without it,
+        the multiply-adds of `nasbench201` include norms, ReLUs and pools, as in the published table.
+      image_size: side of the images; by default 32 pixels, 224 for `seminas_mobile`, and that of the row for
+        `ofa_mobile`. `nasbench101` and "convnet", whose settings hold it, have none.
       num_channels: of the images.
 
     Returns:
@@ -68,8 +72,11 @@ def _cost(settings, at, archs):
 @functools.lru_cache(maxsize=64)
 def _column(space, config, image_size, num_channels):
     """Returns the function (0 for parameters or 1 for multiply-adds, archs) -> costs of a space's networks."""
-    if space in _PUBLISHED:
-        return _PUBLISHED[space]
+    if space == "nasbench101":
+        return cell_costs.of_nasbench101
+    if space == "nasbench201":
+        made, is_published = config or NETWORKS[space], config is None
+        return nasbench_costs.of_nasbench201(made, image_size or 32, num_channels, counts_all=is_published).column
     if space == "convnet":
         return chain_costs.of_convnet(config or convnet.Config()).column
     config = config or NETWORKS[space]
@@ -77,6 +84,8 @@ def _column(space, config, image_size, num_channels):
         return cell_costs.of_cells(space, config, image_size or 32, num_channels).column
     if isinstance(config, small_images.Config):
         return small_images_costs.of_small_images(config, image_size or 32, num_channels).column
+    if isinstance(config, nasbench_macro.Config):
+        return nasbench_costs.of_nasbench_macro(config, image_size or 32, num_channels).column
     if space == "seminas_mobile":
         return chain_costs.of_seminas(config, image_size or 224, num_channels).column
     sizes = np.array(ofa_mobile.RESOLUTIONS)
@@ -84,48 +93,4 @@ def _column(space, config, image_size, num_channels):
     return chain_costs.of_ofa(config, sizes, num_channels).column
 
 
-def _nasbench201():
-    """The published network of CIFAR-10: 16 channels, 5 cells a stage; its multiply-adds count norms and ReLUs."""
-    table = np.zeros((len(nasbench201.OPERATIONS), 2), np.int64)
-    for name, costs in (
-        ("nor_conv_1x1", (28_000, 4_362_240)),
-        ("nor_conv_3x3", (243_040, 35_819_520)),
-        ("avg_pool_3x3", (0, 1_290_240)),
-    ):
-        table[nasbench201.OPERATIONS.index(name)] = costs
-    tables = np.repeat(table[None], len(nasbench201.EDGES), axis=0)
-    return cost_sums.Sum(np.array([73_306, 7_943_872]), lambda archs: archs, tables)
-
-
-def _nasbench_macro():
-    """The published table, which is a sum over its layers."""
-    params = (
-        (8_416, 21_952),
-        (27_200, 60_416),
-        (31_168, 76_672),
-        (103_552, 219_136),
-        (103_552, 219_136),
-        (119_680, 284_416),
-        (403_712, 831_488),
-        (403_712, 831_488),
-    )
-    macs = (
-        (4_415_488, 10_141_696),
-        (6_733_824, 15_040_512),
-        (4_304_896, 9_527_296),
-        (6_512_640, 13_811_712),
-        (6_512_640, 13_811_712),
-        (4_249_600, 9_220_096),
-        (6_402_048, 13_197_312),
-        (6_402_048, 13_197_312),
-    )
-    tables = np.pad(np.stack([params, macs], axis=-1), ((0, 0), (1, 0), (0, 0)))
-    return cost_sums.Sum(np.array([387_882, 7_713_280]), lambda archs: archs, tables)
-
-
-_PUBLISHED = {
-    "nasbench101": cell_costs.of_nasbench101,
-    "nasbench201": _nasbench201().column,
-    "nasbench_macro": _nasbench_macro().column,
-}
-SPACES = frozenset({*_PUBLISHED, "convnet", *NETWORKS})  # whose costs are known
+SPACES = frozenset({"nasbench101", "convnet", *NETWORKS})  # whose costs are known

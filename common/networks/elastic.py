@@ -1,11 +1,24 @@
-"""Spaces whose networks share elastic weights: smaller networks use parts of the weights of the largest."""
+"""Spaces with shared weights that are not cells: elastic ones, and those of NAS-Bench-201 and NAS-Bench-Macro.
+
+Elastic weights are those of the largest network, of which smaller networks use parts.
+"""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import chex
 
-from common.networks import convnet, convnet_elastic, small_images, small_images_elastic, small_images_extraction
+from common.networks import (
+    convnet,
+    convnet_elastic,
+    nasbench201,
+    nasbench201_shared,
+    nasbench_macro,
+    nasbench_macro_shared,
+    small_images,
+    small_images_elastic,
+    small_images_extraction,
+)
 from common.spaces import convnet as convnet_space
 from common.spaces import small_images as small_images_space
 
@@ -33,5 +46,14 @@ FAMILIES: dict[str, Family] = {
         small_images_elastic.Network,
         small_images_space.extremes,
         small_images_extraction.extract,
+    ),
+    "nasbench201": Family(
+        nasbench201.Config, nasbench201_shared.Network, nasbench201_shared.extremes, nasbench201_shared.extract
+    ),
+    "nasbench_macro": Family(
+        nasbench_macro.Config,
+        nasbench_macro_shared.Network,
+        nasbench_macro_shared.extremes,
+        nasbench_macro_shared.extract,
     ),
 }

@@ -99,6 +99,8 @@ class Norm(nn.Module):
     def __call__(self, images: chex.Array, train: bool) -> chex.Array:
         """Returns images of the same shape."""
         style = self.style
+        if style.statistics == "none":
+            return images
         if style.statistics != "running":
             return _BatchNorm(style, name="batch_norm")(images)
         settings = {"momentum": style.momentum, "epsilon": style.epsilon, "dtype": styles.DTYPES[style.dtype]}

@@ -47,9 +47,10 @@ class Style:
     epsilon: Annotated[float, "added to the variance in norms", Range(above=0)] = 1e-5
     momentum: Annotated[float, "decay of the running statistics", Range(at_least=0, below=1)] = 0.9
     statistics: Annotated[
-        Literal["running", "batch", "collect", "given"],
+        Literal["running", "batch", "collect", "given", "none"],
         "statistics of norms: running (of the batch in training, else their moving average); for shared weights "
-        "batch (always of the batch), collect (likewise, and stored in batch_stats), given (read from batch_stats)",
+        "batch (always of the batch), collect (likewise, and stored in batch_stats), given (read from batch_stats); "
+        "none: no norms (synflow)",
     ] = "running"
     initializer: Annotated[
         Literal["torch_he", "torch_uniform", "tf_he", "tf_fan_out"], "parameter initializer, see `initializers`"

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from common import config as configs
 from common.genotypes import description, genotype, json_text
-from common.networks import child, mobile, small_images
+from common.networks import child, mobile, nasbench201, nasbench_macro, small_images
 from common.training import augmentation
 from common.training import step as step_lib
 
@@ -24,6 +24,8 @@ FAMILIES: dict[str, Family] = {
     "cell": Family(genotype.CellGenotype, child.Config, child.Network),
     "chain": Family(genotype.ChainGenotype, mobile.Config, mobile.Network),
     "small_images": Family(genotype.ChainGenotype, small_images.Config, small_images.Network),
+    "nasbench201": Family(genotype.EdgeGenotype, nasbench201.Config, nasbench201.Network),
+    "nasbench_macro": Family(genotype.ChainGenotype, nasbench_macro.Config, nasbench_macro.Network),
 }
 
 
@@ -44,7 +46,7 @@ def network(architecture: genotype.Genotype, config: Any) -> Any:
         )
     raise ValueError(
         f"the genotype is a {description.kind(architecture)}, which has no image classifier; "
-        "give a genotype of the kind cell or chain"
+        "give a genotype of the kind cells or chain, or one of NAS-Bench-201"
     )
 
 
