@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from common import config as config_lib
 from common.datasets import images
 from common.evaluators import training_config
-from common.networks import child, mobile, of_space
+from common.networks import child, mobile, nasbench201, nasbench_macro, of_space
 from common.networks.kernels import compile_options
 from common.training import augmentation as augmentations
 from common.training import config as configs
@@ -52,7 +52,7 @@ def _preset(space, dataset, config):
     config_lib.one_of("preset", config.preset, (training_config.SHORT, *presets.PRESETS))
     preset = _short(space, dataset) if config.preset == training_config.SHORT else presets.PRESETS[config.preset]
     network = dataclasses.replace(preset.network, num_classes=dataset.num_classes)
-    if not isinstance(network, child.Config) and config.num_cells is not None:
+    if not hasattr(network, "num_cells") and config.num_cells is not None:
         raise ValueError(f"num_cells is for networks of cells; those of {space} are chains of blocks")
     if isinstance(network, mobile.Config):
         network = network if config.width is None else _narrow(network, config.width)
@@ -72,6 +72,10 @@ def _short(space, dataset):
         network = dataclasses.replace(
             network, num_cells=3, width=8, auxiliary=False, drop_path_keep=1.0, dropout_keep=1.0
         )
+    elif isinstance(network, nasbench201.Config):
+        network = dataclasses.replace(network, num_cells=5, width=8)
+    elif isinstance(network, nasbench_macro.Config):
+        network = dataclasses.replace(network, width=8, last_width=320)
     is_tiny = min(dataset.train.images.shape[1:3]) < 16
     return presets.Preset(
         network,

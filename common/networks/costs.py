@@ -17,8 +17,6 @@ from common.networks import (
     chain_costs,
     child,
     convnet,
-    cost_sums,
-    mobile,
     nasbench_costs,
     nasbench_macro,
     small_images,

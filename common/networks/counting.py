@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from common import config as configs
-from common.genotypes import description, formats
-from common.genotypes.genotype import CellGenotype, ChainGenotype, Genotype
+from common.genotypes import conversion, description, formats
+from common.genotypes.genotype import CellGenotype, ChainGenotype, EdgeGenotype, Genotype
 
 
 def num_params(module: Any, image_shape: tuple[int, int, int]) -> tuple[int, int]:
@@ -45,8 +45,9 @@ def of_genotype(
     """Counts the network of a genotype.
 
     Args:
-      genotype: two cells, or a chain of blocks.
-      network: a key of `child.PRESETS` or, for a chain, `mobile.PRESETS`; default: that of the space of the genotype.
+      genotype: two cells, a chain of blocks, or a cell of NAS-Bench-201.
+      network: a key of `child.PRESETS` or `mobile.PRESETS`, or a space with one network; default: that of the space of
+        the genotype.
       num_cells: cells in all; this and the following default to the network's.
       width: channels of the first cell.
       image_size: side of the images; default: that of the genotype, else 32, or 224 for networks of ImageNet.
@@ -57,51 +58,63 @@ def of_genotype(
     Raises:
       ValueError: the genotype is of another kind, the network is unknown or cannot be built.
     """
-    from common.networks import child, mobile, of_space  # flax takes a second to import
+    from common.networks import child, mobile, nasbench201, nasbench_costs, nasbench_macro, of_space, small_images
 
-    if isinstance(genotype, CellGenotype):
-        family, changes = child, {"num_cells": num_cells, "width": width}
-        name = network or _home(genotype, of_space.PRESETS, child.PRESETS) or "darts"
-    elif isinstance(genotype, ChainGenotype):
-        if num_cells is not None or width is not None:
-            raise ValueError("--num_cells and --width are of networks of cells; a chain has those of its --network")
-        family, changes = mobile, {}
-        name = network or _home(genotype, of_space.PRESETS, mobile.PRESETS)
-        if name is None:
-            raise ValueError(f"no network is known for this chain; give --network, one of {', '.join(mobile.PRESETS)}")
-    else:
+    kinds = {child: CellGenotype, nasbench201: EdgeGenotype}
+    kinds |= dict.fromkeys((mobile, small_images, nasbench_macro), ChainGenotype)
+    own = {space: config for space, config in of_space.NETWORKS.items() if space not in of_space.PRESETS}
+    networks = {**child.PRESETS, **mobile.PRESETS, **own}
+    families = {name: next(one for one in kinds if isinstance(networks[name], one.Config)) for name in networks}
+    allowed = [name for name in networks if isinstance(genotype, kinds[families[name]])]
+    if not allowed:
         kind = description.kind(genotype)
         raise ValueError(f"--count is for cells of convolutional networks and chains of blocks; this is a {kind}")
-    configs.one_of("network", name, family.PRESETS)
-    changes = {key: value for key, value in {**changes, "num_classes": num_classes}.items() if value is not None}
-    config = dataclasses.replace(family.PRESETS[name], **changes)
+    name = network or _home(genotype, of_space.PRESETS | {space: space for space in own})
+    if name is None and not isinstance(genotype, CellGenotype):
+        raise ValueError(f"no network is known for this chain; give --network, one of {', '.join(allowed)}")
+    name = name or "darts"
+    configs.one_of("network", name, allowed)
+    family, config = families[name], networks[name]
+    changes = {"num_cells": num_cells, "width": width, "num_classes": num_classes}
+    changes = {key: value for key, value in changes.items() if value is not None}
+    if others := [key for key in changes if not hasattr(config, key)]:
+        raise ValueError(f"--{', --'.join(others)} is not a setting of the network {name}; leave it out")
+    config = dataclasses.replace(config, **changes)
     if image_size is None:
-        is_imagenet = family is mobile or config.stem == "imagenet"
+        is_imagenet = family is mobile or getattr(config, "stem", None) == "imagenet"
         image_size = getattr(genotype, "resolution", None) or (224 if is_imagenet else 32)
     if image_size < 1:
         raise ValueError(f"--image_size must be at least 1; got {image_size}")
     module, shape = family.Network(genotype, config), (image_size, image_size, 3)
     params, auxiliary = num_params(module, shape)
-    return {
+    found = {
         "network": name,
-        **({"cells": config.num_cells, "width": config.width} if family is child else {}),
+        **{
+            text: getattr(config, key)
+            for text, key in (("cells", "num_cells"), ("width", "width"))
+            if hasattr(config, key)
+        },
         "classes": config.num_classes,
         "pixels": image_size,
         "parameters": params,
         "of the auxiliary head": auxiliary,
         "multiply-adds": num_multiply_adds(module, shape),
     }
+    if family is nasbench201:
+        sums = nasbench_costs.of_nasbench201(config, image_size, 3, counts_all=True)
+        archs = conversion.to_arch(genotype, "nasbench201")[None]
+        found["with norms, ReLUs and pools"] = int(sums.column(1, archs)[0])
+    return found
 
 
-def _home(genotype, names, presets):
-    """Returns the preset of the first space that contains a genotype, or None."""
+def _home(genotype, names):
+    """Returns the network of the first space that contains a genotype, or None."""
     for space, name in names.items():
-        if name in presets:
-            try:
-                formats.get(f"{space}_row").write(genotype)
-            except ValueError:  # not in this space
-                continue
-            return name
+        try:
+            formats.get(f"{space}_row").write(genotype)
+        except ValueError:  # not in this space
+            continue
+        return name
     return None
 
 

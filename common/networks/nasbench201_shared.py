@@ -16,7 +16,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from common import config as config_lib
 from common.genotypes import conversion
 from common.networks import logits, nasbench201, shared_operations, styles
 from common.networks.kernels import branch_sums
@@ -157,4 +156,6 @@ def extremes(archs: chex.Array) -> chex.Array:
     """Returns int32[2, 6] for two rows: all edges 3x3 convolutions, and all skips."""
     del archs
     names = ("nor_conv_3x3", "skip_connect")
-    return jnp.repeat(jnp.array([[space.OPERATIONS.index(name)] for name in names], jnp.int32), len(space.EDGES), axis=1)
+    return jnp.repeat(
+        jnp.array([[space.OPERATIONS.index(name)] for name in names], jnp.int32), len(space.EDGES), axis=1
+    )

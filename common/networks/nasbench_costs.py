@@ -26,13 +26,14 @@ def of_nasbench201(
     for stage, depth in enumerate(config.depths):
         if stage:
             end = -(-side // 2)
-            constant += [0, relus * width * side**2]
-            constant += _convolution(width, 2 * width, 3, end, norms) + [0, relus * 2 * width * end**2]
+            constant += [0, relus * width * (side**2 + 2 * end**2)]
+            constant += _convolution(width, 2 * width, 3, end, norms)
             constant += _convolution(2 * width, 2 * width, 3, end, norms)
             constant += [2 * width**2, 2 * width**2 * end**2 + pools * 4 * width * end**2]
             width, side = 2 * width, end
         for name, size in (("nor_conv_1x1", 1), ("nor_conv_3x3", 3)):
-            costs = _convolution(width, width, size, side, norms) + [0, relus * width * side**2]
+            costs = _convolution(width, width, size, side, norms)
+            costs[1] += relus * width * side**2
             table[edges.OPERATIONS.index(name)] += depth * costs
         table[edges.OPERATIONS.index("avg_pool_3x3")] += [0, depth * pools * 9 * width * side**2]
     constant += [2 * width, (norms + relus) * width * side**2 + pools * width * (side + 1) ** 2]
@@ -53,8 +54,9 @@ def of_nasbench_macro(config: nasbench_macro.Config, image_size: int, num_channe
             for expansion, kernel in ((3, 3), (6, 5)):
                 inner = expansion * width
                 depthwise = inner * kernel**2
-                found = _convolution(width, inner, 1, side) + [depthwise + 2 * inner, depthwise * end**2]
-                blocks.append(found + _convolution(inner, outputs, 1, end))
+                found = _convolution(width, inner, 1, side) + _convolution(inner, outputs, 1, end)
+                found += [depthwise + 2 * inner, depthwise * end**2]
+                blocks.append(found)
             tables.append(np.stack([identity, *blocks]))
             width, side = outputs, end
     constant += _convolution(width, config.last_width, 1, side)

@@ -7,7 +7,7 @@ Sources: the released programs of NAO (arXiv:1808.07233), of its balanced varian
 import dataclasses
 from typing import NamedTuple
 
-from common.networks import child, mobile, small_images
+from common.networks import child, nasbench201, nasbench_macro, of_space
 from common.training import augmentation
 from common.training import config as configs
 
@@ -15,7 +15,7 @@ from common.training import config as configs
 class Preset(NamedTuple):
     """Settings of a training run."""
 
-    network: child.Config | mobile.Config | small_images.Config  # settings of the network of a genotype
+    network: of_space.Config  # settings of the network of a genotype
     training: configs.Config  # settings of the training
     augmentation: augmentation.Config  # augmentation of training images
 
@@ -77,13 +77,26 @@ PRESETS: dict[str, Preset] = {
     ),
     # Our own, for `small_images`: chosen on subsets of CIFAR-10, see docs/experiments/supernet.md.
     "small_images": Preset(
-        small_images.Config(),
+        of_space.NETWORKS["small_images"],
         _optimizer(
             _training(rate=0.2, num_epochs=60, batch_size=64),
             schedule=configs.Schedule(learning_rate=0.2, schedule_unit="step", warmup_epochs=2),
             nesterov=True,
         ),
         augmentation.Config(crop_padding=2, cutout="none"),
+    ),
+    # The trainings of the published tables.
+    "nasbench201": Preset(
+        nasbench201.Config(),
+        _optimizer(
+            _training(rate=0.1, num_epochs=200, batch_size=256, last_batch="keep"), nesterov=True, clip_norm=0.0
+        ),
+        _AUGMENTATIONS["standard"],
+    ),
+    "nasbench_macro": Preset(
+        nasbench_macro.Config(),
+        _optimizer(_training(rate=0.1, num_epochs=50, batch_size=256, last_batch="keep"), clip_norm=0.0),
+        _AUGMENTATIONS["standard"],
     ),
     "naonet_tf": Preset(_NETWORKS["nao_tf"], _NAONET_TF, _AUGMENTATIONS["naonet_tensorflow"]),
     "nao_proxy_tf": Preset(
@@ -113,7 +126,7 @@ PRESETS: dict[str, Preset] = {
     "nao_v2_rerank": _rerank(decay=5e-4),
     "naonet_a_imagenet": Preset(_NETWORKS["nao_pytorch_large_imagenet"], _NAO_IMAGENET, _AUGMENTATIONS["none"]),
     "naonet_v2_imagenet": Preset(_NETWORKS["nao_pytorch_imagenet"], _NAO_IMAGENET, _AUGMENTATIONS["none"]),
-    "seminasnet": Preset(mobile.Config(), _SEMINASNET, _AUGMENTATIONS["none"]),
+    "seminasnet": Preset(of_space.NETWORKS["seminas_mobile"], _SEMINASNET, _AUGMENTATIONS["none"]),
     "naonet_v2_36_autoaugment": Preset(
         _NETWORKS["nao_pytorch"], _training(rate=0.025, last_batch="keep"), _AUGMENTATIONS["naonet_autoaugment"]
     ),

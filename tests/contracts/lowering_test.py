@@ -118,7 +118,7 @@ class LoweringTest(parameterized.TestCase):
     def test_language(self):
         self.check(language())
 
-    @parameterized.product(space=tuple(supernet_presets.NETWORKS), dtype=("float32", "bfloat16"))
+    @parameterized.product(space=tuple(supernet.SPACES), dtype=("float32", "bfloat16"))
     @pytest.mark.slow
     def test_shared_weights(self, space, dtype):
         self.check(shared_weights(space, dtype))

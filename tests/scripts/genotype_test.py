@@ -114,6 +114,15 @@ class GenotypeCommandTest(folders.FolderTest):
         for name, network in (("seminasnet", "seminas"), ("naonet_a", "nao_pytorch_large")):
             assert self.counted(f"--genotype={name}")["network"] == network
 
+    def test_count_networks_of_published_tables(self):
+        """The formulas of NAS-Bench-201: multiply-adds of its program, and of NAS-Bench-Suite-Zero."""
+        found = self.counted("--text=3 2 4 3 1 0", "--from_format=nasbench201_row")
+        assert found["parameters"] == 73_306 + 2 * 243_040 + 28_000
+        assert found["multiply-adds"] == 7_783_040 + 2 * 35_389_440 + 3_932_160
+        assert found["with norms, ReLUs and pools"] == 7_943_872 + 2 * 35_819_520 + 4_362_240 + 1_290_240
+        found = self.counted("--text=22212220", "--from_format=nasbench_macro")
+        assert (found["network"], found["parameters"], found["multiply-adds"]) == ("nasbench_macro", 1985514, 85164544)
+
     @parameterized.parameters(
         ((), "give --genotype=NAME_OR_FILE, or --text and --from_format; --list shows the names"),
         (("--genotype=lanet", "--text=0"), "give --genotype or --text, not both"),
@@ -124,7 +133,7 @@ class GenotypeCommandTest(folders.FolderTest):
         (("--genotype=/dev",), "/dev is a folder, not a file"),
         (("--genotype=/dev/null",), "/dev/null is a device, not a file"),
         (("--genotype=nao_ptb", "--count"), "--count is for cells of convolutional networks and chains"),
-        (("--genotype=seminasnet", "--count", "--width=8"), "--num_cells and --width are of networks of cells"),
+        (("--genotype=seminasnet", "--count", "--width=8"), "--width is not a setting of the network seminas"),
     )
     def test_says_what_is_wrong(self, arguments, message):
         output, errors = self.run_command(*arguments, code=1)

@@ -51,6 +51,10 @@ class SandwichTest(parameterized.TestCase):
         np.testing.assert_array_equal(made.canonicalize(rows), rows)
         if name == "convnet":
             np.testing.assert_array_equal(found[:, :2], [[[4] * 5, [1, 0, 0, 0, 0]]] * 50)
+        elif name == "nasbench201":
+            np.testing.assert_array_equal(found[:, :2], [[[3] * 6, [1] * 6]] * 50)
+        elif name == "nasbench_macro":
+            np.testing.assert_array_equal(found[:, :2], [[[2] * 8, [0] * 8]] * 50)
         else:
             largest, smallest = (space.Stages(*values) for values in map(space.decoded, (found[:, 0], found[:, 1])))
             assert np.all((largest.depth == 3) & (largest.width == 2) & (smallest.depth == 0) & (smallest.width == 0))
