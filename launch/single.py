@@ -11,7 +11,7 @@ from absl import flags
 from common import config as configs
 from common import objectives as objectives_lib
 from common import plugins, spaces, types
-from common.evaluators import problem, training_config
+from common.evaluators import problem, training_config, zero_cost_config
 from common.runs import population, weight_sharing
 from common.runs import search as runs
 from common.supernets import config as supernet_config
@@ -20,12 +20,13 @@ from launch import algorithms, tables
 from launch import flags as launch_flags
 
 SUPERNET, PREFIX, CUSTOM = "supernet", "proxy_", "package.module:name"
-EVALUATORS = ("benchmark", "training", SUPERNET)
-_TRAIN, _SCORE, _LATENCY = "supernet_", "score_", "latency_"
+EVALUATORS = ("benchmark", "training", SUPERNET, "zero_cost")
+_TRAIN, _SCORE, _LATENCY, _ZERO = "supernet_", "score_", "latency_", "zero_cost_"
 _FLAGS = {  # prefix of flags -> the evaluators to which they apply
     **dict.fromkeys(("benchmark", "runs"), ("benchmark",)),
     "dataset": EVALUATORS,
-    "protocol": EVALUATORS,
+    "protocol": EVALUATORS[:3],
+    _ZERO: EVALUATORS[3:],
     **dict.fromkeys((PREFIX, _LATENCY), ("training", SUPERNET)),
     **dict.fromkeys((SUPERNET, _SCORE, "schedule", "num_blocks", "rerank", "few_shot_"), (SUPERNET,)),
 }
@@ -51,13 +52,15 @@ def define(
     )
     text = (
         "source of fitness: benchmark (--benchmark), training (--space, --dataset, --proxy_*), supernet (--supernet*, "
-        f"--score_*), or {CUSTOM} of an Evaluator, or of a function (space) -> Evaluator"
+        f"--score_*), zero_cost (--space, --dataset, --zero_cost_*), or {CUSTOM} of an Evaluator, or of "
+        "a function (space) -> Evaluator"
     )
     flags.DEFINE_string("evaluator", "benchmark", text, flag_values=values)
     flags.DEFINE_list("objectives", ["fitness"], problem.OBJECTIVES, flag_values=values)
     launch_flags.define(values, runs.Options())
     launch_flags.define(values, training_config.Config(), prefix=PREFIX, note="evaluator training")
     launch_flags.define(values, latency.Config(), prefix=_LATENCY, note="limits and objectives on latency")
+    launch_flags.define(values, zero_cost_config.Config(), prefix=_ZERO, note="evaluator zero_cost")
     launch_flags.define_cache(values)
     note = "evaluator supernet"
 
@@ -109,7 +112,7 @@ def run(values: flags.FlagValues, algorithm: types.Algorithm, *, command: str) -
     options, _, task = configs.gathered(  # mistakes are found before data is loaded
         lambda: read_options(values), lambda: settings(values, algorithm), lambda: problem_of(values)
     )
-    if isinstance(task, problem.Training):
+    if isinstance(task, problem.Training | problem.ZeroCost):
         from common.datasets import images
 
         images.tell(images.load(task.dataset, task.data_dir))
@@ -187,7 +190,10 @@ def problem_of(values: flags.FlagValues) -> problem.Problem:
     if values.evaluator == "benchmark":
         return launch_flags.read(values, problem.Benchmark(data_dir=values.data_dir))
     if not values.space:
-        raise ValueError("--evaluator=training needs --space, such as --space=nao_small")
+        raise ValueError(f"--evaluator={values.evaluator} needs --space, such as --space=nao_small")
+    if values.evaluator == "zero_cost":
+        scored = launch_flags.read(values, problem.ZeroCost(data_dir=values.data_dir))
+        return dataclasses.replace(scored, zero_cost=launch_flags.read(values, zero_cost_config.Config(), prefix=_ZERO))
     trained = launch_flags.read(values, problem.Training(data_dir=values.data_dir))
     proxy = launch_flags.read(values, training_config.Config(), prefix=PREFIX)
     return dataclasses.replace(trained, proxy=proxy, **_measured(values))

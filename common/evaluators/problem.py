@@ -9,7 +9,7 @@ import jax
 from common import config as configs
 from common import objectives as objectives_lib
 from common import plugins, spaces, tables, types
-from common.evaluators import benchmark, tabular, training_config
+from common.evaluators import benchmark, tabular, training_config, zero_cost_config
 from common.executors import measuring
 from common.records import progress
 from common.spaces import limits
@@ -73,6 +73,21 @@ class Training:
 
 
 @dataclasses.dataclass(frozen=True)
+class ZeroCost:
+    """Fitness from a zero-cost score of each architecture, without training."""
+
+    space: Annotated[str, "search space with networks for images"] = "nao_small"
+    dataset: Annotated[str, "images: a name, or an npz file"] = "digits"
+    data_dir: _DataDir = None
+    zero_cost: Annotated[zero_cost_config.Config, "the score"] = zero_cost_config.Config()
+    limit: Limit = ()
+
+    def __post_init__(self):
+        configs.validate(self)
+        limits.parse(self.limit)
+
+
+@dataclasses.dataclass(frozen=True)
 class Custom:
     """Fitness from an evaluator of another package."""
 
@@ -85,7 +100,7 @@ class Custom:
         limits.parse(self.limit)
 
 
-Problem = Benchmark | Training | Custom
+Problem = Benchmark | Training | ZeroCost | Custom
 
 
 def to_measure(limit: Sequence[str], objectives: Sequence[str]) -> tuple[str, ...]:
@@ -105,9 +120,12 @@ def build(problem: Problem) -> types.Evaluator:
         return benchmark.evaluator(settings.pop("benchmark"), **settings)
     if isinstance(problem, Custom):
         return limited(custom(problem.evaluator, problem.space), problem.limit)
-    from common.evaluators import training  # flax, which takes a second to import
+    from common.evaluators import training, zero_cost  # flax, which takes a second to import
 
     settings = dataclasses.asdict(problem)
+    if isinstance(problem, ZeroCost):
+        limit = settings.pop("limit")
+        return limited(zero_cost.evaluator(settings.pop("space"), **settings.pop("zero_cost"), **settings), limit)
     limit = settings.pop("limit")
     if not settings.pop("measured"):
         del settings["latency"]

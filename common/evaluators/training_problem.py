@@ -51,16 +51,29 @@ def _preset(space, dataset, config):
     """Returns the settings of all trainings."""
     config_lib.one_of("preset", config.preset, (training_config.SHORT, *presets.PRESETS))
     preset = _short(space, dataset) if config.preset == training_config.SHORT else presets.PRESETS[config.preset]
-    network = dataclasses.replace(preset.network, num_classes=dataset.num_classes)
-    if not hasattr(network, "num_cells") and config.num_cells is not None:
-        raise ValueError(f"num_cells is for networks of cells; those of {space} are chains of blocks")
-    if isinstance(network, mobile.Config):
-        network = network if config.width is None else _narrow(network, config.width)
-    else:
-        network = dataclasses.replace(network, **config.given("num_cells", "width"))
+    sizes = {"num_cells": config.num_cells, "width": config.width}
+    network = adapted(preset.network, space, num_classes=dataset.num_classes, **sizes)
     given = config.given("num_epochs", "batch_size", "learning_rate")
     training = config_lib.replace(preset.training, {"last_batch": "drop", **given})
     return presets.Preset(network, training, preset.augmentation)
+
+
+def adapted(
+    network: of_space.Config, space: str, *, num_classes: int, num_cells: int | None = None, width: int | None = None
+) -> of_space.Config:
+    """Returns the settings of a network of another size; None: as it is.
+
+    Raises:
+      ValueError: the networks of the space have no such setting.
+    """
+    network = dataclasses.replace(network, num_classes=num_classes)
+    if num_cells is not None:
+        if not hasattr(network, "num_cells"):
+            raise ValueError(f"num_cells is for networks of cells; those of {space} are chains of blocks")
+        network = dataclasses.replace(network, num_cells=num_cells)
+    if width is None:
+        return network
+    return _narrow(network, width) if isinstance(network, mobile.Config) else dataclasses.replace(network, width=width)
 
 
 def _short(space, dataset):

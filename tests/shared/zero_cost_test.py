@@ -1,0 +1,142 @@
+"""Zero-cost scores by hand, and those of a program for all networks against those of each network."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from absl.testing import parameterized
+
+from common.evaluators import problem, zero_cost, zero_cost_config
+from common.networks import elastic, relu_codes
+from common.networks.kernels import compile_options
+
+FIRST, SECOND = jnp.array([[1.0, -2.0], [3.0, 0.5]]), jnp.array([[-1.0], [4.0]])
+PARAMS = {"first": {"kernel": FIRST, "bias": jnp.array([9.0, 9.0])}, "second": {"kernel": SECOND}}
+IMAGES = jnp.array([[1.0, 0.0], [0.0, 2.0]])
+LABELS = jnp.array([0, 1])
+
+
+def linear(params, images, statistics):
+    del statistics
+    return images @ params["first"]["kernel"] @ params["second"]["kernel"]
+
+
+def classifier(params, images, statistics):
+    del statistics
+    return images @ params["first"]["kernel"]
+
+
+def small(space, score):
+    sizes = {"num_cells": 5, "width": 2} if space == "nasbench201" else {"width": 2}
+    return zero_cost_config.Config(score=score, batch_size=5, **sizes)
+
+
+class ScoreTest(parameterized.TestCase):
+    def check(self, name, apply, expected, params=PARAMS):
+        found = jax.jit(functools.partial(zero_cost._PROGRAMS[name], apply))(params, IMAGES, LABELS)
+        np.testing.assert_allclose(zero_cost._FINISH[name](np.asarray(found, np.float64)), expected, rtol=1e-5)
+
+    def test_synflow(self):
+        """Each of two linear layers has the whole flow, 1 * (1 + 2 * 4) + 1 * (3 + 0.5 * 4)."""
+        self.check("synflow", linear, np.log(1 + 2 * (1 * 1 + 2 * 4 + 3 * 1 + 0.5 * 4)))
+
+    def test_synflow_beyond_the_range_of_float32(self):
+        params = jax.tree.map(lambda leaf: 1e30 * leaf, PARAMS)
+        self.check("synflow", linear, np.log(2 * 14) + 60 * np.log(10), params)
+
+    def test_synflow_without_a_path_is_zero(self):
+        self.check("synflow", lambda params, images, statistics: 0 * linear(params, images, statistics), 0.0)
+
+    def test_snip_and_grad_norm(self):
+        """The gradient of a softmax regression is the mean of image times (probabilities - one-hot label)."""
+        probabilities = jax.nn.softmax(IMAGES @ FIRST)
+        gradient = IMAGES.T @ (probabilities - jnp.eye(2)) / 2
+        self.check("snip", classifier, jnp.sum(jnp.abs(gradient * FIRST)))
+        self.check("grad_norm", classifier, jnp.linalg.norm(gradient))
+
+    def test_jacov(self):
+        """Gradients with correlation -1: eigenvalues 2 and 0."""
+        k = 1e-5
+        expected = -(np.log(2 + k) + 1 / (2 + k) + np.log(k) + 1 / k)
+        self.check("jacov", lambda params, images, statistics: images**2 @ jnp.array([[1.0], [1.0]]), expected)
+
+    def test_nwot(self):
+        """Codes (1, 0) and (1, 1) of both loops and (0, 1) and (1, 1) of the branch: agreements 6 and 3."""
+
+        def apply(params, images, statistics):
+            def step(state, _):
+                return jax.nn.relu(images - jnp.array([[-5.0, 1.0]])) + 0 * state, None
+
+            state, _ = jax.lax.scan(step, images, None, length=2)
+            branches = [lambda images: images, lambda images: jax.nn.relu(images - jnp.array([[1.0, -5.0]]))]
+            return state + jax.lax.switch(jnp.int32(params), branches, images + jnp.array([[0.0, 0.0]]))
+
+        matrix = np.array([[6.0, 2 * 1 + 2], [2 * 1 + 2, 6.0]])
+        matrix[0, 1] = matrix[1, 0] = 2 * 1 + 2
+        self.check("nwot", apply, np.linalg.slogdet(matrix)[1], jnp.int32(1))
+
+    def test_a_network_without_relu_has_no_codes(self):
+        with pytest.raises(ValueError, match="no ReLU"):
+            relu_codes.agreement(lambda images: images @ FIRST)(IMAGES)
+
+
+class ScorerTest(parameterized.TestCase):
+    @parameterized.product(space=zero_cost.SHARED, score=tuple(zero_cost_config.SCORES))
+    @pytest.mark.slow
+    def test_one_program_gives_the_scores_of_each_network(self, space, score):
+        self.check(space, score)
+
+    def test_one_program_gives_the_codes_of_each_network(self):
+        self.check("nasbench_macro", "nwot")
+
+    def check(self, space, score):
+        config = small(space, score)
+        row = np.array([3, 1, 2, 4, 0, 3] if space == "nasbench201" else [0, 1, 2, 0, 1, 2, 0, 2])
+        network, run = zero_cost.scorer(space, config)
+        shared = elastic.FAMILIES[space].network(space, network)
+        images = jax.random.normal(jax.random.key(0), (5, 8, 8, 1))
+        key, labels = jax.random.key(3), jnp.arange(5)
+        found = zero_cost._of_shared(space, network, key, images.shape[1:])(score, row, images, labels)
+        params = zero_cost.step_lib.init_variables(shared, key, images.shape[1:], row)["params"]
+        made, variables = elastic.FAMILIES[space].extract({"params": params}, network, row)
+
+        def apply(params, images, statistics):
+            style = zero_cost.dataclasses.replace(network.style, statistics=statistics)
+            alone = made.clone(config=zero_cost.dataclasses.replace(network, style=style))
+            return alone.apply({"params": params}, images, train=False).main
+
+        program = functools.partial(zero_cost._PROGRAMS[score], apply)
+        expected = jax.jit(program, compiler_options=compile_options.quick("once"))(variables["params"], images, labels)
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+        assert np.isfinite(run(score, row[None])).all()
+
+    def test_the_fitness_grows_with_the_score(self):
+        task = problem.ZeroCost(space="nasbench_macro", zero_cost=small("nasbench_macro", "nwot"))
+        made = problem.build(task)
+        rows = np.array([[0] * 8, [2] * 8, [3] * 8], np.int32)
+        found = made.evaluate(jax.random.key(0), rows)
+        _, score = zero_cost.scorer("nasbench_macro", task.zero_cost)
+        values = score("nwot", rows)
+        np.testing.assert_array_equal(found.ok, [True, True, False])
+        np.testing.assert_array_equal(np.isnan(values), [False, False, True])
+        np.testing.assert_allclose(found.fitness[:2], 0.5 + 0.5 * values[:2] / (100 + values[:2]), rtol=1e-6)
+        assert values[1] > values[0]
+        assert (made.recipe.settings["score"], made.test) == ("nwot", None)
+
+    def test_networks_of_other_spaces_are_compiled_one_by_one(self):
+        config = zero_cost_config.Config(score="nwot", batch_size=3, num_cells=3, width=2)
+        _, score = zero_cost.scorer("lanas_cell", config)
+        rows = np.asarray(zero_cost.spaces.get("lanas_cell").sample(jax.random.key(0), 1))
+        assert np.isfinite(score("nwot", rows)[0])
+
+    @parameterized.parameters(
+        ("nao_rnn", {}, "unknown space with networks to score 'nao_rnn'; choose one of nao_small"),
+        ("nasbench_macro", {"num_cells": 5}, "num_cells is for networks of cells; those of nasbench_macro"),
+        ("nasbench_macro", {"batch_size": 2000}, "batch_size must be at most 1090, the training images of digits"),
+        ("nasbench_macro", {"score": "zen"}, "score"),
+    )
+    def test_settings_are_checked(self, space, settings, message):
+        with pytest.raises(ValueError, match=message):
+            zero_cost.evaluator(space, **settings)
