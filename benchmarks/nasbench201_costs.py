@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 from absl import app, flags
 
+from benchmarks import ranking_truth
 from common.spaces import nasbench201
 
 _SCORES_OF = {"cifar10": "cifar10", "cifar100": "cifar10", "imagenet16": "imagenet16"}
@@ -33,10 +34,7 @@ def columns(source, dataset: str) -> dict[str, np.ndarray]:
     found = dict(zip(source["hw_columns"].tolist(), source[f"hw_{dataset}"].T, strict=True))
     scored = _SCORES_OF[dataset]
     names, values = source[f"proxy_columns_{scored}"].tolist(), source[f"proxies_{scored}"]
-    exists = np.stack([np.all(archs[:, path] != 0, axis=1) for path in map(list, nasbench201.PATHS)], axis=1)
-    on_path = np.array([[edge in path for edge in range(6)] for path in nasbench201.PATHS])
-    is_live = np.any(exists[:, :, None] & on_path, axis=1)
-    _, cells = np.unique(np.where(is_live, archs, 0), axis=0, return_inverse=True)
+    _, cells = np.unique(ranking_truth.live(archs), axis=0, return_inverse=True)
     is_scored = np.isfinite(values).all(axis=1)
     scores = np.full((cells.max() + 1, len(names)), np.nan)
     scores[cells[is_scored]] = values[is_scored]

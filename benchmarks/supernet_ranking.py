@@ -1,5 +1,9 @@
 """Ranking quality of shared weights: Kendall's tau of their scores with accuracies of stand-alone training.
 
+With --truth the accuracies are published ones, and nothing is trained from scratch: of all different networks, or of a
+sample, see `ranking_truth`. Beside the shared weights it judges parameters, multiply-adds, zero-cost scores, and the
+average rank of the shared weights and --partners. --supernet names trained weights; --shared_epochs=0 trains none.
+
 Random architectures are scored on shared weights, on held-out images, and each is trained from scratch. The latter
 needs no compilation: a stand-alone network is the shared network whose steps always sample the same architecture, see
 `supernet.extract`. Its accuracy is that on the test images, the mean of `--num_trainings`. For comparison: tau of the
@@ -8,6 +12,8 @@ Confidence intervals are of 95 %, by bootstrap over architectures.
 
     python -m benchmarks.supernet_ranking
     python -m benchmarks.supernet_ranking --space=nao_small --shared_epochs=400
+    python -m benchmarks.supernet_ranking --truth=nasbench_macro --dataset=cifar10 --preset=lanas_oneshot
+    python -m benchmarks.supernet_ranking --truth=nasbench201 --shared_epochs=0 --zero_cost=synflow,nwot --num_archs=100
 """
 
 import collections
@@ -22,8 +28,10 @@ import jax
 import numpy as np
 from absl import app, flags
 
+from benchmarks import ranking_truth
 from common import compilation
 from common.datasets import images
+from common.evaluators import zero_cost, zero_cost_config
 from common.networks import supernet as networks
 from common.runs import finalists
 from common.statistics import intervals
@@ -40,17 +48,25 @@ def _define_flags():
     flags.DEFINE_enum("space", "lanas_oneshot", list(networks.SPACES), "the space")
     flags.DEFINE_string("dataset", "cluttered_digits", "see common.datasets.images.load")
     flags.DEFINE_enum("preset", "cluttered_digits", list(supernet_presets.PRESETS), "settings to start from")
-    flags.DEFINE_string("data_dir", None, "likewise")
+    flags.DEFINE_string("data_dir", os.environ.get("NAS_DATA_DIR"), "likewise")
     flags.DEFINE_integer("num_images", None, "training images; by default all that are not held out")
-    flags.DEFINE_integer("num_cells", 3, "cells in all", lower_bound=3)
-    flags.DEFINE_integer("width", 8, "channels of the first cell", lower_bound=1)
-    flags.DEFINE_integer("shared_epochs", 80, "of shared weights", lower_bound=1)
+    flags.DEFINE_integer("num_cells", None, "cells in all; by default 3, with --truth as published", lower_bound=3)
+    flags.DEFINE_integer("width", None, "channels of the first cell; by default 8, with --truth as published")
+    flags.DEFINE_integer("shared_epochs", 80, "of shared weights", lower_bound=0)
     flags.DEFINE_integer("alone_epochs", 6, "of each training from scratch", lower_bound=1)
     flags.DEFINE_integer("batch_size", 16, "images a step", lower_bound=2)
     samplings = ["uniform", "fair", "growing"]
     flags.DEFINE_enum("sampling", None, samplings, "which architecture a step takes; by default as in the preset")
     flags.DEFINE_enum("statistics", "batch", list(supernet_config.STATISTICS), "of norms, when scoring")
-    flags.DEFINE_integer("num_archs", 60, "architectures", lower_bound=10)
+    flags.DEFINE_float("learning_rate", None, "peak of shared weights; by default as in the preset")
+    flags.DEFINE_integer("num_archs", None, "architectures; by default 60, with --truth all", lower_bound=10)
+    flags.DEFINE_integer("num_scored", None, "with --truth: images to score on shared weights; by default 500")
+    flags.DEFINE_enum("truth", None, ranking_truth.TRUTHS, "benchmark with the accuracies of all networks of its space")
+    flags.DEFINE_string("supernet", None, "with --truth: folder of launch.train_supernet, instead of a training here")
+    flags.DEFINE_list("zero_cost", [], f"with --truth: zero-cost scores, of {', '.join(zero_cost_config.SCORES)}")
+    flags.DEFINE_list(
+        "partners", [], "with --truth: scores or costs whose rank is averaged with that of shared weights"
+    )
     flags.DEFINE_integer(
         "num_trainings", 1, "trainings from scratch per architecture; two or more estimate their noise", lower_bound=1
     )
@@ -63,6 +79,8 @@ def main(argv: Sequence[str]) -> None:
     del argv
     args = flags.FLAGS
     compilation.enable_cache(None)
+    if args.truth:
+        return judge(args)
     dataset = images.load(args.dataset, args.data_dir)
     start = time.process_time()
     shared = make_run(args, dataset, args.shared_epochs)
@@ -70,7 +88,8 @@ def main(argv: Sequence[str]) -> None:
     state = train(shared, first, shared.keys, shared.draw())
     params = states.averaged(state)["params"]
     seconds = time.process_time() - start
-    archs = np.asarray(shared.space.sample(jax.random.key(1000 + args.seed), args.num_archs), np.int32)
+    num_archs = args.num_archs or 60
+    archs = np.asarray(shared.space.sample(jax.random.key(1000 + args.seed), num_archs), np.int32)
     config = supernet_config.Scoring(method="all", statistics=args.statistics)
     evaluation = scores.of(shared, params, config).evaluate(jax.random.key(0), archs)
     print(
@@ -79,7 +98,7 @@ def main(argv: Sequence[str]) -> None:
         flush=True,
     )
     single = make_run(args, dataset, args.alone_epochs)
-    accuracies = np.empty((args.num_archs, args.num_trainings))
+    accuracies = np.empty((num_archs, args.num_trainings))
     start = time.process_time()
 
     def measure(at, number):
@@ -107,18 +126,57 @@ def main(argv: Sequence[str]) -> None:
             json.dump(record, file)
 
 
+def judge(args: flags.FlagValues) -> None:
+    """Judges shared weights, costs and zero-cost scores by published accuracies; prints and writes the results."""
+    archs, accuracies = ranking_truth.networks(args.truth, args.data_dir, args.num_archs, args.seed)
+    start, found = time.process_time(), {}
+    if args.supernet:
+        run, params = supernet.load(args.supernet, args.data_dir)
+    elif args.shared_epochs:
+        run = make_run(args, images.load(args.dataset, args.data_dir), args.shared_epochs)
+        first = jax.jit(lambda key: run.steps.init(key, run.images.shape))
+        params = states.averaged(train(run, first, run.keys, run.draw()))["params"]
+    record = {"truth": args.truth, "networks": len(archs), "seed": args.seed, "flags": args.flag_values_dict()}
+    if args.supernet or args.shared_epochs:
+        record["training_seconds"] = time.process_time() - start
+        config = supernet_config.Scoring(statistics=args.statistics, num_images=args.num_scored)
+        evaluation = scores.of(run, params, config).evaluate(jax.random.key(0), archs)
+        found["shared weights"] = np.where(evaluation.ok, evaluation.fitness, np.nan)
+        record["about"] = dict(run.about)
+    found |= ranking_truth.costs_of(args.truth, archs)
+    sizes = {"num_cells": args.num_cells, "width": args.width}
+    if args.zero_cost:
+        config = zero_cost_config.Config(**sizes, init_seed=args.seed)
+        _, score = zero_cost.scorer(args.truth, config, dataset=args.dataset, data_dir=args.data_dir)
+        found |= {name: score(name, archs) for name in args.zero_cost}
+    if args.partners:
+        partners = [name for name in ("shared weights", *args.partners) if name in found]
+        found[" + ".join(partners)] = ranking_truth.average_rank([found[name] for name in partners])
+    record["processor_seconds"] = time.process_time() - start
+    record["scores"] = ranking_truth.judge(found, accuracies)
+    print(f"{args.truth}: {len(archs):,} networks, {record['processor_seconds']:.0f} s of processor time")
+    print("\n".join(ranking_truth.lines(record["scores"])))
+    if args.output:
+        values = {name: np.where(np.isfinite(one), one, None).tolist() for name, one in found.items()}
+        record |= {"archs": archs.tolist(), "accuracies": accuracies.tolist(), "values": values}
+        with open(args.output, "w") as file:
+            json.dump(record, file)
+
+
 def make_run(args: flags.FlagValues, dataset: images.Dataset, num_epochs: int) -> supernet.Run:
     """Returns a training run of `num_epochs` epochs with the other settings of the preset."""
     changes = supernet_config.Training(
         preset=args.preset,
         num_epochs=num_epochs,
-        num_cells=args.num_cells,
-        width=args.width,
+        num_cells=args.num_cells or (None if args.truth else 3),
+        width=args.width or (None if args.truth else 8),
         batch_size=args.batch_size,
+        learning_rate=args.learning_rate,
         sampling=args.sampling,
     )
-    preset = supernet_presets.adapted(changes, args.space, num_classes=dataset.num_classes)
-    about = supernet.describe(args.space, args.dataset, preset, num_images=args.num_images, seed=args.seed)
+    space = args.truth or args.space
+    preset = supernet_presets.adapted(changes, space, num_classes=dataset.num_classes)
+    about = supernet.describe(space, args.dataset, preset, num_images=args.num_images, seed=args.seed)
     return supernet.build(about, args.data_dir)
 
 

@@ -18,6 +18,7 @@ from common.genotypes import cell_rows
 from common.networks import elastic
 from common.spaces import factory
 
+_OF_OPERATIONS = ("nasbench201", "nasbench_macro")  # every decision is an operation
 NUM_GROWN = 2**20  # architectures that "growing" samples before it samples the whole space
 
 
@@ -104,14 +105,21 @@ def fair(name: str) -> jax.tree_util.Partial:
     branch of each node, and its n-th step uses the n-th operation: so in a group each branch has each operation once.
     Inputs are uniform at every step. FairNAS accumulates the gradients of a group; here each is a step.
 
+    Of NAS-Bench-201 and NAS-Bench-Macro each edge or layer has each operation or choice once in a group.
+
     Raises:
-      ValueError: the space is not a space of cells.
+      ValueError: the space is not a space of cells, or one of those.
     """
-    if name not in cell_rows.LAYOUTS:
-        raise ValueError(f"sampling 'fair' is for spaces of cells, {', '.join(cell_rows.LAYOUTS)}; got {name!r}")
-    space, layout = spaces.get(name), cell_rows.LAYOUTS[name]
-    columns, num_operations = layout.columns[..., 1].reshape(-1), len(layout.operations)
+    space = spaces.get(name)
     num_choices = np.array(space.num_choices)
+    if name in cell_rows.LAYOUTS:
+        layout = cell_rows.LAYOUTS[name]
+        columns, num_operations = layout.columns[..., 1].reshape(-1), len(layout.operations)
+    elif name in _OF_OPERATIONS:
+        columns, num_operations = np.arange(len(num_choices)), int(num_choices[0])
+    else:
+        known = ", ".join((*cell_rows.LAYOUTS, *_OF_OPERATIONS))
+        raise ValueError(f"sampling 'fair' is for spaces of cells, {known}; got {name!r}")
 
     def draw(key, step):
         orders_key, inputs_key = (jax.random.fold_in(key, part) for part in (0, 1))

@@ -47,6 +47,14 @@ class DrawsTest(parameterized.TestCase):
         inputs = pairs[:, :, -1, :, 0]
         assert len(np.unique(inputs)) > 3  # of 6 states
 
+    @parameterized.parameters(("nasbench201", 5), ("nasbench_macro", 3))
+    def test_of_a_group_each_edge_has_each_operation_once(self, name, num):
+        found = drawn(supernet_draws.fair(name), jax.random.key(0), 2 * num).reshape(2, num, -1)
+        np.testing.assert_array_equal(
+            np.sort(found, axis=1), np.broadcast_to(np.arange(num)[None, :, None], found.shape)
+        )
+        assert not np.array_equal(found[0], found[1])
+
     def test_in_proportion(self):
         archs, weights = rows("nao_small", 3), np.array([1, 2, 5])
         found = drawn(supernet_draws.in_proportion(archs, weights), jax.random.key(1), 2000)
