@@ -58,23 +58,9 @@ def of_genotype(
     Raises:
       ValueError: the genotype is of another kind, the network is unknown or cannot be built.
     """
-    from common.networks import child, mobile, nasbench201, nasbench_costs, nasbench_macro, of_space, small_images
+    from common.networks import mobile, nasbench201, nasbench_costs  # flax takes a second to import
 
-    kinds = {child: CellGenotype, nasbench201: EdgeGenotype}
-    kinds |= dict.fromkeys((mobile, small_images, nasbench_macro), ChainGenotype)
-    own = {space: config for space, config in of_space.NETWORKS.items() if space not in of_space.PRESETS}
-    networks = {**child.PRESETS, **mobile.PRESETS, **own}
-    families = {name: next(one for one in kinds if isinstance(networks[name], one.Config)) for name in networks}
-    allowed = [name for name in networks if isinstance(genotype, kinds[families[name]])]
-    if not allowed:
-        kind = description.kind(genotype)
-        raise ValueError(f"--count is for cells of convolutional networks and chains of blocks; this is a {kind}")
-    name = network or _home(genotype, of_space.PRESETS | {space: space for space in own})
-    if name is None and not isinstance(genotype, CellGenotype):
-        raise ValueError(f"no network is known for this chain; give --network, one of {', '.join(allowed)}")
-    name = name or "darts"
-    configs.one_of("network", name, allowed)
-    family, config = families[name], networks[name]
+    name, family, config = _network(genotype, network)
     changes = {"num_cells": num_cells, "width": width, "num_classes": num_classes}
     changes = {key: value for key, value in changes.items() if value is not None}
     if others := [key for key in changes if not hasattr(config, key)]:
@@ -105,6 +91,27 @@ def of_genotype(
         archs = conversion.to_arch(genotype, "nasbench201")[None]
         found["with norms, ReLUs and pools"] = int(sums.column(1, archs)[0])
     return found
+
+
+def _network(genotype, name):
+    """Returns (name, module, settings) of a network of a genotype, of the given name or of its space."""
+    from common.networks import child, mobile, nasbench201, nasbench_macro, of_space, small_images
+
+    kinds = {child: CellGenotype, nasbench201: EdgeGenotype}
+    kinds |= dict.fromkeys((mobile, small_images, nasbench_macro), ChainGenotype)
+    own = {space: config for space, config in of_space.NETWORKS.items() if space not in of_space.PRESETS}
+    networks = {**child.PRESETS, **mobile.PRESETS, **own}
+    families = {key: next(one for one in kinds if isinstance(config, one.Config)) for key, config in networks.items()}
+    allowed = [key for key, family in families.items() if isinstance(genotype, kinds[family])]
+    if not allowed:
+        kind = description.kind(genotype)
+        raise ValueError(f"--count is for cells of convolutional networks and chains of blocks; this is a {kind}")
+    name = name or _home(genotype, of_space.PRESETS | {space: space for space in own})
+    if name is None and not isinstance(genotype, CellGenotype):
+        raise ValueError(f"no network is known for this chain; give --network, one of {', '.join(allowed)}")
+    name = name or "darts"
+    configs.one_of("network", name, allowed)
+    return name, families[name], networks[name]
 
 
 def _home(genotype, names):

@@ -83,6 +83,8 @@ class Cell(nn.Module):
                 for source, end, name in self.genotype.edges
                 if end == target
             ]
+            if not sums:
+                raise ValueError(f"state {target} of the cell has no edge; give it one, such as a 'none' of state 0")
             states.append(sum(sums[1:], start=sums[0]))
         return states[-1]
 
