@@ -91,7 +91,7 @@ def _bind(equation, inputs):
 
 
 def _is_relu(equation):
-    return equation.primitive.name == "custom_jvp_call" and equation.params["name"] in _RELUS
+    return equation.primitive.name in ("jit", "pjit") and equation.params["name"] in _RELUS
 
 
 def _has_relu(equation):
