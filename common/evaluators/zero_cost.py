@@ -112,9 +112,7 @@ def scorer(
     rows = np.asarray(jax.random.permutation(jax.random.key(0), len(loaded.train.labels)))[: config.batch_size]
     images = augmentation.normalize(loaded.train.images[rows], mean=loaded.mean, std=loaded.std)
     data = images, jnp.asarray(loaded.train.labels[rows])
-    run = (_of_shared if space in SHARED else _of_each)(
-        space, network, jax.random.key(config.init_seed), images.shape[1:]
-    )
+    run = (_of_shared if space in SHARED else _of_each)(space, network, config.init_seed, images.shape[1:])
 
     @compilation.in_32_bits
     def score(name, archs):
@@ -130,11 +128,11 @@ def scorer(
     return network, score
 
 
-def _of_shared(space, network, key, shape):
+def _of_shared(space, network, seed, shape):
     """Returns (name, arch, images, labels) -> array, by one program for all architectures."""
     made = elastic.FAMILIES[space].network(space, network)
     none = jnp.zeros(len(spaces.get(space).num_choices), jnp.int32)
-    params = step_lib.init_variables(made, key, shape, none)["params"]
+    params = step_lib.init_variables(made, jax.random.key(seed), shape, none)["params"]
 
     @functools.partial(jax.jit, static_argnums=0)
     def program(name, params, arch, images, labels):
@@ -146,7 +144,7 @@ def _of_shared(space, network, key, shape):
     return lambda name, arch, images, labels: program(name, params, arch, images, labels)
 
 
-def _of_each(space, network, key, shape):
+def _of_each(space, network, seed, shape):
     """Returns the same, by a program for each architecture."""
 
     def run(name, arch, images, labels):
@@ -158,7 +156,7 @@ def _of_each(space, network, key, shape):
             return made(statistics).apply({"params": params}, images, train=False).main
 
         genotype = conversion.from_arch(space, arch)
-        params = step_lib.init_variables(made("batch"), key, shape)["params"]
+        params = step_lib.init_variables(made("batch"), jax.random.key(seed), shape)["params"]
         program = jax.jit(functools.partial(_PROGRAMS[name], apply), compiler_options=compile_options.quick("once"))
         return program(params, images, labels)
 

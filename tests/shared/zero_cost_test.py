@@ -96,9 +96,9 @@ class ScorerTest(parameterized.TestCase):
         network, run = zero_cost.scorer(space, config)
         shared = elastic.FAMILIES[space].network(space, network)
         images = jax.random.normal(jax.random.key(0), (5, 8, 8, 1))
-        key, labels = jax.random.key(3), jnp.arange(5)
-        found = zero_cost._of_shared(space, network, key, images.shape[1:])(score, row, images, labels)
-        params = zero_cost.step_lib.init_variables(shared, key, images.shape[1:], row)["params"]
+        labels = jnp.arange(5)
+        found = zero_cost._of_shared(space, network, 3, images.shape[1:])(score, row, images, labels)
+        params = zero_cost.step_lib.init_variables(shared, jax.random.key(3), images.shape[1:], row)["params"]
         made, variables = elastic.FAMILIES[space].extract({"params": params}, network, row)
 
         def apply(params, images, statistics):
