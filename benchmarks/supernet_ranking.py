@@ -72,6 +72,7 @@ def _define_flags():
     )
     flags.DEFINE_integer("seed", 0, "decides everything random")
     flags.DEFINE_string("output", None, "file for the numbers, as JSON")
+    flags.DEFINE_string("costs", None, "with --truth: file .npz for the scores, as searches take it with --costs")
 
 
 def main(argv: Sequence[str]) -> None:
@@ -156,6 +157,8 @@ def judge(args: flags.FlagValues) -> None:
     record["scores"] = ranking_truth.judge(found, accuracies)
     print(f"{args.truth}: {len(archs):,} networks, {record['processor_seconds']:.0f} s of processor time")
     print("\n".join(ranking_truth.lines(record["scores"])))
+    if args.costs:
+        np.savez(args.costs, arch=archs, **{name: one for name, one in found.items() if name.isidentifier()})
     if args.output:
         values = {name: np.where(np.isfinite(one), one, None).tolist() for name, one in found.items()}
         record |= {"archs": archs.tolist(), "accuracies": accuracies.tolist(), "values": values}

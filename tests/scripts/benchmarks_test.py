@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from absl.testing import parameterized
 
-from benchmarks import lanas_step, simulated_cluster
+from benchmarks import lanas_step, ranking_truth, simulated_cluster
 from common import types
 from lanas_jax import config as configs
 from nao_jax import model as models
@@ -34,6 +34,27 @@ class LanasStepTest(parameterized.TestCase):
         np.testing.assert_array_equal(ours[0], reference[0])
         assert np.mean(np.asarray(ours[1]) == reference[1]) >= 0.99
         assert set(reference[1]) == set(range(2 ** (height - 1) - 1, 2**height - 1))
+
+
+class RankingTruthTest(parameterized.TestCase):
+    def test_by_hand(self):
+        """25 networks in their true order, but the score of the best is unknown, which counts as the worst."""
+        accuracies = np.linspace(0.88, 0.94, 25)
+        scores = {"score": np.where(np.arange(25) < 24, np.arange(25.0), np.nan), "reversed": -accuracies}
+        found = ranking_truth.judge(scores, accuracies)
+        self.assertAlmostEqual(found["score"]["tau"]["0"]["center"], (300 - 2 * 24) / 300)
+        self.assertEqual(found["reversed"]["tau"]["0"]["center"], -1)
+        self.assertEqual({least: tau["networks"] for least, tau in found["score"]["tau"].items()}, {"0": 25})
+        self.assertEqual(found["score"]["top"]["10"], {"accuracy": accuracies[23], "rank": 2})
+        self.assertEqual(found["reversed"]["top"]["20"]["rank"], 6)
+        np.testing.assert_array_equal(
+            ranking_truth.average_rank([np.array([3, 1, 2]), np.array([0, 5, 9])]), [1, 0.5, 1.5]
+        )
+
+    def test_edges_without_a_path_are_none(self):
+        archs = np.array([[3, 3, 0, 0, 0, 1], [3, 0, 0, 2, 0, 4], [1, 2, 3, 4, 1, 2]])
+        np.testing.assert_array_equal(ranking_truth.live(archs)[:2], [[0, 3, 0, 0, 0, 1], [0, 0, 0, 2, 0, 0]])
+        np.testing.assert_array_equal(ranking_truth.live(archs)[2], archs[2])
 
 
 class NaoControllerTest(parameterized.TestCase):
