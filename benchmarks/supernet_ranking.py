@@ -30,8 +30,10 @@ from absl import app, flags
 
 from benchmarks import ranking_truth
 from common import compilation
+from common import config as configs
 from common.datasets import images
 from common.evaluators import zero_cost, zero_cost_config
+from common.networks import costs
 from common.networks import supernet as networks
 from common.runs import finalists
 from common.statistics import intervals
@@ -129,10 +131,15 @@ def main(argv: Sequence[str]) -> None:
 
 def judge(args: flags.FlagValues) -> None:
     """Judges shared weights, costs and zero-cost scores by published accuracies; prints and writes the results."""
+    for name in args.zero_cost:
+        configs.one_of("zero-cost score", name, zero_cost_config.SCORES)
+    for name in args.partners:
+        configs.one_of("partner", name, (*costs.NAMES, *args.zero_cost))
     archs, accuracies = ranking_truth.networks(args.truth, args.data_dir, args.num_archs, args.seed)
     start, found = time.process_time(), {}
     if args.supernet:
         run, params = supernet.load(args.supernet, args.data_dir)
+        configs.one_of(f"space of the shared weights for --truth={args.truth}", run.space.name, [args.truth])
     elif args.shared_epochs:
         run = make_run(args, images.load(args.dataset, args.data_dir), args.shared_epochs)
         first = jax.jit(lambda key: run.steps.init(key, run.images.shape))
@@ -151,7 +158,7 @@ def judge(args: flags.FlagValues) -> None:
         _, score = zero_cost.scorer(args.truth, config, dataset=args.dataset, data_dir=args.data_dir)
         found |= {name: score(name, archs) for name in args.zero_cost}
     if args.partners:
-        partners = [name for name in ("shared weights", *args.partners) if name in found]
+        partners = [*(["shared weights"] if "shared weights" in found else []), *args.partners]
         found[" + ".join(partners)] = ranking_truth.average_rank([found[name] for name in partners])
     record["processor_seconds"] = time.process_time() - start
     record["scores"] = ranking_truth.judge(found, accuracies)
