@@ -109,6 +109,8 @@ def scorer(
         raise ValueError(f"batch_size must be at most {len(loaded.train.labels)}, the training images of {dataset}")
     sizes = {"num_cells": config.num_cells, "width": config.width}
     network = training_problem.adapted(of_space.NETWORKS[space], space, num_classes=loaded.num_classes, **sizes)
+    if hasattr(network, "auxiliary"):  # its head would limit the size of images
+        network = dataclasses.replace(network, auxiliary=False)
     rows = np.asarray(jax.random.permutation(jax.random.key(0), len(loaded.train.labels)))[: config.batch_size]
     images = augmentation.normalize(loaded.train.images[rows], mean=loaded.mean, std=loaded.std)
     data = images, jnp.asarray(loaded.train.labels[rows])
