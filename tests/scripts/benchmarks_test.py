@@ -43,7 +43,7 @@ class RankingTruthTest(parameterized.TestCase):
         scores = {"score": np.where(np.arange(25) < 24, np.arange(25.0), np.nan), "reversed": -accuracies}
         found = ranking_truth.judge(scores, accuracies)
         self.assertAlmostEqual(found["score"]["tau"]["0"]["center"], (300 - 2 * 24) / 300)
-        self.assertEqual(found["reversed"]["tau"]["0"]["center"], -1)
+        self.assertAlmostEqual(found["reversed"]["tau"]["0"]["center"], -1)
         self.assertEqual({least: tau["networks"] for least, tau in found["score"]["tau"].items()}, {"0": 25})
         self.assertEqual(found["score"]["top"]["10"], {"accuracy": accuracies[23], "rank": 2})
         self.assertEqual(found["reversed"]["top"]["20"]["rank"], 6)
