@@ -1,6 +1,5 @@
 """Settings of zero-cost scores. Light to import, for commands that list them."""
 
-import dataclasses
 from typing import Annotated, Literal
 
 from common import config as configs
@@ -15,7 +14,7 @@ SCORES = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
+@configs.dataclass
 class Config:
     """Zero-cost score: of a network with its initial parameters and a batch of images."""
 
@@ -26,6 +25,3 @@ class Config:
     ] = None
     width: Annotated[int | None, "channels of the first cell or stage; None: as published", Range(at_least=1)] = None
     init_seed: Annotated[int, "seed of the initial parameters", Range(at_least=0)] = 0
-
-    def __post_init__(self):
-        configs.validate(self)
