@@ -1,5 +1,6 @@
 """Baselines that learn or build trees: their parts against exact values, beyond the contract of every searcher."""
 
+import functools
 import itertools
 
 import jax
@@ -150,7 +151,7 @@ class PathEncodingTest(parameterized.TestCase):
         encode = path_encoding.encoder(space, "paths")
         numbers = [seq for length in range(6) for seq in itertools.product(range(3), repeat=length)]
         archs = jax.jit(space.sample, static_argnums=1)(jax.random.key(0), 8)
-        for arch, encoded in zip(np.asarray(archs), np.asarray(encode(archs))):
+        for arch, encoded in zip(np.asarray(archs), np.asarray(jax.jit(encode)(archs))):
             matrix, names = nasbench101.to_matrix(arch)
             operations = sorted({"conv1x1-bn-relu", "conv3x3-bn-relu", "maxpool3x3"})
             found, stack = set(), [(0, ())]
@@ -250,7 +251,8 @@ class LamctsTest(parameterized.TestCase):
         values = jnp.repeat(jnp.array([1.0, -1.0]), 8)
         features = encode(jnp.asarray(np.concatenate([seen, good[8:], bad[8:]])))
         settings = {"num_levels": 1, "leaf_size": 10}
-        inside = lamcts.region(features, values, jnp.ones(16, bool), config=lamcts.Config(exploration=0.1, **settings))
+        explored = lamcts.Config(exploration=0.1, **settings)
+        inside = jax.jit(functools.partial(lamcts.region, config=explored))(features, values, jnp.ones(16, bool))
         np.testing.assert_array_equal(inside, [True, False])
         whole = lamcts.region(features, values, jnp.ones(16, bool), config=lamcts.Config(num_levels=1, leaf_size=16))
         np.testing.assert_array_equal(whole, [True, True])

@@ -51,10 +51,10 @@ class LimitsTest(parameterized.TestCase):
         self.assertLessEqual(moved.sum(axis=1).max(), highest)
         np.testing.assert_array_equal((drawn != moved).any(axis=1), True)
         self.assertGreater(len(np.unique(drawn, axis=0)), 100)
-        around, is_valid = part.neighbors(drawn)
+        around, is_valid = jax.jit(part.neighbors)(drawn)
         np.testing.assert_array_equal(is_valid, np.asarray(around).sum(axis=2) <= highest)
         others = np.asarray(SPACE.sample(jax.random.key(2), 9))
-        np.testing.assert_array_equal(part.is_valid(others), others.sum(axis=1) <= highest)
+        np.testing.assert_array_equal(jax.jit(part.is_valid)(others), others.sum(axis=1) <= highest)
 
     @parameterized.parameters((SPACE, "sum<=-1", "sum 0"), (spaces.get("nasbench201"), "params<=7e4", "params 73306"))
     def test_limits_that_no_row_respects_name_the_nearest(self, space, text, nearest):
