@@ -40,7 +40,7 @@ CASES = {  # command: flags and a part of the message; bounds of single flags ar
         (f"{SHARED} --space=nasbench101", "'nasbench101' has no network with shared weights"),
         ("--evaluator=zero_cost --space=nao_rnn", "unknown space with networks to score 'nao_rnn'; choose one of nao_"),
         ("--evaluator=zero_cost", "--evaluator=zero_cost needs --space"),
-        ("--zero_cost_score=zen", "--zero_cost_score is not for --evaluator=benchmark; leave it out"),
+        ("--zero_cost_score=nwot", "--zero_cost_score is not for --evaluator=benchmark; leave it out"),
         (f"{SHARED} --supernet_preset=best", "unknown --supernet_preset 'best'"),
         (f"{SHARED} --few_shot_height=3", "few_shot_height and few_shot_measured need few_shot_epochs above 0"),
         (f"{SHARED} --few_shot_epochs=1 --few_shot_height=5", "--few_shot_height must be at least 2 and at"),

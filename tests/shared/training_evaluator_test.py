@@ -79,7 +79,7 @@ class TrainingEvaluatorTest(parameterized.TestCase):
         assert not evaluator().evaluate(jax.random.key(0), arch() + 100).ok.any()
 
     @parameterized.parameters(
-        ({"space": "nasbench201"}, "space 'nasbench201' has no network to train; choose one of nao_small"),
+        ({"space": "nasbench101"}, "space 'nasbench101' has no network to train; choose one of nao_small"),
         ({"space": "nao_small", "protocol": "best"}, "unknown protocol 'best'"),
         ({"space": "nao_small", "preset": "long"}, "unknown preset 'long'; choose one of short, "),
         ({"space": "nao_small", "dataset": "cifar11"}, "unknown dataset 'cifar11'"),
