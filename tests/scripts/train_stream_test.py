@@ -9,6 +9,7 @@ from unittest import mock
 
 import numpy as np
 import PIL.Image
+import pytest
 import safetensors.numpy
 from absl.testing import parameterized
 
@@ -47,6 +48,7 @@ class StreamedTrainingTest(parameterized.TestCase):
             code = train.main([*always, *files, *flags])
         return code, errors.getvalue()
 
+    @pytest.mark.slow
     def test_a_run_resumes_bit_exactly(self):
         arrays = []
         for name in ("whole", "stopped"):

@@ -8,6 +8,7 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from absl.testing import parameterized
 
 from common.genotypes.genotype import RecurrentGenotype, RecurrentNode
@@ -219,6 +220,7 @@ class LoopTest(chex.TestCase):
         assert [int(state.num_averaged) > 0 for state, _ in done] == [at > first for at in range(12)]
         np.testing.assert_allclose(done[-1][0].valid_losses, losses, rtol=1e-6)
 
+    @pytest.mark.slow
     def test_resuming_is_bit_exact(self):
         learner, keys = make_learner(), language.keys(jax.random.key(1))
         whole = run(learner, keys)
