@@ -54,6 +54,11 @@ def searcher(
     archs = ranked(space, costs, by, seed=seed)[:NUM_KEPT]
     if not 1 <= num <= len(archs):
         raise ValueError(f"num_warm_up must be from 1 to {len(archs)}; got {num}")
+    return first(searcher, archs, num)
+
+
+def first(searcher: types.Searcher, archs: np.ndarray, num: int) -> types.Searcher:
+    """Returns a searcher that proposes the unseen rows of int32[P, L] in their order until `num` rows are known."""
     partial = jax.tree_util.Partial
     return searcher._replace(
         init=partial(_init, partial(searcher.init)),

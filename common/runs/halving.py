@@ -32,3 +32,10 @@ def successive_halving(
         if len(found) < count:
             break
     return stages
+
+
+def best(stages: Sequence[tuple[int, Mapping[Row, float]]], *, factor: float = FACTOR) -> Row:
+    """Returns the best row of the last complete stage; where the time was up, only the quick trainings have results."""
+    counts = (math.ceil(len(stages[0][1]) / factor**stage) for stage in range(len(stages)))
+    complete = [found for (_, found), count in zip(stages, counts) if len(found) == count]
+    return max(complete[-1], key=complete[-1].get)

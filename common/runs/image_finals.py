@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from common.runs import image_examples, image_plan, image_stages, image_trainings
+from common.runs import halving, image_examples, image_plan, image_stages, image_trainings
 from common.spaces import small_images as spaces
 from common.training import export, program
 from common.training import state as states
@@ -30,9 +30,11 @@ def train(
     Returns:
       (the events of the networks trained, the best candidate first; names of those for which there was no time).
     """
-    last, planned = rungs[-1][1], run.events.last("finals")
-    best = max(last, key=last.get)
-    archs = {BEST: best} | {name: spaces.MEMBERS[name] for name in image_stages.BASELINES}
+    best, planned = halving.best(rungs), run.events.last("finals")
+    baselines = {name: spaces.MEMBERS[name] for name in image_stages.BASELINES}
+    if same := [name for name, arch in baselines.items() if arch == best]:
+        print(f"the best candidate is {same[0]}", flush=True)
+    archs = {BEST: best} | {name: arch for name, arch in baselines.items() if arch != best}
     made: dict[str, image_trainings.Final] = {}  # as far as they are compiled
     if planned is None:
         seconds = _epoch_seconds(run, archs, made)

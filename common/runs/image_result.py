@@ -45,7 +45,7 @@ def write(
         "queries": len(archs),
         "seconds": round(run.spent, 1),
         "minutes": run.about["minutes"],
-        "best": networks[0] | {"fitness": rungs[-1][1].get(best)},
+        "best": networks[0] | {"fitness": next(each[best] for _, each in reversed(rungs) if best in each)},
         "baselines": networks[1:],
         "left_out": missing,
         "stages": [{"epochs": epochs, "candidates": len(each)} for epochs, each in rungs],

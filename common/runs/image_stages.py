@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from common import search as search_lib
-from common import types
+from common import types, warm_up
 from common.datasets import images
 from common.records import journal as journals
 from common.records import run_dir
@@ -183,6 +183,10 @@ def _proposed(run, made, plan):
     if config is not None:
         config = image_plan.for_few(run.algorithm.for_space(run.space, config), plan.num_candidates)
     searcher = run.algorithm.searcher(run.space, config, name=run.algorithm.name)
+    known = np.array([spaces.MEMBERS[name] for name in BASELINES], np.int32)
+    known = known[np.asarray(run.space.is_valid(known))]  # those within the limits are candidates too
+    if len(known):
+        searcher = warm_up.first(searcher, known, len(known))
     header = {name: run.about[name] for name in ("space", "images", "limit", "algorithm", "seed")}
     journal = run.resources.enter_context(journals.open_journal(run.folder / run_dir.JOURNAL, header))
     key = jax.random.key(run.about["seed"])

@@ -92,8 +92,10 @@ class HalvingTest(parameterized.TestCase):
         stages = halving.successive_halving(first, (1, 3, 9), measure)
         assert asked == [([(4,), (1,), (6,)], 3), ([(6,)], 9)]
         assert stages == [(1, first), (3, late), (9, {(6,): 0.99})]
+        assert halving.best(stages) == (6,)
         stages = halving.successive_halving(first, (1, 3, 9), lambda rows, epochs: {(4,): 0.5})
         assert stages == [(1, first), (3, {(4,): 0.5})]
+        assert halving.best(stages) == max(first, key=first.get)  # (4,) alone was quick enough
         assert halving.successive_halving(first, (1, 3), lambda rows, epochs: {}) == [(1, first)]
 
 
@@ -183,6 +185,7 @@ class StagesTest(parameterized.TestCase):
         whole, num = _search(self.enter_context(tempfile.TemporaryDirectory()), plan)
         assert [(epochs, len(found)) for epochs, found in whole] == [(1, 8), (3, 3), (9, 1)]
         assert num == 12
+        assert list(whole[0][1])[:2] == [small_images.MEMBERS[name] for name in image_stages.BASELINES]
         best = sorted(whole[0][1], key=whole[0][1].get, reverse=True)
         assert set(whole[1][1]) == set(best[:3])
         assert set(whole[2][1]) == {best[0]}
