@@ -178,7 +178,7 @@ def _finals(found):
     header = ["network", "test accuracy", *(("parameters", "multiply-adds") if sizes else ()), "epochs"]
     stages = ("stage 1", "stage 2", "stage 3")
     note = "Each was trained from scratch on all training images; test images were used for this table and the classes "
-    note += "only. Three convolutions and ResNet were not searched, and are there for comparison."
+    note += "only. Three convolutions and ResNet are there for comparison."
     if missing := found.result.get("left_out"):
         note += f" There was no time for {' and '.join(own_candidates.NAMES[name] for name in missing)}."
     return page.table([*header, *stages], rows, words=stages) + (page.paragraph(note) if rows else "")
