@@ -88,10 +88,17 @@ def table(result: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, .
 
 
 def next_steps(result: Mapping[str, Any]) -> str:
-    """Returns the files of a result.json, and commands that continue from them."""
+    """Returns the files of a result.json, and commands that continue from them; first, whether a baseline is better."""
     folder = pathlib.Path(result["workdir"])
+    better = [
+        f"{one['name']} classifies more test images correctly than the best candidate; its weights: "
+        f"{folder / one['name']}.safetensors. With more minutes more candidates are compared, after longer trainings."
+        for one in result["baselines"]
+        if one["test"] > result["best"]["test"]
+    ]
     return "\n".join(
         [
+            *better,
             f"genotype: {folder / GENOTYPE}",
             f"weights: {folder / image_finals.MODEL} (common.training.export.load)",
             f"program: {folder / image_finals.PROGRAM} (jax.export.deserialize)",

@@ -27,7 +27,7 @@ from common import config as configs
 from common.datasets import records
 from common.networks import logits
 from common.records import json_lines
-from common.runs import halving, image_events, image_plan, image_stages, image_trainings, own_images
+from common.runs import halving, image_events, image_plan, image_result, image_stages, image_trainings, own_images
 from common.spaces import small_images
 from common.training import loop, models, program
 from common.training import presets as training_presets
@@ -97,6 +97,17 @@ class HalvingTest(parameterized.TestCase):
         assert stages == [(1, first), (3, {(4,): 0.5})]
         assert halving.best(stages) == max(first, key=first.get)  # (4,) alone was quick enough
         assert halving.successive_halving(first, (1, 3), lambda rows, epochs: {}) == [(1, first)]
+
+
+class ResultTest(parameterized.TestCase):
+    def test_a_baseline_that_is_better_is_said(self):
+        result = {"workdir": "runs/a", "dataset": "mine.npz", "best": {"test": 0.8, "epochs": 9.6}}
+        found = image_result.next_steps(result | {"baselines": [{"name": "resnet", "test": 0.81}]}).splitlines()
+        assert found[0].startswith("resnet classifies more test images correctly")
+        assert "runs/a/resnet.safetensors" in found[0]
+        assert found[-1].endswith("--dataset=mine.npz --num_epochs=30")
+        rest = image_result.next_steps(result | {"baselines": [{"name": "resnet", "test": 0.8}]}).splitlines()
+        assert rest == found[1:]
 
 
 class _Linear(nn.Module):
