@@ -103,6 +103,7 @@ class SharedTest(parameterized.TestCase):
 
     @pytest.mark.slow
     @parameterized.parameters(*PAIRS)
+    @pytest.mark.slow
     def test_gradients_are_those_of_the_network_extracted(self, space, row):
         network, params, images = shared(space)
         config = CONFIGS[space]

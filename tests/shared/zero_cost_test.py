@@ -87,6 +87,7 @@ class ScorerTest(parameterized.TestCase):
     def test_one_program_gives_the_scores_of_each_network(self, space, score):
         self.check(space, score)
 
+    @pytest.mark.slow
     def test_one_program_gives_the_codes_of_each_network(self):
         self.check("nasbench_macro", "nwot")
 
