@@ -29,7 +29,7 @@ def table(found) -> str:
         enumerate(found.candidates.items(), start=1),
         key=lambda one: [-one[1][1].get(stop, -1) for stop in reversed(epochs)],
     )
-    header = ["candidate", *(f"after {stop} epoch{'s' * (stop > 1)}" for stop in epochs), "status", "epochs"]
+    header = ["candidate", *map(_after, epochs), "status", "epochs"]
     header += ["parameters", "multiply-adds"] if sizes else []
     header += ["stage 1", "stage 2", "stage 3", "row"]
     rows = []

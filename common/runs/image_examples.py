@@ -17,7 +17,7 @@ _NUM_PAIRS, _NUM_OF_PAIR = 5, 6  # confusions, and images of each
 
 
 def about(dataset: images.Dataset) -> dict[str, Any]:
-    """Returns what the page says of the images, for config.json."""
+    """Returns the description of the images for config.json and the page."""
     return {
         "classes": dataset.num_classes,
         "class_names": list(dataset.class_names),

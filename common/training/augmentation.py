@@ -61,7 +61,7 @@ PRESETS: dict[str, Config] = {
 
 
 def describe(config: Config) -> str:
-    """Returns what happens to an image, in words after "an image is"."""
+    """Returns the description of an augmentation, which continues a sentence that begins with "an image is"."""
     found = []
     if config.crop_padding:
         found.append(f"shifted by up to {config.crop_padding} pixels in each direction, with black edges")
