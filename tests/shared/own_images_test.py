@@ -208,8 +208,17 @@ class StagesTest(parameterized.TestCase):
         assert resumed == whole
         assert num < 12
 
+    def test_baselines_beyond_the_limits_are_no_candidates(self):
+        resnet = small_images.MEMBERS["resnet"]
+        space = small_images.space()
+        limited = space._replace(is_valid=lambda archs: space.is_valid(archs) & np.any(archs != resnet, axis=-1))
+        plan = image_plan.Plan(4, (1,), 100.0, 100.0)
+        stages, _ = _search(self.enter_context(tempfile.TemporaryDirectory()), plan, space=limited)
+        assert next(iter(stages[0][1])) == small_images.MEMBERS["three_convolutions"]
+        assert resnet not in stages[0][1]
 
-def _search(folder, plan, stop=None):
+
+def _search(folder, plan, stop=None, space=None):
     """Returns the stages of a search whose candidates are not trained, and the number of trainings of this start."""
     numbers = itertools.count()
 
@@ -230,7 +239,7 @@ def _search(folder, plan, stop=None):
         run = image_stages.Run(
             dataset=None,
             made=None,
-            space=small_images.space(),
+            space=space or small_images.space(),
             algorithm=baselines.ALGORITHMS["random"],
             about={"space": "small_images", "images": 0, "limit": [], "algorithm": "random", "seed": 0, "minutes": 5.0},
             folder=path,
