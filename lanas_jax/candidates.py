@@ -41,7 +41,7 @@ def from_pool(setting, pool, key, state, history, measured, *, count):
     config = setting.config
     features, values, is_measured = measured
     exploration = exploration_of(config, values, is_measured, None if pool.goal is None else state.tree)
-    is_free = _is_free(pool, history)
+    is_free = free_rows(pool, history.archs)
     noise_key, key = jax.random.split(key)
     noise = jax.random.uniform(noise_key, is_free.shape)
     outlook = observed = None
@@ -174,9 +174,9 @@ def from_leaf(setting, pool, key, state, history, measured, *, count):
     return archs, state.replace(leaves=state.leaves.at[placed].set(leaves, mode="drop"))
 
 
-def _is_free(pool, history):
-    """Returns bool[P], the rows of the pool that are not in the history."""
-    at = rows.find(pool.archs, history.archs)
+def free_rows(pool, archs):
+    """Returns bool[P], the rows of the pool that are not among `archs`, int32[B, L]."""
+    at = rows.find(pool.archs, archs)
     return jnp.ones((pool.archs.shape[0],), bool).at[at].set(False, mode="drop")
 
 
@@ -187,7 +187,7 @@ def at_random(setting, pool, key, history, *, count):
     if setting.config.sampler == "pool":
         scores = jax.random.uniform(key, pool.archs.shape[:1])
         scores = scores.at[rows.find(pool.archs, ends)].set(1.0, mode="drop")
-        scores = jnp.where(_is_free(pool, history), scores, -1.0)
+        scores = jnp.where(free_rows(pool, history.archs), scores, -1.0)
         return pool.archs[jax.lax.top_k(scores, count)[1]]
 
     def is_bad(archs):

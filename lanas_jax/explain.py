@@ -49,23 +49,34 @@ def explain(
         before = histories.with_failures(before)
     last = jnp.asarray(history.archs[num_before:num_rows], jnp.int32)
     setting = pools.setting(space, config)
+    is_listed = config.sampler == "pool" and pools.is_listable(space)
+    pool = pools.list_pool(setting, None) if is_listed else None
 
     @jax.jit
-    def fit(key, before, last):
+    def fit(key, before, last, pool):
         features = setting.features(before.archs)
         is_known = histories.is_measured(before)
         values = targets.targets(before.fitness, is_known, target=config.target)
-        none = pools.no_pool(before.archs.shape[1], features.shape[1])
-        state = search.learn(setting, none, search.start(setting, none, key, before), before, features, values)
+        given = pools.no_pool(before.archs.shape[1], features.shape[1]) if pool is None else pool
+        state = search.learn(setting, given, search.start(setting, given, key, before), before, features, values)
         scale = candidates.exploration_of(config, values, is_known)
         inputs = setting.features(last)
         if state.posterior is not None:
             inputs = kernel.predict(state.posterior, inputs)[:, None]
-        return state.tree, state.leaves, trees.route(state.tree, inputs), scale
+        left = None
+        if pool is not None:
+            is_left = candidates.free_rows(pool, before.archs) & candidates.free_rows(pool, last)
+            left = trees.count_leaves(state.tree, state.pool_leaves, is_left.astype(jnp.float32))
+        return state.tree, state.leaves, trees.route(state.tree, inputs), scale, left
 
-    tree, leaves, selected, exploration = fit(jax.random.key(seed), before, last)
-    bound = _bounds(tree, exploration, config)
-    return _partition(np.asarray(leaves)[is_measured], np.asarray(before.fitness)[is_measured], bound, selected)
+    tree, leaves, selected, exploration, left = fit(jax.random.key(seed), before, last, pool)
+    found = _partition(
+        np.asarray(leaves)[is_measured],
+        np.asarray(before.fitness)[is_measured],
+        _bounds(tree, exploration, config),
+        selected,
+    )
+    return found.replace(left=None if left is None else np.asarray(left))
 
 
 def _bounds(tree, exploration, config):

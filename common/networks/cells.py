@@ -25,6 +25,8 @@ class Calibration(nn.Module):
       nao_tf        of state 0 if the width differs, of state 1 always; state 0 of the first cell stays as it is, and
                     the operations that read it map it to the width
       nao_ws_tf     as where_needed, then once more for state 1
+      nao_ws_tf_shared  as where_needed; the inputs of a reduction cell are those of `halved_inputs`, so that its
+                    operations have stride 1 (the shared weights of NAO-WS in TensorFlow)
     """
 
     features: int  # the width of the cell
@@ -52,6 +54,18 @@ class Calibration(nn.Module):
 
     def _pointwise(self, name, images, train):
         return layers.ReluConvolution(self.features, (1, 1), self.style, name=name)(images, train)
+
+
+def is_halved_first(style: styles.Style) -> bool:
+    """Returns whether a reduction cell reads `halved_inputs`, with operations of stride 1."""
+    return style.calibration == "nao_ws_tf_shared"
+
+
+def halved_inputs(
+    previous: chex.Array, features: int, style: styles.Style, *, name: str, train: bool
+) -> tuple[chex.Array, chex.Array]:
+    """Returns the output of the previous cell, which calibration halves, and its factorized reduction."""
+    return previous, layers.FactorizedReduction(features, style, name=name)(previous, train)
 
 
 class Cell(nn.Module):

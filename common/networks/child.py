@@ -97,7 +97,10 @@ class Network(nn.Module):
             is_reduction = at in config.reductions
             width *= 2 if is_reduction else 1
             genotype = self.genotype.reduction if is_reduction else self.genotype.normal
-            kind = {"is_reduction": is_reduction, "is_first": at == 0, "is_projected": config.output == "projected"}
+            is_strided = is_reduction and not cells.is_halved_first(style)
+            if is_reduction and not is_strided:
+                states = cells.halved_inputs(states[1], width, style, name=f"halved_{at}", train=train)
+            kind = {"is_reduction": is_strided, "is_first": at == 0, "is_projected": config.output == "projected"}
             cell = cell_type(genotype, width, style, **kind, name=f"cell_{at}")
             states = states[1], cell(*states, None if scales is None else scales[at], train)
             if at == config.auxiliary_cell and config.auxiliary and (train or self.is_initializing()):

@@ -33,7 +33,7 @@ Network = NetworkOfSpace | convnet.Config
 def is_known(space: str, config: Network | None = None) -> bool:
     """Returns whether `of_space` knows the costs of a space's networks."""
     style = getattr(config, "style", None)
-    return space in SPACES and (style is None or style.calibration != "nao_tf")
+    return space in SPACES and (style is None or style.calibration not in ("nao_tf", "nao_ws_tf_shared"))
 
 
 def of_space(
@@ -57,7 +57,7 @@ def of_space(
       ValueError: nothing is known of such networks of the space.
     """
     if not is_known(space, config):
-        known = f"those of {', '.join(sorted(SPACES))} are, but for calibration 'nao_tf'"
+        known = f"those of {', '.join(sorted(SPACES))} are, but for calibrations 'nao_tf' and 'nao_ws_tf_shared'"
         raise ValueError(f"the parameters and multiply-adds of these networks of {space} are not known; {known}")
     settings = (space, config, image_size, num_channels)
     return {name: functools.partial(_cost, settings, at) for at, name in enumerate(NAMES)}

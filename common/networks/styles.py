@@ -56,7 +56,7 @@ class Style:
         Literal["torch_he", "torch_uniform", "tf_he", "tf_fan_out"], "parameter initializer, see `initializers`"
     ] = "torch_he"
     calibration: Annotated[
-        Literal["where_needed", "always", "nao_tf", "nao_ws_tf"],
+        Literal["where_needed", "always", "nao_tf", "nao_ws_tf", "nao_ws_tf_shared"],
         "how both inputs of a cell get its width, see `cells.Calibration`",
     ] = "where_needed"
     drop_path_exempt: Annotated[

@@ -23,7 +23,7 @@ import numpy as np
 from common import config as configs
 from common.genotypes import cell_rows, conversion
 from common.genotypes.genotype import NUM_INPUTS, CellGenotype
-from common.networks import cells, child, heads, logits, of_space, shared_cells
+from common.networks import cells, child, heads, logits, of_space, shared_cells, styles
 from common.spaces import cells as cell_spaces
 
 Config = child.Config
@@ -80,6 +80,9 @@ class Network(nn.Module):
         for at in range(config.num_cells):
             is_reduction = at in config.reductions
             width *= 2 if is_reduction else 1
+            is_strided = is_reduction and not cells.is_halved_first(style)
+            if is_reduction and not is_strided:
+                states = cells.halved_inputs(states[1], width, style, name=f"halved_{at}", train=train)
             cell = cell_type(
                 layout.operations,
                 layout.num_nodes,
@@ -87,7 +90,7 @@ class Network(nn.Module):
                 style,
                 sharing=SPACES[self.space],
                 output="projected" if config.output == "projected" else "last_nodes",
-                is_reduction=is_reduction,
+                is_reduction=is_strided,
                 is_first=at == 0,
                 name=f"cell_{at}",
             )
@@ -103,6 +106,7 @@ PRESETS: dict[str, Config] = {
         child.PRESETS["nao_ws_tf"],
         num_cells=child.num_cells(2),
         width=20,
+        style=dataclasses.replace(styles.NAO_WS_TF, calibration="nao_ws_tf_shared"),
         output="projected",
         drop_path_keep=1.0,
         dropout_keep=0.9,
@@ -121,6 +125,14 @@ PRESETS: dict[str, Config] = {
     ),
 }
 PRESETS["nao_v2"] = PRESETS["nao_v1"]
+
+
+def stand_alone(config: Config) -> Config:
+    """Returns the settings of the stand-alone networks, which are trained from scratch."""
+    style = config.style
+    if cells.is_halved_first(style):
+        style = dataclasses.replace(style, calibration="nao_ws_tf")
+    return dataclasses.replace(config, style=style, output="concatenated")
 
 
 def stem_width(config: Config) -> int:
@@ -171,7 +183,8 @@ def extract(variables: Any, space: str, config: Config, arch: np.ndarray) -> tup
         found[collection] = {name: part for name, part in tree.items() if not name.startswith("cell_")}
         for at in range(config.num_cells):
             is_reduction = at in config.reductions
-            cell = _Extraction(layout, SPACES[space], is_reduction, pairs[int(is_reduction)])
+            is_strided = is_reduction and not cells.is_halved_first(config.style)
+            cell = _Extraction(layout, SPACES[space], is_strided, pairs[int(is_reduction)])
             output = (genotype.reduction if is_reduction else genotype.normal).output
             if part := _extract_cell(cell, tree.get(f"cell_{at}", {}), output, collection):
                 found[collection][f"cell_{at}"] = part
@@ -184,14 +197,14 @@ class _Extraction:
 
     layout: cell_spaces.Layout
     sharing: str
-    is_reduction: bool
+    is_strided: bool
     pairs: np.ndarray
 
 
 def _extract_cell(cell, tree, output, collection):
     """Returns the variables of a cell's branches, projection and reductions in one collection."""
     found = {"calibration": tree["calibration"]} if "calibration" in tree else {}
-    groups = shared_cells.groups(cell.layout.num_nodes, is_reduction=cell.is_reduction)
+    groups = shared_cells.groups(cell.layout.num_nodes, is_reduction=cell.is_strided)
     for row, (state, operation) in enumerate(cell.pairs.reshape(-1, 2).tolist()):
         group = next(group for group in groups if group.first <= state < group.end)
         name = cell.layout.operations[operation]

@@ -41,6 +41,18 @@ def tree(partition: explanations.Partition) -> canvas.Picture:
     canvas.scale(dots, "mean fitness (%)", shrink=0.8)
     axes.set(xticks=[], yticks=-np.arange(height), yticklabels=[f"level {at}" for at in range(height)], xlim=(0, 1))
     axes.set_ylim(-height + 0.5, 0.5)
+    gone = _exhausted(partition)
+    if len(gone):
+        axes.scatter(
+            x[gone],
+            -depth[gone],
+            marker="x",
+            s=1.2 * size[gone] + 20,
+            color=canvas.SERIES[1],
+            lw=1.6,
+            zorder=3,
+            gid="exhausted",
+        )
     style = {"xytext": (10, 2), "textcoords": "offset points", "ha": "left", "va": "bottom", "color": canvas.FAINT}
     for node in range(num_nodes if height <= 4 else 0):
         axes.annotate(f"{partition.count[node]:.0f}", (x[node], -depth[node]), fontsize=9, **style)
@@ -49,7 +61,7 @@ def tree(partition: explanations.Partition) -> canvas.Picture:
     caption = (
         "Circles: nodes, the good child of a split to the left; size (and number): measured architectures in the node; "
         "colour: their mean fitness. Thick lines: paths of the last selections. The tree is fitted again to all "
-        "measurements before the last round."
+        f"measurements before the last round. {_about_exhausted(partition)}"
     )
     tips = [_tip(partition, node) for node in range(num_nodes)]
     return canvas.Picture("partition_tree", "LaNAS: partition", caption, figure, {"nodes": tips})
@@ -73,12 +85,18 @@ def leaves(partition: explanations.Partition) -> canvas.Picture:
     margin = 0.08 * max(high - low, 0.5)
     axes.set_ylim(low - 2 * margin, high + margin)
     axes.scatter(picked, np.full(len(picked), low - margin), marker="^", color=canvas.SERIES[1], s=36, clip_on=False)
+    gone = _exhausted(partition)
+    gone = gone[gone >= inner] - inner
+    axes.scatter(
+        gone, np.full(len(gone), low - 0.2 * margin), marker="x", color=canvas.INK, s=30, clip_on=False, gid="exhausted"
+    )
     step = max(1, len(numbers) // 16)
     axes.set_xticks(np.arange(0, len(numbers), step), [str(node) for node in numbers[::step]])
     axes.set(xlabel="leaf (node number), the best side of all splits to the left", ylabel="fitness (%)")
     caption = (
         "Dots: measured architectures, by leaf of the fitted splits; bars: medians; triangles: leaves of the last "
-        "selections. A good partition decreases from left to right. The worst 5 % may lie below the frame."
+        "selections. A good partition decreases from left to right. The worst 5 % may lie below the frame. "
+        f"{_about_exhausted(partition)}"
     )
     tips = [f"leaf {node}: {value:.2f} %" for node, value in zip(partition.leaf[dots], percent[dots])]
     return canvas.Picture("partition_leaves", "LaNAS: fitness by leaf", caption, figure, {"members": tips})
@@ -86,20 +104,34 @@ def leaves(partition: explanations.Partition) -> canvas.Picture:
 
 def nodes(partition: explanations.Partition) -> str:
     """Returns a table of the nodes, HTML."""
-    header = ("node", "level", "measured", "mean fitness (%)", "UCB", "good before bad (%)", "gap (points)")
+    header = ("node", "level", "measured", "left", "mean fitness (%)", "UCB", "good before bad (%)", "gap (points)")
     rows = []
     for node in range(len(partition.count)):
         level, count, of_split = (node + 1).bit_length() - 1, f"{partition.count[node]:.0f}", ("leaf", "leaf")
         if node < len(partition.quality):
             of_split = _number(100 * partition.quality[node], ".0f"), _number(100 * partition.gap[node], "+.2f")
         mean, bound = _number(100 * partition.mean[node], ".2f"), _number(partition.bound[node], ".3f")
-        rows.append((node, level, count, mean, bound, *of_split))
+        left = "-" if partition.left is None else f"{partition.left[node]:.0f}"
+        rows.append((node, level, count, left, mean, bound, *of_split))
     text = page.paragraph(
-        "Children of node i are 2i + 1 (good) and 2i + 2 (bad). UCB: upper confidence bound, in the unit of the "
-        "target; for the root its mean. Good before bad: share of pairs in which the measured architecture of the "
+        "Children of node i are 2i + 1 (good) and 2i + 2 (bad). Left: architectures still to be evaluated. UCB: upper "
+        "confidence bound, in the unit of the target; for the root its mean. Good before bad: share of pairs in which the measured architecture of the "
         "good child is fitter; 50 % is chance. Gap: difference of the children's mean fitness."
     )
     return page.folded(f"Table of {len(rows)} nodes", text + page.table(header, rows))
+
+
+def _exhausted(partition):
+    """Returns the numbers of the nodes without an architecture left to evaluate; of none, if that is unknown."""
+    return np.flatnonzero(partition.left == 0) if partition.left is not None else np.zeros(0, int)
+
+
+def _about_exhausted(partition):
+    if partition.left is None:
+        return "How many architectures are left in a node is unknown, as the space is not listed."
+    if not len(_exhausted(partition)):
+        return "Every node has architectures left to evaluate."
+    return "Crosses: exhausted nodes, with no architecture left to evaluate, which selections pass by to the sibling."
 
 
 def _number(value, form):
@@ -108,6 +140,8 @@ def _number(value, form):
 
 def _tip(partition, node):
     text = f"node {node}: {partition.count[node]:.0f} measured"
+    if partition.left is not None:
+        text += f", {partition.left[node]:.0f} left"
     if np.isfinite(partition.mean[node]):
         text += f", mean {100 * partition.mean[node]:.2f} %"
     if np.isfinite(partition.bound[node]):

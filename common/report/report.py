@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from common import compilation, types
+from common import compilation, explanations, types
 from common import config as configs
 from common.records import json_files, run_dir
 from common.report import (
@@ -190,6 +190,8 @@ def _explained(run, models):
         if recorded.keys() & {field.name for field in configs.fields(type(settings))}:
             settings = configs.from_json(type(settings), recorded)
         explained = algorithm.explain(space, settings, run.history, seed=int(run.config["seed"]))
+        if isinstance(explained, explanations.Partition) and run.config.get("flags", {}).get("limit"):
+            explained = explained.replace(left=None)  # of the whole space, not of the part within the limits
     except (ValueError, TypeError) as error:  # of another version
         return None, [f"The model could not be fitted again: {error}"]
     return explained, [] if explained is not None else ["Too few measurements to fit the model again."]

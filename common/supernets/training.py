@@ -107,7 +107,7 @@ class Run(NamedTuple):
     def _stand_alone(self):
         """Settings of the stand-alone networks."""
         config = self.network.config
-        return config if self.space.name in elastic.FAMILIES else dataclasses.replace(config, output="concatenated")
+        return config if self.space.name in elastic.FAMILIES else supernet.stand_alone(config)
 
     def stand_alone(self, arch: np.ndarray) -> Any:
         """Returns the stand-alone network of a row int32[L], a Linen module."""

@@ -42,6 +42,10 @@ class ExplainTest(chex.TestCase):
         np.testing.assert_array_equal(got.count[:3], got.count[1:7:2] + got.count[2:7:2])
         assert got.bound.shape == got.mean.shape == (7,)
         assert np.all(got.bound[1:3] > -1)
+        rows = set(map(tuple, history.archs.tolist()))
+        free = [tuple(row) not in rows for row in SPACE.enumerate().tolist()]
+        np.testing.assert_array_equal(got.left[3:], np.bincount(np.asarray(state.pool_leaves)[free], minlength=7)[3:])
+        np.testing.assert_array_equal(got.left[:3], [24 - 20, *(got.left[3::2] + got.left[4::2])])
 
     def test_too_little_was_measured(self):
         history = history_lib.empty(CAPACITY, 3)

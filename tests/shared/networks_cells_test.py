@@ -43,6 +43,7 @@ class CalibrationTest(parameterized.TestCase):
         ("nao_tf", True, (8, 12), (8, 12), ("pointwise_1",)),
         ("nao_ws_tf", False, (8, 4), (8, 4), ("base_1",)),
         ("nao_ws_tf", True, (8, 12), (8, 12), ("pointwise_0", "pointwise_1", "base_1")),
+        ("nao_ws_tf_shared", False, (16, 12), (8, 4), ("reduction_0",)),
     )
     def test_parts(self, kind, is_first, before, previous, parts):
         module = cells.Calibration(4, dataclasses.replace(styles.NAO_TF, calibration=kind), is_first=is_first)

@@ -391,6 +391,7 @@ def made_partition():
         leaf=np.array([2, 1, 1]),
         fitness=np.array([0.25, 0.5, 0.75]),
         selected=np.array([1, 1]),
+        left=np.array([2.0, 0.0, 2.0]),
     )
 
 
@@ -416,9 +417,25 @@ class CanvasTest(parameterized.TestCase):
 
     def test_tips_stand_at_their_marks(self):
         tips = self.tips(partition.tree(made_partition()))
-        assert tips[0] == "node 0: 3 measured, mean 50.00 %, UCB 0.50; good before bad in 100 % of pairs, +37.50 points"
-        assert tips[1:] == ["node 1: 2 measured, mean 62.50 %", "node 2: 1 measured, mean 25.00 %, UCB 0.75"]
+        assert tips == [
+            "node 0: 3 measured, 2 left, mean 50.00 %, UCB 0.50; good before bad in 100 % of pairs, +37.50 points",
+            "node 1: 2 measured, 0 left, mean 62.50 %",
+            "node 2: 1 measured, 2 left, mean 25.00 %, UCB 0.75",
+        ]
         assert len(self.tips(latents.latent_map(made_latents()))) == 5
+
+    @parameterized.parameters((0.0, "Crosses: exhausted", 1), (1.0, "Every node has", 0), (None, "is unknown", 0))
+    def test_exhausted_nodes(self, left, caption, num_crosses):
+        left = None if left is None else np.array([left + 2, left, 2.0])
+        for draw in (partition.tree, partition.leaves):
+            picture = draw(made_partition().replace(left=left))
+            assert caption in picture.caption
+            crosses = [
+                dots.get_offsets() for dots in picture.figure.axes[0].collections if dots.get_gid() == "exhausted"
+            ]
+            assert sum(map(len, crosses)) == num_crosses
+            if num_crosses:
+                assert crosses[0][0, 0] == (0.25 if draw is partition.tree else 0)
 
     def test_equal_pictures_are_equal_texts(self):
         first, second = (canvas.svg(partition.leaves(made_partition())) for _ in range(2))
