@@ -115,8 +115,9 @@ def nodes(partition: explanations.Partition) -> str:
         rows.append((node, level, count, left, mean, bound, *of_split))
     text = page.paragraph(
         "Children of node i are 2i + 1 (good) and 2i + 2 (bad). Left: architectures still to be evaluated. UCB: upper "
-        "confidence bound, in the unit of the target; for the root its mean. Good before bad: share of pairs in which the measured architecture of the "
-        "good child is fitter; 50 % is chance. Gap: difference of the children's mean fitness."
+        "confidence bound, in the unit of the target; for the root its mean. Good before bad: share of pairs in which "
+        "the measured architecture of the good child is fitter; 50 % is chance. Gap: difference of the children's mean "
+        "fitness."
     )
     return page.folded(f"Table of {len(rows)} nodes", text + page.table(header, rows))
 
