@@ -4,7 +4,6 @@ A run is described by one record of JSON types, `about`, from which it is built,
 architectures are scored later. The loop is `common.training.loop`, with a sampler of architectures.
 """
 
-import dataclasses
 import json
 import os
 import pathlib
