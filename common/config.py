@@ -178,16 +178,17 @@ def from_json(cls: type[Config], record: Mapping[str, Any]) -> Config:
     """Returns the configuration that `to_json` wrote.
 
     Raises:
-      ValueError: a field is missing, unknown or not allowed, as in a file of another version.
+      ValueError: a field is missing (unless it can be None), unknown or not allowed, as in a file of another version.
     """
     if not isinstance(record, Mapping):
         raise ValueError(f"settings must be an object; got {record!r}")
     names = {field.name for field in fields(cls)}
-    if differing := sorted(names ^ set(record)):
+    later = {field.name for field in fields(cls) if field.is_optional}  # None before there were such fields
+    if differing := sorted(names - later - set(record) | set(record) - names):
         raise ValueError(f"settings of another version: {', '.join(differing)} missing or unknown")
     values = {}
     for field in fields(cls):
-        value = record[field.name]
+        value = record.get(field.name)
         if field.is_nested:
             value = from_json(field.kind, value)
         elif field.is_sequence and isinstance(value, list):

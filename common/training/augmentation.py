@@ -1,8 +1,9 @@
 """Image augmentation and normalization, as part of the compiled training step.
 
-The order is that of the published programs: crop, flip, AutoAugment (arXiv:1805.09501), normalization, cutout
-(arXiv:1708.04552); last mixup (arXiv:1710.09412) or CutMix (arXiv:1905.04899) of the batch. Every random choice is
-sampled first (`draw_...`) and applied by a separate function, so that each can be tested alone.
+The order is that of the published programs: crop, flip, AutoAugment (arXiv:1805.09501) or RandAugment
+(arXiv:1909.13719), normalization, cutout (arXiv:1708.04552) or random erasing (arXiv:1708.04896); last mixup
+(arXiv:1710.09412) or CutMix (arXiv:1905.04899) of the batch. Every random choice is sampled first (`draw_...`) and
+applied by a separate function, so that each can be tested alone.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ import jax.numpy as jnp
 
 from common import config as configs
 from common.config import Range
-from common.training import autoaugment
+from common.training import autoaugment, erasing
 
 _POLICIES = ("none", *autoaugment.FORMS)
 
@@ -32,6 +33,19 @@ class Config:
         "AutoAugment's policy for CIFAR-10 as released with a paper: none, lanet (magnitudes uniform in bins, spline "
         "interpolation), nao (fixed magnitudes, Pillow's interpolation)",
     ] = "none"
+    randaugment: Annotated[
+        int | None, "operations of RandAugment for each image; None: no RandAugment", Range(at_least=1)
+    ] = None
+    randaugment_magnitude: Annotated[
+        float | None,
+        "magnitude of all operations of RandAugment, 10 the strongest; None: 9",
+        Range(at_least=0, at_most=autoaugment.MAX_MAGNITUDE),
+    ] = None
+    erasing: Annotated[
+        float | None,
+        "random erasing: probability that a rectangle of 2 to 33 % of an image becomes noise; None: 0",
+        Range(at_least=0, at_most=1),
+    ] = None
     cutout: Annotated[
         Literal["none", "centre", "corner"],
         "a square set to 0 after normalization: none, centre (uniform centre, clipped on all sides: PyTorch), "
@@ -46,6 +60,22 @@ class Config:
     mixing_beta: Annotated[float, "shares are sampled from Beta(mixing_beta, mixing_beta)", Range(above=0)] = 1.0
     mixing_probability: Annotated[float, "probability of each mix, per image", Range(at_least=0, at_most=1)] = 1.0
     num_mixes: Annotated[int, "mixes applied to an image, one after the other", Range(at_least=1)] = 1
+
+    def __post_init__(self):
+        configs.require(
+            (
+                self.randaugment is None or self.autoaugment == "none",
+                f"randaugment needs autoaugment 'none'; got autoaugment {self.autoaugment!r}",
+            ),
+            (
+                self.randaugment is not None or self.randaugment_magnitude is None,
+                "randaugment_magnitude needs randaugment, the number of operations for each image, such as 2",
+            ),
+            (
+                not self.erasing or self.cutout == "none",
+                f"erasing needs cutout 'none'; got cutout {self.cutout!r}",
+            ),
+        )
 
 
 # Published settings, and `none` and `digits` of our own.
@@ -69,6 +99,10 @@ def describe(config: Config) -> str:
         found.append("mirrored with probability one half")
     if config.autoaugment != "none":
         found.append(f"changed by AutoAugment's policy ({config.autoaugment})")
+    if config.randaugment:
+        found.append(f"changed by {config.randaugment} random operations (RandAugment)")
+    if config.erasing:
+        found.append(f"covered by a rectangle of noise with probability {config.erasing:g}")
     if config.cutout != "none":
         found.append(f"covered by a grey square of {config.cutout_size} pixels")
     if config.mixing != "none":
@@ -89,7 +123,12 @@ def augment(
         images = flip(images, jax.random.bernoulli(flip_key, shape=(batch_size,)))
     if config.autoaugment != "none":
         images = autoaugment.augment(policy_key, images, form=config.autoaugment)
+    if config.randaugment:
+        magnitude = 9.0 if config.randaugment_magnitude is None else config.randaugment_magnitude
+        images = autoaugment.randaugment(policy_key, images, num_operations=config.randaugment, magnitude=magnitude)
     values = normalize(images, mean, std, normalization=config.normalization)
+    if config.erasing:
+        values = erasing.erase(cutout_key, values, config.erasing)
     if config.cutout != "none":
         values = cut_out(values, draw_squares(cutout_key, batch_size, (height, width), config))
     return values
@@ -151,16 +190,7 @@ def draw_squares(key: chex.PRNGKey, batch_size: int, image_size: tuple[int, int]
 
 def cut_out(values: chex.Array, boxes: chex.Array) -> chex.Array:
     """Sets `values` (float32[B, H, W, C]) to 0 inside `boxes` (int32[B, 2, 2], see `draw_squares`)."""
-    return jnp.where(is_inside(boxes, values.shape[1:3])[..., None], 0.0, values)
-
-
-def is_inside(boxes: chex.Array, image_size: tuple[int, int]) -> chex.Array:
-    """Returns bool[B, H, W]: whether a pixel lies in the box (int32[B, 2, 2]) of its image."""
-    rows, columns = (
-        (jnp.arange(size)[None] >= boxes[:, axis, :1]) & (jnp.arange(size)[None] < boxes[:, axis, 1:])
-        for axis, size in enumerate(image_size)
-    )
-    return rows[:, :, None] & columns[:, None, :]
+    return jnp.where(erasing.is_inside(boxes, values.shape[1:3])[..., None], 0.0, values)
 
 
 def mix(key: chex.PRNGKey, images: chex.Array, targets: chex.Array, config: Config) -> tuple[chex.Array, chex.Array]:
@@ -212,6 +242,6 @@ def draw_boxes(key: chex.PRNGKey, shares: chex.Array, image_size: tuple[int, int
 
 def paste(images: chex.Array, others: chex.Array, boxes: chex.Array) -> tuple[chex.Array, chex.Array]:
     """Returns (images with the pixels of `others` inside `boxes`, float32[B]: share of its pixels each image keeps)."""
-    is_pasted = is_inside(boxes, images.shape[1:3])
+    is_pasted = erasing.is_inside(boxes, images.shape[1:3])
     shares = jnp.mean(~is_pasted, axis=(1, 2), dtype=jnp.float32)
     return jnp.where(is_pasted[..., None], others, images), shares

@@ -1,4 +1,4 @@
-"""AutoAugment's policy for CIFAR-10 (arXiv:1805.09501, appendix A) as array programs.
+"""AutoAugment's policy for CIFAR-10 (arXiv:1805.09501, appendix A), and RandAugment, as array programs.
 
 One of 25 pairs of operations is sampled per image; each operation of the pair is applied with its probability. Two
 forms were released with the papers of this project:
@@ -7,6 +7,8 @@ forms were released with the papers of this project:
     rotations use SciPy's cubic splines, with black outside the image.
   nao: magnitudes are one of 10 levels, with a random sign (rotations have none); translations and rotations use
     Pillow's nearest neighbour, shears its bicubic interpolation, with grey outside.
+
+RandAugment (arXiv:1909.13719) applies random operations of one magnitude, in the form nao.
 
 All other operations are Pillow's, byte for byte; only autocontrast may round an exact tie one level lower.
 
@@ -59,12 +61,16 @@ POLICY = (
 )
 
 
+RANDOM = tuple(name for name in OPERATIONS if name != "invert")  # the 14 of RandAugment
+MAX_MAGNITUDE = 10
+
+
 @chex.dataclass(frozen=True)
 class Draws:
-    """The two operations of each image."""
+    """The N operations of each image: two of AutoAugment."""
 
-    operations: chex.Array  # int32[B, 2], indices in `OPERATIONS`
-    magnitudes: chex.Array  # float32[B, 2], in the unit of the operation: radians, shares of the width, bits, factors
+    operations: chex.Array  # int32[B, N], indices in `OPERATIONS`
+    magnitudes: chex.Array  # float32[B, N], in the unit of the operation: radians, shares of the width, bits, factors
 
 
 def augment(key: chex.PRNGKey, images: chex.Array, *, form: str) -> chex.Array:
@@ -74,9 +80,33 @@ def augment(key: chex.PRNGKey, images: chex.Array, *, form: str) -> chex.Array:
       ValueError: the form is unknown, or the images have another number of channels.
     """
     configs.one_of("form", form, FORMS)
+    _check_channels(images)
+    return _apply_all(images, draw(key, images.shape[0], form=form), form=form)
+
+
+def randaugment(key: chex.PRNGKey, images: chex.Array, *, num_operations: int, magnitude: float) -> chex.Array:
+    """Applies RandAugment to uint8[B, H, W, C], images of 1 or 3 channels.
+
+    Args:
+      key: random key.
+      images: the images.
+      num_operations: operations for each image, one after the other; each of `RANDOM` is as probable.
+      magnitude: of all of them, from 0 (weakest) to `MAX_MAGNITUDE`; signs are random.
+
+    Raises:
+      ValueError: the images have another number of channels.
+    """
+    _check_channels(images)
+    draws = draw_random(key, images.shape[0], num_operations=num_operations, magnitude=magnitude)
+    return _apply_all(images, draws, form="nao")
+
+
+def _check_channels(images):
     if images.shape[-1] not in (1, 3):
-        raise ValueError(f"AutoAugment is for images of 1 or 3 channels; got {images.shape[-1]}")
-    draws = draw(key, images.shape[0], form=form)
+        raise ValueError(f"AutoAugment and RandAugment are for images of 1 or 3 channels; got {images.shape[-1]}")
+
+
+def _apply_all(images, draws, *, form):
     drawn = draws.operations.T, draws.magnitudes.T
     return jax.lax.scan(lambda images, one: (apply(images, *one, form=form), None), images, drawn)[0]
 
@@ -92,6 +122,20 @@ def draw(key: chex.PRNGKey, batch_size: int, *, form: str) -> Draws:
         share = jnp.round(share)  # one of the two signs
     magnitudes = lowest + share * (highest - lowest)
     return Draws(operations=jnp.where(is_applied, numbers, 0), magnitudes=magnitudes)
+
+
+def draw_random(key: chex.PRNGKey, batch_size: int, *, num_operations: int, magnitude: float) -> Draws:
+    """Samples the operations of RandAugment for a batch."""
+    operation_key, sign_key = jax.random.split(key)
+    chosen = jax.random.randint(operation_key, (batch_size, num_operations), 0, len(RANDOM))
+    is_larger = jax.random.bernoulli(sign_key, shape=chosen.shape)
+    bounds = np.array([_levels(name, 9 * magnitude / MAX_MAGNITUDE) for name in RANDOM], np.float32)
+    bounds[RANDOM.index("rotate"), 0] *= -1
+    numbers = np.array([_NUMBER[name] for name in RANDOM], np.int32)
+    return Draws(
+        operations=jnp.asarray(numbers)[chosen],
+        magnitudes=jnp.asarray(bounds)[chosen, is_larger.astype(jnp.int32)],
+    )
 
 
 @functools.cache
@@ -122,7 +166,7 @@ def _bin(name, at):
 
 
 def _levels(name, at):
-    """Returns the two magnitudes of level `at` of 10, which differ at most in their sign."""
+    """Returns the two magnitudes of level `at`, from 0 to 9, which differ at most in their sign."""
     share = at / 9
     if name in ("contrast", "color", "brightness", "sharpness"):
         return 1 - 0.9 * share, 1 + 0.9 * share

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from absl.testing import parameterized
 
-from common.training import augmentation
+from common.training import augmentation, erasing
 
 MEAN, STD = (0.49139968, 0.48215827, 0.44653124), (0.24703233, 0.24348505, 0.26158768)
 
@@ -79,6 +79,46 @@ class CutoutTest(parameterized.TestCase):
         assert mean_side**2 == {"corner": 150.0625, "centre": 196.0}[cutout]
 
 
+class ErasingTest(parameterized.TestCase):
+    def test_rectangles(self):
+        """Areas and ratios within their ranges, up to the rounding of sides; places all over; half of the images."""
+        boxes = np.asarray(erasing.draw_boxes(jax.random.key(0), 4096, (40, 60), 0.5))
+        sides = boxes[..., 1] - boxes[..., 0]
+        is_erased = sides[:, 0] > 0
+        assert abs(is_erased.mean() - 0.5) < 0.03
+        assert not np.any(boxes[~is_erased])
+        height, width = sides[is_erased].T
+        assert boxes.min() == 0
+        assert tuple(boxes[..., 1].max(axis=0)) == (40, 60)
+        area = height * width / 2400
+        assert 0.015 < area.min() < 0.03
+        assert 0.3 < area.max() < 0.345
+        # Uniform between 0.02 and 1/3 has the mean 0.177; long rectangles of a large area do not fit.
+        assert 0.15 < area.mean() < 0.18
+        assert 0.25 < (height / width).min() < 0.4
+        assert 2.5 < (height / width).max() < 3.8
+
+    def test_noise_inside_and_nothing_outside(self):
+        values = jnp.full((256, 16, 16, 3), 7.0)
+        found = np.asarray(erasing.erase(jax.random.key(1), values, 1.0))
+        boxes = erasing.draw_boxes(jax.random.split(jax.random.key(1))[0], 256, (16, 16), 1.0)
+        is_noise = np.asarray(erasing.is_inside(boxes, (16, 16)))
+        assert np.all(is_noise.any(axis=(1, 2)))
+        np.testing.assert_array_equal(found[~is_noise], 7)
+        noise = found[is_noise]
+        assert abs(noise.mean()) < 0.03
+        assert abs(noise.std() - 1) < 0.03
+
+    @parameterized.parameters(
+        ({"randaugment": 2, "autoaugment": "nao"}, "randaugment needs autoaugment 'none'; got autoaugment 'nao'"),
+        ({"randaugment_magnitude": 5.0}, "randaugment_magnitude needs randaugment"),
+        ({"erasing": 0.2}, "erasing needs cutout 'none'; got cutout 'centre'"),
+    )
+    def test_settings_that_contradict_each_other(self, changes, message):
+        with pytest.raises(ValueError, match=message):
+            augmentation.Config(**changes)
+
+
 class MixTest(parameterized.TestCase):
     def one_hot_images(self, count, size):
         """Images whose pixels name their image, and targets which do too."""
@@ -137,9 +177,9 @@ class MixTest(parameterized.TestCase):
 
 
 class WholeTest(parameterized.TestCase):
-    @parameterized.parameters(*augmentation.PRESETS)
+    @parameterized.parameters(*augmentation.PRESETS, "randaugment")
     def test_every_preset_on_colour_images(self, name):
-        config = augmentation.PRESETS[name]
+        config = augmentation.PRESETS.get(name, augmentation.Config(randaugment=2, erasing=0.5, cutout="none"))
         images = some_images(5)
 
         augment = jax.jit(lambda key, images: augmentation.augment(key, images, config, MEAN, STD))

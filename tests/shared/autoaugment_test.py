@@ -106,6 +106,40 @@ class PillowTest(parameterized.TestCase):
         np.testing.assert_array_equal(found, in_pillow(ImageOps.equalize, images[..., 0]))
 
 
+class RandAugmentTest(chex.TestCase):
+    def test_operations_and_magnitudes_by_hand(self):
+        draws = jax.jit(lambda key: autoaugment.draw_random(key, 2048, num_operations=2, magnitude=5))(
+            jax.random.key(0)
+        )
+        assert draws.operations.shape == (2048, 2)
+        expected = {
+            **dict.fromkeys(("nothing", "equalize", "autocontrast"), [0]),
+            **dict.fromkeys(("shear_x", "shear_y"), [-0.15, 0.15]),
+            **dict.fromkeys(("translate_x", "translate_y"), [-75 / 331, 75 / 331]),
+            **dict.fromkeys(("contrast", "color", "brightness", "sharpness"), [0.55, 1.45]),
+            "rotate": [-math.radians(15), math.radians(15)],
+            "solarize": [128],
+            "posterize": [6],
+        }
+        assert set(autoaugment.RANDOM) == set(expected)
+        for name, magnitudes in expected.items():
+            is_chosen = np.asarray(draws.operations) == autoaugment.OPERATIONS.index(name)
+            assert abs(is_chosen.mean() - 1 / 14) < 0.02, name
+            np.testing.assert_allclose(np.unique(draws.magnitudes[is_chosen]), magnitudes, rtol=1e-6)
+
+    def test_operations_are_applied_one_after_the_other(self):
+        key = jax.random.key(3)
+        found = jax.jit(lambda key, images: autoaugment.randaugment(key, images, num_operations=2, magnitude=9))(
+            key, IMAGES
+        )
+        draws = autoaugment.draw_random(key, len(IMAGES), num_operations=2, magnitude=9)
+        expected = IMAGES
+        for at in range(2):
+            expected = APPLY["nao"](expected, draws.operations[:, at], draws.magnitudes[:, at])
+        np.testing.assert_array_equal(found, expected)
+        assert np.mean(np.any(found != IMAGES, axis=(1, 2, 3))) > 0.5
+
+
 class SplineTest(parameterized.TestCase):
     """LaNet's warps are affine transforms of SciPy about (n / 2 + 1 / 2), rows first."""
 

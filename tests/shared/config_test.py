@@ -111,6 +111,8 @@ class ChangesTest(parameterized.TestCase):
         expected = {"epochs": 5, "limit": 3, "widths": [4, 8], "name": "plain", "is_long": False}
         assert record == {**expected, "optimizer": {"rate": 0.1, "kind": "adam"}}
         assert configs.from_json(Training, record) == config
+        del record["limit"]  # of a version without this setting, which can be None
+        assert configs.from_json(Training, record) == dataclasses.replace(config, limit=None)
 
     @parameterized.parameters(
         ([], "must be an object; got"),
