@@ -36,17 +36,20 @@ _PYTORCH = dataclasses.replace(
     forget_bias=0.0,
 )
 
+_RECURRENT = dataclasses.replace(
+    _TENSORFLOW,
+    embedding_size=96,
+    predictor_layers=3,
+    predictor_size=200,
+    predictor_dropout=0.1,
+    initializer="uniform",
+)
+
 # The dropout that the released predictors of nao_cnn and nao_ws_cnn list was never switched on: here it is 0.
 MODELS: dict[str, configs.Model] = {
     "nao_cnn": dataclasses.replace(_TENSORFLOW, embedding_size=32, tokens_per_step=3),
-    "nao_rnn": dataclasses.replace(
-        _TENSORFLOW,
-        embedding_size=96,
-        predictor_layers=3,
-        predictor_size=200,
-        predictor_dropout=0.1,
-        initializer="uniform",
-    ),
+    "nao_rnn": _RECURRENT,
+    "nao_rnn_paper": dataclasses.replace(_RECURRENT, embedding_size=64, hidden_size=128, predictor_layers=1),
     "nao_ws_cnn": dataclasses.replace(
         _TENSORFLOW, embedding_size=48, tokens_per_step=2, predictor_layers=3, predictor_size=100
     ),
@@ -117,6 +120,9 @@ PRESETS: dict[str, configs.Config] = {
     ),
     "nao_cnn": _published("nao_cnn", **_rounds(600, 300), batch_size=50, decay="loss", step_size=10.0, num_steps=3),
     "nao_rnn": _published("nao_rnn", **_rounds(600, 300), batch_size=50, decay="loss", step_size=10.0, num_steps=3),
+    "nao_rnn_paper": _published(
+        "nao_rnn_paper", **_rounds(600, 200), batch_size=50, decay="loss", step_size=10.0, num_steps=1
+    ),
     "nao_ws_cnn": _published(
         "nao_ws_cnn", **_rounds(1000, 550), num_random=50, decay="loss", augmentation="swap", num_steps=100
     ),

@@ -91,6 +91,7 @@ def loss(
     is_in: chex.Array,
     *,
     mse_weight: float,
+    loss_weights: str | None = None,
 ) -> chex.Array:
     """Returns float32[], the joint loss of a minibatch, as in the released code.
 
@@ -104,6 +105,7 @@ def loss(
       batch: B rows.
       is_in: bool[B], False for padding.
       mse_weight: lambda of the paper, in [0, 1].
+      loss_weights: see `nao_jax.config.Config`.
     """
     _, prediction, logits = model.apply(
         params,
@@ -114,8 +116,10 @@ def loss(
         rngs={"dropout": key},
     )
     weights = jnp.where(is_in, batch.weights, 0.0)
+    if loss_weights == "softmax":
+        weights *= jax.nn.softmax(jnp.where(weights > 0, batch.targets, -jnp.inf), where=weights > 0)
     errors = jnp.where(weights > 0, prediction - batch.targets, 0.0)  # unknown targets may be NaN
-    squared = jnp.sum(weights * errors**2) / jnp.maximum(jnp.sum(weights), 1.0)
+    squared = jnp.sum(weights * errors**2) / jnp.maximum(jnp.sum(weights), jnp.finfo(jnp.float32).tiny)
     entropy = optax.softmax_cross_entropy_with_integer_labels(logits, batch.tokens).mean(axis=1)
     entropy = jnp.sum(entropy * is_in) / jnp.maximum(jnp.sum(is_in), 1.0)
     return mse_weight * squared + (1.0 - mse_weight) * entropy
@@ -189,7 +193,13 @@ def fit(
             augmentation=config.augmentation,
         )
         gradient = jax.grad(loss)(
-            params, model, dropout_key, batch.replace(tokens=tokens), is_in, mse_weight=config.mse_weight
+            params,
+            model,
+            dropout_key,
+            batch.replace(tokens=tokens),
+            is_in,
+            mse_weight=config.mse_weight,
+            loss_weights=config.loss_weights,
         )
         updates, opt_state = update(gradient, opt_state, params)
         return optax.apply_updates(params, updates), opt_state, order

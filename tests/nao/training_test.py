@@ -95,6 +95,19 @@ class LossTest(chex.TestCase):
         expected = mse_weight * squared + (1 - mse_weight) * entropy
         np.testing.assert_allclose(self.loss(batch, mse_weight)[0], expected, rtol=1e-5)
 
+    def test_weights_that_favour_good_architectures(self):
+        model, params = network()
+        batch = self.batch()
+        prediction = np.asarray(jax.jit(model.apply)(params, batch.tokens, models.shift_right(batch.tokens))[1])
+        targets, weights = np.asarray(batch.targets)[:4], np.array(self.WEIGHTS)[:4]
+        share = weights * np.exp(targets) / np.sum(np.exp(targets[weights > 0]))
+        expected = np.sum(share * (prediction[:4] - targets) ** 2) / np.sum(share)
+        unknown = batch.replace(targets=batch.targets.at[jnp.array([1, 4])].set(jnp.nan))
+        weigh = jax.jit(functools.partial(training.loss, mse_weight=1.0, loss_weights="softmax"), static_argnums=1)
+        for given in (batch, unknown):
+            found = weigh(params, model, jax.random.key(9), given, jnp.array(self.IS_IN))
+            np.testing.assert_allclose(found, expected, rtol=1e-5)
+
     def test_without_a_label_there_is_only_reconstruction(self):
         batch = self.batch().replace(weights=jnp.zeros(5))
         assert self.loss(batch, 1.0)[0] == 0.0

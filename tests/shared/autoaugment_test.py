@@ -113,13 +113,13 @@ class RandAugmentTest(chex.TestCase):
         )
         assert draws.operations.shape == (2048, 2)
         expected = {
-            **dict.fromkeys(("nothing", "equalize", "autocontrast"), [0]),
-            **dict.fromkeys(("shear_x", "shear_y"), [-0.15, 0.15]),
-            **dict.fromkeys(("translate_x", "translate_y"), [-75 / 331, 75 / 331]),
-            **dict.fromkeys(("contrast", "color", "brightness", "sharpness"), [0.55, 1.45]),
-            "rotate": [-math.radians(15), math.radians(15)],
-            "solarize": [128],
-            "posterize": [6],
+            **dict.fromkeys(("nothing", "equalize", "autocontrast"), (0,)),
+            **dict.fromkeys(("shear_x", "shear_y"), (-0.15, 0.15)),
+            **dict.fromkeys(("translate_x", "translate_y"), (-75 / 331, 75 / 331)),
+            **dict.fromkeys(("contrast", "color", "brightness", "sharpness"), (0.55, 1.45)),
+            "rotate": (-math.radians(15), math.radians(15)),
+            "solarize": (128,),
+            "posterize": (6,),
         }
         assert set(autoaugment.RANDOM) == set(expected)
         for name, magnitudes in expected.items():
