@@ -106,8 +106,8 @@ class Config:
     ] = 0.8
     loss_weights: Annotated[
         Literal["equal", "softmax"] | None,
-        "weights of the predictor's squared errors in a minibatch: equal, or the softmax of the targets, in favour of good "
-        "architectures (an option of NAO's program for recurrent cells); None: equal",
+        "weights of the predictor's squared errors in a minibatch: equal, or the softmax of the targets, in favour of "
+        "good architectures (an option of NAO's program for recurrent cells); None: equal",
     ] = None
     learning_rate: Annotated[float, "learning rate of Adam", _POSITIVE] = 3e-3
     weight_decay: Annotated[float, "L2 penalty on all parameters", _AT_LEAST_0] = 0.3
