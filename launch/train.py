@@ -36,6 +36,12 @@ _NETWORK = {
 }
 
 
+_DECODING = {
+    "num_threads": "threads that decode streamed images",
+    "num_processes": "processes that decode streamed images, each with --decoding_threads; 0: only this one",
+}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
     argv = sys.argv[1:] if argv is None else argv
@@ -58,6 +64,10 @@ def define(values: flags.FlagValues) -> None:
     define("preset", "digits", f"settings to start from: {', '.join(presets.PRESETS)}")
     define("stream", None, f"stream images during training, preprocessed as in: {', '.join(streams.PRESETS)}")
     define("image_size", 0, "side of streamed images, in pixels; 0: as in --stream", flags.DEFINE_integer)
+    for name, text in _DECODING.items():
+        define(
+            f"decoding_{name.removeprefix('num_')}", None, f"{text}; by default as in --stream", flags.DEFINE_integer
+        )
     define("workdir", None, "folder of the run, to start or to resume; by default a fresh one under runs/")
     define("evaluate", False, "evaluate a checkpoint of --workdir without training", flags.DEFINE_bool)
     define("coordinator", None, "several hosts: address:port of process 0")
@@ -122,9 +132,11 @@ def _stream(values):
         return None
     configs.one_of("stream", values.stream, streams.PRESETS)
     found, size = streams.PRESETS[values.stream], values.image_size
-    if not size:
-        return found
-    return configs.replace(found, {"image_size": size, "resized": round(size * found.resized / found.image_size)})
+    given = {name: values[f"decoding_{name.removeprefix('num_')}"].value for name in _DECODING}
+    given = {name: value for name, value in given.items() if value is not None}
+    if size:
+        given |= {"image_size": size, "resized": round(size * found.resized / found.image_size)}
+    return configs.replace(found, given)
 
 
 def _print_scores(scored, options):

@@ -82,6 +82,7 @@ def train_batches(
     seed: int,
     shard: tuple[int, int] = (0, 1),
     num_epochs: int | None = None,
+    start: int = 0,
 ) -> Any:
     """Streams training batches, reshuffled in each epoch.
 
@@ -92,6 +93,7 @@ def train_batches(
       seed: of the order and the augmentation.
       shard: (this host, number of hosts): each epoch's images are divided among hosts; a remainder is dropped.
       num_epochs: passes over the examples; None: unlimited.
+      start: batches to leave out at the beginning, for a training that resumes.
 
     Returns:
       A `grain.IterDataset` of {"images": uint8[B, S, S, 3], "labels": int32[B]}. Its iterators have `get_state` and
@@ -110,7 +112,7 @@ def train_batches(
     dataset = grain.MapDataset.source(_Examples(examples)).seed(seed).shuffle()
     dataset = dataset[index : per_host * count : count].repeat(num_epochs)
     dataset = dataset.random_map(functools.partial(_augment, config))
-    dataset = dataset.batch(batch_size, drop_remainder=True, batch_fn=_stack)
+    dataset = dataset.batch(batch_size, drop_remainder=True, batch_fn=_stack)[start:]
     return _read(dataset, config, batch_size)
 
 

@@ -53,6 +53,10 @@ def _preset(space, dataset, config):
     preset = _short(space, dataset) if config.preset == training_config.SHORT else presets.PRESETS[config.preset]
     sizes = {"num_cells": config.num_cells, "width": config.width}
     network = adapted(preset.network, space, num_classes=dataset.num_classes, **sizes)
+    if config.dtype is not None:
+        if not hasattr(network, "dtype"):
+            raise ValueError(f"dtype is not a setting of the networks of {space}, which are float32; leave it out")
+        network = dataclasses.replace(network, dtype=config.dtype)
     given = config.given("num_epochs", "batch_size", "learning_rate")
     training = config_lib.replace(preset.training, {"last_batch": "drop", **given})
     return presets.Preset(network, training, preset.augmentation)

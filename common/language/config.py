@@ -4,7 +4,7 @@ The defaults are NAO's published settings on Penn Treebank (arXiv:1808.07233, as
 """
 
 import dataclasses
-from typing import Annotated
+from typing import Annotated, Literal
 
 from common import config as configs
 
@@ -76,6 +76,10 @@ class Config:
     chunks: Annotated[Chunks, "segment lengths"] = Chunks()
     dropout: Annotated[Dropout, "dropout rates"] = Dropout()
     optimizer: Annotated[Optimizer, "optimizer"] = Optimizer()
+    dtype: Annotated[
+        Literal["float32", "bfloat16"] | None,
+        "type of the factors of matrix products; sums, states and parameters are float32; None: float32",
+    ] = None
     max_rollbacks: Annotated[
         int, "how often training returns to its best state when the loss is not finite", _NOT_NEGATIVE
     ] = 10

@@ -46,7 +46,8 @@ def supernet_learner(
     """
     partial = jax.tree_util.Partial
     sample_arch = partial(_from_space) if pool is None else partial(_from_pool, jnp.asarray(pool))
-    network = recurrent.supernet(vocabulary_size=len(corpus.vocabulary), width=config.width, dropout=config.dropout)
+    sizes = {"vocabulary_size": len(corpus.vocabulary), "width": config.width}
+    network = recurrent.supernet(**sizes, dropout=config.dropout, dtype=config.dtype)
     return training.Learner(network, config, sample_arch)
 
 
@@ -124,7 +125,7 @@ def from_scratch(
     valid = segments.prepare(loaded.valid, config.valid_batch_size, config.chunks)
     test = segments.prepare(loaded.test, config.test_batch_size, config.chunks)
     size = len(loaded.vocabulary)
-    network = recurrent.LanguageModel(size, config.width, recurrent.AnyCell(config.width), config.dropout)
+    network = recurrent.LanguageModel(size, config.width, recurrent.AnyCell(config.width), config.dropout, config.dtype)
 
     def train(key, arch, is_tested):
         """Returns (the best validation loss, or the test loss at that epoch; why it is NaN)."""

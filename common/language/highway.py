@@ -41,6 +41,11 @@ class Wiring(NamedTuple):
     output: tuple[int, ...]
 
 
+def product(inputs: chex.Array, weights: chex.Array) -> chex.Array:
+    """Returns float32[..., G], the matrix product of float32[..., H], in the type of the weights [H, G]."""
+    return jnp.dot(inputs.astype(weights.dtype), weights, preferred_element_type=jnp.float32)
+
+
 def read(
     wiring: Wiring, projected: chex.Array, first: chex.Array, nodes: chex.Array, mask: chex.Array, hidden: chex.Array
 ) -> chex.Array:
@@ -49,8 +54,8 @@ def read(
     Args:
       wiring: connections of the nodes.
       projected: float32[T, B, 2H], x W_x.
-      first: float32[H, 2H], W_h.
-      nodes: float32[K, H, 2H], W_1 to W_K.
+      first: float[H, 2H], W_h.
+      nodes: float[K, H, 2H], W_1 to W_K, whose type is that of the factors of all products.
       mask: float32[B, H], m.
       hidden: float32[B, H], the initial hidden state.
 
@@ -101,13 +106,13 @@ def _run(wiring, data, projected, first, nodes, mask, hidden, *, is_trained):
 
     def step(hidden, gates):
         reads = [hidden * mask]
-        state, slopes = _node(hidden, gates + reads[0] @ first, TANH)
+        state, slopes = _node(hidden, gates + product(reads[0], first), TANH)
         states = jnp.zeros((len(nodes) + 1, *hidden.shape)).at[0].set(state)
         all_slopes = [slopes]
         for group, weights in zip(groups, fused, strict=True):
             before = states[group.state]
             reads.append(before * mask)
-            gates = jnp.split(reads[-1] @ weights, len(group.nodes), axis=-1)
+            gates = jnp.split(product(reads[-1], weights), len(group.nodes), axis=-1)
             for at, part, activation in zip(group.nodes, gates, group.activations, strict=True):
                 state, slopes = _node(before, part, activation)
                 states = states.at[at].set(state)
@@ -134,16 +139,16 @@ def _backward(wiring, residuals, d_outputs):
             own, left = left[len(left) - len(group.nodes) :], left[: len(left) - len(group.nodes)]
             parts = [_node_back(d_states[i], s) for i, s in zip(group.nodes, own, strict=True)]
             d_gates.append(jnp.concatenate([d for d, _ in parts], axis=-1))
-            d_before = sum(kept for _, kept in parts) + (d_gates[-1] @ weights) * mask
+            d_before = sum(kept for _, kept in parts) + product(d_gates[-1], weights) * mask
             d_states = d_states.at[group.state].add(d_before)
         d_first, kept = _node_back(d_states[0], first_slopes)
-        return kept + (d_first @ transposed_first) * mask, (d_first, d_gates[::-1])
+        return kept + product(d_first, transposed_first) * mask, (d_first, d_gates[::-1])
 
     d_hidden, (d_projected, d_gates) = jax.lax.scan(step, jnp.zeros_like(mask), (d_outputs, slopes), reverse=True)
-    d_first = _weight_gradient(reads[0], d_projected)
+    d_first = _weight_gradient(reads[0], d_projected, first.dtype)
     d_nodes = [None] * (num_states - 1)
     for group, inputs, gates in zip(groups, reads[1:], d_gates, strict=True):
-        parts = jnp.split(_weight_gradient(inputs, gates), len(group.nodes), axis=-1)
+        parts = jnp.split(_weight_gradient(inputs, gates, first.dtype), len(group.nodes), axis=-1)
         for at, part in zip(group.nodes, parts, strict=True):
             d_nodes[at - 1] = part
     return None, d_projected, d_first, jnp.stack(d_nodes), None, d_hidden
@@ -187,10 +192,10 @@ def _activate(x, activation):
     return jnp.where(is_curved, curved, straight), jnp.where(is_curved, curved_slope, is_linear.astype(x.dtype))
 
 
-def _weight_gradient(inputs, d_outputs):
-    """Returns float32[H, G] of float32[T, B, H] and [T, B, G]: one product; transposing one is faster on CPU."""
+def _weight_gradient(inputs, d_outputs, dtype):
+    """Returns [H, G] of float32[T, B, H] and [T, B, G]: one product; transposing one is faster on CPU."""
     transposed = jax.lax.optimization_barrier(d_outputs.reshape(-1, d_outputs.shape[-1]).T)
-    return jnp.dot(transposed, inputs.reshape(-1, inputs.shape[-1])).T
+    return product(transposed, inputs.reshape(-1, inputs.shape[-1]).astype(dtype)).T.astype(dtype)
 
 
 _read.defvjp(_forward, _backward)

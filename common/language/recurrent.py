@@ -63,12 +63,14 @@ class LanguageModel(nn.Module):
       cell: module (arch int32[22] or None) -> (`highway.Wiring`, float32[K, H, 2H] weights of its nodes): one of
         `FixedCell`, `AnyCell` and `SharedCell`.
       dropout: rates in training.
+      dtype: of the factors of matrix products, see `config.Config`.
     """
 
     vocabulary_size: int
     width: int
     cell: nn.Module
     dropout: configs.Dropout = configs.Dropout()
+    dtype: str | None = None
 
     @nn.compact
     def __call__(
@@ -90,10 +92,11 @@ class LanguageModel(nn.Module):
         if train and self.dropout.dropout_node:
             nodes = _freeze(self.make_rng("dropout"), self.dropout.dropout_node, nodes)
         inputs = table[words] * mask.word[words] * (mask.input * mask.cell_input)[None]
-        projected = inputs @ first[: self.width]
+        first, nodes, output = (weights.astype(self.dtype or "float32") for weights in (first, nodes, table.T))
+        projected = highway.product(inputs, first[: self.width])
         raw = highway.read(wiring, projected, first[self.width :], nodes, mask.hidden, hidden)
         dropped = raw * mask.output[None]
-        return Reading(logits=dropped @ table.T + bias[None, None], dropped=dropped, raw=raw)
+        return Reading(logits=highway.product(dropped, output) + bias[None, None], dropped=dropped, raw=raw)
 
 
 class FixedCell(nn.Module):
@@ -153,7 +156,12 @@ class SharedCell(nn.Module):
 
 
 def language_model(
-    genotype: RecurrentGenotype, *, vocabulary_size: int, width: int, dropout: configs.Dropout | None = None
+    genotype: RecurrentGenotype,
+    *,
+    vocabulary_size: int,
+    width: int,
+    dropout: configs.Dropout | None = None,
+    dtype: str | None = None,
 ) -> LanguageModel:
     """Returns the language model of one cell.
 
@@ -162,26 +170,30 @@ def language_model(
       vocabulary_size: V, words.
       width: H, units of the embedding and the cell.
       dropout: dropout rates; by default none.
+      dtype: of the factors of matrix products; by default float32.
 
     Raises:
       ValueError: an activation is not in `highway.ACTIVATIONS`, or a size is below 1.
     """
     wiring(genotype)
-    return _model(FixedCell(genotype, width), vocabulary_size, width, dropout)
+    return _model(FixedCell(genotype, width), vocabulary_size, width, dropout, dtype)
 
 
-def supernet(*, vocabulary_size: int, width: int, dropout: configs.Dropout | None = None) -> LanguageModel:
+def supernet(
+    *, vocabulary_size: int, width: int, dropout: configs.Dropout | None = None, dtype: str | None = None
+) -> LanguageModel:
     """Returns the language model of all cells on shared weights (NAO-WS).
 
     Args:
       vocabulary_size: V, words.
       width: H, units of the embedding and the cell.
       dropout: dropout rates; by default none.
+      dtype: of the factors of matrix products; by default float32.
 
     Raises:
       ValueError: a size is below 1.
     """
-    return _model(SharedCell(width), vocabulary_size, width, dropout)
+    return _model(SharedCell(width), vocabulary_size, width, dropout, dtype)
 
 
 def wiring(genotype: RecurrentGenotype) -> highway.Wiring:
@@ -233,11 +245,11 @@ def init_weights(key: chex.PRNGKey, shape: tuple[int, ...]) -> chex.Array:
     return jax.random.uniform(key, shape, jnp.float32, -INIT_RANGE, INIT_RANGE)
 
 
-def _model(cell, vocabulary_size, width, dropout):
+def _model(cell, vocabulary_size, width, dropout, dtype):
     for name, value in (("vocabulary_size", vocabulary_size), ("width", width)):
         if value < 1:
             raise ValueError(f"{name} must be at least 1; got {value}")
-    return LanguageModel(vocabulary_size, width, cell, dropout or configs.Dropout())
+    return LanguageModel(vocabulary_size, width, cell, dropout or configs.Dropout(), dtype)
 
 
 def _split(arch):

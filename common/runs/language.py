@@ -73,7 +73,8 @@ def train(
     text.tell(corpus)
     check_lengths(corpus, config)
     size = len(corpus.vocabulary)
-    network = recurrent.language_model(genotype, vocabulary_size=size, width=config.width, dropout=config.dropout)
+    sizes = {"vocabulary_size": size, "width": config.width}
+    network = recurrent.language_model(genotype, **sizes, dropout=config.dropout, dtype=config.dtype)
     learner = training.Learner(network, config, training.NO_ARCH)
     about = {
         "genotype": json.loads(json_text.to_text(genotype)),

@@ -86,10 +86,9 @@ def streamed(name: str, data_dir: str | os.PathLike | None, changes: streams.Con
     def chunks(steps, state, keys, config, *, most=0, sharding=None):
         if jax.process_count() > 1:
             raise ValueError("a stream is read by one host; train on one, with all of its devices")
-        iterator = iter(streams.train_batches(source.train, changes, batch_size=config.batch_size, seed=seed))
         done, per_epoch = int(state.step), configs.steps_per_epoch(config, len(source.train))
-        iterator.set_state(iterator.get_state() | {"next_index": done})
-        pairs = ((batch["images"], batch["labels"]) for batch in iterator)
+        batches = streams.train_batches(source.train, changes, batch_size=config.batch_size, seed=seed, start=done)
+        pairs = ((batch["images"], batch["labels"]) for batch in batches)
         while done < config.num_epochs * per_epoch:  # an epoch at a time, so that chunks end where epochs do
             length = per_epoch - done % per_epoch
             epoch = itertools.islice(pairs, length)

@@ -167,7 +167,7 @@ def adapted(
       ValueError: as `get`; or the epochs cannot be divided into such blocks, or a learning rate that restarts is not a
         cosine.
     """
-    preset = get(changes.preset, space, num_classes=num_classes, **changes.given("num_cells", "width"))
+    preset = get(changes.preset, space, num_classes=num_classes, **changes.given("num_cells", "width", "dtype"))
     values = changes.given("num_epochs", "batch_size", "learning_rate")
     num_epochs = values.get("num_epochs", preset.training.num_epochs)
     if num_epochs % num_blocks:

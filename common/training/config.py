@@ -99,6 +99,7 @@ class Changes:
     width: Annotated[int | None, "channels of the first cell, or of the first stage of a chain", Range(at_least=1)] = (
         None
     )
+    dtype: Annotated[Literal["float32", "bfloat16"] | None, "type of activations"] = None
     num_epochs: Annotated[int | None, "passes over the training images", Range(at_least=1)] = None
     batch_size: Annotated[int | None, "images per step", Range(at_least=1)] = None
     learning_rate: Annotated[float | None, "peak learning rate", Range(above=0)] = None
