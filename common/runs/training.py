@@ -26,7 +26,7 @@ from common.genotypes import genotype as genotypes
 from common.genotypes import published
 from common.networks import counting
 from common.records import locks, run_dir
-from common.runs import training_data, training_run
+from common.runs import initial_weights, training_data, training_run
 from common.training import checkpoints, export, loop, presets, sharding, training_log
 from common.training import state as states
 
@@ -44,6 +44,9 @@ class Options:
         "training images to hold out, which determine the best checkpoint; 0: the test images do",
         Range(at_least=0),
     ] = 0
+    init_from: Annotated[
+        str | None, "exported network (--export) whose weights are the initial ones; None: random ones"
+    ] = None
     checkpoint: Annotated[Literal[CHECKPOINTS], "checkpoint to evaluate or export"] = "latest"
     export: Annotated[str | None, "file to write the trained network to, such as model.safetensors"] = None
     evaluate_every: Annotated[int, "epochs between evaluations", Range(at_least=1)] = 5
@@ -99,6 +102,10 @@ def train(
     run = training_run.new(
         genotype, preset, dataset, data_dir, stream=stream, held_out=options.held_out, seed=options.seed
     )
+    given = {}
+    if options.init_from:
+        given = initial_weights.read(options.init_from, run)
+        run = run._replace(about={**run.about, "init_from": options.init_from})
     if options.export:
         export.check_replaceable(options.export, run.network, _identity(run), folder=folder)
     batches = training_run.split(run, options.num_devices, evaluation_batch_size=options.evaluation_batch_size)
@@ -119,6 +126,7 @@ def train(
             if start:
                 print(f"resuming from step {start} of {run.num_steps}", flush=True)
             log = stack.enter_context(training_log.TrainingLog(folder, total=run.num_steps, start=start))
+        state = initial_weights.init(run, given) if state is None else state
         _train(run, options, state, saved, batches=batches, log=log)
         result = _result(run, options, saved, name=name, batches=batches)
     if is_first:
@@ -156,9 +164,7 @@ def evaluate(
 
 
 def _train(run, options, state, saved, *, batches, log):
-    """Trains from a state (None: from the start) to the last step, and saves that."""
-    if state is None:
-        state = run.steps.init(run.keys.init, run.images.shape)
+    """Trains from a state to the last step, and saves that."""
     if int(state.step) == run.num_steps:
         return
     state, keys = sharding.place((state, run.keys), batches)

@@ -42,8 +42,7 @@ class Run(NamedTuple):
     def template(self, batches: jax.sharding.NamedSharding | None = None) -> states.State:
         """Returns the shapes of a state, on every device of `batches` if it is given."""
         state = jax.eval_shape(lambda key: self.steps.init(key, self.images.shape), self.keys.init)
-        everywhere = batches and jax.sharding.NamedSharding(batches.mesh, jax.sharding.PartitionSpec())
-        return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=everywhere), state)
+        return sharding.template(state, batches)
 
 
 def new(
@@ -91,17 +90,12 @@ def split(run: Run, num_devices: int, *, evaluation_batch_size: int) -> jax.shar
     Raises:
       ValueError: there are fewer devices, or a batch cannot be split evenly.
     """
-    devices = jax.devices()
-    if num_devices > len(devices):
-        raise ValueError(f"--num_devices must be from 0 to {len(devices)}, all there are; got {num_devices}")
-    if num_devices == 1 or len(devices) == 1:
-        return None
-    mesh = sharding.mesh(devices[: num_devices or len(devices)])
-    sharding.check_batch(run.config.batch_size, mesh)
-    sharding.check_batch(evaluation_batch_size, mesh, name="evaluation_batch_size")
-    if run.config.last_batch == "keep" and not run.images.is_streamed:
-        sharding.check_batch(run.images.sizes["train"] % run.config.batch_size, mesh, name="the last batch")
-    return sharding.batches(mesh)
+    batches = sharding.over(num_devices)
+    if batches is not None:
+        num_images = 0 if run.images.is_streamed else run.images.sizes["train"]
+        sharding.check_batches(run.config.batch_size, configs.last_batch_size(run.config, num_images), batches.mesh)
+        sharding.check_batch(evaluation_batch_size, batches.mesh, name="evaluation_batch_size")
+    return batches
 
 
 def _images(dataset, data_dir, *, stream, held_out, seed):

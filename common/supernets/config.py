@@ -82,6 +82,7 @@ class Pace:
         int, "maximum steps per compiled chunk, after which metrics are written; 0: an epoch", configs.Range(at_least=0)
     ] = 0
     checkpoint_seconds: Annotated[float, "minimum seconds between checkpoints", configs.Range(at_least=0)] = 60.0
+    num_devices: Annotated[int, "devices to split batches over; 0: all", configs.Range(at_least=0)] = 1
 
 
 @configs.dataclass

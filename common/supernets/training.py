@@ -23,7 +23,7 @@ from common.networks import costs, elastic, supernet
 from common.supernets import config as supernet_config
 from common.supernets import presets, sampling
 from common.training import augmentation as augmentations
-from common.training import checkpoints, export, loop, models
+from common.training import checkpoints, export, loop, models, sharding
 from common.training import config as configs
 from common.training import state as states
 from common.training import step as step_lib
@@ -80,9 +80,10 @@ class Run(NamedTuple):
         # Copies: the loop donates the buffers of a state.
         return state if params is None else state.replace(params=jax.tree.map(jnp.copy, params))
 
-    def template(self) -> states.State:
-        """Returns the shapes of a state."""
-        return jax.eval_shape(lambda key: self.steps.init(key, self.images.shape), self.keys.init)
+    def template(self, batches: jax.sharding.NamedSharding | None = None) -> states.State:
+        """Returns the shapes of a state, on every device of `batches` if it is given."""
+        state = jax.eval_shape(lambda key: self.steps.init(key, self.images.shape), self.keys.init)
+        return sharding.template(state, batches)
 
     def data(self, part: str) -> loop.Data:
         """Returns the images of a part on the device."""

@@ -16,7 +16,8 @@ import numpy as np
 from common.records import locks
 from common.supernets import config as configs
 from common.supernets import scoring, training
-from common.training import checkpoints, loop, training_log
+from common.training import checkpoints, loop, sharding, training_log
+from common.training import config as training_config
 from common.training import state as states
 
 NUM_WATCHED = 8  # architectures that are scored during training
@@ -37,6 +38,7 @@ class Training:
     _pace: configs.Pace
     _saved: checkpoints.Checkpoints
     _log: training_log.TrainingLog
+    _batches: jax.sharding.NamedSharding | None
 
     @property
     def seconds(self) -> float:
@@ -63,9 +65,12 @@ class Training:
             return self.state
         every = self._pace.evaluate_every or max(1, run.config.num_epochs // 10)
         most = self._pace.steps_per_chunk
-        chunks = loop.train(
-            run.steps, self.state, run.keys, run.data("train"), run.config, stop=stop, most=most, draw=draw
-        )
+        placed = self.state, run.keys, run.data("train"), draw
+        if self._batches is not None:
+            placed = sharding.replicate(placed, self._batches.mesh)
+        state, keys, data, draw = placed
+        settings = {"stop": stop, "most": most, "draw": draw, "sharding": self._batches}
+        chunks = loop.train(run.steps, state, keys, data, run.config, **settings)
         saved_at = time.monotonic()
         try:
             for self.state, chunk in chunks:
@@ -109,17 +114,22 @@ def opened(
       first: initial parameters; None: random ones.
 
     Raises:
-      ValueError: the folder belongs to another training, or is in use.
+      ValueError: the folder belongs to another training, or is in use; or there are fewer devices, or a batch cannot be
+        split evenly.
     """
-    where = folder / training.CHECKPOINTS
+    pace, where = pace or configs.Pace(), folder / training.CHECKPOINTS
+    batches = sharding.over(pace.num_devices)
+    if batches is not None:
+        last_size = training_config.last_batch_size(run.config, len(run.parts["train"].labels))
+        sharding.check_batches(run.config.batch_size, last_size, batches.mesh)
     checkpoints.check_about(where, run.about)  # before anything is made
     folder.mkdir(parents=True, exist_ok=True)
     with locks.hold(folder / _LOCK, what=str(folder)), checkpoints.Checkpoints(where, run.about) as saved:
-        state = saved.latest(run.template())
+        state = saved.latest(run.template(batches))
         if state is None:
             state = run.init(first)
         start, total = int(state.step), run.num_steps
         if start:
             print(f"shared weights: resuming from step {start} of {total}", flush=True)
         with training_log.TrainingLog(folder, total=total, start=start) as log:
-            yield Training(run, state, pace or configs.Pace(), saved, log)
+            yield Training(run, state, pace, saved, log, batches)

@@ -127,3 +127,8 @@ def steps_per_epoch(config: Config, num_images: int) -> int:
             "make it smaller, or set last_batch to keep"
         )
     return num_images // config.batch_size
+
+
+def last_batch_size(config: Config, num_images: int) -> int:
+    """Returns the size of the smaller last batch of an epoch; 0: there is none."""
+    return num_images % config.batch_size if config.last_batch == "keep" else 0

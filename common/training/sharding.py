@@ -28,6 +28,26 @@ def batches(mesh: jax.sharding.Mesh) -> jax.sharding.NamedSharding:
     return jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(AXIS))
 
 
+def over(num_devices: int) -> jax.sharding.NamedSharding | None:
+    """Returns the sharding of batches over a number of devices, 0: all; None for one device.
+
+    Raises:
+      ValueError: there are fewer devices.
+    """
+    devices = jax.devices()
+    if num_devices > len(devices):
+        raise ValueError(f"--num_devices must be from 0 to {len(devices)}, all there are; got {num_devices}")
+    if 1 in (num_devices, len(devices)):
+        return None
+    return batches(mesh(devices[: num_devices or len(devices)]))
+
+
+def template(tree: Any, batches: jax.sharding.NamedSharding | None) -> Any:
+    """Returns the shapes of a tree of shapes, on every device of a sharding of batches if it is given."""
+    everywhere = batches and jax.sharding.NamedSharding(batches.mesh, jax.sharding.PartitionSpec())
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=everywhere), tree)
+
+
 def replicate(tree: Any, mesh: jax.sharding.Mesh) -> Any:
     """Returns a copy of a tree of arrays, the same on all hosts, on every device."""
     everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
@@ -44,6 +64,12 @@ def replicate(tree: Any, mesh: jax.sharding.Mesh) -> Any:
 def place(tree: Any, batches: jax.sharding.NamedSharding | None) -> Any:
     """Returns a tree of arrays on the device, or replicated on the devices of a sharding of batches."""
     return jax.device_put(tree) if batches is None else replicate(tree, batches.mesh)
+
+
+def check_batches(batch_size: int, last_size: int, mesh: jax.sharding.Mesh) -> None:
+    """Raises a `ValueError` unless the batches of an epoch, and the smaller last one (0: none), can be split evenly."""
+    check_batch(batch_size, mesh)
+    check_batch(last_size, mesh, name="the last batch")
 
 
 def check_batch(size: int, mesh: jax.sharding.Mesh, *, name: str = "batch_size") -> None:

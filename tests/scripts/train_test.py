@@ -138,6 +138,27 @@ class TrainTest(folders.FolderTest):
         losses = [[line["loss"] for line in run[0]] for run in (first, one)]
         np.testing.assert_allclose(*losses, rtol=1e-3)
 
+    @pytest.mark.slow
+    def test_training_starts_from_given_weights(self):
+        """As long as the learning rate is too small to change them; other networks are refused before anything."""
+        first, second = (self.folder / name for name in ("first.safetensors", "second.safetensors"))
+        self.run_train("--num_epochs=1", f"--export={first}", f"--workdir={self.folder / 'first'}")
+        flags = (
+            "--num_epochs=1",
+            "--learning_rate=1e-12",
+            f"--init_from={first}",
+            f"--workdir={self.folder / 'second'}",
+        )
+        self.run_train(*flags, "--seed=6", f"--export={second}")
+        arrays = [safetensors.numpy.load_file(path) for path in (first, second)]
+        for name, array in arrays[0].items():
+            if name.startswith("params"):
+                np.testing.assert_allclose(arrays[1][name], array, rtol=1e-6, err_msg=name)
+        _, errors = self.run_train(f"--init_from={first}", "--width=8", f"--workdir={self.folder / 'third'}", code=1)
+        assert "first.safetensors is of another network: batch_stats." in errors
+        assert "give the same --genotype" in errors
+        assert not (self.folder / "third").exists()
+
     def test_several_hosts_need_a_folder(self):
         with mock.patch.object(jax, "process_count", return_value=2):
             _, errors = self.run_train(code=1)

@@ -1,9 +1,10 @@
-"""Searches with many keys, distributed over several devices, in a separate process."""
+"""Searches with many keys, and shared weights, distributed over several devices, in a separate process."""
 
 import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 
 import chex
 import pytest
@@ -35,12 +36,49 @@ print("equal")
 """
 
 
+SHARED_WEIGHTS = """
+import pathlib, sys
+import jax, numpy as np
+from common.supernets import config, training_folder
+from tests.shared import supernet_training_test
+
+assert len(jax.devices()) == 8
+run = supernet_training_test.made()
+params = []
+# All on one device; all on eight; three steps on eight, which one device takes up.
+for name, parts in (("one", [(1, None)]), ("eight", [(0, None)]), ("both", [(8, 3), (1, None)])):
+    for num_devices, stop in parts:
+        folder = pathlib.Path(sys.argv[1], name)
+        with training_folder.opened(run, folder, config.Pace(num_devices=num_devices)) as opened:
+            state = opened.train(run.draw(), stop)
+            places = {len(leaf.sharding.device_set) for leaf in jax.tree.leaves(state.params)}
+            assert places == {num_devices or 8}, places
+    params.append(jax.device_get(state.params))
+for found in params[1:]:
+    jax.tree.map(lambda one, other: np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5), params[0], found)
+try:
+    with training_folder.opened(run, folder, config.Pace(num_devices=3)):
+        pass
+except ValueError as error:
+    assert "batch_size must be a multiple of the number of devices, 3; got 16" in str(error), error
+    print("equal")
+"""
+
+
 class SearchDevicesTest(chex.TestCase):
     @pytest.mark.slow
     def test_what_a_search_finds_does_not_depend_on_the_devices(self):
-        flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2"
+        self.check(PROGRAM, num_devices=2)
+
+    @pytest.mark.slow
+    def test_shared_weights_do_not_depend_on_the_devices(self):
+        self.check(SHARED_WEIGHTS, num_devices=8)
+
+    def check(self, program, *, num_devices):
+        flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={num_devices}"
+        folder = self.enterContext(tempfile.TemporaryDirectory())
         ran = subprocess.run(
-            [sys.executable, "-c", PROGRAM],
+            [sys.executable, "-c", program, folder],
             cwd=ROOT,
             env={**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
             capture_output=True,
@@ -48,4 +86,4 @@ class SearchDevicesTest(chex.TestCase):
             timeout=300,
             check=False,
         )
-        assert ran.stdout == "equal\n", ran.stderr
+        assert ran.stdout.endswith("equal\n"), ran.stderr

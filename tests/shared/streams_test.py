@@ -106,6 +106,7 @@ class StreamTest(parameterized.TestCase):
         next(again)
         again.set_state(state)
         assert same(take(again, 6), expected)
+        assert same(take(self.train(start=7), 6), expected)
 
     def test_evaluation_has_every_image_once_in_order(self):
         batches = take(streams.evaluation_batches(self.source.test, SMALL, batch_size=3))
@@ -131,6 +132,7 @@ class StreamTest(parameterized.TestCase):
         flags.FLAGS.mark_as_parsed()  # as the commands do
         config = dataclasses.replace(SMALL, num_processes=2)
         assert same(take(self.train(config, num_epochs=1)), take(self.train(num_epochs=1)))
+        assert same(take(self.train(config, start=7), 6), take(self.train(start=7), 6))
 
 
 class ConfigTest(parameterized.TestCase):

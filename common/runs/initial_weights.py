@@ -1,0 +1,65 @@
+"""Training that starts from the weights of an exported network: for more epochs, or on other images."""
+
+import os
+from typing import Any
+
+import flax.traverse_util
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from common.runs import training_run
+from common.training import export
+from common.training import state as states
+
+_AUXILIARY = "auxiliary"  # a part that a network may lack
+
+
+def read(path: str | os.PathLike, run: training_run.Run) -> dict[str, np.ndarray]:
+    """Returns the arrays of an exported network by name, those that a run starts from.
+
+    Left out are those of the classifier if the number of classes differs, and those of an auxiliary head that only one
+    of the two networks has.
+
+    Args:
+      path: a file of `common.training.export`.
+      run: the training.
+
+    Raises:
+      ValueError: there is no such file, or it is of a network with other arrays.
+    """
+    model = export.load(path)
+    found, wanted = _flat(model.variables), _flat(states.variables(run.template()))
+    old, new = model.network.config.num_classes, run.network.config.num_classes
+    kept = {}
+    for name in sorted(found.keys() | wanted.keys()):
+        shapes = [tuple(arrays[name].shape) if name in arrays else None for arrays in (found, wanted)]
+        if shapes[0] == shapes[1]:
+            kept[name] = np.asarray(found[name])
+        elif None in shapes and f".{_AUXILIARY}." in name:
+            continue
+        elif None in shapes or old == new or shapes != [(*shapes[1][:-1], old), (*shapes[1][:-1], new)]:
+            text = ["absent" if shape is None else str(list(shape)) for shape in shapes]
+            raise ValueError(
+                f"{path} is of another network: {name} is {text[0]} there and {text[1]} here; give the same --genotype, "
+                "--preset and sizes as in its training"
+            )
+    return kept
+
+
+def init(run: training_run.Run, given: dict[str, np.ndarray]) -> states.State:
+    """Returns the initial state of a run, with arrays of `read` in place of random ones."""
+    state = run.steps.init(run.keys.init, run.images.shape)
+    if not given:
+        return state
+    variables = _flat(states.variables(state))
+    if missing := sorted(variables.keys() - given.keys()):
+        print(f"random initial values: {', '.join(missing)}", flush=True)
+    variables = flax.traverse_util.unflatten_dict({**variables, **jax.tree.map(jnp.asarray, given)}, sep=".")
+    variables = {"batch_stats": {}, **variables}
+    average = None if state.average is None else jax.tree.map(jnp.copy, variables)
+    return state.replace(params=variables["params"], batch_stats=variables["batch_stats"], average=average)
+
+
+def _flat(variables: Any) -> dict[str, Any]:
+    return flax.traverse_util.flatten_dict(dict(variables), sep=".")
