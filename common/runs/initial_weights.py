@@ -41,8 +41,8 @@ def read(path: str | os.PathLike, run: training_run.Run) -> dict[str, np.ndarray
         elif None in shapes or old == new or shapes != [(*shapes[1][:-1], old), (*shapes[1][:-1], new)]:
             text = ["absent" if shape is None else str(list(shape)) for shape in shapes]
             raise ValueError(
-                f"{path} is of another network: {name} is {text[0]} there and {text[1]} here; give the same --genotype, "
-                "--preset and sizes as in its training"
+                f"{path} is of another network: {name} is {text[0]} there and {text[1]} here; give the --genotype, "
+                "--preset and sizes of its training"
             )
     return kept
 

@@ -156,7 +156,7 @@ class TrainTest(folders.FolderTest):
                 np.testing.assert_allclose(arrays[1][name], array, rtol=1e-6, err_msg=name)
         _, errors = self.run_train(f"--init_from={first}", "--width=8", f"--workdir={self.folder / 'third'}", code=1)
         assert "first.safetensors is of another network: batch_stats." in errors
-        assert "give the same --genotype" in errors
+        assert "give the --genotype, --preset and sizes of its training" in errors
         assert not (self.folder / "third").exists()
 
     def test_several_hosts_need_a_folder(self):
