@@ -151,6 +151,15 @@ PRESETS: dict[str, Config] = {
         dropout_keep=0.8,
     ),
     "lanas": dataclasses.replace(_DARTS, num_cells=24, width=128, style=styles.LANAS),
+    "lanas_imagenet": dataclasses.replace(
+        _DARTS,
+        num_cells=num_cells(4),
+        width=50,
+        num_classes=1000,
+        style=styles.LANAS,
+        stem="imagenet",
+        drop_path_keep=1.0,
+    ),  # of the published number of parameters, 5.1 million
     "lanas_proxy": dataclasses.replace(_DARTS, width=32, style=styles.LANAS),  # the networks of the distributed search
     "lanas_oneshot_retrain": dataclasses.replace(_DARTS, style=styles.LANAS_ONESHOT, auxiliary=False),
     "darts": _DARTS,

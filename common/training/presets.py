@@ -126,6 +126,8 @@ PRESETS: dict[str, Preset] = {
     "nao_v2_rerank": _rerank(decay=5e-4),
     "naonet_a_imagenet": Preset(_NETWORKS["nao_pytorch_large_imagenet"], _NAO_IMAGENET, _AUGMENTATIONS["none"]),
     "naonet_v2_imagenet": Preset(_NETWORKS["nao_pytorch_imagenet"], _NAO_IMAGENET, _AUGMENTATIONS["none"]),
+    # LaNAS' paper gives the size only; these are the settings of DARTS, which are also NAO's.
+    "lanet_imagenet": Preset(_NETWORKS["lanas_imagenet"], _NAO_IMAGENET, _AUGMENTATIONS["none"]),
     "seminasnet": Preset(of_space.NETWORKS["seminas_mobile"], _SEMINASNET, _AUGMENTATIONS["none"]),
     "naonet_v2_36_autoaugment": Preset(
         _NETWORKS["nao_pytorch"], _training(rate=0.025, last_batch="keep"), _AUGMENTATIONS["naonet_autoaugment"]

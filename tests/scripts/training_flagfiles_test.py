@@ -23,7 +23,16 @@ PATHS = sorted(
 )
 CLASSES = {"cifar10": 10, "cifar100": 100, "imagenet": 1000}
 # Of these the published count is that of another program, or there is none; docs/training.md says more.
-OTHERS = ("lanas_oneshot", "nao_proxy", "naonet_tf_cifar10", "naonet_tf_cifar100", "nao_ws", "lanas_proxy", "lanet_36")
+OTHERS = (
+    "lanas_oneshot",
+    "nao_proxy",
+    "naonet_tf_cifar10",
+    "naonet_tf_cifar100",
+    "nao_ws",
+    "lanas_proxy",
+    "lanet_36",
+    "lanet_imagenet",
+)
 
 
 @functools.cache
