@@ -35,9 +35,10 @@ class Config:
         Literal["kernel", "ridge", "adam"],
         "model of the nodes: Gaussian process, linear as in the paper, or linear fitted as in the released code",
     ] = "kernel"
-    features: Annotated[Literal["space", "one_hot"], "inputs of the models: the space's features, or its decisions"] = (
-        "space"
-    )
+    features: Annotated[
+        Literal["space", "one_hot", "integers"],
+        "inputs of the models: the space's features, its decisions one-hot, or as integers (released distributed LaNAS)",
+    ] = "space"
     target: Annotated[
         Literal[tuple(targets.TARGETS)], "regression target: scores of the ranks of fitness, or scaled fitness"
     ] = "normal_scores"

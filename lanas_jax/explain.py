@@ -36,21 +36,13 @@ def explain(
         return None
     if not np.any(np.asarray(history.status)[:num_before] == types.MEASURED):
         return None
-    before = histories.History(
-        archs=jnp.asarray(history.archs[:num_before], jnp.int32),
-        fitness=jnp.asarray(history.fitness[:num_before], jnp.float32),
-        cost=jnp.asarray(history.cost[:num_before], jnp.float32),
-        status=jnp.asarray(history.status[:num_before], jnp.int32),
-        size=jnp.int32(num_before),
-        others=jnp.asarray(history.others[:num_before], jnp.float32),
-    )
+    before = _first(history, num_before)
     is_measured = np.asarray(before.status) == types.MEASURED
     if config.failures != "none":
         before = histories.with_failures(before)
     last = jnp.asarray(history.archs[num_before:num_rows], jnp.int32)
     setting = pools.setting(space, config)
-    is_listed = config.sampler == "pool" and pools.is_listable(space)
-    pool = pools.list_pool(setting, None) if is_listed else None
+    pool = pools.list_pool(setting, None) if config.sampler == "pool" and pools.is_listable(space) else None
 
     @jax.jit
     def fit(key, before, last, pool):
@@ -77,6 +69,18 @@ def explain(
         selected,
     )
     return found.replace(left=None if left is None else np.asarray(left))
+
+
+def _first(history, num_rows):
+    """Returns the history of the first rows, on the device."""
+    return histories.History(
+        archs=jnp.asarray(history.archs[:num_rows], jnp.int32),
+        fitness=jnp.asarray(history.fitness[:num_rows], jnp.float32),
+        cost=jnp.asarray(history.cost[:num_rows], jnp.float32),
+        status=jnp.asarray(history.status[:num_rows], jnp.int32),
+        size=jnp.int32(num_rows),
+        others=jnp.asarray(history.others[:num_rows], jnp.float32),
+    )
 
 
 def _bounds(tree, exploration, config):

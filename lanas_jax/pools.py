@@ -49,7 +49,13 @@ def setting(space: types.SearchSpace, config: configs.Config) -> Setting:
     features = space.features
     if config.features == "one_hot":
         features = functools.partial(factory.one_hot, num_choices=space.num_choices)
+    elif config.features == "integers":
+        features = _as_integers
     return Setting(space=space, config=config, features=features)
+
+
+def _as_integers(archs):
+    return jnp.asarray(archs, jnp.float32)
 
 
 def is_listable(space: types.SearchSpace) -> bool:

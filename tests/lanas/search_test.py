@@ -29,7 +29,7 @@ _SAMPLED = {**_SMALL, "features": "one_hot", "num_candidates": 32, "max_batches"
 CASES = {
     **{name: dataclasses.replace(preset, **_SMALL) for name, preset in configs.PRESETS.items()},
     "reject": configs.Config(**_SAMPLED, regressor="ridge", sampler="reject", acquisition="thompson"),
-    "walk": configs.Config(**_SAMPLED, sampler="walk", acquisition="expected_improvement"),
+    "walk": configs.Config(**{**_SAMPLED, "features": "integers"}, sampler="walk", acquisition="expected_improvement"),
     "hit_and_run": configs.Config(**_SAMPLED, regressor="ridge", sampler="hit_and_run", acquisition="tempered"),
     "one_by_one": configs.Config(
         **{**_SMALL, "height": 3},
