@@ -37,7 +37,7 @@ class Config:
     ] = "kernel"
     features: Annotated[
         Literal["space", "one_hot", "integers"],
-        "inputs of the models: the space's features, its decisions one-hot, or as integers (released distributed LaNAS)",
+        "inputs of the models: the space's features, or its decisions, one-hot or as integers (distributed LaNAS)",
     ] = "space"
     target: Annotated[
         Literal[tuple(targets.TARGETS)], "regression target: scores of the ranks of fitness, or scaled fitness"
