@@ -1,6 +1,7 @@
 import json
 import os
 import pathlib
+import re
 import tempfile
 
 import numpy as np
@@ -9,6 +10,7 @@ from absl.testing import parameterized
 
 from common import tables
 from common.spaces import nasbench201 as space201
+from common.statistics import study
 from common.tables import nasbench201, nasbench_macro, table
 
 DATA_DIR = pathlib.Path(os.environ.get("NAS_DATA_DIR", pathlib.Path(__file__).parents[2] / ".." / "shared" / "data"))
@@ -35,6 +37,25 @@ class PublishedFilesTest(parameterized.TestCase):
         for dataset, expected in best.items():
             got = [100 * table.mean(made, made.info.datasets[dataset][role]).max() for role in ("validation", "test")]
             np.testing.assert_allclose(got, expected, atol=1e-4)
+
+    def test_the_runs_of_lanas_on_nasbench101(self):
+        """41 runs, each [mean test accuracy of the best so far, networks trained] up to the optimum."""
+        path = DATA_DIR / "lanas_traces" / "nasbench101_past_results.txt"
+        if not path.is_file():
+            self.skipTest(f"no file {path}")
+        runs = [np.array(json.loads(line)) for line in path.read_text().splitlines()]
+        best = np.array([run[np.searchsorted(run[:, 1], np.arange(1, 5001), side="right") - 1, 0] for run in runs])
+        assert best.shape == (41, 5000)
+        assert np.all(np.diff(best, axis=1) >= 0)
+        # As `--protocol=test` sees it: the mean of three trainings, each tested on 9,984 images.
+        np.testing.assert_allclose(best * 3 * 9984, np.round(best * 3 * 9984), atol=2e-3)
+        needed = study.queries_to(best, best.max())
+        found = [round(float(value)) for value in (needed.mean(), needed.std(ddof=1), needed.min(), needed.max())]
+        head = (pathlib.Path(__file__).parents[2] / "launch" / "flagfiles" / "lanas_official.cfg").read_text()
+        numbers = re.search(
+            r"Published: (\d+) queries.*?(\d+) runs.*?deviation (\d+), fewest (\d+), most (\d+)", head, re.S
+        )
+        assert [int(number) for number in numbers.groups()] == [found[0], 41, *found[1:]]
 
     def test_nasbench201_means_over_seeds_are_the_published_means(self):
         made = self.load("nasbench201")
