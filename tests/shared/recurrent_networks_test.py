@@ -87,15 +87,15 @@ def cells_input(seed=1, num_nodes=11):
     return {name: jnp.asarray(rng.normal(size=shape), jnp.float32) for name, shape in shapes.items()}
 
 
-def plainly(wiring, projected, first, nodes, mask, hidden):
-    """The cell for automatic differentiation: no scan, no fused products."""
+def plainly(wiring, projected, first, nodes, mask, hidden, rounded=lambda factor: factor):
+    """The cell for automatic differentiation: no scan, no fused products. `rounded`: of the factors of products."""
     bends = (jnp.tanh, jax.nn.relu, lambda x: x, jax.nn.sigmoid)
     outputs = []
     for gates in projected:
-        c, a = jnp.split(gates + (hidden * mask) @ first, 2, axis=1)
+        c, a = jnp.split(gates + rounded(hidden * mask) @ rounded(first), 2, axis=1)
         states = [hidden + jax.nn.sigmoid(c) * (jnp.tanh(a) - hidden)]
         for weights, state, activation in zip(nodes, wiring.states, wiring.activations, strict=True):
-            c, a = jnp.split((states[state] * mask) @ weights, 2, axis=1)
+            c, a = jnp.split(rounded(states[state] * mask) @ rounded(weights), 2, axis=1)
             states.append(states[state] + jax.nn.sigmoid(c) * (bends[activation](a) - states[state]))
         hidden = sum(states[at] for at in wiring.output) / len(wiring.output)
         outputs.append(hidden)
@@ -147,6 +147,42 @@ class CellTest(chex.TestCase):
         np.testing.assert_allclose(outputs, expected_outputs, rtol=2e-5, atol=1e-5)
         chex.assert_trees_all_close(got, expected, rtol=1e-4, atol=1e-4)
         np.testing.assert_allclose(highway.read(given, **inputs, mask=mask), outputs, rtol=1e-6, atol=1e-6)
+
+    def test_half_precision(self):
+        """Factors are rounded, sums are not: exact in the values, and in the gradients up to the rounding of factors."""
+        wiring, inputs = recurrent.wiring(SMALL), cells_input(num_nodes=len(SMALL.nodes))
+
+        def half(factor):
+            return factor.astype(jnp.bfloat16).astype(jnp.float32)
+
+        def loss(run, inputs):
+            outputs = run(wiring, **inputs)
+            return jnp.sum(jnp.sin(outputs)), outputs
+
+        def narrow(wiring, first, nodes, **inputs):
+            return highway.read(wiring, first=first.astype(jnp.bfloat16), nodes=nodes.astype(jnp.bfloat16), **inputs)
+
+        def differentiate(run):
+            return jax.jit(jax.grad(functools.partial(loss, run), has_aux=True))(inputs)
+
+        got, outputs = differentiate(narrow)
+        expected, expected_outputs = differentiate(functools.partial(plainly, rounded=half))
+        np.testing.assert_allclose(outputs, expected_outputs, rtol=1e-5, atol=1e-5)
+        for name in ("projected", "first", "nodes", "hidden"):
+            assert got[name].dtype == jnp.float32
+            scale = float(jnp.max(jnp.abs(expected[name])))
+            np.testing.assert_allclose(got[name], expected[name], atol=0.02 * scale, err_msg=name)
+
+    def test_a_language_model_in_half_precision(self):
+        words, hidden, params = example()
+        plain, narrow = (
+            recurrent.language_model(NAO, vocabulary_size=V, width=H, dropout=DROPOUT, dtype=dtype)
+            for dtype in (None, "bfloat16")
+        )
+        readings = [model.apply({"params": params}, words, hidden) for model in (plain, narrow)]
+        assert readings[1].logits.dtype == jnp.float32
+        assert np.any(readings[0].raw != readings[1].raw)
+        np.testing.assert_allclose(*(jax.nn.log_softmax(one.logits) for one in readings), atol=0.5)
 
     def test_one_trace_for_all_architectures(self):
         archs = spaces.get("nao_rnn").sample(jax.random.key(0), 6)

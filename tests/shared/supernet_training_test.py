@@ -241,6 +241,12 @@ class PresetsTest(parameterized.TestCase):
         ):
             adapted(preset="digits")
 
+    def test_half_precision(self):
+        changes = supernet_config.Training(dtype="bfloat16")
+        assert supernet_presets.adapted(changes, SPACE, num_classes=10).network.dtype == "bfloat16"
+        with self.assertRaisesRegex(ValueError, "dtype is not a setting of the networks of small_images"):
+            supernet_presets.adapted(changes, "small_images", num_classes=10)
+
     def test_a_space_without_a_network(self):
         with self.assertRaisesRegex(ValueError, "space 'nao_rnn' has no network with shared weights; choose one of"):
             supernet_presets.get("digits", "nao_rnn")

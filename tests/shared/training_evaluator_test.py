@@ -56,7 +56,8 @@ class TrainingEvaluatorTest(parameterized.TestCase):
 
     @parameterized.parameters("nao_large", "lanas_oneshot", "seminas_mobile", "ofa_mobile")
     def test_every_kind_of_space_has_a_network(self, space):
-        assert training.evaluator(space, width=2).space.name == space  # the network's shapes are checked there
+        made = training.evaluator(space, width=2, dtype="bfloat16")  # the network's shapes are checked there
+        assert (made.space.name, made.recipe.settings["dtype"]) == (space, "bfloat16")
 
     @parameterized.parameters(
         (loop.DivergedError(3), "DivergedError: training diverged: step 3 was the last"),
@@ -86,6 +87,7 @@ class TrainingEvaluatorTest(parameterized.TestCase):
         ({"space": "nao_small", "held_out": 0}, "held_out must be at least 1"),
         ({"space": "nao_small", "num_images": 9999}, "num_images must be from 1 to 727"),
         ({"space": "ofa_mobile", "num_cells": 3}, "num_cells is for networks of cells"),
+        ({"space": "nasbench201", "dtype": "bfloat16"}, "dtype is not a setting of the networks of nasbench201"),
         ({"space": "ofa_mobile", "preset": "lanet"}, "settings are for another kind of network"),
     )
     def test_refused(self, settings, message):
