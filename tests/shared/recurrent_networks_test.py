@@ -149,7 +149,7 @@ class CellTest(chex.TestCase):
         np.testing.assert_allclose(highway.read(given, **inputs, mask=mask), outputs, rtol=1e-6, atol=1e-6)
 
     def test_half_precision(self):
-        """Factors are rounded, sums are not: exact in the values, and in the gradients up to the rounding of factors."""
+        """Factors are rounded, sums are not: values are exact, gradients up to the rounding of their own factors."""
         wiring, inputs = recurrent.wiring(SMALL), cells_input(num_nodes=len(SMALL.nodes))
 
         def half(factor):
