@@ -180,12 +180,7 @@ def region_trainer(settings: Settings, weights: Weights, folder: pathlib.Path) -
       settings: of the weights.
       weights: of the whole space.
       folder: of the run, in which each region has a folder.
-
-    Raises:
-      ValueError: the weights were trained with a sampling that takes no pool.
     """
-    if weights.run.draws.sampling == "fair":
-        raise ValueError("weights of regions are trained on pools, which sampling 'fair' does not allow")
 
     def train(region, pool, regions, epochs):
         about = _about_region(weights.run, region=region, regions=regions, epochs=epochs)

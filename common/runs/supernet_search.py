@@ -87,6 +87,8 @@ def search(
     if refine is not None and settings.measured:
         raise ValueError("searches on weights of regions measure no latency; leave it out of limits and objectives")
     weights = shared_weights.prepared(settings, seed=options.seed)
+    if refine is not None and weights.run.draws.sampling == "fair":
+        raise ValueError("weights of regions are trained on pools, which sampling 'fair' does not allow")
     space = shared_weights.searched_space(settings, weights.run)
     measured = latency.NAMES if settings.measured else ()
     chosen = objectives_lib.among(objectives, weights.run.costs, measured)

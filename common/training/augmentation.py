@@ -18,6 +18,7 @@ from common.config import Range
 from common.training import autoaugment, erasing
 
 _POLICIES = ("none", *autoaugment.FORMS)
+_MAGNITUDES = Range(at_least=0, at_most=autoaugment.MAX_MAGNITUDE)
 
 
 @configs.dataclass
@@ -39,7 +40,7 @@ class Config:
     randaugment_magnitude: Annotated[
         float | None,
         "magnitude of all operations of RandAugment, 10 the strongest; None: 9",
-        Range(at_least=0, at_most=autoaugment.MAX_MAGNITUDE),
+        _MAGNITUDES,
     ] = None
     erasing: Annotated[
         float | None,
