@@ -159,7 +159,7 @@ def test_every_draw_is_that_of_the_rules():
         proposed, state = propose(key, state, history)
         at = rules.next(jax.random.clone(key))
         assert int(rows.find(archs, proposed)[0]) == at, draw
-        if rules.fitted == draw:
+        if draw and rules.fitted == draw:
             inner = len(rules.nodes) // 2
             weights = [node.params[:-1] for node in rules.nodes[:inner]]
             np.testing.assert_allclose(state.tree.weights[:inner], weights, atol=1e-5)
