@@ -182,13 +182,7 @@ def language_model(
 def supernet(
     *, vocabulary_size: int, width: int, dropout: configs.Dropout | None = None, dtype: str | None = None
 ) -> LanguageModel:
-    """Returns the language model of all cells on shared weights (NAO-WS).
-
-    Args:
-      vocabulary_size: V, words.
-      width: H, units of the embedding and the cell.
-      dropout: dropout rates; by default none.
-      dtype: of the factors of matrix products; by default float32.
+    """Returns the language model of all cells on shared weights (NAO-WS); arguments as of `language_model`.
 
     Raises:
       ValueError: a size is below 1.

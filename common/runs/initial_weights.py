@@ -1,6 +1,5 @@
 """Training that starts from the weights of an exported network: for more epochs, or on other images."""
 
-import os
 from typing import Any
 
 import flax.traverse_util
@@ -15,8 +14,8 @@ from common.training import state as states
 _AUXILIARY = "auxiliary"  # a part that a network may lack
 
 
-def read(path: str | os.PathLike, run: training_run.Run) -> dict[str, np.ndarray]:
-    """Returns the arrays of an exported network by name, those that a run starts from.
+def read(path: str, run: training_run.Run) -> tuple[training_run.Run, dict[str, np.ndarray]]:
+    """Returns (the run, in whose record is the file, arrays of an exported network by name, with which it starts).
 
     Left out are those of the classifier if the number of classes differs, and those of an auxiliary head that only one
     of the two networks has.
@@ -44,7 +43,7 @@ def read(path: str | os.PathLike, run: training_run.Run) -> dict[str, np.ndarray
                 f"{path} is of another network: {name} is {text[0]} there and {text[1]} here; give the --genotype, "
                 "--preset and sizes of its training"
             )
-    return kept
+    return run._replace(about={**run.about, "init_from": path}), kept
 
 
 def init(run: training_run.Run, given: dict[str, np.ndarray]) -> states.State:

@@ -102,10 +102,7 @@ def train(
     run = training_run.new(
         genotype, preset, dataset, data_dir, stream=stream, held_out=options.held_out, seed=options.seed
     )
-    given = {}
-    if options.init_from:
-        given = initial_weights.read(options.init_from, run)
-        run = run._replace(about={**run.about, "init_from": options.init_from})
+    run, given = initial_weights.read(options.init_from, run) if options.init_from else (run, {})
     if options.export:
         export.check_replaceable(options.export, run.network, _identity(run), folder=folder)
     batches = training_run.split(run, options.num_devices, evaluation_batch_size=options.evaluation_batch_size)
