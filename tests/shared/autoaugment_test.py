@@ -128,11 +128,9 @@ class RandAugmentTest(chex.TestCase):
             np.testing.assert_allclose(np.unique(draws.magnitudes[is_chosen]), magnitudes, rtol=1e-6)
 
     def test_operations_are_applied_one_after_the_other(self):
-        key = jax.random.key(3)
-        found = jax.jit(lambda key, images: autoaugment.randaugment(key, images, num_operations=2, magnitude=9))(
-            key, IMAGES
-        )
-        draws = autoaugment.draw_random(key, len(IMAGES), num_operations=2, magnitude=9)
+        apply_all = jax.jit(lambda key, images: autoaugment.randaugment(key, images, num_operations=2, magnitude=9))
+        found = apply_all(jax.random.key(3), IMAGES)
+        draws = autoaugment.draw_random(jax.random.key(3), len(IMAGES), num_operations=2, magnitude=9)
         expected = IMAGES
         for at in range(2):
             expected = APPLY["nao"](expected, draws.operations[:, at], draws.magnitudes[:, at])
