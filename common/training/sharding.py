@@ -43,9 +43,14 @@ def over(num_devices: int) -> jax.sharding.NamedSharding | None:
 
 
 def template(tree: Any, batches: jax.sharding.NamedSharding | None) -> Any:
-    """Returns the shapes of a tree of shapes, on every device of a sharding of batches if it is given."""
-    everywhere = batches and jax.sharding.NamedSharding(batches.mesh, jax.sharding.PartitionSpec())
-    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=everywhere), tree)
+    """Returns the shapes of a tree of shapes, on every device of a sharding of batches, or on one device.
+
+    Arrays are restored there, wherever they were when they were saved.
+    """
+    place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    if batches is not None:
+        place = jax.sharding.NamedSharding(batches.mesh, jax.sharding.PartitionSpec())
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place), tree)
 
 
 def replicate(tree: Any, mesh: jax.sharding.Mesh) -> Any:
