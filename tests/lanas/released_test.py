@@ -44,7 +44,7 @@ class Node:
         for _ in range(num_steps if len(values) else 0):
             errors = self.predict(features) - values
             gradient = 2 * np.append(features.T @ errors, errors.sum()) / len(values)
-            gradient *= min(1.0, 5.0 / np.linalg.norm(gradient))
+            gradient *= 5.0 / max(5.0, np.linalg.norm(gradient))
             self.step += 1
             first = self.moments[0] = 0.9 * self.moments[0] + 0.1 * gradient
             second = self.moments[1] = 0.999 * self.moments[1] + 0.001 * gradient**2
