@@ -35,7 +35,7 @@ from common.datasets import images
 from common.evaluators import zero_cost, zero_cost_config
 from common.networks import costs
 from common.networks import supernet as networks
-from common.runs import finalists
+from common.runs import training_queue
 from common.statistics import intervals
 from common.supernets import config as supernet_config
 from common.supernets import presets as supernet_presets
@@ -112,7 +112,7 @@ def main(argv: Sequence[str]) -> None:
 
     first_pair, *pairs = np.ndindex(accuracies.shape)
     measure(*first_pair)  # separately, because it compiles the program that the others run
-    with futures.ThreadPoolExecutor(finalists.default_num_threads()) as pool:
+    with futures.ThreadPoolExecutor(training_queue.default_num_threads()) as pool:
         for done, _ in enumerate(pool.map(measure, *zip(*pairs)), start=2):
             if done % (10 * args.num_trainings) == 0:
                 seconds = time.process_time() - start

@@ -8,7 +8,7 @@ Modules are imported at the first use of one of these names, so that `common.con
 import importlib
 from typing import Any
 
-_PUBLIC = {"Search": "search", "run_search": "search", "search_images": "runs.own_images"}
+_PUBLIC = {"Search": "ask_tell", "run_search": "search", "search_images": "runs.own_images"}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,6 +1,7 @@
 """The history of a search on the host: NumPy arrays that are filled in place."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -88,3 +89,45 @@ class HostHistory:
         outcome = outcome._replace(costs={name: sign * value for name, sign, value in signed} | dict(outcome.costs))
         wrong = [name for name, value in zip(self._objectives.names[1:], values) if not np.isfinite(value)]
         return outcome._replace(ok=False, reason=f"its {wrong[0]} is not finite") if wrong else outcome
+
+
+def outcomes(
+    pending: Mapping[tuple[int, ...], int],
+    num_decisions: int,
+    archs: Any,
+    fitness: Any,
+    cost: Any = None,
+    ok: Any = None,
+    costs: Mapping[str, Any] | None = None,
+) -> list[types.Outcome]:
+    """Returns results as outcomes.
+
+    Args:
+      pending: the rows of the history by architecture.
+      num_decisions: L.
+      archs: int[B, L], with `fitness`, `cost`, `ok` and `costs` as `common.ask_tell.Search.tell` takes them.
+
+    Raises:
+      ValueError: a shape or value is wrong, or an architecture is not pending.
+    """
+    archs, fitness = np.asarray(archs), np.asarray(fitness, float)
+    if archs.ndim != 2 or archs.shape[1] != num_decisions or not np.issubdtype(archs.dtype, np.integer):
+        raise ValueError(f"archs must be int[B, {num_decisions}]; got {archs.dtype}{list(archs.shape)}")
+    cost = np.zeros(len(archs)) if cost is None else np.asarray(cost, float)
+    ok = ~np.isnan(fitness) if ok is None else np.array(ok, bool)
+    costs = {name: np.asarray(values, float) for name, values in (costs or {}).items()}
+    for name, values in (("fitness", fitness), ("cost", cost), ("ok", ok), *costs.items()):
+        if values.shape != (len(archs),):
+            raise ValueError(f"{name} must have the shape [{len(archs)}], as archs do; got {list(values.shape)}")
+    ok &= ~np.isnan(fitness)
+    if wrong := [value for value in cost.tolist() if not value >= 0]:
+        raise ValueError(f"cost must be seconds, not negative; got {wrong[0]:g}")
+    archs = [tuple(arch) for arch in archs.tolist()]
+    for at, arch in enumerate(archs):
+        if arch not in pending or arch in archs[:at]:
+            raise ValueError(f"{list(arch)} is not pending; call tell once for each architecture returned by ask")
+    results = enumerate(zip(archs, fitness.tolist(), cost.tolist(), ok.tolist()))
+    return [
+        types.Outcome(pending[arch], *result, costs={name: float(costs[name][row]) for name in costs})
+        for row, (arch, *result) in results
+    ]

@@ -1,4 +1,4 @@
-"""Search algorithms by name: each preset of LaNAS, NAO and SemiNAS, and the baselines."""
+"""Search algorithms by name: each preset of LaNAS, NAO and SemiNAS, and the baselines; schedules of a renewed pool."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,6 +9,7 @@ import nao_jax
 from common import baselines, plugins, types
 from common import config as configs
 from common import objectives as objectives_lib
+from common.runs import population, weight_sharing
 from launch import flags as launch_flags
 
 ALGORITHMS: dict[str, types.Algorithm] = {
@@ -16,6 +17,7 @@ ALGORITHMS: dict[str, types.Algorithm] = {
     for algorithm in (lanas_jax.ALGORITHM, nao_jax.ALGORITHM, *baselines.ALGORITHMS.values())
     for name, config in algorithm.presets.items()
 }
+POOL = ("num_initial", "num_blocks", "num_new", "num_random")  # flags of a schedule, some of algorithms too
 
 
 def get(name: str) -> types.Algorithm:
@@ -84,3 +86,34 @@ def factory(algorithm: types.Algorithm) -> Callable[[types.SearchSpace], types.S
         return algorithm.searcher(space, algorithm.for_space(space, algorithm.config), name=algorithm.name)
 
     return make
+
+
+def read_schedule(values: flags.FlagValues) -> weight_sharing.Schedule | None:
+    """Returns the schedule that the flags name, if any.
+
+    Raises:
+      ValueError: there is no such schedule, or the flags do not belong together.
+    """
+    if "schedule" not in values or values.schedule is None:
+        if own := [name for name in launch_flags.given(values, POOL) if values[name].default is None]:
+            choices = ", ".join(population.SCHEDULES)
+            raise ValueError(f"--{', --'.join(own)} needs --schedule; choose one of {choices}")
+        return None
+    reasons = {
+        "supernet": "trains its own weights",
+        "limit": "trains on random pools of the whole space",
+        "objectives": "ranks its pool by fitness alone",
+        "budget": "evaluates whole pools (--num_initial, --num_new, --num_random, --num_blocks)",
+        "mode": "evaluates whole pools",
+        **dict.fromkeys(("executor", "max_errors", "retry_failed"), "evaluates whole pools in this process"),
+        **dict.fromkeys(("warm_start", "warm_up"), "begins with a random pool"),
+        "export": "has pools, in pools.jsonl, instead of a list of measurements",
+    }
+    configs.require(
+        *(
+            (not launch_flags.given(values, [flag]), f"--schedule={values.schedule} {why}; leave --{flag} out")
+            for flag, why in reasons.items()
+        )
+    )
+    given = launch_flags.given(values, POOL)
+    return population.schedule(values.schedule, **{name: values[name].value for name in given})

@@ -11,13 +11,13 @@ from absl import flags
 
 from common import baselines, plugins
 from common import config as configs
-from launch import algorithms, single
+from launch import algorithms, commands, single
 from launch import flags as launch_flags
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
-    return launch_flags.run_main("baselines", __doc__, define, run, argv)
+    return commands.run_main("baselines", __doc__, define, run, argv)
 
 
 def define(values: flags.FlagValues) -> None:

@@ -19,12 +19,12 @@ from absl import flags
 from common import tables
 from common.runs import build_table
 from common.tables import table
-from launch import flags as launch_flags
+from launch import commands
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
-    return launch_flags.run_main("build_table", __doc__, define, run, argv)
+    return commands.run_main("build_table", __doc__, define, run, argv)
 
 
 def define(values: flags.FlagValues) -> None:

@@ -24,8 +24,9 @@ from common.drawing import catalogue
 from common.genotypes import description, formats, json_text, published
 from common.genotypes.genotype import Genotype
 from common.networks import counting
+from common.report import console
+from launch import commands
 from launch import flags as launch_flags
-from launch import tables
 
 
 @configs.dataclass
@@ -58,7 +59,7 @@ class Command:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
-    return launch_flags.run_main("genotype", __doc__, define, run, argv)
+    return commands.run_main("genotype", __doc__, define, run, argv)
 
 
 def define(values: flags.FlagValues) -> None:
@@ -159,11 +160,11 @@ def _print_published() -> None:
             best[key] = min(claim.value, best.get(key, claim.value))
         results = "\n".join(_result(*key, value) for key, value in best.items())
         rows.append((name, made.space or f"({description.kind(made.genotype)})", results))
-    tables.show("published architectures", ("name", "space, or kind", "best result of each kind"), rows)
+    console.show("published architectures", ("name", "space, or kind", "best result of each kind"), rows)
 
 
 def _print_formats() -> None:
-    tables.show_facts("formats, to read and to write", {name: made.help for name, made in formats.FORMATS.items()})
+    console.show_facts("formats, to read and to write", {name: made.help for name, made in formats.FORMATS.items()})
 
 
 def _result(dataset: str, metric: str, value: float) -> str:

@@ -15,13 +15,13 @@ from absl import flags
 import lanas_jax
 from common import config as configs
 from lanas_jax import few_shot
-from launch import algorithms, single
+from launch import algorithms, commands, single
 from launch import flags as launch_flags
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
-    return launch_flags.run_main("lanas", __doc__, define, run, argv)
+    return commands.run_main("lanas", __doc__, define, run, argv)
 
 
 def define(values: flags.FlagValues) -> None:

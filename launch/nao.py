@@ -13,18 +13,26 @@ from absl import flags
 
 import nao_jax
 from common import config as configs
-from launch import algorithms, single
+from common.runs import population
+from launch import algorithms, commands, single
 from launch import flags as launch_flags
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
-    return launch_flags.run_main("nao", __doc__, define, run, argv)
+    return commands.run_main("nao", __doc__, define, run, argv)
 
 
 def define(values: flags.FlagValues) -> None:
     """Defines the flags."""
-    single.define(values, has_schedules=True)
+    single.define(values)
+    text = (
+        f"train on a pool that the search renews: {', '.join(population.SCHEDULES)}; --num_initial, --num_new and "
+        "--num_random are those of the pool too (evaluator supernet)"
+    )
+    flags.DEFINE_string("schedule", None, text, flag_values=values)
+    text = "with --schedule: blocks of training (evaluator supernet)"
+    flags.DEFINE_integer("num_blocks", None, text, flag_values=values)
     spaces = {name: f" (for {space})" for name, space in nao_jax.SPACES.items()}
     presets = ", ".join(name + spaces.get(name, "") for name in nao_jax.PRESETS)
     text = (

@@ -20,12 +20,12 @@ from collections.abc import Sequence
 from absl import flags
 
 from common.datasets import prepared
-from launch import flags as launch_flags
+from launch import commands
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
-    return launch_flags.run_main("prepare_data", __doc__, define, run, argv)
+    return commands.run_main("prepare_data", __doc__, define, run, argv)
 
 
 def define(values: flags.FlagValues) -> None:

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from absl import flags
 
 from common.report import canvas, report
-from launch import algorithms
+from launch import algorithms, commands
 from launch import flags as launch_flags
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
-    return launch_flags.run_main("report", __doc__, define, run, argv)
+    return commands.run_main("report", __doc__, define, run, argv)
 
 
 def define(values: flags.FlagValues) -> None:

@@ -35,9 +35,9 @@ from absl import flags
 
 from common import config as configs
 from common.evaluators import training_config
-from common.report import report
+from common.report import console, report
 from common.supernets import config as supernet_config
-from launch import algorithms, single, tables
+from launch import algorithms, commands, single
 from launch import flags as launch_flags
 
 SPACE = "lanas_oneshot"
@@ -48,7 +48,7 @@ TRAINING = supernet_config.Training(preset=DATASET, num_epochs=80)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
-    return launch_flags.run_main("search_images", __doc__, define, run, argv)
+    return commands.run_main("search_images", __doc__, define, run, argv)
 
 
 def define(values: flags.FlagValues) -> None:
@@ -109,9 +109,9 @@ def run(values: flags.FlagValues) -> None:
         {algorithm.name: algorithms.factory(algorithm) for algorithm in found},
         num_epochs=values.proxy_num_epochs,
         flags=values.flag_values_dict(),
-        on_search=lambda name, searched: tables.show_result(searched, name, None),
+        on_search=lambda name, searched: console.show_result(searched, name, None),
     )
-    tables.show(search_images.title(result), *search_images.table(result))
+    console.show(search_images.title(result), *search_images.table(result))
     print(f"rank correlation of shared weights and test (Kendall's tau): {search_images.tau(result)}", flush=True)
     page = report.write([folder]).output
     print(f"summary: {folder / search_images.SUMMARY}\npage: {page}", flush=True)
@@ -144,7 +144,7 @@ def _search_own(values):
         seed=values.seed,
         data_dir=values.data_dir,
     )
-    tables.show(image_result.title(result), *image_result.table(result))
+    console.show(image_result.title(result), *image_result.table(result))
     print(image_result.next_steps(result), flush=True)
 
 

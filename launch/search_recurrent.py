@@ -21,9 +21,10 @@ from common import config as configs
 from common import spaces
 from common.datasets import text
 from common.language import config as language_config
+from common.report import console
 from common.runs import population, recurrent_search, weight_sharing
 from common.runs import search as searches
-from launch import algorithms, single, tables, train_language
+from launch import algorithms, commands, train_language
 from launch import flags as launch_flags
 
 BUDGET = 60
@@ -31,7 +32,7 @@ BUDGET = 60
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
-    return launch_flags.run_main("search_recurrent", __doc__, define, run, argv)
+    return commands.run_main("search_recurrent", __doc__, define, run, argv)
 
 
 def define(values: flags.FlagValues) -> None:
@@ -46,7 +47,7 @@ def define(values: flags.FlagValues) -> None:
     ):
         flags.DEFINE_string(name, default, help_text, flag_values=values)
     for field in configs.fields(weight_sharing.Schedule):
-        if field.name in single.POOL:
+        if field.name in algorithms.POOL:
             help_text = f"with --schedule: {field.help}; by default its own"
             flags.DEFINE_integer(field.name, None, help_text, flag_values=values)
     launch_flags.define_cache(values)
@@ -64,7 +65,7 @@ def run(values: flags.FlagValues) -> None:
     settings, options, schedule = configs.gathered(
         lambda: launch_flags.read(values, settings),
         lambda: launch_flags.read(values, searches.Options(budget=BUDGET)),
-        lambda: single.read_schedule(values),
+        lambda: algorithms.read_schedule(values),
     )
     found = recurrent_search.search(
         _searcher(algorithm, schedule),
@@ -88,7 +89,7 @@ def _searcher(algorithm, schedule):
 
 
 def _print_found(found, algorithm, num_epochs):
-    tables.show_result(found.result, algorithm, None)
+    console.show_result(found.result, algorithm, None)
     for line in found.result.get("blocks", ()):
         print(f"block {line['block'] + 1}: best {100 * line['best']:.2f} %, mean {100 * line['mean']:.2f} %")
     if found.best is not None:

@@ -12,11 +12,12 @@ from common import config as configs
 from common import objectives as objectives_lib
 from common import plugins, spaces, types
 from common.evaluators import problem, training_config, zero_cost_config
-from common.runs import population, weight_sharing
+from common.report import console
+from common.runs import population
 from common.runs import search as runs
 from common.supernets import config as supernet_config
 from common.training import latency
-from launch import algorithms, tables
+from launch import algorithms
 from launch import flags as launch_flags
 
 SUPERNET, PREFIX, CUSTOM = "supernet", "proxy_", "package.module:name"
@@ -30,20 +31,11 @@ _FLAGS = {  # prefix of flags -> the evaluators to which they apply
     **dict.fromkeys((PREFIX, _LATENCY), ("training", SUPERNET)),
     **dict.fromkeys((SUPERNET, _SCORE, "schedule", "num_blocks", "rerank", "few_shot_"), (SUPERNET,)),
 }
-POOL = ("num_initial", "num_blocks", "num_new", "num_random")  # flags of a schedule, some of algorithms too
 TRAINING = supernet_config.Training()
 
 
-def define(
-    values: flags.FlagValues, *, training: supernet_config.Training = TRAINING, has_schedules: bool = False
-) -> None:
-    """Defines the flags of every command that runs one search.
-
-    Args:
-      values: where to define.
-      training: the defaults of --supernet_*.
-      has_schedules: whether shared weights can train on a pool that the search renews.
-    """
+def define(values: flags.FlagValues, *, training: supernet_config.Training = TRAINING) -> None:
+    """Defines the flags of every command that runs one search; `training` are the defaults of --supernet_*."""
     launch_flags.define(values, problem.Benchmark(data_dir=os.environ.get("NAS_DATA_DIR")))
     values["space"].help = (
         "search space, such as nao_small or lanas_oneshot; of a benchmark file it follows from the columns; of "
@@ -63,18 +55,12 @@ def define(
     launch_flags.define(values, zero_cost_config.Config(), prefix=_ZERO, note="evaluator zero_cost")
     launch_flags.define_cache(values)
     note = "evaluator supernet"
-
-    def define(name, text, of=flags.DEFINE_string, default=None):
-        of(name, default, f"{text} ({note})", flag_values=values)
-
-    define(SUPERNET, "workdir of launch.train_supernet; by default weights are trained in the run")
+    text = f"workdir of launch.train_supernet; by default weights are trained in the run ({note})"
+    flags.DEFINE_string(SUPERNET, None, text, flag_values=values)
     launch_flags.define(values, training, prefix=_TRAIN, note=note)
     launch_flags.define(values, supernet_config.Scoring(), prefix=_SCORE, note=note)
-    define("rerank", "number of best architectures to train from scratch, see --proxy_*", flags.DEFINE_integer, 0)
-    if has_schedules:
-        text = f"train on a pool that the search renews: {', '.join(population.SCHEDULES)}"
-        define("schedule", f"{text}; --num_initial, --num_new and --num_random are those of the pool too")
-        define("num_blocks", "with --schedule: blocks of training", flags.DEFINE_integer)
+    text = f"number of best architectures to train from scratch, see --proxy_* ({note})"
+    flags.DEFINE_integer("rerank", 0, text, flag_values=values)
 
 
 def search(
@@ -102,13 +88,13 @@ def search(
     check_evaluator(values)
     algorithms.check_objectives(algorithm, values.objectives)
     if values.evaluator == SUPERNET:
-        run_on_shared_weights(values, algorithm, command=command, space=space, refine=refine)
+        _on_shared_weights(values, algorithm, refine, command=command, space=space)
     else:
-        run(values, algorithm, command=command)
+        _on_evaluator(values, algorithm, command=command)
 
 
-def run(values: flags.FlagValues, algorithm: types.Algorithm, *, command: str) -> None:
-    """Searches with fitness from a benchmark, from trainings or from an evaluator of the user; see `search`."""
+def _on_evaluator(values, algorithm, *, command):
+    """Searches with fitness from a benchmark, from trainings, from scores or from an evaluator of the user."""
     options, _, task = configs.gathered(  # mistakes are found before data is loaded
         lambda: read_options(values), lambda: settings(values, algorithm), lambda: problem_of(values)
     )
@@ -130,23 +116,15 @@ def run(values: flags.FlagValues, algorithm: types.Algorithm, *, command: str) -
         config=config,
         flags=values.flag_values_dict(),
     )
-    tables.show_result(result, algorithm.name, evaluator.optimum)
+    console.show_result(result, algorithm.name, evaluator.optimum)
     print(f"workdir: {result['workdir']}", flush=True)
 
 
-def run_on_shared_weights(
-    values: flags.FlagValues,
-    algorithm: types.Algorithm,
-    *,
-    command: str,
-    space: str,
-    refine: Callable[[Any], Callable[..., types.Evaluator] | None],
-) -> None:
-    """Searches on shared weights; see `search`."""
+def _on_shared_weights(values, algorithm, refine, *, command, space):
     from common.runs import supernet_search  # flax, which takes a second to import
 
     schedule, weights, options, _ = configs.gathered(
-        lambda: read_schedule(values),
+        lambda: algorithms.read_schedule(values),
         lambda: read_weights(values, space=space),
         lambda: read_options(values),
         lambda: None if "schedule" in values and values.schedule else settings(values, algorithm),
@@ -163,9 +141,9 @@ def run_on_shared_weights(
         found = supernet_search.search(weights, options, searcher, **more, **told)
     else:
         found = supernet_search.search_pool(weights, options, schedule, searcher, schedule_name=values.schedule, **told)
-    tables.show_result(found.result, algorithm.name, None)
+    console.show_result(found.result, algorithm.name, None)
     if found.finalists:
-        tables.show_finalists(found.finalists)
+        console.show_finalists(found.finalists)
     if found.best is not None:
         print(f"best architecture: {found.best}; train it with launch.train --genotype={found.best}", flush=True)
     print(f"workdir: {found.folder}", flush=True)
@@ -266,37 +244,3 @@ def read_weights(values: flags.FlagValues, *, space: str, training: supernet_con
         rerank=values.rerank,
         finalists=launch_flags.read(values, training_config.Config(), prefix=PREFIX),
     )
-
-
-def read_schedule(values: flags.FlagValues) -> weight_sharing.Schedule | None:
-    """Returns the schedule that the flags name, if any.
-
-    Raises:
-      ValueError: there is no such schedule, or the flags do not belong together.
-    """
-    if "schedule" not in values or values.schedule is None:
-        if own := [name for name in launch_flags.given(values, POOL) if values[name].default is None]:
-            choices = ", ".join(population.SCHEDULES)
-            raise ValueError(f"--{', --'.join(own)} needs --schedule; choose one of {choices}")
-        return None
-    reasons = (
-        (SUPERNET, "trains its own weights"),
-        ("limit", "trains on random pools of the whole space"),
-        ("objectives", "ranks its pool by fitness alone"),
-        ("budget", "evaluates whole pools (--num_initial, --num_new, --num_random, --num_blocks)"),
-        ("mode", "evaluates whole pools"),
-        ("executor", "evaluates whole pools in this process"),
-        ("max_errors", "evaluates whole pools in this process"),
-        ("retry_failed", "evaluates whole pools in this process"),
-        ("warm_start", "begins with a random pool"),
-        ("warm_up", "begins with a random pool"),
-        ("export", "has pools, in pools.jsonl, instead of a list of measurements"),
-    )
-    configs.require(
-        *(
-            (not launch_flags.given(values, [flag]), f"--schedule={values.schedule} {why}; leave --{flag} out")
-            for flag, why in reasons
-        )
-    )
-    given = launch_flags.given(values, POOL)
-    return population.schedule(values.schedule, **{name: values[name].value for name in given})

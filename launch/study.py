@@ -23,7 +23,7 @@ from common.report import units
 from common.runs import study
 from common.statistics import study as statistics
 from common.statistics import suite as suite_statistics
-from launch import algorithms
+from launch import algorithms, commands
 from launch import flags as launch_flags
 
 _WIDTH = 160  # characters of a line in a file
@@ -31,7 +31,7 @@ _WIDTH = 160  # characters of a line in a file
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
-    return launch_flags.run_main("study", __doc__, define, run, argv)
+    return commands.run_main("study", __doc__, define, run, argv)
 
 
 def define(values: flags.FlagValues) -> None:

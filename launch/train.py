@@ -20,10 +20,11 @@ from absl import flags
 
 from common import config as configs
 from common.datasets import streams
+from common.report import console
 from common.runs import picking, training
 from common.training import presets, sharding
+from launch import commands, train_language
 from launch import flags as launch_flags
-from launch import tables, train_language
 
 _NETWORK = {
     "num_cells": (flags.DEFINE_integer, "cells of the network, the two reductions included"),
@@ -47,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     if train_language.is_asked_for(argv):
         return train_language.main(argv)
-    return launch_flags.run_main("train", __doc__, define, run, argv)
+    return commands.run_main("train", __doc__, define, run, argv)
 
 
 def define(values: flags.FlagValues) -> None:
@@ -146,7 +147,7 @@ def _print_scores(scored, options):
     ]
     _print_exported(options)
     header = ("images", "top-1", "top-5", "loss")
-    tables.show(f"{options.checkpoint} checkpoint, step {scored.step}", header, rows)
+    console.show(f"{options.checkpoint} checkpoint, step {scored.step}", header, rows)
 
 
 def _print_result(result, options):
@@ -163,7 +164,7 @@ def _print_result(result, options):
     if "validation" in last:
         rows["test top-1 of the best"] = f"{100 * best['test']['top1']:.2f} %"
     _print_exported(options)
-    tables.show_facts(f"{result['genotype']} on {result['dataset']}", rows)
+    console.show_facts(f"{result['genotype']} on {result['dataset']}", rows)
     print(f"workdir: {result['workdir']}", flush=True)
 
 

@@ -19,16 +19,17 @@ from common import flag_files
 from common.genotypes import published
 from common.genotypes.genotype import RecurrentGenotype
 from common.language import config as language_config
+from common.report import console
 from common.runs import language
+from launch import commands
 from launch import flags as launch_flags
-from launch import tables
 
 _GENOTYPE = re.compile(r"--?genotype(=|$)")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
-    return launch_flags.run_main("train_language", __doc__, define, run, argv)
+    return commands.run_main("train_language", __doc__, define, run, argv)
 
 
 def is_asked_for(argv: Sequence[str]) -> bool:
@@ -37,7 +38,7 @@ def is_asked_for(argv: Sequence[str]) -> bool:
     `launch.train`, which trains all other genotypes, forwards such command lines; it also reports invalid ones.
     """
     try:
-        words = flag_files.expand(argv, launch_flags.FLAG_FILES)
+        words = flag_files.expand(argv, commands.FLAG_FILES)
         pairs = zip(words, [*words[1:], ""], strict=True)
         found = [word.partition("=")[2] or following for word, following in pairs if _GENOTYPE.match(word)]
         return bool(found) and isinstance(published.get(found[-1]), RecurrentGenotype)
@@ -84,7 +85,7 @@ def _print_result(result):
         "parameters": f"{result['parameters']:,}",
         "seconds": f"{result['seconds']:.1f}, including compilation",
     }
-    tables.show_facts(f"{result['genotype']} on {result['corpus']}", rows)
+    console.show_facts(f"{result['genotype']} on {result['corpus']}", rows)
 
 
 if __name__ == "__main__":

@@ -17,16 +17,17 @@ from absl import flags
 
 from common import config as configs
 from common.datasets import images
+from common.report import console
 from common.runs import search as searches
 from common.runs import shared_weights
 from common.supernets import config, presets, training
+from launch import commands, train
 from launch import flags as launch_flags
-from launch import tables, train
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
-    return launch_flags.run_main("train_supernet", __doc__, define, run, argv)
+    return commands.run_main("train_supernet", __doc__, define, run, argv)
 
 
 def define(values: flags.FlagValues) -> None:
@@ -88,7 +89,7 @@ def _print_result(result):
     rows["seconds"] = f"{result['seconds']:.1f}, compiling included"
     rows["training images per second"] = f"{result['images_per_second']:,.0f}"
     rows["architectures scored per second"] = f"{result['architectures_per_second']:,.1f}"
-    tables.show_facts(f"shared weights of {result['space']} on {result['dataset']}", rows)
+    console.show_facts(f"shared weights of {result['space']} on {result['dataset']}", rows)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ FLOORS = (
     ),
     ("file_formats", "records", "flag_files"),
     ("executors", "warm_up"),
-    ("one_round", "compiled_search", "host_history", "search"),  # of anything that can be evaluated
+    ("one_round", "compiled_search", "host_history", "ask_tell", "search"),  # of anything that can be evaluated
     ("spaces",),
     ("genotypes",),
     ("drawing",),
@@ -54,7 +54,7 @@ FLOORS = (
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 # Modules of launch that are no commands.
-NO_COMMANDS = ("__init__", "algorithms", "flags", "single", "tables")
+NO_COMMANDS = ("__init__", "algorithms", "commands", "flags", "single")
 
 
 def imported(source: str, path: str) -> list[str]:

@@ -26,7 +26,6 @@ from common.datasets import images, records
 from common.records import json_lines, run_dir
 from common.report import own_images as pages
 from common.runs import (
-    finalists,
     image_events,
     image_examples,
     image_finals,
@@ -34,6 +33,7 @@ from common.runs import (
     image_result,
     image_stages,
     image_trainings,
+    training_queue,
 )
 from common.spaces import limits
 from common.supernets import training as shared
@@ -91,7 +91,7 @@ def search_images(
     made = image_trainings.run_of(dataset, seed=seed)
     parsed = limits.parse(texts)
     space = limits.part(made.space, parsed, made.costs) if parsed else made.space
-    num_threads = finalists.default_num_threads()
+    num_threads = training_queue.default_num_threads()
     _check_minutes(minutes, dataset, made, space, num_threads)
     folder = run_dir.create(workdir and os.fspath(workdir), command=COMMAND, benchmark=pathlib.Path(dataset.name).stem)
     run_dir.check_command(folder, COMMAND)

@@ -22,8 +22,8 @@ from common import compilation, metrics, types
 from common import config as configs
 from common.records import json_files, run_dir
 from common.report import image_table
-from common.runs import finalists, shared_weights, supernet_search
 from common.runs import search as searches
+from common.runs import shared_weights, supernet_search, training_queue
 from common.supernets import stand_alone, training
 
 COMMAND = "search_images"
@@ -91,13 +91,13 @@ def run(
     alone = stand_alone.evaluator(shared.run.about, num_epochs=num_epochs, data_dir=weights.data_dir)
     folder = supernet_search.create_folder(options.workdir, COMMAND, weights)
     _check_kept(folder, settings, options, searchers)
-    num_threads = settings.num_threads or finalists.default_num_threads()
+    num_threads = settings.num_threads or training_queue.default_num_threads()
     key = jax.random.key(options.seed)
     beside, others = (
         np.asarray(space.sample(jax.random.fold_in(key, number), num))
         for number, num in ((1, settings.num_random), (2, settings.num_best))
     )
-    with finalists.opened(folder / TRAINED, alone, seed=options.seed, num_threads=num_threads) as trainings:
+    with training_queue.opened(folder / TRAINED, alone, seed=options.seed, num_threads=num_threads) as trainings:
         # No search decides on these: they train while shared weights train and are searched.
         trainings.start(itertools.chain(_tests(beside, 1), _choices(others)))
         print("1. shared weights", flush=True)
@@ -223,13 +223,13 @@ def _rows(name, archs, fitness):
 
 def _choices(archs):
     """Returns the trainings by which one of int32[B, L] is chosen."""
-    return [finalists.Training(tuple(map(int, arch)), 0, "validation") for arch in archs]
+    return [training_queue.Training(tuple(map(int, arch)), 0, "validation") for arch in archs]
 
 
 def _tests(archs, num):
     """Returns the trainings on which each of int32[B, L] is tested, with initial parameters that chose none of them."""
     numbers = range(1, num + 1)
-    return [finalists.Training(tuple(map(int, arch)), number, "test") for arch in archs for number in numbers]
+    return [training_queue.Training(tuple(map(int, arch)), number, "test") for arch in archs for number in numbers]
 
 
 def _validated(trainings, name, rows):

@@ -16,7 +16,7 @@ from common import history as history_lib
 from common import spaces, types
 from common.spaces import factory
 from lanas_jax import config as configs
-from lanas_jax import search
+from lanas_jax import diagnostics, search
 from lanas_jax import tree as trees
 
 SPACES = {
@@ -150,7 +150,7 @@ class SearchTest(parameterized.TestCase):
         evaluation = types.Evaluation(fitness=fitness, cost=np.zeros(size), ok=np.array([True] * 3 + [False]))
         history = _append(history, archs[:size], evaluation)
         # Of the rows since the fit, the second and third count: the better one is in the worse leaf.
-        assert search.diagnostics(state, history)["leaf_kendall_tau"] == -1
+        assert diagnostics.of_round(state, history)["leaf_kendall_tau"] == -1
 
     def test_a_pool_of_some_rows_is_all_that_is_drawn(self):
         pool = SPACES["grid"].enumerate()[[3, 20, 7, 3, 11, 5, 2, 9, 14]]  # one row twice

@@ -10,7 +10,7 @@ import sys
 import rich.console
 from absl.testing import parameterized
 
-from launch import flags as launch_flags
+from launch import commands
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -18,7 +18,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 class BrokenPipeTest(parameterized.TestCase):
     def run_main(self, run, *, out, errors):
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
-            return launch_flags.run_main("try", "Tries.", lambda values: None, run, [])
+            return commands.run_main("try", "Tries.", lambda values: None, run, [])
 
     def test_a_command_of_its_own_process(self):
         process = subprocess.Popen(
@@ -42,7 +42,7 @@ class BrokenPipeTest(parameterized.TestCase):
         os.close(reader)
         with os.fdopen(writer, "w") as out:
             errors = io.StringIO()
-            assert self.run_main(run, out=out, errors=errors) == launch_flags.BROKEN_PIPE
+            assert self.run_main(run, out=out, errors=errors) == commands.BROKEN_PIPE
             assert errors.getvalue() == ""
             print("more", file=out, flush=True)  # is discarded, as at the end of a process
 

@@ -16,7 +16,7 @@ from absl import flags
 from absl.testing import parameterized
 
 from common import flag_files, paths
-from launch import baselines, genotype, lanas
+from launch import baselines, commands, genotype, lanas
 from launch import flags as launch_flags
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -44,10 +44,10 @@ class FlagFilesTest(parameterized.TestCase):
     def test_names_are_found_from_any_folder(self, name):
         self.addCleanup(os.chdir, os.getcwd())
         os.chdir(self.folder)
-        wanted = launch_flags.FLAG_FILES / "lanas_paper.cfg"
+        wanted = commands.FLAG_FILES / "lanas_paper.cfg"
         lines = [line for line in wanted.read_text().splitlines() if line.startswith("--")]
         for words in ([f"--flagfile={name}"], ["--flagfile", name], [f"-flagfile={name}"]):
-            assert flag_files.expand(words, launch_flags.FLAG_FILES) == lines
+            assert flag_files.expand(words, commands.FLAG_FILES) == lines
 
     def test_contents(self):
         inner = self.write(b"--seed=2\n", "inner.cfg")
@@ -73,7 +73,7 @@ class FlagFilesTest(parameterized.TestCase):
         with pytest.raises(
             ValueError, match=r"no flag file 'nowhere'; give .* that ships: lanas_closed_form, lanas_di"
         ):
-            flag_files.expand(["--flagfile=nowhere"], launch_flags.FLAG_FILES)
+            flag_files.expand(["--flagfile=nowhere"], commands.FLAG_FILES)
         with pytest.raises(ValueError, match="--flagfile needs a file"):
             flag_files.expand(["--flagfile"], self.folder)
         word = self.write(f"--flagfile={self.folder / 'a.cfg'}".encode())

@@ -18,7 +18,7 @@ import sys, time
 from unittest import mock
 import numpy as np
 from common import baselines, compilation, search_images
-from common.runs import finalists, image_plan, image_trainings
+from common.runs import image_plan, image_trainings, training_queue
 
 images, folder, cache = sys.argv[1:]
 compilation.enable_cache(cache)
@@ -34,7 +34,7 @@ with (
     mock.patch.object(image_plan, "make", lambda *args, **settings: plan),
     mock.patch.object(image_plan, "finals", lambda seconds, each, **settings: (3, tuple(each))),
     mock.patch.object(image_plan, "check"),
-    mock.patch.object(finalists, "default_num_threads", lambda: 1),
+    mock.patch.object(training_queue, "default_num_threads", lambda: 1),
     mock.patch.object(image_trainings, "train", slow),
 ):
     search_images(images, minutes=100, workdir=folder, algorithm=baselines.ALGORITHMS["random"])

@@ -27,7 +27,7 @@ from common.spaces import factory
 from common.supernets import config, presets
 from common.training import checkpoints
 from lanas_jax import few_shot
-from launch import baselines, lanas, nao, search_images, single, train_supernet
+from launch import algorithms, baselines, lanas, nao, search_images, single, train_supernet
 from tests.shared import folders, tiny_supernet
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -197,7 +197,7 @@ class FlagsTest(Command):
             assert path.name == f"supernet_{name}.cfg"
             preset = presets.PRESETS[name]
             if command is nao:
-                schedule = single.read_schedule(values)
+                schedule = algorithms.read_schedule(values)
                 assert preset.draws.pool_size == schedule.num_initial
                 assert preset.training.num_epochs % schedule.num_blocks == 0
                 assert preset.training.progress_restarts == schedule.restarts

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from common import types
-from common.runs import finalists
+from common.runs import finalists, training_queue
 from tests.shared import folders
 
 FIRST, SECOND, BAD = (1, 2), (3, 4), (0, 0)
@@ -43,7 +43,7 @@ class TrainingsTest(folders.FolderTest):
         )
 
     def trainings(self, evaluator=None, **settings):
-        return finalists.opened(self.path, evaluator or self.evaluator(), seed=3, **settings)
+        return training_queue.opened(self.path, evaluator or self.evaluator(), seed=3, **settings)
 
     def run_all(self, trainings, evaluator=None, **settings):
         with contextlib.redirect_stderr(io.StringIO()), self.trainings(evaluator, **settings) as alone:
@@ -51,9 +51,9 @@ class TrainingsTest(folders.FolderTest):
         return {training: result.fitness for training, result in found.items()}
 
     def test_nothing_is_trained_twice_and_each_training_has_its_key(self):
-        trainings = [finalists.Training(FIRST, number, "test") for number in (1, 2)]
+        trainings = [training_queue.Training(FIRST, number, "test") for number in (1, 2)]
         assert self.run_all(trainings) == dict.fromkeys(trainings, 0.375)
-        more = [*trainings, finalists.Training(FIRST, 1, "validation"), finalists.Training(SECOND, 1, "test")]
+        more = [*trainings, training_queue.Training(FIRST, 1, "validation"), training_queue.Training(SECOND, 1, "test")]
         assert list(self.run_all(more).values()) == [0.375, 0.375, 0.375, 0.875]
         keys = [tuple(jax.random.key_data(jax.random.fold_in(jax.random.key(3), number)).tolist()) for number in (1, 2)]
         assert self.calls == [
@@ -62,7 +62,7 @@ class TrainingsTest(folders.FolderTest):
         ]
 
     def test_what_failed_has_no_accuracy_and_is_not_tried_again(self):
-        training = finalists.Training(BAD, 0, "validation")
+        training = training_queue.Training(BAD, 0, "validation")
         for _ in range(2):
             assert np.isnan(self.run_all([training])[training])
         assert len(self.calls) == 1
@@ -70,7 +70,7 @@ class TrainingsTest(folders.FolderTest):
     def test_the_first_compiles_by_itself_and_the_others_are_trained_at_the_same_time(self):
         meeting, trainings = (
             threading.Barrier(2, timeout=60),
-            [finalists.Training(FIRST, n, "test") for n in range(3)],
+            [training_queue.Training(FIRST, n, "test") for n in range(3)],
         )
 
         def test(key, archs):
@@ -86,7 +86,7 @@ class TrainingsTest(folders.FolderTest):
         assert threading.get_ident() in self.calls  # the caller does not only wait
 
     def test_what_is_started_is_trained_while_the_caller_does_something_else(self):
-        done, trainings = threading.Event(), [finalists.Training(FIRST, number, "test") for number in range(2)]
+        done, trainings = threading.Event(), [training_queue.Training(FIRST, number, "test") for number in range(2)]
 
         def test(key, archs):
             self.calls.append(threading.get_ident())
@@ -98,7 +98,7 @@ class TrainingsTest(folders.FolderTest):
             alone.start(trainings)
             alone.start(trainings)  # which are begun already
             assert done.wait(timeout=60)
-            assert alone.results(trainings, title="trained") == dict.fromkeys(trainings, finalists.Result(1.0))
+            assert alone.results(trainings, title="trained") == dict.fromkeys(trainings, training_queue.Result(1.0))
         assert len(self.calls) == 2
         assert threading.get_ident() not in self.calls
 
@@ -119,7 +119,7 @@ class TrainingsTest(folders.FolderTest):
 
         def interrupted():
             with self.trainings(self.evaluator()._replace(test=test), num_threads=2) as alone:
-                alone.start([finalists.Training(FIRST, number, "test") for number in range(9)])
+                alone.start([training_queue.Training(FIRST, number, "test") for number in range(9)])
                 assert begun.wait(timeout=60)
                 raise KeyboardInterrupt
 
@@ -134,9 +134,9 @@ class TrainingsTest(folders.FolderTest):
     def test_a_processor_takes_a_training_a_core_and_an_accelerator_one(self):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(os, "sched_getaffinity", lambda _: {0, 3, 5}, raising=False)
-            assert finalists.default_num_threads() == 3
+            assert training_queue.default_num_threads() == 3
             patch.setattr(jax, "default_backend", lambda: "gpu")
-            assert finalists.default_num_threads() == 1
+            assert training_queue.default_num_threads() == 1
 
     def test_what_others_gave_is_kept_when_one_breaks(self):
         meeting = threading.Barrier(2, timeout=60)
@@ -149,16 +149,16 @@ class TrainingsTest(folders.FolderTest):
             return types.Evaluation(fitness=np.ones(1, np.float32), cost=np.ones(1, np.float32), ok=np.ones(1, bool))
 
         evaluator = self.evaluator()._replace(test=test)
-        trainings = [finalists.Training(arch, 0, "test") for arch in (FIRST, BAD, SECOND)]
+        trainings = [training_queue.Training(arch, 0, "test") for arch in (FIRST, BAD, SECOND)]
         with pytest.raises(RuntimeError, match="out of memory"):
             self.run_all(trainings, evaluator, num_threads=2)
         kept = {tuple(one["arch"]) for one in json.loads(self.path.read_text())["trainings"]}
         assert kept == {FIRST, SECOND}
 
     def test_trainings_by_other_settings_are_refused(self):
-        self.run_all([finalists.Training(FIRST, 0, "test")])
+        self.run_all([training_queue.Training(FIRST, 0, "test")])
         with pytest.raises(ValueError, match="holds trainings with alone, not longer; restore the settings"):
-            self.run_all([finalists.Training(SECOND, 0, "test")], self.evaluator("longer"))
+            self.run_all([training_queue.Training(SECOND, 0, "test")], self.evaluator("longer"))
 
 
 class RerankTest(folders.FolderTest):
@@ -182,7 +182,7 @@ class RerankTest(folders.FolderTest):
     def test_finalists_are_trained_once_and_their_file_is_that_of_earlier_versions(self):
         archs, fitness = np.array([FIRST, BAD, SECOND]), np.float32([0.75, 0.5, 0.25])
         found = finalists.rerank(self.evaluator(), archs[:2], fitness[:2], self.folder, seed=3)
-        assert found[0] == finalists.Finalist(FIRST, 0.75, finalists.Result(0.375))
+        assert found[0] == finalists.Finalist(FIRST, 0.75, training_queue.Result(0.375))
         assert (np.isnan(found[1].result.fitness), found[1].result.reason) == (True, "no branch")
         assert finalists.num_trained(self.folder) == 2
         assert json.loads((self.folder / "finalists.json").read_text()) == {
@@ -215,7 +215,7 @@ class RerankTest(folders.FolderTest):
         archs = np.array([FIRST, (7, 0), SECOND])
         settings = {"header": {"corpus": "text"}, "seed": 3}
         found = finalists.rerank_journaled(self.evaluator(), archs, self.folder, **settings)
-        assert [found[FIRST], found[SECOND]] == [finalists.Result(0.375), finalists.Result(0.875)]
+        assert [found[FIRST], found[SECOND]] == [training_queue.Result(0.375), training_queue.Result(0.875)]
         assert (np.isnan(found[7, 0].fitness), found[7, 0].reason) == (True, "ValueError: diverged")
         assert len(set(self.keys)) == 3
         assert str(finalists.rerank_journaled(self.evaluator(), archs, self.folder, **settings)) == str(found)
