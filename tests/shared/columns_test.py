@@ -249,7 +249,7 @@ class UseTest(Case):
         assert np.all(np.isfinite(features))
         np.testing.assert_array_equal(made.space.canonicalize(archs), archs)
 
-    @parameterized.parameters("random", "regularized_evolution", "local_search")
+    @parameterized.parameters("random", "local_search")
     def test_a_search_finds_the_best_row(self, algorithm):
         path = self.write(TEXT)
         workdir = self.folder / "run"
@@ -282,6 +282,7 @@ class UseTest(Case):
 
 
 class DocumentTest(Case):
+    @pytest.mark.slow  # its commands on files like it are above
     def test_the_example_of_the_page_on_data(self):
         page = (pathlib.Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
         self.write(re.search(r"```\n(x_depth.*?)```", page, re.DOTALL)[1], "mobile.csv")

@@ -45,12 +45,11 @@ class CostsTest(parameterized.TestCase):
         ("lanas_oneshot", {}, 20),
     )
     def test_cells(self, space, changes, image_size):
-        config = dataclasses.replace(NETWORKS[space], num_cells=4, width=4, auxiliary=False, **changes)
+        config = dataclasses.replace(NETWORKS[space], num_cells=3, width=4, auxiliary=False, **changes)
         self.check(space, config, image_size, 1)
 
-    @parameterized.parameters(("seminas_mobile", 64), ("ofa_mobile", None))
-    def test_chains(self, space, image_size):
-        self.check(space, NETWORKS[space], image_size, 1)
+    def test_chains(self):
+        self.check("ofa_mobile", NETWORKS["ofa_mobile"], None, 1)
 
     @pytest.mark.slow
     def test_many_networks_at_the_default_settings(self):

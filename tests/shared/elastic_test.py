@@ -69,14 +69,13 @@ class SandwichTest(parameterized.TestCase):
 
 
 class ConvnetTest(parameterized.TestCase):
-    @parameterized.parameters((1, 0, 0, 0, 0), (4, 2, 0, 0, 0), (3, 1, 4, 2, 0), (2, 4, 1, 3, 4))
+    @parameterized.parameters((1, 0, 0, 0, 0), (2, 4, 1, 3, 4))
     def test_elastic_logits_are_those_of_a_network_of_its_own_size(self, *row):
         network = convnet_elastic.Network("convnet", CONFIG)
-        init = jax.jit(functools.partial(network.init, train=True))
-        params = init(jax.random.key(0), IMAGES, jnp.array(row))["params"]
-        leaves, tree = jax.tree.flatten(params)
+        init = functools.partial(network.init, train=True)
+        params = jax.eval_shape(init, jax.random.key(0), IMAGES, jnp.array(row))["params"]
         rng = np.random.default_rng(0)
-        params = jax.tree.unflatten(tree, [leaf + np.float32(0.2 * rng.normal(size=leaf.shape)) for leaf in leaves])
+        params = jax.tree.map(lambda leaf: jnp.asarray(0.5 * rng.normal(size=leaf.shape), jnp.float32), params)
         found = jax.jit(functools.partial(network.apply, train=False))({"params": params}, IMAGES, jnp.array(row))
         state, kinds = IMAGES, [kind for kind in row if kind]
         for at, kind in enumerate(kinds):

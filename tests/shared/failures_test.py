@@ -44,6 +44,7 @@ def assert_same(name):
     jax.tree.map(np.testing.assert_array_equal, before, after)
 
 
+@pytest.mark.slow  # those of the contract of searchers are fitted to failed rows too
 def test_fewer_proposals_of_lanas_fail():
     assert share("lanas", "worst") < 0.5 * share("lanas", "none")
 

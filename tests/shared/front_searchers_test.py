@@ -26,7 +26,6 @@ _SAMPLED = {"num_candidates": 16, "max_batches": 2, "walk_steps": 2}
 class FrontSearchersTest(parameterized.TestCase):
     @parameterized.named_parameters(
         ("lanas_3", lanas_jax, lanas_jax.Config(), "fitness,-params,-macs"),
-        ("nao_3", nao_jax, _NAO, "fitness,-params,-macs"),
     )
     def test_proposals(self, method, config, texts):
         self._check(method, config, texts)
@@ -37,6 +36,7 @@ class FrontSearchersTest(parameterized.TestCase):
         ("lanas_reject", lanas_jax, lanas_jax.Config(sampler="reject", **_SAMPLED), "fitness,-params"),
         ("lanas_linear", lanas_jax, lanas_jax.PRESETS["lanas_linear"], "fitness,-params"),
         ("nao", nao_jax, _NAO, "fitness,-params"),
+        ("nao_3", nao_jax, _NAO, "fitness,-params,-macs"),
     )
     @pytest.mark.slow
     def test_proposals_of_other_settings(self, method, config, texts):

@@ -198,10 +198,15 @@ class PredictorTest(parameterized.TestCase):
 class MctsTest(parameterized.TestCase):
     def _choices(self, archs, fitness, exploration, ok=True):
         history = _history(archs, fitness, ok, capacity=10)
+        propose = self._compiled(exploration)
+        return {tuple(np.asarray(propose(jax.random.key(seed), history)).tolist()) for seed in range(12)}
+
+    @staticmethod
+    @functools.cache
+    def _compiled(exploration):
         config = baselines.ALGORITHMS["mcts"].config
         searcher = baselines.ALGORITHMS["mcts"].searcher(GRID, type(config)(exploration=exploration, target="fitness"))
-        propose = jax.jit(lambda key: searcher.propose(key, searcher.init(key, history), history, count=1)[0][0])
-        return {tuple(np.asarray(propose(jax.random.key(seed))).tolist()) for seed in range(12)}
+        return jax.jit(lambda key, history: searcher.propose(key, searcher.init(key, history), history, count=1)[0][0])
 
     def test_the_choice_with_the_largest_bound_is_taken(self):
         archs, fitness = [[0, 0], [0, 1], [0, 2], [1, 0], [2, 0]], [0.9, 0.5, 0.4, 0.5, 0.3]

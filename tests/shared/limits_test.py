@@ -45,16 +45,20 @@ class LimitsTest(parameterized.TestCase):
     def test_part_of_a_space_that_cannot_be_listed(self, text):
         part = limits.part(SPACE, limits.parse([text]), COSTS)
         highest = int(text.partition("=")[2])
-        drawn = np.asarray(jax.jit(part.sample, static_argnums=1)(jax.random.key(0), 128))
-        moved = np.asarray(jax.jit(part.mutate)(jax.random.key(1), drawn))
+        others = np.asarray(SPACE.sample(jax.random.key(2), 9))
+
+        @jax.jit
+        def run(key):
+            drawn = part.sample(key, 128)
+            return drawn, part.mutate(jax.random.key(1), drawn), *part.neighbors(drawn), part.is_valid(others)
+
+        drawn, moved, around, is_valid, is_inside = map(np.asarray, run(jax.random.key(0)))
         self.assertLessEqual(drawn.sum(axis=1).max(), highest)
         self.assertLessEqual(moved.sum(axis=1).max(), highest)
         np.testing.assert_array_equal((drawn != moved).any(axis=1), True)
         self.assertGreater(len(np.unique(drawn, axis=0)), 100)
-        around, is_valid = jax.jit(part.neighbors)(drawn)
-        np.testing.assert_array_equal(is_valid, np.asarray(around).sum(axis=2) <= highest)
-        others = np.asarray(SPACE.sample(jax.random.key(2), 9))
-        np.testing.assert_array_equal(jax.jit(part.is_valid)(others), others.sum(axis=1) <= highest)
+        np.testing.assert_array_equal(is_valid, around.sum(axis=2) <= highest)
+        np.testing.assert_array_equal(is_inside, others.sum(axis=1) <= highest)
 
     @parameterized.parameters((SPACE, "sum<=-1", "sum 0"), (spaces.get("nasbench201"), "params<=7e4", "params 73306"))
     def test_limits_that_no_row_respects_name_the_nearest(self, space, text, nearest):

@@ -17,6 +17,7 @@ from common.spaces import nasbench201 as cells
 from common.supernets import config as supernet_config
 from common.supernets import members, presets, scoring, training
 from common.training import models
+from tests.shared import random_params
 
 CONFIGS = {
     "nasbench201": nasbench201.Config(num_cells=6, width=3, num_classes=4),
@@ -39,12 +40,9 @@ def shared(space):
     """The network of all, random parameters, images, and its program that collects statistics."""
     network = elastic.FAMILIES[space].network(space, CONFIGS[space])
     images = jax.random.normal(jax.random.key(1), (6, 8, 8, 2))
-    init = jax.jit(functools.partial(network.init, train=True), compiler_options=compile_options.quick("once"))
-    params = init(jax.random.key(0), images, jnp.array(ROWS[space][0]))["params"]
-    leaves, tree = jax.tree.flatten(params)
-    leaves = [leaf + 0.2 * np.random.default_rng(at).normal(size=leaf.shape) for at, leaf in enumerate(leaves)]
-    params = jax.tree.map(jnp.float32, jax.tree.unflatten(tree, leaves))
-    return network, params, images
+    init = functools.partial(network.init, train=True)
+    shapes = jax.eval_shape(init, jax.random.key(0), images, jnp.array(ROWS[space][0]))
+    return network, random_params.of_shapes(shapes["params"]), images
 
 
 def run(network, images, **settings):
@@ -101,7 +99,6 @@ class SharedTest(parameterized.TestCase):
         shapes = jax.eval_shape(functools.partial(network.init, train=False), jax.random.key(0), images)
         assert jax.tree.map(jnp.shape, dict(variables)) == jax.tree.map(jnp.shape, dict(shapes))
 
-    @pytest.mark.slow
     @parameterized.parameters(*PAIRS)
     @pytest.mark.slow
     def test_gradients_are_those_of_the_network_extracted(self, space, row):

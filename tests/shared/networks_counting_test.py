@@ -7,6 +7,7 @@ from unittest import mock
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import pytest
 from absl.testing import parameterized
 
 from common.genotypes import genotype, published
@@ -33,15 +34,17 @@ class NumParamsTest(CountingTest):
         ("naonet_b", "nao_pytorch", {}, 2_921_302, 457_994),
         # TensorFlow's network has a second pointwise convolution of state 1: "2.5M". No bias in linear layers.
         ("nao_ws", "nao_ws_tf", {}, 2_466_252, 476_416),
-        ("lanet", "lanas_proxy", {}, 2_568_810, 468_234),
         ("darts_v2", "darts", {}, 3_349_342, 476_426),
     )
     def test_cifar(self, name, preset, fields, params, auxiliary):
         self.assertEqual(counting.num_params(network(name, preset, **fields), (32, 32, 3)), (params, auxiliary))
 
-    def test_imagenet(self):
+    @pytest.mark.slow
+    def test_others(self):
         made = network("naonet_a", "nao_pytorch_large_imagenet")
         self.assertEqual(counting.num_params(made, IMAGENET), (11_353_831, 1_250_024))
+        made = network("lanet", "lanas_proxy")
+        self.assertEqual(counting.num_params(made, (32, 32, 3)), (2_568_810, 468_234))
 
     @parameterized.parameters(
         (published.get("seminasnet"), "seminas", 6_319_360, 598_952_544),  # published as 599M

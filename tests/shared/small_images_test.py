@@ -17,6 +17,7 @@ from common.spaces import small_images as space
 from common.supernets import config as supernet_config
 from common.supernets import members, presets, scoring, training
 from common.training import models
+from tests.shared import random_params
 
 CONFIG = small_images.Config(width=4, num_classes=3)
 SHAPE = (8, 8, 2)
@@ -33,14 +34,11 @@ def _compiled(function):
 
 @functools.cache
 def _elastic():
-    """The elastic network, variables with random norms and squeezes, images, and its program that collects."""
+    """The elastic network, random parameters, images, and its program that collects statistics."""
     network = small_images_elastic.Network("small_images", CONFIG)
     images = jax.random.normal(jax.random.key(1), (6, *SHAPE))
-    init = _compiled(functools.partial(network.init, train=True))
-    params = init(jax.random.key(0), images, jnp.array(ROWS[0]))["params"]
-    leaves, tree = jax.tree.flatten(params)
-    leaves = [leaf + 0.2 * np.random.default_rng(at).normal(size=leaf.shape) for at, leaf in enumerate(leaves)]
-    params = jax.tree.map(jnp.float32, jax.tree.unflatten(tree, leaves))
+    init = functools.partial(network.init, train=True)
+    params = random_params.of_shapes(jax.eval_shape(init, jax.random.key(0), images, jnp.array(ROWS[0]))["params"])
     collect = functools.partial(network.apply, train=False, statistics="collect", mutable=["batch_stats"])
     return network, params, images, _compiled(collect)
 

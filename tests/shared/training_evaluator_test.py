@@ -14,23 +14,21 @@ from common.networks.kernels import compile_options
 from common.training import loop
 
 QUICK = {"xla_backend_optimization_level": 0}  # such trainings compile for longer still
-TINY = {"num_cells": 3, "width": 2, "num_epochs": 1, "num_images": 64, "held_out": 40}
+TINY = {"width": 2, "num_epochs": 1, "num_images": 64, "held_out": 40}
 
 
 @functools.cache
 def evaluator(**changes):
-    return training.evaluator("lanas_cell", **{**TINY, **changes})
+    return training.evaluator("small_images", **{**TINY, **changes})
 
 
 def arch(count=1):
-    return np.asarray(spaces.get("lanas_cell").sample(jax.random.key(1), count))
+    return np.asarray(spaces.get("small_images").sample(jax.random.key(1), count))
 
 
 def cheap_arch():
-    """A cell of max pools and identities alone, which compiles fast."""
-    row = arch().copy()
-    row[:, :14] = row[:, :14] % 2 + 1
-    return np.asarray(spaces.get("lanas_cell").canonicalize(row))
+    """Three convolutions, which compile fast."""
+    return np.zeros((1, 18), np.int32)
 
 
 class TrainingEvaluatorTest(parameterized.TestCase):
@@ -40,8 +38,8 @@ class TrainingEvaluatorTest(parameterized.TestCase):
 
     def test_one_training(self):
         made = measuring.make(evaluator().recipe)  # as a worker makes it
-        assert (made.name, made.space.name, made.is_traceable) == (evaluator().name, "lanas_cell", False)
-        assert made.name == "training/digits/preset=short,num_cells=3,width=2,num_epochs=1,held_out=40,num_images=64"
+        assert (made.name, made.space.name, made.is_traceable) == (evaluator().name, "small_images", False)
+        assert made.name == "training/digits/preset=short,width=2,num_epochs=1,held_out=40,num_images=64"
         found = made.evaluate(jax.random.key(0), cheap_arch())
         assert found.ok.tolist() == [True]
         assert 0 <= found.fitness[0] <= 1
@@ -54,7 +52,7 @@ class TrainingEvaluatorTest(parameterized.TestCase):
         with mock.patch.object(training, "_evaluated", side_effect=[0.25, 0.75, 0.5]):
             assert made.evaluate(jax.random.key(0), cheap_arch()).fitness.tolist() == [0.75]
 
-    @parameterized.parameters("nao_large", "lanas_oneshot", "seminas_mobile", "ofa_mobile")
+    @parameterized.parameters("nao_large", "lanas_cell", "seminas_mobile", "ofa_mobile")
     def test_every_kind_of_space_has_a_network(self, space):
         made = training.evaluator(space, width=2, dtype="bfloat16")  # the network's shapes are checked there
         assert (made.space.name, made.recipe.settings["dtype"]) == (space, "bfloat16")

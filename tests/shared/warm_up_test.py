@@ -60,7 +60,7 @@ class WarmUpTest(parameterized.TestCase):
 
     def test_the_first_proposals_on_the_host_and_compiled(self):
         evaluator = _evaluator()
-        inner = lanas_jax.searcher(SPACE, lanas_jax.Config(num_initial=10))
+        inner = lanas_jax.searcher(SPACE, lanas_jax.Config(num_initial=10, height=3, regressor="ridge"))
         searcher = warm_up.searcher(inner, SPACE, evaluator.costs, "score", num=12)
         found = search.run_search(jax.random.key(0), searcher, evaluator, budget=25)
         assert _rows(found)[:15] == warm_up.ranked(SPACE, evaluator.costs, "score")[:15].tolist()  # whole rounds of 5
