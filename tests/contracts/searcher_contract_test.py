@@ -92,9 +92,7 @@ _OWN_PROGRAM = ("_huge", "_measures_all", "_vmap", "_do_not_matter", "_64_bits")
 QUICK = ("lanas", "local_search")
 SLOW = {**{name: _OWN_PROGRAM for name in SEARCHERS if name not in QUICK}, "seminas": ("",)}
 SLOW |= dict.fromkeys(FRONT[:2], (*_OWN_PROGRAM, "_convnet", "_trace", "_grows"))
-SLOW |= dict.fromkeys(
-    FRONT[2:], ("",)
-)  # local search and NSGA-II for several objectives have a quick test of their own
+SLOW |= dict.fromkeys(FRONT[2:], ("",))  # `nsga2_test.py` has quick tests of them
 SLOW["lanas"] = ("_measures_all",)
 SPACES = {
     "convnet": spaces.get("convnet"),  # 1,364 networks, not every row is canonical

@@ -279,3 +279,9 @@ class TokensTest(parameterized.TestCase):
         for one, two in itertools.combinations(space.symmetries, 2):
             for row, other in itertools.product(one, two):
                 np.testing.assert_array_equal(row[other], other[row])
+
+
+for _class in [one for one in globals().values() if isinstance(one, type) and issubclass(one, parameterized.TestCase)]:
+    for _name, _test in vars(_class).items():
+        if _name.endswith("_nao_middle"):  # between the other two of its kind
+            pytest.mark.slow(_test)
