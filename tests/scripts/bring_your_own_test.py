@@ -125,7 +125,7 @@ class BringYourOwnTest(folders.FolderTest):
         assert "mylamps" not in sys.modules
 
     def test_an_evaluator_that_is_ready_and_lanas(self):
-        self.run_command(lanas.main, "--evaluator=mylamps:ready", "--budget=30", "--height=2")
+        self.run_command(lanas.main, "--evaluator=mylamps:ready", "--budget=30", "--height=2", "--regressor=ridge")
         result = self.result()
         assert (result["best"]["fitness"], result["best"]["description"]) == (1.0, "111111")
 

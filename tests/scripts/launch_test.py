@@ -29,7 +29,7 @@ from tests.shared import folders
 
 ROOT = pathlib.Path(__file__).parents[2]
 SIZE = 3**8
-SMALL_LANAS = ("--height=3", "--num_initial=10")
+SMALL_LANAS = ("--height=3", "--num_initial=10", "--regressor=ridge")
 SMALL_NAO = (
     *("--num_initial=8", "--num_new=8", "--count=4", "--embedding_size=4", "--hidden_size=4", "--num_members=1"),
     *("--fit_first=2", "--fit_later=1", "--batch_size=8", "--num_unlabelled=6", "--num_mutated=3"),
