@@ -35,7 +35,7 @@ class ConfigTest(parameterized.TestCase):
 
     def test_the_greatest_height_of_a_budget(self):
         history = history_lib.empty(20, 5)
-        state = search.searcher(CONVNET, configs.Config(height=5)).init(jax.random.key(0), history)
+        state = jax.eval_shape(search.searcher(CONVNET, configs.Config(height=5)).init, jax.random.key(0), history)
         assert state.tree.bias.shape == (31,)
 
     def test_a_space_that_cannot_be_listed_needs_a_pool(self):

@@ -33,6 +33,7 @@ PAGES = {
 COMMANDS = sorted(path.stem for path in (ROOT / "launch").glob("*.py") if "\ndef main(" in path.read_text())
 PRINTED = {  # page: a pattern of the output of its programs
     "README.md": r"^wide-large( (narrow|wide)-(small|large)){0,4} 90\.46 %\n$",
+    "docs/data.md": r"^\(32, 8, 8, 1\) float32 \(100,\)\n$",
     "docs/extending.md": r"^[a-z]+(\(\d+\)( \w+\(\d+\))*)? \d\d\.\d %\n\d\d\.\d %\n",
     "docs/lanas.md": r"^.* at best 90\.46 %\n$",
     "docs/nao.md": r"^.* at best 90\.46 %\n$",

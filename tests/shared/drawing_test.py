@@ -180,9 +180,6 @@ class SvgTest(parameterized.TestCase):
     def test_equal_in_every_process(self):
         program = "from common import drawing; from common.genotypes import published as p"
         program += "; print(drawing.svg(p.get('nao_ws')))"
-        printed = set()
-        for seed in ("1", "2"):
-            environment = {**os.environ, "PYTHONHASHSEED": seed}
-            run = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=True)
-            printed.add(run.stdout)
-        assert len(printed) == 1
+        environment = {**os.environ, "PYTHONHASHSEED": "1"}
+        run = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=True)
+        assert run.stdout.decode() == drawing.svg(published.get("nao_ws")) + "\n"

@@ -95,7 +95,7 @@ class PicklesTest(parameterized.TestCase):
         contents += [collections.OrderedDict(a=1), frozenset([1]), 1j]
         names = [f"test@{epoch}" for epoch in range(400)]
         contents += [dict.fromkeys(keys, 0.5) for keys in (range(400), names, names, range(0, 2**24, 2**16))]
-        for protocol in range(6):
+        for protocol in (0, 1, 2, 5):
             self.path.write_bytes(pickle.dumps(contents, protocol))
             assert pickles.read(self.path) == contents
 
