@@ -101,7 +101,7 @@ def rerank_journaled(
 
         def measure(training):
             outcome = measuring.measure_on_host(evaluator.evaluate, candidates[rows.index(training.arch)])
-            journal.writetrainings.measured([outcome])
+            journal.write_measured([outcome])
             return _result(outcome)
 
         known = {training_queue.Training(rows[at]): _result(outcome) for at, outcome in journal.measured.items()}
