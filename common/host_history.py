@@ -96,9 +96,9 @@ def outcomes(
     num_decisions: int,
     archs: Any,
     fitness: Any,
-    cost: Any = None,
-    ok: Any = None,
-    costs: Mapping[str, Any] | None = None,
+    cost: Any,
+    ok: Any,
+    costs: Mapping[str, Any] | None,
 ) -> list[types.Outcome]:
     """Returns results as outcomes.
 

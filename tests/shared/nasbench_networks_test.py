@@ -68,8 +68,8 @@ class NetworkTest(parameterized.TestCase):
             )
             assert (int(found["params"](archs)[0]), int(found["macs"](archs)[0])) == counted
 
-    @pytest.mark.slow
     @parameterized.parameters(*ROWS)
+    @pytest.mark.slow
     def test_the_published_number_of_parameters_is_that_of_the_network(self, space):
         published = costs.of_space(space)["params"]
         choices = len(cells.OPERATIONS) if space == "nasbench201" else 3
@@ -95,7 +95,7 @@ class SharedTest(parameterized.TestCase):
         _, params, images = shared(space)
         logits, collected = collecting(space)({"params": params}, arch=jnp.array(row))
         network, variables = elastic.FAMILIES[space].extract({"params": params, **collected}, CONFIGS[space], row)
-        np.testing.assert_allclose(run(network, images)(variables).main, logits.main, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(run(network, images)(variables).main, logits.main, rtol=1e-4, atol=1e-4)
         shapes = jax.eval_shape(functools.partial(network.init, train=False), jax.random.key(0), images)
         assert jax.tree.map(jnp.shape, dict(variables)) == jax.tree.map(jnp.shape, dict(shapes))
 
@@ -119,8 +119,8 @@ class SharedTest(parameterized.TestCase):
         num = sum(leaf.size for leaf in jax.tree.leaves(expected))  # nothing else has a gradient
         assert np.count_nonzero(jax.flatten_util.ravel_pytree(gradient)[0]) <= num
 
-    @pytest.mark.slow
     @parameterized.parameters(*ROWS)
+    @pytest.mark.slow
     def test_a_member_read_off_has_the_score_of_its_architecture(self, space):
         sizes = {"num_cells": 5} if space == "nasbench201" else {"last_width": 16}
         preset = presets.get("digits", space, width=4, **sizes)
