@@ -17,7 +17,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -37,8 +36,6 @@ from common.training import step as step_lib
 SHARED = ("nasbench201", "nasbench_macro")  # spaces of which one program scores all networks
 _LOG_SCALES = (0.0, 32.0, 64.0, 80.0)
 _K = 1e-5  # of jacov
-
-Apply = Callable[[Any, chex.Array, str], chex.Array]  # (params, images, statistics of norms) -> logits float32[B, K]
 
 
 def evaluator(

@@ -19,7 +19,6 @@ from common.genotypes import genotype
 from common.networks import heads, layers, logits, operations, styles
 from common.spaces import nasbench201 as space
 
-NUM_STAGES = 3
 STYLE = dataclasses.replace(styles.NAO_PYTORCH, initializer="torch_uniform")
 
 

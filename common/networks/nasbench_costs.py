@@ -7,7 +7,7 @@ from common.spaces import nasbench201 as edges
 
 
 def of_nasbench201(
-    config: nasbench201.Config, image_size: int, num_channels: int, *, counts_all: bool = False
+    config: nasbench201.Config, image_size: int, num_channels: int, *, counts_all: bool
 ) -> cost_sums.Sum:
     """Returns the costs of rows: of each edge by its operation, and of the rest.
 

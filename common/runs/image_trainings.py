@@ -111,9 +111,9 @@ def augment(dataset: images.Dataset) -> augmentation.Config:
     return augmentation.Config(crop_padding=max(1, side // 8), flip=channels == 3, cutout="none")
 
 
-def run_of(dataset: images.Dataset, *, seed: int, width: int | None = None) -> shared.Run:
+def run_of(dataset: images.Dataset, *, seed: int) -> shared.Run:
     """Returns the run of the program that trains candidates, on images of which a quarter is held out."""
-    preset = presets.get("elastic", SPACE, num_classes=dataset.num_classes, **({"width": width} if width else {}))
+    preset = presets.get("elastic", SPACE, num_classes=dataset.num_classes)
     num = len(dataset.train)
     held_out = max(1, min(num // 4, MAX_SEARCH_IMAGES // 4))
     size = batch_size(num - held_out)

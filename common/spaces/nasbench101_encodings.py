@@ -15,7 +15,7 @@ import numpy as np
 
 from common.spaces import nasbench101_graphs as graphs
 
-_CONV1X1, _CONV3X3, _MAXPOOL3X3 = range(3)
+_CONV1X1, _CONV3X3 = 0, 1
 _MAX_PATHS = 8  # from input to output, over all cells
 PADDING, NO_EDGE, EDGE, FIRST_OPERATION, OUTPUT = 0, 1, 2, 3, 6
 NUM_TOKENS, VOCABULARY_SIZE = 27, 7
