@@ -93,7 +93,7 @@ QUICK = ("lanas", "local_search")
 SLOW = {**{name: _OWN_PROGRAM for name in SEARCHERS if name not in QUICK}, "seminas": ("",)}
 SLOW |= dict.fromkeys(FRONT[:2], (*_OWN_PROGRAM, "_convnet", "_trace", "_grows"))
 SLOW |= dict.fromkeys(FRONT[2:], ("",))  # `nsga2_test.py` has quick tests of them
-SLOW["lanas"] = ("_measures_all",)
+SLOW |= {"lanas": ("_measures_all", "_huge"), "lanas_walk": ("",)}  # `lanas/search_test.py` walks
 SPACES = {
     "convnet": spaces.get("convnet"),  # 1,364 networks, not every row is canonical
     "huge": factory.search_space("huge", (6,) * 20, size=6**20, describe=str),  # too large to list
