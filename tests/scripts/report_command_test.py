@@ -22,7 +22,7 @@ def searched():
     """The folder of a small search on the table that ships with the package; it lives as long as the tests do."""
     folder = tempfile.TemporaryDirectory()
     workdir = pathlib.Path(folder.name) / "run"
-    flags = (f"--workdir={workdir}", f"--budget={BUDGET}", "--height=3", "--regressor=ridge")
+    flags = (f"--workdir={workdir}", f"--budget={BUDGET}", "--height=3")
     output = io.StringIO()
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
         assert lanas.main(flags) == 0, output.getvalue()
