@@ -103,6 +103,20 @@ def load_benchmark(name: str, data_dir: str | os.PathLike | None = None, *, spac
             command = f"python -m launch.build_table --benchmark={name} --output={packaged}"
             raise ValueError(f"no table at {packaged}, where it ships with the package; make it with `{command}`")
         return table.load(packaged)
+    found = find_source(name, data_dir)
+    loaded = table.load(found) if found.suffix == table.SUFFIX else benchmark.read(found)
+    if loaded.info.benchmark != name:
+        raise ValueError(f"{found} holds the benchmark {loaded.info.benchmark}, not {name}")
+    return loaded
+
+
+def find_source(name: str, data_dir: str | os.PathLike | None) -> pathlib.Path:
+    """Returns the table file or the published file of a published benchmark in `data_dir`, or in its folder there.
+
+    Raises:
+      ValueError: there is none; the message says how to get it.
+    """
+    benchmark = get(name)
     command = f"python -m launch.build_table --benchmark={name} --source=FILE --output=DATA_DIR/{name}{table.SUFFIX}"
     advice = f"get {' or '.join(benchmark.sources)} from {benchmark.origin}, and run `{command}`"
     if data_dir is None:
@@ -113,7 +127,4 @@ def load_benchmark(name: str, data_dir: str | os.PathLike | None = None, *, spac
     found = next((path for path in paths if path.exists()), None)
     if found is None:
         raise ValueError(f"no file of benchmark {name}; looked for {', '.join(map(str, paths))}; {advice}")
-    loaded = table.load(found) if found.suffix == table.SUFFIX else benchmark.read(found)
-    if loaded.info.benchmark != name:
-        raise ValueError(f"{found} holds the benchmark {loaded.info.benchmark}, not {name}")
-    return loaded
+    return found

@@ -1,0 +1,151 @@
+"""Plans, checks and command lines of the headline results of the papers, see `reproduce_headlines`."""
+
+import dataclasses
+import os
+import pathlib
+import shutil
+from collections.abc import Sequence
+from typing import Annotated
+
+import jax
+import numpy as np
+
+from common import config as configs
+from common import paths, tables
+from common.datasets import prepared, text
+from common.genotypes import conversion, json_text
+from common.records import json_files, run_dir
+from common.runs import reproduce_headlines
+from common.runs.reproduce_headlines import HEADLINES, Headline, Stage
+
+PEAK, UTILISATION = 989e12, 0.4  # bfloat16 operations a second of an H200, and the share of them that is assumed
+BEST = "best.json"
+
+
+@configs.dataclass
+class Options:
+    """Stages, folders and dry run."""
+
+    stages: Annotated[tuple[str, ...], "stages to run, in the order of the plan; default: all"] = ()
+    data_dir: Annotated[str | None, "folder of datasets, corpora and benchmarks; default: $NAS_DATA_DIR"] = None
+    workdir: Annotated[str | None, "folder of the stages' runs, to start or to resume; default: runs/NAME"] = None
+    dry_run: Annotated[bool, "check data and disk, and take two steps of every stage on synthetic data"] = False
+    full_size: Annotated[bool, "dry run: networks and batches of full size, for a device with their memory"] = False
+
+
+def get(name: str, stages: Sequence[str] = ()) -> Headline:
+    """Returns a headline, restricted to some of its stages.
+
+    Raises:
+      ValueError: there is no such headline or stage.
+    """
+    configs.one_of("headline", name, HEADLINES)
+    found = HEADLINES[name]
+    for stage in stages:
+        configs.one_of(f"stage of {name}", stage, [one.name for one in found.stages])
+    return dataclasses.replace(found, stages=tuple(one for one in found.stages if not stages or one.name in stages))
+
+
+def hours(stage: Stage, num_devices: int = 1) -> float:
+    """Returns the hours that a stage takes on H200 at the utilisation assumed, split evenly over devices."""
+    return stage.operations / (PEAK * UTILISATION * num_devices * 3600)
+
+
+def rows(headline: Headline) -> list[tuple[str, ...]]:
+    """Returns a row of texts for each stage: name, command, hours on one H200, on eight, GiB of memory, GiB of disk."""
+
+    def times(stage):
+        found = [hours(stage, num_devices) for num_devices in (1, 8)]
+        return (stage.note, "") if stage.note else tuple(f"{value:,.{int(value < 10)}f}" for value in found)
+
+    return [
+        (stage.name, f"launch.{stage.command}", *times(stage), f"{stage.memory:.0f}", f"{stage.disk:.0f}")
+        for stage in headline.stages
+    ]
+
+
+def check_data(name: str, data_dir: str | os.PathLike | None) -> None:
+    """Raises a `ValueError` that says how to get the data of a headline if it is not in `data_dir`."""
+    if name in prepared.SOURCES:
+        prepared.find(name, data_dir)
+    elif name in text.FILES:
+        text.load(name, data_dir)
+    elif name:
+        tables.find_source(name, data_dir)
+
+
+def check_disk(stages: Sequence[Stage], folder: str | os.PathLike) -> None:
+    """Raises a `ValueError` if the disk of a folder that may not exist yet has too little room for stages."""
+    folder = paths.path(folder).absolute()
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    needed, free = sum(stage.disk for stage in stages), shutil.disk_usage(there).free / 2**30
+    if free < needed:
+        raise ValueError(
+            f"{folder} needs {needed:.0f} GiB for its runs, and its disk has {free:.1f} GiB left; make room, give "
+            "another --workdir, or fewer --stages"
+        )
+
+
+def check_memory(stages: Sequence[Stage], limit: float | None) -> None:
+    """Raises a `ValueError` if a stage needs more than `limit` GiB of a device; None: unknown."""
+    for stage in stages:
+        if limit is not None and stage.memory > limit:
+            raise ValueError(
+                f"stage {stage.name} needs about {stage.memory:.0f} GiB of the device, which has {limit:.0f} GiB: run "
+                f"`python -m launch.{stage.command}` with --remat, --dtype=bfloat16 or a smaller batch"
+            )
+
+
+def device_memory() -> float | None:
+    """Returns the memory of the first device in GiB, None if it is not known."""
+    limit = (jax.devices()[0].memory_stats() or {}).get("bytes_limit")
+    return None if limit is None else limit / 2**30
+
+
+def num_images(stage: Stage, options: Options) -> int:
+    """Returns the training images with which an epoch of a dry run of a stage has two steps."""
+    held_out = reproduce_headlines.HELD_OUT if stage.name == "search" else 0
+    return 2 * (stage.batch if options.full_size else reproduce_headlines.SMALL_BATCH) + held_out
+
+
+def is_finished(folder: pathlib.Path) -> bool:
+    """Returns whether the folder of a stage has its results."""
+    return any((folder / name).is_file() for name in (run_dir.RESULT, run_dir.STUDY))
+
+
+def arguments(stage: Stage, options: Options, folder: pathlib.Path, data_dir: str | None) -> list[str]:
+    """Returns the words of a stage's command: the module of `launch`, then its flags.
+
+    Args:
+      stage: the stage.
+      options: whether it is a dry run, and of what size.
+      folder: of all stages, which have a folder each in it.
+      data_dir: of the data.
+
+    Raises:
+      ValueError: it needs the architecture of a search that is not finished.
+    """
+    words = stage.command.split()
+    if "{search}" in stage.command:
+        words = [word.format(search=found(folder / "search")) for word in words]
+    if options.dry_run:
+        words += stage.dry.split() + ([] if options.full_size else stage.small.split())
+    if data_dir is not None:
+        words.append(f"--data_dir={data_dir}")
+    return [*words, f"--workdir={folder / stage.name}"]
+
+
+def found(folder: pathlib.Path) -> pathlib.Path:
+    """Returns the file of the genotype that the search in a folder found; writes it if the search did not.
+
+    Raises:
+      ValueError: the search is not finished.
+    """
+    path = folder / BEST
+    if path.is_file():
+        return path
+    config, result = json_files.read(folder / run_dir.CONFIG) or {}, json_files.read(folder / run_dir.RESULT) or {}
+    if not result.get("best"):
+        raise ValueError(f"{folder} holds no finished search with an architecture; run the stage search first")
+    run_dir.write_text(path, json_text.to_text(conversion.from_arch(config["space"], np.array(result["best"]["arch"]))))
+    return path

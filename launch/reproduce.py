@@ -1,0 +1,84 @@
+"""Reproduces a headline result of the papers: its stages are commands of this project, from data to the number.
+
+python -m launch.reproduce
+python -m launch.reproduce nao_cifar10 --dry_run
+python -m launch.reproduce nao_cifar10 --stages=train --data_dir=data
+python -m launch.reproduce lanas_cifar10 --dry_run --full_size
+
+Without a name it lists all headlines. A dry run checks data and free disk, prints the plan, and takes two steps of each
+stage on synthetic data, with small networks unless --full_size is given. Started again on its workdir, a run resumes.
+docs/reproduce.md says what differs from the papers.
+"""
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from absl import flags
+
+from common import paths
+from common.runs import reproduce, reproduce_data
+from launch import flags as launch_flags
+from launch import tables
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words and not words[0].startswith("-"):
+        words[0] = f"--name={words[0]}"
+    return launch_flags.run_main("reproduce", __doc__, define, run, words)
+
+
+def define(values: flags.FlagValues) -> None:
+    """Defines the flags."""
+    flags.DEFINE_string("name", None, "the headline; may be written without the flag, first", flag_values=values)
+    launch_flags.define(values, reproduce.Options(data_dir=os.environ.get("NAS_DATA_DIR")))
+
+
+def run(values: flags.FlagValues) -> None:
+    """Checks, prints the plan and runs the stages."""
+    if values.name is None:
+        rows = [(name, one.title, one.published) for name, one in reproduce.HEADLINES.items()]
+        return tables.show("headlines", ("name", "search", "published"), rows)
+    options = launch_flags.read(values, reproduce.Options(data_dir=values.data_dir))
+    headline = reproduce.get(values.name, options.stages)
+    folder = paths.path(options.workdir or f"runs/{values.name}{'-dry' if options.dry_run else ''}").absolute()
+    header = ("stage", "command", "hours, 1 H200", "8 H200", "memory GiB", "disk GiB")
+    tables.show(f"{values.name}: {headline.title}; published: {headline.published}", header, reproduce.rows(headline))
+    if not headline.stages:
+        raise ValueError(f"{values.name} cannot be reproduced here, which lacks {headline.missing}")
+    if headline.missing:
+        print(f"missing: {headline.missing}", flush=True)
+    reproduce.check_disk(headline.stages, folder)
+    if not options.dry_run or options.full_size:
+        reproduce.check_memory(headline.stages, reproduce.device_memory())
+    data_dir = _data(headline, options)
+    for stage in headline.stages:
+        if reproduce.is_finished(folder / stage.name):
+            print(f"stage {stage.name}: finished before", flush=True)
+            continue
+        if options.dry_run and headline.data:
+            data_dir = folder / f"data_{stage.name}"
+            reproduce_data.make(headline.data, data_dir, num_images=reproduce.num_images(stage, options))
+        module, *words = reproduce.arguments(stage, options, folder, data_dir)
+        print(f"stage {stage.name}: python -m launch.{module} {' '.join(words)}", flush=True)
+        if code := importlib.import_module(f"launch.{module}").main(words):
+            raise ValueError(f"stage {stage.name} of {values.name} ended with exit code {code}, see above")
+    print(f"{'dry run' if options.dry_run else 'stages'} of {values.name} finished: {folder}", flush=True)
+
+
+def _data(headline, options):
+    """Returns the folder of the data; in a dry run data that is missing is reported."""
+    try:
+        reproduce.check_data(headline.data, options.data_dir)
+    except ValueError as error:
+        if not options.dry_run:
+            raise
+        print(f"data missing: {error}", flush=True)
+    return options.data_dir
+
+
+if __name__ == "__main__":
+    sys.exit(main())
