@@ -18,13 +18,18 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import torch
 from absl import app, flags
 
-from benchmarks import nao_torch
 from nao_jax import ascent, presets, training
 from nao_jax import config as configs
 from nao_jax import model as models
+
+try:
+    import torch
+
+    from benchmarks import nao_torch
+except ModuleNotFoundError:  # our side can be measured without
+    torch = nao_torch = None
 
 CONFIG = dataclasses.replace(presets.PRESETS["nao_nasbench101"], num_steps=1)
 NUM_TOKENS, VOCABULARY_SIZE = 27, 7
@@ -72,6 +77,8 @@ def main(argv: Sequence[str]) -> None:
     """Runs the cases that the flags name and prints a table."""
     del argv
     args = flags.FLAGS
+    if torch is None:
+        raise ModuleNotFoundError("this compares with PyTorch: install the extra [bench], or torch>=2.5")
     torch.set_num_threads(args.num_threads)
     jax.config.update("jax_num_cpu_devices", args.num_threads)
     print(

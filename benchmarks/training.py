@@ -12,8 +12,8 @@ compiled) has the same weights in a test. On a GPU both compute in bfloat16, PyT
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -22,41 +22,17 @@ from absl import app, flags
 from torch import nn
 from torch.nn import functional
 
-from benchmarks import training_torch
-from common.genotypes import published
+from benchmarks import child_step, training_torch
 from common.networks import child, counting
-from common.training import augmentation, models, presets
-from common.training import config as configs
-from common.training import state as states
-from common.training import step as step_lib
 
-NETWORKS = {
-    "naonet_a_36": ("naonet_a", presets.PRESETS["naonet_a_36"].network),
-    "lanet_36": ("lanet", dataclasses.replace(presets.PRESETS["lanet"].network, num_cells=20, width=36)),
-}
-SIZE, PROGRESS = 32, 0.5
+PROGRESS = 0.5
 AUXILIARY_WEIGHT, CLIP_NORM = 0.4, 5.0
-_MEAN, _STD = (0.5,) * 3, (0.25,) * 3
 _CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
 _WIDTHS = (10, 22, 22, 8, 11, 18)
 
 
-class Side(NamedTuple):
-    """One side of the comparison.
-
-    Attributes:
-      run: "forward" and "training" -> a function that runs it once and waits.
-      compile_seconds: of each.
-      peak_bytes: () -> peak memory of the device, or None if unknown.
-    """
-
-    run: dict[str, Callable[[], None]]
-    compile_seconds: dict[str, float]
-    peak_bytes: dict[str, Callable[[], float | None]]
-
-
 def _define_flags():
-    flags.DEFINE_enum("network", "naonet_a_36", list(NETWORKS), "which network")
+    flags.DEFINE_enum("network", "naonet_a_36", list(child_step.NETWORKS), "which network")
     flags.DEFINE_integer("num_cells", None, "cells in all; by default as published", lower_bound=3)
     flags.DEFINE_integer("width", None, "channels of the first cell; by default as published", lower_bound=1)
     flags.DEFINE_integer("batch_size", 128, "images a step", lower_bound=1)
@@ -70,10 +46,10 @@ def main(argv: Sequence[str]) -> None:
     del argv
     args = flags.FLAGS
     torch.set_num_threads(args.num_threads)
-    genotype, config = network(args.network, num_cells=args.num_cells, width=args.width)
+    genotype, config = child_step.network(args.network, num_cells=args.num_cells, width=args.width)
     on_gpu = jax.default_backend() == "gpu"
     config = dataclasses.replace(config, dtype="bfloat16" if on_gpu else "float32")
-    num_params, _ = counting.num_params(child.Network(genotype, config), (SIZE, SIZE, 3))
+    num_params, _ = counting.num_params(child.Network(genotype, config), (child_step.SIZE, child_step.SIZE, 3))
     print(
         f"{args.network}: {config.num_cells} cells, width {config.width}, {num_params:,} parameters, batch "
         f"{args.batch_size}, {config.dtype}; {jax.devices()[0].device_kind}, {os.cpu_count()} CPUs, load "
@@ -81,7 +57,7 @@ def main(argv: Sequence[str]) -> None:
     )
     print(f"images a second of {args.clock} time, median of {args.repeats} (best)")
     _print_row(("what", "ours", "reference", "ratio", "compile s", "peak MiB (ref.)"))
-    ours = our_side(genotype, config, batch_size=args.batch_size)
+    ours = child_step.our_side(genotype, config, batch_size=args.batch_size)
     reference = reference_side(genotype, config, batch_size=args.batch_size)
     for name in ("forward", "training"):
         times = _measure(ours.run[name], reference.run[name], args.repeats, _CLOCKS[args.clock])
@@ -98,55 +74,16 @@ def main(argv: Sequence[str]) -> None:
     print(f"load {os.getloadavg()[0]:.1f}")
 
 
-def network(name: str, *, num_cells: int | None = None, width: int | None = None) -> tuple[Any, child.Config]:
-    """Returns (genotype, settings) of a network of `NETWORKS`, optionally at another size."""
-    genotype, config = NETWORKS[name]
-    given = {"num_cells": num_cells, "width": width}
-    return published.get(genotype), dataclasses.replace(config, **{k: v for k, v in given.items() if v is not None})
-
-
-def our_side(genotype: Any, config: child.Config, *, batch_size: int) -> Side:
-    """Returns our side, compiled."""
-    made = models.network(genotype, config)
-    training = configs.Config(num_epochs=2, batch_size=batch_size)
-    inputs = models.inputs(augmentation.PRESETS["none"], mean=_MEAN, std=_STD)
-    steps = step_lib.steps(made, training, inputs, num_classes=config.num_classes, num_images=batch_size)
-    images, labels = map(jax.device_put, _batch(batch_size))
-    keys = states.keys(jax.random.key(0))
-    state = steps.init(keys.init, (SIZE, SIZE, 3))
-    # The step in the middle of training: branches are dropped.
-    state = dataclasses.replace(state, step=jax.numpy.int32(1))
-    variables = jax.device_put(jax.tree.map(np.asarray, states.variables(state)))
-
-    def forward(variables, images):
-        return made.apply(variables, inputs.normalize(images), train=False).main
-
-    compiled, seconds = {}, {}
-    for name, function, arguments in (
-        ("forward", jax.jit(forward), (variables, images)),
-        ("training", jax.jit(steps.train, donate_argnums=1), (keys.step, state, images, labels)),
-    ):
-        start = time.perf_counter()
-        compiled[name] = function.lower(*arguments).compile()
-        seconds[name] = time.perf_counter() - start
-    current = state
-
-    def train():
-        nonlocal current
-        current, metrics = compiled["training"](keys.step, current, images, labels)
-        jax.block_until_ready(metrics)
-
-    run = {"forward": lambda: jax.block_until_ready(compiled["forward"](variables, images)), "training": train}
-    return Side(run, seconds, {name: lambda made=made: _planned(made) for name, made in compiled.items()})
-
-
-def reference_side(genotype: Any, config: child.Config, *, batch_size: int) -> Side:
-    """Returns the reference."""
+def reference_side(
+    genotype: Any, config: child.Config, *, batch_size: int, is_compiled: bool = False
+) -> child_step.Side:
+    """Returns the reference, on request compiled by `torch.compile`."""
     device = torch.device("cuda" if torch.cuda.is_available() and jax.default_backend() == "gpu" else "cpu")
     dtype = torch.bfloat16 if device.type == "cuda" else None
     made = training_torch.Network(genotype, config).to(device, memory_format=torch.channels_last)
+    made = torch.compile(made) if is_compiled else made
     optimizer = torch.optim.SGD(made.parameters(), lr=0.025, momentum=0.9, weight_decay=3e-4)
-    images, labels = _batch(batch_size)
+    images, labels = child_step.batch(batch_size)
     pixels = (torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255 - 0.5) / 0.25
     pixels = pixels.to(device).contiguous(memory_format=torch.channels_last)
     labels = torch.from_numpy(labels).long().to(device)
@@ -169,7 +106,7 @@ def reference_side(genotype: Any, config: child.Config, *, batch_size: int) -> S
     def peak():
         return torch.cuda.max_memory_allocated() if device.type == "cuda" else None
 
-    return Side({"forward": forward, "training": train}, {}, {"forward": peak, "training": peak})
+    return child_step.Side({"forward": forward, "training": train}, {}, {"forward": peak, "training": peak})
 
 
 def torch_step(
@@ -204,20 +141,6 @@ def torch_step(
     loss.backward()
     nn.utils.clip_grad_norm_(made.parameters(), CLIP_NORM)
     optimizer.step()
-
-
-def _batch(batch_size):
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (batch_size, SIZE, SIZE, 3), dtype=np.uint8)
-    return images, rng.integers(0, 10, batch_size, dtype=np.int32)
-
-
-def _planned(compiled):
-    """Returns the memory of a compiled program: arguments, results and temporaries."""
-    plan = compiled.memory_analysis()
-    if plan is None:
-        return None
-    return plan.argument_size_in_bytes + plan.output_size_in_bytes + plan.temp_size_in_bytes - plan.alias_size_in_bytes
 
 
 def _measure(ours, reference, repeats, clock):

@@ -17,7 +17,7 @@ from common.networks import child, supernet
 
 torch = pytest.importorskip("torch", reason="the reference of a benchmark needs PyTorch, the extra [bench]")
 
-from benchmarks import recurrent, recurrent_torch, supernet_torch, training, training_torch  # noqa: E402
+from benchmarks import child_step, recurrent, recurrent_torch, supernet_torch, training_torch  # noqa: E402
 
 IMAGES = (3, 12, 12, 3)
 PRESETS = ("nao_v2", "lanas_oneshot")  # nao_v1 is the same network
@@ -26,9 +26,9 @@ _QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passe
 
 
 class ChildTest(parameterized.TestCase):
-    @parameterized.parameters(*training.NETWORKS)
+    @parameterized.parameters(*child_step.NETWORKS)
     def test_equal_logits(self, name):
-        genotype, config = training.network(name, num_cells=3, width=4)
+        genotype, config = child_step.network(name, num_cells=3, width=4)
         config = dataclasses.replace(config, stem_multiplier=2, auxiliary=False)
         ours, reference = child.Network(genotype, config), training_torch.Network(genotype, config)
         images = np.random.default_rng(0).normal(size=(2, 12, 12, 3)).astype(np.float32)
