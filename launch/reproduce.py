@@ -45,7 +45,7 @@ def run(values: flags.FlagValues) -> None:
     options = launch_flags.read(values, reproduce.Options(data_dir=values.data_dir))
     headline = reproduce.get(values.name, options.stages)
     folder = paths.path(options.workdir or f"runs/{values.name}{'-dry' if options.dry_run else ''}").absolute()
-    header = ("stage", "command", "hours, 1 H200", "8 H200", "memory GiB", "disk GiB")
+    header = ("stage", "command", "operations", "steps", "hours, 1 H200", "8 H200", "memory GiB", "disk GiB")
     tables.show(f"{values.name}: {headline.title}; published: {headline.published}", header, reproduce.rows(headline))
     if not headline.stages:
         raise ValueError(f"{values.name} cannot be reproduced here, which lacks {headline.missing}")

@@ -19,6 +19,7 @@ from common.runs import reproduce_headlines
 from common.runs.reproduce_headlines import HEADLINES, Headline, Stage
 
 PEAK, UTILISATION = 989e12, 0.4  # bfloat16 operations a second of an H200, and the share of them that is assumed
+STEP_SECONDS = 0.01  # at least; a step of these networks starts some thousand kernels
 BEST = "best.json"
 
 
@@ -47,19 +48,26 @@ def get(name: str, stages: Sequence[str] = ()) -> Headline:
 
 
 def hours(stage: Stage, num_devices: int = 1) -> float:
-    """Returns the hours that a stage takes on H200 at the utilisation assumed, split evenly over devices."""
-    return stage.operations / (PEAK * UTILISATION * num_devices * 3600)
+    """Returns the hours that a stage takes on H200, of which each does an equal share of the operations.
+
+    It is the larger one of the time of the operations at `UTILISATION` and of the steps at `STEP_SECONDS`.
+    """
+    computing = stage.operations / (PEAK * UTILISATION * num_devices)
+    starting = stage.steps * STEP_SECONDS / (num_devices if stage.is_divisible else 1)
+    return max(computing, starting) / 3600
 
 
 def rows(headline: Headline) -> list[tuple[str, ...]]:
-    """Returns a row of texts for each stage: name, command, hours on one H200, on eight, GiB of memory, GiB of disk."""
+    """Returns texts for each stage: name, command, operations, steps, hours on one H200 and on eight, memory, disk."""
 
-    def times(stage):
+    def costs(stage):
+        if stage.note:
+            return "", "", stage.note, ""
         found = [hours(stage, num_devices) for num_devices in (1, 8)]
-        return (stage.note, "") if stage.note else tuple(f"{value:,.{int(value < 10)}f}" for value in found)
+        return f"{stage.operations:.2g}", f"{stage.steps:,}", *(f"{value:,.{int(value < 10)}f}" for value in found)
 
     return [
-        (stage.name, f"launch.{stage.command}", *times(stage), f"{stage.memory:.0f}", f"{stage.disk:.0f}")
+        (stage.name, f"launch.{stage.command}", *costs(stage), f"{stage.memory:.0f}", f"{stage.disk:.0f}")
         for stage in headline.stages
     ]
 

@@ -18,10 +18,12 @@ class Stage:
       dry: flags with which it takes two steps on synthetic data.
       small: further flags that make its networks small enough for a CPU.
       batch: images of a step; 0: it has none.
-      operations: floating-point operations of all its training steps; 0: see `note`.
+      operations: floating-point operations of all its training steps.
+      steps: number of these steps; 0: see `note`.
+      is_divisible: whether devices share its steps, as those of the candidates of a search, not each step's images.
       memory: GiB on the device in bfloat16: state, and all activations that the backward pass reads.
       disk: GiB of its folder.
-      note: time, where it does not follow from operations.
+      note: time, where it does not follow from operations and steps.
     """
 
     name: str
@@ -30,6 +32,8 @@ class Stage:
     small: str = ""
     batch: int = 0
     operations: float = 0.0
+    steps: int = 0
+    is_divisible: bool = False
     memory: float = 1.0
     disk: float = 1.0
     note: str = ""
@@ -79,7 +83,7 @@ def _by_training(command: str, dry: str, **costs) -> Stage:
     """Returns a search on images that trains each candidate from scratch."""
     dry = f"--budget=3 --num_initial=2 --count=1 --proxy_num_epochs=1 --proxy_held_out={HELD_OUT} {dry}"
     small = f"--proxy_num_cells=3 --proxy_width=2 --proxy_batch_size={SMALL_BATCH}"
-    return Stage("search", command, dry, small, **costs)
+    return Stage("search", command, dry, small, is_divisible=True, **costs)
 
 
 def _on_pool(command: str, dry: str = "", small: str = "", **costs) -> Stage:
@@ -89,13 +93,16 @@ def _on_pool(command: str, dry: str = "", small: str = "", **costs) -> Stage:
     return Stage("search", command, f"{pool} --score_num_images=8 {_FIT} {dry}", f"{network} {small}", **costs)
 
 
-_NAO_TRAIN = _train("train_naonet_a_128", batch=128, operations=1e18, memory=1, disk=4)
-_NAO_WS_TRAIN = _train("train_naonet_b_36", batch=128, operations=1e18, memory=1)
-_NAO_V2_TRAIN = _train("train_naonet_v2_36", batch=128, operations=1e18, memory=1)
-_LANET_TRAIN = _train("train_lanet_128", batch=32, operations=1e18, memory=1, disk=2)
-_PTB_TRAIN = _language("train_language_nao_ptb", operations=1e18, memory=1)
-_PTB_WS_TRAIN = _language("train_language_nao_ws_ptb", operations=1e18, memory=1)
-_WIKITEXT_TRAIN, _ = _language("train_language_nao_wikitext2", operations=1e18, memory=1)
+_NAO_TRAIN = _train("train_naonet_a_128", batch=128, operations=3.547e18, steps=234_600, memory=36, disk=4)
+_NAO_WS_TRAIN = _train("train_naonet_b_36", batch=128, operations=8.697e16, steps=234_600, memory=10)
+_NAO_V2_TRAIN = _train("train_naonet_v2_36", batch=128, operations=1.279e17, steps=234_600, memory=14)
+_LANET_TRAIN = _train("train_lanet_128", batch=32, operations=3.178e18, steps=2_344_500, memory=12, disk=2)
+# 929,589 and 2,088,628 words an epoch, 64 sequences, segments of 34 words on average.
+_PTB_TRAIN = _language("train_language_nao_ptb", operations=6.09e17, steps=1_704_000)
+_PTB_WS_TRAIN = _language("train_language_nao_ws_ptb", operations=6.09e17, steps=1_704_000)
+_WIKITEXT_TRAIN, _ = _language("train_language_nao_wikitext2", operations=9.03e17, steps=1_914_000, memory=2)
+_NAO_CANDIDATES = {"batch": 128, "operations": 3.22e18, "steps": 8_775_000, "memory": 10}
+_LANAS_CANDIDATES = {"batch": 200, "operations": 7.80e19, "steps": 122_760_000, "memory": 14}
 _ON_TABLE = "--num_initial=4 --budget=8 --count=2"
 
 HEADLINES: dict[str, Headline] = {
@@ -105,7 +112,7 @@ HEADLINES: dict[str, Headline] = {
         "cifar10",
         (
             _NAO_TRAIN[0],
-            _by_training("nao --flagfile=nao_search", f"--num_new=1 {_FIT}", batch=128, operations=1e18),
+            _by_training("nao --flagfile=nao_search", f"--num_new=1 {_FIT}", **_NAO_CANDIDATES),
             _NAO_TRAIN[1],
         ),
     ),
@@ -115,7 +122,14 @@ HEADLINES: dict[str, Headline] = {
         "cifar10",
         (
             _NAO_WS_TRAIN[0],
-            _on_pool("nao --flagfile=supernet_nao_ws", "--num_random=1", batch=160, operations=1e18),
+            _on_pool(
+                "nao --flagfile=supernet_nao_ws",
+                "--num_random=1",
+                batch=160,
+                operations=2.59e15,
+                steps=42_150,
+                memory=3,
+            ),
             _NAO_WS_TRAIN[1],
         ),
     ),
@@ -130,7 +144,9 @@ HEADLINES: dict[str, Headline] = {
                 "--rerank=1 --proxy_num_epochs=1",
                 f"--proxy_num_cells=3 --proxy_width=4 --proxy_batch_size={SMALL_BATCH}",
                 batch=64,
-                operations=1e18,
+                operations=4.26e15,
+                steps=140_800,
+                memory=2,
             ),
             _NAO_V2_TRAIN[1],
         ),
@@ -146,7 +162,9 @@ HEADLINES: dict[str, Headline] = {
                 "search_recurrent --flagfile=search_recurrent_nao",
                 "--algorithm=nao_rnn:num_initial=2:num_new=1:count=1:fit_first=2:fit_later=2 --budget=3 --num_epochs=1",
                 _SMALL_TEXT,
-                operations=1e18,
+                operations=9.13e19,
+                steps=255_600_000,
+                is_divisible=True,
             ),
             _PTB_TRAIN[1],
         ),
@@ -163,7 +181,9 @@ HEADLINES: dict[str, Headline] = {
                 "--algorithm=nao_ws_rnn:fit_first=2:fit_later=2:num_steps=2 --num_initial=4 --num_new=1 --num_random=1 "
                 "--num_blocks=2 --num_epochs=2 --rerank=1 --rerank_num_epochs=1",
                 f"{_SMALL_TEXT} --rerank_preset=topics_search",
-                operations=1e18,
+                operations=9.43e17,  # nearly all for the ten cells that are trained from scratch
+                steps=2_660_000,
+                is_divisible=True,
             ),
             _PTB_WS_TRAIN[1],
         ),
@@ -180,7 +200,7 @@ HEADLINES: dict[str, Headline] = {
         "cifar10",
         (
             _LANET_TRAIN[0],
-            _by_training("lanas --flagfile=lanas_distributed", "--num_select=1 --height=2", batch=200, operations=1e18),
+            _by_training("lanas --flagfile=lanas_distributed", "--num_select=1 --height=2", **_LANAS_CANDIDATES),
             _LANET_TRAIN[1],
         ),
     ),
@@ -244,7 +264,9 @@ HEADLINES: dict[str, Headline] = {
                 "--algorithm=lanas:num_initial=2:num_select=1:count=1:height=2 --budget=3 --num_epochs=1 --rerank=1 "
                 "--rerank_num_epochs=1",
                 f"{_SMALL_TEXT} --rerank_preset=topics_search",
-                operations=1e18,
+                operations=9.43e17,  # nearly all for the ten cells that are trained from scratch
+                steps=2_660_000,
+                is_divisible=True,
             ),
             _PTB_TRAIN[1],
         ),

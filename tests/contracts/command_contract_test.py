@@ -115,7 +115,7 @@ class CommandContractTest(folders.FolderTest):
             ("now", "unexpected argument 'now'; flags are written --name=value"),
             ("--flagfile=/nowhere.cfg", "/nowhere.cfg"),
         ):
-            output, errors = self.run_main(module.main, flag, code=2)
+            output, errors = self.run_main(module.main, "--traceback", flag, code=2)  # a first word may be a name
             assert output == ""
             assert re.fullmatch(f"error: .*{message}.*\n", errors), errors
 
