@@ -101,7 +101,7 @@ _LANET_TRAIN = _train("train_lanet_128", batch=32, operations=3.178e18, steps=2_
 _PTB_TRAIN = _language("train_language_nao_ptb", operations=6.09e17, steps=1_704_000)
 _PTB_WS_TRAIN = _language("train_language_nao_ws_ptb", operations=6.09e17, steps=1_704_000)
 _WIKITEXT_TRAIN, _ = _language("train_language_nao_wikitext2", operations=9.03e17, steps=1_914_000, memory=2)
-_NAO_CANDIDATES = {"batch": 128, "operations": 3.22e18, "steps": 8_775_000, "memory": 10}
+_NAO_CANDIDATES = {"batch": 128, "operations": 3.22e18, "steps": 8_775_000, "memory": 5}
 _LANAS_CANDIDATES = {"batch": 200, "operations": 7.80e19, "steps": 122_760_000, "memory": 14}
 _ON_TABLE = "--num_initial=4 --budget=8 --count=2"
 
