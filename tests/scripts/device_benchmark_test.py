@@ -21,8 +21,8 @@ class DeviceTest(folders.FolderTest):
     def test_stages_by_hand(self):
         def command(stage, output, seconds):
             assert math.isclose(seconds, limits[stage], abs_tol=1)
-            write = f"import json, pathlib; write = lambda found: pathlib.Path({str(output)!r}).write_text(json.dumps(found))"
-            return [sys.executable, "-c", f"{write}; {_PROGRAMS[stage]}"]
+            write = f"write = lambda found: pathlib.Path({str(output)!r}).write_text(json.dumps(found))"
+            return [sys.executable, "-c", f"import json, pathlib; {write}; {_PROGRAMS[stage]}"]
 
         limits = {"broken": 20, "slow": 1.2, "good": 20}
         found = device.run({**limits, "late": 0.5}, self.folder, 60, command)
