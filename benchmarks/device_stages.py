@@ -138,7 +138,7 @@ def studies(record: Record, is_dry: bool) -> None:
     cases = {"lanas_linear:num_initial=6": 2, f"nao:{_TOY_NAO}": 2} if is_dry else cases
     for name, num_seeds in cases.items():
         algorithm = algorithms.get(name)
-        searcher = algorithm.searcher(task.space, algorithm.for_space(task.space, algorithm.config))
+        searcher = algorithm.searcher(task.space, algorithm.for_space(task.space, algorithm.config), name=name)
         keys = jax.random.split(jax.random.key(0), num_seeds)
         sizes = {"budget": 12 if is_dry else 100, "seeds_at_once": num_seeds}
         histories, seconds = compiled_search.search_seeds(keys, searcher, task, **sizes)
@@ -147,7 +147,7 @@ def studies(record: Record, is_dry: bool) -> None:
             **{
                 f"{name}, searches a second": num_seeds / seconds.run,
                 f"{name}, compile seconds": seconds.compile,
-                f"{name}, optimum found": float(np.mean(histories.fitness.max(axis=1) >= task.optimum)),
+                f"{name}, optimum found": float(np.mean(np.nanmax(histories.fitness, axis=1) >= task.optimum)),
             }
         )
 
