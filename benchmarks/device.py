@@ -19,6 +19,7 @@ A dry run has toy sizes, for a CPU.
 """
 
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -61,6 +62,10 @@ def main(argv: Sequence[str]) -> None:
         )
     if unknown := sorted(set(args.stages) - set(LIMITS)):
         raise ValueError(f"unknown stages {', '.join(unknown)}; choose some of {', '.join(LIMITS)}")
+    if args.dry_run:  # compiling small programs takes longer than running them
+        os.environ.setdefault(
+            "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+        )
     more = [f"--dry_run={args.dry_run}", *([f"--cifar10={args.cifar10}"] if args.cifar10 else [])]
 
     def command(stage, output, seconds):

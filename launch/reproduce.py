@@ -45,8 +45,12 @@ def run(values: flags.FlagValues) -> None:
     options = launch_flags.read(values, reproduce.Options(data_dir=values.data_dir))
     headline = reproduce.get(values.name, options.stages)
     folder = paths.path(options.workdir or f"runs/{values.name}{'-dry' if options.dry_run else ''}").absolute()
-    header = ("stage", "command", "operations", "steps", "hours, 1 H200", "8 H200", "memory GiB", "disk GiB")
-    tables.show(f"{values.name}: {headline.title}; published: {headline.published}", header, reproduce.rows(headline))
+    rows = reproduce.rows(headline)
+    header = ("stage", "operations", "steps", "hours, 1 H200", "8 H200", "memory GiB", "disk GiB")
+    print(f"{values.name}: {headline.title}; published: {headline.published}", flush=True)
+    tables.show("plan", header, [(name, *costs) for name, _, *costs in rows])
+    for name, line, *_ in rows:
+        print(f"{name}: python -m {line}", flush=True)
     if not headline.stages:
         raise ValueError(f"{values.name} cannot be reproduced here, which lacks {headline.missing}")
     if headline.missing:
@@ -55,6 +59,10 @@ def run(values: flags.FlagValues) -> None:
     if not options.dry_run or options.full_size:
         reproduce.check_memory(headline.stages, reproduce.device_memory())
     data_dir = _data(headline, options)
+    if options.dry_run and not options.full_size:  # compiling small programs takes longer than running them
+        os.environ.setdefault(
+            "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+        )
     for stage in headline.stages:
         if reproduce.is_finished(folder / stage.name):
             print(f"stage {stage.name}: finished before", flush=True)

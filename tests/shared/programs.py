@@ -100,6 +100,7 @@ def chunk(name):
     if name == "sandwich":
         space, preset = spaces.get("convnet"), supernet_presets.get("elastic", "convnet", num_classes=NUM_CLASSES)
         network = elastic.FAMILIES["convnet"].network("convnet", preset.network)
+    preset = preset._replace(training=dataclasses.replace(preset.training, batch_size=4))
     arch = np.asarray(space.sample(jax.random.key(0), 1)[0])
     steps = steps_for(network, preset, arch)
     draw = sampling.make(name, space, pool, num_params=lambda archs: np.ones(len(archs), int), num_growing=10)
