@@ -18,9 +18,10 @@ from collections.abc import Sequence
 from absl import flags
 
 from common import paths
+from common.report import console
 from common.runs import reproduce, reproduce_data
+from launch import commands
 from launch import flags as launch_flags
-from launch import tables
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if words and not words[0].startswith("-"):
         words[0] = f"--name={words[0]}"
-    return launch_flags.run_main("reproduce", __doc__, define, run, words)
+    return commands.run_main("reproduce", __doc__, define, run, words)
 
 
 def define(values: flags.FlagValues) -> None:
@@ -41,14 +42,14 @@ def run(values: flags.FlagValues) -> None:
     """Checks, prints the plan and runs the stages."""
     if values.name is None:
         rows = [(name, one.title, one.published) for name, one in reproduce.HEADLINES.items()]
-        return tables.show("headlines", ("name", "search", "published"), rows)
+        return console.show("headlines", ("name", "search", "published"), rows)
     options = launch_flags.read(values, reproduce.Options(data_dir=values.data_dir))
     headline = reproduce.get(values.name, options.stages)
     folder = paths.path(options.workdir or f"runs/{values.name}{'-dry' if options.dry_run else ''}").absolute()
     rows = reproduce.rows(headline)
     header = ("stage", "operations", "steps", "hours, 1 H200", "8 H200", "memory GiB", "disk GiB")
     print(f"{values.name}: {headline.title}; published: {headline.published}", flush=True)
-    tables.show("plan", header, [(name, *costs) for name, _, *costs in rows])
+    console.show("plan", header, [(name, *costs) for name, _, *costs in rows])
     for name, line, *_ in rows:
         print(f"{name}: python -m {line}", flush=True)
     if not headline.stages:
