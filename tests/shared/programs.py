@@ -130,8 +130,9 @@ def proposal(name, space):
     searcher = algorithm.searcher(space, algorithm.for_space(space, algorithm.config), name=name)
     functions, history = one_round.functions(searcher), history_lib.empty(2000, len(space.num_choices))
     state = jax.eval_shape(functions.init, jax.random.key(0), history)
+    propose = jax.jit(functions.propose, static_argnames="count")
     with jax.debug_key_reuse(False):  # as in `search`
-        return one_round.propose.trace(functions.propose, jax.random.key(0), state, history, count=searcher.count)
+        return propose.trace(jax.random.key(0), state, history, count=searcher.count)
 
 
 def language(cell, part):
