@@ -19,23 +19,21 @@ def successive_halving(
     Args:
       first: {row: fitness} of all trainings after the first of `epochs`.
       epochs: after which the trainings are compared, ascending.
-      measure: (rows, the best first; epochs) -> {row: fitness} after so many epochs; of fewer rows where the time is
-        up, which ends the halving.
+      measure: (rows, the best first; epochs) -> {row: fitness} after so many epochs, of those that are to be compared;
+        none: the time is up, which ends the halving.
       factor: one of so many continues, rounded up.
     """
     stages = [(epochs[0], dict(first))]
     for stage, stop in enumerate(epochs[1:], start=1):
-        count = math.ceil(len(first) / factor**stage)
         last = stages[-1][1]
-        found = dict(measure(sorted(last, key=last.get, reverse=True)[:count], stop))
-        stages += [(stop, found)] if found else []
-        if len(found) < count:
+        chosen = sorted(last, key=last.get, reverse=True)[: math.ceil(len(first) / factor**stage)]
+        found = dict(measure(chosen, stop))
+        if not found:
             break
+        stages.append((stop, found))
     return stages
 
 
-def best(stages: Sequence[tuple[int, Mapping[Row, float]]], *, factor: float = FACTOR) -> Row:
-    """Returns the best row of the last complete stage; where the time was up, only the quick trainings have results."""
-    counts = (math.ceil(len(stages[0][1]) / factor**stage) for stage in range(len(stages)))
-    complete = [found for (_, found), count in zip(stages, counts) if len(found) == count]
-    return max(complete[-1], key=complete[-1].get)
+def best(stages: Sequence[tuple[int, Mapping[Row, float]]]) -> Row:
+    """Returns the best row of the last stage."""
+    return max(stages[-1][1], key=stages[-1][1].get)

@@ -1,6 +1,7 @@
 """Division of the minutes of `search_images` among its stages."""
 
 import dataclasses
+import heapq
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ LATE = 1.05  # of the minutes: no training continues beyond
 _ENOUGH_EPOCHS = 30  # of the best network, before others take time from it
 MIN_CANDIDATES = 4
 _LEAST_CANDIDATES = {3: 12, 2: 6, 1: MIN_CANDIDATES}  # by the number of stages
-_LATE_PROPOSALS = 1.4  # of the planned time of the first stage
+_LATE_PROPOSALS = 1.2  # of the planned time of the first stage
 _LEAST_STEPS = 100  # after which candidates are compared: earlier, accuracies say little
 # Rough, for what is refused before anything is compiled: measured at 16x16 pixels on one core of 2.5 GHz.
 _COMPILE_SECONDS, _SECONDS_PER_MAC = {"cpu": 110.0, "other": 60.0}, {"cpu": 1.4e-10, "other": 2e-12}
@@ -104,6 +105,22 @@ def make(seconds: float, epoch_seconds: float, *, steps_per_epoch: int, num_thre
 def _cost(num_stages):
     """Returns the epochs of all stages, relative to those of the first."""
     return 1 + (num_stages - 1) * (1 - 1 / FACTOR)
+
+
+def num_in_time(each_seconds: Sequence[float], seconds: float, *, num_threads: int) -> int:
+    """Returns how many trainings, in their order, end within the seconds; 0 if fewer than two do.
+
+    Args:
+      each_seconds: of each training.
+      seconds: left.
+      num_threads: trainings at a time.
+    """
+    ends = [0.0] * num_threads
+    for num, taken in enumerate(each_seconds):
+        heapq.heapreplace(ends, ends[0] + taken)
+        if max(ends) > seconds:
+            return num if num > 1 else 0
+    return len(each_seconds)
 
 
 def for_few(config: Any, num_candidates: int) -> Any:

@@ -37,6 +37,8 @@ def write(
         }
         for arch, value in sorted(zip(archs[on_front], fitness[on_front]), key=lambda one: -one[1])
     ]
+    more = 3 * max(1, round(found[0]["epochs"]))
+    recipe = image_trainings.augment(run.dataset, more)
     result = {
         "protocol": "validation",
         "benchmark": image_trainings.SPACE,
@@ -50,6 +52,12 @@ def write(
         "left_out": missing,
         "stages": [{"epochs": epochs, "candidates": len(each)} for epochs, each in rungs],
         "front": front,
+        "train_more": {
+            "num_epochs": more,
+            "crop_padding": recipe.crop_padding,
+            "flip": recipe.flip,
+            "autoaugment": recipe.autoaugment,
+        },
         "workdir": str(run.folder),
     }
     run_dir.write_json(run.folder / run_dir.RESULT, result)
@@ -90,6 +98,7 @@ def table(result: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, .
 def next_steps(result: Mapping[str, Any]) -> str:
     """Returns the files of a result.json, and commands that continue from them; first, whether a baseline is better."""
     folder = pathlib.Path(result["workdir"])
+    flags = " ".join(f"--{name}={str(value).lower()}" for name, value in result["train_more"].items())
     better = [
         f"{one['name']} classifies more test images correctly than the best candidate; its weights: "
         f"{folder / one['name']}.safetensors. With more minutes more candidates are compared, after longer trainings."
@@ -105,6 +114,6 @@ def next_steps(result: Mapping[str, Any]) -> str:
             f"page: {folder / image_stages.PAGE}",
             f"draw it:    python -m launch.genotype --genotype={folder / GENOTYPE} --output={folder / 'best.svg'}",
             f"train more: python -m launch.train --genotype={folder / GENOTYPE} --preset=small_images "
-            f"--dataset={result['dataset']} --num_epochs={3 * max(1, round(result['best']['epochs']))}",
+            f"--dataset={result['dataset']} {flags}",
         ]
     )

@@ -141,14 +141,23 @@ def prepare(run: Run) -> tuple[image_trainings.Candidates, image_plan.Plan]:
 
 def search(run: Run, made: image_trainings.Candidates, plan: image_plan.Plan) -> list[tuple[int, dict[Row, float]]]:
     """Returns the stages: for each the epochs, and {row: accuracy} of the candidates of which it consists."""
-    first = _proposed(run, made, plan)
-    until = run.begun + run.events.last("plan")["seconds"] + _LATE * plan.search_seconds
+    first, epoch_seconds = _proposed(run, made, plan)
+    planned = run.begun + run.events.last("plan")["seconds"] + plan.search_seconds
+    until = planned + (_LATE - 1) * plan.search_seconds
     known = {(tuple(one["arch"]), one["epochs"]): one["fitness"] for one in run.events.all("trained")}
 
     def measure(chosen, epochs):
-        keep(run, chosen)
         stage = plan.epochs.index(epochs)
-        run.record(event="stage", stage=stage, epochs=epochs, num=len(chosen))
+        if stage not in (nums := {one["stage"]: one["num"] for one in run.events.all("stage")}):
+            each = [epoch_seconds[arch] * (epochs - plan.epochs[stage - 1]) for arch in chosen]
+            left = (planned - time.monotonic()) / (len(plan.epochs) - stage)  # the same for all stages to come
+            nums[stage] = image_plan.num_in_time(each, left, num_threads=run.num_threads)
+            run.record(event="stage", stage=stage, epochs=epochs, num=nums[stage])
+        if not nums[stage]:
+            print(f"no time to train several candidates to epoch {epochs}", flush=True)
+            return {}
+        chosen = chosen[: nums[stage]]
+        keep(run, chosen)
         found = {arch: known[arch, epochs] for arch in chosen if (arch, epochs) in known}
         title = f"{len(chosen)} best candidates to epoch {epochs}"
         with image_trainings.Live(title, len(chosen), "trained", run.deadline) as live:
@@ -164,6 +173,7 @@ def search(run: Run, made: image_trainings.Candidates, plan: image_plan.Plan) ->
                 run.write_page()
         if len(found) < len(chosen):
             print(f"no time to train more than {len(found)} of {len(chosen)} candidates to epoch {epochs}", flush=True)
+            return {}
         return found
 
     return halving.successive_halving(first, plan.epochs, measure)
@@ -178,7 +188,7 @@ def keep(run: Run, archs: Iterable[Row]) -> None:
 
 
 def _proposed(run, made, plan):
-    """Returns {row: accuracy} of the candidates that the search algorithm proposes."""
+    """Returns ({row: accuracy}, {row: seconds of an epoch}) of the candidates that the search algorithm proposes."""
     config = run.algorithm.config
     if config is not None:
         config = image_plan.for_few(run.algorithm.for_space(run.space, config), plan.num_candidates)
@@ -219,8 +229,10 @@ def _proposed(run, made, plan):
         if not last:
             run.record(event="searched", num=int(search.history.size))
     run_dir.write_history(run.folder / run_dir.HISTORY, search.history)
-    rows = np.asarray(search.history.archs)[: int(search.history.size)].tolist()
-    return dict(zip(map(tuple, rows), np.asarray(search.history.fitness)[: len(rows)].tolist()))
+    num = int(search.history.size)
+    rows = list(map(tuple, np.asarray(search.history.archs)[:num].tolist()))
+    seconds = np.asarray(search.history.cost)[:num] / plan.epochs[0]
+    return dict(zip(rows, np.asarray(search.history.fitness)[:num].tolist())), dict(zip(rows, seconds.tolist()))
 
 
 def _time(run, made, arch, length):

@@ -24,7 +24,7 @@ from common.records import progress
 from common.supernets import config as supernet_config
 from common.supernets import presets, sampling, scoring
 from common.supernets import training as shared
-from common.training import augmentation, export, loop, models, schedules
+from common.training import augmentation, autoaugment, export, loop, models, schedules
 from common.training import config as training_config
 from common.training import presets as training_presets
 from common.training import state as states
@@ -33,6 +33,7 @@ from common.training import step as step_lib
 SPACE = "small_images"
 MAX_SEARCH_IMAGES = 10_000  # on which candidates are trained
 _BATCH_SIZE, _CHUNK = 64, 32  # images of a step; steps between two lines of progress
+_LONG = 40  # epochs
 _NO_END = 10_000  # epochs; the learning rate of candidates is constant
 _SECONDS_BETWEEN_SAVES, _SECONDS_BETWEEN_NOTES = 30.0, 1.0
 
@@ -105,10 +106,14 @@ def batch_size(num_images: int) -> int:
     return max(1, min(_BATCH_SIZE, num_images // 4))
 
 
-def augment(dataset: images.Dataset) -> augmentation.Config:
-    """Returns the augmentation for a dataset: crops by the size of the images, flips of coloured ones."""
+def augment(dataset: images.Dataset, num_epochs: int = 1) -> augmentation.Config:
+    """Returns the augmentation for a dataset: crops by the size of the images, flips of coloured ones.
+
+    Trainings of many epochs, which otherwise memorise the training images, have AutoAugment besides.
+    """
     _, side, _, channels = dataset.train.images.shape
-    return augmentation.Config(crop_padding=max(1, side // 8), flip=channels == 3, cutout="none")
+    policy = "nao" if channels == 3 and num_epochs >= _LONG else "none"
+    return augmentation.Config(crop_padding=max(1, side // 8), flip=channels == 3, autoaugment=policy, cutout="none")
 
 
 def run_of(dataset: images.Dataset, *, seed: int) -> shared.Run:
@@ -209,12 +214,17 @@ def final(dataset: images.Dataset, network: Any, *, seed: int) -> Final:
 
     def train(key, state, images, labels, num_epochs):
         """Updates of SGD are proportional to the learning rate, which is that of a schedule over `num_epochs`."""
+        if long.autoaugment != "none":
+            policy_key = jax.random.fold_in(jax.random.fold_in(key, state.step), 1)
+            changed = autoaugment.augment(policy_key, images, form=long.autoaugment)
+            images = jnp.where(num_epochs >= _LONG, changed, images)
         new, metrics = steps.train(key, state, images, labels)
         num_epochs = jnp.where(state.step < schedule.warmup_epochs * per_epoch, _NO_END, num_epochs)
         rate = schedules.learning_rate(schedule, num_epochs=num_epochs, steps_per_epoch=per_epoch)(state.step)
         params = jax.tree.map(lambda old, moved: old + rate * (moved - old), state.params, new.params)
         return new.replace(params=params), metrics.replace(learning_rate=rate)
 
+    long = augment(dataset, num_epochs=_LONG)
     taken = export.Images(dataset.train.images.shape[1:], dataset.mean, dataset.std)
     keys = states.keys(jax.random.fold_in(jax.random.key(seed), 1))
     data = loop.Data(images=jnp.asarray(dataset.train.images), labels=jnp.asarray(dataset.train.labels))

@@ -17,6 +17,7 @@ from unittest import mock
 import chex
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from absl.testing import parameterized
@@ -29,7 +30,7 @@ from common.networks import logits
 from common.records import json_lines
 from common.runs import halving, image_events, image_plan, image_result, image_stages, image_trainings, own_images
 from common.spaces import small_images
-from common.training import loop, models, program
+from common.training import autoaugment, loop, models, program
 from common.training import presets as training_presets
 from common.training import step as step_lib
 from launch import search_images
@@ -46,7 +47,7 @@ class PlanTest(parameterized.TestCase):
         plan = image_plan.make(1000.0, 2.0, steps_per_epoch=40, num_threads=2)
         assert (plan.num_candidates, plan.epochs, plan.counts) == (38, (5, 15, 45), (38, 13, 5))
         assert (plan.search_seconds, plan.final_seconds) == (450.0, 550.0)
-        assert plan.first_seconds == pytest.approx(450 * 1.4 * 3 / 7)
+        assert plan.first_seconds == pytest.approx(450 * 1.2 * 3 / 7)
         assert plan._replace(epochs=(5,)).first_seconds == 450.0
         # Four times as many steps an epoch: fewer epochs of more candidates.
         plan = image_plan.make(1000.0, 2.0, steps_per_epoch=160, num_threads=2)
@@ -78,6 +79,13 @@ class PlanTest(parameterized.TestCase):
         # Where they take no time from the best, they stay.
         assert image_plan.finals(2.0 * 3, seconds | {"resnet": 1.0}, num_threads=2) == (3, names)
 
+    def test_trainings_that_end_in_time(self):
+        # On two threads they end after 3, 5, 3 + 4 and 5 + 1 seconds.
+        each = [3.0, 5.0, 4.0, 1.0]
+        found = [image_plan.num_in_time(each, seconds, num_threads=2) for seconds in (7.0, 6.9, 5.0, 4.9, 0.0)]
+        assert found == [4, 2, 2, 0, 0]
+        assert image_plan.num_in_time(each, 12.5, num_threads=1) == 3
+
 
 class HalvingTest(parameterized.TestCase):
     def test_the_best_third_continues_and_time_that_is_up_ends_it(self):
@@ -93,19 +101,23 @@ class HalvingTest(parameterized.TestCase):
         assert asked == [([(4,), (1,), (6,)], 3), ([(6,)], 9)]
         assert stages == [(1, first), (3, late), (9, {(6,): 0.99})]
         assert halving.best(stages) == (6,)
-        stages = halving.successive_halving(first, (1, 3, 9), lambda rows, epochs: {(4,): 0.5})
-        assert stages == [(1, first), (3, {(4,): 0.5})]
-        assert halving.best(stages) == max(first, key=first.get)  # (4,) alone was quick enough
+        # Two are compared, as there is no time for three, and none after that.
+        stages = halving.successive_halving(
+            first, (1, 3, 9), lambda rows, epochs: measure(rows[:2], 3) if epochs == 3 else {}
+        )
+        assert stages == [(1, first), (3, {(4,): 0.92, (1,): 0.95})]
+        assert halving.best(stages) == (1,)
         assert halving.successive_halving(first, (1, 3), lambda rows, epochs: {}) == [(1, first)]
 
 
 class ResultTest(parameterized.TestCase):
     def test_a_baseline_that_is_better_is_said(self):
-        result = {"workdir": "runs/a", "dataset": "mine.npz", "best": {"test": 0.8, "epochs": 9.6}}
+        result = {"workdir": "runs/a", "dataset": "mine.npz", "best": {"test": 0.8}}
+        result["train_more"] = {"num_epochs": 30, "flip": False}
         found = image_result.next_steps(result | {"baselines": [{"name": "resnet", "test": 0.81}]}).splitlines()
         assert found[0].startswith("resnet classifies more test images correctly")
         assert "runs/a/resnet.safetensors" in found[0]
-        assert found[-1].endswith("--dataset=mine.npz --num_epochs=30")
+        assert found[-1].endswith("--dataset=mine.npz --num_epochs=30 --flip=false")
         rest = image_result.next_steps(result | {"baselines": [{"name": "resnet", "test": 0.8}]}).splitlines()
         assert rest == found[1:]
 
@@ -134,6 +146,21 @@ class FinalTest(parameterized.TestCase):
         ((state, _),) = collections.deque(loop.train(steps, start, keys, made.task.data, config), maxlen=1)
         assert int(found.step) == int(state.step) == stop
         chex.assert_trees_all_close(found.params, state.params, rtol=1e-3, atol=1e-5)
+
+    def test_long_trainings_on_coloured_images_have_autoaugment(self):
+        x, y = _images(50)
+        dataset = records.make("mine", (np.repeat(x, 3, axis=-1), y), None, source="mine")
+        images, labels = dataset.train.images[:10], dataset.train.labels[:10]
+        with mock.patch.object(autoaugment, "augment", lambda key, images, form: 255 - images):
+            task = image_trainings.final(dataset, _Linear(), seed=0).task
+            step = jax.jit(
+                lambda images, num: task.steps.train(task.keys.step, task.init, images, labels, num)[0].params
+            )
+            long, short = step(images, jnp.int32(40)), step(255 - images, jnp.int32(39))
+        chex.assert_trees_all_equal(
+            long.params, short.params
+        )  # in the warm-up, whose rates depend on no number of epochs
+        assert [image_trainings.augment(dataset, num).autoaugment for num in (39, 40)] == ["none", "nao"]
 
 
 class InputTest(parameterized.TestCase):
