@@ -153,13 +153,10 @@ class FinalTest(parameterized.TestCase):
         images, labels = dataset.train.images[:10], dataset.train.labels[:10]
         with mock.patch.object(autoaugment, "augment", lambda key, images, form: 255 - images):
             task = image_trainings.final(dataset, _Linear(), seed=0).task
-            step = jax.jit(
-                lambda images, num: task.steps.train(task.keys.step, task.init, images, labels, num)[0].params
-            )
+            step = jax.jit(lambda images, num: task.steps.train(task.keys.step, task.init, images, labels, num)[0])
             long, short = step(images, jnp.int32(40)), step(255 - images, jnp.int32(39))
-        chex.assert_trees_all_equal(
-            long.params, short.params
-        )  # in the warm-up, whose rates depend on no number of epochs
+        # In the warm-up, whose learning rates do not depend on the number of epochs.
+        chex.assert_trees_all_equal(long.params, short.params)
         assert [image_trainings.augment(dataset, num).autoaugment for num in (39, 40)] == ["none", "nao"]
 
 
