@@ -5,7 +5,7 @@ a zero-cost score, ranks architectures at all, the first evaluations are better 
 search on another task do likewise (the transfer of arXiv:1906.06832).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated
 
 import chex
@@ -21,8 +21,8 @@ from common.records import measurements
 By = Annotated[
     str | None,
     "what to evaluate first: the best architectures by a cost that is known from the row, such as synflow (- before it "
-    "if smaller is better), or those of a search on another task (its export, a file .jsonl or .csv); by default those "
-    "that the algorithm chooses",
+    "if smaller is better), or by the mean rank of several, such as synflow,zen; or those of a search on another task "
+    "(its export, a file .jsonl or .csv); by default those that the algorithm chooses",
 ]
 Num = Annotated[int, "with warm_up: architectures that are evaluated first", configs.Range(at_least=1)]
 Costs = Mapping[str, Callable[[chex.Array], chex.Array]]
@@ -40,8 +40,8 @@ def searcher(
         replaced as far as it counts them by the history.
       space: the search space.
       costs: name -> archs int[B, L] -> float[B], see `types.Evaluator.costs`.
-      by: name of the cost, such as "synflow" where larger is better, or "-params" where smaller is; or a file of
-        measurements, see `measurements.read`; None: `searcher`.
+      by: name of the cost, such as "synflow" where larger is better, or "-params" where smaller is, or several such as
+        "synflow,zen"; or a file of measurements, see `measurements.read`; None: `searcher`.
       num: architectures that are proposed so, 1 to `NUM_KEPT`; rounds are not cut.
       seed: of the random architectures that are ranked where the space is too large to list.
 
@@ -89,10 +89,10 @@ def _diagnostics(diagnostics, state, history):
 
 
 def ranked(space: types.SearchSpace, costs: Costs, by: str, *, seed: int = 0) -> np.ndarray:
-    """Returns int32[P, L], the architectures of a space, the best by a known cost, or measured in a file, first.
+    """Returns int32[P, L], the architectures of a space, the best by known costs, or measured in a file, first.
 
-    Of a space that is too large to list they are `NUM_SAMPLED` random ones, of a file those in it. Ties keep
-    lexicographic order, or that of the file; those without a finite value are last.
+    Those of a space are ordered by `mean_ranks` of the costs. Of a space that is too large to list they are
+    `NUM_SAMPLED` random ones, of a file those in it. Ties keep lexicographic order, or that of the file.
 
     Raises:
       ValueError: as `searcher`.
@@ -102,11 +102,39 @@ def ranked(space: types.SearchSpace, costs: Costs, by: str, *, seed: int = 0) ->
         return found.archs[np.argsort(-found.fitness, kind="stable")]  # NaN last
     if not costs:
         raise ValueError(f"no costs of {space.name} are known from the row; leave warm_up out")
-    configs.one_of("warm_up", name := by.lstrip("+-"), costs)
+    names = by.split(",")
+    for name in names:
+        configs.one_of("warm_up", name.lstrip("+-"), costs)
+    archs = listed_or_sampled(space, seed=seed)
+    return archs[np.argsort(-mean_ranks(space, costs, names, archs), kind="stable")]
+
+
+def listed_or_sampled(space: types.SearchSpace, *, seed: int = 0) -> np.ndarray:
+    """Returns int32[P, L], all architectures of a space, or `NUM_SAMPLED` random ones, in lexicographic order."""
     archs = np.asarray(unseen.pool_of(space))
-    if not len(archs):
-        archs = np.unique(np.asarray(space.sample(jax.random.key(seed), NUM_SAMPLED)), axis=0)
-    values = np.asarray(costs[name](archs), np.float64) * (-1 if by.startswith("-") else 1)
-    if not np.isfinite(values).any():
-        raise ValueError(f"no architecture of {space.name} has a finite {name}; leave warm_up out")
-    return archs[np.argsort(-np.where(np.isfinite(values), values, -np.inf), kind="stable")]
+    return archs if len(archs) else np.unique(np.asarray(space.sample(jax.random.key(seed), NUM_SAMPLED)), axis=0)
+
+
+def mean_ranks(space: types.SearchSpace, costs: Costs, names: Sequence[str], archs: np.ndarray) -> np.ndarray:
+    """Returns float64[P], the mean over costs of the rank of each of int32[P, L] `archs`: the larger the better.
+
+    Equal values have the mean of their ranks; architectures without a finite value come last.
+
+    Args:
+      space: of the architectures.
+      costs: name -> archs int[B, L] -> float[B].
+      names: of costs of which larger values are better, or with - before them.
+      archs: the architectures.
+
+    Raises:
+      ValueError: no architecture has a finite value of a cost.
+    """
+    total = np.zeros(len(archs))
+    for name in names:
+        values = np.asarray(costs[name.lstrip("+-")](archs), np.float64) * (-1 if name.startswith("-") else 1)
+        if not np.isfinite(values).any():
+            raise ValueError(f"no architecture of {space.name} has a finite {name.lstrip('+-')}; leave it out")
+        values = np.where(np.isfinite(values), values, -np.inf)
+        ordered = np.sort(values)
+        total += np.searchsorted(ordered, values) + np.searchsorted(ordered, values, side="right")
+    return total / (2 * len(names))
