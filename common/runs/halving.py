@@ -1,5 +1,6 @@
 """Successive halving: many trainings, of which the best continue (arXiv:1502.07943)."""
 
+import heapq
 import math
 from collections.abc import Callable, Mapping, Sequence
 
@@ -37,3 +38,32 @@ def successive_halving(
 def best(stages: Sequence[tuple[int, Mapping[Row, float]]]) -> Row:
     """Returns the best row of the last stage."""
     return max(stages[-1][1], key=stages[-1][1].get)
+
+
+def in_order(fitness: Sequence[float], *, count: int, factor: float = FACTOR) -> list[tuple[int, int]]:
+    """Returns the order in which trainings continue while others are still proposed (arXiv:1810.05934).
+
+    After each round the best of all results that have not continued do, as long as these are at most one of `factor`
+    results; after the last round all others, the best first.
+
+    Args:
+      fitness: of the first, short trainings, in the order of the proposals.
+      count: proposals of a round.
+      factor: at most the number of trainings.
+
+    Returns:
+      For each training (number of results that were known then, its index).
+
+    Raises:
+      ValueError: the factor is below 1, or so large that no training would continue.
+    """
+    if not 1 <= factor <= len(fitness):
+        raise ValueError(f"factor must be from 1 to {len(fitness)}, the trainings, or none continues; got {factor:g}")
+    order, waiting = [], []
+    for start in range(0, len(fitness), count):
+        known = min(start + count, len(fitness))
+        for at in range(start, known):
+            heapq.heappush(waiting, (-fitness[at], at))
+        num = len(fitness) if known == len(fitness) else int(known / factor)
+        order += [(known, heapq.heappop(waiting)[1]) for _ in range(num - len(order))]
+    return order

@@ -41,6 +41,16 @@ class WarmUpTest(parameterized.TestCase):
         np.testing.assert_array_equal(warm_up.ranked(SPACE, partly, "score")[4:7], [[1, 4, 4], [1, 3, 0], [1, 3, 1]])
         assert len(warm_up.ranked(SPACE, partly, "score")) == 125
 
+    def test_the_mean_rank_of_several_costs(self):
+        space = factory.product("line", (4,))
+        costs = {"a": lambda archs: archs[:, 0] * 1.0, "b": lambda archs: np.array([3.0, 3.0, np.nan, 0.0])[archs[:, 0]]}
+        archs = space.enumerate()
+        # Ranks by a: 0.5, 1.5, 2.5, 3.5; by b, where the first two are equal: 3, 3, 0.5, 1.5.
+        np.testing.assert_array_equal(warm_up.mean_ranks(space, costs, ["a", "b"], archs), [1.75, 2.25, 1.5, 2.5])
+        np.testing.assert_array_equal(warm_up.ranked(space, costs, "a,b")[:, 0], [3, 1, 0, 2])
+        # By -a and b: (3.5 + 3, 2.5 + 3, 1.5 + 0.5, 0.5 + 1.5) / 2.
+        np.testing.assert_array_equal(warm_up.ranked(space, costs, "-a,b")[:, 0], [0, 1, 2, 3])
+
     def test_a_sample_of_a_large_space(self):
         space = spaces.get("nao_small")
         costs = _costs(lambda archs: archs[:, 1] * 1.0)
@@ -91,6 +101,7 @@ class WarmUpTest(parameterized.TestCase):
 
     @parameterized.parameters(
         ("params", 5, "warm_up must be one of score; got params|'params'"),
+        ("score,-params", 5, "warm_up must be one of score; got params|'params'"),
         ("score", 200, "num_warm_up must be from 1 to 125; got 200"),
     )
     def test_refused(self, by, num, message):

@@ -1,0 +1,114 @@
+"""Cost until the best network of NAS-Bench-201 is trained in full, by searches on trainings of 12 epochs.
+
+An algorithm proposes networks and learns from their published results after 12 epochs; the best of them continue to
+200 epochs by asynchronous successive halving (`common.runs.halving.in_order`). The unit of the cost is a training of 200
+epochs; one of 12 costs 12 / 200, and as its learning rate falls to zero within the 12, continuing begins anew. Searches
+that never propose the best network count as if all proposals were trained in full.
+
+    python -m benchmarks.halving_tables --data_dir=FOLDER
+    python -m benchmarks.halving_tables --data_dir=FOLDER --warm_up=synflow,zen
+    python -m benchmarks.halving_tables --data_dir=FOLDER --protocol=validation --first_seed=1000 --num_seeds=20 \
+      --budgets=20,40,60 --factors=3,10,30
+"""
+
+import os
+import pathlib
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import app, flags
+
+from benchmarks import nasbench201_costs
+from common import rows, search, tables, warm_up
+from common.evaluators import tabular
+from common.runs import halving
+from common.statistics import comparison
+from common.tables import table as table_lib
+from launch import algorithms
+
+SHORT = 12 / 200  # cost of a training of 12 epochs
+
+
+def _define_flags():
+    flags.DEFINE_list("datasets", ["cifar10", "cifar100", "imagenet16"], "of NAS-Bench-201")
+    flags.DEFINE_list("algorithms", ["lanas", "nao", "random"], "see launch.study --algorithms")
+    flags.DEFINE_enum("protocol", "test", tabular.PROTOCOLS, "accuracy after 12 and 200 epochs that counts")
+    flags.DEFINE_list("budgets", ["60"], "numbers of trainings of 12 epochs, of which the best continue")
+    flags.DEFINE_list("factors", ["3"], "of how many results one continues while the search goes on")
+    flags.DEFINE_string("warm_up", None, "zero-cost scores by which the first proposals are chosen, see launch.study")
+    flags.DEFINE_integer("num_warm_up", 5, "with --warm_up: these proposals", lower_bound=1)
+    flags.DEFINE_integer("first_seed", 0, "of the searches", lower_bound=0)
+    flags.DEFINE_integer("num_seeds", 100, "searches of each algorithm", lower_bound=1)
+    flags.DEFINE_string("data_dir", os.environ.get("NAS_DATA_DIR"), "folder of the data files; else $NAS_DATA_DIR")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Prints the mean cost of each algorithm, and comparisons with the last one."""
+    del argv
+    args = flags.FLAGS
+    budgets, factors = map(int, args.budgets), [float(factor) for factor in args.factors]
+    settings = [(budget, factor) for budget in budgets for factor in factors]
+    table = tables.load_benchmark("nasbench201", args.data_dir)
+    for dataset in args.datasets:
+        short, full = (table_lib.mean(table, f"{dataset}/{args.protocol}{end}") for end in ("_12_epochs", ""))
+        costs = {} if args.warm_up is None else _scores(args.data_dir, dataset)
+        found = {name: _proposals(table, short, costs, name, args) for name in args.algorithms}
+        for budget, factor in settings:
+            costs_of = {
+                name: np.array([cost(short[at], full[at] == full.max(), budget, factor) for at in proposals])
+                for name, proposals in found.items()
+            }
+            _print(f"{dataset}, {budget} trainings of 12 epochs, one of {factor:g} continues", costs_of)
+
+
+def _scores(data_dir, dataset):
+    """Returns the published zero-cost scores as functions of the row."""
+    source = np.load(pathlib.Path(data_dir, "nasbench201_costs", "nasbench201_costs.npz"), allow_pickle=False)
+    columns = nasbench201_costs.columns(source, dataset)
+    order = rows.lexicographic_order(archs := columns.pop("arch"))
+    archs = archs[order]
+    return {name: lambda rows_of, of=of[order]: of[rows.find(archs, rows_of)] for name, of in columns.items()}
+
+
+def _proposals(table, short, costs, name, args):
+    """Returns int[S, N], the rows of the table that the searches propose."""
+    algorithm = algorithms.get(name)
+    evaluator = tabular.from_arrays("nasbench201/12_epochs", table_lib.space_of(table), table.archs, short)
+    config = algorithm.for_space(evaluator.space, algorithm.config)
+    searcher = algorithm.searcher(evaluator.space, config, name=algorithm.name)
+    searcher = warm_up.searcher(searcher, evaluator.space, costs, args.warm_up, num=args.num_warm_up)
+    keys = jnp.stack([jax.random.key(args.first_seed + at) for at in range(args.num_seeds)])
+    budget = max(map(int, args.budgets))
+    histories, _ = search.search_seeds(keys, searcher, evaluator, budget=budget, seeds_at_once=25)
+    archs = table.archs.astype(np.int32)
+    return np.asarray(rows.find(archs, histories.archs.reshape(-1, archs.shape[1]))).reshape(args.num_seeds, budget)
+
+
+def cost(short: np.ndarray, is_best: np.ndarray, budget: int, factor: float) -> float:
+    """Returns the cost until one of the best is trained in full, in trainings of 200 epochs.
+
+    Args:
+      short: float[N], accuracies after 12 epochs in the order of the proposals.
+      is_best: bool[N], whether each is one of the best after 200 epochs.
+      budget: trainings of 12 epochs, at most N.
+      factor: one of so many continues while the search goes on.
+    """
+    continued = halving.in_order(short[:budget], count=5, factor=factor)
+    hits = [known * SHORT + place for place, (known, at) in enumerate(continued, start=1) if is_best[at]]
+    return hits[0] if hits else budget * (SHORT + 1)
+
+
+def _print(title, costs):
+    print(f"{title}\n{'':<40}{'mean':>7}{'se':>6}{'median':>8}")
+    for name, values in costs.items():
+        error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
+        print(f"  {name:<38}{values.mean():>7.1f}{error:>6.1f}{np.median(values):>8.1f}")
+    for one in comparison.compare(costs, is_larger_better=False):
+        print(f"  {one.first} cheaper than {one.second}: {100 * one.improvement.center:.0f} %, p {one.adjusted:.2g}")
+
+
+if __name__ == "__main__":
+    _define_flags()
+    app.run(main)
