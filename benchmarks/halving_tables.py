@@ -1,9 +1,9 @@
 """Cost until the best network of NAS-Bench-201 is trained in full, by searches on trainings of 12 epochs.
 
 An algorithm proposes networks and learns from their published results after 12 epochs; the best of them continue to
-200 epochs by asynchronous successive halving (`common.runs.halving.in_order`). The unit of the cost is a training of 200
-epochs; one of 12 costs 12 / 200, and as its learning rate falls to zero within the 12, continuing begins anew. Searches
-that never propose the best network count as if all proposals were trained in full.
+200 epochs by asynchronous successive halving (`common.runs.halving.in_order`). The unit of the cost is a training of
+200 epochs; one of 12 costs 12 / 200. Its learning rate falls to zero within the 12, so that a network that continues is
+trained anew. Searches that never propose the best network count as if all proposals were trained in full.
 
     python -m benchmarks.halving_tables --data_dir=FOLDER
     python -m benchmarks.halving_tables --data_dir=FOLDER --warm_up=synflow,zen
@@ -69,7 +69,7 @@ def _scores(data_dir, dataset):
     columns = nasbench201_costs.columns(source, dataset)
     order = rows.lexicographic_order(archs := columns.pop("arch"))
     archs = archs[order]
-    return {name: lambda rows_of, of=of[order]: of[rows.find(archs, rows_of)] for name, of in columns.items()}
+    return {name: lambda some, of=of[order]: of[np.asarray(rows.find(archs, some))] for name, of in columns.items()}
 
 
 def _proposals(table, short, costs, name, args):

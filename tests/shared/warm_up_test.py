@@ -43,7 +43,8 @@ class WarmUpTest(parameterized.TestCase):
 
     def test_the_mean_rank_of_several_costs(self):
         space = factory.product("line", (4,))
-        costs = {"a": lambda archs: archs[:, 0] * 1.0, "b": lambda archs: np.array([3.0, 3.0, np.nan, 0.0])[archs[:, 0]]}
+        values = np.array([3.0, 3.0, np.nan, 0.0])
+        costs = {"a": lambda archs: archs[:, 0] * 1.0, "b": lambda archs: values[archs[:, 0]]}
         archs = space.enumerate()
         # Ranks by a: 0.5, 1.5, 2.5, 3.5; by b, where the first two are equal: 3, 3, 0.5, 1.5.
         np.testing.assert_array_equal(warm_up.mean_ranks(space, costs, ["a", "b"], archs), [1.75, 2.25, 1.5, 2.5])
