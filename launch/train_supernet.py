@@ -4,6 +4,7 @@ python -m launch.train_supernet
 python -m launch.train_supernet --space=lanas_oneshot --sampling=fair --workdir=runs/shared
 python -m launch.lanas --evaluator=supernet --supernet=runs/shared
 python -m launch.train_supernet --space=lanas_oneshot --dataset=cifar10 --data_dir=data --preset=lanas_oneshot
+python -m launch.train_supernet --published=ofa_mbv3_d234_e346_k357_w1.0 --dataset=imagenet_validation.npz
 
 Started again on its workdir, training resumes bit-exactly. Defaults of the settings are those of --preset; the help
 shows those of --preset=digits.
@@ -17,6 +18,7 @@ from absl import flags
 
 from common import config as configs
 from common.datasets import images
+from common.networks import mobile_published
 from common.report import console
 from common.runs import search as searches
 from common.runs import shared_weights
@@ -44,6 +46,7 @@ def define(values: flags.FlagValues) -> None:
     define("held_out", None, "training images to score on; by default a third, at most 5,000", flags.DEFINE_integer)
     define("num_images", None, "maximum number of training images; by default all others", flags.DEFINE_integer)
     define("workdir", None, "folder of the run, to start or to resume; by default a fresh one under runs/")
+    define("published", None, "file of Once-for-all's weights of MobileNetV3, which are used without training")
     launch_flags.define_cache(values)
     train.define_network(values)
     launch_flags.define(values, config.Pace())
@@ -61,10 +64,15 @@ def run(values: flags.FlagValues) -> None:
     dataset = images.load(values.dataset, values.data_dir)
     images.tell(dataset)
     num_classes = dataset.num_classes
-    preset = presets.get(values.preset, values.space, **{"num_classes": num_classes, **train.network_of(values)})
+    space = "ofa_mobile" if values.published else values.space
+    preset = presets.get(values.preset, space, **{"num_classes": num_classes, **train.network_of(values)})
     preset = presets.Preset(preset.network, *(launch_flags.read(values, settings) for settings in preset[1:]))
+    params = None
+    if values.published:
+        network, variables = mobile_published.read(values.published, num_classes=num_classes)
+        preset, params = preset._replace(network=network), variables["params"]
     about = training.describe(
-        values.space,
+        space,
         values.dataset,
         preset,
         held_out=values.held_out,
@@ -72,7 +80,12 @@ def run(values: flags.FlagValues) -> None:
         seed=values.seed,
     )
     result, folder = shared_weights.train(
-        about, values.workdir, data_dir=values.data_dir, pace=pace, flags=values.flag_values_dict()
+        about,
+        values.workdir,
+        data_dir=values.data_dir,
+        pace=pace,
+        flags=values.flag_values_dict(),
+        params=params,
     )
     _print_result(result)
     print(f"workdir: {folder}", flush=True)

@@ -77,14 +77,18 @@ def adapted(
         network = dataclasses.replace(network, num_cells=num_cells)
     if width is None:
         return network
-    return _narrow(network, width) if isinstance(network, mobile.Config) else dataclasses.replace(network, width=width)
+    return (
+        mobile.narrowed(network, width)
+        if isinstance(network, mobile.Config)
+        else dataclasses.replace(network, width=width)
+    )
 
 
 def _short(space, dataset):
     """Returns settings for images of few pixels, or of CIFAR's size, that take seconds."""
     network = NETWORKS[space]
     if isinstance(network, mobile.Config):
-        network = dataclasses.replace(_narrow(network, 8), dropout_keep=1.0)
+        network = dataclasses.replace(mobile.narrowed(network, 8), dropout_keep=1.0)
     elif isinstance(network, child.Config):
         network = dataclasses.replace(
             network, num_cells=3, width=8, auxiliary=False, drop_path_keep=1.0, dropout_keep=1.0
@@ -101,13 +105,3 @@ def _short(space, dataset):
         ),
         augmentations.PRESETS["digits" if is_tiny else "standard"],
     )
-
-
-def _narrow(network, width):
-    """Returns a chain whose first stage has `width` channels, and the others in proportion."""
-    factor = width / network.widths[0]
-    sizes = {
-        name: round(factor * getattr(network, name))
-        for name in ("stem_width", "first_width", "last_width", "feature_width")
-    }
-    return dataclasses.replace(network, widths=tuple(max(1, round(factor * one)) for one in network.widths), **sizes)

@@ -22,7 +22,7 @@ from common.file_formats import files
 
 _PACKAGES = ("nas_201_api", "nats_bench", "nas_102_api")
 _RECORDS = ("ArchResults", "ResultsCount")  # their classes, whatever module they were moved to
-_TORCH_MAGIC = 0x1950A86A20F9469CFC6C
+TORCH_MAGIC = 0x1950A86A20F9469CFC6C
 _FREE_MEMO = 1000  # places in the memo beyond twice the number of objects in it
 _MAX_NESTING = 4000  # tuples in tuples; Python hashes them recursively, without a check of the stack
 _NUMBER = re.compile("[<>|=]?(b1|[iu][1248]|f(2|4|8))")  # of NumPy
@@ -50,7 +50,7 @@ def read(path: pathlib.Path) -> object:
             raise files.FormatError(f"{path} is {found}; want a pickle")
         file = io.BytesIO(contents)
         first = _load(file)
-        if first != _TORCH_MAGIC:
+        if first != TORCH_MAGIC:
             return first
         for _ in range(2):  # the version of the format, then facts of the machine
             _load(file)
@@ -85,7 +85,7 @@ def load_dictionary(contents: bytes) -> dict[str, object]:
 
 def _load(file: io.BytesIO, **settings):
     with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # of escapes in damaged texts
-        _check_program(file)
+        check_program(file)
         return _Unpickler(file, **settings).load()
 
 
@@ -154,7 +154,7 @@ _ADMITTED = {
 }
 
 
-def _check_program(file: io.BytesIO) -> None:
+def check_program(file: io.BytesIO) -> None:
     """Raises a `FormatError` if the next pickle of a file would overflow the stack or claims memory without need.
 
     The depths of the tuples on the stack are followed through the opcodes. Sizes of texts and places in the memo, for

@@ -17,6 +17,7 @@ from common.networks import (
     chain_costs,
     child,
     convnet,
+    mobile_elastic,
     nasbench_costs,
     nasbench_macro,
     small_images,
@@ -44,7 +45,8 @@ def of_space(
     Args:
       space: its name in `common.spaces.SPACES`.
       config: settings of the network, such as width and number of cells; by default the space's network. Without it,
-        the multiply-adds of `nasbench201` include norms, ReLUs and pools, as in the published table.
+        the multiply-adds of `nasbench201` include norms, ReLUs and pools, as in the published table. Settings of
+        `mobile_elastic` scale the resolutions of `ofa_mobile` to the largest, `image_size`.
       image_size: side of the images; by default 32 pixels, 224 for `seminas_mobile`, and that of the row for
         `ofa_mobile`. `nasbench101` and "convnet", whose settings hold it, have none.
       num_channels: of the images.
@@ -87,7 +89,10 @@ def _column(space, config, image_size, num_channels):
     if space == "seminas_mobile":
         return chain_costs.of_seminas(config, image_size or 224, num_channels).column
     sizes = np.array(ofa_mobile.RESOLUTIONS)
-    sizes = sizes if image_size is None else np.full(len(sizes), image_size)
+    if isinstance(config, mobile_elastic.Config):
+        sizes = mobile_elastic.sizes(image_size or sizes[-1])
+    elif image_size is not None:
+        sizes = np.full(len(sizes), image_size)
     return chain_costs.of_ofa(config, sizes, num_channels).column
 
 

@@ -11,6 +11,9 @@ import chex
 from common.networks import (
     convnet,
     convnet_elastic,
+    mobile,
+    mobile_elastic,
+    mobile_extraction,
     nasbench201,
     nasbench201_shared,
     nasbench_macro,
@@ -20,6 +23,7 @@ from common.networks import (
     small_images_extraction,
 )
 from common.spaces import convnet as convnet_space
+from common.spaces import ofa_mobile
 from common.spaces import small_images as small_images_space
 
 
@@ -31,12 +35,16 @@ class Family(NamedTuple):
       network: (space, config) -> Linen module that takes images and an architecture.
       extremes: valid rows int32[2, L] -> int32[2, L], a largest network like the first, a smallest like the second.
       extract: (variables, config, arch) -> (network of the architecture, its variables); None: there is none.
+      default: settings; None: those of the type.
+      stand_alone: settings -> those of the network of one architecture.
     """
 
     config: Any
     network: Callable[[str, Any], Any]
     extremes: Callable[[chex.Array], chex.Array]
     extract: Callable[..., tuple[Any, Any]] | None = None
+    default: Any = None
+    stand_alone: Callable[[Any], Any] = lambda config: config
 
 
 FAMILIES: dict[str, Family] = {
@@ -55,5 +63,13 @@ FAMILIES: dict[str, Family] = {
         nasbench_macro_shared.Network,
         nasbench_macro_shared.extremes,
         nasbench_macro_shared.extract,
+    ),
+    "ofa_mobile": Family(
+        mobile_elastic.Config,
+        mobile_elastic.Network,
+        ofa_mobile.extremes,
+        mobile_extraction.extract,
+        mobile_elastic.elastic(mobile.PRESETS["once_for_all"]),
+        mobile_elastic.Config.stand_alone,
     ),
 }

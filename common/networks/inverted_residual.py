@@ -18,11 +18,11 @@ class SqueezeExcitation(nn.Module):
     style: styles.Style
 
     @nn.compact
-    def __call__(self, images: chex.Array) -> chex.Array:
-        """Returns images of the same shape."""
+    def __call__(self, images: chex.Array, mask: chex.Array | None = None) -> chex.Array:
+        """Returns images of the same shape; the means are of the pixels in a mask, see `layers.Norm`."""
         channels = images.shape[-1]
         squeezed = make_divisible(channels // SQUEEZE, self.divisor)
-        means = jnp.mean(images.astype(jnp.float32), axis=(1, 2))
+        means = layers.mean_of_pixels(images.astype(jnp.float32), (1, 2), mask)
         hidden = jax.nn.relu(layers.Linear(squeezed, self.style, name="squeeze")(means))
         scales = jax.nn.hard_sigmoid(layers.Linear(channels, self.style, name="excite")(hidden))
         return images * scales[:, None, None].astype(images.dtype)
@@ -42,29 +42,34 @@ class Block(nn.Module):
     divisor: int = 1  # inner widths are multiples of it
 
     @nn.compact
-    def __call__(self, images: chex.Array, scales: chex.Array | None, train: bool) -> chex.Array:
+    def __call__(
+        self, images: chex.Array, scales: chex.Array | None, train: bool, mask: chex.Array | None = None
+    ) -> chex.Array:
         """Returns float[B, H', W', features].
 
         Args:
           images: float[B, H, W, C].
           scales: float32[B], factor of the block before the input is added; None: one.
+          train: see `layers.Norm`, as `mask`.
+          mask: float32[H, W], zero for pixels outside the image.
         """
         activation, channels = ACTIVATIONS[self.activation], images.shape[-1]
         state = images
         if self.expansion > 1:
             width = make_divisible(channels * self.expansion, self.divisor)
             state = layers.Convolution(width, (1, 1), self.style, name="expansion")(state)
-            state = activation(layers.Norm(self.style, name="expansion_norm")(state, train))
+            state = activation(layers.Norm(self.style, name="expansion_norm")(state, train, mask))
+        mask = None if mask is None else mask[:: self.stride, :: self.stride]
         settings = {"strides": (self.stride,) * 2, "is_depthwise": True, "name": "depthwise"}
         state = layers.Convolution(state.shape[-1], (self.size,) * 2, self.style, **settings)(state)
-        state = layers.Norm(self.style, name="depthwise_norm")(state, train)
+        state = layers.Norm(self.style, name="depthwise_norm")(state, train, mask)
         if self.has_squeeze:
             # MobileNetV3 of Once-for-all applies the activation before the squeeze.
-            state = SqueezeExcitation(self.divisor, self.style, name="squeeze")(activation(state))
+            state = SqueezeExcitation(self.divisor, self.style, name="squeeze")(activation(state), mask)
         else:
             state = activation(state)
         state = layers.Convolution(self.features, (1, 1), self.style, name="projection")(state)
-        state = layers.Norm(self.style, name="projection_norm")(state, train)
+        state = layers.Norm(self.style, name="projection_norm")(state, train, mask)
         if not (self.has_residual and self.stride == 1 and channels == self.features):
             return state
         if scales is not None:

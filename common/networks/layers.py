@@ -96,13 +96,24 @@ class Norm(nn.Module):
     style: styles.Style
 
     @nn.compact
-    def __call__(self, images: chex.Array, train: bool) -> chex.Array:
-        """Returns images of the same shape."""
+    def __call__(self, images: chex.Array, train: bool, mask: chex.Array | None = None) -> chex.Array:
+        """Returns images of the same shape.
+
+        Args:
+          images: float[B, H, W, C].
+          train: whether statistics are those of the batch, if the style says "running".
+          mask: float32[H, W], zero for pixels outside the image, which have no part in the statistics of a network with
+            shared weights, and become zero; None: there are none.
+        """
         style = self.style
         if style.statistics == "none":
-            return images
+            return images if mask is None else images * _spread(mask, images)
         if style.statistics != "running":
-            return _BatchNorm(style, name="batch_norm")(images)
+            return _BatchNorm(style, name="batch_norm")(images, mask)
+        if mask is not None:
+            raise ValueError(
+                "a mask of pixels is for networks with shared weights, whose norms have no running statistics"
+            )
         settings = {"momentum": style.momentum, "epsilon": style.epsilon, "dtype": styles.DTYPES[style.dtype]}
         affine = {"use_scale": style.is_affine, "use_bias": style.is_affine}
         return nn.BatchNorm(use_running_average=not train, **settings, **affine, name="batch_norm")(images)
@@ -114,15 +125,15 @@ class _BatchNorm(nn.Module):
     style: styles.Style
 
     @nn.compact
-    def __call__(self, images: chex.Array) -> chex.Array:
+    def __call__(self, images: chex.Array, mask: chex.Array | None) -> chex.Array:
         """Returns images of the same shape."""
         style, shape = self.style, images.shape[-1:]
         values = images.astype(jnp.float32)
         if style.statistics == "given":
             mean, variance = (self.get_variable("batch_stats", name) for name in ("mean", "var"))
         else:
-            mean = jnp.mean(values, axis=(0, 1, 2))
-            variance = jnp.maximum(jnp.mean(values**2, axis=(0, 1, 2)) - mean**2, 0.0)
+            mean = mean_of_pixels(values, (0, 1, 2), mask)
+            variance = jnp.maximum(mean_of_pixels(values**2, (0, 1, 2), mask) - mean**2, 0.0)
         if style.statistics == "collect":
             self.put_variable("batch_stats", "mean", mean)
             self.put_variable("batch_stats", "var", variance)
@@ -132,7 +143,21 @@ class _BatchNorm(nn.Module):
         normalized = (values - mean[None, None, None]) * scale[None, None, None]
         if style.is_affine:
             normalized += self.param("bias", nn.initializers.zeros, shape)[None, None, None]
+        if mask is not None:
+            normalized *= _spread(mask, normalized)
         return normalized.astype(styles.DTYPES[style.dtype])
+
+
+def mean_of_pixels(images: chex.Array, axes: tuple[int, ...], mask: chex.Array | None = None) -> chex.Array:
+    """Returns the mean of float32[B, H, W, C] over axes that include 1 and 2, of the pixels in a mask float32[H, W]."""
+    if mask is None:
+        return jnp.mean(images, axis=axes)
+    return jnp.mean(images * _spread(mask, images), axis=axes) * (mask.size / jnp.sum(mask))
+
+
+def _spread(mask, images):
+    """Returns a mask [H, W] for images [B, H, W, C]."""
+    return mask[None, :, :, None].astype(images.dtype)
 
 
 class ReluConvolution(nn.Module):

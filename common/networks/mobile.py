@@ -8,7 +8,7 @@ of a genotype is up to the caller.
 
 import dataclasses
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import chex
 import flax.linen as nn
@@ -72,45 +72,107 @@ class Network(nn.Module):
     def __call__(self, images: chex.Array, *, train: bool, progress: chex.Numeric = 0.0) -> logits.Logits:
         """Returns the logits; the arguments are those of `child.Network`."""
         config = self.config
-        style = dataclasses.replace(config.style, dtype=config.dtype)
-        blocks = self._blocks(style)
-        shape = (len(blocks), 1, images.shape[0])
-        scales = cells.drop_path(self, config.drop_path_keep, progress, shape) if train else None
-        stem = layers.Convolution(config.stem_width, (3, 3), style, strides=(2, 2), name="stem")(images)
-        state = inverted_residual.ACTIVATIONS[config.stem_activation](layers.Norm(style, name="stem_norm")(stem, train))
-        for at, block in enumerate(blocks):
-            state = block(state, None if scales is None else scales[at, 0], train)
-        state = layers.Convolution(config.last_width, (1, 1), style, name="last")(state)
-        last = inverted_residual.ACTIVATIONS[config.activations[-1]]
-        state = last(layers.Norm(style, name="last_norm")(state, train))
-        if config.feature_width:
-            means = jnp.mean(state.astype(jnp.float32), axis=(1, 2))
-            features = layers.Linear(config.feature_width, style, has_bias=False, name="features")(means)
-            state = last(features)[:, None, None]
-        classifier = heads.Classifier(config.num_classes, style, dropout_keep=config.dropout_keep, name="classifier")
-        return logits.Logits(main=classifier(state, train), auxiliary=None)
-
-    def _blocks(self, style):
-        """Returns the modules of all blocks; the first has no expansion."""
-        config = self.config
         if len(self.genotype.stages) != len(config.widths):
             raise ValueError(f"the genotype has {len(self.genotype.stages)} stages, the widths {len(config.widths)}")
-        block_type = inverted_residual.Block
-        if config.remat:
-            block_type = nn.remat(block_type, static_argnums=(3,))
-        settings = {"has_residual": config.first_is_residual, "name": "first"}
-        found = [block_type(config.first_width, 1, 3, 1, config.activations[0], style, **settings)]
-        for stage, blocks in enumerate(self.genotype.stages):
-            for at, text in enumerate(blocks):
+        style = dataclasses.replace(config.style, dtype=config.dtype)
+        modules = [first_block(config, style)]
+        for stage, names in enumerate(self.genotype.stages):
+            for at, text in enumerate(names):
                 match = BLOCK.fullmatch(text)
                 if match is None:
                     raise ValueError(f"stage {stage}, block {at}: {text!r} is not a block such as 'mb6_k5'")
-                expansion, size = map(int, match.groups())
-                sizes = config.widths[stage], expansion, size, config.strides[stage] if at == 0 else 1
-                settings = {"has_squeeze": config.squeezes[stage], "divisor": config.divisor}
-                settings["name"] = f"stage_{stage}_block_{at}"
-                found.append(block_type(*sizes, config.activations[stage], style, **settings))
-        return found
+                modules.append(block(config, style, stage, at, *map(int, match.groups())))
+        scales = drop_path(self, progress, len(modules), images.shape[0]) if train else None
+        state = stem(config, style, images, train)
+        for at, module in enumerate(modules):
+            state = module(state, None if scales is None else scales[at], train)
+        return head(config, style, state, train)
+
+
+def stem(
+    config: Config, style: styles.Style, images: chex.Array, train: bool, mask: chex.Array | None = None
+) -> chex.Array:
+    """Returns the images after the first convolution, for use inside a network; `mask` is that of its outputs."""
+    state = layers.Convolution(config.stem_width, (3, 3), style, strides=(2, 2), name="stem")(images)
+    return inverted_residual.ACTIVATIONS[config.stem_activation](
+        layers.Norm(style, name="stem_norm")(state, train, mask)
+    )
+
+
+def first_block(config: Config, style: styles.Style) -> inverted_residual.Block:
+    """Returns the block before the stages, without expansion, for use inside a network."""
+    settings = {"has_residual": config.first_is_residual, "name": "first"}
+    return _type(config)(config.first_width, 1, 3, 1, config.activations[0], style, **settings)
+
+
+def block(
+    config: Config, style: styles.Style, stage: int, at: int, expansion: int, size: int, **settings: Any
+) -> inverted_residual.Block:
+    """Returns the block with number `at` of a stage; settings are the name and the parent, by default those inside."""
+    return _type(config)(
+        config.widths[stage],
+        expansion,
+        size,
+        config.strides[stage] if at == 0 else 1,
+        config.activations[stage],
+        style,
+        has_squeeze=config.squeezes[stage],
+        divisor=config.divisor,
+        **{"name": f"stage_{stage}_block_{at}", **settings},
+    )
+
+
+def head(
+    config: Config,
+    style: styles.Style,
+    state: chex.Array,
+    train: bool,
+    mask: chex.Array | None = None,
+    drops: chex.Array | bool = True,
+) -> logits.Logits:
+    """Returns the logits of the images after the last block, for use inside a network.
+
+    Args:
+      config: of the network.
+      style: of its layers.
+      state: float[B, H, W, C].
+      train: whether in training mode.
+      mask: see `layers.Norm`.
+      drops: bool[], whether training drops features.
+    """
+    state = layers.Convolution(config.last_width, (1, 1), style, name="last")(state)
+    activation = inverted_residual.ACTIVATIONS[config.activations[-1]]
+    state = activation(layers.Norm(style, name="last_norm")(state, train, mask))
+    means = layers.mean_of_pixels(state.astype(jnp.float32), (1, 2), mask)
+    if config.feature_width:
+        features = layers.Linear(config.feature_width, style, has_bias=False, name="features")(means)
+        means = activation(features)
+    classifier = heads.Classifier(config.num_classes, style, dropout_keep=config.dropout_keep, name="classifier")
+    found = classifier(means[:, None, None], train)
+    if drops is not True and train:
+        found = jnp.where(drops, found, classifier(means[:, None, None], False))
+    return logits.Logits(main=found, auxiliary=None)
+
+
+def drop_path(module: nn.Module, progress: chex.Numeric, num_blocks: int, batch_size: int) -> chex.Array | None:
+    """Returns float32[num_blocks, B], the factors of the blocks before their input is added, or None if all are one."""
+    scales = cells.drop_path(module, module.config.drop_path_keep, progress, (num_blocks, 1, batch_size))
+    return None if scales is None else scales[:, 0]
+
+
+def narrowed(config: Config, width: int) -> Config:
+    """Returns the settings of a network whose first stage has `width` channels, and the others in proportion."""
+    factor = width / config.widths[0]
+    sizes = {
+        name: round(factor * getattr(config, name))
+        for name in ("stem_width", "first_width", "last_width", "feature_width")
+    }
+    return dataclasses.replace(config, widths=tuple(max(1, round(factor * one)) for one in config.widths), **sizes)
+
+
+def _type(config):
+    block_type = inverted_residual.Block
+    return nn.remat(block_type, static_argnums=(3,)) if config.remat else block_type
 
 
 PRESETS: dict[str, Config] = {
@@ -134,3 +196,14 @@ PRESETS: dict[str, Config] = {
         style=dataclasses.replace(styles.NAO_PYTORCH, epsilon=1e-5),
     ),  # MobileNetV3-Large of Once-for-all at width 1.0
 }
+PRESETS["once_for_all_cifar"] = dataclasses.replace(
+    PRESETS["once_for_all"],
+    widths=(8, 16, 24, 32, 48),
+    strides=(1, 2, 2, 1, 2),
+    stem_width=8,
+    first_width=8,
+    last_width=192,
+    feature_width=384,
+    num_classes=10,
+    dropout_keep=1.0,
+)  # ours, for images of 32x32 pixels

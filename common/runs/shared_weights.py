@@ -144,6 +144,7 @@ def train(
     data_dir: str | None = None,
     pace: supernet_config.Pace | None = None,
     flags: Mapping[str, Any] | None = None,
+    params: Any | None = None,
 ) -> tuple[dict[str, Any], pathlib.Path]:
     """Trains shared weights in a folder of their own, or resumes, and writes config.json and result.json.
 
@@ -153,6 +154,7 @@ def train(
       data_dir: folder of the datasets.
       pace: intervals of evaluations and checkpoints.
       flags: all settings by flag name, for config.json.
+      params: trained parameters, which are saved without training; None: they are trained.
 
     Returns:
       (the content of result.json, the folder).
@@ -164,10 +166,10 @@ def train(
     draw = run.draw()
     folder = run_dir.create(workdir, command="train_supernet", benchmark=run.space.name)
     run_dir.check_command(folder, "train_supernet")
-    with training_folder.opened(run, folder, pace) as opened:
+    with training_folder.opened(run, folder, pace, first=params) as opened:
         record = {"command": "train_supernet", "flags": dict(flags or {}), **about}
         run_dir.write_config(folder, record)
-        state = opened.train(draw)
+        state = opened.train(draw) if params is None else opened.skip()
         result = _result(run, state.params, seconds=opened.seconds, rate=opened.images_per_second)
     run_dir.write_json(folder / run_dir.RESULT, result)
     return result, folder

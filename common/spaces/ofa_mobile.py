@@ -19,6 +19,7 @@ DEPTHS, KERNELS, EXPANSIONS = (2, 3, 4), (3, 5, 7), (3, 4, 6)
 NUM_STAGES, MAX_DEPTH = 5, max(DEPTHS)
 _STAGE_CHOICES = (len(DEPTHS), *(len(KERNELS), len(EXPANSIONS)) * MAX_DEPTH)
 NUM_CHOICES = (len(RESOLUTIONS), *_STAGE_CHOICES * NUM_STAGES)
+LARGEST = tuple(number - 1 for number in NUM_CHOICES)
 
 
 def space() -> types.SearchSpace:
@@ -70,6 +71,11 @@ def decoded(archs: chex.Array) -> tuple[chex.Array, chex.Array, chex.Array]:
     stages = archs[:, 1:].reshape(-1, NUM_STAGES, len(_STAGE_CHOICES))
     exists = np.arange(MAX_DEPTH)[None, None] < stages[..., :1] + min(DEPTHS)
     return stages[..., 0], stages[..., 1:].reshape(-1, NUM_STAGES, MAX_DEPTH, 2), exists
+
+
+def extremes(archs: chex.Array) -> chex.Array:
+    """Returns int32[2, 46] for two rows: the largest network, and the smallest."""
+    return jnp.stack([jnp.broadcast_to(jnp.array(LARGEST, archs.dtype), archs[0].shape), jnp.zeros_like(archs[1])])
 
 
 def _canonicalize(archs: chex.Array) -> chex.Array:

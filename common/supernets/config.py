@@ -11,6 +11,7 @@ SAMPLINGS = {
     "fair": "every operation equally often, from the whole space",
     "growing": "one architecture at first, then more and more, all in the end",
     "sandwich": "the largest, the smallest and two random ones in each step, for elastic weights (BigNAS)",
+    "sandwich_adaptive": "the same, where the others learn from the largest by AlphaNet's adaptive divergence",
 }
 METHODS = {
     "subset": "the same images for all",
@@ -30,6 +31,7 @@ PRESETS = (
     "nao_v2",
     "lanas_oneshot",
     "elastic",
+    "ofa_mobile_cifar",
 )  # see `presets.PRESETS`
 
 
@@ -58,7 +60,7 @@ class Sampling:
     def __post_init__(self):
         if self.sampling == "num_params" and not self.pool_size:
             raise ValueError("sampling 'num_params' needs a pool: set pool_size, for example to 1000")
-        if self.sampling in ("fair", "sandwich") and self.pool_size:
+        if self.sampling in ("fair", "sandwich", "sandwich_adaptive") and self.pool_size:
             text = f"sampling {self.sampling!r} samples the whole space"
             raise ValueError(f"{text}: set pool_size to 0; got {self.pool_size}")
 

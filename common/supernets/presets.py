@@ -8,7 +8,7 @@ import dataclasses
 from typing import Any, NamedTuple
 
 from common import config as config_lib
-from common.networks import elastic, of_space, supernet
+from common.networks import elastic, mobile, mobile_elastic, of_space, supernet
 from common.supernets import config
 from common.training import augmentation
 from common.training import config as configs
@@ -36,7 +36,7 @@ NETWORKS: dict[str, Any] = {
         space: dataclasses.replace(supernet.PRESETS[_OF_SHARING[sharing]], style=of_space.NETWORKS[space].style)
         for space, sharing in of_space.SHARING.items()
     },
-    **{space: family.config() for space, family in elastic.FAMILIES.items()},
+    **{space: family.default or family.config() for space, family in elastic.FAMILIES.items()},
 }
 
 _STANDARD = augmentation.PRESETS["standard"]
@@ -93,22 +93,28 @@ _CLUTTERED = dataclasses.replace(
     optimizer=configs.Optimizer(schedule=configs.Schedule(learning_rate=0.025), weight_decay=1e-4),
 )
 
+_ELASTIC = Preset(
+    None,
+    configs.Config(
+        num_epochs=60,
+        batch_size=64,
+        optimizer=configs.Optimizer(
+            schedule=configs.Schedule(learning_rate=0.05, schedule_unit="step"), nesterov=True, weight_decay=5e-4
+        ),
+    ),
+    augmentation.Config(crop_padding=2, cutout="none"),
+    config.Sampling(sampling="sandwich"),
+)
+
 PRESETS: dict[str, Preset] = {
     # Ours, for the small digits that come with the package.
     "digits": _DIGITS,
     "cluttered_digits": _DIGITS._replace(training=_CLUTTERED, draws=config.Sampling(sampling="growing")),
-    # Ours, for `small_images` and `convnet`.
-    "elastic": Preset(
-        None,
-        configs.Config(
-            num_epochs=60,
-            batch_size=64,
-            optimizer=configs.Optimizer(
-                schedule=configs.Schedule(learning_rate=0.05, schedule_unit="step"), nesterov=True, weight_decay=5e-4
-            ),
-        ),
-        augmentation.Config(crop_padding=2, cutout="none"),
-        config.Sampling(sampling="sandwich"),
+    # Ours, for `small_images`, `convnet` and `ofa_mobile`; and for `ofa_mobile` on images of 32x32 pixels.
+    "elastic": _ELASTIC,
+    "ofa_mobile_cifar": _ELASTIC._replace(
+        network=mobile_elastic.elastic(mobile.PRESETS["once_for_all_cifar"]),
+        augmentation=augmentation.Config(cutout="none"),
     ),
     "nao_ws": Preset(supernet.PRESETS["nao_ws_tf"], _NAO_WS, _STANDARD, _POOL),
     "nao_v1": Preset(supernet.PRESETS["nao_v1"], _NAO_V1, _STANDARD, dataclasses.replace(_POOL, pool_size=600)),
@@ -133,12 +139,14 @@ def get(name: str, space: str, **network: Any) -> Preset:
         raise ValueError(f"space {space!r} has no network with shared weights; choose one of {', '.join(NETWORKS)}")
     preset = PRESETS[name]
     found = preset.network
-    if space in elastic.FAMILIES:
+    if space in elastic.FAMILIES and not isinstance(found, elastic.FAMILIES[space].config):
         found = NETWORKS[space]
     elif found is None:  # small enough for two processor cores, and for images of 8x8 pixels
         found = dataclasses.replace(
             NETWORKS[space], num_cells=3, width=8, auxiliary=False, drop_path_keep=1.0, dropout_keep=1.0
         )
+    if isinstance(found, mobile.Config) and "width" in network:
+        found = mobile.narrowed(found, network.pop("width"))
     if unknown := sorted(set(network) - {field.name for field in dataclasses.fields(found)}):
         raise ValueError(f"{', '.join(unknown)} is not a setting of the networks of {space}; leave it out")
     return preset._replace(network=dataclasses.replace(found, **network))

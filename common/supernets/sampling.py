@@ -51,9 +51,9 @@ def make(
         if pool is not None:
             raise ValueError("sampling 'fair' is for the whole space, not for a pool; choose another")
         return fair(space.name)
-    if sampling == "sandwich":
+    if sampling in ("sandwich", "sandwich_adaptive"):
         if pool is not None:
-            raise ValueError("sampling 'sandwich' is for the whole space, not for a pool; choose another")
+            raise ValueError(f"sampling {sampling!r} is for the whole space, not for a pool; choose another")
         return sandwich(space.name)
     if sampling == "num_params":
         if pool is None:

@@ -23,7 +23,7 @@ from common.networks import costs, elastic, supernet
 from common.supernets import config as supernet_config
 from common.supernets import presets, sampling
 from common.training import augmentation as augmentations
-from common.training import checkpoints, export, loop, models, sharding
+from common.training import checkpoints, export, loop, models, sandwich, sharding
 from common.training import config as configs
 from common.training import state as states
 from common.training import step as step_lib
@@ -100,14 +100,15 @@ class Run(NamedTuple):
     def costs(self) -> dict[str, Callable[[chex.Array], chex.Array]]:
         """Costs of the stand-alone networks by name, see `types.Evaluator.costs`."""
         height, width, num_channels = self.parts["train"].images.shape[1:]
-        found = costs.of_space(self.space.name, self._stand_alone, image_size=height, num_channels=num_channels)
+        config = self.network.config if self.space.name in elastic.FAMILIES else self._stand_alone
+        found = costs.of_space(self.space.name, config, image_size=height, num_channels=num_channels)
         return found if height == width else {"params": found["params"]}
 
     @property
     def _stand_alone(self):
         """Settings of the stand-alone networks."""
-        config = self.network.config
-        return config if self.space.name in elastic.FAMILIES else supernet.stand_alone(config)
+        config, family = self.network.config, elastic.FAMILIES.get(self.space.name)
+        return family.stand_alone(config) if family else supernet.stand_alone(config)
 
     def stand_alone(self, arch: np.ndarray) -> Any:
         """Returns the stand-alone network of a row int32[L], a Linen module."""
@@ -200,6 +201,7 @@ def make(about: Mapping[str, Any], network: Any, dataset: images.Dataset, preset
         num_classes=dataset.num_classes,
         num_images=len(parts["train"].labels),
         arch=jnp.zeros(len(space.num_choices), jnp.int32),
+        distillation=sandwich.adaptive_divergence if preset.draws.sampling == "sandwich_adaptive" else None,
     )
     taken = export.Images(dataset.train.images.shape[1:], dataset.mean, dataset.std, preset.augmentation.normalization)
     run = Run(about, space, network, config, steps, inputs, taken, parts, dataset.num_classes, preset.draws)

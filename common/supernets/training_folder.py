@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from common.records import locks
@@ -90,6 +91,13 @@ class Training:
             self._saved.wait()
             kept = f"; the checkpoint of step {self._saved.steps()[-1]} is kept" if self._saved.steps() else ""
             raise ValueError(f"{error}{kept}") from error
+        self._saved.wait()
+        return self.state
+
+    def skip(self) -> states.State:
+        """Saves a checkpoint with the parameters at hand as the end of the training; returns its state."""
+        self.state = self.state.replace(step=jnp.full_like(self.state.step, self.run.num_steps))
+        self._saved.save(self.state)
         self._saved.wait()
         return self.state
 

@@ -25,6 +25,7 @@ from common.training import losses, optimizers, sandwich, schedules
 from common.training import state as states
 
 TOP = 5
+Distillation = Callable[[chex.Array, chex.Array], chex.Array]  # (logits, targets float32[B, K]) -> float32[]
 
 
 class Inputs(NamedTuple):
@@ -78,6 +79,7 @@ def steps(
     num_classes: int,
     num_images: int,
     arch: chex.Array | None = None,
+    distillation: Distillation | None = None,
 ) -> Steps:
     """Returns the training and evaluation steps of a network.
 
@@ -86,6 +88,7 @@ def steps(
       num_classes: K.
       num_images: size of the training set, for the length of an epoch.
       arch: int32[L], any architecture, for a network that takes one; initial parameters do not depend on it.
+      distillation: loss of architectures of a step that learn from the first one; None: as from labels.
 
     Raises:
       ValueError: there are fewer images than a batch.
@@ -112,7 +115,7 @@ def steps(
             images, targets = inputs.mix(mix_key, images, targets)
         update, is_decayed = optimizer(state.params, state.batch_stats)
 
-        def loss(params, arch, targets):
+        def loss(params, arch, targets, is_predicted=None):
             logits, changed = network.apply(
                 {"params": params, "batch_stats": state.batch_stats},
                 images,
@@ -123,6 +126,8 @@ def steps(
                 **_given(arch),
             )
             value = losses.classification(logits, targets, config.loss)
+            if distillation is not None and is_predicted is not None:
+                value = jnp.where(is_predicted, distillation(logits.main, targets), value)
             value += losses.penalty(params, is_decayed, config.optimizer)
             return value, (logits.main, changed.get("batch_stats", {}))
 

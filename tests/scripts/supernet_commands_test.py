@@ -184,9 +184,9 @@ class RegionsTest(parameterized.TestCase):
 class FlagsTest(Command):
     def test_published_searches_are_commands(self):
         paths = sorted((ROOT / "launch" / "flagfiles").glob("supernet_*.cfg"))
-        assert len(paths) == 4
+        assert len(paths) == 5
         for path in paths:
-            command = lanas if "lanas" in path.name else nao
+            command = nao if "nao" in path.name else lanas
             values = flags.FlagValues()
             command.define(values)
             values(["", f"--flagfile={path}"])

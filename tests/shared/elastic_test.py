@@ -27,9 +27,9 @@ class SandwichTest(parameterized.TestCase):
         params, archs = jnp.array([0.5, -1.0, 2.0]), jnp.array([[3], [1], [2]])
         targets = jnp.array([[0.0, 1.0, 0.0]])
 
-        def loss(params, arch, targets):
+        def loss(params, arch, targets, is_predicted):
             logits = (params * arch)[None]
-            return -jnp.sum(targets * jax.nn.log_softmax(logits)), (logits, arch)
+            return -jnp.sum(targets * jax.nn.log_softmax(logits)), (logits, arch * ~is_predicted)
 
         (value, (logits, arch)), gradient = jax.jit(functools.partial(sandwich.value_and_grad, loss))(
             params, archs, targets
@@ -40,6 +40,19 @@ class SandwichTest(parameterized.TestCase):
         np.testing.assert_allclose(value, -jnp.log(largest[1]), rtol=1e-5)
         np.testing.assert_allclose(logits, 3 * params[None])
         assert int(arch[0]) == 3
+
+    def test_the_adaptive_divergence_is_the_larger_one(self):
+        """The first image is predicted too surely, the second too unsurely."""
+        p, q = np.array([[0.4, 0.6], [0.9, 0.1]]), np.array([[0.1, 0.9], [0.3, 0.7]])
+        value, gradient = jax.value_and_grad(sandwich.adaptive_divergence)(jnp.log(q), jnp.float32(p))
+        too_large = np.sum(q * (np.minimum(q / p, 5.0) - 1) / 2, axis=1)
+        too_small = np.sum(p * np.log(p / q), axis=1)
+        assert (too_large > too_small).tolist() == [False, True]
+        np.testing.assert_allclose(value, np.mean(np.maximum(too_large, too_small)), rtol=1e-5)
+        # Of alpha 1: q - p; of alpha -1 with weights w of log q: q sum(w) - w.
+        weights = q[1] * (0.5 - np.minimum(q[1] / p[1], 5.0))
+        expected = np.stack([q[0] - p[0], q[1] * weights.sum() - weights]) / 2
+        np.testing.assert_allclose(gradient, expected, rtol=1e-4)
 
     @parameterized.parameters(*elastic.FAMILIES)
     def test_the_sampler_gives_the_largest_the_smallest_and_two_random_ones(self, name):
@@ -55,6 +68,8 @@ class SandwichTest(parameterized.TestCase):
             np.testing.assert_array_equal(found[:, :2], [[[3] * 6, [1] * 6]] * 50)
         elif name == "nasbench_macro":
             np.testing.assert_array_equal(found[:, :2], [[[2] * 8, [0] * 8]] * 50)
+        elif name == "ofa_mobile":
+            np.testing.assert_array_equal(found[:, :2], [[[24, *[2] * 45], [0] * 46]] * 50)
         else:
             largest, smallest = (space.Stages(*values) for values in map(space.decoded, (found[:, 0], found[:, 1])))
             assert np.all((largest.depth == 3) & (largest.width == 2) & (smallest.depth == 0) & (smallest.width == 0))
