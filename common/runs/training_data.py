@@ -84,10 +84,16 @@ def streamed(name: str, data_dir: str | os.PathLike | None, changes: streams.Con
     source = streams.open_source(data_dir, name)
 
     def chunks(steps, state, keys, config, *, most=0, sharding=None):
-        if jax.process_count() > 1:
-            raise ValueError("a stream is read by one host; train on one, with all of its devices")
+        num_hosts = jax.process_count()  # each reads its share of a batch, which can be split evenly over all devices
         done, per_epoch = int(state.step), configs.steps_per_epoch(config, len(source.train))
-        batches = streams.train_batches(source.train, changes, batch_size=config.batch_size, seed=seed, start=done)
+        batches = streams.train_batches(
+            source.train,
+            changes,
+            batch_size=config.batch_size // num_hosts,
+            seed=seed,
+            shard=(jax.process_index(), num_hosts),
+            start=done,
+        )
         pairs = ((batch["images"], batch["labels"]) for batch in batches)
         while done < config.num_epochs * per_epoch:  # an epoch at a time, so that chunks end where epochs do
             length = per_epoch - done % per_epoch

@@ -30,7 +30,7 @@ def train(
 
     Args:
       batches: (images uint8[B, H, W, C], labels int32[B]), the first one that of step `state.step`; training ends
-        with the last.
+        with the last. Of several hosts each has its share of them.
       most: maximum number of steps of a chunk.
     """
     done = int(state.step)
@@ -39,11 +39,12 @@ def train(
     chunk = next(chunks, None)
     while chunk is not None:
         labels = chunk[1]
-        state, metrics = _train_stacked(steps, state, keys.step, *chunk, sharding=sharding)
+        state, metrics = _train_stacked(steps, state, keys.step, *_of_all_hosts(chunk, sharding), sharding=sharding)
         following = next(chunks, None)
         metrics = loop.checked(metrics, done)
         done += len(labels)
-        yield state, loop.Chunk(done, len(labels), labels.size, metrics, time.perf_counter() - start)
+        num_images = labels.size * jax.process_count()
+        yield state, loop.Chunk(done, len(labels), num_images, metrics, time.perf_counter() - start)
         start, chunk = time.perf_counter(), following
 
 
@@ -73,6 +74,14 @@ def _train_stacked(steps, state, key, images, labels, *, sharding):
         return steps.train(key, state, *loop.constrained(batch, sharding))
 
     return jax.lax.scan(step, state, (images, labels))
+
+
+def _of_all_hosts(chunk, sharding):
+    """Returns the arrays of a chunk, of which each host has a part along the second axis."""
+    if jax.process_count() == 1:
+        return chunk
+    split = jax.sharding.NamedSharding(sharding.mesh, jax.sharding.PartitionSpec(None, *sharding.spec))
+    return [jax.make_array_from_process_local_data(split, part) for part in chunk]
 
 
 def _stacked(batches, most):

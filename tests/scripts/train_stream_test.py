@@ -3,7 +3,11 @@
 import contextlib
 import io
 import json
+import os
 import pathlib
+import socket
+import subprocess
+import sys
 import tempfile
 from unittest import mock
 
@@ -20,6 +24,7 @@ from launch import train
 
 _CELL = genotype.Cell(nodes=((genotype.Branch("identity", 0), genotype.Branch("identity", 1)),), output=(2,))
 _NUM_IMAGES, _NUM_CLASSES = 10, 2
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 class StreamedTrainingTest(parameterized.TestCase):
@@ -41,12 +46,14 @@ class StreamedTrainingTest(parameterized.TestCase):
     def run_main(self, *flags):
         """Returns (exit code, standard error)."""
         errors = io.StringIO()
-        always = ("--dataset=imagenet", "--stream=naonet", "--image_size=16", "--width=4", "--num_cells=1")
-        always += ("--batch_size=4", "--num_epochs=2")
-        files = (f"--data_dir={self.folder / 'data'}", f"--genotype={self.folder / 'tiny.json'}")
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(errors):
-            code = train.main([*always, *files, *flags])
+            code = train.main([*self.flags(), *flags])
         return code, errors.getvalue()
+
+    def flags(self):
+        always = ("--dataset=imagenet", "--stream=naonet", "--image_size=16", "--width=4", "--num_cells=1")
+        files = (f"--data_dir={self.folder / 'data'}", f"--genotype={self.folder / 'tiny.json'}")
+        return (*always, *files, "--batch_size=4", "--num_epochs=2")
 
     @pytest.mark.slow
     def test_a_run_resumes_bit_exactly(self):
@@ -77,6 +84,34 @@ class StreamedTrainingTest(parameterized.TestCase):
 
         with mock.patch.object(stream, "train", some):
             assert self.run_main(*flags)[0] == 130
+
+    @pytest.mark.slow
+    def test_two_hosts_share_out_the_batches(self):
+        """The images of a batch are those of one host, in another order: the losses are equal up to rounding."""
+        with socket.socket() as server:
+            server.bind(("localhost", 0))
+            coordinator = f"localhost:{server.getsockname()[1]}"
+        pair = (f"--coordinator={coordinator}", "--num_processes=2")
+        started = [
+            self.start("pair", *pair, "--process_id=0"),
+            self.start("pair", *pair, "--process_id=1"),
+            self.start("alone"),
+        ]
+        for process in started:
+            _, errors = process.communicate(timeout=200)
+            assert process.returncode == 0, errors
+        lines = [(self.folder / name / "metrics.jsonl").read_text().splitlines() for name in ("pair", "alone")]
+        losses = [[json.loads(line)["loss"] for line in each] for each in lines]
+        assert len(losses[0]) == 4
+        np.testing.assert_allclose(*losses, rtol=1e-3)
+
+    def start(self, name, *flags):
+        """Starts a process in folder `name`."""
+        flags = (f"--workdir={self.folder / name}", "--steps_per_chunk=1", "--crop_padding=0", *flags)
+        command = [sys.executable, "-m", "launch.train", *self.flags(), *flags]
+        environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.Popen(command, cwd=ROOT, env=environment, **pipes)
 
     def test_refused(self):
         for flag, message in (
