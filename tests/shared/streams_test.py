@@ -91,6 +91,13 @@ class StreamTest(parameterized.TestCase):
         # Which images are left out changes, too.
         assert len(set(np.ravel(shares))) > 20
 
+    def test_hosts_augment_as_one_does(self):
+        whole = take(self.train(batch_size=2), 11)
+        halves = [take(self.train(batch_size=1, shard=(host, 2)), 11) for host in range(2)]
+        for batch, *parts in zip(whole, *halves, strict=True):
+            for name in ("images", "labels"):
+                np.testing.assert_array_equal(batch[name], np.concatenate([part[name] for part in parts]))
+
     def test_the_seed_decides_and_threads_and_prefetching_change_nothing(self):
         whole, plain = take(self.train(), 12), dataclasses.replace(SMALL, num_threads=1, prefetch=1)
         assert same(whole, take(self.train(plain), 12))
