@@ -19,7 +19,7 @@ from common.language import recurrent, segments, training
 from common.language import step as steps
 from common.records import json_files, locks, metrics_log, run_dir
 from common.runs import search as searches
-from common.training import checkpoints
+from common.training import checkpoints, sharding
 
 LOCK = "lock"
 CheckpointSeconds = Annotated[float, "minimum seconds between checkpoints within an epoch", configs.Range(at_least=0)]
@@ -47,6 +47,7 @@ class Options:
         None
     )
     checkpoint_seconds: CheckpointSeconds = 300.0
+    num_devices: Annotated[int, "devices to split batches over; 0: all", configs.Range(at_least=0)] = 1
     corpus: Annotated[Corpus, "text"] = Corpus()
     training: Annotated[language_config.Config, "training settings"] = language_config.PRESETS["topics"]
 
@@ -72,6 +73,9 @@ def train(
     corpus, config = options.corpus.load(), options.training
     text.tell(corpus)
     check_lengths(corpus, config)
+    batches = sharding.over(options.num_devices)
+    if batches is not None:
+        sharding.check_batch(config.batch_size, batches.mesh)
     size = len(corpus.vocabulary)
     sizes = {"vocabulary_size": size, "width": config.width}
     network = recurrent.language_model(genotype, **sizes, dropout=config.dropout, dtype=config.dtype)
@@ -97,6 +101,7 @@ def train(
             key=jax.random.key(options.seed),
             save_seconds=options.checkpoint_seconds,
             title="epochs",
+            batches=batches,
         )
         result = _result(folder, learner, corpus, saved)
         result = {"protocol": "validation", "corpus": corpus.name, "seed": options.seed, "genotype": name, **result}
@@ -115,6 +120,7 @@ def train_in(
     title: str,
     metrics: str = run_dir.METRICS,
     num_epochs: int | None = None,
+    batches: jax.sharding.NamedSharding | None = None,
 ) -> steps.State:
     """Trains from the latest checkpoint to the last epoch, and writes one line of metrics per epoch.
 
@@ -128,6 +134,7 @@ def train_in(
       title: of the progress line.
       metrics: name of the file of metrics.
       num_epochs: epoch to stop at; by default that of the settings.
+      batches: sharding of batches over devices; by default one device.
 
     Returns:
       The last state.
@@ -136,6 +143,7 @@ def train_in(
     data = segments.prepare(corpus.train, config.batch_size, config.chunks)
     valid = segments.prepare(corpus.valid, config.valid_batch_size, config.chunks)
     state = saved.latest(template(learner)) or training.create(learner, keys)
+    state, data = spread(state, data, batches)
     log = metrics_log.MetricsLog(
         folder / metrics, title=title, total=config.num_epochs, unit="epochs", start=int(state.epoch), key="epoch"
     )
@@ -154,6 +162,20 @@ def train_in(
     return state
 
 
+def spread(
+    state: steps.State, data: segments.Text, batches: jax.sharding.NamedSharding | None
+) -> tuple[steps.State, segments.Text]:
+    """Returns a state and a text whose sequences are split over the devices of `batches`; None: as they are.
+
+    Each device then computes its sequences, and the gradient is the sum over devices.
+    """
+    if batches is None:
+        return state, data
+    by_column = jax.sharding.NamedSharding(batches.mesh, jax.sharding.PartitionSpec(None, *batches.spec))
+    tokens, hidden = jax.device_put(data.tokens, by_column), jax.device_put(state.hidden, batches)
+    return sharding.replicate(state, batches.mesh).replace(hidden=hidden), data._replace(tokens=tokens)
+
+
 def check_lengths(corpus: text.Corpus, config: language_config.Config) -> None:
     """Raises a `ValueError` if a split of a corpus is too short for its batches."""
     sizes = (config.batch_size, config.valid_batch_size, config.test_batch_size)
@@ -163,7 +185,8 @@ def check_lengths(corpus: text.Corpus, config: language_config.Config) -> None:
 
 def template(learner: training.Learner) -> steps.State:
     """Returns the shapes of a train state, for reading checkpoints."""
-    return jax.eval_shape(lambda: training.create(learner, training.keys(jax.random.key(0))))
+    state = jax.eval_shape(lambda: training.create(learner, training.keys(jax.random.key(0))))
+    return sharding.template(state, None)
 
 
 def _result(folder, learner, corpus, saved):

@@ -65,6 +65,26 @@ except ValueError as error:
 """
 
 
+LANGUAGE = """
+import jax, numpy as np
+from common.language import training
+from common.runs import language
+from common.training import sharding
+from tests.shared import language_training_test as made
+
+params = []
+for num_devices in (1, 2):
+    learner, keys = made.make_learner(), training.keys(jax.random.key(0))
+    data, valid = made.texts()
+    state, data = language.spread(training.create(learner, keys), data, sharding.over(num_devices))
+    *_, (state, _) = training.train(learner, state, keys, data, valid)
+    assert {len(leaf.sharding.device_set) for leaf in jax.tree.leaves(state.params)} == {num_devices}
+    params.append(jax.device_get(state.params))
+jax.tree.map(lambda one, other: np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5), *params)
+print("equal")
+"""
+
+
 class SearchDevicesTest(chex.TestCase):
     @pytest.mark.slow
     def test_what_a_search_finds_does_not_depend_on_the_devices(self):
@@ -73,6 +93,10 @@ class SearchDevicesTest(chex.TestCase):
     @pytest.mark.slow
     def test_shared_weights_do_not_depend_on_the_devices(self):
         self.check(SHARED_WEIGHTS, num_devices=8)
+
+    @pytest.mark.slow
+    def test_a_language_model_does_not_depend_on_the_devices(self):
+        self.check(LANGUAGE, num_devices=8)
 
     def check(self, program, *, num_devices):
         flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={num_devices}"
