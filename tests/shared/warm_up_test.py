@@ -7,7 +7,6 @@ import jax
 import numpy as np
 from absl.testing import parameterized
 
-import lanas_jax
 from common import baselines, history, search, spaces, warm_up
 from common.evaluators import tabular
 from common.runs import search as runs
@@ -71,12 +70,11 @@ class WarmUpTest(parameterized.TestCase):
 
     def test_the_first_proposals_on_the_host_and_compiled(self):
         evaluator = _evaluator()
-        inner = lanas_jax.searcher(SPACE, lanas_jax.Config(num_initial=10, height=3, regressor="ridge"))
+        inner = baselines.ALGORITHMS["random"].searcher(SPACE, baselines.ALGORITHMS["random"].config, name="random")
         searcher = warm_up.searcher(inner, SPACE, evaluator.costs, "score", num=12)
         found = search.run_search(jax.random.key(0), searcher, evaluator, budget=25)
-        assert _rows(found)[:15] == warm_up.ranked(SPACE, evaluator.costs, "score")[:15].tolist()  # whole rounds of 5
+        assert _rows(found)[:12] == warm_up.ranked(SPACE, evaluator.costs, "score")[:12].tolist()
         assert len(np.unique(np.asarray(found.archs), axis=0)) == 25
-        assert float(history.best(found)[1]) == 1.0  # the tree learns from them
         jitted = jax.jit(lambda key: search.scan_search(key, searcher, evaluator, budget=25))
         np.testing.assert_array_equal(found.archs, jitted(jax.random.key(0)).archs)
 
