@@ -38,7 +38,7 @@ def num_predicted(goal: front_improvement.Goal | None) -> int:
     return 1 if goal is None else front_improvement.is_known(goal.objectives).count(False)
 
 
-def by_dominance(goal: front_improvement.Goal, key: chex.PRNGKey, history: histories.History) -> histories.History:
+def by_dominance(key: chex.PRNGKey, history: histories.History) -> histories.History:
     """Returns the history with dominance in place of fitness, rows of equal dominance in random order."""
     is_measured = histories.is_measured(history)
     values = front_improvement.dominance(objectives_lib.values(history), is_measured)

@@ -131,7 +131,7 @@ def _improve(setting, goal, key, state, known, *, count):
     values = None
     if goal is not None:
         values = jnp.repeat(front.targets(goal, history), config.num_members // front.num_predicted(goal), axis=0)
-        known = known.replace(history=front.by_dominance(goal, jax.random.fold_in(key, 0), history))
+        known = known.replace(history=front.by_dominance(jax.random.fold_in(key, 0), history))
     others = learning.unlabelled(setting, others_key, known.pool, known.history)
     is_first = state.fitted_size == 0
     is_due = is_first | (history.size - state.fitted_size >= config.num_new)
