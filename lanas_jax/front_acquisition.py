@@ -15,6 +15,7 @@ from common import front_improvement
 from common import history as histories
 from common import objectives as objectives_lib
 from lanas_jax import kernel
+from lanas_jax import process as processes
 from lanas_jax import tree as trees
 
 
@@ -34,7 +35,7 @@ class Outlook(NamedTuple):
 
 def look(
     goal: front_improvement.Goal,
-    regressor: kernel.Process,
+    regressor: processes.Process,
     features: chex.Array,
     history: histories.History,
     archs: chex.Array,

@@ -18,6 +18,7 @@ from common import objectives as objectives_lib
 from common import regression_targets as targets
 from lanas_jax import adam, candidates, diagnostics, front_acquisition, grid, kernel, partition, pools, selection
 from lanas_jax import config as configs
+from lanas_jax import process as processes
 from lanas_jax import tree as trees
 
 
@@ -34,7 +35,7 @@ class State:
       fitted_size: int32[], size of the history at the last fit; 0 before the first.
       pool_leaves: int32[P], the leaf of each row of the pool (P = 0 without a pool).
       pool_means: float32[P], the prediction of the kernel regressor for each row of the pool.
-      regressor: the adam regressor's state, or a `kernel.Process`, or None.
+      regressor: the adam regressor's state, or a `process.Process`, or None.
       posterior: the kernel regressor's `kernel.Posterior` at the last fit, or None.
       tried: float32[], candidates sampled.
       accepted: float32[], candidates among them in the chosen region.
@@ -116,7 +117,7 @@ def start(setting: pools.Setting, pool: pools.Pool, key: chex.PRNGKey, history: 
     if config.regressor == "adam":
         regressor = adam.init(key, config.num_nodes, num_features)
     elif config.regressor == "kernel":
-        regressor = kernel.empty(capacity, config.max_rows or kernel.MAX_ROWS)
+        regressor = processes.empty(capacity, config.max_rows or processes.MAX_ROWS)
         posterior = kernel.posterior(regressor, jnp.zeros((capacity, num_features)), jnp.zeros((capacity,)))
         num_features = 1
     return State(
@@ -192,7 +193,7 @@ def learn(
             state.regressor, features, values, is_measured, num_steps=num_steps, config=config
         )
     elif config.regressor == "kernel":
-        regressor = kernel.update(state.regressor, features, values, is_measured)
+        regressor = processes.update(state.regressor, features, values, is_measured)
         posterior = kernel.posterior(regressor, features, values)
         # Measured rows are split by their predictions from all others, as the pool is by rows it does not hold.
         left_out = kernel.predict(posterior, features).at[regressor.rows].set(posterior.left_out, mode="drop")

@@ -8,6 +8,7 @@ from absl.testing import parameterized
 from common import spaces
 from common.spaces import factory
 from lanas_jax import grid, kernel
+from lanas_jax import process as processes
 
 _PREDICT = jax.jit(grid.predict)
 
@@ -22,7 +23,7 @@ class GridTest(parameterized.TestCase):
         rng = np.random.default_rng(0)
         measured = jnp.asarray(features[rng.choice(len(features), 40, replace=False)])
         values = jnp.asarray(rng.normal(size=40), jnp.float32)
-        process = jax.jit(kernel.update)(kernel.empty(40, 40), measured, values, jnp.arange(40) < 37)
+        process = jax.jit(processes.update)(processes.empty(40, 40), measured, values, jnp.arange(40) < 37)
         return kernel.posterior(process, measured, values)
 
     def _assert_as_row_by_row(self, features, found):

@@ -6,10 +6,11 @@ import numpy as np
 from absl.testing import parameterized
 
 from lanas_jax import kernel
+from lanas_jax import process as processes
 
 CAPACITY, NUM_FEATURES = 12, 4
 
-_update, _posterior, _predict = jax.jit(kernel.update), jax.jit(kernel.posterior), jax.jit(kernel.predict)
+_update, _posterior, _predict = jax.jit(processes.update), jax.jit(kernel.posterior), jax.jit(kernel.predict)
 _deviations = jax.jit(kernel.deviations)
 
 
@@ -25,7 +26,7 @@ def _matrix(left, right, rate):
 class ProcessTest(parameterized.TestCase):
     def _fitted(self, masks):
         features, values = _rows()
-        process = kernel.empty(CAPACITY, CAPACITY)
+        process = processes.empty(CAPACITY, CAPACITY)
         for mask in masks:
             process = _update(process, jnp.asarray(features), jnp.asarray(values), jnp.asarray(mask))
         return features, values, process
@@ -36,7 +37,7 @@ class ProcessTest(parameterized.TestCase):
         mean, count = targets.mean(), len(targets)
         inverses = [
             np.linalg.inv(_matrix(known, known, rate / scale) + noise * np.eye(count))
-            for rate, noise in zip(kernel._RATES, kernel._NOISES)
+            for rate, noise in zip(processes.RATES, processes.NOISES)
         ]
         errors = np.stack([inverse @ (targets - mean) / np.diag(inverse) for inverse in inverses])
         score = -0.5 * count * np.log(np.mean(errors**2, axis=1))
@@ -46,13 +47,13 @@ class ProcessTest(parameterized.TestCase):
         def predict(x):
             each = [
                 _matrix(x, known, rate / scale) @ inverse @ (targets - mean)
-                for rate, inverse in zip(kernel._RATES, inverses)
+                for rate, inverse in zip(processes.RATES, inverses)
             ]
             return mean + weights @ np.stack(each)
 
         def deviations(x):
             best = np.argmax(weights)
-            cross, inverse = _matrix(x, known, kernel._RATES[best] / scale), inverses[best]
+            cross, inverse = _matrix(x, known, processes.RATES[best] / scale), inverses[best]
             variance = (targets - mean) @ inverse @ (targets - mean) / count
             return np.sqrt(variance * (1 - np.sum(cross @ inverse * cross, axis=1)))
 
@@ -100,11 +101,11 @@ class ProcessTest(parameterized.TestCase):
             rng.normal(size=(40, NUM_FEATURES)).astype(np.float32),
             np.arange(40.0)[::-1],
         )  # the first are the best
-        process = kernel.empty(40, 20)
+        process = processes.empty(40, 20)
         for size in (20, 40):
             process = _update(process, features, jnp.asarray(values, jnp.float32), np.arange(40) < size)
         known = features[np.asarray(process.rows)]
-        for rate, noise, inverse in zip(kernel._RATES, kernel._NOISES, process.inverse):
+        for rate, noise, inverse in zip(processes.RATES, processes.NOISES, process.inverse):
             matrix = _matrix(known, known, rate / float(process.scale)) + noise * np.eye(20)
             np.testing.assert_allclose(inverse @ matrix, np.eye(20), atol=2e-3)
 
@@ -112,7 +113,7 @@ class ProcessTest(parameterized.TestCase):
         max_rows, capacity = 8, 14
         features, _ = _rows(2, capacity)
         values = np.arange(capacity, dtype=np.float32)[::-1].copy()  # the first are the best
-        process = kernel.empty(capacity, max_rows)
+        process = processes.empty(capacity, max_rows)
         for size in (max_rows, capacity):
             process = _update(process, features, values, np.arange(capacity) < size)
         half = max_rows // 2
