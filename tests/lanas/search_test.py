@@ -153,7 +153,8 @@ class SearchTest(parameterized.TestCase):
 
     def test_a_pool_of_some_rows_is_all_that_is_drawn(self):
         pool = SPACES["grid"].enumerate()[[3, 20, 7, 3, 11, 5, 2, 9, 14]]  # one row twice
-        searcher = search.searcher(SPACES["grid"], configs.Config(height=1, num_initial=4, regressor="ridge"), pool=pool)
+        config = configs.Config(height=1, num_initial=4, regressor="ridge")
+        searcher = search.searcher(SPACES["grid"], config, pool=pool)
         history = history_lib.empty(8, 3)
         state = jax.jit(searcher.init)(jax.random.key(0), history)
         propose = jax.jit(lambda propose, key, state, history: propose(key, state, history, count=4))
