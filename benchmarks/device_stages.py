@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import child_step, nao_controller, supernet, unpack_cifar10
-from common import compiled_search, spaces
+from common import compilation, compiled_search, spaces
 from common.evaluators import benchmark
 from common.genotypes import published
 from common.language import config as language_config
@@ -49,6 +49,7 @@ def run(stage: str, output: pathlib.Path, seconds: float, *, is_dry: bool, cifar
         results.update(values)
         output.write_text(json.dumps(results))
 
+    compilation.enable_cache(None)
     device = jax.devices()[0]
     record(device=device.device_kind, jax=jax.__version__)
     if stage in child_step.NETWORKS:
@@ -72,7 +73,7 @@ def seconds_of(run: Callable[[], Any], repeats: int) -> float:
 
 def values(record: Record, is_dry: bool) -> None:
     """Largest relative difference of results on the device and on the CPU, exact and at the default precision."""
-    for name, (function, arguments) in programs().items():
+    for name, (function, arguments) in programs(num_cells=1 if is_dry else 3).items():
         with jax.default_device(jax.devices("cpu")[0]):
             expected = jax.tree.map(np.asarray, jax.jit(function)(*arguments))
         for precision in ("highest",) if is_dry else ("highest", "default"):
@@ -83,29 +84,31 @@ def values(record: Record, is_dry: bool) -> None:
             record(**{f"{name}, {precision}": error})
 
 
-def programs() -> dict[str, tuple[Callable, tuple]]:
+def programs(num_cells: int) -> dict[str, tuple[Callable, tuple]]:
     """Returns programs of several kinds at small size: name -> (function, arguments as NumPy arrays)."""
-    images, labels = supernet.batch(8, (32, 32, 3))
-    key = jax.random.key(0)
+    images, labels = supernet.batch(8, (16, 16, 3))
 
-    def step(network, arch=None):
-        steps = supernet.make_steps(network, 8, arch)
+    def step(network, *arch):
+        steps = supernet.make_steps(network, 8, *arch)
 
-        def train(images, labels, *arch):
-            state, metrics = steps.train(key, steps.init(key, images.shape[1:]), images, labels, *arch)
+        def train(seed, *batch):
+            key = jax.random.key(seed)  # not a constant: initial parameters are part of the program
+            state, metrics = steps.train(key, steps.init(key, images.shape[1:]), *batch)
             return state.params, metrics
 
-        return train, (images, labels) if arch is None else (images, labels, arch)
+        return train, (np.int32(0), images, labels, *arch)
 
-    sizes = {"num_cells": 3, "width": 8}
-    arch = np.asarray(spaces.get("nao_small").sample(key, 1)[0])
+    sizes = {"num_cells": num_cells, "width": 8}
+    genotype, network = child_step.network("lanet_36", **sizes)
+    arch = np.asarray(spaces.get("nao_small").sample(jax.random.key(0), 1)[0])
     config = language_config.Config(width=16, batch_size=4)
     language = recurrent.language_model(
         published.get("nao_ptb"), vocabulary_size=50, width=16, dropout=language_config.Dropout()
     )
     words = np.random.default_rng(0).integers(0, 50, (11, 4)).astype(np.int32)
 
-    def read(words):
+    def read(seed, words):
+        key = jax.random.key(seed)
         state = language_step.create(key, language, config)
         settings = (language, config.optimizer, key, state, words, jnp.int32(10), None)
         return language_step.train(*settings, bptt=35).params
@@ -122,11 +125,11 @@ def programs() -> dict[str, tuple[Callable, tuple]]:
         return epoch(params, state, keys, nao_controller.examples(nao_controller.Problem(tokens, targets)))[0]
 
     return {
-        "training step": step(models.network(*child_step.network("lanet_36", **sizes))),
+        "training step": step(models.network(genotype, dataclasses.replace(network, auxiliary=False))),
         "step with shared weights": step(
             supernet_networks.Network("nao_small", supernet.network_config("nao_ws_tf", **sizes)), arch
         ),
-        "step of a language model": (read, (words,)),
+        "step of a language model": (read, (np.int32(0), words)),
         "epoch of the controller": (fit, (problem.tokens, problem.targets)),
     }
 
