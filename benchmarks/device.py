@@ -15,7 +15,7 @@ until then, and the next one runs; device.json is written after each. The last s
     python -m benchmarks.device --output=device --stages=values,studies --minutes=3
     python -m benchmarks.device --output=device --dry_run
 
-A dry run has toy sizes, for a CPU.
+A dry run has toy sizes, for a CPU: two minutes.
 """
 
 import json

@@ -42,5 +42,5 @@ class DeviceTest(folders.FolderTest):
         subprocess.run(words, check=True)
         found = json.loads((self.folder / "device.json").read_text())
         assert {name: stage["status"] for name, stage in found.items()} == dict.fromkeys(device.LIMITS, "done")
-        assert [error for name, error in found["values"].items() if name.endswith(", highest")] == [0.0] * 4
-        assert found["nao_ws"]["queries"] == 7
+        assert [error for name, error in found["values"].items() if name.endswith(", highest")] == [0.0] * 2
+        assert found["nao_ws"]["queries"] == 8
