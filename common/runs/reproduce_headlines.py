@@ -200,7 +200,11 @@ HEADLINES: dict[str, Headline] = {
         "cifar10",
         (
             _LANET_TRAIN[0],
-            _by_training("lanas --flagfile=lanas_distributed", "--num_select=1 --height=2", **_LANAS_CANDIDATES),
+            _by_training(
+                "lanas --flagfile=lanas_distributed",
+                "--num_select=1 --height=2 --adam_steps_first=2 --adam_steps=2",
+                **_LANAS_CANDIDATES,
+            ),
             _LANET_TRAIN[1],
         ),
     ),
