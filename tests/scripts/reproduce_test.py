@@ -134,7 +134,7 @@ class ReproduceTest(folders.FolderTest):
         assert "dry run of convnet finished" in output
         assert "stage study: finished before" in self.run_main(command.main, *words)[0]
 
-    @parameterized.parameters("nao_v2_cifar10", "lanas_cifar10", "nao_ws_ptb")  # of each kind of stages one
+    @parameterized.parameters("nao_cifar10", "nao_ws_ptb")
     @pytest.mark.slow
     def test_dry_runs(self, name):
         output, _ = self.run_main(command.main, name, "--dry_run", f"--workdir={self.folder}/run")
