@@ -97,7 +97,7 @@ def chunk(name):
     preset, space = supernet_presets.get("digits", "nao_small", num_classes=NUM_CLASSES), spaces.get("nao_small")
     pool = np.asarray(space.sample(jax.random.key(0), 8)) if name == "num_params" else None
     network = tiny_supernet.Tiny(NUM_CLASSES)
-    if name == "sandwich":
+    if name.startswith("sandwich"):
         space, preset = spaces.get("convnet"), supernet_presets.get("elastic", "convnet", num_classes=NUM_CLASSES)
         network = elastic.FAMILIES["convnet"].network("convnet", preset.network)
     preset = preset._replace(training=dataclasses.replace(preset.training, batch_size=4))
