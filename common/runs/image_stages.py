@@ -193,8 +193,8 @@ def _proposed(run, made, plan):
     if config is not None:
         config = image_plan.for_few(run.algorithm.for_space(run.space, config), plan.num_candidates)
     searcher = run.algorithm.searcher(run.space, config, name=run.algorithm.name)
-    known = np.array([spaces.MEMBERS[name] for name in BASELINES], np.int32)
-    known = known[np.asarray(run.space.is_valid(known))]  # those within the limits are candidates too
+    known = np.array(list(spaces.MEMBERS.values()), np.int32)
+    known = known[np.asarray(run.space.is_valid(known))][: max(len(BASELINES), plan.num_candidates // 4)]
     if len(known):
         searcher = warm_up.first(searcher, known, len(known))
     header = {name: run.about[name] for name in ("space", "images", "limit", "algorithm", "seed")}

@@ -52,10 +52,13 @@ def _row(*stages: tuple[int, ...]) -> tuple[int, ...]:
     return sum(stages, ())
 
 
-# Baselines by name: three plain convolutions, and two blocks in each stage as in ResNet and in MobileNetV2.
+# Known networks by name: three plain convolutions, and blocks in each stage as in ResNet, SE-ResNet, wide ResNet
+# (arXiv:1605.07146) and MobileNetV2.
 MEMBERS: dict[str, tuple[int, ...]] = {
     "three_convolutions": _row(*((PLAIN, 0, 2, 0, 0, 0),) * NUM_STAGES),
     "resnet": _row(*((RESIDUAL, 2, 1, 0, 0, 0),) * NUM_STAGES),
+    "se_resnet": _row(*((RESIDUAL, 2, 1, 0, 0, 1),) * NUM_STAGES),
+    "wide_resnet": _row(*((RESIDUAL, 1, 2, 0, 0, 0),) * NUM_STAGES),
     "mobilenet": _row(*((INVERTED, 2, 1, 0, 1, 0),) * NUM_STAGES),
 }
 

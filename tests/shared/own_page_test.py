@@ -17,7 +17,7 @@ from common.spaces import small_images
 from common.statistics import importance
 from common.training import augmentation
 
-ROWS = list(small_images.MEMBERS.values())
+ROWS = [small_images.MEMBERS[name] for name in ("three_convolutions", "resnet", "mobilenet")]
 CONFIG = {"dataset": "mine.npz", "minutes": 15, "seed": 0, "classes": 2, "limit": ["macs<=5e+06"]}
 CONFIG |= {"image_shape": [16, 16, 3], "width": 16, "class_names": ["<cat>", "dog"], "augmentation": "mirrored"}
 CONFIG |= {"num_images": {"train": 40, "test": 4}}

@@ -60,6 +60,8 @@ class RowTest(parameterized.TestCase):
         assert texts == {
             "three_convolutions": "conv_x4 | conv_x4 | conv_x4",
             "resnet": " | ".join(["conv_x2 residual residual"] * 3),
+            "se_resnet": " | ".join(["conv_x2 residual_se residual_se"] * 3),
+            "wide_resnet": " | ".join(["conv_x4 residual"] * 3),
             "mobilenet": " | ".join(["conv_x2 inverted_k3_e4 inverted_k3_e4"] * 3),
         }
         for row in (*space.MEMBERS.values(), *ROWS):
