@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from common.runs import halving, image_examples, image_plan, image_stages, image_trainings
+from common.runs import halving, image_examples, image_plan, image_run, image_stages, image_trainings
 from common.spaces import small_images as spaces
 from common.training import export, program
 from common.training import state as states
@@ -19,12 +19,12 @@ _RESERVED = 0.02  # of the minutes, else
 
 
 def train(
-    run: image_stages.Run, rungs: list[tuple[int, dict[image_stages.Row, float]]]
+    run: image_run.Run, rungs: list[tuple[int, dict[halving.Row, float]]]
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Trains the best candidate to the end, and the baselines as far as there is time.
 
     Args:
-      run: see `image_stages.Run`.
+      run: see `image_run.Run`.
       rungs: stages of the candidates, see `image_stages.search`.
 
     Returns:
@@ -49,7 +49,7 @@ def train(
     print(f"{', '.join(planned['names'])}: {planned['epochs']} epochs from scratch on all images{text}", flush=True)
     found = {one["name"]: one for one in run.events.all("final")}
     title = f"{len(planned['names'])} networks to epoch {planned['epochs']}"
-    with image_trainings.Live(title, len(planned["names"]), "trained", run.deadline) as live:
+    with image_run.Live(title, len(planned["names"]), "trained", run.deadline) as live:
         left = [name for name in planned["names"] if name not in found]
         each = [
             run.pool.submit(image_trainings.in_32_bits, _final, run, name, archs[name], planned["epochs"], made, live)
@@ -64,7 +64,7 @@ def train(
 
 def _epoch_seconds(run, archs, made):
     """Returns {name: seconds of an epoch}, measured by the first epochs of trainings, which `made` gets."""
-    with image_trainings.Live("compiling", len(archs), "programs", run.deadline) as live:
+    with image_run.Live("compiling", len(archs), "programs", run.deadline) as live:
 
         def measure(name):
             made[name] = _made(run, archs[name])
@@ -93,7 +93,7 @@ def _made(run, arch):
 
 def _state_path(run, name):
     """Returns the file of the state of a training."""
-    return run.folder / image_stages.STATES / f"{image_stages.FINAL}{name}"
+    return run.folder / image_run.STATES / f"{image_run.FINAL}{name}"
 
 
 def _final(run, name, arch, num_epochs, known, live):

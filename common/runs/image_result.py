@@ -9,14 +9,14 @@ import numpy as np
 from common import fronts
 from common.genotypes import conversion, json_text
 from common.records import run_dir
-from common.runs import image_finals, image_stages, image_trainings
+from common.runs import halving, image_finals, image_run, image_trainings
 
 GENOTYPE = "best.json"
 
 
 def write(
-    run: image_stages.Run,
-    rungs: list[tuple[int, dict[image_stages.Row, float]]],
+    run: image_run.Run,
+    rungs: list[tuple[int, dict[halving.Row, float]]],
     found: list[dict[str, Any]],
     missing: list[str],
 ) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def write(
         "workdir": str(run.folder),
     }
     run_dir.write_json(run.folder / run_dir.RESULT, result)
-    image_stages.keep(run, ())
+    run.keep(())
     run.write_page(is_running=False)
     return result
 
@@ -111,7 +111,7 @@ def next_steps(result: Mapping[str, Any]) -> str:
             f"genotype: {folder / GENOTYPE}",
             f"weights: {folder / image_finals.MODEL} (common.training.export.load)",
             f"program: {folder / image_finals.PROGRAM} (jax.export.deserialize)",
-            f"page: {folder / image_stages.PAGE}",
+            f"page: {folder / image_run.PAGE}",
             f"draw it:    python -m launch.genotype --genotype={folder / GENOTYPE} --output={folder / 'best.svg'}",
             f"train more: python -m launch.train --genotype={folder / GENOTYPE} --preset=small_images "
             f"--dataset={result['dataset']} {flags}",

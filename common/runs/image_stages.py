@@ -1,117 +1,34 @@
 """Stages of `search_images` up to its finalists: compiling, candidates that are proposed, the best that continue."""
 
-import contextlib
-import dataclasses
 import math
-import pathlib
-import threading
 import time
-from collections.abc import Iterable, Mapping
 from concurrent import futures
-from typing import Any
 
 import jax
 import numpy as np
 
 from common import search as search_lib
 from common import types, warm_up
-from common.datasets import images
 from common.records import journal as journals
 from common.records import run_dir
-from common.report import own_images as pages
-from common.runs import halving, image_events, image_plan, image_trainings
+from common.runs import halving, image_plan, image_run, image_trainings
+from common.runs.halving import Row
 from common.spaces import small_images as spaces
-from common.supernets import training as shared
 from common.training import loop
 
-PAGE = "report.html"
 BASELINES = ("three_convolutions", "resnet")
-STATES, FINAL = "states", "final_"  # folder of the states of trainings; prefix of those of the last stage
 _NUM_TIMED = 3  # networks whose speed is measured before the plan
-_SECONDS_BETWEEN_TIMES = 15.0
 _LATE = 1.1  # of the seconds of the search, after which no candidate trains on
 
-Row = halving.Row
 
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """What the stages of one start share.
-
-    Attributes:
-      dataset: the images.
-      made: the program of the candidates.
-      space: the part of the space within the limits.
-      algorithm: proposes candidates.
-      about: identifies the run.
-      folder: of the run.
-      events: the journal of trainings.
-      resources: closed at the end.
-      pool: threads that train.
-      num_threads: their number.
-      begun: time on `time.monotonic`, of which earlier starts are subtracted.
-      stopped: set when trainings must end.
-    """
-
-    dataset: images.Dataset
-    made: shared.Run
-    space: types.SearchSpace
-    algorithm: types.Algorithm
-    about: Mapping[str, Any]
-    folder: pathlib.Path
-    events: image_events.Events
-    resources: contextlib.ExitStack
-    pool: futures.Executor
-    num_threads: int
-    begun: float
-    stopped: threading.Event
-
-    @property
-    def deadline(self) -> float:
-        """The time on `time.monotonic` at which the minutes are over."""
-        return self.begun + 60 * self.about["minutes"]
-
-    @property
-    def spent(self) -> float:
-        """Seconds since the beginning, earlier starts included."""
-        return time.monotonic() - self.begun
-
-    def check(self) -> None:
-        """Ends a training of a run that is interrupted; else records the time, which counts over all starts."""
-        if self.stopped.is_set():
-            raise RuntimeError("interrupted")
-        if self.spent - self.events.lines[-1]["seconds"] > _SECONDS_BETWEEN_TIMES:
-            self.record(event="time")
-
-    def record(self, **event: Any) -> dict[str, Any]:
-        """Appends an event to the journal of trainings and returns it."""
-        event |= {"seconds": round(self.spent, 2)}
-        self.events.append(event)
-        return event
-
-    def write_page(self, *, is_running: bool = True) -> None:
-        """Writes the page, which can be opened while the search runs; then only if it is some seconds old."""
-        path, left = self.folder / PAGE, self.deadline - time.monotonic() if is_running else None
-        if not is_running or not path.exists() or time.time() - path.stat().st_mtime > pages.RELOAD_SECONDS / 2:
-            pages.write(self.folder, path, seconds_left=left)
-
-    def cost(self, name: str, archs: Any) -> np.ndarray:
-        """Returns float[B], costs of int32[B, L]."""
-        return np.asarray(self.made.costs[name](np.asarray(archs, np.int32)))
-
-    def state_path(self, arch: Row) -> pathlib.Path:
-        """Returns the file of the state of a candidate."""
-        return self.folder / STATES / "".join(map(str, arch))
-
-
-def prepare(run: Run) -> tuple[image_trainings.Candidates, image_plan.Plan]:
+def prepare(run: image_run.Run) -> tuple[image_trainings.Candidates, image_plan.Plan]:
     """Compiles the program of the candidates, measures its speed, and returns it with the plan."""
     timed = [spaces.MEMBERS[name] for name in BASELINES]
     timed += np.asarray(run.space.sample(jax.random.key(run.about["seed"]), _NUM_TIMED)).tolist()
-    with image_trainings.Live("compiling", 1, "programs", run.deadline) as live:
+    with image_run.Live("compiling", 1, "programs", run.deadline) as live:
         made = image_trainings.candidates(run.made)
         length = min(made.task.steps_per_epoch, 32)
-        path = run.folder / STATES / "timing"
+        path = run.folder / image_run.STATES / "timing"
         state = image_trainings.train(made.task, path, stop=length, arch=np.array(timed[0], np.int32))
         image_trainings.validate(made, state, np.array(timed[0], np.int32))
         path.unlink()
@@ -139,7 +56,9 @@ def prepare(run: Run) -> tuple[image_trainings.Candidates, image_plan.Plan]:
     return made, plan
 
 
-def search(run: Run, made: image_trainings.Candidates, plan: image_plan.Plan) -> list[tuple[int, dict[Row, float]]]:
+def search(
+    run: image_run.Run, made: image_trainings.Candidates, plan: image_plan.Plan
+) -> list[tuple[int, dict[Row, float]]]:
     """Returns the stages: for each the epochs, and {row: accuracy} of the candidates of which it consists."""
     first, epoch_seconds = _proposed(run, made, plan)
     planned = run.begun + run.events.last("plan")["seconds"] + plan.search_seconds
@@ -157,10 +76,10 @@ def search(run: Run, made: image_trainings.Candidates, plan: image_plan.Plan) ->
             print(f"no time to train several candidates to epoch {epochs}", flush=True)
             return {}
         chosen = chosen[: nums[stage]]
-        keep(run, chosen)
+        run.keep(chosen)
         found = {arch: known[arch, epochs] for arch in chosen if (arch, epochs) in known}
         title = f"{len(chosen)} best candidates to epoch {epochs}"
-        with image_trainings.Live(title, len(chosen), "trained", run.deadline) as live:
+        with image_run.Live(title, len(chosen), "trained", run.deadline) as live:
             left = [arch for arch in chosen if arch not in found and time.monotonic() < until]
             for one in futures.as_completed(_submitted(run, made, left, epochs, live, until)):
                 arch, fitness, seconds = one.result()
@@ -177,14 +96,6 @@ def search(run: Run, made: image_trainings.Candidates, plan: image_plan.Plan) ->
         return found
 
     return halving.successive_halving(first, plan.epochs, measure)
-
-
-def keep(run: Run, archs: Iterable[Row]) -> None:
-    """Deletes the states of other candidates."""
-    kept = {run.state_path(arch).name for arch in archs}
-    for path in (run.folder / STATES).iterdir():
-        if path.name not in kept and not path.name.startswith(FINAL):
-            path.unlink()
 
 
 def _proposed(run, made, plan):
@@ -213,7 +124,7 @@ def _proposed(run, made, plan):
         num, is_earlier = int(search.history.size), search.num_rounds in journal.proposed
         return is_earlier or (not last and (num < image_plan.MIN_CANDIDATES or time.monotonic() < limit))
 
-    with image_trainings.Live(title, plan.num_candidates, "trained", run.deadline) as live:
+    with image_run.Live(title, plan.num_candidates, "trained", run.deadline) as live:
         while True:
             while is_due():
                 training |= _submitted(run, made, map(tuple, search.ask().tolist()), plan.epochs[0], live)
@@ -237,7 +148,7 @@ def _proposed(run, made, plan):
 
 def _time(run, made, arch, length):
     """Returns the seconds of `length` steps of a candidate."""
-    path = run.folder / STATES / "timing"
+    path = run.folder / image_run.STATES / "timing"
     start = time.perf_counter()
     image_trainings.train(made.task, path, stop=length, arch=arch)
     path.unlink()

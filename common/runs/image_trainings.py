@@ -3,9 +3,7 @@
 A training keeps its state in a file, twice a minute and at its end, and resumes from it.
 """
 
-import datetime
 import pathlib
-import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -20,7 +18,6 @@ from common import config as configs
 from common.datasets import images
 from common.file_formats import replacing, tensor_file
 from common.networks import elastic
-from common.records import progress
 from common.supernets import config as supernet_config
 from common.supernets import presets, sampling, scoring
 from common.supernets import training as shared
@@ -33,9 +30,9 @@ from common.training import step as step_lib
 SPACE = "small_images"
 MAX_SEARCH_IMAGES = 10_000  # on which candidates are trained
 _BATCH_SIZE, _CHUNK = 64, 32  # images of a step; steps between two lines of progress
-_LONG = 40  # epochs
+LONG = 40  # epochs, from which on coloured images have AutoAugment
 _NO_END = 10_000  # epochs; the learning rate of candidates is constant
-_SECONDS_BETWEEN_SAVES, _SECONDS_BETWEEN_NOTES = 30.0, 1.0
+_SECONDS_BETWEEN_SAVES = 30.0
 
 
 class Task(NamedTuple):
@@ -73,34 +70,6 @@ class Candidates(NamedTuple):
     task: Task
 
 
-class Live:
-    """Progress of a stage: a line every few seconds, also while a program compiles."""
-
-    def __init__(self, title: str, total: int, unit: str, deadline: float):
-        self._line = progress.Progress(title, total=total, unit=unit)
-        self._done, self._note, self._deadline, self._closed = 0, "compiling", deadline, threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self):
-        self._line.__enter__()
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error):
-        self._closed.set()
-        self._thread.join()
-        self._line.__exit__(*error)
-
-    def note(self, text: str, *, done: int | None = None) -> None:
-        """Shows a text, and how many are done."""
-        self._note, self._done = text, self._done if done is None else done
-
-    def _run(self):
-        while not self._closed.wait(_SECONDS_BETWEEN_NOTES):
-            left = datetime.timedelta(seconds=max(0, round(self._deadline - time.monotonic())))
-            self._line.update(self._done, self._note, left=f"{left} left of the whole")
-
-
 def batch_size(num_images: int) -> int:
     """Returns the images of a training step: fewer for very few images."""
     return max(1, min(_BATCH_SIZE, num_images // 4))
@@ -112,7 +81,7 @@ def augment(dataset: images.Dataset, num_epochs: int = 1) -> augmentation.Config
     Trainings of many epochs, which otherwise memorise the training images, have AutoAugment besides.
     """
     _, side, _, channels = dataset.train.images.shape
-    policy = "nao" if channels == 3 and num_epochs >= _LONG else "none"
+    policy = "nao" if channels == 3 and num_epochs >= LONG else "none"
     return augmentation.Config(crop_padding=max(1, side // 8), flip=channels == 3, autoaugment=policy, cutout="none")
 
 
@@ -217,14 +186,14 @@ def final(dataset: images.Dataset, network: Any, *, seed: int) -> Final:
         if long.autoaugment != "none":
             policy_key = jax.random.fold_in(jax.random.fold_in(key, state.step), 1)
             changed = autoaugment.augment(policy_key, images, form=long.autoaugment)
-            images = jnp.where(num_epochs >= _LONG, changed, images)
+            images = jnp.where(num_epochs >= LONG, changed, images)
         new, metrics = steps.train(key, state, images, labels)
         num_epochs = jnp.where(state.step < schedule.warmup_epochs * per_epoch, _NO_END, num_epochs)
         rate = schedules.learning_rate(schedule, num_epochs=num_epochs, steps_per_epoch=per_epoch)(state.step)
         params = jax.tree.map(lambda old, moved: old + rate * (moved - old), state.params, new.params)
         return new.replace(params=params), metrics.replace(learning_rate=rate)
 
-    long = augment(dataset, num_epochs=_LONG)
+    long = augment(dataset, num_epochs=LONG)
     taken = export.Images(dataset.train.images.shape[1:], dataset.mean, dataset.std)
     keys = states.keys(jax.random.fold_in(jax.random.key(seed), 1))
     data = loop.Data(images=jnp.asarray(dataset.train.images), labels=jnp.asarray(dataset.train.labels))

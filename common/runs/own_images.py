@@ -31,6 +31,7 @@ from common.runs import (
     image_finals,
     image_plan,
     image_result,
+    image_run,
     image_stages,
     image_trainings,
     training_queue,
@@ -95,7 +96,7 @@ def search_images(
     _check_minutes(minutes, dataset, made, space, num_threads)
     folder = run_dir.create(workdir and os.fspath(workdir), command=COMMAND, benchmark=pathlib.Path(dataset.name).stem)
     run_dir.check_command(folder, COMMAND)
-    (folder / image_stages.STATES).mkdir(exist_ok=True)
+    (folder / image_run.STATES).mkdir(exist_ok=True)
     with contextlib.ExitStack() as resources:
         events = image_events.Events()
         resources.enter_context(json_lines.opened(folder / pages.TRAININGS, about, events.take))
@@ -105,7 +106,7 @@ def search_images(
         begun -= max([event["seconds"] for event in events.lines], default=0.0)
         pool, stopped = resources.enter_context(futures.ThreadPoolExecutor(num_threads)), threading.Event()
         resources.callback(stopped.set)  # before the pool waits for its trainings
-        started = image_stages.Run(
+        started = image_run.Run(
             dataset=dataset,
             made=made,
             space=space,
@@ -134,7 +135,7 @@ def _run(run):
     num, held_out = (len(run.made.parts[part]) for part in ("train", "validation"))
     print(
         f"candidates train on {num:,} images and are compared on {held_out:,} others; the page "
-        f"{run.folder / image_stages.PAGE} can be opened while the search runs",
+        f"{run.folder / image_run.PAGE} can be opened while the search runs",
         flush=True,
     )
     run.write_page()

@@ -28,7 +28,16 @@ from common import config as configs
 from common.datasets import records
 from common.networks import logits
 from common.records import json_lines
-from common.runs import halving, image_events, image_plan, image_result, image_stages, image_trainings, own_images
+from common.runs import (
+    halving,
+    image_events,
+    image_plan,
+    image_result,
+    image_run,
+    image_stages,
+    image_trainings,
+    own_images,
+)
 from common.spaces import small_images
 from common.training import autoaugment, loop, models, program
 from common.training import presets as training_presets
@@ -257,10 +266,10 @@ def _search(folder, plan, stop=None, space=None):
 
     with contextlib.ExitStack() as resources:
         path = pathlib.Path(folder)
-        (path / image_stages.STATES).mkdir(exist_ok=True)
+        (path / image_run.STATES).mkdir(exist_ok=True)
         events = image_events.Events()
         resources.enter_context(json_lines.opened(path / "trainings.jsonl", {}, events.take))
-        run = image_stages.Run(
+        run = image_run.Run(
             dataset=None,
             made=None,
             space=space or small_images.space(),
