@@ -18,8 +18,8 @@ _NUM_PAIRS, _NUM_OF_PAIR = 5, 6  # confusions, and images of each
 
 def about(dataset: images.Dataset) -> dict[str, Any]:
     """Returns the description of the images for config.json and the page."""
-    short, long = (image_trainings.augment(dataset, num_epochs) for num_epochs in (1, image_trainings.LONG))
-    also = f"; in trainings of {image_trainings.LONG} epochs or more also by AutoAugment" if long != short else ""
+    short, long = (image_trainings.augment(dataset, work) for work in (0.0, image_trainings.MUCH_WORK))
+    also = "; in long trainings of large networks also by AutoAugment" if long != short else ""
     return {
         "classes": dataset.num_classes,
         "class_names": list(dataset.class_names),

@@ -88,7 +88,7 @@ def _epoch_seconds(run, archs, made):
 def _made(run, arch):
     """Returns the training of a network."""
     network = run.made.stand_alone(np.array(arch, np.int32))
-    return image_trainings.final(run.dataset, network, seed=run.about["seed"])
+    return image_trainings.final(run.dataset, network, seed=run.about["seed"], macs=float(run.cost("macs", [arch])[0]))
 
 
 def _state_path(run, name):

@@ -38,7 +38,7 @@ def write(
         for arch, value in sorted(zip(archs[on_front], fitness[on_front]), key=lambda one: -one[1])
     ]
     more = 3 * max(1, round(found[0]["epochs"]))
-    recipe = image_trainings.augment(run.dataset, more)
+    recipe = image_trainings.augment(run.dataset, more * networks[0]["costs"]["macs"])
     result = {
         "protocol": "validation",
         "benchmark": image_trainings.SPACE,

@@ -3,6 +3,7 @@
 A training keeps its state in a file, twice a minute and at its end, and resumes from it.
 """
 
+import functools
 import pathlib
 import time
 from collections.abc import Callable, Mapping
@@ -30,7 +31,7 @@ from common.training import step as step_lib
 SPACE = "small_images"
 MAX_SEARCH_IMAGES = 10_000  # on which candidates are trained
 _BATCH_SIZE, _CHUNK = 64, 32  # images of a step; steps between two lines of progress
-LONG = 40  # epochs, from which on coloured images have AutoAugment
+MUCH_WORK = 4.5e8  # see `augment`
 _NO_END = 10_000  # epochs; the learning rate of candidates is constant
 _SECONDS_BETWEEN_SAVES = 30.0
 
@@ -75,13 +76,16 @@ def batch_size(num_images: int) -> int:
     return max(1, min(_BATCH_SIZE, num_images // 4))
 
 
-def augment(dataset: images.Dataset, num_epochs: int = 1) -> augmentation.Config:
+def augment(dataset: images.Dataset, work: float = 0.0) -> augmentation.Config:
     """Returns the augmentation for a dataset: crops by the size of the images, flips of coloured ones.
 
-    Trainings of many epochs, which otherwise memorise the training images, have AutoAugment besides.
+    Args:
+      dataset: the images.
+      work: epochs times multiply-adds of the network. With much of it, networks would memorise the training images, and
+        coloured images have AutoAugment besides; with little, it costs accuracy (docs/experiments/supernet.md).
     """
     _, side, _, channels = dataset.train.images.shape
-    policy = "nao" if channels == 3 and num_epochs >= LONG else "none"
+    policy = "nao" if channels == 3 and work >= MUCH_WORK else "none"
     return augmentation.Config(crop_padding=max(1, side // 8), flip=channels == 3, autoaugment=policy, cutout="none")
 
 
@@ -165,7 +169,7 @@ class Final(NamedTuple):
     task: Task
 
 
-def final(dataset: images.Dataset, network: Any, *, seed: int) -> Final:
+def final(dataset: images.Dataset, network: Any, *, seed: int, macs: float) -> Final:
     """Returns the training of a network from scratch by the preset of `launch.train` for such networks.
 
     The number of epochs is data, and without effect on the warm-up, which so can tell how many epochs there is time
@@ -185,15 +189,15 @@ def final(dataset: images.Dataset, network: Any, *, seed: int) -> Final:
         """Updates of SGD are proportional to the learning rate, which is that of a schedule over `num_epochs`."""
         if long.autoaugment != "none":
             policy_key = jax.random.fold_in(jax.random.fold_in(key, state.step), 1)
-            changed = autoaugment.augment(policy_key, images, form=long.autoaugment)
-            images = jnp.where(num_epochs >= LONG, changed, images)
+            policy = functools.partial(autoaugment.augment, policy_key, form=long.autoaugment)
+            images = jax.lax.cond(num_epochs * macs >= MUCH_WORK, policy, lambda images: images, images)
         new, metrics = steps.train(key, state, images, labels)
         num_epochs = jnp.where(state.step < schedule.warmup_epochs * per_epoch, _NO_END, num_epochs)
         rate = schedules.learning_rate(schedule, num_epochs=num_epochs, steps_per_epoch=per_epoch)(state.step)
         params = jax.tree.map(lambda old, moved: old + rate * (moved - old), state.params, new.params)
         return new.replace(params=params), metrics.replace(learning_rate=rate)
 
-    long = augment(dataset, num_epochs=LONG)
+    long = augment(dataset, MUCH_WORK)
     taken = export.Images(dataset.train.images.shape[1:], dataset.mean, dataset.std)
     keys = states.keys(jax.random.fold_in(jax.random.key(seed), 1))
     data = loop.Data(images=jnp.asarray(dataset.train.images), labels=jnp.asarray(dataset.train.labels))

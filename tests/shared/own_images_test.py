@@ -142,7 +142,7 @@ class FinalTest(parameterized.TestCase):
     def test_epochs_as_data_train_as_the_preset_does(self):
         dataset = records.make("mine", _images(50), None, source="mine")
         config = training_presets.PRESETS["small_images"].training
-        made = image_trainings.final(dataset, _Linear(), seed=0)
+        made = image_trainings.final(dataset, _Linear(), seed=0, macs=1e7)
         folder = pathlib.Path(self.enter_context(tempfile.TemporaryDirectory()))
         stop = 6 * made.task.steps_per_epoch
         start = image_trainings.train(made.task, folder / "state", stop=stop // 3, num_epochs=2)  # the warm-up
@@ -150,7 +150,7 @@ class FinalTest(parameterized.TestCase):
         config = configs.replace(config, {"num_epochs": 6, "batch_size": made.task.config.batch_size})
         inputs = models.inputs(image_trainings.augment(dataset), mean=dataset.mean, std=dataset.std)
         steps = step_lib.steps(_Linear(), config, inputs, num_classes=3, num_images=len(dataset.train))
-        keys = image_trainings.final(dataset, _Linear(), seed=0).task.keys
+        keys = image_trainings.final(dataset, _Linear(), seed=0, macs=1e7).task.keys
         assert int(start.step) == stop // 3
         ((state, _),) = collections.deque(loop.train(steps, start, keys, made.task.data, config), maxlen=1)
         assert int(found.step) == int(state.step) == stop
@@ -161,12 +161,12 @@ class FinalTest(parameterized.TestCase):
         dataset = records.make("mine", (np.repeat(x, 3, axis=-1), y), None, source="mine")
         images, labels = dataset.train.images[:10], dataset.train.labels[:10]
         with mock.patch.object(autoaugment, "augment", lambda key, images, form: 255 - images):
-            task = image_trainings.final(dataset, _Linear(), seed=0).task
+            task = image_trainings.final(dataset, _Linear(), seed=0, macs=1e7).task
             step = jax.jit(lambda images, num: task.steps.train(task.keys.step, task.init, images, labels, num)[0])
-            long, short = step(images, jnp.int32(40)), step(255 - images, jnp.int32(39))
+            long, short = step(images, jnp.int32(45)), step(255 - images, jnp.int32(44))
         # In the warm-up, whose learning rates do not depend on the number of epochs.
         chex.assert_trees_all_equal(long.params, short.params)
-        assert [image_trainings.augment(dataset, num).autoaugment for num in (39, 40)] == ["none", "nao"]
+        assert [image_trainings.augment(dataset, work).autoaugment for work in (4.4e8, 4.5e8)] == ["none", "nao"]
 
 
 class InputTest(parameterized.TestCase):
