@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import pathlib
+import shutil
 import time
 from collections.abc import Callable
 from typing import Any
@@ -231,6 +232,7 @@ def training(record: Record, is_dry: bool, *, name: str) -> None:
 def nao_ws(record: Record, is_dry: bool, *, cifar10: str | None, folder: pathlib.Path, end: float) -> None:
     """The search of NAO-WS on CIFAR-10, with as many epochs as fit in the time at the rate of the stage supernet."""
     file = folder / "cifar10.npz"
+    shutil.rmtree(folder / "nao_ws", ignore_errors=True)  # an earlier search, of other epochs
     if is_dry:
         labels = np.arange(48, dtype=np.int32) % 10
         images = np.random.default_rng(0).integers(0, 256, (48, 32, 32, 3), np.uint8)
