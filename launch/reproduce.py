@@ -65,7 +65,7 @@ def run(values: flags.FlagValues) -> None:
             "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
         )
     for stage in headline.stages:
-        if reproduce.is_finished(folder / stage.name):
+        if reproduce.is_finished(stage, folder / stage.name):
             print(f"stage {stage.name}: finished before", flush=True)
             continue
         if options.dry_run and headline.data:

@@ -116,9 +116,10 @@ def num_images(stage: Stage, options: Options) -> int:
     return 2 * (stage.batch if options.full_size else reproduce_headlines.SMALL_BATCH) + held_out
 
 
-def is_finished(folder: pathlib.Path) -> bool:
-    """Returns whether the folder of a stage has its results."""
-    return any((folder / name).is_file() for name in (run_dir.RESULT, run_dir.STUDY))
+def is_finished(stage: Stage, folder: pathlib.Path) -> bool:
+    """Returns whether the folder of a stage has its results, of a search the genotype, which comes last."""
+    names = (BEST,) if stage.name == "search" else (run_dir.RESULT, run_dir.STUDY)
+    return any((folder / name).is_file() for name in names)
 
 
 def arguments(stage: Stage, options: Options, folder: pathlib.Path, data_dir: str | None) -> list[str]:
@@ -153,7 +154,7 @@ def found(folder: pathlib.Path) -> pathlib.Path:
     if path.is_file():
         return path
     config, result = json_files.read(folder / run_dir.CONFIG) or {}, json_files.read(folder / run_dir.RESULT) or {}
-    if not result.get("best"):
+    if not result.get("best") or "space" not in config:  # searches on shared weights write it themselves, last
         raise ValueError(f"{folder} holds no finished search with an architecture; run the stage search first")
     run_dir.write_text(path, json_text.to_text(conversion.from_arch(config["space"], np.array(result["best"]["arch"]))))
     return path

@@ -213,8 +213,8 @@ HEADLINES: dict[str, Headline] = {
         "top-1 accuracy 80.8 % at 600 million multiply-adds (arXiv:1906.06832v2, abstract)",
         "imagenet",
         (),
-        missing="shared weights of Once-for-all, in which the paper searched: the space `ofa_mobile`, its networks and "
-        "their costs are here, weights for them are not; the networks found were never published",
+        missing="the weights and networks of the paper, which were never published; docs/supernet.md, mobile networks, "
+        "has the commands of the nearest search, on the published weights of Once-for-all",
     ),
     "nasbench101": Headline(
         "LaNAS, NAO and SemiNAS on NAS-Bench-101",

@@ -68,7 +68,7 @@ class ReproduceTest(folders.FolderTest):
 
     def test_a_part_that_this_project_lacks(self):
         errors = self.errors("lanas_imagenet", "--dry_run", f"--workdir={self.folder}/run")
-        assert "cannot be reproduced here, which lacks shared weights of Once-for-all" in errors
+        assert "cannot be reproduced here, which lacks the weights and networks of the paper" in errors
 
     def test_too_little_disk_and_memory(self):
         with mock.patch.object(reproduce.shutil, "disk_usage", return_value=mock.Mock(free=2 * 2**30)):
@@ -104,10 +104,12 @@ class ReproduceTest(folders.FolderTest):
         arch = [0] * 40
         (search / "config.json").write_text(json.dumps({"space": "nao_large"}))
         (search / "result.json").write_text(json.dumps({"best": {"arch": arch}}))
+        assert not reproduce.is_finished(Stage("search", "nao", ""), search)  # its best are not trained yet
         words = ["train", "--flagfile=x", f"--genotype={search}/best.json"]
         end = ["--data_dir=data", f"--workdir={self.folder}/train_found"]
         assert reproduce.arguments(stage, options, self.folder, "data") == [*words, *end]
         json_text.from_text((search / "best.json").read_text())
+        assert reproduce.is_finished(Stage("search", "nao", ""), search)
         dry = dataclasses.replace(options, dry_run=True)
         assert reproduce.arguments(stage, dry, self.folder, "data") == [*words, "--num_epochs=1", "--width=4", *end]
         full = dataclasses.replace(dry, full_size=True)
