@@ -2,6 +2,7 @@
 
 import ast
 import pathlib
+import re
 
 from absl.testing import parameterized
 
@@ -112,6 +113,11 @@ class LayeringTest(parameterized.TestCase):
         for file in files:
             found += violations(file.read_text(), file.relative_to(ROOT).as_posix())
         assert not found, "\n".join(found)
+
+    def test_marks_stand_below_parameters(self):
+        """Above them, on what makes the tests, they have no effect."""
+        pattern = re.compile(r"@pytest\.mark\.[^\n]*\n +@parameterized")
+        assert [file.name for file in (ROOT / "tests").rglob("*_test.py") if pattern.search(file.read_text())] == []
 
 
 class CheckerTest(parameterized.TestCase):

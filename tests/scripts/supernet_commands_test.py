@@ -80,7 +80,7 @@ class SearchTest(Command):
         self.enterContext(mock.patch.multiple(few_shot, _POOL_SIZE=20, _SAMPLED_AT_ONCE=64))
         regions = (*flags, f"--workdir={self.folder / 'regions'}", "--budget=4", "--num_initial=4", "--height=2")
         regions = (*regions, "--few_shot_epochs=1", "--few_shot_measured=20", "--regressor=ridge", "--sampler=reject")
-        regions = (*regions, "--num_candidates=8", "--max_batches=2", "--features=one_hot")
+        regions = (*regions, "--num_candidates=8", "--max_batches=2", "--features=one_hot", "--acquisition=uniform")
         self.succeed(lanas.main, *regions)
         assert self.json("regions", "config.json")["benchmark"].endswith(",2_regions")
         about = checkpoints.read_about(self.folder / "regions" / "region_2" / "checkpoints")
