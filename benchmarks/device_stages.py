@@ -257,4 +257,4 @@ def nao_ws(record: Record, is_dry: bool, *, cifar10: str | None, folder: pathlib
     if code := nao.main(words):
         raise ValueError(f"launch.nao ended with exit code {code}")
     result = json.loads((folder / "nao_ws" / "result.json").read_text())
-    record(**{name: result[name] for name in ("queries", "seconds", "best", "blocks")})
+    record(**{name: result[name] for name in ("queries", "best", "blocks")})
