@@ -36,15 +36,7 @@ _TOY_NAO += ":num_mutated=3:num_seeds=2:num_steps=2:num_climbs=1:num_members=1"
 
 
 def run(stage: str, output: pathlib.Path, seconds: float, *, is_dry: bool, cifar10: str | None) -> None:
-    """Runs a stage and writes its results to a file.
-
-    Args:
-      stage: its name.
-      output: the file, JSON.
-      seconds: its time limit.
-      is_dry: whether sizes are toys.
-      cifar10: file of CIFAR-10 as JPEGs.
-    """
+    """Runs a stage within its time limit and writes its results to a JSON file; see `benchmarks.device`."""
     start, results = time.monotonic(), {}
 
     def record(**values):
@@ -52,15 +44,13 @@ def run(stage: str, output: pathlib.Path, seconds: float, *, is_dry: bool, cifar
         output.write_text(json.dumps(results))
 
     compilation.enable_cache(None)
-    device = jax.devices()[0]
-    record(device=device.device_kind, jax=jax.__version__)
+    record(device=jax.devices()[0].device_kind, jax=jax.__version__)
     if stage in child_step.NETWORKS:
         return training(record, is_dry, name=stage)
     if stage == "nao_ws":
         return nao_ws(record, is_dry, cifar10=cifar10, folder=output.parent, end=start + seconds)
-    return {"values": values, "studies": studies, "controller": controller, "supernet": shared_weights}[stage](
-        record, is_dry
-    )
+    others = {"values": values, "studies": studies, "controller": controller, "supernet": shared_weights}
+    return others[stage](record, is_dry)
 
 
 def seconds_of(run: Callable[[], Any], repeats: int) -> float:
@@ -247,8 +237,8 @@ def nao_ws(record: Record, is_dry: bool, *, cifar10: str | None, folder: pathlib
         left = end - time.monotonic() - 60  # to compile and to score
         num_epochs = 2 * max(1, int(0.7 * left * rate / (45_000 // 160) / 2))
     words = ["--flagfile=supernet_nao_ws", f"--dataset={file}", f"--workdir={folder / 'nao_ws'}", "--num_blocks=2"]
-    words += [f"--supernet_num_epochs={num_epochs}", "--fit_first=100", "--fit_later=100"]
-    words += ["--num_initial=100", "--num_new=40", "--num_random=10"]
+    words += [f"--supernet_num_epochs={num_epochs}", "--num_initial=100", "--num_new=40", "--num_random=10"]
+    words += ["--fit_first=100", "--fit_later=100"]
     if is_dry:
         words += ["--num_initial=4", "--num_new=2", "--num_random=1", "--fit_first=2", "--num_steps=2"]
         words += ["--supernet_num_cells=1", "--supernet_width=4", "--supernet_batch_size=16", "--num_seeds=2"]
