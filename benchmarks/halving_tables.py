@@ -45,22 +45,25 @@ def _define_flags():
 
 
 def main(argv: Sequence[str]) -> None:
-    """Prints the mean cost of each algorithm, and comparisons with the last one."""
+    """Prints the mean cost of each algorithm, and comparisons of all pairs."""
     del argv
     args = flags.FLAGS
     budgets, factors = map(int, args.budgets), [float(factor) for factor in args.factors]
     settings = [(budget, factor) for budget in budgets for factor in factors]
     table = tables.load_benchmark("nasbench201", args.data_dir)
+    space, searchers = table_lib.space_of(table), {}
+    for name in args.algorithms:
+        algorithm = algorithms.get(name)
+        config = algorithm.for_space(space, algorithm.config)
+        searchers[name] = algorithm.searcher(space, config, name=name)
     for dataset in args.datasets:
         short, full = (table_lib.mean(table, f"{dataset}/{args.protocol}{end}") for end in ("_12_epochs", ""))
         costs = {} if args.warm_up is None else _scores(args.data_dir, dataset)
-        found = {name: _proposals(table, short, costs, name, args) for name in args.algorithms}
+        evaluator = tabular.from_arrays(f"{dataset}/12_epochs", space, table.archs, short)
+        proposals = {name: _proposals(searcher, evaluator, costs, args) for name, searcher in searchers.items()}
         for budget, factor in settings:
-            costs_of = {
-                name: np.array([cost(short[at], full[at] == full.max(), budget, factor) for at in proposals])
-                for name, proposals in found.items()
-            }
-            _print(f"{dataset}, {budget} trainings of 12 epochs, one of {factor:g} continues", costs_of)
+            title = f"{dataset}, {budget} trainings of 12 epochs, one of {factor:g} continues"
+            _print(title, {name: _costs(short, full, rows_of, budget, factor) for name, rows_of in proposals.items()})
 
 
 def _scores(data_dir, dataset):
@@ -72,18 +75,21 @@ def _scores(data_dir, dataset):
     return {name: lambda some, of=of[order]: of[np.asarray(rows.find(archs, some))] for name, of in columns.items()}
 
 
-def _proposals(table, short, costs, name, args):
+def _proposals(searcher, evaluator, costs, args):
     """Returns int[S, N], the rows of the table that the searches propose."""
-    algorithm = algorithms.get(name)
-    evaluator = tabular.from_arrays("nasbench201/12_epochs", table_lib.space_of(table), table.archs, short)
-    config = algorithm.for_space(evaluator.space, algorithm.config)
-    searcher = algorithm.searcher(evaluator.space, config, name=algorithm.name)
     searcher = warm_up.searcher(searcher, evaluator.space, costs, args.warm_up, num=args.num_warm_up)
     keys = jnp.stack([jax.random.key(args.first_seed + at) for at in range(args.num_seeds)])
     budget = max(map(int, args.budgets))
     histories, _ = search.search_seeds(keys, searcher, evaluator, budget=budget, seeds_at_once=25)
-    archs = table.archs.astype(np.int32)
+    archs = evaluator.space.enumerate()
     return np.asarray(rows.find(archs, histories.archs.reshape(-1, archs.shape[1]))).reshape(args.num_seeds, budget)
+
+
+def _costs(short, full, proposals, budget, factor):
+    """Returns (float[S] costs, the share of the searches that proposed one of the best)."""
+    is_best = full[proposals] == full.max()
+    each = [cost(short[at], best, budget, factor) for at, best in zip(proposals, is_best)]
+    return np.array(each), np.mean(np.any(is_best[:, :budget], axis=1))
 
 
 def cost(short: np.ndarray, is_best: np.ndarray, budget: int, factor: float) -> float:
@@ -100,13 +106,14 @@ def cost(short: np.ndarray, is_best: np.ndarray, budget: int, factor: float) -> 
     return hits[0] if hits else budget * (SHORT + 1)
 
 
-def _print(title, costs):
-    print(f"{title}\n{'':<40}{'mean':>7}{'se':>6}{'median':>8}")
-    for name, values in costs.items():
+def _print(title, found):
+    print(f"{title}\n{'':<40}{'mean':>7}{'se':>6}{'median':>8}{'found':>7}")
+    for name, (values, share) in found.items():
         error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
-        print(f"  {name:<38}{values.mean():>7.1f}{error:>6.1f}{np.median(values):>8.1f}")
-    for one in comparison.compare(costs, is_larger_better=False):
-        print(f"  {one.first} cheaper than {one.second}: {100 * one.improvement.center:.0f} %, p {one.adjusted:.2g}")
+        print(f"  {name:<38}{values.mean():>7.1f}{error:>6.1f}{np.median(values):>8.1f}{100 * share:>6.0f}%")
+    for one in comparison.compare({name: values for name, (values, _) in found.items()}, is_larger_better=False):
+        share = 100 * one.improvement.center
+        print(f"  {one.first} costs less than {one.second} in {share:.0f} % of pairs, p {one.adjusted:.2g}", flush=True)
 
 
 if __name__ == "__main__":
