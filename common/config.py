@@ -183,8 +183,8 @@ def from_json(cls: type[Config], record: Mapping[str, Any]) -> Config:
     if not isinstance(record, Mapping):
         raise ValueError(f"settings must be an object; got {record!r}")
     names = {field.name for field in fields(cls)}
-    later = {field.name for field in fields(cls) if field.is_optional}  # None before there were such fields
-    if differing := sorted(names - later - set(record) | set(record) - names):
+    optional = {field.name for field in fields(cls) if field.is_optional}  # None in records without them
+    if differing := sorted(names - optional - set(record) | set(record) - names):
         raise ValueError(f"settings of another version: {', '.join(differing)} missing or unknown")
     values = {}
     for field in fields(cls):

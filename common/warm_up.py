@@ -105,14 +105,10 @@ def ranked(space: types.SearchSpace, costs: Costs, by: str, *, seed: int = 0) ->
     names = by.split(",")
     for name in names:
         configs.one_of("warm_up", name.lstrip("+-"), costs)
-    archs = listed_or_sampled(space, seed=seed)
-    return archs[np.argsort(-mean_ranks(space, costs, names, archs), kind="stable")]
-
-
-def listed_or_sampled(space: types.SearchSpace, *, seed: int = 0) -> np.ndarray:
-    """Returns int32[P, L], all architectures of a space, or `NUM_SAMPLED` random ones, in lexicographic order."""
     archs = np.asarray(unseen.pool_of(space))
-    return archs if len(archs) else np.unique(np.asarray(space.sample(jax.random.key(seed), NUM_SAMPLED)), axis=0)
+    if not len(archs):
+        archs = np.unique(np.asarray(space.sample(jax.random.key(seed), NUM_SAMPLED)), axis=0)
+    return archs[np.argsort(-mean_ranks(space, costs, names, archs), kind="stable")]
 
 
 def mean_ranks(space: types.SearchSpace, costs: Costs, names: Sequence[str], archs: np.ndarray) -> np.ndarray:

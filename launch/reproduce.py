@@ -19,7 +19,7 @@ from absl import flags
 
 from common import paths
 from common.report import console
-from common.runs import reproduce, reproduce_data
+from common.runs import reproduce, reproduce_data, reproduce_headlines
 from launch import commands
 from launch import flags as launch_flags
 
@@ -41,7 +41,7 @@ def define(values: flags.FlagValues) -> None:
 def run(values: flags.FlagValues) -> None:
     """Checks, prints the plan and runs the stages."""
     if values.name is None:
-        rows = [(name, one.title, one.published) for name, one in reproduce.HEADLINES.items()]
+        rows = [(name, one.title, one.published) for name, one in reproduce_headlines.HEADLINES.items()]
         return console.show("headlines", ("name", "search", "published"), rows)
     options = launch_flags.read(values, reproduce.Options(data_dir=values.data_dir))
     headline = reproduce.get(values.name, options.stages)
@@ -59,7 +59,8 @@ def run(values: flags.FlagValues) -> None:
     reproduce.check_disk(headline.stages, folder)
     if not options.dry_run or options.full_size:
         reproduce.check_memory(headline.stages, reproduce.device_memory())
-    data_dir = _data(headline, options)
+    _check_data(headline, options)
+    data_dir = options.data_dir
     if options.dry_run and not options.full_size:  # compiling small programs takes longer than running them
         os.environ.setdefault(
             "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
@@ -78,15 +79,14 @@ def run(values: flags.FlagValues) -> None:
     print(f"{'dry run' if options.dry_run else 'stages'} of {values.name} finished: {folder}", flush=True)
 
 
-def _data(headline, options):
-    """Returns the folder of the data; in a dry run data that is missing is reported."""
+def _check_data(headline, options):
+    """Raises a `ValueError` if data is missing; a dry run only reports it."""
     try:
         reproduce.check_data(headline.data, options.data_dir)
     except ValueError as error:
         if not options.dry_run:
             raise
         print(f"data missing: {error}", flush=True)
-    return options.data_dir
 
 
 if __name__ == "__main__":

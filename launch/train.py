@@ -37,9 +37,12 @@ _NETWORK = {
 }
 
 
-_DECODING = {
-    "num_threads": "threads that decode streamed images",
-    "num_processes": "processes that decode streamed images, each with --decoding_threads; 0: only this one",
+_DECODING = {  # flag -> field of `streams.Config`, help
+    "decoding_threads": ("num_threads", "threads that decode streamed images"),
+    "decoding_processes": (
+        "num_processes",
+        "processes that decode streamed images, each with --decoding_threads; 0: only this one",
+    ),
 }
 
 
@@ -65,10 +68,8 @@ def define(values: flags.FlagValues) -> None:
     define("preset", "digits", f"settings to start from: {', '.join(presets.PRESETS)}")
     define("stream", None, f"stream images during training, preprocessed as in: {', '.join(streams.PRESETS)}")
     define("image_size", 0, "side of streamed images, in pixels; 0: as in --stream", flags.DEFINE_integer)
-    for name, text in _DECODING.items():
-        define(
-            f"decoding_{name.removeprefix('num_')}", None, f"{text}; by default as in --stream", flags.DEFINE_integer
-        )
+    for name, (_, text) in _DECODING.items():
+        define(name, None, f"{text}; by default as in --stream", flags.DEFINE_integer)
     define("workdir", None, "folder of the run, to start or to resume; by default a fresh one under runs/")
     define("evaluate", False, "evaluate a checkpoint of --workdir without training", flags.DEFINE_bool)
     define("coordinator", None, "several hosts: address:port of process 0")
@@ -130,11 +131,12 @@ def preset(values: flags.FlagValues) -> presets.Preset:
 
 def _stream(values):
     if not values.stream:
+        if others := launch_flags.given(values, ["image_size", *_DECODING]):
+            raise ValueError(f"--{', --'.join(others)} needs --stream; choose one of {', '.join(streams.PRESETS)}")
         return None
     configs.one_of("stream", values.stream, streams.PRESETS)
     found, size = streams.PRESETS[values.stream], values.image_size
-    given = {name: values[f"decoding_{name.removeprefix('num_')}"].value for name in _DECODING}
-    given = {name: value for name, value in given.items() if value is not None}
+    given = {field: values[name].value for name, (field, _) in _DECODING.items() if values[name].value is not None}
     if size:
         given |= {"image_size": size, "resized": round(size * found.resized / found.image_size)}
     return configs.replace(found, given)

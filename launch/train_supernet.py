@@ -60,6 +60,8 @@ def run(values: flags.FlagValues) -> None:
     configs.one_of("space", values.space, presets.NETWORKS)
     if not 0 <= values.seed <= searches.MAX_SEED:
         raise ValueError(f"--seed must be from 0 to {searches.MAX_SEED}; got {values.seed}")
+    if values.published and (others := [*launch_flags.given(values, ["space"]), *train.network_of(values)]):
+        raise ValueError(f"--published has a network of its own; leave --{', --'.join(others)} out")
     pace = launch_flags.read(values, config.Pace())
     dataset = images.load(values.dataset, values.data_dir)
     images.tell(dataset)

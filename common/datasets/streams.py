@@ -110,7 +110,7 @@ def train_batches(
     if per_host < batch_size:
         raise ValueError(f"batch_size = {batch_size} is more than the {per_host} training images of a host")
     dataset = grain.MapDataset.source(_Examples(examples)).seed(seed).shuffle()
-    dataset = dataset.random_map(functools.partial(_augment, config))  # before the hosts part: each image has its own
+    dataset = dataset.random_map(functools.partial(_augment, config))  # before the split by host: as on one host
     dataset = dataset[index : per_host * count : count].repeat(num_epochs)
     dataset = dataset.batch(batch_size, drop_remainder=True, batch_fn=_stack)[start:]
     return _read(dataset, config, batch_size)

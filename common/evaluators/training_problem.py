@@ -78,7 +78,7 @@ def adapted(
     if width is None:
         return network
     return (
-        mobile.narrowed(network, width)
+        mobile.scaled(network, width)
         if isinstance(network, mobile.Config)
         else dataclasses.replace(network, width=width)
     )
@@ -88,7 +88,7 @@ def _short(space, dataset):
     """Returns settings for images of few pixels, or of CIFAR's size, that take seconds."""
     network = NETWORKS[space]
     if isinstance(network, mobile.Config):
-        network = dataclasses.replace(mobile.narrowed(network, 8), dropout_keep=1.0)
+        network = dataclasses.replace(mobile.scaled(network, 8), dropout_keep=1.0)
     elif isinstance(network, child.Config):
         network = dataclasses.replace(
             network, num_cells=3, width=8, auxiliary=False, drop_path_keep=1.0, dropout_keep=1.0

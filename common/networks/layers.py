@@ -107,7 +107,7 @@ class Norm(nn.Module):
         """
         style = self.style
         if style.statistics == "none":
-            return images if mask is None else images * _spread(mask, images)
+            return images if mask is None else images * _broadcast(mask, images)
         if style.statistics != "running":
             return _BatchNorm(style, name="batch_norm")(images, mask)
         if mask is not None:
@@ -144,7 +144,7 @@ class _BatchNorm(nn.Module):
         if style.is_affine:
             normalized += self.param("bias", nn.initializers.zeros, shape)[None, None, None]
         if mask is not None:
-            normalized *= _spread(mask, normalized)
+            normalized *= _broadcast(mask, normalized)
         return normalized.astype(styles.DTYPES[style.dtype])
 
 
@@ -152,11 +152,11 @@ def mean_of_pixels(images: chex.Array, axes: tuple[int, ...], mask: chex.Array |
     """Returns the mean of float32[B, H, W, C] over axes that include 1 and 2, of the pixels in a mask float32[H, W]."""
     if mask is None:
         return jnp.mean(images, axis=axes)
-    return jnp.mean(images * _spread(mask, images), axis=axes) * (mask.size / jnp.sum(mask))
+    return jnp.mean(images * _broadcast(mask, images), axis=axes) * (mask.size / jnp.sum(mask))
 
 
-def _spread(mask, images):
-    """Returns a mask [H, W] for images [B, H, W, C]."""
+def _broadcast(mask, images):
+    """Returns a mask float32[H, W] as [1, H, W, 1], in the type of images [B, H, W, C]."""
     return mask[None, :, :, None].astype(images.dtype)
 
 

@@ -108,7 +108,7 @@ def first_block(config: Config, style: styles.Style) -> inverted_residual.Block:
 def block(
     config: Config, style: styles.Style, stage: int, at: int, expansion: int, size: int, **settings: Any
 ) -> inverted_residual.Block:
-    """Returns the block with number `at` of a stage; settings are the name and the parent, by default those inside."""
+    """Returns block `at` of a stage; `settings` are its name and its parent module, by default the calling network."""
     return _type(config)(
         config.widths[stage],
         expansion,
@@ -138,7 +138,7 @@ def head(
       state: float[B, H, W, C].
       train: whether in training mode.
       mask: see `layers.Norm`.
-      drops: bool[], whether training drops features.
+      drops: bool[], whether dropout acts in training; True: always, without a second classifier in the program.
     """
     state = layers.Convolution(config.last_width, (1, 1), style, name="last")(state)
     activation = inverted_residual.ACTIVATIONS[config.activations[-1]]
@@ -160,7 +160,7 @@ def drop_path(module: nn.Module, progress: chex.Numeric, num_blocks: int, batch_
     return None if scales is None else scales[:, 0]
 
 
-def narrowed(config: Config, width: int) -> Config:
+def scaled(config: Config, width: int) -> Config:
     """Returns the settings of a network whose first stage has `width` channels, and the others in proportion."""
     factor = width / config.widths[0]
     sizes = {

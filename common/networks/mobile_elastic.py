@@ -82,7 +82,7 @@ class Network(nn.Module):
 
         Features and blocks are dropped of the largest network alone (BigNAS, arXiv:2003.11142).
         """
-        config = dataclasses.replace(self.config, remat=False)
+        config = dataclasses.replace(self.config, remat=False)  # switches recompute the chosen block anyway
         style = shared_operations.style(dataclasses.replace(config.style, dtype=config.dtype), statistics)
         depths, blocks, _ = (decision[0] for decision in space.decoded(arch[None]))
         is_largest = jnp.all(arch == jnp.array(space.LARGEST))

@@ -53,7 +53,7 @@ def rerank(
         shared.setdefault(training, row["shared_weights"])
         return training, row["trained"]
 
-    shape = {"arch": [int], "shared_weights": training_queue.MAYBE, "trained": training_queue.MAYBE}
+    shape = {"arch": [int], "shared_weights": training_queue.NUMBER_OR_NULL, "trained": training_queue.NUMBER_OR_NULL}
     known, write = training_queue.json_rows(folder / FINALISTS, evaluator.name, "finalists", shape, to_row, from_row)
     key = jax.random.key(seed)
     found = training_queue.Trainings(

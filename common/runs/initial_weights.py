@@ -11,14 +11,12 @@ from common.runs import training_run
 from common.training import export
 from common.training import state as states
 
-_AUXILIARY = "auxiliary"  # a part that a network may lack
-
 
 def read(path: str, run: training_run.Run) -> tuple[training_run.Run, dict[str, np.ndarray]]:
-    """Returns (the run, in whose record is the file, arrays of an exported network by name, with which it starts).
+    """Returns (the run with the file in its record, the arrays of the exported network by name).
 
-    Left out are those of the classifier if the number of classes differs, and those of an auxiliary head that only one
-    of the two networks has.
+    The arrays of the classifier are left out if the number of classes differs, those of an auxiliary head if only one
+    of the two networks has it.
 
     Args:
       path: a file of `common.training.export`.
@@ -35,7 +33,7 @@ def read(path: str, run: training_run.Run) -> tuple[training_run.Run, dict[str, 
         shapes = [tuple(arrays[name].shape) if name in arrays else None for arrays in (found, wanted)]
         if shapes[0] == shapes[1]:
             kept[name] = np.asarray(found[name])
-        elif None in shapes and f".{_AUXILIARY}." in name:
+        elif None in shapes and ".auxiliary." in name:
             continue
         elif None in shapes or old == new or shapes != [(*shapes[1][:-1], old), (*shapes[1][:-1], new)]:
             text = ["absent" if shape is None else str(list(shape)) for shape in shapes]
@@ -47,7 +45,7 @@ def read(path: str, run: training_run.Run) -> tuple[training_run.Run, dict[str, 
 
 
 def init(run: training_run.Run, given: dict[str, np.ndarray]) -> states.State:
-    """Returns the initial state of a run, with arrays of `read` in place of random ones."""
+    """Returns the initial state of a run, with the arrays that `read` returned in place of random ones."""
     state = run.steps.init(run.keys.init, run.images.shape)
     if not given:
         return state

@@ -143,7 +143,7 @@ def train_in(
     data = segments.prepare(corpus.train, config.batch_size, config.chunks)
     valid = segments.prepare(corpus.valid, config.valid_batch_size, config.chunks)
     state = saved.latest(template(learner)) or training.create(learner, keys)
-    state, data = spread(state, data, batches)
+    state, data = shard(state, data, batches)
     log = metrics_log.MetricsLog(
         folder / metrics, title=title, total=config.num_epochs, unit="epochs", start=int(state.epoch), key="epoch"
     )
@@ -162,7 +162,7 @@ def train_in(
     return state
 
 
-def spread(
+def shard(
     state: steps.State, data: segments.Text, batches: jax.sharding.NamedSharding | None
 ) -> tuple[steps.State, segments.Text]:
     """Returns a state and a text whose sequences are split over the devices of `batches`; None: as they are.

@@ -15,8 +15,7 @@ from common import paths, tables
 from common.datasets import prepared, text
 from common.genotypes import conversion, json_text
 from common.records import json_files, run_dir
-from common.runs import reproduce_headlines
-from common.runs.reproduce_headlines import HEADLINES, Headline, Stage
+from common.runs import reproduce_headlines as headlines
 
 PEAK, UTILISATION = 989e12, 0.4  # bfloat16 operations a second of an H200, and the share of them that is assumed
 STEP_SECONDS = 0.01  # at least; a step of these networks starts some thousand kernels
@@ -34,20 +33,20 @@ class Options:
     full_size: Annotated[bool, "dry run: networks and batches of full size, for a device with their memory"] = False
 
 
-def get(name: str, stages: Sequence[str] = ()) -> Headline:
+def get(name: str, stages: Sequence[str] = ()) -> headlines.Headline:
     """Returns a headline, restricted to some of its stages.
 
     Raises:
       ValueError: there is no such headline or stage.
     """
-    configs.one_of("headline", name, HEADLINES)
-    found = HEADLINES[name]
+    configs.one_of("headline", name, headlines.HEADLINES)
+    found = headlines.HEADLINES[name]
     for stage in stages:
         configs.one_of(f"stage of {name}", stage, [one.name for one in found.stages])
     return dataclasses.replace(found, stages=tuple(one for one in found.stages if not stages or one.name in stages))
 
 
-def hours(stage: Stage, num_devices: int = 1) -> float:
+def hours(stage: headlines.Stage, num_devices: int = 1) -> float:
     """Returns the hours that a stage takes on H200, of which each does an equal share of the operations.
 
     It is the larger one of the time of the operations at `UTILISATION` and of the steps at `STEP_SECONDS`.
@@ -57,7 +56,7 @@ def hours(stage: Stage, num_devices: int = 1) -> float:
     return max(computing, starting) / 3600
 
 
-def rows(headline: Headline) -> list[tuple[str, ...]]:
+def rows(headline: headlines.Headline) -> list[tuple[str, ...]]:
     """Returns texts for each stage: name, command, operations, steps, hours on one H200 and on eight, memory, disk."""
 
     def costs(stage):
@@ -82,7 +81,7 @@ def check_data(name: str, data_dir: str | os.PathLike | None) -> None:
         tables.find_source(name, data_dir)
 
 
-def check_disk(stages: Sequence[Stage], folder: str | os.PathLike) -> None:
+def check_disk(stages: Sequence[headlines.Stage], folder: str | os.PathLike) -> None:
     """Raises a `ValueError` if the disk of a folder that may not exist yet has too little room for stages."""
     folder = paths.path(folder).absolute()
     there = next(path for path in (folder, *folder.parents) if path.exists())
@@ -94,7 +93,7 @@ def check_disk(stages: Sequence[Stage], folder: str | os.PathLike) -> None:
         )
 
 
-def check_memory(stages: Sequence[Stage], limit: float | None) -> None:
+def check_memory(stages: Sequence[headlines.Stage], limit: float | None) -> None:
     """Raises a `ValueError` if a stage needs more than `limit` GiB of a device; None: unknown."""
     for stage in stages:
         if limit is not None and stage.memory > limit:
@@ -110,19 +109,19 @@ def device_memory() -> float | None:
     return None if limit is None else limit / 2**30
 
 
-def num_images(stage: Stage, options: Options) -> int:
+def num_images(stage: headlines.Stage, options: Options) -> int:
     """Returns the training images with which an epoch of a dry run of a stage has two steps."""
-    held_out = reproduce_headlines.HELD_OUT if stage.name == "search" else 0
-    return 2 * (stage.batch if options.full_size else reproduce_headlines.SMALL_BATCH) + held_out
+    held_out = headlines.HELD_OUT if stage.name == "search" else 0
+    return 2 * (stage.batch if options.full_size else headlines.SMALL_BATCH) + held_out
 
 
-def is_finished(stage: Stage, folder: pathlib.Path) -> bool:
+def is_finished(stage: headlines.Stage, folder: pathlib.Path) -> bool:
     """Returns whether the folder of a stage has its results, of a search the genotype, which comes last."""
     names = (BEST,) if stage.name == "search" else (run_dir.RESULT, run_dir.STUDY)
     return any((folder / name).is_file() for name in names)
 
 
-def arguments(stage: Stage, options: Options, folder: pathlib.Path, data_dir: str | None) -> list[str]:
+def arguments(stage: headlines.Stage, options: Options, folder: pathlib.Path, data_dir: str | None) -> list[str]:
     """Returns the words of a stage's command: the module of `launch`, then its flags.
 
     Args:

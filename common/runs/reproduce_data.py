@@ -38,7 +38,7 @@ def make(name: str, folder: pathlib.Path, *, num_images: int) -> None:
 
 
 def _write_text(folder, size, rng):
-    """Every word once, in the training text, which is as short as that."""
+    """Writes a corpus: every word once for training, random words for evaluation."""
     for part, words in (
         ("train", np.arange(size - 1)),
         ("valid", rng.integers(0, size - 1, _NUM_VALID)),
@@ -48,7 +48,7 @@ def _write_text(folder, size, rng):
 
 
 def _write_table(path, rng):
-    """All networks of NAS-Bench-101, with random accuracies of three runs."""
+    """Writes a table of all networks of NAS-Bench-101, with random accuracies of three runs."""
     archs = spaces.get("nasbench101").enumerate()
     accuracy = rng.uniform(0.8, 0.95, (len(archs), 3)).astype(np.float32)
     metrics = {"validation": accuracy, "test": accuracy, "training_seconds": np.full(len(archs), 1000.0)}

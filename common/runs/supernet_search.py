@@ -20,6 +20,7 @@ from common.genotypes import conversion, json_text
 from common.records import run_dir
 from common.runs import finalists, fronts, population, shared_weights, weight_sharing
 from common.runs import search as searches
+from common.supernets import config as supernet_config
 from common.supernets import scoring, training_folder
 from common.training import latency
 
@@ -87,8 +88,10 @@ def search(
     if refine is not None and settings.measured:
         raise ValueError("searches on weights of regions measure no latency; leave it out of limits and objectives")
     weights = shared_weights.prepared(settings, seed=options.seed)
-    if refine is not None and weights.run.draws.sampling == "fair":
-        raise ValueError("weights of regions are trained on pools, which sampling 'fair' does not allow")
+    sampling = weights.run.draws.sampling
+    if refine is not None and sampling in supernet_config.WHOLE_SPACE:
+        text = f"weights of regions are trained on pools, which sampling {sampling!r} does not allow"
+        raise ValueError(f"{text}; train shared weights with another, such as uniform")
     space = shared_weights.searched_space(settings, weights.run)
     measured = latency.NAMES if settings.measured else ()
     chosen = objectives_lib.among(objectives, weights.run.costs, measured)

@@ -2,8 +2,8 @@
 
 Small networks leave most of a processor idle, as their operations are too short to be split among its cores. Two
 trainings in two threads, which run the same compiled program, take as long as one: 2.0 times the throughput on two
-cores, with bit-exact results. Hence `Trainings.start`: what is known early trains while
-the caller does something that leaves cores idle, such as training shared weights.
+cores, with bit-exact results. Hence `Trainings.start`: architectures that are known early train while the caller does
+something that leaves cores idle, such as training shared weights.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ import numpy as np
 from common import types
 from common.records import json_files, locks, progress, run_dir
 
-MAYBE = (*json_files.NUMBER, type(None))  # a number, null where a training failed
+NUMBER_OR_NULL = (*json_files.NUMBER, type(None))  # null: the training failed
 
 
 class Training(NamedTuple):
@@ -143,7 +143,7 @@ def opened(path: pathlib.Path, evaluator: types.Evaluator, *, seed: int, num_thr
 
     with contextlib.ExitStack() as stack:
         stack.enter_context(locks.hold(path.with_suffix(".lock"), what=str(path)))
-        shape = {"arch": [int], "training": int, "part": str, "accuracy": MAYBE}
+        shape = {"arch": [int], "training": int, "part": str, "accuracy": NUMBER_OR_NULL}
         known, write = json_rows(path, evaluator.name, "trainings", shape, to_row, from_row)
         pool = None
         if num_threads > 1:

@@ -13,6 +13,7 @@ SAMPLINGS = {
     "sandwich": "the largest, the smallest and two random ones in each step, for elastic weights (BigNAS)",
     "sandwich_adaptive": "the same, where the others learn from the largest by AlphaNet's adaptive divergence",
 }
+WHOLE_SPACE = ("fair", "sandwich", "sandwich_adaptive")  # these sample from no pool
 METHODS = {
     "subset": "the same images for all",
     "consecutive": "the next images for each architecture of a call (NAO-WS in TensorFlow)",
@@ -60,7 +61,7 @@ class Sampling:
     def __post_init__(self):
         if self.sampling == "num_params" and not self.pool_size:
             raise ValueError("sampling 'num_params' needs a pool: set pool_size, for example to 1000")
-        if self.sampling in ("fair", "sandwich", "sandwich_adaptive") and self.pool_size:
+        if self.sampling in WHOLE_SPACE and self.pool_size:
             text = f"sampling {self.sampling!r} samples the whole space"
             raise ValueError(f"{text}: set pool_size to 0; got {self.pool_size}")
 

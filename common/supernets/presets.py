@@ -146,7 +146,7 @@ def get(name: str, space: str, **network: Any) -> Preset:
             NETWORKS[space], num_cells=3, width=8, auxiliary=False, drop_path_keep=1.0, dropout_keep=1.0
         )
     if isinstance(found, mobile.Config) and "width" in network:
-        found = mobile.narrowed(found, network.pop("width"))
+        found = mobile.scaled(found, network.pop("width"))
     if unknown := sorted(set(network) - {field.name for field in dataclasses.fields(found)}):
         raise ValueError(f"{', '.join(unknown)} is not a setting of the networks of {space}; leave it out")
     return preset._replace(network=dataclasses.replace(found, **network))

@@ -47,13 +47,11 @@ def make(
         if not len(pool):
             raise ValueError("the pool of architectures is empty; give at least one")
         factory.check_rows(pool, space)
+        if sampling in config.WHOLE_SPACE:
+            raise ValueError(f"sampling {sampling!r} is for the whole space, not for a pool; choose another")
     if sampling == "fair":
-        if pool is not None:
-            raise ValueError("sampling 'fair' is for the whole space, not for a pool; choose another")
         return fair(space.name)
     if sampling in ("sandwich", "sandwich_adaptive"):
-        if pool is not None:
-            raise ValueError(f"sampling {sampling!r} is for the whole space, not for a pool; choose another")
         return sandwich(space.name)
     if sampling == "num_params":
         if pool is None:

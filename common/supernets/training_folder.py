@@ -95,7 +95,7 @@ class Training:
         return self.state
 
     def skip(self) -> states.State:
-        """Saves a checkpoint with the parameters at hand as the end of the training; returns its state."""
+        """Saves the current parameters as those of a finished training; returns its state."""
         self.state = self.state.replace(step=jnp.full_like(self.state.step, self.run.num_steps))
         self._saved.save(self.state)
         self._saved.wait()

@@ -18,7 +18,7 @@ from common.config import Range
 from common.training import autoaugment, erasing
 
 _POLICIES = ("none", *autoaugment.FORMS)
-_MAGNITUDES = Range(at_least=0, at_most=autoaugment.MAX_MAGNITUDE)
+_MAGNITUDES = Range(at_least=0, at_most=autoaugment.MAX_MAGNITUDE)  # the field hides the module
 
 
 @configs.dataclass

@@ -182,6 +182,11 @@ class RegionsTest(parameterized.TestCase):
 
 
 class FlagsTest(Command):
+    def test_weights_of_regions_need_a_sampling_from_pools(self):
+        flags = ("--evaluator=supernet", "--space=convnet", "--supernet_preset=elastic", "--few_shot_epochs=1")
+        message = "weights of regions are trained on pools, which sampling 'sandwich' does not allow"
+        self.fail(message, lanas.main, *flags, f"--workdir={self.folder / 'regions'}")
+
     def test_published_searches_are_commands(self):
         paths = sorted((ROOT / "launch" / "flagfiles").glob("supernet_*.cfg"))
         assert len(paths) == 5

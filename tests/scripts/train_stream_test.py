@@ -117,7 +117,8 @@ class StreamedTrainingTest(parameterized.TestCase):
         for flag, message in (
             ("--held_out=2", "no images can be held out of a stream"),
             ("--stream=other", "unknown stream 'other'; choose one of naonet, seminasnet"),
+            ("--stream= --decoding_threads=2", "--image_size, --decoding_threads needs --stream; choose one of naonet"),
         ):
-            code, errors = self.run_main(flag)
+            code, errors = self.run_main(*flag.split())
             assert code == 1
             assert message in errors

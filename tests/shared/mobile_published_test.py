@@ -258,6 +258,10 @@ class PublishedTest(folders.FolderTest):
             with pytest.raises(ValueError, match=message):
                 mobile_published.converted(changed)
 
+    def test_the_network_is_that_of_the_file(self):
+        _, errors = self.run_main(train_supernet.main, "--published=weights", "--space=nao_small", "--width=8", code=1)
+        assert "--published has a network of its own; leave --space, --width out" in errors
+
     @pytest.mark.slow
     def test_shared_weights_of_a_file_are_searched_without_training(self):
         path, workdir = self.folder / "weights", self.folder / "run"

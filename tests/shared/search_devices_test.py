@@ -76,7 +76,7 @@ params = []
 for num_devices in (1, 2):
     learner, keys = made.make_learner(), training.keys(jax.random.key(0))
     data, valid = made.texts()
-    state, data = language.spread(training.create(learner, keys), data, sharding.over(num_devices))
+    state, data = language.shard(training.create(learner, keys), data, sharding.over(num_devices))
     *_, (state, _) = training.train(learner, state, keys, data, valid)
     assert {len(leaf.sharding.device_set) for leaf in jax.tree.leaves(state.params)} == {num_devices}
     params.append(jax.device_get(state.params))
