@@ -17,6 +17,7 @@ from common import config, spaces, types
 from common.genotypes import cell_rows
 from common.networks import elastic
 from common.spaces import factory
+from common.supernets import config as supernet_config
 
 _OF_OPERATIONS = ("nasbench201", "nasbench_macro")  # every decision is an operation
 NUM_GROWN = 2**20  # architectures that "growing" samples before it samples the whole space
@@ -47,7 +48,7 @@ def make(
         if not len(pool):
             raise ValueError("the pool of architectures is empty; give at least one")
         factory.check_rows(pool, space)
-        if sampling in config.WHOLE_SPACE:
+        if sampling in supernet_config.WHOLE_SPACE:
             raise ValueError(f"sampling {sampling!r} is for the whole space, not for a pool; choose another")
     if sampling == "fair":
         return fair(space.name)
