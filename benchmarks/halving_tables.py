@@ -50,6 +50,8 @@ def main(argv: Sequence[str]) -> None:
     args = flags.FLAGS
     budgets, factors = map(int, args.budgets), [float(factor) for factor in args.factors]
     settings = [(budget, factor) for budget in budgets for factor in factors]
+    for budget, factor in settings:
+        cost(np.zeros(budget), np.zeros(budget, bool), budget, factor)  # raises where none would continue
     table = tables.load_benchmark("nasbench201", args.data_dir)
     space, searchers = table_lib.space_of(table), {}
     for name in args.algorithms:
