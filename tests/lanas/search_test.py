@@ -113,6 +113,12 @@ def _check_search(name):
         assert told["num_fallbacks"] == state.fallbacks
 
 
+def _check_no_lapack(name):
+    text = _program(name, "convnet", CAPACITY)[2]
+    assert not [call for call in re.findall(r'custom_call_target="([^"]*)"', text) if "lapack" in call]
+    assert not re.findall(r" (cholesky|triangular-solve)\(", text)
+
+
 class SearchTest(parameterized.TestCase):
     @parameterized.named_parameters((name, name) for name in CASES)
     def test_proposals_leaves_and_diagnostics(self, name):
@@ -122,13 +128,11 @@ class SearchTest(parameterized.TestCase):
     @pytest.mark.slow
     def test_every_sampler_with_every_acquisition(self, name):
         _check_search(name)
-        self.test_no_lapack_in_the_compiled_step(name)
+        _check_no_lapack(name)
 
     @parameterized.named_parameters((name, name) for name in CASES)
     def test_no_lapack_in_the_compiled_step(self, name):
-        text = _program(name, "convnet", CAPACITY)[2]
-        assert not [call for call in re.findall(r'custom_call_target="([^"]*)"', text) if "lapack" in call]
-        assert not re.findall(r" (cholesky|triangular-solve)\(", text)
+        _check_no_lapack(name)
 
     @parameterized.parameters("lanas_official", "walk")
     def test_a_state_survives_a_file(self, name):
