@@ -88,8 +88,10 @@ def split(run: Run, num_devices: int, *, evaluation_batch_size: int) -> jax.shar
     """Returns the sharding of batches over devices, None for one device.
 
     Raises:
-      ValueError: there are fewer devices, or a batch cannot be split evenly.
+      ValueError: there are fewer devices, several hosts are to use a part of theirs, or a batch cannot be split evenly.
     """
+    if jax.process_count() > 1 and num_devices not in (0, jax.device_count()):
+        raise ValueError(f"several hosts train on all of their devices: leave --num_devices={num_devices} out")
     batches = sharding.over(num_devices)
     if batches is not None:
         num_images = 0 if run.images.is_streamed else run.images.sizes["train"]

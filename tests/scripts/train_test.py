@@ -159,10 +159,12 @@ class TrainTest(folders.FolderTest):
         assert "give the --genotype, --preset and sizes of its training" in errors
         assert not (self.folder / "third").exists()
 
-    def test_several_hosts_need_a_folder(self):
+    def test_several_hosts_need_a_folder_and_all_devices(self):
         with mock.patch.object(jax, "process_count", return_value=2):
             _, errors = self.run_train(code=1)
-        assert "--workdir" in errors
+            assert "--workdir" in errors
+            _, errors = self.run_train("--num_devices=3", f"--workdir={self.folder / 'run'}", code=1)
+        assert "several hosts train on all of their devices: leave --num_devices=3 out" in errors
 
     @pytest.mark.slow
     def test_a_run_that_diverges_keeps_its_last_good_checkpoint(self):

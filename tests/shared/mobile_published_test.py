@@ -263,7 +263,7 @@ class PublishedTest(folders.FolderTest):
         assert "--published has a network of its own; leave --space, --width out" in errors
 
     @pytest.mark.slow
-    def test_shared_weights_of_a_file_are_searched_without_training(self):
+    def test_shared_weights_of_a_file_are_used_without_training(self):
         path, workdir = self.folder / "weights", self.folder / "run"
         path.write_bytes(saved({"state_dict": published()}, is_archive=True))
         rng = np.random.default_rng(0)
