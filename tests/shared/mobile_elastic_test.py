@@ -17,7 +17,7 @@ from common.networks.kernels import compile_options
 from common.spaces import ofa_mobile
 from common.supernets import presets
 
-SIDE, NUM_STAGES = 20, 2
+SIDE = 20
 CONFIG = mobile_elastic.elastic(
     mobile.Config(
         widths=(4, 6),
@@ -34,6 +34,7 @@ CONFIG = mobile_elastic.elastic(
         drop_path_keep=0.8,
     )
 )
+SHORT = dataclasses.replace(CONFIG, widths=(4,), strides=(2,), activations=("hard_swish",), squeezes=(True,))
 # The resolution; depth, then kernel and expansion of four blocks of each stage.
 ROWS = (
     (3, *(0, 2, 0, 0, 1, 0, 0, 0, 0), *(2, 1, 2, 0, 1, 2, 0, 1, 1)),
@@ -47,11 +48,11 @@ def _compiled(function):
 
 @functools.cache
 def _elastic(config=CONFIG):
-    """The elastic network of the first two stages, random parameters, images, and the program that collects."""
+    """The elastic network, random parameters, images, and the program that collects."""
     network = mobile_elastic.Network("ofa_mobile", config)
-    images = jax.random.normal(jax.random.key(1), (3, SIDE, SIDE, 2))
-    init = _compiled(functools.partial(network.init, train=False))
-    params = init(jax.random.key(0), images, jnp.array(ROWS[0]))["params"]
+    images = _images()
+    row = jnp.array(ROWS[0][: 1 + 9 * len(config.widths)])
+    params = _compiled(functools.partial(network.init, train=False))(jax.random.key(0), images, row)["params"]
     leaves, tree = jax.tree.flatten(params)
     leaves = [leaf + 0.2 * np.random.default_rng(at).normal(size=leaf.shape) for at, leaf in enumerate(leaves)]
     params = jax.tree.map(jnp.float32, jax.tree.unflatten(tree, leaves))
@@ -59,27 +60,31 @@ def _elastic(config=CONFIG):
     return network, params, images, _compiled(collect)
 
 
-def _alone(row, **changes):
+def _images():
+    return jax.random.normal(jax.random.key(1), (3, SIDE, SIDE, 2))
+
+
+def _alone(row, config=CONFIG, **changes):
     """The network of an architecture, and images of its resolution."""
     resolution, stages = ofa_mobile.to_stages(np.array(row))
-    config = dataclasses.replace(CONFIG.stand_alone(), **changes)
+    config = dataclasses.replace(config.stand_alone(), **changes)
     side = mobile_elastic.sizes(SIDE)[row[0]]
-    images = jax.image.resize(_elastic()[2], (3, side, side, 2), "linear")
+    images = jax.image.resize(_images(), (3, side, side, 2), "linear")
     return mobile.Network(ChainGenotype(stages, resolution), config), images
 
 
-class TwoStagesTest(parameterized.TestCase):
-    def setUp(self):
-        super().setUp()
-        length = len(ROWS[0])
-        patch = mock.patch.multiple(ofa_mobile, NUM_STAGES=NUM_STAGES, LARGEST=ofa_mobile.LARGEST[:length])
-        self.enter_context(patch)
+class NetworkTest(parameterized.TestCase):
+    def shorten(self, num_stages):
+        length = 1 + num_stages * (1 + 2 * ofa_mobile.MAX_DEPTH)
+        values = {"NUM_STAGES": num_stages, "LARGEST": ofa_mobile.LARGEST[:length]}
+        self.enter_context(mock.patch.multiple(ofa_mobile, **values))
 
-    @parameterized.parameters(*ROWS)
+    @parameterized.parameters(*(row[:10] for row in ROWS))
     def test_a_part_of_the_weights_is_the_network(self, *row):
-        _, params, _, collect = _elastic()
-        found, collected = collect({"params": params}, _elastic()[2], jnp.array(row))
-        network, images = _alone(row)
+        self.shorten(1)
+        _, params, images, collect = _elastic(SHORT)
+        found, collected = collect({"params": params}, images, jnp.array(row))
+        network, images = _alone(row, SHORT)
         variables = mobile_extraction.parts({"params": params, **collected}, network)
         expected = _compiled(functools.partial(network.apply, train=False))(variables, images)
         np.testing.assert_allclose(found.main, expected.main, rtol=1e-5, atol=1e-5)
@@ -88,6 +93,7 @@ class TwoStagesTest(parameterized.TestCase):
 
     @pytest.mark.slow  # compiles for half a minute
     def test_gradients_are_those_of_the_network(self):
+        self.shorten(2)
         made, params, images, _ = _elastic()
         style = dataclasses.replace(CONFIG.style, statistics="batch")
 
