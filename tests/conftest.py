@@ -1,6 +1,5 @@
 """Strict settings for every test: CPU, no silent rank promotion, no key used twice."""
 
-import functools
 import gc
 import importlib.metadata
 import os
@@ -23,11 +22,7 @@ os.environ.setdefault(
 
 import jax
 import pytest
-from jax._src.interpreters import mlir
 
-# One context of MLIR for all programs: to make one takes a fifth of the time that a small program compiles.
-if hasattr(mlir, "make_ir_context"):
-    mlir.make_ir_context = functools.cache(mlir.make_ir_context)
 # Locations of operations are read by nobody here.
 jax.config.update("jax_traceback_in_locations_limit", 0)
 jax.config.update("jax_numpy_rank_promotion", "raise")

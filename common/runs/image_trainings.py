@@ -184,6 +184,7 @@ def final(dataset: images.Dataset, network: Any, *, seed: int, macs: float) -> F
         network, config, inputs, num_classes=dataset.num_classes, num_images=len(dataset.train.labels)
     )
     per_epoch = training_config.steps_per_epoch(config, len(dataset.train.labels))
+    long = augment(dataset, MUCH_WORK)
 
     def train(key, state, images, labels, num_epochs):
         """Updates of SGD are proportional to the learning rate, which is that of a schedule over `num_epochs`."""
@@ -197,7 +198,6 @@ def final(dataset: images.Dataset, network: Any, *, seed: int, macs: float) -> F
         params = jax.tree.map(lambda old, moved: old + rate * (moved - old), state.params, new.params)
         return new.replace(params=params), metrics.replace(learning_rate=rate)
 
-    long = augment(dataset, MUCH_WORK)
     taken = export.Images(dataset.train.images.shape[1:], dataset.mean, dataset.std)
     keys = states.keys(jax.random.fold_in(jax.random.key(seed), 1))
     data = loop.Data(images=jnp.asarray(dataset.train.images), labels=jnp.asarray(dataset.train.labels))
