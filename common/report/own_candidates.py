@@ -87,7 +87,7 @@ def _progress(found, rows):
     axes.set(xlabel="candidate, in the order proposed", ylabel="accuracy on images held out (%)")
     axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
     figure.legend(loc="outside upper left", ncols=3)
-    caption = "Each dot is a candidate after so many epochs; the best third of each stage continues."
+    caption = "Each dot is a candidate after so many epochs; at most the best third of each stage continues."
     return canvas.Picture("candidates", "Accuracy in the order proposed", caption, figure, tips)
 
 
