@@ -112,8 +112,9 @@ def _costs(found, rows, sizes):
         tips["ends"] = [f"{NAMES[name]}: {test:.2f} %" for name, test in zip(networks, tests)]
         for name, place, test in zip(networks, places, tests):
             is_right = place > np.sqrt(min(macs.values()) * max(macs.values()))
-            style = {"ha": "right" if is_right else "left", "va": "bottom"}
-            axes.annotate(NAMES[name], (place, test), (0, 5), textcoords="offset points", fontsize=9, **style)
+            is_above = name == "best"  # another network is often close to it
+            style = {"ha": "right" if is_right else "left", "va": "bottom" if is_above else "top", "fontsize": 9}
+            axes.annotate(NAMES[name], (place, test), (0, 5 if is_above else -5), textcoords="offset points", **style)
     for limit in limits.parse(found.config.get("limit", ())):
         if limit.cost == "macs":
             axes.axvline(limit.value, color=canvas.SERIES[6], lw=1.2, ls=canvas.DASHES[1], label=f"limit {limit}")
