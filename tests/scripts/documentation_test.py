@@ -164,7 +164,8 @@ class DocumentationTest(parameterized.TestCase):
     @pytest.mark.slow
     def test_slow_programs_run(self, name):
         printed = run(name, [program for program in programs(PAGES[name]) if program.mark != "not run"])
-        self.assertRegex(printed, PRINTED.get(name, ""))
+        if name in PRINTED:
+            self.assertRegex(printed, PRINTED[name])
 
     def test_modules_of_the_reference_exist_and_are_in_it_once(self):
         pages = "\n".join(page for name, page in PAGES.items() if name.startswith("docs/api/"))
