@@ -134,7 +134,11 @@ def _check_kept(folder, settings, options, searchers):
     if "choice" not in before:
         raise ValueError(f"{folder} is the folder of another command; choose another --workdir")
     shape = {"choice": [{"found_by": str}], "networks": [{"found_by": str, "test": list}]}
-    json_files.check(folder / run_dir.RESULT, before, {**shape, "budget": int, "num_best": int})
+    json_files.check(folder / run_dir.RESULT, before, {**shape, "budget": int, "num_best": int, "seed": int})
+    if before["seed"] != options.seed:
+        raise ValueError(
+            f"{folder}: seed was {before['seed']} and is now {options.seed}; restore it, or choose another --workdir"
+        )
     names = {row["found_by"] for row in before["choice"]} - {CHOSEN}
     if missing := sorted(names - set(searchers)):
         raise ValueError(f"{folder} has results of {', '.join(missing)} too; name them in --algorithms to resume it")
