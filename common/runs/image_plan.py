@@ -124,10 +124,14 @@ def num_in_time(each_seconds: Sequence[float], seconds: float, *, num_threads: i
 
 
 def for_few(config: Any, num_candidates: int) -> Any:
-    """Returns the settings of a search algorithm with at most a third of the candidates random at the start."""
-    most = max(MIN_CANDIDATES, num_candidates // 3)
-    names = [name for name in ("num_initial", "population_size") if hasattr(config, name)]
-    return dataclasses.replace(config, **{name: min(getattr(config, name), most) for name in names})
+    """Returns the settings of a search algorithm for so few candidates.
+
+    At most a third of them is random at the start, and a tree has at most as many leaves as there are candidates.
+    """
+    third = max(MIN_CANDIDATES, num_candidates // 3)
+    most = {"num_initial": third, "population_size": third, "height": num_candidates.bit_length()}
+    most = {name: limit for name, limit in most.items() if hasattr(config, name)}
+    return dataclasses.replace(config, **{name: min(getattr(config, name), limit) for name, limit in most.items()})
 
 
 def finals(seconds: float, epoch_seconds: Mapping[str, float], *, num_threads: int) -> tuple[int, tuple[str, ...]]:

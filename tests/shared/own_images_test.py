@@ -22,6 +22,7 @@ import numpy as np
 import pytest
 from absl.testing import parameterized
 
+import lanas_jax
 from benchmarks import own_images as own_images_benchmark
 from common import baselines
 from common import config as configs
@@ -74,6 +75,10 @@ class PlanTest(parameterized.TestCase):
         assert image_plan.for_few(evolution, 20).population_size == 6
         assert image_plan.for_few(evolution, 1000) == evolution
         assert image_plan.for_few(baselines.ALGORITHMS["weaknas"].config, 6).num_initial == 4
+
+    def test_a_tree_has_at_most_as_many_leaves_as_there_are_candidates(self):
+        heights = {4: 3, 7: 3, 8: 4, 100: 4}
+        assert {num: image_plan.for_few(lanas_jax.Config(), num).height for num in heights} == heights
 
     def test_networks_of_the_table_are_left_out_where_there_is_no_time(self):
         seconds = {"best": 2.0, "three_convolutions": 1.0, "resnet": 1.5}
