@@ -145,6 +145,8 @@ def get(name: str, space: str, **network: Any) -> Preset:
         found = dataclasses.replace(
             NETWORKS[space], num_cells=3, width=8, auxiliary=False, drop_path_keep=1.0, dropout_keep=1.0
         )
+    elif not isinstance(found, type(NETWORKS[space])):
+        raise ValueError(f"preset {name!r} has no network of {space}; choose another preset, such as digits")
     if isinstance(found, mobile.Config) and "width" in network:
         found = mobile.scaled(found, network.pop("width"))
     if unknown := sorted(set(network) - {field.name for field in dataclasses.fields(found)}):

@@ -251,6 +251,10 @@ class PresetsTest(parameterized.TestCase):
         with self.assertRaisesRegex(ValueError, "space 'nao_rnn' has no network with shared weights; choose one of"):
             supernet_presets.get("digits", "nao_rnn")
 
+    def test_a_preset_of_another_kind_of_network(self):
+        with self.assertRaisesRegex(ValueError, "preset 'ofa_mobile_cifar' has no network of nao_small"):
+            supernet_presets.get("ofa_mobile_cifar", "nao_small")
+
 
 class StandAloneTest(parameterized.TestCase):
     def test_a_fitness_depends_on_the_architecture_and_the_key_alone(self):
