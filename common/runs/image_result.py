@@ -1,6 +1,7 @@
 """Files of the result of `search_images`, and its texts."""
 
 import pathlib
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -105,6 +106,7 @@ def next_steps(result: Mapping[str, Any]) -> str:
         for one in result["baselines"]
         if one["test"] > result["best"]["test"]
     ]
+    genotype, drawing = (shlex.quote(str(folder / name)) for name in (GENOTYPE, "best.svg"))
     return "\n".join(
         [
             *better,
@@ -112,8 +114,8 @@ def next_steps(result: Mapping[str, Any]) -> str:
             f"weights: {folder / image_finals.MODEL} (common.training.export.load)",
             f"program: {folder / image_finals.PROGRAM} (jax.export.deserialize)",
             f"page: {folder / image_run.PAGE}",
-            f"draw it:    python -m launch.genotype --genotype={folder / GENOTYPE} --output={folder / 'best.svg'}",
-            f"train more: python -m launch.train --genotype={folder / GENOTYPE} --preset=small_images "
-            f"--dataset={result['dataset']} {flags}",
+            f"draw it:    python -m launch.genotype --genotype={genotype} --output={drawing}",
+            f"train more: python -m launch.train --genotype={genotype} --preset=small_images "
+            f"--dataset={shlex.quote(result['dataset'])} {flags}",
         ]
     )

@@ -135,6 +135,13 @@ class ResultTest(parameterized.TestCase):
         rest = image_result.next_steps(result | {"baselines": [{"name": "resnet", "test": 0.8}]}).splitlines()
         assert rest == found[1:]
 
+    def test_names_with_spaces_are_quoted_in_commands(self):
+        result = {"workdir": "my runs", "dataset": "my pictures.npz", "best": {"test": 0.8}, "baselines": []}
+        draw, train = image_result.next_steps(result | {"train_more": {"num_epochs": 30}}).splitlines()[-2:]
+        assert draw.endswith("--genotype='my runs/best.json' --output='my runs/best.svg'")
+        assert "--genotype='my runs/best.json'" in train
+        assert "--dataset='my pictures.npz' --num_epochs=30" in train
+
 
 class _Linear(nn.Module):
     @nn.compact
