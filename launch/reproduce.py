@@ -12,6 +12,7 @@ docs/reproduce.md says what differs from the papers.
 
 import importlib
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 
@@ -73,7 +74,7 @@ def run(values: flags.FlagValues) -> None:
             data_dir = folder / f"data_{stage.name}"
             reproduce_data.make(headline.data, data_dir, num_images=reproduce.num_images(stage, options))
         module, *words = reproduce.arguments(stage, options, folder, data_dir)
-        print(f"stage {stage.name}: python -m launch.{module} {' '.join(words)}", flush=True)
+        print(f"stage {stage.name}: python -m launch.{module} {shlex.join(words)}", flush=True)
         if code := importlib.import_module(f"launch.{module}").main(words):
             raise ValueError(f"stage {stage.name} of {values.name} ended with exit code {code}, see above")
     print(f"{'dry run' if options.dry_run else 'stages'} of {values.name} finished: {folder}", flush=True)
