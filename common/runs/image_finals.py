@@ -13,6 +13,7 @@ from common.training import state as states
 
 MODEL, PROGRAM = "model.safetensors", "model.stablehlo"
 BEST = "best"
+_FEW = 10  # epochs
 _MEASURED = 2  # epochs by which the speed is measured, those of the warm-up
 _RESERVE = 10.0, 60.0  # seconds that tests and export take at least, and at most
 _RESERVED = 0.02  # of the minutes, else
@@ -47,6 +48,8 @@ def train(
     missing = [name for name in archs if name not in planned["names"]]
     text = f"; no time for {' and '.join(missing)}" if missing else ""
     print(f"{', '.join(planned['names'])}: {planned['epochs']} epochs from scratch on all images{text}", flush=True)
+    if planned["epochs"] < _FEW:
+        print(f"fewer than {_FEW} epochs are too few for a useful network; give more minutes", flush=True)
     found = {one["name"]: one for one in run.events.all("final")}
     title = f"{len(planned['names'])} networks to epoch {planned['epochs']}"
     with image_run.Live(title, len(planned["names"]), "trained", run.deadline) as live:

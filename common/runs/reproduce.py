@@ -32,6 +32,9 @@ class Options:
     dry_run: Annotated[bool, "check data and disk, and take two steps of every stage on synthetic data"] = False
     full_size: Annotated[bool, "dry run: networks and batches of full size, for a device with their memory"] = False
 
+    def __post_init__(self):
+        configs.require((self.dry_run or not self.full_size, "full_size needs dry_run; other runs are of full size"))
+
 
 def get(name: str, stages: Sequence[str] = ()) -> headlines.Headline:
     """Returns a headline, restricted to some of its stages.

@@ -98,6 +98,8 @@ class ReproduceTest(folders.FolderTest):
     def test_command_lines_by_hand(self):
         stage = Stage("train_found", "train --flagfile=x --genotype={search}", "--num_epochs=1", "--width=4")
         options = reproduce.Options()
+        with pytest.raises(ValueError, match="full_size needs dry_run"):
+            reproduce.Options(full_size=True)
         with pytest.raises(ValueError, match="run/search holds no finished search with an architecture; run the stage"):
             reproduce.arguments(stage, options, self.folder / "run", None)
         (search := self.folder / "search").mkdir()
