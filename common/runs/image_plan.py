@@ -13,7 +13,6 @@ LATE = 1.05  # of the minutes: no training continues beyond
 _ENOUGH_EPOCHS = 30  # of the best network, before others take time from it
 MIN_CANDIDATES = 4
 _LEAST_CANDIDATES = {3: 12, 2: 6, 1: MIN_CANDIDATES}  # by the number of stages
-_LATE_PROPOSALS = 1.2  # of the planned time of the first stage
 _LEAST_STEPS = 100  # after which candidates are compared: earlier, accuracies say little
 # Rough, for what is refused before anything is compiled: measured at 16x16 pixels on one core of 2.5 GHz.
 _COMPILE_SECONDS, _SECONDS_PER_MAC = {"cpu": 110.0, "other": 60.0}, {"cpu": 1.4e-10, "other": 2e-12}
@@ -42,8 +41,8 @@ class Plan(NamedTuple):
 
     @property
     def first_seconds(self) -> float:
-        """Seconds after which no further candidates are proposed: some more than planned, but not all."""
-        return min(1.0, _LATE_PROPOSALS / _cost(len(self.epochs))) * self.search_seconds
+        """Seconds after which no further candidates are proposed: the planned time of the first stage."""
+        return self.search_seconds / _cost(len(self.epochs))
 
 
 def least_minutes(num_images: int, macs: float, *, platform: str, num_threads: int) -> float:

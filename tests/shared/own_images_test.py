@@ -57,7 +57,7 @@ class PlanTest(parameterized.TestCase):
         plan = image_plan.make(1000.0, 2.0, steps_per_epoch=40, num_threads=2)
         assert (plan.num_candidates, plan.epochs, plan.counts) == (38, (5, 15, 45), (38, 13, 5))
         assert (plan.search_seconds, plan.final_seconds) == (450.0, 550.0)
-        assert plan.first_seconds == pytest.approx(450 * 1.2 * 3 / 7)
+        assert plan.first_seconds == pytest.approx(450 * 3 / 7)
         assert plan._replace(epochs=(5,)).first_seconds == 450.0
         # Four times as many steps an epoch: fewer epochs of more candidates.
         plan = image_plan.make(1000.0, 2.0, steps_per_epoch=160, num_threads=2)
