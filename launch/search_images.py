@@ -145,7 +145,8 @@ def _search_own(values):
         data_dir=values.data_dir,
     )
     console.show(image_result.title(result), *image_result.table(result))
-    print(image_result.next_steps(result), flush=True)
+    data_dir = values.data_dir if launch_flags.given(values, ["data_dir"]) else None  # else of the environment
+    print(image_result.next_steps(result, data_dir), flush=True)
 
 
 if __name__ == "__main__":

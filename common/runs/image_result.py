@@ -96,10 +96,17 @@ def table(result: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, .
     return ("network", "test accuracy", "parameters", "multiply-adds", "epochs", "architecture"), rows
 
 
-def next_steps(result: Mapping[str, Any]) -> str:
-    """Returns the files of a result.json, and commands that continue from them; first, whether a baseline is better."""
+def next_steps(result: Mapping[str, Any], data_dir: str | None = None) -> str:
+    """Returns the files of a result.json, and commands that continue from them; first, whether a baseline is better.
+
+    Args:
+      result: content of result.json.
+      data_dir: folder of datasets that commands must name.
+    """
     folder = pathlib.Path(result["workdir"])
-    flags = " ".join(f"--{name}={str(value).lower()}" for name, value in result["train_more"].items())
+    flags = [f"--dataset={shlex.quote(result['dataset'])}"]
+    flags += [f"--data_dir={shlex.quote(data_dir)}"] if data_dir else []
+    flags += [f"--{name}={str(value).lower()}" for name, value in result["train_more"].items()]
     better = [
         f"{one['name']} classifies more test images correctly than the best candidate; its weights: "
         f"{folder / one['name']}.safetensors. With more minutes more candidates are compared, after longer trainings."
@@ -115,7 +122,6 @@ def next_steps(result: Mapping[str, Any]) -> str:
             f"program: {folder / image_finals.PROGRAM} (jax.export.deserialize)",
             f"page: {folder / image_run.PAGE}",
             f"draw it:    python -m launch.genotype --genotype={genotype} --output={drawing}",
-            f"train more: python -m launch.train --genotype={genotype} --preset=small_images "
-            f"--dataset={shlex.quote(result['dataset'])} {flags}",
+            f"train more: python -m launch.train --genotype={genotype} --preset=small_images {' '.join(flags)}",
         ]
     )

@@ -142,6 +142,11 @@ class ResultTest(parameterized.TestCase):
         assert "--genotype='my runs/best.json'" in train
         assert "--dataset='my pictures.npz' --num_epochs=30" in train
 
+    def test_a_command_that_continues_finds_the_dataset(self):
+        result = {"workdir": "runs/a", "dataset": "photos", "best": {"test": 0.8}, "baselines": []}
+        train = image_result.next_steps(result | {"train_more": {"flip": True}}, "my data").splitlines()[-1]
+        assert train.endswith("--dataset=photos --data_dir='my data' --flip=true")
+
 
 class _Linear(nn.Module):
     @nn.compact
