@@ -43,6 +43,23 @@ class Range:
 
 
 @dataclasses.dataclass(frozen=True)
+class Needs:
+    """A setting without which another one has no effect, for the annotation of the latter.
+
+    Attributes:
+      name: of a field of the same dataclass, or of one that holds it.
+      values: of that field, with which there is an effect; none: any but None, False and 0.
+    """
+
+    name: str
+    values: tuple[Any, ...] = ()
+
+    def is_met(self, value: Any) -> bool:
+        """Returns whether the other setting has an effect, given the value of this one."""
+        return value in self.values if self.values else bool(value)
+
+
+@dataclasses.dataclass(frozen=True)
 class Field:
     """Description of one setting.
 
@@ -54,6 +71,7 @@ class Field:
       bounds: of a number; of each of a sequence.
       is_optional: whether None is allowed.
       is_sequence: whether the value is a tuple of `kind`.
+      needs: the setting without which this one has no effect.
     """
 
     name: str
@@ -63,6 +81,7 @@ class Field:
     bounds: Range = Range()
     is_optional: bool = False
     is_sequence: bool = False
+    needs: Needs | None = None
 
     @property
     def is_nested(self) -> bool:
@@ -208,6 +227,7 @@ def _described(name, hint):
     kind = typing.get_args(hint)[0] if metadata else hint
     text = next((item for item in metadata if isinstance(item, str)), "")
     bounds = next((item for item in metadata if isinstance(item, Range)), Range())
+    needs = next((item for item in metadata if isinstance(item, Needs)), None)
     choices, is_optional, is_sequence = (), False, False
     if isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union:
         is_optional = True
@@ -217,7 +237,7 @@ def _described(name, hint):
     if typing.get_origin(kind) is typing.Literal:
         choices = typing.get_args(kind)
         kind = type(choices[0])
-    return Field(name, kind, text, choices, bounds, is_optional, is_sequence)
+    return Field(name, kind, text, choices, bounds, is_optional, is_sequence, needs)
 
 
 def _check_one(field, value, name):

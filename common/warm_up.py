@@ -24,7 +24,12 @@ By = Annotated[
     "if smaller is better), or by the mean rank of several, such as synflow,zen; or those of a search on another task "
     "(its export, a file .jsonl or .csv); by default those that the algorithm chooses",
 ]
-Num = Annotated[int, "with warm_up: architectures that are evaluated first", configs.Range(at_least=1)]
+Num = Annotated[
+    int,
+    "with warm_up: architectures that are evaluated first",
+    configs.Range(at_least=1),
+    configs.Needs("warm_up"),
+]
 Costs = Mapping[str, Callable[[chex.Array], chex.Array]]
 NUM_SAMPLED = 4096  # random architectures that are ranked where the space is too large to list
 NUM_KEPT = 2048

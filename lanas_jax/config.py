@@ -12,6 +12,7 @@ from common import regression_targets as targets
 
 _AT_LEAST_1 = configs.Range(at_least=1)
 _AT_LEAST_0 = configs.Range(at_least=0)
+_ADAM = configs.Needs("regressor", ("adam",))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Config:
         int | None,
         "architectures that the kernel regressor is fitted to, the best and the latest ones; None: 256",
         configs.Range(at_least=2, at_most=4096),
+        configs.Needs("regressor", ("kernel",)),
     ] = None
     ridge: Annotated[float, "L2 penalty on a node's weights, or on their distance to the prior", _AT_LEAST_0] = 20.0
     prior: Annotated[Literal["parent", "zero"], "prior mean of a node's weights"] = "parent"
@@ -75,9 +77,12 @@ class Config:
         Literal["greedy", "uniform", "tempered", "expected_improvement", "thompson"],
         "which candidate of the leaf is proposed",
     ] = "expected_improvement"
-    temperature: Annotated[float, "of the tempered acquisition, in standard deviations of the target", _AT_LEAST_0] = (
-        0.1
-    )
+    temperature: Annotated[
+        float,
+        "of the tempered acquisition, in standard deviations of the target",
+        _AT_LEAST_0,
+        configs.Needs("acquisition", ("tempered",)),
+    ] = 0.1
     num_candidates: Annotated[int, "candidates per proposal, where the sampler is not pool", _AT_LEAST_1] = 256
     max_batches: Annotated[
         int, "batches of candidates before a proposal falls back to an ancestor's region", _AT_LEAST_1
@@ -85,8 +90,8 @@ class Config:
     walk_steps: Annotated[
         int, "steps of a random walk to a candidate; of hit_and_run, steps per decision", _AT_LEAST_1
     ] = 8
-    adam_steps_first: Annotated[int, "steps of the adam regressor in the first fit", _AT_LEAST_1] = 20_000
-    adam_steps: Annotated[int, "steps of the adam regressor in later fits", _AT_LEAST_1] = 3_000
+    adam_steps_first: Annotated[int, "steps of the adam regressor in the first fit", _AT_LEAST_1, _ADAM] = 20_000
+    adam_steps: Annotated[int, "steps of the adam regressor in later fits", _AT_LEAST_1, _ADAM] = 3_000
 
     def __post_init__(self):
         configs.validate(self)

@@ -55,10 +55,11 @@ def read(values: flags.FlagValues, config: Config, *, prefix: str = "") -> Confi
     """Returns `config` with the fields whose flags were given on the command line.
 
     Raises:
-      ValueError: a value is not allowed; the message names the flag.
+      ValueError: a value is not allowed, or without effect for want of another; the message names the flag.
     """
-    changes = _given(values, config, prefix)
-    return configs.replace(config, changes)
+    changed = configs.replace(config, _given(values, config, prefix))
+    configs.require(*_effects(values, changed, prefix, {}))
+    return changed
 
 
 def given(values: flags.FlagValues, names: Iterable[str]) -> list[str]:
@@ -75,6 +76,19 @@ def _given(values, config, prefix):
         elif given(values, [name]):
             found[field.name] = _checked(field, values, name)
     return found
+
+
+def _effects(values, config, prefix, outer):
+    """Yields the rules that the flags given have an effect; `outer` are the settings of the dataclasses around."""
+    known = outer | {field.name: getattr(config, field.name) for field in configs.fields(type(config))}
+    for field in configs.fields(type(config)):
+        if field.is_nested:
+            yield from _effects(values, known[field.name], prefix, known)
+        elif field.needs and field.needs.name in known and given(values, [prefix + field.name]):
+            flag = f"--{prefix}{field.needs.name}"
+            flag = " or ".join(f"{flag}={value}" for value in field.needs.values) or flag
+            text = f"--{prefix}{field.name} has no effect without {flag}; give that too, or leave it out"
+            yield field.needs.is_met(known[field.needs.name]), text
 
 
 def _checked(field, values, name):

@@ -28,16 +28,22 @@ from common.report import console
 from launch import commands
 from launch import flags as launch_flags
 
+_COUNT = configs.Needs("count")
+
 
 @configs.dataclass
 class Counting:
     """Network for --count."""
 
-    network: Annotated[str | None, "published network; None: that of the space that contains the genotype"] = None
-    num_cells: Annotated[int | None, "cells in all; None: as in the network"] = None
-    width: Annotated[int | None, "channels of the first cell; None: as in the network"] = None
-    num_classes: Annotated[int | None, "classes; None: as in the network"] = None
-    image_size: Annotated[int | None, "pixels; None: the genotype's own, else 32, for ImageNet networks 224"] = None
+    network: Annotated[str | None, "published network; None: that of the space that contains the genotype", _COUNT] = (
+        None
+    )
+    num_cells: Annotated[int | None, "cells in all; None: as in the network", _COUNT] = None
+    width: Annotated[int | None, "channels of the first cell; None: as in the network", _COUNT] = None
+    num_classes: Annotated[int | None, "classes; None: as in the network", _COUNT] = None
+    image_size: Annotated[
+        int | None, "pixels; None: the genotype's own, else 32, for ImageNet networks 224", _COUNT
+    ] = None
 
 
 @configs.dataclass

@@ -41,6 +41,10 @@ def define(values: flags.FlagValues) -> None:
 
 def run(values: flags.FlagValues) -> None:
     """Writes the page, and the pictures if a folder is given for them."""
+    if launch_flags.given(values, ["format"]) and not values.pictures:
+        raise ValueError(
+            "--format has no effect without --pictures, the folder of the pictures; give that, or leave it out"
+        )
     written = report.write(
         [folder for folder in values.workdir if folder],
         output=values.output,

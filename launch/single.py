@@ -22,7 +22,7 @@ from launch import flags as launch_flags
 
 SUPERNET, PREFIX, CUSTOM = "supernet", "proxy_", "package.module:name"
 EVALUATORS = ("benchmark", "training", SUPERNET, "zero_cost")
-_TRAIN, _SCORE, _LATENCY, _ZERO = "supernet_", "score_", "latency_", "zero_cost_"
+_TRAIN, _SCORE, _LATENCY, _ZERO, _FRONT = "supernet_", "score_", "latency_", "zero_cost_", "front_"
 _FLAGS = {  # prefix of flags -> the evaluators to which they apply
     **dict.fromkeys(("benchmark", "runs"), ("benchmark",)),
     "dataset": EVALUATORS,
@@ -87,6 +87,9 @@ def search(
     """
     check_evaluator(values)
     algorithms.check_objectives(algorithm, values.objectives)
+    front = [name for name in values if name.startswith(_FRONT)]
+    if len(values.objectives) < 2 and (given := launch_flags.given(values, front)):
+        raise ValueError(f"--{given[0]} has no effect without several objectives, such as --objectives=fitness,-params")
     if values.evaluator == SUPERNET:
         _on_shared_weights(values, algorithm, refine, command=command, space=space)
     else:
@@ -123,6 +126,12 @@ def _on_evaluator(values, algorithm, *, command):
 def _on_shared_weights(values, algorithm, refine, *, command, space):
     from common.runs import supernet_search  # flax, which takes a second to import
 
+    trained = launch_flags.given(values, [name for name in values if name.startswith(PREFIX)])
+    if trained and values.rerank == 0:
+        raise ValueError(
+            f"--{', --'.join(trained)} has no effect without --rerank, the number of the best that are trained; give "
+            "that too, or leave it out"
+        )
     schedule, weights, options, _ = configs.gathered(
         lambda: algorithms.read_schedule(values),
         lambda: read_weights(values, space=space),

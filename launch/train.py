@@ -98,6 +98,8 @@ def run(values: flags.FlagValues) -> None:
     configs.one_of("preset", values.preset, presets.PRESETS)
     options = launch_flags.read(values, training.Options())
     sharding.connect(values.coordinator, num_processes=values.num_processes, process_id=values.process_id)
+    if launch_flags.given(values, ["checkpoint"]) and not (values.evaluate or options.export):
+        raise ValueError("--checkpoint has no effect without --evaluate or --export; give one of them, or leave it out")
     if values.evaluate:
         if not values.workdir:
             raise ValueError("--evaluate needs --workdir, the folder of a training run")

@@ -122,7 +122,7 @@ class Config:
     fit_first: Annotated[int, "length of the first fit", _AT_LEAST_1] = 200
     fit_later: Annotated[int, "length of later fits", _AT_LEAST_1] = 20
     is_warm: Annotated[bool, "whether a fit starts from the parameters of the last one"] = True
-    keeps_moments: Annotated[bool, "whether it also starts from Adam's last moments"] = True
+    keeps_moments: Annotated[bool, "whether it also starts from Adam's last moments", configs.Needs("is_warm")] = True
     augmentation: Annotated[
         Literal["none", "swap", "expand", "orbit"], "replacement of token sequences by equivalent ones in training"
     ] = "orbit"

@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 
 from common import config as configs
-from common.config import Range
+from common.config import Needs, Range
 
 SCORES = {
     "synflow": "synaptic flow, log(1 + sum of |w dR/dw|), without images",
@@ -19,7 +19,7 @@ class Config:
     """Zero-cost score: of a network with its initial parameters and a batch of images."""
 
     score: Annotated[Literal[tuple(SCORES)], "; ".join(f"{name}: {text}" for name, text in SCORES.items())] = "synflow"
-    batch_size: Annotated[int, "images, except for synflow", Range(at_least=2)] = 64
+    batch_size: Annotated[int, "images, except for synflow", Range(at_least=2), Needs("score", tuple(SCORES)[1:])] = 64
     num_cells: Annotated[
         int | None, "cells of a network of cells, the two reductions included; None: as published", Range(at_least=1)
     ] = None

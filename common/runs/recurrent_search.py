@@ -39,11 +39,17 @@ class Settings:
         evaluators.Score,
         "part of the validation text that is evaluated on shared weights; "
         + "; ".join(f"{name}: {meaning}" for name, meaning in evaluators.SCORES.items()),
+        configs.Needs("measure", ("supernet",)),
     ] = "all"
     rerank: Annotated[int, "number of best cells to train from scratch at the end", configs.Range(at_least=0)] = 0
-    rerank_preset: Annotated[Literal[tuple(language_config.PRESETS)], "settings of this training"] = "topics_search"
+    rerank_preset: Annotated[
+        Literal[tuple(language_config.PRESETS)], "settings of this training", configs.Needs("rerank")
+    ] = "topics_search"
     rerank_num_epochs: Annotated[
-        int | None, "epochs of this training; by default those of its preset", configs.Range(at_least=1)
+        int | None,
+        "epochs of this training; by default those of its preset",
+        configs.Range(at_least=1),
+        configs.Needs("rerank"),
     ] = None
     checkpoint_seconds: language.CheckpointSeconds = 300.0
     corpus: Annotated[language.Corpus, "text"] = language.Corpus()

@@ -51,7 +51,9 @@ class Options:
         "the evaluator; 0: such architectures are infeasible, however many they are",
         configs.Range(at_least=0),
     ] = 3
-    retry_failed: Annotated[bool, "evaluate again, on resuming, the architectures that raised an exception"] = False
+    retry_failed: Annotated[
+        bool, "evaluate again, on resuming, the architectures that raised an exception", configs.Needs("workdir")
+    ] = False
     warm_up: warm_up_lib.By = None
     num_warm_up: warm_up_lib.Num = 10
     export: Annotated[str | None, "file to write all measurements to at the end (.jsonl or .csv)"] = None
@@ -59,6 +61,12 @@ class Options:
     def __post_init__(self):
         if self.export:
             measurements.check_name(self.export)
+        is_alone = self.executor == "inline" and self.mode == "synchronous"
+        if is_alone and (num := self.workers.num_workers or 1) > 1:
+            raise ValueError(
+                f"num_workers = {num} has no effect with executor inline in a synchronous search; choose process or "
+                "ray (--executor=process), or leave it out"
+            )
 
 
 def check(

@@ -56,6 +56,7 @@ class Sampling:
         float,
         "with sampling growing: fraction of the training after which all architectures are sampled",
         configs.Range(above=0, at_most=1),
+        configs.Needs("sampling", ("growing",)),
     ] = 0.5
 
     def __post_init__(self):
@@ -100,7 +101,12 @@ class Scoring:
     statistics: Annotated[Literal[tuple(STATISTICS)], f"batch-normalization statistics; {_listed(STATISTICS)}"] = (
         "batch"
     )
-    num_calibration: Annotated[int, "training batches for recalibrated statistics", configs.Range(at_least=1)] = 4
+    num_calibration: Annotated[
+        int,
+        "training batches for recalibrated statistics",
+        configs.Range(at_least=1),
+        configs.Needs("statistics", ("recalibrated",)),
+    ] = 4
 
     def __post_init__(self):
         if self.method == "all" and self.num_images is not None:

@@ -14,9 +14,10 @@ import jax
 import jax.numpy as jnp
 
 from common import config as configs
-from common.config import Range
+from common.config import Needs, Range
 from common.training import autoaugment, erasing
 
+_MIXED = Needs("mixing", ("mixup", "cutmix"))
 _POLICIES = ("none", *autoaugment.FORMS)
 _MAGNITUDES = Range(at_least=0, at_most=autoaugment.MAX_MAGNITUDE)  # the field hides the module
 
@@ -52,15 +53,21 @@ class Config:
         "a square set to 0 after normalization: none, centre (uniform centre, clipped on all sides: PyTorch), "
         "corner (uniform top left corner, clipped at the bottom and the right: TensorFlow)",
     ] = "centre"
-    cutout_size: Annotated[int, "side of the square of cutout, in pixels", Range(at_least=1)] = 16
+    cutout_size: Annotated[
+        int, "side of the square of cutout, in pixels", Range(at_least=1), Needs("cutout", ("centre", "corner"))
+    ] = 16
     normalization: Annotated[
         Literal["channel", "image"],
         "channel (mean and standard deviation of each channel of the training set), image (those of each image)",
     ] = "channel"
     mixing: Annotated[Literal["none", "mixup", "cutmix"], "mixing of the images of a batch and their labels"] = "none"
-    mixing_beta: Annotated[float, "shares are sampled from Beta(mixing_beta, mixing_beta)", Range(above=0)] = 1.0
-    mixing_probability: Annotated[float, "probability of each mix, per image", Range(at_least=0, at_most=1)] = 1.0
-    num_mixes: Annotated[int, "mixes applied to an image, one after the other", Range(at_least=1)] = 1
+    mixing_beta: Annotated[float, "shares are sampled from Beta(mixing_beta, mixing_beta)", Range(above=0), _MIXED] = (
+        1.0
+    )
+    mixing_probability: Annotated[float, "probability of each mix, per image", Range(at_least=0, at_most=1), _MIXED] = (
+        1.0
+    )
+    num_mixes: Annotated[int, "mixes applied to an image, one after the other", Range(at_least=1), _MIXED] = 1
 
     def __post_init__(self):
         configs.require(

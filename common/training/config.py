@@ -6,9 +6,12 @@ The defaults are those of NAONet-A with 36 channels on CIFAR-10 (arXiv:1808.0723
 from typing import Annotated, Any, Literal
 
 from common import config as configs
-from common.config import Range
+from common.config import Needs, Range
 
 Unit = Literal["epoch", "step"]
+_COSINE = Needs("schedule", ("cosine", "cosine_restarts"))
+_RESTARTS = Needs("schedule", ("cosine_restarts",))
+_DECAY = Needs("schedule", ("step", "exponential"))
 
 
 @configs.dataclass
@@ -19,15 +22,19 @@ class Schedule:
         Literal["constant", "cosine", "cosine_restarts", "step", "exponential"], "shape of the learning rate schedule"
     ] = "cosine"
     learning_rate: Annotated[float, "peak learning rate", Range(above=0)] = 0.025
-    final_learning_rate: Annotated[float, "learning rate at the end of a cosine", Range(at_least=0)] = 0.0
+    final_learning_rate: Annotated[float, "learning rate at the end of a cosine", Range(at_least=0), _COSINE] = 0.0
     schedule_unit: Annotated[Unit, "the learning rate changes once per"] = "epoch"
     period_epochs: Annotated[
-        int, "epochs of the cosine, more than num_epochs to stop midway; 0: num_epochs", Range(at_least=0)
+        int, "epochs of the cosine, more than num_epochs to stop midway; 0: num_epochs", Range(at_least=0), _COSINE
     ] = 0
-    restart_epochs: Annotated[int, "cosine_restarts: epochs of the first cosine, T0", Range(at_least=1)] = 10
-    restart_factor: Annotated[int, "cosine_restarts: growth factor of the cosines, Tmul", Range(at_least=1)] = 2
-    decay_epochs: Annotated[int, "step and exponential: epochs per decay by decay_factor", Range(at_least=1)] = 1
-    decay_factor: Annotated[float, "step and exponential: factor per decay_epochs", Range(above=0)] = 0.97
+    restart_epochs: Annotated[int, "cosine_restarts: epochs of the first cosine, T0", Range(at_least=1), _RESTARTS] = 10
+    restart_factor: Annotated[
+        int, "cosine_restarts: growth factor of the cosines, Tmul", Range(at_least=1), _RESTARTS
+    ] = 2
+    decay_epochs: Annotated[
+        int, "step and exponential: epochs per decay by decay_factor", Range(at_least=1), _DECAY
+    ] = 1
+    decay_factor: Annotated[float, "step and exponential: factor per decay_epochs", Range(above=0), _DECAY] = 0.97
     warmup_epochs: Annotated[int, "epochs of linear scaling of the schedule from 0 to 1", Range(at_least=0)] = 0
 
 
@@ -38,7 +45,9 @@ class Optimizer:
     optimizer: Annotated[Literal["sgd", "adam"], "optimizer"] = "sgd"
     schedule: Annotated[Schedule, "learning rate schedule"] = Schedule()
     momentum: Annotated[float, "momentum; adam: beta1", Range(at_least=0, below=1)] = 0.9
-    beta2: Annotated[float, "adam: decay of the mean squared gradient", Range(at_least=0, below=1)] = 0.999
+    beta2: Annotated[
+        float, "adam: decay of the mean squared gradient", Range(at_least=0, below=1), Needs("optimizer", ("adam",))
+    ] = 0.999
     nesterov: Annotated[bool, "sgd: whether to use Nesterov momentum"] = False
     clip_norm: Annotated[float, "maximum global norm of the gradient; 0: no clipping", Range(at_least=0)] = 5.0
     weight_decay: Annotated[float, "coefficient of the L2 penalty", Range(at_least=0)] = 3e-4
@@ -81,7 +90,9 @@ class Config:
     optimizer: Annotated[Optimizer, "optimizer"] = Optimizer()
     loss: Annotated[Loss, "loss"] = Loss()
     progress_epochs: Annotated[int, "epochs of the drop-path ramp; 0: num_epochs", Range(at_least=0)] = 0
-    progress_restarts: Annotated[bool, "whether the ramp restarts every progress_epochs"] = False
+    progress_restarts: Annotated[bool, "whether the ramp restarts every progress_epochs", Needs("progress_epochs")] = (
+        False
+    )
     progress_unit: Annotated[Unit, "the drop-path ramp advances once per"] = "step"
     average_decay: Annotated[
         float, "decay of the moving average of parameters and batch statistics; 0: none", Range(at_least=0, below=1)

@@ -97,6 +97,8 @@ def connect(coordinator: str | None, *, num_processes: int | None = None, proces
     if coordinator is None:
         if num_processes not in (None, 1):
             raise ValueError(f"{num_processes} processes need a coordinator, the address:port of process 0")
+        if process_id is not None:
+            raise ValueError(f"process_id = {process_id} needs a coordinator, the address:port of process 0")
         return
     if (num_processes is None) != (process_id is None):
         raise ValueError("give both num_processes and process_id, or none of them")

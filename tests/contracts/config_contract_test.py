@@ -149,6 +149,11 @@ class ConfigContractTest(parameterized.TestCase):
         assert flags.read(values, default, prefix="the_") == config
 
     @_each_field
+    def test_what_a_setting_needs_is_a_field_with_such_values(self, kind, field):
+        if field.needs and (needed := [one for one in configs.fields(kind) if one.name == field.needs.name]):
+            assert set(field.needs.values) < set(needed[0].choices) or not field.needs.values
+
+    @_each_field
     def test_a_flag_out_of_range_is_named(self, kind, field):
         for value in _outside(field.bounds)[:1]:
             values = absl_flags.FlagValues()
@@ -165,6 +170,8 @@ def _arguments(config):
         value = getattr(config, field.name)
         if field.is_nested:
             arguments += _arguments(value)
+        elif field.needs and not field.needs.is_met(getattr(config, field.needs.name, True)):
+            continue  # without effect
         elif field.kind is bool and value is not None:
             arguments.append(f"--{'' if value else 'no'}the_{field.name}")
         elif value is not None:

@@ -20,6 +20,9 @@ CASES = {  # command: flags and a part of the message; bounds of single flags ar
         ("--workdir=/dev/null", "workdir /dev/null cannot be created"),
         ("--compilation_cache_dir=/dev/null", "compilation cache /dev/null cannot be written"),
         ("--algorithm=annealing", "unknown algorithm 'annealing'; choose one of random, "),
+        ("--num_warm_up=5", "--num_warm_up has no effect without --warm_up; give that too, or leave it out"),
+        ("--num_workers=4", "num_workers = 4 has no effect with executor inline in a synchronous search; choose"),
+        ("--executor=process --ray_address=auto", "--ray_address has no effect without --executor=ray; give"),
         ("--sample_size=2", "--sample_size is not a setting of random; its settings: count"),
         ("--evaluator=training", "--evaluator=training needs --space"),
         ("--evaluator=training --space=nasbench101", "has no network to train; choose one of nao_small"),
@@ -31,6 +34,10 @@ CASES = {  # command: flags and a part of the message; bounds of single flags ar
         (f"{SHARED} --rerank=-1", "--rerank must be at least 0; got -1"),
     ),
     "lanas": (
+        ("--temperature=0.2", "--temperature has no effect without --acquisition=tempered; give that too, or leave"),
+        ("--front_height=3", "--front_height has no effect without several objectives, such as --objectives=fitness,"),
+        (f"{SHARED} --proxy_width=4", "--proxy_width has no effect without --rerank, the number of the best that"),
+        (f"{SHARED} --score_num_calibration=2", "has no effect without --score_statistics=recalibrated; give"),
         ("--preset=best", "unknown preset 'best'; choose one of lanas, lanas_uniform"),
         ("--budget=5", "budget is 5, below num_initial, 10"),
         (f"{SHARED} --benchmark=nasbench201", "--benchmark is not for --evaluator=supernet; leave it out"),
@@ -61,6 +68,7 @@ CASES = {  # command: flags and a part of the message; bounds of single flags ar
         ("--schedule=nao_ws", "--schedule is not for --evaluator=benchmark; leave it out"),
     ),
     "study": (
+        ("--num_warm_up=10", "--num_warm_up has no effect without --warm_up"),
         ("--algorithms=lanas,best", "unknown algorithm 'best'; choose one of lanas"),
         ("--algorithms=", "--algorithms is empty; choose some of "),
         ("--tasks=a,b --dataset=c", "give either --tasks or --benchmark and --dataset"),
@@ -83,6 +91,9 @@ CASES = {  # command: flags and a part of the message; bounds of single flags ar
         ("--evaluate", "has no checkpoints"),
         ("--width=4 --auxiliary", "auxiliary"),
         ("--num_devices=9", "--num_devices must be from 0 to"),
+        ("--cutout_size=8", "--cutout_size has no effect without --cutout=centre or --cutout=corner; give that too"),
+        ("--checkpoint=best", "--checkpoint has no effect without --evaluate or --export"),
+        ("--process_id=0", "process_id = 0 needs a coordinator"),
         ("--checkpoint=first", "unknown --checkpoint 'first'; choose one of latest, best"),
     ),
     "train_language": (
@@ -106,6 +117,7 @@ CASES = {  # command: flags and a part of the message; bounds of single flags ar
         ("--proxy_width=3", "--proxy_width does not apply to this command; leave it out"),
     ),
     "search_recurrent": (
+        ("--rerank_num_epochs=3", "--rerank_num_epochs has no effect without --rerank; give that too"),
         ("--measure=both", "unknown --measure 'both'"),
         ("--executor=process", "shared weights are in this process; use executor inline (--executor=inline)"),
         ("--num_new=3", "--num_new needs --schedule; choose one of nao_ws"),

@@ -63,7 +63,8 @@ class ReportTest(folders.FolderTest):
 
     def test_bad_input(self):
         for arguments, message in (
-            (["--format=gif"], "unknown format 'gif'; choose one of svg, png, pdf"),
+            (["--format=png"], "--format has no effect without --pictures"),
+            (["--format=gif", "--pictures=nowhere"], "unknown format 'gif'; choose one of svg, png, pdf"),
             (["--workdir="], "give the folder of a search, a training or a study (--workdir)"),
             ([], "run is not a folder; give the folder"),
         ):
