@@ -26,12 +26,12 @@ from common.genotypes import genotype as genotypes
 from common.genotypes import published
 from common.networks import counting
 from common.records import locks, run_dir
-from common.runs import initial_weights, training_data, training_run
+from common.runs import initial_weights, teachers, training_data, training_run
 from common.training import checkpoints, export, loop, presets, sharding, training_log
 from common.training import state as states
 
 CHECKPOINTS = ("latest", "best")
-_CHECKPOINTS, _LOCK = "checkpoints", "lock"
+_CHECKPOINTS, _LOCK = teachers.CHECKPOINTS, "lock"
 
 
 @configs.dataclass
@@ -47,6 +47,13 @@ class Options:
     init_from: Annotated[
         str | None, "exported network (--export) whose weights are the initial ones; None: random ones"
     ] = None
+    teacher: Annotated[
+        str | None, "exported network, or folder of a training run, whose outputs are learned too; None: labels only"
+    ] = None
+    teacher_weight: Annotated[
+        float, "weight of the teacher's outputs; the labels have 1 - teacher_weight", Range(above=0, at_most=1)
+    ] = 0.9
+    teacher_temperature: Annotated[float, "by which the logits of both are divided", Range(above=0)] = 4.0
     checkpoint: Annotated[Literal[CHECKPOINTS], "checkpoint to evaluate or export"] = "latest"
     export: Annotated[str | None, "file to write the trained network to, such as model.safetensors"] = None
     evaluate_every: Annotated[int, "epochs between evaluations", Range(at_least=1)] = 5
@@ -103,6 +110,9 @@ def train(
         genotype, preset, dataset, data_dir, stream=stream, held_out=options.held_out, seed=options.seed
     )
     run, given = initial_weights.read(options.init_from, run) if options.init_from else (run, {})
+    if options.teacher:
+        settings = {"weight": options.teacher_weight, "temperature": options.teacher_temperature}
+        run = teachers.read(options.teacher, run, data_dir, **settings)
     if options.export:
         export.check_replaceable(options.export, run.network, _identity(run), folder=folder)
     batches = training_run.split(run, options.num_devices, evaluation_batch_size=options.evaluation_batch_size)
@@ -164,10 +174,11 @@ def _train(run, options, state, saved, *, batches, log):
     """Trains from a state to the last step, and saves that."""
     if int(state.step) == run.num_steps:
         return
-    state, keys = sharding.place((state, run.keys), batches)
+    state, keys, teacher = sharding.place((state, run.keys, run.teacher), batches)
     watched = run.images.watched
     score = run.images.scorer(run.steps, watched, batch_size=options.evaluation_batch_size, sharding=batches)
-    chunks = run.images.chunks(run.steps, state, keys, run.config, most=options.steps_per_chunk, sharding=batches)
+    settings = {"most": options.steps_per_chunk, "sharding": batches, "teacher": teacher}
+    chunks = run.images.chunks(run.steps, state, keys, run.config, **settings)
     last_saved = time.monotonic()
     try:
         for current, chunk in chunks:

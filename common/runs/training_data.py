@@ -22,8 +22,8 @@ class Images(NamedTuple):
     """Images of a training run.
 
     Attributes:
-      chunks: (steps, state, keys, config, *, most, sharding) -> `Chunks`, from `state.step` to the last step. `most`
-        is the maximum number of steps of a chunk, 0 for the default.
+      chunks: (steps, state, keys, config, *, most, sharding, teacher) -> `Chunks`, from `state.step` to the last step.
+        `most` is the maximum number of steps of a chunk, 0 for the default.
     """
 
     shape: tuple[int, int, int]  # (H, W, C)
@@ -59,8 +59,8 @@ def in_memory(name: str, data_dir: str | os.PathLike | None = None, *, held_out:
     def data(part, split):
         return sharding.place(loop.Data(images=parts[part].images, labels=parts[part].labels), split)
 
-    def chunks(steps, state, keys, config, *, most=0, sharding=None):
-        return loop.train(steps, state, keys, data("train", sharding), config, most=most, sharding=sharding)
+    def chunks(steps, state, keys, config, *, sharding=None, **settings):
+        return loop.train(steps, state, keys, data("train", sharding), config, sharding=sharding, **settings)
 
     def scorer(steps, part, *, batch_size, sharding=None):
         score = loop.evaluator(steps, batch_size=batch_size, sharding=sharding)
@@ -83,7 +83,7 @@ def streamed(name: str, data_dir: str | os.PathLike | None, changes: streams.Con
     """
     source = streams.open_source(data_dir, name)
 
-    def chunks(steps, state, keys, config, *, most=0, sharding=None):
+    def chunks(steps, state, keys, config, *, most=0, **settings):
         num_hosts = jax.process_count()  # each reads its share of a batch, which can be split evenly over all devices
         done, per_epoch = int(state.step), configs.steps_per_epoch(config, len(source.train))
         batches = streams.train_batches(
@@ -98,8 +98,8 @@ def streamed(name: str, data_dir: str | os.PathLike | None, changes: streams.Con
         while done < config.num_epochs * per_epoch:  # an epoch at a time, so that chunks end where epochs do
             length = per_epoch - done % per_epoch
             epoch = itertools.islice(pairs, length)
-            settings = {"most": most or _STEPS_PER_CHUNK, "sharding": sharding}
-            for state, chunk in stream.train(steps, state, keys, epoch, **settings):  # noqa: B020
+            chunks = stream.train(steps, state, keys, epoch, most=most or _STEPS_PER_CHUNK, **settings)
+            for state, chunk in chunks:
                 yield state, chunk
             done += length
 

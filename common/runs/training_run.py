@@ -13,7 +13,7 @@ from common.genotypes import genotype as genotypes
 from common.runs import training_data
 from common.training import augmentation as augmentations
 from common.training import config as configs
-from common.training import models, presets, sharding
+from common.training import losses, models, presets, sharding
 from common.training import state as states
 from common.training import step as step_lib
 
@@ -28,6 +28,7 @@ class Run(NamedTuple):
     images: training_data.Images  # of the run
     keys: states.Keys  # random keys
     normalization: str  # of images, see `augmentation.Config`
+    teacher: losses.Teacher | None = None  # to learn from
 
     @property
     def steps_per_epoch(self) -> int:

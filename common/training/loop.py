@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from common.training import config as configs
+from common.training import losses
 from common.training import state as states
 from common.training import step as step_lib
 
@@ -92,6 +93,7 @@ def train(
     most: int = 0,
     sharding: jax.sharding.Sharding | None = None,
     draw: jax.tree_util.Partial | None = None,
+    teacher: losses.Teacher | None = None,
 ) -> Iterator[tuple[states.State, Chunk]]:
     """Trains from the step of `state`, and yields after every chunk.
 
@@ -102,6 +104,7 @@ def train(
       sharding: of the batches over several devices, see `sharding.py`.
       draw: (key, step) -> int32[L], the architecture of a step, for a network that takes one; see
         `common.supernets.sampling`. Its arrays are arguments of the compiled loop: new values do not recompile it.
+      teacher: likewise, a network to learn from.
 
     Yields:
       (state, `Chunk`).
@@ -114,23 +117,24 @@ def train(
     for length, size in plan(config, num_images, start=done, stop=stop, most=most):
         start = time.perf_counter()
         settings = {"length": length, "size": size, "sharding": sharding}
-        state, metrics = _train_chunk(steps, state, keys, data, config, draw, **settings)
+        state, metrics = _train_chunk(steps, state, keys, data, config, draw, teacher, **settings)
         metrics = checked(metrics, done)
         done += length
         yield state, Chunk(done, length, length * size, metrics, time.perf_counter() - start)
 
 
 @functools.partial(jax.jit, static_argnames=("steps", "config", "length", "size", "sharding"), donate_argnames="state")
-def _train_chunk(steps, state, keys, data, config, draw, *, length, size, sharding):
+def _train_chunk(steps, state, keys, data, config, draw, teacher, *, length, size, sharding):
     """Returns (state, metrics of float32[length]) after `length` steps of `size` images, within an epoch."""
     per_epoch = configs.steps_per_epoch(config, len(data.labels))
     rows = order(keys.order, state.step // per_epoch, len(data.labels))
+    taught = {} if teacher is None else {"teacher": teacher}
 
     def step(state, _):
         batch = jax.lax.dynamic_slice_in_dim(rows, state.step % per_epoch * config.batch_size, size)
         images, labels = constrained((data.images[batch], data.labels[batch]), sharding)
         arch = () if draw is None else (draw(jax.random.fold_in(keys.step, DRAW), state.step),)
-        return steps.train(keys.step, state, images, labels, *arch)
+        return steps.train(keys.step, state, images, labels, *arch, **taught)
 
     return jax.lax.scan(step, state, length=length)
 

@@ -1,6 +1,6 @@
-"""Losses: cross-entropy with soft targets, auxiliary loss, weight decay."""
+"""Losses: cross-entropy with soft targets, auxiliary loss, distillation, weight decay."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import chex
 import jax
@@ -13,13 +13,58 @@ from common.training import config as configs
 Params = Any
 
 
-def classification(logits: logits_lib.Logits, targets: chex.Array, config: configs.Loss) -> chex.Array:
-    """Returns float32[], the mean loss of a batch for `targets` float32[B, K], with the auxiliary head's if any."""
+class Teacher(NamedTuple):
+    """A trained network whose outputs another one learns besides the labels; an argument of compiled programs."""
+
+    logits: jax.tree_util.Partial  # images float32[B, H, W, C], preprocessed for the learning network -> float32[B, K]
+    weight: chex.Numeric  # of the divergence from its outputs; that of the labels is 1 - weight
+    temperature: chex.Numeric  # by which the logits of both are divided
+
+
+def classification(
+    logits: logits_lib.Logits,
+    targets: chex.Array,
+    config: configs.Loss,
+    *,
+    teacher: Teacher | None = None,
+    taught: chex.Array | None = None,
+) -> chex.Array:
+    """Returns float32[], the mean loss of a batch, with the auxiliary head's if any.
+
+    Args:
+      logits: of the network.
+      targets: float32[B, K].
+      config: settings.
+      teacher: both heads learn from it too.
+      taught: float32[B, K], its logits.
+    """
     targets = optax.smooth_labels(targets, config.label_smoothing)  # arXiv:1512.00567
-    loss = jnp.mean(optax.softmax_cross_entropy(logits.main, targets))
+
+    def of_head(scores):
+        loss = jnp.mean(optax.softmax_cross_entropy(scores, targets))
+        if teacher is None:
+            return loss
+        return (1 - teacher.weight) * loss + teacher.weight * distillation(scores, taught, teacher.temperature)
+
+    loss = of_head(logits.main)
     if logits.auxiliary is not None:
-        loss += config.auxiliary_weight * jnp.mean(optax.softmax_cross_entropy(logits.auxiliary, targets))
+        loss += config.auxiliary_weight * of_head(logits.auxiliary)
     return loss
+
+
+def distillation(logits: chex.Array, taught: chex.Array, temperature: chex.Numeric) -> chex.Array:
+    """Returns float32[], the divergence of softened predictions from a teacher's (Hinton et al., arXiv:1503.02531).
+
+    T^2 KL(softmax(taught / T) || softmax(logits / T)), the mean over a batch: by the factor T^2 the size of gradients
+    hardly depends on the temperature T.
+
+    Args:
+      logits: float32[B, K].
+      taught: float32[B, K], the teacher's.
+      temperature: T, above 0.
+    """
+    predicted, soft = jax.nn.log_softmax(logits / temperature), jax.nn.softmax(taught / temperature)
+    return temperature**2 * jnp.mean(optax.kl_divergence(predicted, soft))
 
 
 def penalty(params: Params, is_decayed: Params, config: configs.Optimizer) -> chex.Array:

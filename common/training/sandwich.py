@@ -11,6 +11,7 @@ from typing import Any
 import chex
 import jax
 import jax.numpy as jnp
+import optax
 
 Params = Any
 _LARGEST_POWER = 5.0
@@ -62,7 +63,7 @@ def adaptive_divergence(logits: chex.Array, targets: chex.Array) -> chex.Array:
     fixed = jax.lax.stop_gradient(log_predicted)
     predicted, log_ratio = jnp.exp(fixed), jnp.log(jnp.maximum(targets, 1e-30)) - fixed
     powers = jnp.minimum(jnp.exp(-log_ratio), _LARGEST_POWER)
-    too_large, too_small = jnp.sum(predicted * (powers - 1) / 2, axis=1), jnp.sum(targets * log_ratio, axis=1)
+    too_large, too_small = jnp.sum(predicted * (powers - 1) / 2, axis=1), optax.kl_divergence(fixed, targets)
     weights = jnp.where((too_large > too_small)[:, None], predicted * (0.5 - powers), targets)
     with_gradient = -jnp.sum(weights * log_predicted, axis=1)
     return jnp.mean(jnp.maximum(too_large, too_small) + with_gradient - jax.lax.stop_gradient(with_gradient))

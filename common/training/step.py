@@ -61,8 +61,9 @@ class Steps(NamedTuple):
     """Training and evaluation of a network as pure functions.
 
     init      (key, image_shape (H, W, C)) -> State
-    train     (key, state, images uint8[B, H, W, C], labels int32[B], arch=None) -> (State, Metrics); random numbers
-              follow from the key and `state.step`; of several architectures int32[M, L], metrics are the first's
+    train     (key, state, images uint8[B, H, W, C], labels int32[B], arch=None, teacher=None) -> (State, Metrics);
+              random numbers follow from the key and `state.step`; of several architectures int32[M, L], metrics are
+              the first's; `teacher` is a `losses.Teacher`, which sees the same (augmented, mixed) images
     evaluate  (variables, images, labels, mask bool[B], arch=None) -> Counts over the images in the mask
     """
 
@@ -107,13 +108,14 @@ def steps(
         update, _ = optimizer(variables["params"], variables.get("batch_stats", {}))
         return states.create(variables, update, has_average=config.average_decay > 0.0)
 
-    def train(key, state, images, labels, arch=None):
+    def train(key, state, images, labels, arch=None, teacher=None):
         augment_key, mix_key, dropout_key, drop_path_key = jax.random.split(jax.random.fold_in(key, state.step), 4)
         images = inputs.augment(augment_key, images)
         targets = jax.nn.one_hot(labels, num_classes)
         if inputs.mix is not None:
             images, targets = inputs.mix(mix_key, images, targets)
         update, is_decayed = optimizer(state.params, state.batch_stats)
+        taught = None if teacher is None else teacher.logits(images)  # outside of the loss: without a gradient
 
         def loss(params, arch, targets, is_predicted=None):
             logits, changed = network.apply(
@@ -125,7 +127,7 @@ def steps(
                 rngs={"dropout": dropout_key, "drop_path": drop_path_key},
                 **_given(arch),
             )
-            value = losses.classification(logits, targets, config.loss)
+            value = losses.classification(logits, targets, config.loss, teacher=teacher, taught=taught)
             if distillation is not None and is_predicted is not None:
                 value = jnp.where(is_predicted, distillation(logits.main, targets), value)
             value += losses.penalty(params, is_decayed, config.optimizer)

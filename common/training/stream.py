@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from common.training import loop
+from common.training import loop, losses
 from common.training import state as states
 from common.training import step as step_lib
 
@@ -25,6 +25,7 @@ def train(
     *,
     most: int,
     sharding: jax.sharding.Sharding | None = None,
+    teacher: losses.Teacher | None = None,
 ) -> Iterator[tuple[states.State, loop.Chunk]]:
     """Trains on batches that the host makes: the next chunk while the device computes one. See `loop.train`.
 
@@ -39,7 +40,8 @@ def train(
     chunk = next(chunks, None)
     while chunk is not None:
         labels = chunk[1]
-        state, metrics = _train_stacked(steps, state, keys.step, *_of_all_hosts(chunk, sharding), sharding=sharding)
+        arrays = _of_all_hosts(chunk, sharding)
+        state, metrics = _train_stacked(steps, state, keys.step, *arrays, teacher, sharding=sharding)
         following = next(chunks, None)
         metrics = loop.checked(metrics, done)
         done += len(labels)
@@ -69,10 +71,11 @@ def _evaluate(steps, variables, images, labels, mask):
 
 
 @functools.partial(jax.jit, static_argnames=("steps", "sharding"), donate_argnames="state")
-def _train_stacked(steps, state, key, images, labels, *, sharding):
+def _train_stacked(steps, state, key, images, labels, teacher, *, sharding):
     def step(state, batch):
-        return steps.train(key, state, *loop.constrained(batch, sharding))
+        return steps.train(key, state, *loop.constrained(batch, sharding), **taught)
 
+    taught = {} if teacher is None else {"teacher": teacher}
     return jax.lax.scan(step, state, (images, labels))
 
 

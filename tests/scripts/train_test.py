@@ -159,6 +159,30 @@ class TrainTest(folders.FolderTest):
         assert "give the --genotype, --preset and sizes of its training" in errors
         assert not (self.folder / "third").exists()
 
+    @pytest.mark.slow
+    def test_training_learns_from_a_teacher(self):
+        """From its file or its folder, on the images that it was trained on."""
+        file, workdir = self.folder / "teacher.safetensors", self.folder / "teacher"
+        self.run_train("--num_epochs=1", f"--export={file}", f"--workdir={workdir}")
+        flags = ("--num_epochs=2", "--teacher_weight=1", "--steps_per_chunk=5", "--evaluate_every=1")
+        for name, teacher in (("file", file), ("folder", workdir)):
+            self.run_train(*flags, f"--teacher={teacher}", f"--workdir={self.folder / name}")
+        lines, told = [], []
+        for name in ("file", "folder"):
+            folder = self.folder / name
+            lines.append([json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()])
+            told.append(json.loads((folder / "config.json").read_text())["teacher"])
+        assert [line["loss"] for line in lines[0]] == [line["loss"] for line in lines[1]]
+        assert lines[0][-1]["loss"] < lines[0][0]["loss"]
+        assert told[0] == {**told[1], "network": str(file)}
+        for flag, message in (
+            (f"--teacher={self.folder / 'none'}", "there is no file"),
+            ("--dataset=cluttered_digits", "does not fit: its image shape is (8, 8, 1), here it is"),
+        ):
+            _, errors = self.run_train(f"--teacher={file}", flag, f"--workdir={self.folder / 'third'}", code=1)
+            assert message in errors, errors
+            assert not (self.folder / "third").exists()
+
     def test_several_hosts_need_a_folder_and_all_devices(self):
         with mock.patch.object(jax, "process_count", return_value=2):
             _, errors = self.run_train(code=1)

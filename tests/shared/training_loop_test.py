@@ -12,7 +12,7 @@ import optax
 from absl.testing import parameterized
 
 from common.training import config as configs
-from common.training import loop, sharding, stream
+from common.training import loop, losses, sharding, stream
 from common.training import state as states
 from common.training import step as step_lib
 from tests.shared import small_network
@@ -80,6 +80,37 @@ class StepTest(chex.TestCase):
         )
         _, metrics = jax.jit(steps.train)(keys.step, state, data.images[:4], data.labels[:4])
         np.testing.assert_allclose(metrics.loss, np.log(3), rtol=1e-5)  # zero images: all logits are zero
+
+    def test_a_teacher_is_learned_from_in_one_program(self):
+        """Its outputs are three times the mean of an image in each class: arguments of the program, no constants."""
+        network = small_network.Small(dropout=0.0)
+        steps, state, keys, data = make(CONFIG, network=network, inputs=small_network.PLAIN)
+        images, labels = data.images[:4], data.labels[:4]
+        apply = jax.jit(functools.partial(network.apply, train=True, mutable=["batch_stats"]))
+        scores, _ = apply(states.variables(state), small_network.normalize(images))
+        train = jax.jit(chex.assert_max_traces(steps.train, n=1))
+
+        def logits(factors, images):
+            return images.mean(axis=(1, 2)) * factors[None]
+
+        for weight, factors in ((0.75, [1.0, 2.0, -1.0]), (1.0, [0.0, 3.0, 1.0])):
+            teacher = losses.Teacher(jax.tree_util.Partial(logits, jnp.array(factors)), jnp.array(weight), 2.0)
+            _, metrics = train(keys.step, state, images, labels, teacher=teacher)
+            soft = jax.nn.softmax(logits(jnp.array(factors), small_network.normalize(images)) / 2)
+            values = []
+            for head in (scores.main, scores.auxiliary):
+                hard = optax.softmax_cross_entropy_with_integer_labels(head, labels)
+                divergence = jnp.sum(soft * (jnp.log(soft) - jax.nn.log_softmax(head / 2)), axis=1)
+                values.append(jnp.mean((1 - weight) * hard + weight * 4 * divergence))
+            np.testing.assert_allclose(metrics.loss, values[0] + 0.4 * values[1], rtol=1e-5)
+
+    def test_distillation_by_hand(self):
+        """Softened by the temperature 2: 3 / 4 and 1 / 4 taught, 1 / 2 and 1 / 2 predicted."""
+        taught = jnp.array([[2 * np.log(3.0), 0.0]])
+        value, gradient = jax.value_and_grad(losses.distillation)(jnp.zeros((1, 2)), taught, 2.0)
+        np.testing.assert_allclose(value, 4 * (0.75 * np.log(1.5) + 0.25 * np.log(0.5)), rtol=1e-5)
+        np.testing.assert_allclose(gradient, [[2 * (0.5 - 0.75), 2 * (0.5 - 0.25)]], rtol=1e-5)
+        np.testing.assert_allclose(losses.distillation(taught + 1, taught, 2.0), 0.0, atol=1e-6)
 
     def test_is_right(self):
         scores = jnp.array([[6.0, 5, 4, 3, 2, 1, 0], [0, 1, 2, 3, 4, 5, 6], [6, 5, 4, 3, 2, 1, 0]])
@@ -164,10 +195,12 @@ class StreamTest(parameterized.TestCase):
         steps, state, keys, data = make(config)
         if start:
             state = last(loop.train(steps, state, keys, data, config, stop=start))
-        copy = jax.tree.map(jnp.copy, state)
-        wanted = last(loop.train(steps, copy, keys, data, config))
+        copy, teacher = jax.tree.map(jnp.copy, state), None
+        if start:
+            teacher = losses.Teacher(jax.tree_util.Partial(lambda images: images[:, 0, :3, 0]), 0.5, 1.0)
+        wanted = last(loop.train(steps, copy, keys, data, config, teacher=teacher))
         batches = host_batches(np.asarray(data.images), np.asarray(data.labels), keys, config, start=start)
-        found = last(stream.train(steps, state, keys, batches, most=2))
+        found = last(stream.train(steps, state, keys, batches, most=2, teacher=teacher))
         assert int(found.step) == int(wanted.step)
         chex.assert_trees_all_close(found, wanted, rtol=1e-5, atol=1e-6)
         assert list(stream.train(steps, found, keys, batches, most=2)) == []  # none are left
