@@ -21,6 +21,7 @@ from absl import flags
 from common import paths
 from common.report import console
 from common.runs import reproduce, reproduce_data, reproduce_headlines
+from common.training import memory
 from launch import commands
 from launch import flags as launch_flags
 
@@ -58,9 +59,9 @@ def run(values: flags.FlagValues) -> None:
     if headline.missing:
         print(f"missing: {headline.missing}", flush=True)
     reproduce.check_disk(headline.stages, folder)
-    if not options.dry_run or options.full_size:
-        reproduce.check_memory(headline.stages, reproduce.device_memory())
     _check_data(headline, options)
+    if not options.dry_run or options.full_size:
+        reproduce.check_memory(headline.stages, memory.available())
     data_dir = options.data_dir
     if options.dry_run and not options.full_size:  # compiling small programs takes longer than running them
         os.environ.setdefault(

@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Sequence
 from typing import Annotated
 
-import jax
 import numpy as np
 
 from common import config as configs
@@ -96,20 +95,14 @@ def check_disk(stages: Sequence[headlines.Stage], folder: str | os.PathLike) -> 
         )
 
 
-def check_memory(stages: Sequence[headlines.Stage], limit: float | None) -> None:
-    """Raises a `ValueError` if a stage needs more than `limit` GiB of a device; None: unknown."""
+def check_memory(stages: Sequence[headlines.Stage], limit: int | None) -> None:
+    """Raises a `ValueError` if a stage needs more than `limit` bytes of a device; None: unknown."""
     for stage in stages:
-        if limit is not None and stage.memory > limit:
+        if limit is not None and stage.memory * 2**30 > limit:
             raise ValueError(
-                f"stage {stage.name} needs about {stage.memory:.0f} GiB of the device, which has {limit:.0f} GiB: run "
-                f"`python -m launch.{stage.command}` with --remat, --dtype=bfloat16 or a smaller batch"
+                f"stage {stage.name} needs about {stage.memory:.0f} GiB of the device, which has {limit / 2**30:.0f} "
+                f"GiB: run `python -m launch.{stage.command}` with --remat, --dtype=bfloat16 or a smaller batch"
             )
-
-
-def device_memory() -> float | None:
-    """Returns the memory of the first device in GiB, None if it is not known."""
-    limit = (jax.devices()[0].memory_stats() or {}).get("bytes_limit")
-    return None if limit is None else limit / 2**30
 
 
 def num_images(stage: headlines.Stage, options: Options) -> int:

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from common.training import config as configs
-from common.training import losses
+from common.training import losses, memory
 from common.training import state as states
 from common.training import step as step_lib
 
@@ -111,14 +111,22 @@ def train(
 
     Raises:
       DivergedError: the loss or its gradient is not finite.
+      memory.OutOfMemoryError: a step needs more memory than the device has.
     """
     num_images, done = len(data.labels), int(state.step)
     stop = config.num_epochs * configs.steps_per_epoch(config, num_images) if stop is None else stop
+    sizes = set()  # of the batches whose memory is checked
     for length, size in plan(config, num_images, start=done, stop=stop, most=most):
         start = time.perf_counter()
         settings = {"length": length, "size": size, "sharding": sharding}
-        state, metrics = _train_chunk(steps, state, keys, data, config, draw, teacher, **settings)
-        metrics = checked(metrics, done)
+        arguments = steps, state, keys, data, config, draw, teacher
+        with memory.explained(batch_size=size):
+            if size not in sizes:  # compiled once: the call takes the program from JAX's cache
+                program = _train_chunk.lower(*arguments, **settings).compile()
+                memory.check(program, state.params, batch_size=size, batches=sharding)
+                sizes.add(size)
+            state, metrics = _train_chunk(*arguments, **settings)
+            metrics = checked(metrics, done)
         done += length
         yield state, Chunk(done, length, length * size, metrics, time.perf_counter() - start)
 

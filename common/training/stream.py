@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from common.training import loop, losses
+from common.training import loop, losses, memory
 from common.training import state as states
 from common.training import step as step_lib
 
@@ -33,17 +33,28 @@ def train(
       batches: (images uint8[B, H, W, C], labels int32[B]), the first one that of step `state.step`; training ends
         with the last. Of several hosts each has its share of them.
       most: maximum number of steps of a chunk.
+
+    Raises:
+      DivergedError: as in `loop.train`.
+      memory.OutOfMemoryError: likewise.
     """
     done = int(state.step)
     start = time.perf_counter()
     chunks = _stacked(batches, most)
-    chunk = next(chunks, None)
+    chunk, is_checked = next(chunks, None), False
     while chunk is not None:
         labels = chunk[1]
-        arrays = _of_all_hosts(chunk, sharding)
-        state, metrics = _train_stacked(steps, state, keys.step, *arrays, teacher, sharding=sharding)
+        arguments = steps, state, keys.step, *_of_all_hosts(chunk, sharding), teacher
+        size = labels.shape[1] * jax.process_count()
+        with memory.explained(batch_size=size):
+            if not is_checked:  # compiled once: the call takes the program from JAX's cache
+                program = _train_stacked.lower(*arguments, sharding=sharding).compile()
+                memory.check(program, state.params, batch_size=size, batches=sharding)
+                is_checked = True
+            state, metrics = _train_stacked(*arguments, sharding=sharding)
         following = next(chunks, None)
-        metrics = loop.checked(metrics, done)
+        with memory.explained(batch_size=size):
+            metrics = loop.checked(metrics, done)
         done += len(labels)
         num_images = labels.size * jax.process_count()
         yield state, loop.Chunk(done, len(labels), num_images, metrics, time.perf_counter() - start)

@@ -76,9 +76,9 @@ class ReproduceTest(folders.FolderTest):
         assert "/run needs 9 GiB for its runs, and its disk has 2.0 GiB left; make room" in errors
         stage = Stage("train", "train --flagfile=x", "", memory=20)
         reproduce.check_memory([stage], None)
-        reproduce.check_memory([stage], 20.0)
+        reproduce.check_memory([stage], 20 * 2**30)
         with pytest.raises(ValueError, match="stage train needs about 20 GiB of the device, which has 16 GiB: run"):
-            reproduce.check_memory([stage], 16.0)
+            reproduce.check_memory([stage], 16 * 2**30)
 
     def test_plan_by_hand(self):
         # An H200 does 989e12 operations a second; 40 % of them are 1.42e18 an hour. A step takes 10 ms at least.
