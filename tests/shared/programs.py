@@ -107,7 +107,7 @@ def chunk(name):
     state = jax.eval_shape(lambda key: steps.init(key, (SIZE, SIZE, 3)), jax.random.key(0))
     keys, settings = states.keys(jax.random.key(0)), {"length": 2, "size": 4, "sharding": None}
     data = loop.Data(images=batch()[0], labels=batch()[1])
-    return loop._train_chunk.trace(steps, state, keys, data, preset.training, draw, **settings)
+    return loop._train_chunk.trace(steps, state, keys, data, preset.training, draw, None, **settings)
 
 
 def scores(space, dtype, calibration):
