@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -26,6 +26,10 @@ class Comparison(NamedTuple):
     improvement: intervals.Band
     p_value: float
     adjusted: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the fields for study.json."""
+        return {**self._asdict(), "improvement": list(self.improvement)}
 
 
 def compare(
@@ -53,32 +57,21 @@ def compare(
     ]
 
 
-def improvement(first: np.ndarray, second: np.ndarray, *, level: float = intervals.LEVEL) -> intervals.Band:
-    """Returns the probability that a value of the first is larger than one of the second; ties count half.
-
-    Over all pairs of seeds (arXiv:2108.13264, section 4.3; Mann and Whitney's U over the number of pairs), with the
-    percentile interval of its bootstrap, in which each algorithm is resampled separately.
-
-    Args:
-      first: float[S], larger is better.
-      second: float[R].
-      level: share of the resampled values that the interval holds.
-    """
-    return improvement_across([first], [second], level=level)
+def improvement(first: np.ndarray, second: np.ndarray) -> intervals.Band:
+    """Returns `improvement_across` of one task: float[S], larger is better, and float[R]."""
+    return improvement_across([first], [second])
 
 
-def improvement_across(
-    first: Sequence[np.ndarray], second: Sequence[np.ndarray], *, level: float = intervals.LEVEL
-) -> intervals.Band:
+def improvement_across(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> intervals.Band:
     """Returns the mean over tasks of the probability that a value of the first is larger than one of the second.
 
-    Tasks have the same weight, and their values need no common scale: only the order within a task matters. The seeds
-    of each algorithm on each task are resampled separately (arXiv:2108.13264, section 4.3).
+    Over all pairs of seeds, of which ties count half (Mann and Whitney's U over the number of pairs), with the
+    percentile interval of its bootstrap, in which the seeds of each algorithm on each task are resampled separately
+    (arXiv:2108.13264, section 4.3). Tasks have the same weight, and their values need no common scale.
 
     Args:
       first: for each task float[S], larger is better.
       second: for the same tasks float[R].
-      level: as in `improvement`.
 
     Raises:
       ValueError: there is no task, or the numbers of tasks differ.
@@ -95,7 +88,7 @@ def improvement_across(
         # The number of times each seed is drawn determines a resample, which makes it a matrix product.
         counts = [_counts(generator, size) for size in wins.shape]
         resampled += np.sum((counts[0] @ wins) * counts[1], axis=1) / (2 * wins.size)
-    low, high = np.quantile(resampled / len(first), [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(resampled / len(first), intervals.ENDS)
     return intervals.Band(float(center / len(first)), float(low), float(high))
 
 

@@ -127,17 +127,9 @@ def of_algorithm(algorithm: Curves, scale: Scale, *, after: Sequence[int]) -> di
         "hypervolume_gap": gap(algorithm.hypervolume[:, at], scale),
         "front_found": algorithm.front_found[:, at],
     }
-    record: dict[str, Any] = {}
-    record["front_intervals"] = {name: {} for name in values}
-    for name, columns in values.items():
-        record[name] = dict(zip(map(str, after), columns.mean(axis=0).tolist()))
-        bands = {kind: np.stack(of(columns), axis=-1) for kind, of in _KINDS.items()}
-        for row, queries in enumerate(after):
-            record["front_intervals"][name][str(queries)] = {kind: band[row].tolist() for kind, band in bands.items()}
-    return record
-
-
-_KINDS = {"mean": intervals.mean, "median": intervals.median}
+    bands = {name: intervals.by_queries(columns, after, ("mean", "median")) for name, columns in values.items()}
+    means = {name: dict(zip(map(str, after), columns.mean(axis=0).tolist())) for name, columns in values.items()}
+    return {"front_intervals": bands, **means}
 
 
 def gap(hypervolume: np.ndarray, scale: Scale) -> np.ndarray:
@@ -148,8 +140,7 @@ def gap(hypervolume: np.ndarray, scale: Scale) -> np.ndarray:
 def comparisons(algorithms: Mapping[str, Curves]) -> list[dict[str, Any]]:
     """Returns the comparisons of all pairs of algorithms by final hypervolume, as `study.comparisons` does."""
     final = {name: each.hypervolume[:, -1] for name, each in algorithms.items()}
-    pairs = comparison.compare(final)
-    return [{"of": "hypervolume", **one._asdict(), "improvement": list(one.improvement)} for one in pairs]
+    return [{"of": "hypervolume", **one.to_json()} for one in comparison.compare(final)]
 
 
 def by_name(values: np.ndarray, objectives: objectives_lib.Objectives) -> dict[str, float]:

@@ -1,11 +1,13 @@
 """Means, medians and rank correlations with confidence intervals."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
 
 LEVEL = 0.95
+ENDS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 NUM_RESAMPLES = 2000
 _BATCH = 100  # resamples held in memory at a time
 
@@ -18,28 +20,27 @@ class Band(NamedTuple):
     high: np.ndarray | float
 
 
-def mean(*samples: np.ndarray, level: float = LEVEL) -> Band:
-    """Returns the mean over seeds with the percentile interval of its bootstrap (Efron 1979), with a fixed seed.
+def mean(*samples: np.ndarray) -> Band:
+    """Returns the mean over seeds with the 95 % percentile interval of its bootstrap (Efron 1979), with a fixed seed.
 
     Args:
       *samples: float[S, ...], seeds first, such as curves float[S, N]. Of several tasks it is the mean of their means,
         and each task is resampled separately.
-      level: share of the resampled means that the interval holds.
 
     Returns:
       A `Band` of values of shape [...]: NaN where a seed's value is not finite, and of width 0 with one seed.
 
     Raises:
-      ValueError: there is no seed, or no task, or `level` is not between 0 and 1.
+      ValueError: there is no seed, or no task.
     """
 
     def statistic(*samples, axis):
         return np.mean([np.mean(values, axis=axis) for values in samples], axis=0)
 
-    return _bootstrapped(samples, statistic, level)
+    return _bootstrapped(samples, statistic)
 
 
-def interquartile_mean(*samples: np.ndarray, level: float = LEVEL) -> Band:
+def interquartile_mean(*samples: np.ndarray) -> Band:
     """Returns the mean of the middle half of all values, with the percentile interval of its bootstrap.
 
     The interquartile mean of arXiv:2108.13264, section 4.3: more robust to outliers than the mean, more efficient than
@@ -49,7 +50,7 @@ def interquartile_mean(*samples: np.ndarray, level: float = LEVEL) -> Band:
     def statistic(*samples, axis):
         return stats.trim_mean(np.concatenate(samples, axis=axis), 0.25, axis=axis)
 
-    return _bootstrapped(samples, statistic, level)
+    return _bootstrapped(samples, statistic)
 
 
 def median(values: np.ndarray) -> Band:
@@ -63,6 +64,19 @@ def median(values: np.ndarray) -> Band:
     """
     ordered = np.sort(_checked(values), axis=0)
     return Band(*(_quantile(ordered, quantile) for quantile in (0.5, 0.25, 0.75)))
+
+
+def by_queries(values: np.ndarray, after: Sequence[int], kinds: Sequence[str]) -> dict[str, dict[str, list[float]]]:
+    """Returns the intervals of float[S, A], values after A numbers of queries, for study.json.
+
+    Args:
+      values: seeds first.
+      after: the numbers of queries, keys of the result as text.
+      kinds: "mean", "interquartile_mean" or "median", keys of the inner dicts, whose values are [center, low, high].
+    """
+    of = {"mean": mean, "interquartile_mean": interquartile_mean, "median": median}
+    bands = {kind: np.stack(of[kind](values), axis=-1) for kind in kinds}
+    return {str(queries): {kind: band[at].tolist() for kind, band in bands.items()} for at, queries in enumerate(after)}
 
 
 def kendall_tau(first: np.ndarray, second: np.ndarray) -> Band:
@@ -90,7 +104,7 @@ def kendall_tau(first: np.ndarray, second: np.ndarray) -> Band:
         )
     if not np.isfinite(tau) or not np.any(np.isfinite(resampled)):
         return Band(tau, np.nan, np.nan)
-    return Band(tau, *np.nanquantile(resampled, ((1 - LEVEL) / 2, (1 + LEVEL) / 2)).tolist())
+    return Band(tau, *np.nanquantile(resampled, ENDS).tolist())
 
 
 def _quantile(ordered, quantile):
@@ -103,9 +117,7 @@ def _quantile(ordered, quantile):
     return _plain(low if share == 0 else between)
 
 
-def _bootstrapped(samples, statistic, level):
-    if not 0 < level < 1:
-        raise ValueError(f"level is {level}; it must lie between 0 and 1")
+def _bootstrapped(samples, statistic):
     if not samples:
         raise ValueError("give the values of at least one task")
     samples = [_checked(values) for values in samples]
@@ -114,7 +126,7 @@ def _bootstrapped(samples, statistic, level):
     center = statistic(*samples, axis=0)
     low = high = center
     if all(len(values) > 1 for values in samples):
-        settings = {"confidence_level": level, "n_resamples": NUM_RESAMPLES, "batch": _BATCH, "method": "percentile"}
+        settings = {"confidence_level": LEVEL, "n_resamples": NUM_RESAMPLES, "batch": _BATCH, "method": "percentile"}
         found = stats.bootstrap(samples, statistic, axis=0, rng=np.random.default_rng(0), **settings)
         low, high = found.confidence_interval
     return Band(*(_plain(np.where(is_known, values, np.nan)) for values in (center, low, high)))

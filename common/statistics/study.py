@@ -163,15 +163,16 @@ def of_algorithm(
         record[f"{name}_se"] = {queries: error for queries, (_, _, error) in moments.items()}
     if optimum is not None:
         record["simple_regret"] = {str(queries): _moments(optimum - best[:, queries - 1])[0] for queries in after}
+    at = np.array(after) - 1
     if fitness is not None:
-        at = np.array(after) - 1
         regret, left = normalised_regret(best[:, at], fitness).T.tolist(), better_left(best[:, at], fitness).T.tolist()
         record["by_seed"] = {
             "queries": queries_to(best, fitness[-1]).tolist(),
             "normalised_regret": dict(zip(map(str, after), regret)),
             "better_left": dict(zip(map(str, after), left)),
         }
-    record["intervals"] = {name: _intervals(curve, after) for name, curve in by_name.items()}
+    kinds = ("mean", "interquartile_mean", "median")
+    record["intervals"] = {name: intervals.by_queries(curve[:, at], after, kinds) for name, curve in by_name.items()}
     record["targets"] = [_target(algorithm, target) for target in targets]
     return record
 
@@ -201,23 +202,12 @@ def comparisons(algorithms: Mapping[str, Curves], *, targets: Sequence[float]) -
       Holm's method for the number of pairs.
     """
     final = {name: each.best_fitness[:, -1] for name, each in algorithms.items()}
-    compared = [{"of": "best_fitness", **_plain(one)} for one in comparison.compare(final)]
+    compared = [{"of": "best_fitness", **one.to_json()} for one in comparison.compare(final)]
     for target in targets:
         queries = {name: queries_to(each.best_fitness, target) for name, each in algorithms.items()}
         pairs = comparison.compare(queries, is_larger_better=False)
-        compared += [{"of": "queries", "target": target, **_plain(one)} for one in pairs]
+        compared += [{"of": "queries", "target": target, **one.to_json()} for one in pairs]
     return compared
-
-
-def _plain(one):
-    return {**one._asdict(), "improvement": list(one.improvement)}
-
-
-def _intervals(values, after):
-    kinds = {"mean": intervals.mean, "interquartile_mean": intervals.interquartile_mean, "median": intervals.median}
-    values = values[:, np.array(after) - 1]
-    bands = {kind: np.stack(function(values), axis=-1) for kind, function in kinds.items()}
-    return {str(queries): {kind: band[at].tolist() for kind, band in bands.items()} for at, queries in enumerate(after)}
 
 
 def _target(algorithm, target):
