@@ -49,14 +49,15 @@ def table(found) -> str:
     words = ("status", "stage 1", "stage 2", "stage 3")
     note = (
         "Accuracy on images held out. Status: best; continued: among the best of a stage; trained: in the first stage "
+        "only; stopped: there was no time; too slow: it would get too few epochs in the last training; diverged: the "
     )
-    note += f"only; stopped: there was no time; diverged: the loss was not finite. {small_networks.WORDS}"
+    note += f"loss was not finite. {small_networks.WORDS}"
     return page.table(header, rows, words=words, has_filter=True) + (page.paragraph(note) if rows else "")
 
 
 def _status(found, row, each):
     if not each:
-        return "in training"
+        return "too slow" if row in found.slow else "in training"
     if not _is_ok(each):
         return "diverged"
     if row == found.best:

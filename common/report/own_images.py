@@ -4,7 +4,7 @@ import datetime
 import os
 import pathlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,6 +28,7 @@ class Found(NamedTuple):
     config: Mapping[str, Any]
     events: Sequence[Mapping[str, Any]]  # of trainings.jsonl
     candidates: Mapping[tuple[int, ...], dict[int, float]]  # row -> {epochs: accuracy}, in the order proposed
+    slow: Collection[tuple[int, ...]]  # rows that were too slow to be trained
     result: Mapping[str, Any]  # empty while the search runs
 
     def last(self, *names: str) -> Mapping[str, Any] | None:
@@ -67,18 +68,22 @@ def read(folder: pathlib.Path) -> Found:
         json_lines.read(folder / TRAININGS, lambda file, lines: list(lines)) if (folder / TRAININGS).exists() else []
     )
     candidates: dict[tuple[int, ...], dict[int, float]] = {}
+    slow = set()
     plan = next((one for one in events if one.get("event") == "plan"), None)
     if plan and (folder / run_dir.JOURNAL).exists():
         journal = journals.read(folder / run_dir.JOURNAL)
         rows = [tuple(row) for number in sorted(journal.proposed) for row in journal.proposed[number].tolist()]
         candidates = {row: {} for row in rows}
         for at, outcome in journal.measured.items():
-            candidates[rows[at]] = {plan["epochs"][0]: outcome.fitness}
+            if outcome.ok:
+                candidates[rows[at]] = {plan["epochs"][0]: outcome.fitness}
+            else:
+                slow.add(rows[at])
     for one in events:
         if one.get("event") == "trained":
             candidates.setdefault(tuple(one["arch"]), {})[one["epochs"]] = one["fitness"]
     config = json_files.read(folder / run_dir.CONFIG) or {}
-    return Found(folder, config, events, candidates, json_files.read(folder / run_dir.RESULT) or {})
+    return Found(folder, config, events, candidates, slow, json_files.read(folder / run_dir.RESULT) or {})
 
 
 def write(folder: pathlib.Path, path: str | os.PathLike, *, seconds_left: float | None = None) -> None:

@@ -10,7 +10,8 @@ from common.runs.halving import FACTOR
 
 SEARCH_SHARE = 0.45  # of the time after compiling; the rest trains the networks of the table
 LATE = 1.05  # of the minutes: no training continues beyond
-_ENOUGH_EPOCHS = 30  # of the best network, before others take time from it
+_ENOUGH_EPOCHS = 50  # of the best network, before others take time from it
+_TIMES_RESNET = 1.5  # as long as an epoch of the ResNet: a candidate that is not too slow with fewer epochs either
 MIN_CANDIDATES = 4
 _LEAST_CANDIDATES = {3: 12, 2: 6, 1: MIN_CANDIDATES}  # by the number of stages
 _LEAST_STEPS = 100  # after which candidates are compared: earlier, accuracies say little
@@ -43,6 +44,17 @@ class Plan(NamedTuple):
     def first_seconds(self) -> float:
         """Seconds after which no further candidates are proposed: the planned time of the first stage."""
         return self.search_seconds / _cost(len(self.epochs))
+
+    def slowest(self, resnet_seconds: float, scale: float) -> float:
+        """Returns the seconds of an epoch above which a candidate is too slow to be trained to the end.
+
+        Candidates are compared after equally many epochs, but a slow one would get fewer in the end.
+
+        Args:
+          resnet_seconds: of an epoch of the ResNet, as a candidate.
+          scale: images of the last training for one of a candidate.
+        """
+        return max(self.final_seconds / (_ENOUGH_EPOCHS * scale), _TIMES_RESNET * resnet_seconds)
 
 
 def least_minutes(num_images: int, macs: float, *, platform: str, num_threads: int) -> float:

@@ -21,6 +21,10 @@ _NUM_TIMED = 3  # networks whose speed is measured before the plan
 _LATE = 1.1  # of the seconds of the search, after which no candidate trains on
 
 
+class _TooSlowError(Exception):
+    """A candidate is too slow to be trained to the end."""
+
+
 def prepare(run: image_run.Run) -> tuple[image_trainings.Candidates, image_plan.Plan]:
     """Compiles the program of the candidates, measures its speed, and returns it with the plan."""
     timed = [spaces.MEMBERS[name] for name in BASELINES]
@@ -42,7 +46,9 @@ def prepare(run: image_run.Run) -> tuple[image_trainings.Candidates, image_plan.
                 steps_per_epoch=made.task.steps_per_epoch,
                 num_threads=run.num_threads,
             )
-            found = {"epoch_seconds": dict(zip(BASELINES, epochs.tolist()))}
+            epoch_seconds = dict(zip(BASELINES, epochs.tolist()))
+            scale = len(run.dataset.train) / (made.task.steps_per_epoch * made.task.config.batch_size)
+            found = {"epoch_seconds": epoch_seconds, "slowest": plan.slowest(epoch_seconds["resnet"], scale)}
             run.record(event="plan", **plan._asdict(), **found)
             planned = run.events.last("plan")
     plan = image_plan.Plan(*(planned[name] for name in image_plan.Plan._fields))
@@ -81,7 +87,7 @@ def search(
         title = f"{len(chosen)} best candidates to epoch {epochs}"
         with image_run.Live(title, len(chosen), "trained", run.deadline) as live:
             left = [arch for arch in chosen if arch not in found and time.monotonic() < until]
-            for one in futures.as_completed(_submitted(run, made, left, epochs, live, until)):
+            for one in futures.as_completed(_submitted(run, made, left, epochs, live, until=until)):
                 arch, fitness, seconds = one.result()
                 if fitness is None:
                     run.record(event="stopped", stage=stage, arch=list(arch), epochs=epochs)
@@ -115,7 +121,11 @@ def _proposed(run, made, plan):
     title = f"candidates of {run.algorithm.name} to epoch {plan.epochs[0]}"
     last = run.events.last("searched")
     limit = run.begun + run.events.last("plan")["seconds"] + plan.first_seconds
+    slowest = run.events.last("plan").get("slowest", math.inf)
     training: set[futures.Future] = set()
+
+    def measured():
+        return np.asarray(search.history.status) == types.MEASURED
 
     def is_due():
         """Returns whether a further candidate is proposed: also the first ones, and those of earlier starts."""
@@ -127,23 +137,26 @@ def _proposed(run, made, plan):
     with image_run.Live(title, plan.num_candidates, "trained", run.deadline) as live:
         while True:
             while is_due():
-                training |= _submitted(run, made, map(tuple, search.ask().tolist()), plan.epochs[0], live)
+                archs = map(tuple, search.ask().tolist())
+                most = slowest if measured().any() else math.inf
+                training |= _submitted(run, made, archs, plan.epochs[0], live, slowest=most)
             if not training:
                 break
             finished, training = futures.wait(training, return_when=futures.FIRST_COMPLETED)
             for arch, fitness, seconds in (one.result() for one in finished):
-                search.tell(np.array([arch], np.int32), [fitness], [seconds])
-            done = int(np.sum(np.asarray(search.history.status) == types.MEASURED))
-            live.note(f"best {100 * search.best[1]:.1f} %", done=done)
+                search.tell(np.array([arch], np.int32), [math.nan if fitness is None else fitness], [seconds])
+            best = f"best {100 * search.best[1]:.1f} %" if measured().any() else "no result"
+            live.note(best, done=int(measured().sum()))
             run.write_page()
         search.wait()  # takes the results of earlier starts
         if not last:
             run.record(event="searched", num=int(search.history.size))
     run_dir.write_history(run.folder / run_dir.HISTORY, search.history)
-    num = int(search.history.size)
-    rows = list(map(tuple, np.asarray(search.history.archs)[:num].tolist()))
-    seconds = np.asarray(search.history.cost)[:num] / plan.epochs[0]
-    return dict(zip(rows, np.asarray(search.history.fitness)[:num].tolist())), dict(zip(rows, seconds.tolist()))
+    if num_slow := int(np.sum(np.asarray(search.history.status) == types.INFEASIBLE)):
+        print(f"{num_slow} candidates were too slow: an epoch takes more than {slowest:.2g} s", flush=True)
+    rows = list(map(tuple, np.asarray(search.history.archs)[measured()].tolist()))
+    seconds = np.asarray(search.history.cost)[measured()] / plan.epochs[0]
+    return dict(zip(rows, np.asarray(search.history.fitness)[measured()].tolist())), dict(zip(rows, seconds.tolist()))
 
 
 def _time(run, made, arch, length):
@@ -155,15 +168,20 @@ def _time(run, made, arch, length):
     return time.perf_counter() - start
 
 
-def _submitted(run, made, archs, epochs, live, until=math.inf):
-    """Returns futures of (row, accuracy, seconds) of rows trained to an epoch; accuracy None: not by `until`."""
+def _submitted(run, made, archs, epochs, live, *, until=math.inf, slowest=math.inf):
+    """Returns futures of (row, accuracy, seconds) of rows trained to an epoch.
+
+    The accuracy is None if they are not by `until`, or if the first epoch shows that one takes more than `slowest`.
+    """
     per_epoch = made.task.steps_per_epoch
 
     def one(arch):
-        start, row = time.monotonic(), np.array(arch, np.int32)
+        start, row, is_fresh = time.monotonic(), np.array(arch, np.int32), not run.state_path(arch).exists()
 
         def on_step(step):
             run.check()
+            if is_fresh and step <= per_epoch and (time.monotonic() - start) / step * per_epoch > slowest:
+                raise _TooSlowError
             live.note(f"candidate {''.join(map(str, arch))}, epoch {step / per_epoch:.1f} of {epochs}")
 
         try:
@@ -172,6 +190,8 @@ def _submitted(run, made, archs, epochs, live, until=math.inf):
             )
             if int(state.step) < epochs * per_epoch:
                 return arch, None, time.monotonic() - start
+        except _TooSlowError:
+            return arch, None, time.monotonic() - start
         except loop.DivergedError:
             return arch, 0.0, time.monotonic() - start
         return arch, image_trainings.validate(made, state, row), time.monotonic() - start

@@ -29,6 +29,7 @@ from common import config as configs
 from common.datasets import records
 from common.networks import logits
 from common.records import json_lines
+from common.report import own_images as own_page
 from common.runs import (
     halving,
     image_events,
@@ -83,15 +84,20 @@ class PlanTest(parameterized.TestCase):
     def test_networks_of_the_table_are_left_out_where_there_is_no_time(self):
         seconds = {"best": 2.0, "three_convolutions": 1.0, "resnet": 1.5}
         names = tuple(seconds)
-        assert image_plan.finals(4.5 * 30.5, seconds, num_threads=1) == (30, names)
-        assert image_plan.finals(3.0 * 44.9, seconds, num_threads=1) == (44, names[:2])
+        assert image_plan.finals(4.5 * 50.5, seconds, num_threads=1) == (50, names)
+        assert image_plan.finals(3.0 * 64.9, seconds, num_threads=1) == (64, names[:2])
         assert image_plan.finals(2.0 * 44, seconds, num_threads=1) == (44, names[:1])
         assert image_plan.finals(0.5, seconds, num_threads=1) == (0, names[:1])
         # By two threads the others take 2.5 s an epoch beside the best: that many epochs are enough, or too few.
-        assert image_plan.finals(2.5 * 30, seconds, num_threads=2) == (30, names)
-        assert image_plan.finals(2.5 * 29, seconds, num_threads=2) == (36, names[:2])
+        assert image_plan.finals(2.5 * 50, seconds, num_threads=2) == (50, names)
+        assert image_plan.finals(2.5 * 49, seconds, num_threads=2) == (61, names[:2])
         # Where they take no time from the best, they stay.
         assert image_plan.finals(2.0 * 3, seconds | {"resnet": 1.0}, num_threads=2) == (3, names)
+
+    def test_candidates_that_would_get_few_epochs_in_the_end_are_too_slow(self):
+        plan = image_plan.Plan(9, (3,), 100.0, 300.0)
+        assert plan.slowest(2.0, 1.5) == 4.0  # 50 epochs of 6 s
+        assert plan.slowest(4.0, 1.5) == 6.0  # half as slow again as the ResNet
 
     def test_trainings_that_end_in_time(self):
         # On two threads they end after 3, 5, 3 + 4 and 5 + 1 seconds.
@@ -267,14 +273,24 @@ class StagesTest(parameterized.TestCase):
         assert next(iter(stages[0][1])) == small_images.MEMBERS["three_convolutions"]
         assert resnet not in stages[0][1]
 
+    def test_candidates_that_are_too_slow_are_not_trained(self):
+        folder = pathlib.Path(self.enter_context(tempfile.TemporaryDirectory()))
+        plan = image_plan.Plan(4, (1,), 100.0, 100.0)
+        stages, _ = _search(folder, plan, slowest=-1.0)  # the first one counts whatever it takes
+        assert [list(each) for _, each in stages] == [[small_images.MEMBERS["three_convolutions"]]]
+        found = own_page.read(folder)
+        assert len(found.slow) == 3
+        assert found.slow == {row for row, each in found.candidates.items() if not each}
 
-def _search(folder, plan, stop=None, space=None):
+
+def _search(folder, plan, stop=None, space=None, slowest=None):
     """Returns the stages of a search whose candidates are not trained, and the number of trainings of this start."""
     numbers = itertools.count()
 
     def train(task, path, **settings):
         if next(numbers) >= (stop or 100):
             raise _Killed
+        settings["on_step"](1)
         path.write_text("")
         return types.SimpleNamespace(step=settings["stop"])
 
@@ -301,7 +317,7 @@ def _search(folder, plan, stop=None, space=None):
             stopped=threading.Event(),
         )
         if events.last("plan") is None:
-            run.record(event="plan", **plan._asdict())
+            run.record(event="plan", **plan._asdict(), **({} if slowest is None else {"slowest": slowest}))
         made = types.SimpleNamespace(task=types.SimpleNamespace(steps_per_epoch=1))
         stubs = {"train": train, "validate": validate}
         with mock.patch.multiple(image_trainings, **stubs):

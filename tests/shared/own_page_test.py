@@ -27,7 +27,7 @@ FINAL = {"event": "final", "name": "best", "arch": ROWS[1], "test": 0.5, "epochs
 
 
 def _found(events, candidates, result=None, folder="mine"):
-    return own_images.Found(pathlib.Path(folder), CONFIG, events, candidates, result or {})
+    return own_images.Found(pathlib.Path(folder), CONFIG, events, candidates, set(), result or {})
 
 
 def _page(found, **settings):
@@ -97,6 +97,8 @@ class CandidatesTest(parameterized.TestCase):
         ]
         assert found[2][5:7] == ["93,730", "2,580,736"]
         assert found[2][-1] == "002000002000002000"
+        slow = _found(events, dict(zip(rows, values)))._replace(slow={rows[4]})
+        assert [row[3] for row in _cells(_page(slow), "All candidates")][-1] == "too slow"
 
     def test_pictures_show_costs_limits_and_the_front(self):
         found = _found([PLAN, FINALS, FINAL], dict(zip(ROWS, ({1: 0.3}, {1: 0.25}, {1: 0.4}))))

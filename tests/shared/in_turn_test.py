@@ -1,0 +1,69 @@
+"""Search algorithms in turn on one history."""
+
+import jax
+import numpy as np
+from absl.testing import parameterized
+
+from common import baselines, history, in_turn, objectives, search
+from common.evaluators import tabular
+from common.spaces import factory
+from launch import algorithms
+
+SPACE = factory.product("grid", (5, 5, 5))
+ARCHS = SPACE.enumerate()
+EVALUATOR = tabular.from_arrays("grid/all", SPACE, ARCHS, (ARCHS @ np.array([25, 5, 1])) / 124)
+
+
+def _searcher(name):
+    return baselines.ALGORITHMS[name].searcher(SPACE, baselines.ALGORITHMS[name].config, name=name)
+
+
+class InTurnTest(parameterized.TestCase):
+    def test_each_round_is_that_of_the_searcher_whose_turn_it_is(self):
+        names, count = ("local_search", "regularized_evolution", "random"), 2
+        each = [_searcher(name) for name in names]
+        together = in_turn.searcher(each, name="all")
+        assert (together.name, together.count) == ("all", each[0].count)
+        found = history.empty(14, 3)
+        state = together.init(jax.random.key(0), found)
+        states = [one.init(key, found) for one, key in zip(each, jax.random.split(jax.random.key(0), 3))]
+        propose = jax.jit(lambda key, state, found: together.propose(key, state, found, count=count))
+        for round_ in range(7):
+            key, at = jax.random.fold_in(jax.random.key(1), round_), round_ % 3
+            archs, state = propose(key, state, found)
+            alone, states[at] = each[at].propose(key, states[at], found, count=count)
+            np.testing.assert_array_equal(archs, alone)
+            jax.tree.map(np.testing.assert_array_equal, state, tuple(states))
+            found = history.append(found, archs, EVALUATOR.evaluate(key, archs))
+        assert len(np.unique(np.asarray(found.archs), axis=0)) == 14
+
+    def test_on_the_host_and_compiled(self):
+        together = algorithms.factory(algorithms.get("random+local_search"))(SPACE)
+        assert together.name == "random+local_search"
+        found = search.run_search(jax.random.key(0), together, EVALUATOR, budget=20)
+        jitted = jax.jit(lambda key: search.scan_search(key, together, EVALUATOR, budget=20))
+        np.testing.assert_array_equal(found.archs, jitted(jax.random.key(0)).archs)
+
+    def test_diagnostics_have_the_names_of_the_searchers(self):
+        first = _searcher("random")._replace(name="b", diagnostics=lambda state, found: {"size": found.size + 1})
+        second = _searcher("random")._replace(name="a", diagnostics=lambda state, found: {"size": found.size + 2})
+        together, found = in_turn.searcher([first, second], name="both"), history.empty(4, 3)
+        state = together.init(jax.random.key(0), found)
+        assert together.diagnostics(state, found) == {"b_size": 1, "a_size": 2}
+
+    def test_settings_of_each(self):
+        name = "lanas:height=7:exploration=1e+5+nao:num_steps=5"
+        assert (algorithms.get(name).name, algorithms.get(name).max_objectives) == (name, objectives.MOST)
+        assert algorithms.get("lanas+regularized_evolution").max_objectives == 1
+
+    @parameterized.parameters(("lanas+no_such", "algorithm must be one of"), ("random+lanas:height=0", "height must"))
+    def test_refused(self, name, message):
+        with self.assertRaisesRegex(ValueError, message):
+            algorithms.get(name)
+
+    def test_refused_with_different_objectives(self):
+        two = _searcher("random")._replace(objectives=objectives.Objectives(("fitness", "-size"), (1.0, -1.0), (None,)))
+        with self.assertRaisesRegex(ValueError, "need the same objectives"):
+            in_turn.searcher([_searcher("random"), two], name="both")
+        with self.assertRaisesRegex(ValueError, "at least one"):
+            in_turn.searcher([], name="none")
