@@ -1,12 +1,13 @@
 """Search algorithms by name: each preset of LaNAS, NAO and SemiNAS, and the baselines; schedules of a renewed pool."""
 
+import re
 from collections.abc import Callable, Sequence
 
 from absl import flags
 
 import lanas_jax
 import nao_jax
-from common import baselines, plugins, types
+from common import baselines, in_turn, plugins, types
 from common import config as configs
 from common import objectives as objectives_lib
 from common.runs import population, weight_sharing
@@ -25,11 +26,14 @@ def get(name: str) -> types.Algorithm:
 
     Args:
       name: a key of `ALGORITHMS`; or package.module:name of an `Algorithm`, or of a function (space) -> `Searcher`.
-        Settings may follow, which replace its own: lanas:height=7:exploration=0.1.
+        Settings may follow, which replace its own: lanas:height=7:exploration=0.1. Several joined by + propose in
+        turn, one round each, on one history: lanas+nao:num_steps=5.
 
     Raises:
       ValueError: there is no such algorithm or setting, or a value is not allowed.
     """
+    if len(names := re.split(r"\+(?=[a-z])", name)) > 1:
+        return _in_turn(name, [get(one) for one in names])
     parts = name.split(":")
     if settings := [part for part in parts if "=" in part]:
         base = get(":".join(part for part in parts if "=" not in part))
@@ -77,6 +81,17 @@ def _with_settings(name, base, settings):
         return launch_flags.read(values, base.for_space(space, base.config))
 
     return base._replace(name=name, config=config, for_space=for_space)
+
+
+def _in_turn(name, chosen):
+    def searcher(space, config, *, name, objectives=None):
+        del config
+        more = {} if objectives is None else {"objectives": objectives}
+        each = (one.searcher(space, one.for_space(space, one.config), name=one.name, **more) for one in chosen)
+        return in_turn.searcher(list(each), name=name)
+
+    most = min(one.max_objectives for one in chosen)
+    return types.Algorithm(name, config=None, presets={}, searcher=searcher, max_objectives=most)
 
 
 def factory(algorithm: types.Algorithm) -> Callable[[types.SearchSpace], types.Searcher]:

@@ -39,7 +39,7 @@ FLOORS = (
         "explanations",
     ),
     ("file_formats", "records", "flag_files"),
-    ("executors", "warm_up"),
+    ("executors", "warm_up", "in_turn"),
     ("one_round", "compiled_search", "host_history", "ask_tell", "search"),  # of anything that can be evaluated
     ("spaces",),
     ("genotypes",),

@@ -1,5 +1,6 @@
 """Search algorithms in turn on one history."""
 
+import chex
 import jax
 import numpy as np
 from absl.testing import parameterized
@@ -31,10 +32,10 @@ class InTurnTest(parameterized.TestCase):
         for round_ in range(7):
             key, at = jax.random.fold_in(jax.random.key(1), round_), round_ % 3
             archs, state = propose(key, state, found)
-            alone, states[at] = each[at].propose(key, states[at], found, count=count)
+            alone, states[at] = each[at].propose(jax.random.clone(key), states[at], found, count=count)
             np.testing.assert_array_equal(archs, alone)
-            jax.tree.map(np.testing.assert_array_equal, state, tuple(states))
-            found = history.append(found, archs, EVALUATOR.evaluate(key, archs))
+            chex.assert_trees_all_equal(state, tuple(states))
+            found = history.append(found, archs, EVALUATOR.evaluate(jax.random.clone(key), archs))
         assert len(np.unique(np.asarray(found.archs), axis=0)) == 14
 
     def test_on_the_host_and_compiled(self):
@@ -56,7 +57,7 @@ class InTurnTest(parameterized.TestCase):
         assert (algorithms.get(name).name, algorithms.get(name).max_objectives) == (name, objectives.MOST)
         assert algorithms.get("lanas+regularized_evolution").max_objectives == 1
 
-    @parameterized.parameters(("lanas+no_such", "algorithm must be one of"), ("random+lanas:height=0", "height must"))
+    @parameterized.parameters(("lanas+no_such", "unknown algorithm .no_such."), ("random+lanas:height=0", "height must"))
     def test_refused(self, name, message):
         with self.assertRaisesRegex(ValueError, message):
             algorithms.get(name)
