@@ -235,8 +235,8 @@ def read_weights(values: flags.FlagValues, *, space: str, training: supernet_con
             f"--{', --'.join(given)}: for training shared weights, and --supernet names trained ones; leave it out",
         ),
         (
-            not launch_flags.given(values, ["proxy_fitness_epoch"]),
-            "--proxy_fitness_epoch is for --evaluator=training; leave it out",
+            not (others := launch_flags.given(values, ["proxy_fitness_epoch", "proxy_program"])),
+            f"--{', --'.join(others)} is for --evaluator=training; leave it out",
         ),
         (values.rerank >= 0, f"--rerank must be at least 0; got {values.rerank}"),
     )

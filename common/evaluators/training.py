@@ -2,7 +2,8 @@
 
 Every architecture is a program of its own, so most of a short training is compilation: networks are small, training
 and evaluation are one program each, and the persistent compilation cache keeps them between starts. Programs are
-dropped after their architecture.
+dropped after their architecture. Or one program trains every architecture (`program="shared"`), see
+`common.supernets.stand_alone`.
 """
 
 import dataclasses
@@ -26,6 +27,9 @@ from common.evaluators import training_config, training_problem
 from common.executors import measuring
 from common.genotypes import conversion
 from common.networks import costs
+from common.supernets import presets as supernet_presets
+from common.supernets import stand_alone
+from common.supernets import training as supernet
 from common.training import config as configs
 from common.training import latency as latencies
 from common.training import loop, models
@@ -69,7 +73,13 @@ def evaluator(
     config_lib.one_of("protocol", protocol, PROTOCOLS)
     config = training_config.Config(**settings)
     problem = training_problem.problem(space, images.load(dataset, data_dir), config)
-    _check(problem)
+    train = functools.partial(_measure, problem)
+    network, known = functools.partial(_network, problem), _costs(problem)
+    if config.program == "shared":
+        alone = _in_one_program(problem, config, dataset, data_dir)
+        train, network, known = functools.partial(stand_alone.train, alone), alone.run.stand_alone, alone.run.costs
+    else:
+        _check(problem)
     changed = {name: value for name, value in dataclasses.asdict(config).items() if value is not None}
     label = ",".join(f"{name}={value}" for name, value in changed.items())
     folder = None if data_dir is None else str(pathlib.Path(data_dir).absolute())
@@ -82,19 +92,30 @@ def evaluator(
         name=f"training/{pathlib.Path(dataset).stem}/{label}",
         space=spaces.get(space),
         protocol=protocol,
-        evaluate=functools.partial(_measure, problem, protocol),
-        test=functools.partial(_measure, problem, "test"),
+        evaluate=functools.partial(train, protocol),
+        test=functools.partial(train, "test"),
         optimum=None,
         num_archs=None,
         is_traceable=False,
         recipe=types.Recipe(f"{__name__}.evaluator", recipe),
-        costs=_costs(problem),
+        costs=known,
     )
     if latency is None:
         return made
-    return latencies.measured(
-        made, functools.partial(_network, problem), problem.parts["train"].images.shape[1:], latency
-    )
+    return latencies.measured(made, network, problem.parts["train"].images.shape[1:], latency)
+
+
+def _in_one_program(problem, config, dataset, data_dir):
+    """Returns the training of any architecture by the program of shared weights, of the same size and settings."""
+    if config.preset != training_config.SHORT:
+        raise ValueError(f"program = shared is for preset = {training_config.SHORT}; got preset = {config.preset!r}")
+    if config.fitness_epoch == "best":
+        raise ValueError("program = shared evaluates after the last epoch; leave fitness_epoch out")
+    sizes = config.given("num_cells", "width", "dtype")
+    preset = supernet_presets.get("digits", problem.space, num_classes=problem.num_classes, **sizes)
+    preset = preset._replace(training=problem.preset.training, augmentation=problem.preset.augmentation)
+    images = {"held_out": config.held_out, "num_images": config.num_images}
+    return stand_alone.trainer(supernet.describe(problem.space, dataset, preset, **images), data_dir)
 
 
 def _costs(problem):

@@ -19,3 +19,8 @@ class Config(configs.Changes):
         Literal["last", "best"] | None,
         "epoch whose accuracy is the fitness; best, as released, evaluates after each; None: last",
     ] = None
+    program: Annotated[
+        Literal["each", "shared"] | None,
+        "compiled programs: each, one for every architecture; shared, one that trains any of them, for spaces with "
+        "shared weights: compiled once, of slightly different networks; None: each",
+    ] = None

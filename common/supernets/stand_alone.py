@@ -8,11 +8,13 @@ weights, where cells of NAO project their output and those of one-shot LaNAS out
 
 import dataclasses
 import functools
+import os
 import time
 import zlib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
+import chex
 import jax
 import numpy as np
 
@@ -21,6 +23,18 @@ from common.networks.kernels import compile_options
 from common.supernets import config, sampling, scoring, training
 from common.training import loop
 from common.training import state as states
+
+
+class Trainer(NamedTuple):
+    """A training of any architecture of a space.
+
+    Attributes:
+      run: the training of shared weights, whose program it is.
+      init: key -> the state before the first step.
+    """
+
+    run: training.Run
+    init: Callable[[chex.PRNGKey], states.State]
 
 
 @compilation.in_32_bits
@@ -42,15 +56,14 @@ def evaluator(
       ValueError: there is no such dataset, or a setting is not allowed.
     """
     about = {**about, "training": about["training"] | {"num_epochs": num_epochs}}
-    run = training.build(about, data_dir)
-    first = jax.jit(lambda key: run.steps.init(key, run.images.shape), compiler_options=compile_options.quick("once"))
+    made = trainer(about, data_dir)
     recipe = {"about": about, "num_epochs": num_epochs, "data_dir": data_dir, "protocol": protocol}
     return types.Evaluator(
         name=f"alone/{about['dataset']}/num_epochs={num_epochs}",
-        space=run.space,
+        space=made.run.space,
         protocol=protocol,
-        evaluate=functools.partial(_measure, run, first, protocol),
-        test=functools.partial(_measure, run, first, "test"),
+        evaluate=functools.partial(train, made, protocol),
+        test=functools.partial(train, made, "test"),
         optimum=None,
         num_archs=None,
         is_traceable=False,
@@ -59,11 +72,24 @@ def evaluator(
 
 
 @compilation.in_32_bits
-def _measure(run, first, part, key, archs):
+def trainer(about: Mapping[str, Any], data_dir: str | os.PathLike | None = None) -> Trainer:
+    """Returns the program that trains any architecture, for as long as the record of shared weights says.
+
+    Raises:
+      ValueError: there is no such dataset, or a setting is not allowed.
+    """
+    run = training.build(about, data_dir)
+    first = jax.jit(lambda key: run.steps.init(key, run.images.shape), compiler_options=compile_options.quick("once"))
+    return Trainer(run, first)
+
+
+@compilation.in_32_bits
+def train(trainer: Trainer, part: str, key: chex.PRNGKey, archs: chex.Array) -> types.Evaluation:
+    """Trains each of int32[B, L] from scratch and returns their accuracies on "validation" or "test" images."""
     found = []
     for arch in np.asarray(archs, np.int32):
         start = time.perf_counter()
-        one = _one(run, first, part, jax.random.fold_in(key, zlib.crc32(arch.tobytes())), arch)
+        one = _one(*trainer, part, jax.random.fold_in(key, zlib.crc32(arch.tobytes())), arch)
         found.append(dataclasses.replace(one, cost=np.array([time.perf_counter() - start], np.float32)))
     return types.Evaluation(
         fitness=np.concatenate([one.fitness for one in found]),
@@ -73,12 +99,12 @@ def _measure(run, first, part, key, archs):
     )
 
 
-def _one(run, first, part, key, arch):
+def _one(run, init, part, key, arch):
     """Returns the `Evaluation` of one architecture."""
     if not bool(run.space.is_valid(arch[None])[0]):
         return _infeasible("not a valid architecture")
     keys = states.keys(key)
-    state = first(keys.init)
+    state = init(keys.init)
     try:
         draw = sampling.from_pool(arch[None])
         for chunk in loop.train(run.steps, state, keys, run.data("train"), run.config, draw=draw):

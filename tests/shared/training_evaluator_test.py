@@ -11,7 +11,9 @@ from common import spaces, types
 from common.evaluators import training
 from common.executors import measuring
 from common.networks.kernels import compile_options
+from common.supernets import training as supernet
 from common.training import loop
+from tests.shared import tiny_supernet
 
 QUICK = {"xla_backend_optimization_level": 0}  # such trainings compile for longer still
 TINY = {"width": 2, "num_epochs": 1, "num_images": 64, "held_out": 40}
@@ -52,6 +54,21 @@ class TrainingEvaluatorTest(parameterized.TestCase):
         with mock.patch.object(training, "_evaluated", side_effect=[0.25, 0.75, 0.5]):
             assert made.evaluate(jax.random.key(0), cheap_arch()).fitness.tolist() == [0.75]
 
+    def test_one_program_trains_every_architecture(self):
+        self.enterContext(mock.patch.object(supernet.supernet, "Network", tiny_supernet.network))
+        each, shared = (training.evaluator("nao_small", **TINY, **more) for more in ({}, {"program": "shared"}))
+        assert shared.name == each.name + ",program=shared"
+        archs = np.asarray(shared.space.sample(jax.random.key(1), 2))
+        before = loop._train_chunk._cache_size()
+        both = measuring.make(shared.recipe).evaluate(jax.random.key(0), archs)
+        again = shared.evaluate(jax.random.key(0), archs[1:])
+        assert both.ok.tolist() == [True, True]
+        np.testing.assert_array_equal(again.fitness, both.fitness[1:])
+        np.testing.assert_allclose(both.fitness * 40, np.round(both.fitness * 40), atol=1e-4)  # of 40 images
+        assert loop._train_chunk._cache_size() - before == 2  # one for each evaluator
+        assert not shared.evaluate(jax.random.key(0), archs + 100).ok.any()
+        np.testing.assert_array_equal(shared.costs["params"](archs), each.costs["params"](archs))
+
     @parameterized.parameters("nao_large", "lanas_cell", "seminas_mobile", "ofa_mobile")
     def test_every_kind_of_space_has_a_network(self, space):
         made = training.evaluator(space, width=2, dtype="bfloat16")  # the network's shapes are checked there
@@ -87,6 +104,9 @@ class TrainingEvaluatorTest(parameterized.TestCase):
         ({"space": "ofa_mobile", "num_cells": 3}, "num_cells is for networks of cells"),
         ({"space": "nasbench201", "dtype": "bfloat16"}, "dtype is not a setting of the networks of nasbench201"),
         ({"space": "ofa_mobile", "preset": "lanet"}, "settings are for another kind of network"),
+        ({"space": "lanas_cell", "program": "shared"}, "'lanas_cell' has no network with shared weights"),
+        ({"space": "nao_small", "program": "shared", "preset": "lanet"}, "program = shared is for preset = short"),
+        ({"space": "nao_small", "program": "shared", "fitness_epoch": "best"}, "evaluates after the last epoch; leave"),
     )
     def test_refused(self, settings, message):
         with self.assertRaisesRegex(ValueError, message):
