@@ -71,12 +71,12 @@ class Network(nn.Module):
         kernel, stride = stem(config, images.shape[1])
         state = images
         for stage, (first, *blocks) in enumerate(self.genotype.stages):
-            channels = width(config, stage, int(CONVOLUTION.fullmatch(first)[1]))
+            channels = width(config, stage, int(_parts(CONVOLUTION, first)[0]))
             sizes = {"strides": (stride, stride), "name": f"stage_{stage}_convolution"}
             state = layers.Convolution(channels, (kernel, kernel), style, **sizes)(state)
             state = jax.nn.relu(layers.Norm(style, name=f"stage_{stage}_norm")(state, train))
             for at, block in enumerate(blocks):
-                kind, size, expansion, squeeze = BLOCK.fullmatch(block).groups()
+                kind, size, expansion, squeeze = _parts(BLOCK, block)
                 name = f"stage_{stage}_block_{at}"
                 if kind == "inverted":
                     sizes = {"size": int(size), "expansion": int(expansion)}
@@ -88,6 +88,13 @@ class Network(nn.Module):
         return logits.Logits(
             main=heads.Classifier(config.num_classes, style, name="classifier")(state, train), auxiliary=None
         )
+
+
+def _parts(pattern, name):
+    """Returns the groups of the name of a block."""
+    if (found := pattern.fullmatch(name)) is None:
+        raise ValueError(f"{name!r} is not a block of small_images; choose a preset for other chains of blocks")
+    return found.groups()
 
 
 class Convolutions(nn.Module):

@@ -39,6 +39,8 @@ NETWORKS: dict[str, Any] = {
     **{space: family.default or family.config() for space, family in elastic.FAMILIES.items()},
 }
 
+_TABLES = ("nasbench201", "nasbench_macro")  # for images of 32x32 pixels, as the presets of cells, which train them too
+_ELASTIC_SAMPLINGS = ("sandwich", "sandwich_adaptive")
 _STANDARD = augmentation.PRESETS["standard"]
 _NAO_WS = configs.Config(
     num_epochs=150,
@@ -123,6 +125,20 @@ PRESETS: dict[str, Preset] = {
 }
 
 
+def of_space_named(space: str) -> list[str]:
+    """Returns the names of the presets for a key of `NETWORKS`: of no network of their own, or of one like its own."""
+    own, is_elastic = NETWORKS[space], space in elastic.FAMILIES
+
+    def is_fit(preset):
+        if preset.network is None:
+            return is_elastic or preset.draws.sampling not in _ELASTIC_SAMPLINGS
+        if not isinstance(preset.network, supernet.Config):
+            return isinstance(preset.network, type(own))
+        return space in _TABLES or (isinstance(own, supernet.Config) and preset.network.output == own.output)
+
+    return [name for name, preset in PRESETS.items() if is_fit(preset)]
+
+
 def get(name: str, space: str, **network: Any) -> Preset:
     """Returns a preset with a network for a space.
 
@@ -132,11 +148,14 @@ def get(name: str, space: str, **network: Any) -> Preset:
       **network: fields of the network that differ, such as `num_classes`.
 
     Raises:
-      ValueError: there is no such preset, the space has no network with shared weights, or a setting is not allowed.
+      ValueError: there is no such preset, it is of other networks, the space has no network with shared weights, or a
+        setting is not allowed.
     """
     config_lib.one_of("preset", name, PRESETS)
     if space not in NETWORKS:
         raise ValueError(f"space {space!r} has no network with shared weights; choose one of {', '.join(NETWORKS)}")
+    if name not in (fit := of_space_named(space)):
+        raise ValueError(f"preset {name!r} is not for networks of {space}; choose one of {', '.join(fit)}")
     preset = PRESETS[name]
     found = preset.network
     if space in elastic.FAMILIES and not isinstance(found, elastic.FAMILIES[space].config):
@@ -145,8 +164,6 @@ def get(name: str, space: str, **network: Any) -> Preset:
         found = dataclasses.replace(
             NETWORKS[space], num_cells=3, width=8, auxiliary=False, drop_path_keep=1.0, dropout_keep=1.0
         )
-    elif not isinstance(found, type(NETWORKS[space])):
-        raise ValueError(f"preset {name!r} has no network of {space}; choose another preset, such as digits")
     if isinstance(found, mobile.Config) and "width" in network:
         found = mobile.scaled(found, network.pop("width"))
     if unknown := sorted(set(network) - {field.name for field in dataclasses.fields(found)}):

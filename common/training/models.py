@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from common import config as configs
 from common.genotypes import description, genotype, json_text
 from common.networks import child, mobile, nasbench201, nasbench_macro, small_images
-from common.training import augmentation
+from common.training import augmentation, presets
 from common.training import step as step_lib
 
 
@@ -40,9 +40,11 @@ def network(architecture: genotype.Genotype, config: Any) -> Any:
         if isinstance(config, family.config):
             return family.network(architecture, config)
     if families:
+        kinds = tuple(family.config for family in families)
+        fit = [name for name, preset in presets.PRESETS.items() if isinstance(preset.network, kinds)]
         raise ValueError(
             f"the genotype is a {description.kind(architecture)}, but the settings are for another kind of "
-            f"network ({type(config).__module__}); choose another preset"
+            f"network ({type(config).__module__}); choose another preset, one of {', '.join(fit)}"
         )
     raise ValueError(
         f"the genotype is a {description.kind(architecture)}, which has no image classifier; "

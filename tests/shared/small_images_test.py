@@ -13,6 +13,7 @@ from common import spaces
 from common.genotypes import conversion, json_text
 from common.networks import costs, counting, small_images, small_images_elastic, small_images_extraction
 from common.networks.kernels import compile_options
+from common.spaces import ofa_mobile
 from common.spaces import small_images as space
 from common.supernets import config as supernet_config
 from common.supernets import members, presets, scoring, training
@@ -95,6 +96,13 @@ class NetworkTest(parameterized.TestCase):
             network = small_images.Network(conversion.from_arch("small_images", row), CONFIG)
             counted = counting.num_params(network, (side, side, 2))[0]
             assert (params, macs) == (counted, counting.num_multiply_adds(network, (side, side, 2)))
+
+    def test_a_chain_of_another_space(self):
+        network = small_images.Network(conversion.from_arch("ofa_mobile", np.array(ofa_mobile.LARGEST)), CONFIG)
+        with pytest.raises(
+            ValueError, match="'mb6_k7' is not a block of small_images; choose a preset for other chains"
+        ):
+            network.init(jax.random.key(0), jnp.zeros((1, *SHAPE)), train=False)
 
 
 class ElasticTest(parameterized.TestCase):
