@@ -27,6 +27,7 @@ _SHORTER = {
     ".linear.linear.": ".linear.",
 }
 _TRANSFORM = re.compile(r"[0-9]+to([0-9]+)_matrix")
+_FILES = "ofa_mbv3_d234_e346_k357_w1.0 or ofa_mbv3_d234_e346_k357_w1.2"
 _WITHOUT_USE = "num_batches_tracked"
 
 
@@ -36,9 +37,16 @@ def read(path: str | os.PathLike, *, num_classes: int) -> tuple[mobile_elastic.C
     Raises:
       ValueError: the file is missing or broken, or its weights are others or of another number of classes.
     """
-    config, variables = converted(torch_weights.read(pathlib.Path(path)))
+    try:
+        config, variables = converted(torch_weights.read(pathlib.Path(path)))
+    except ValueError as error:
+        problem = str(error) if str(path) in str(error) else f"{path}: {error}"
+        raise ValueError(f"{problem}; give a file that Once-for-all published, {_FILES}") from error
     if config.num_classes != num_classes:
-        raise ValueError(f"the weights in {path} are for {config.num_classes} classes; the images have {num_classes}")
+        raise ValueError(
+            f"the weights in {path} are for {config.num_classes} classes, but the images have {num_classes}; give a "
+            "dataset of the same classes, ImageNet's for the published files"
+        )
     return config, variables
 
 

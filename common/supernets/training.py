@@ -216,6 +216,12 @@ def load(folder: str | os.PathLike, data_dir: str | os.PathLike | None = None) -
       ValueError: there are no checkpoints, they are not of shared weights, or training is unfinished.
     """
     where = pathlib.Path(folder, CHECKPOINTS)
+    if not (where / checkpoints.ABOUT).exists():
+        state = "" if pathlib.Path(folder).exists() else ", which does not exist"
+        raise ValueError(
+            f"no shared weights in {folder}{state}; give the --workdir of a finished launch.train_supernet, or none: "
+            "then a search trains weights of its own"
+        )
     run = build(checkpoints.read_about(where), data_dir)
     with checkpoints.Checkpoints(where, run.about) as saved:
         state = saved.latest(run.template())

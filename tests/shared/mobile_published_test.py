@@ -4,6 +4,7 @@ import collections
 import functools
 import io
 import pickle
+import re
 import sys
 import types
 import zipfile
@@ -257,6 +258,22 @@ class PublishedTest(folders.FolderTest):
             )
             with pytest.raises(ValueError, match=message):
                 mobile_published.converted(changed)
+
+    def test_a_file_that_is_missing_or_another_one_is_named_with_the_right_ones(self):
+        other, fix = (
+            self.folder / "other",
+            "give a file that Once-for-all published, ofa_mbv3_d234_e346_k357_w1.0 or ofa_",
+        )
+        other.write_bytes(saved({"a": np.zeros(3, np.float32)}, is_archive=True))
+        for path, problem in (
+            (self.folder / "nowhere", f"no file at {self.folder}/nowhere"),
+            (
+                other,
+                f"{other}: these are no weights of Once-for-all's MobileNetV3: 'first_conv.conv.weight' is missing",
+            ),
+        ):
+            with pytest.raises(ValueError, match=re.escape(f"{problem}; {fix}")):
+                mobile_published.read(path, num_classes=CLASSES)
 
     def test_the_network_is_that_of_the_file(self):
         _, errors = self.run_main(train_supernet.main, "--published=weights", "--space=nao_small", "--width=8", code=1)

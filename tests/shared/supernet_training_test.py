@@ -173,8 +173,12 @@ class ScoresTest(parameterized.TestCase):
 class FilesTest(parameterized.TestCase):
     def test_unfinished_and_foreign_weights_are_refused(self):
         folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
-        with self.assertRaisesRegex(ValueError, "has no checkpoints"):
+        with self.assertRaisesRegex(
+            ValueError, f"no shared weights in {folder}; give the --workdir of a finished launch"
+        ):
             scores.evaluator(folder)
+        with self.assertRaisesRegex(ValueError, f"no shared weights in {folder}/a, which does not exist; give"):
+            scores.evaluator(folder / "a")
         with training_folder.opened(made(), folder):
             pass
         with (
@@ -223,7 +227,7 @@ class PresetsTest(parameterized.TestCase):
     def test_nao_v2_is_a_training_in_four_blocks_that_begin_anew(self):
         def adapted(**changes):
             changes, blocks = supernet_config.Training(**changes), {"num_blocks": 4, "restarts": True}
-            return supernet_presets.adapted(changes, SPACE, num_classes=10, **blocks).training
+            return supernet_presets.adapted(changes, "nao_small", num_classes=10, **blocks).training
 
         v2 = supernet_presets.PRESETS["nao_v2"].training
         assert adapted(preset="nao_v1", num_epochs=200) == v2
@@ -252,8 +256,18 @@ class PresetsTest(parameterized.TestCase):
             supernet_presets.get("digits", "nao_rnn")
 
     def test_a_preset_of_another_kind_of_network(self):
-        with self.assertRaisesRegex(ValueError, "preset 'ofa_mobile_cifar' has no network of nao_small"):
-            supernet_presets.get("ofa_mobile_cifar", "nao_small")
+        digits, nao = ["digits", "cluttered_digits"], ["nao_ws", "nao_v1", "nao_v2"]
+        allowed = {space: [*digits, *nao] for space in ("nao_small", "nao_middle", "nao_large")}
+        allowed["lanas_oneshot"] = [*digits, "lanas_oneshot"]
+        allowed |= {space: [*digits, "elastic"] for space in ("convnet", "small_images")}
+        allowed |= {space: [*digits, "elastic", *nao, "lanas_oneshot"] for space in ("nasbench201", "nasbench_macro")}
+        allowed["ofa_mobile"] = [*digits, "elastic", "ofa_mobile_cifar"]
+        assert {space: supernet_presets.of_space_named(space) for space in supernet_presets.NETWORKS} == allowed
+        for space, names in allowed.items():
+            for name in set(supernet_presets.PRESETS) - set(names):
+                message = f"preset '{name}' is not for networks of {space}; choose one of {', '.join(names)}$"
+                with self.assertRaisesRegex(ValueError, message):
+                    supernet_presets.get(name, space)
 
 
 class StandAloneTest(parameterized.TestCase):
