@@ -2,6 +2,7 @@
 
 import datetime
 import sys
+import threading
 import time
 from collections.abc import Iterable
 
@@ -10,6 +11,7 @@ import rich.progress
 import rich.table
 
 _SECONDS_BETWEEN_LINES = 5.0
+_SECONDS_BETWEEN_SIGNS = 15.0  # of life, before the first update
 
 
 def tell(about: str, oddities: Iterable[str] = ()) -> None:
@@ -30,21 +32,29 @@ class Progress:
         console = rich.console.Console(stderr=True)
         self._live = _live(console) if console.is_terminal else None
         self._task = None
+        self._started, self._waiting = threading.Event(), None
 
     def __enter__(self):
         if self._live is not None:
             self._live.start()
             fields = {"unit": self._unit, "note": "compiling", "left": ""}
             self._task = self._live.add_task(self._title, total=self._total, **fields)
+        else:
+            self._waiting = threading.Thread(target=self._wait, daemon=True)
+            self._waiting.start()
         return self
 
     def __exit__(self, *_):
         if self._live is not None:
             self._live.stop()
+        if self._waiting is not None:
+            self._started.set()
+            self._waiting.join()
 
     def update(self, done: int, note: str, *, left: str | None = None) -> None:
         """Shows `done`, a note, and the text `left`, by default the estimated time left."""
         now = time.monotonic()
+        self._started.set()
         self._first = self._first or (now, done)
         left = self._left(now, done) if left is None else left
         left = f", {left}" if left else ""
@@ -53,6 +63,13 @@ class Progress:
         elif now >= self._next_line or done == self._total:
             self._next_line = now + _SECONDS_BETWEEN_LINES
             print(f"{self._title}: {done}/{self._total} {self._unit}, {note}{left}", file=sys.stderr, flush=True)
+
+    def _wait(self):
+        """Prints lines until the first update, before which large networks compile for minutes."""
+        start = time.monotonic()
+        while not self._started.wait(_SECONDS_BETWEEN_SIGNS):
+            waited = f"no {self._unit} yet after {time.monotonic() - start:.0f} s"
+            print(f"{self._title}: {waited}; large networks compile for minutes", file=sys.stderr, flush=True)
 
     def _left(self, now, done):
         """Estimates the time left. The clock starts at the first update, after compiling and replay."""

@@ -134,10 +134,9 @@ def opened(
     folder.mkdir(parents=True, exist_ok=True)
     with locks.hold(folder / _LOCK, what=str(folder)), checkpoints.Checkpoints(where, run.about) as saved:
         state = saved.latest(run.template(batches))
-        if state is None:
-            state = run.init(first)
-        start, total = int(state.step), run.num_steps
+        start, total = 0 if state is None else int(state.step), run.num_steps
         if start:
             print(f"shared weights: resuming from step {start} of {total}", flush=True)
         with training_log.TrainingLog(folder, total=total, start=start) as log:
+            state = run.init(first) if state is None else state
             yield Training(run, state, pace, saved, log, batches)

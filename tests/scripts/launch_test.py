@@ -11,6 +11,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import threading
 from unittest import mock
 
 import jax
@@ -330,6 +331,24 @@ class ProgressTest(parameterized.TestCase):
             for done in range(1, 1001):
                 live.update(done, "best 93.00 %")
         assert errors.getvalue() == "lanas: 1000/1000 queries, best 93.00 %\n"
+
+    def test_a_sign_of_life_until_the_first_update(self):
+        shown = threading.Event()
+
+        class Lines(io.StringIO):
+            def flush(self):
+                shown.set()
+
+        errors = Lines()
+        with (
+            mock.patch.object(progress, "_SECONDS_BETWEEN_SIGNS", 0.01),
+            contextlib.redirect_stderr(errors),
+            progress.Progress("training", total=30, unit="steps") as live,
+        ):
+            shown.wait()
+            live.update(1, "loss 2.0")
+        assert errors.getvalue().startswith("training: no steps yet after 0 s; large networks compile for minutes\n")
+        assert not live._waiting.is_alive()
 
     def test_time_left(self):
         live = progress.Progress("lanas", total=30, unit="queries")
