@@ -31,8 +31,8 @@ def run_main(
 ) -> int:
     """Runs a command: parses its flags, and turns errors into one line and an exit code.
 
-    `ValueError` and `OSError` are errors of the user or the system, one line on standard error. Any other exception is
-    a bug, and keeps its traceback.
+    `ValueError` and `OSError` are errors of the user or the system, one line on standard error, as is `flags.Error`, a
+    usage error. Any other exception is a bug, and keeps its traceback.
 
     Args:
       command: its name, for --help.
@@ -74,6 +74,8 @@ def _run_main(command, description, define, run, argv):
         run(values)
     except BrokenPipeError:
         raise
+    except flags.Error as error:
+        return _fail(f"{_one_line(error)} (--help lists all flags)", code=2)
     except (ValueError, OSError) as error:
         if values.traceback:
             traceback.print_exc()

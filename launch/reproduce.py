@@ -18,6 +18,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
+from common import config as configs
 from common import paths
 from common.report import console
 from common.runs import reproduce, reproduce_data, reproduce_headlines
@@ -43,6 +44,10 @@ def define(values: flags.FlagValues) -> None:
 def run(values: flags.FlagValues) -> None:
     """Checks, prints the plan and runs the stages."""
     if values.name is None:
+        if given := launch_flags.given(values, configs.flat_names(reproduce.Options())):
+            for name, one in reproduce_headlines.HEADLINES.items():
+                print(f"{name}: {one.title}", flush=True)
+            raise flags.Error(f"--{given[0]} needs one of these names: python -m launch.reproduce NAME --{given[0]}")
         rows = [(name, one.title, one.published) for name, one in reproduce_headlines.HEADLINES.items()]
         return console.show("headlines", ("name", "search", "published"), rows)
     options = launch_flags.read(values, reproduce.Options(data_dir=values.data_dir))

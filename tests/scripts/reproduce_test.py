@@ -50,6 +50,9 @@ class ReproduceTest(folders.FolderTest):
     def test_names(self):
         output, _ = self.run_main(command.main)
         assert all(name in output for name in HEADLINES)
+        output, errors = self.run_main(command.main, "--dry_run", code=2)
+        assert [line.partition(": ")[0] for line in output.splitlines()] == list(HEADLINES)
+        assert errors.startswith("error: --dry_run needs one of these names: python -m launch.reproduce NAME --dry_run")
         assert "unknown headline 'nao'; choose one of nao_cifar10, " in self.errors("nao")
         assert "unknown stage of nao_ptb 'tune'; choose one of train, search" in self.errors("nao_ptb", "--stages=tune")
 
