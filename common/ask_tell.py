@@ -184,7 +184,9 @@ class Search:
           OSError: the journal cannot be written.
         """
         self._record(
-            host_history.outcomes(self._pending, len(self._space.num_choices), archs, fitness, cost, ok, costs)
+            host_history.outcomes(
+                self._pending, len(self._space.num_choices), archs, fitness=fitness, cost=cost, ok=ok, costs=costs
+            )
         )
 
     def wait(self) -> None:

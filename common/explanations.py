@@ -18,8 +18,8 @@ class Partition:
       leaf: int[R], the node of each measured architecture.
       fitness: float[R], its fitness.
       selected: int[K], the leaves of the last selections.
-      left: float[M], number of architectures in each node that are still to be evaluated; None: unknown, as the space
-        is not listed. Selections pass by a node without any.
+      num_unseen: float[M], number of architectures in each node that are still to be evaluated; None: unknown, as the
+        space is not listed. Selections pass by a node without any.
     """
 
     count: np.ndarray
@@ -30,7 +30,7 @@ class Partition:
     leaf: np.ndarray
     fitness: np.ndarray
     selected: np.ndarray
-    left: np.ndarray | None = None
+    num_unseen: np.ndarray | None = None
 
 
 @chex.dataclass(frozen=True)

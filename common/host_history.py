@@ -95,6 +95,7 @@ def outcomes(
     pending: Mapping[tuple[int, ...], int],
     num_decisions: int,
     archs: Any,
+    *,
     fitness: Any,
     cost: Any,
     ok: Any,

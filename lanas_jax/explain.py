@@ -55,20 +55,20 @@ def explain(
         inputs = setting.features(last)
         if state.posterior is not None:
             inputs = kernel.predict(state.posterior, inputs)[:, None]
-        left = None
+        num_unseen = None
         if pool is not None:
-            is_left = candidates.free_rows(pool, before.archs) & candidates.free_rows(pool, last)
-            left = trees.count_leaves(state.tree, state.pool_leaves, is_left.astype(jnp.float32))
-        return state.tree, state.leaves, trees.route(state.tree, inputs), scale, left
+            is_unseen = candidates.free_rows(pool, before.archs) & candidates.free_rows(pool, last)
+            num_unseen = trees.count_leaves(state.tree, state.pool_leaves, is_unseen.astype(jnp.float32))
+        return state.tree, state.leaves, trees.route(state.tree, inputs), scale, num_unseen
 
-    tree, leaves, selected, exploration, left = fit(jax.random.key(seed), before, last, pool)
+    tree, leaves, selected, exploration, num_unseen = fit(jax.random.key(seed), before, last, pool)
     found = _partition(
         np.asarray(leaves)[is_measured],
         np.asarray(before.fitness)[is_measured],
         _bounds(tree, exploration, config),
         selected,
     )
-    return found.replace(left=None if left is None else np.asarray(left))
+    return found.replace(num_unseen=None if num_unseen is None else np.asarray(num_unseen))
 
 
 def _first(history, num_rows):

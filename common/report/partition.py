@@ -104,17 +104,17 @@ def leaves(partition: explanations.Partition) -> canvas.Picture:
 
 def nodes(partition: explanations.Partition) -> str:
     """Returns a table of the nodes, HTML."""
-    header = ("node", "level", "measured", "left", "mean fitness (%)", "UCB", "good before bad (%)", "gap (points)")
+    header = ("node", "level", "measured", "unseen", "mean fitness (%)", "UCB", "good before bad (%)", "gap (points)")
     rows = []
     for node in range(len(partition.count)):
         level, count, of_split = (node + 1).bit_length() - 1, f"{partition.count[node]:.0f}", ("leaf", "leaf")
         if node < len(partition.quality):
             of_split = _number(100 * partition.quality[node], ".0f"), _number(100 * partition.gap[node], "+.2f")
         mean, bound = _number(100 * partition.mean[node], ".2f"), _number(partition.bound[node], ".3f")
-        left = "-" if partition.left is None else f"{partition.left[node]:.0f}"
-        rows.append((node, level, count, left, mean, bound, *of_split))
+        unseen = "-" if partition.num_unseen is None else f"{partition.num_unseen[node]:.0f}"
+        rows.append((node, level, count, unseen, mean, bound, *of_split))
     text = page.paragraph(
-        "Children of node i are 2i + 1 (good) and 2i + 2 (bad). Left: architectures still to be evaluated. UCB: upper "
+        "Children of node i are 2i + 1 (good) and 2i + 2 (bad). Unseen: architectures not evaluated yet. UCB: upper "
         "confidence bound, in the unit of the target; for the root its mean. Good before bad: share of pairs in which "
         "the measured architecture of the good child is fitter; 50 % is chance. Gap: difference of the children's mean "
         "fitness."
@@ -124,11 +124,11 @@ def nodes(partition: explanations.Partition) -> str:
 
 def _exhausted(partition):
     """Returns the numbers of the nodes without an architecture left to evaluate; of none, if that is unknown."""
-    return np.flatnonzero(partition.left == 0) if partition.left is not None else np.zeros(0, int)
+    return np.flatnonzero(partition.num_unseen == 0) if partition.num_unseen is not None else np.zeros(0, int)
 
 
 def _about_exhausted(partition):
-    if partition.left is None:
+    if partition.num_unseen is None:
         return "How many architectures are left in a node is unknown, as the space is not listed."
     if not len(_exhausted(partition)):
         return "Every node has architectures left to evaluate."
@@ -141,8 +141,8 @@ def _number(value, form):
 
 def _tip(partition, node):
     text = f"node {node}: {partition.count[node]:.0f} measured"
-    if partition.left is not None:
-        text += f", {partition.left[node]:.0f} left"
+    if partition.num_unseen is not None:
+        text += f", {partition.num_unseen[node]:.0f} left"
     if np.isfinite(partition.mean[node]):
         text += f", mean {100 * partition.mean[node]:.2f} %"
     if np.isfinite(partition.bound[node]):

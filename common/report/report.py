@@ -191,7 +191,7 @@ def _explained(run, models):
             settings = configs.from_json(type(settings), recorded)
         explained = algorithm.explain(space, settings, run.history, seed=int(run.config["seed"]))
         if isinstance(explained, explanations.Partition) and run.config.get("flags", {}).get("limit"):
-            explained = explained.replace(left=None)  # of the whole space, not of the part within the limits
+            explained = explained.replace(num_unseen=None)  # of the whole space, not of the part within the limits
     except (ValueError, TypeError) as error:  # of another version
         return None, [f"The model could not be fitted again: {error}"]
     return explained, [] if explained is not None else ["Too few measurements to fit the model again."]

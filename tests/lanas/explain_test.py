@@ -44,8 +44,10 @@ class ExplainTest(chex.TestCase):
         assert np.all(got.bound[1:3] > -1)
         rows = set(map(tuple, history.archs.tolist()))
         free = [tuple(row) not in rows for row in SPACE.enumerate().tolist()]
-        np.testing.assert_array_equal(got.left[3:], np.bincount(np.asarray(state.pool_leaves)[free], minlength=7)[3:])
-        np.testing.assert_array_equal(got.left[:3], [24 - 20, *(got.left[3::2] + got.left[4::2])])
+        np.testing.assert_array_equal(
+            got.num_unseen[3:], np.bincount(np.asarray(state.pool_leaves)[free], minlength=7)[3:]
+        )
+        np.testing.assert_array_equal(got.num_unseen[:3], [24 - 20, *(got.num_unseen[3::2] + got.num_unseen[4::2])])
 
     def test_too_little_was_measured(self):
         history = history_lib.empty(CAPACITY, 3)

@@ -391,7 +391,7 @@ def made_partition():
         leaf=np.array([2, 1, 1]),
         fitness=np.array([0.25, 0.5, 0.75]),
         selected=np.array([1, 1]),
-        left=np.array([2.0, 0.0, 2.0]),
+        num_unseen=np.array([2.0, 0.0, 2.0]),
     )
 
 
@@ -428,7 +428,7 @@ class CanvasTest(parameterized.TestCase):
     def test_exhausted_nodes(self, left, caption, num_crosses):
         left = None if left is None else np.array([left + 2, left, 2.0])
         for draw in (partition.tree, partition.leaves):
-            picture = draw(made_partition().replace(left=left))
+            picture = draw(made_partition().replace(num_unseen=left))
             assert caption in picture.caption
             crosses = [
                 dots.get_offsets() for dots in picture.figure.axes[0].collections if dots.get_gid() == "exhausted"
