@@ -141,7 +141,7 @@ def of_dataset(data: records.Dataset, path: pathlib.Path) -> Published:
         raise ValueError(f"images of {path} have {shape[2]} channels; only 1 or 3 can be encoded")
     splits = {"train": data.train, "test": data.test}
     parts = {name: _part(split.images, {"label": split.labels}, name) for name, split in splits.items()}
-    return Published(shape, "png", {"label": data.num_classes}, parts)
+    return Published(shape, "png", {"label": list(data.class_names) or data.num_classes}, parts)
 
 
 def _is_of(cifar, name):

@@ -2,8 +2,8 @@
 
 The arrays are x_train (images, uint8, [N, H, W] or [N, H, W, C]), y_train (labels, integers, [N] or [N, 1]), x_test
 and y_test; or train_images, train_labels, test_images and test_labels. Without test images, some are held out
-(`records.make`); x and y, or images and labels, are training images too. num_classes (one integer) is optional; by
-default it follows from the largest label.
+(`records.make`); x and y, or images and labels, are training images too. num_classes (one integer) and class_names
+(texts, [K]) are optional; by default the number of classes follows from the names, else from the largest label.
 """
 
 import os
@@ -16,6 +16,7 @@ from common.file_formats import npz
 
 SUFFIX = ".npz"
 _MAX_CLASSES = 1 << 20
+_OPTIONAL = ("num_classes", "class_names")
 NAMES = (
     ("x_train", "y_train", "x_test", "y_test"),
     ("train_images", "train_labels", "test_images", "test_labels"),
@@ -53,7 +54,7 @@ def load_file(path: str | os.PathLike, *, name: str | None = None, num_classes: 
     names = next((names for names in NAMES if present.issuperset(names[:2])), None)
     if names is not None and not present.intersection(names[2:]):
         names = names[:2]  # without test images
-    read = npz.read(path, {*(names or ()), "num_classes"})
+    read = npz.read(path, {*(names or ()), *_OPTIONAL})
     arrays, stated = [read.get(key) for key in names or ()], read.get("num_classes")
     if names is None or any(array is None for array in arrays):
         allowed = " or ".join(", ".join(one) for one in NAMES)
@@ -62,7 +63,26 @@ def load_file(path: str | os.PathLike, *, name: str | None = None, num_classes: 
         if stated.shape or not np.issubdtype(stated.dtype, np.integer) or not 1 <= stated <= _MAX_CLASSES:
             raise ValueError(f"num_classes of {path} is {stated!r}; want one integer above 0, at most {_MAX_CLASSES:,}")
         num_classes = int(stated)
-    unused = sorted(present - {*names, "num_classes"})
+    class_names = _class_names(path, read.get("class_names"), num_classes)
+    num_classes = len(class_names) or num_classes
+    unused = sorted(present - {*names, *_OPTIONAL})
     notes = (f"{path} has the arrays {', '.join(unused)} too, which are not used",) if unused else ()
     test = arrays[2:] or None
-    return records.make(name or path.stem, arrays[:2], test, source=str(path), num_classes=num_classes, notes=notes)
+    about = {"num_classes": num_classes, "notes": notes, "class_names": class_names}
+    return records.make(name or path.stem, arrays[:2], test, source=str(path), **about)
+
+
+def _class_names(path, stated, num_classes):
+    """Returns the names of the classes, none if the file has none."""
+    if stated is None:
+        return ()
+    if stated.ndim != 1 or not len(stated) or stated.dtype.kind not in "US":
+        raise ValueError(f"class_names of {path} is {stated.dtype}{list(stated.shape)}; want texts [K], one a class")
+    texts = np.char.decode(stated, "utf-8") if stated.dtype.kind == "S" else stated
+    names = tuple(text.strip() for text in texts.tolist())
+    if num_classes not in (None, len(names)):
+        raise ValueError(f"{path} has {len(names)} class_names and num_classes = {num_classes}; leave one of them out")
+    if len(set(names)) < len(names) or "" in names:
+        some = ", ".join(map(repr, names[:9]))
+        raise ValueError(f"class_names of {path} must be different and not empty; got {some}")
+    return names

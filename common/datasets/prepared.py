@@ -137,8 +137,8 @@ def load(name: str, data_dir: str | os.PathLike | None = None) -> records.Datase
             problem = f"{split} of {folder} has {len(examples):,} images, too many to be held in memory"
             raise ValueError(f"{problem}; read them as a stream (common.datasets.streams)")
         parts.append(tfds_format.read_split(folder, split, decode))
-    num_classes = tfds_format.num_classes(folder)
-    return records.make(name, *parts, source=str(folder), num_classes=num_classes, statistics=source.statistics)
+    about = {"num_classes": tfds_format.num_classes(folder), "class_names": tfds_format.class_names(folder)}
+    return records.make(name, *parts, source=str(folder), **about, statistics=source.statistics)
 
 
 def decode_centre(contents: bytes, image_size: int = _IMAGE_SIZE, resized: int = 256) -> np.ndarray:

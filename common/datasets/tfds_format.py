@@ -55,6 +55,12 @@ def num_classes(folder: pathlib.Path) -> int:
         return int(features["label"]["classLabel"]["numClasses"])
 
 
+def class_names(folder: pathlib.Path) -> tuple[str, ...]:
+    """Returns the names of the classes of a dataset; none where they are not known."""
+    path = folder / "label.labels.txt"
+    return tuple(filter(None, files.read_text(path).split("\n"))) if path.exists() else ()
+
+
 def read_split(
     folder: pathlib.Path, split: str, decode: Callable[[bytes], np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -44,6 +44,7 @@ def write(
         "protocol": "validation",
         "benchmark": image_trainings.SPACE,
         "dataset": run.about["dataset"],
+        "class_names": list(run.dataset.class_names),
         "seed": run.about["seed"],
         "queries": len(archs),
         "seconds": round(run.spent, 1),

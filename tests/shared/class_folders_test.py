@@ -85,6 +85,7 @@ class ClassFoldersTest(Case):
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             prepared.prepare("photos", str(self.folder), data_dir, image_size=8)
         data = images.load("photos", data_dir)
+        assert data.class_names == ("a", "b")
         assert data.train.images.shape == (2, 8, 8, 1)
         assert sorted([*data.train.images[:, 0, 0, 0], *data.test.images[:, 0, 0, 0]]) == [0, 100, 200]
 

@@ -217,6 +217,21 @@ class ArrayFileTest(parameterized.TestCase):
         with pytest.raises(ValueError, match=r"num_classes of .*; want one integer above 0"):
             images.load(str(path))
 
+    def test_names_of_classes(self):
+        for names in (["a b", "\N{LATIN SMALL LETTER E WITH ACUTE}", "c"], [b"a", b"b", b"c"]):
+            data = images.load(str(self.save(class_names=np.array(names))))
+            wanted = tuple(name if isinstance(name, str) else name.decode() for name in names)
+            assert (data.num_classes, data.class_names, data.notes) == (3, wanted, ())
+        for changes, message in (
+            ({"class_names": np.array(["a", "b"])}, "there are 2 classes, so labels go from 0 to 1"),
+            ({"class_names": np.array(["a", "b", "a"])}, "must be different and not empty; got 'a', 'b', 'a'"),
+            ({"class_names": np.array([["a", "b", "c"]])}, r"class_names of .* is <U1\[1, 3\]; want texts \[K\]"),
+            ({"class_names": np.arange(3)}, "class_names of .* is int64.*; want texts"),
+            ({"class_names": np.array(["a", "b", "c"]), "num_classes": 4}, "3 class_names and num_classes = 4; leave"),
+        ):
+            with pytest.raises(ValueError, match=message):
+                images.load(str(self.save(**changes)))
+
     @parameterized.parameters("mnist.npz", "mnist/mnist.npz")
     def test_mnist_is_found(self, name):
         self.save(name)
