@@ -86,10 +86,16 @@ def read(folder: pathlib.Path) -> Found:
     return Found(folder, config, events, candidates, slow, json_files.read(folder / run_dir.RESULT) or {})
 
 
-def write(folder: pathlib.Path, path: str | os.PathLike, *, seconds_left: float | None = None) -> None:
-    """Writes the page of a folder; `seconds_left` of a search that runs."""
+def write(
+    folder: pathlib.Path,
+    path: str | os.PathLike,
+    *,
+    seconds_left: float | None = None,
+    epochs: Mapping[str, float] | None = None,
+) -> None:
+    """Writes the page of a folder; of a search that runs, with `document`'s `seconds_left` and `epochs`."""
     found = read(folder)
-    run_dir.write_text(path, document(found, pictures(found), seconds_left=seconds_left))
+    run_dir.write_text(path, document(found, pictures(found), seconds_left=seconds_left, epochs=epochs))
 
 
 def pictures(found: Found) -> list[canvas.Picture]:
@@ -97,15 +103,27 @@ def pictures(found: Found) -> list[canvas.Picture]:
     return own_candidates.pictures(found) + own_classes.pictures(found)
 
 
-def document(found: Found, made: Sequence[canvas.Picture], *, seconds_left: float | None = None) -> str:
-    """Returns the page, an HTML document; with `seconds_left` it loads itself again."""
+def document(
+    found: Found,
+    made: Sequence[canvas.Picture],
+    *,
+    seconds_left: float | None = None,
+    epochs: Mapping[str, float] | None = None,
+) -> str:
+    """Returns the page, an HTML document.
+
+    Args:
+      found: the files of the search.
+      made: its pictures.
+      seconds_left: of a search that runs, whose page loads itself again.
+      epochs: done so far by each network that trains to the end, by name.
+    """
     shown = {one.name: page.pictures([one]) for one in made}
     both = page.pictures(one for one in made if one.name in ("candidates", "costs"))
     depends = shown.get("importance", "") and shown["importance"] + own_candidates.choices(found)
+    state = "" if found.is_finished else _unfinished(found, seconds_left, epochs or {})
     sections = [
-        page.Section(
-            "Search", ("" if found.is_finished else _unfinished(found, seconds_left)) + page.facts(_facts(found))
-        ),
+        page.Section("Search", state + page.facts(_facts(found))),
         page.Section("Networks trained to the end", _finals(found)),
         page.Section("The best network", _best(found)),
         page.Section("Candidates", both),
@@ -142,7 +160,7 @@ def _facts(found):
     yield "page written", datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
-def _unfinished(found, seconds_left):
+def _unfinished(found, seconds_left, epochs):
     """Returns the note on the stage of a search without a result."""
     event = found.last("plan", "stage", "finals")
     if event is None:
@@ -155,12 +173,12 @@ def _unfinished(found, seconds_left):
         text = f"Stage {event['stage'] + 1}: the best candidates continue to epoch {event['epochs']}; "
         text += f"{done} of {event['num']} are done."
     else:
-        done = sum(one.get("event") == "final" for one in found.events)
+        done = {one["name"] for one in found.events if one.get("event") == "final"}
         names = ", ".join(own_candidates.NAMES[name] for name in event["names"])
-        text = (
-            f"Last stage: {names} train from scratch to epoch {event['epochs']}; {done} of {len(event['names'])} are "
-        )
-        text += "done."
+        text = f"Last stage: {names} train from scratch to epoch {event['epochs']}; {len(done)} of "
+        text += f"{len(event['names'])} are done."
+        for name in [name for name in event["names"] if name in epochs and name not in done]:
+            text += f" {own_candidates.NAMES[name]}: epoch {epochs[name]:.1f}."
     if seconds_left is None:
         return page.unfinished("search", text)
     text += f" The page loads itself again every {RELOAD_SECONDS} seconds."

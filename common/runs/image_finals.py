@@ -16,6 +16,7 @@ BEST = "best"
 _FEW = 10  # epochs
 _MEASURED = 2  # epochs by which the speed is measured, those of the warm-up
 _RESERVE = 10.0, 60.0  # seconds that tests and export take at least, and at most
+_SECONDS_BETWEEN_PAGES = 45.0  # drawing one takes a second or two from the trainings
 _RESERVED = 0.02  # of the minutes, else
 
 
@@ -52,16 +53,25 @@ def train(
         print(f"fewer than {_FEW} epochs are too few for a useful network; give more minutes", flush=True)
     found = {one["name"]: one for one in run.events.all("final")}
     title = f"{len(planned['names'])} networks to epoch {planned['epochs']}"
+    epochs: dict[str, float] = {}  # done so far, for the page
     with image_run.Live(title, len(planned["names"]), "trained", run.deadline) as live:
-        left = [name for name in planned["names"] if name not in found]
-        each = [
-            run.pool.submit(image_trainings.in_32_bits, _final, run, name, archs[name], planned["epochs"], made, live)
-            for name in left
-        ]
-        for one in futures.as_completed(each):
-            found[one.result()["name"]] = run.record(event="final", **one.result())
-            live.note("tested", done=len(found))
-            run.write_page()
+
+        def on_epoch(name, epoch):
+            epochs[name] = epoch
+            live.note(f"{name}, epoch {epoch:.1f} of {planned['epochs']}")
+
+        settings = {"num_epochs": planned["epochs"], "known": made, "on_epoch": on_epoch}
+        training = {
+            run.pool.submit(image_trainings.in_32_bits, _final, run, name, archs[name], **settings)
+            for name in planned["names"]
+            if name not in found
+        }
+        while training:
+            finished, training = futures.wait(training, _SECONDS_BETWEEN_PAGES, futures.FIRST_COMPLETED)
+            for one in finished:
+                found[one.result()["name"]] = run.record(event="final", **one.result())
+                live.note("tested", done=len(found))
+            run.write_page(epochs=dict(epochs))
     return [found[name] for name in planned["names"]], missing
 
 
@@ -99,15 +109,15 @@ def _state_path(run, name):
     return run.folder / image_run.STATES / f"{image_run.FINAL}{name}"
 
 
-def _final(run, name, arch, num_epochs, known, live):
-    """Trains and tests one network; returns its event."""
+def _final(run, name, arch, *, num_epochs, known, on_epoch):
+    """Trains and tests one network; returns its event. `on_epoch` is called with the name and the epochs done."""
     start = time.monotonic()
     made = known.get(name) or _made(run, arch)
     per_epoch, stop = made.task.steps_per_epoch, num_epochs * made.task.steps_per_epoch
 
     def on_step(step):
         run.check()
-        live.note(f"{name}, epoch {step / per_epoch:.1f} of {num_epochs}")
+        on_epoch(name, step / per_epoch)
 
     deadline = run.deadline + (image_plan.LATE - 1) * 60 * run.about["minutes"]
     settings = {"stop": stop, "num_epochs": num_epochs, "on_step": on_step, "deadline": deadline}

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from common.runs.halving import FACTOR
 
 SEARCH_SHARE = 0.45  # of the time after compiling; the rest trains the networks of the table
+_MARGIN = 1.1  # of the minutes that an error advises
 LATE = 1.05  # of the minutes: no training continues beyond
 _ENOUGH_EPOCHS = 50  # of the best network, before others take time from it
 _TIMES_RESNET = 1.5  # as long as an epoch of the ResNet: a candidate that is not too slow with fewer epochs either
@@ -18,6 +19,7 @@ _LEAST_STEPS = 100  # after which candidates are compared: earlier, accuracies s
 # Rough, for what is refused before anything is compiled: measured at 16x16 pixels on one core of 2.5 GHz.
 _COMPILE_SECONDS, _SECONDS_PER_MAC = {"cpu": 110.0, "other": 60.0}, {"cpu": 1.4e-10, "other": 2e-12}
 _LEAST_EPOCHS = 25  # of a network of mean cost: four candidates, and a finalist
+_LEAST_SECONDS = 30.0  # of these: steps on tiny images take their time too
 
 
 class Plan(NamedTuple):
@@ -68,7 +70,7 @@ def least_minutes(num_images: int, macs: float, *, platform: str, num_threads: i
     """
     kind = "cpu" if platform == "cpu" else "other"
     seconds = _LEAST_EPOCHS * num_images * macs * _SECONDS_PER_MAC[kind] / num_threads
-    return math.ceil(10 * (_COMPILE_SECONDS[kind] + seconds) / 60) / 10
+    return math.ceil(10 * (_COMPILE_SECONDS[kind] + max(seconds, _LEAST_SECONDS)) / 60) / 10
 
 
 def check(minutes: float, least: float, shape: Sequence[int]) -> None:
@@ -82,22 +84,23 @@ def check(minutes: float, least: float, shape: Sequence[int]) -> None:
         )
 
 
-def make(seconds: float, epoch_seconds: float, *, steps_per_epoch: int, num_threads: int) -> Plan:
+def make(seconds: float, epoch_seconds: float, *, minutes: float, steps_per_epoch: int, num_threads: int) -> Plan:
     """Returns the plan for the seconds left.
 
     The more time, the more candidates, and the more epochs of each; as many stages as leave several candidates to the
     last one.
 
     Args:
-      seconds: left.
+      seconds: left; below 0 if compiling took longer than the minutes.
       epoch_seconds: of candidates, on the average.
+      minutes: given, of which compiling has taken the rest.
       steps_per_epoch: of candidates.
       num_threads: trainings at a time.
 
     Raises:
       ValueError: not even a few candidates can be trained.
     """
-    search = SEARCH_SHARE * seconds
+    search = SEARCH_SHARE * max(seconds, 0.0)
     num_epochs = search * num_threads / epoch_seconds
     least = _LEAST_STEPS / steps_per_epoch
     for num_stages, least_num in _LEAST_CANDIDATES.items():
@@ -107,9 +110,12 @@ def make(seconds: float, epoch_seconds: float, *, steps_per_epoch: int, num_thre
             epochs = tuple(first * FACTOR**stage for stage in range(num_stages))
             return Plan(num, epochs, search, seconds - search)
     needed = MIN_CANDIDATES * max(1, round(least)) * epoch_seconds / num_threads / SEARCH_SHARE
+    taken = 60 * minutes - seconds
+    enough = math.ceil(_MARGIN * (taken + needed) / 60)
     raise ValueError(
-        f"too little time: {seconds:.0f} s are left after compiling, but {MIN_CANDIDATES} candidates and a finalist "
-        f"need {needed:.0f} s; give about {math.ceil((needed - seconds) / 60)} minutes more"
+        f"minutes = {minutes:g} is too little on this machine, which is busy or slower than assumed: compiling took "
+        f"{taken:.0f} s, and {MIN_CANDIDATES} candidates and a finalist need {needed:.0f} s; give minutes = {enough}, "
+        "with a fresh workdir"
     )
 
 

@@ -16,6 +16,7 @@ from common import types
 from common.datasets import images
 from common.records import progress
 from common.report import own_images as pages
+from common.report import small_networks
 from common.runs import image_events
 from common.runs.halving import Row
 from common.supernets import training as shared
@@ -80,15 +81,26 @@ class Run:
         self.events.append(event)
         return event
 
-    def write_page(self, *, is_running: bool = True) -> None:
-        """Writes the page, which can be opened while the search runs; then only if it is some seconds old."""
+    def write_page(self, *, is_running: bool = True, epochs: Mapping[str, float] | None = None) -> None:
+        """Writes the page, which can be opened while the search runs; then only if it is some seconds old.
+
+        Args:
+          is_running: whether the search runs.
+          epochs: done so far by each network that trains to the end.
+        """
         path, left = self.folder / PAGE, self.deadline - time.monotonic() if is_running else None
         if not is_running or not path.exists() or time.time() - path.stat().st_mtime > pages.RELOAD_SECONDS / 2:
-            pages.write(self.folder, path, seconds_left=left)
+            pages.write(self.folder, path, seconds_left=left, epochs=epochs)
 
     def cost(self, name: str, archs: Any) -> np.ndarray:
         """Returns float[B], costs of int32[B, L]."""
         return np.asarray(self.made.costs[name](np.asarray(archs, np.int32)))
+
+    def words(self, arch: Row) -> str:
+        """Returns a candidate as the page describes it, such as `32 | 64 + 2 residual | 128 + 1 plain`."""
+        side, _, num_channels = self.dataset.train.images.shape[1:]
+        sizes = small_networks.Sizes(self.made.network.config, side, num_channels)
+        return " | ".join(small_networks.words(arch, sizes))
 
     def state_path(self, arch: Row) -> pathlib.Path:
         """Returns the file of the state of a candidate."""

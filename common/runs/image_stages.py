@@ -43,6 +43,7 @@ def prepare(run: image_run.Run) -> tuple[image_trainings.Candidates, image_plan.
             plan = image_plan.make(
                 run.deadline - time.monotonic(),
                 float(np.mean(epochs[len(BASELINES) :])),
+                minutes=run.about["minutes"],
                 steps_per_epoch=made.task.steps_per_epoch,
                 num_threads=run.num_threads,
             )
@@ -182,7 +183,7 @@ def _submitted(run, made, archs, epochs, live, *, until=math.inf, slowest=math.i
             run.check()
             if is_fresh and step <= per_epoch and (time.monotonic() - start) / step * per_epoch > slowest:
                 raise _TooSlowError
-            live.note(f"candidate {''.join(map(str, arch))}, epoch {step / per_epoch:.1f} of {epochs}")
+            live.note(f"candidate {run.words(arch)}, epoch {step / per_epoch:.1f} of {epochs}")
 
         try:
             state = image_trainings.train(

@@ -68,6 +68,12 @@ class StateTest(parameterized.TestCase):
         assert f"{expected} Start it again with the same --workdir to resume." in text
         assert 'http-equiv="refresh"' not in text
 
+    def test_epochs_of_the_last_networks_are_shown(self):
+        text = _page(_found([PLAN, FINALS], {}), seconds_left=400.0, epochs={"resnet": 2.25})
+        assert "from scratch to epoch 9; 0 of 2 are done. ResNet: epoch 2.2. The page loads" in text
+        text = _page(_found([PLAN, FINALS, FINAL], {}), seconds_left=1.0, epochs={"best": 9.0, "resnet": 5.0})
+        assert "1 of 2 are done. ResNet: epoch 5.0. The page loads" in text
+
     def test_a_finished_one_has_its_networks_and_classes(self):
         result = {"best": FINAL, "baselines": [], "seconds": 60.0, "left_out": ["three_convolutions", "resnet"]}
         text = _page(_found([PLAN, FINALS, FINAL], {ROWS[1]: {1: 0.5}}, result), seconds_left=1.0)
