@@ -141,7 +141,10 @@ def of_dataset(data: records.Dataset, path: pathlib.Path) -> Published:
         raise ValueError(f"images of {path} have {shape[2]} channels; only 1 or 3 can be encoded")
     splits = {"train": data.train, "test": data.test}
     parts = {name: _part(split.images, {"label": split.labels}, name) for name, split in splits.items()}
-    return Published(shape, "png", {"label": list(data.class_names) or data.num_classes}, parts)
+    names = list(data.class_names)
+    if not all(name.isprintable() and name == name.strip() for name in names):  # the file of names has a line for each
+        names = []
+    return Published(shape, "png", {"label": names or data.num_classes}, parts)
 
 
 def _is_of(cifar, name):

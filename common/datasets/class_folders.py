@@ -19,6 +19,7 @@ _SUFFIXES = (".jpeg", ".jpg", ".png")
 _SYSTEM_FOLDERS = ("__MACOSX", "@eaDir", "lost+found", "$RECYCLE.BIN", "System Volume Information")
 _TEST = ("test", "val", "validation")
 _GREY = ("1", "L", "LA")
+_TRANSPARENT = ("LA", "PA", "RGBA")
 
 
 def load(path: str | os.PathLike, *, image_size: int | None = None) -> records.Dataset:
@@ -56,6 +57,8 @@ def load(path: str | os.PathLike, *, image_size: int | None = None) -> records.D
         for folder, (files, _) in zip(folders, parts, strict=True)
     ]
     notes += _notes_on(left_out)
+    if clear := next((file for _, found in parts for (_, mode), file in found.items() if mode in _TRANSPARENT), None):
+        notes.append(f"transparency is left out, such as that of {clear}")
     if test and (other := [name for name in _TEST if (path / name).is_dir() and path / name != test]):
         notes.append(f"{path / other[0]} is not used; {test} holds the test images")
     tested = decoded[1] if test else None

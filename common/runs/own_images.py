@@ -153,7 +153,8 @@ def _check(dataset: images.Dataset) -> None:
     if height != width or not _SIDES[0] <= height <= _SIDES[1]:
         raise ValueError(
             f"{dataset.name}: images are {height}x{width}; want squares of {_SIDES[0]} to {_SIDES[1]} pixels; resize "
-            "them, a folder by `python -m launch.prepare_data --dataset=NAME --source=FOLDER --image_size=32`"
+            "them, a folder by `python -m launch.prepare_data --dataset=NAME --source=FOLDER --image_size=32 "
+            "--data_dir=DATA_DIR`"
         )
     if len(dataset.train) < _MIN_IMAGES:
         raise ValueError(f"{dataset.name}: {len(dataset.train)} training images; want {_MIN_IMAGES} or more")

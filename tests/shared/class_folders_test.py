@@ -71,7 +71,9 @@ class ClassFoldersTest(Case):
         with pytest.raises(ValueError, match=r"1.jpg and .*0.png differ in size once turned"):
             images.load(str(self.folder))
         self.save("b/1.jpg")
-        assert images.load(str(self.folder)).train.images.shape == (2, 4, 6, 3)
+        data = images.load(str(self.folder))
+        assert data.train.images.shape == (2, 4, 6, 3)
+        assert f"transparency is left out, such as that of {self.folder}/b/0.png" in data.notes
 
     def test_images_of_several_sizes_are_prepared_with_one(self):
         self.save("a/0.png", size=(40, 20), mode="L", value=0)
