@@ -109,6 +109,10 @@ class Config:
         "weights of the predictor's squared errors in a minibatch: equal, or the softmax of the targets, in favour of "
         "good architectures (an option of NAO's program for recurrent cells); None: equal",
     ] = None
+    controller_dtype: Annotated[
+        Literal["float32", "bfloat16"] | None,
+        "type of activations of encoder and decoder in fits; parameters and losses are float32; None: float32",
+    ] = None
     learning_rate: Annotated[float, "learning rate of Adam", _POSITIVE] = 3e-3
     weight_decay: Annotated[float, "L2 penalty on all parameters", _AT_LEAST_0] = 0.3
     decay: Annotated[

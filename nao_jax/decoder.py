@@ -5,18 +5,18 @@ not feed the context back, so teacher forcing takes one attention for all steps;
 step reads the context of the last one (input feeding).
 """
 
+import math
 from typing import NamedTuple
 
 import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from nao_jax import config as configs
 from nao_jax import encoder, layers, recurrent
 
-_HALF = np.sqrt(0.5, dtype=np.float32)
+_HALF = math.sqrt(0.5)
 
 
 class Carry(NamedTuple):
@@ -84,6 +84,7 @@ class Decoder(nn.Module):
         embedded = self.table[inputs.T]
         if is_training and self.config.decoder_dropout:
             embedded = layers.drop(self.make_rng("dropout"), embedded, rate=self.config.decoder_dropout)
+        latent, embedded = (values.astype(self.cell_weights.dtype) for values in (latent, embedded))
         carry = self.start(latent)
         if self.config.attention == "additive":
             hidden = self._read_with_feeding(embedded, carry, latent)

@@ -59,7 +59,7 @@ class Encoder(nn.Module):
             backward = self._read("backward", inputs, is_reversed=True)
             # SemiNAS's ImageNet encoder scales this sum by sqrt(1/2), which the normalization cancels.
             hidden = inputs + self._project(hidden, backward)
-        return to_unit_length(hidden.swapaxes(0, 1))
+        return to_unit_length(hidden.swapaxes(0, 1).astype(table.dtype))
 
     def _read(self, name, inputs, is_reversed=False):
         """Returns float32[S, B, H], the hidden states along float32[S, B, E]."""
@@ -70,13 +70,14 @@ class Encoder(nn.Module):
             (inputs.shape[-1] + config.hidden_size, 4 * config.hidden_size),
         )
         biases = self.param(f"{name}_biases", layers.recurrent_biases(config), (4 * config.hidden_size,))
-        h = jnp.zeros((inputs.shape[1], config.hidden_size))
+        inputs = inputs.astype(weights.dtype)
+        h = jnp.zeros((inputs.shape[1], config.hidden_size), weights.dtype)
         return recurrent.read(inputs, weights, biases, h, h, forget_bias=config.forget_bias, is_reversed=is_reversed)
 
     def _embed_features(self, features, size):
         fan_in = features.shape[-1]
         weights = self.param("feature_weights", layers.weights(self.config, fan_in=fan_in), (fan_in, size))
-        return jnp.dot(features, weights)
+        return jnp.dot(features.astype(weights.dtype), weights)
 
     def _project(self, forward, backward):
         """Returns float32[S, B, H], a linear map of the concatenated hidden states of both directions."""

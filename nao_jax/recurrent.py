@@ -42,7 +42,7 @@ def read(
       float32[T, B, H], the hidden state after each step, in the order of the inputs.
     """
     size = h.shape[-1]
-    scale = jnp.concatenate([jnp.full((3 * size,), 0.5), jnp.ones((size,))])
+    scale = jnp.concatenate([jnp.full((3 * size,), 0.5), jnp.ones((size,))]).astype(weights.dtype)
     biases = gate_biases(biases, forget_bias=forget_bias) * scale
     return _read(is_reversed, inputs, weights * scale[None], biases, h, c)
 

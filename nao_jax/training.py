@@ -92,6 +92,7 @@ def loss(
     *,
     mse_weight: float,
     loss_weights: str | None = None,
+    dtype: str | None = None,
 ) -> chex.Array:
     """Returns float32[], the joint loss of a minibatch, as in the released code.
 
@@ -106,9 +107,10 @@ def loss(
       is_in: bool[B], False for padding.
       mse_weight: lambda of the paper, in [0, 1].
       loss_weights: see `nao_jax.config.Config`.
+      dtype: type of activations of encoder and decoder; None: that of the parameters.
     """
     _, prediction, logits = model.apply(
-        params,
+        params if dtype is None else _computed_in(dtype, params),
         batch.tokens,
         models.shift_right(batch.tokens),
         features=batch.features,
@@ -120,9 +122,22 @@ def loss(
         weights *= jax.nn.softmax(jnp.where(weights > 0, batch.targets, -jnp.inf), where=weights > 0)
     errors = jnp.where(weights > 0, prediction - batch.targets, 0.0)  # unknown targets may be NaN
     squared = jnp.sum(weights * errors**2) / jnp.maximum(jnp.sum(weights), jnp.finfo(jnp.float32).tiny)
+    logits = logits.astype(jnp.float32)
     entropy = optax.softmax_cross_entropy_with_integer_labels(logits, batch.tokens).mean(axis=1)
     entropy = jnp.sum(entropy * is_in) / jnp.maximum(jnp.sum(is_in), 1.0)
     return mse_weight * squared + (1.0 - mse_weight) * entropy
+
+
+def _computed_in(dtype, params):
+    """Returns the parameters, those of matrix products of encoder and decoder in another type.
+
+    Embeddings are not: the gradients of all occurrences of a token are added up in their type.
+    """
+
+    def cast(path, leaf):
+        return leaf if {"embeddings", "predictor"} & {part.key for part in path} else leaf.astype(dtype)
+
+    return jax.tree_util.tree_map_with_path(cast, params)
 
 
 def num_minibatches(length: int, total: chex.Array, config: configs.Config) -> chex.Array:
@@ -200,6 +215,7 @@ def fit(
             is_in,
             mse_weight=config.mse_weight,
             loss_weights=config.loss_weights,
+            dtype=config.controller_dtype,
         )
         updates, opt_state = update(gradient, opt_state, params)
         return optax.apply_updates(params, updates), opt_state, order

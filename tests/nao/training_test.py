@@ -6,6 +6,7 @@ from unittest import mock
 
 import chex
 import jax
+import jax.flatten_util
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -123,6 +124,30 @@ class LossTest(chex.TestCase):
             weights=batch.weights.at[4].set(jnp.nan),
         )
         chex.assert_trees_all_equal(self.loss(other), self.loss(batch))
+
+    @parameterized.parameters(
+        {"has_features": True},
+        {"is_bidirectional": True, "decoder": "residual", "attention": "general"},
+        {"attention": "additive"},
+    )
+    def test_bfloat16_has_nearly_the_same_gradient_of_float32_parameters(self, **fields):
+        fields = {"embedding_size": 16, "hidden_size": 16, "attention": "dot"} | fields
+        model = models.Model(dataclasses.replace(MODEL, **fields), NUM_TOKENS, VOCABULARY)
+        batch = self.batch().replace(features=jnp.linspace(-1.0, 1.0, 15).reshape(5, 3))
+        blank = jnp.zeros((1, NUM_TOKENS), jnp.int32)
+        params = jax.jit(model.init)(jax.random.key(0), blank, blank, features=batch.features[:1])
+        key, is_in = jax.random.key(9), jnp.array(self.IS_IN)
+        loss = functools.partial(training.loss, mse_weight=0.5)
+        differentiate = jax.jit(jax.value_and_grad(loss), static_argnames=("model", "dtype"))
+        (expected, exact), (value, gradient) = (
+            differentiate(params, model, key, batch, is_in, dtype=dtype) for dtype in (None, "bfloat16")
+        )
+        assert {leaf.dtype for leaf in jax.tree.leaves((value, gradient))} == {jnp.dtype("float32")}
+        assert value != expected
+        np.testing.assert_allclose(value, expected, rtol=0.01)
+        one, other = (jax.flatten_util.ravel_pytree(tree)[0] for tree in (exact, gradient))
+        cosine = one @ other / jnp.linalg.norm(one) / jnp.linalg.norm(other)
+        assert cosine > 0.999, cosine
 
     def test_units_are_dropped(self):
         model, params = network(encoder_dropout=0.5)
