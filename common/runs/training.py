@@ -26,12 +26,13 @@ from common.genotypes import genotype as genotypes
 from common.genotypes import published
 from common.networks import counting
 from common.records import locks, run_dir
-from common.runs import initial_weights, teachers, training_data, training_run
+from common.runs import initial_weights, longer, teachers, training_data, training_run
 from common.training import checkpoints, export, loop, presets, sharding, training_log
 from common.training import state as states
 
 CHECKPOINTS = ("latest", "best")
 _CHECKPOINTS, _LOCK = teachers.CHECKPOINTS, "lock"
+_TAUGHT = configs.Needs("teacher")
 
 
 @configs.dataclass
@@ -51,9 +52,9 @@ class Options:
         str | None, "exported network, or folder of a training run, whose outputs are learned too; None: labels only"
     ] = None
     teacher_weight: Annotated[
-        float, "weight of the teacher's outputs; the labels have 1 - teacher_weight", Range(above=0, at_most=1)
+        float, "weight of the teacher's outputs; the labels have 1 - teacher_weight", Range(above=0, at_most=1), _TAUGHT
     ] = 0.9
-    teacher_temperature: Annotated[float, "by which the logits of both are divided", Range(above=0)] = 4.0
+    teacher_temperature: Annotated[float, "by which the logits of both are divided", Range(above=0), _TAUGHT] = 4.0
     checkpoint: Annotated[Literal[CHECKPOINTS], "checkpoint to evaluate or export"] = "latest"
     export: Annotated[str | None, "file to write the trained network to, such as model.safetensors"] = None
     evaluate_every: Annotated[int, "epochs between evaluations", Range(at_least=1)] = 5
@@ -123,6 +124,8 @@ def train(
         if is_first:
             run_dir.check_command(folder, "train")
             stack.enter_context(locks.hold(folder / _LOCK, what=str(folder)))
+            longer.extend(folder / _CHECKPOINTS, run)
+        sharding.agreed(is_first)  # the other processes wait for that
         saved = stack.enter_context(checkpoints.Checkpoints(folder / _CHECKPOINTS, run.about))
         state = saved.latest(run.template(batches))
         if is_first:

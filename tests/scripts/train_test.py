@@ -160,6 +160,16 @@ class TrainTest(folders.FolderTest):
         assert not (self.folder / "third").exists()
 
     @pytest.mark.slow
+    def test_a_finished_run_trains_longer(self):
+        for name, lengths in (("once", (3,)), ("twice", (2, 3))):
+            for num_epochs in lengths:
+                flags = (f"--num_epochs={num_epochs}", "--schedule=constant", "--evaluate_every=1")
+                file = f"--export={self.folder / name}.safetensors"
+                output, _ = self.run_train(*flags, file, f"--workdir={self.folder / name}")
+        assert "resuming from step 34 of 51" in output
+        self.check_same(*self.read("once", "twice"))
+
+    @pytest.mark.slow
     def test_training_learns_from_a_teacher(self):
         """From its file or its folder, on the images that it was trained on."""
         file, workdir = self.folder / "teacher.safetensors", self.folder / "teacher"
