@@ -15,6 +15,7 @@ from common import compilation, types
 
 _MAX_REASON, _MAX_TRACEBACK = 500, 20_000  # characters
 _OUT_OF_MEMORY = "out of memory: "
+_GPU_MEMORY = 0.9  # of a GPU, shared by its workers
 OVER_LIMIT = "over the limit"  # the reason of a row that was evaluated and is infeasible because of a cost
 
 
@@ -39,6 +40,18 @@ def recipe_of(evaluator: types.Evaluator) -> types.Recipe:
             f"{evaluator.name} has no recipe, from which workers could build it; give it one or use executor inline"
         )
     return evaluator.recipe
+
+
+def gpu_memory(num_sharing: int) -> dict[str, str]:
+    """Returns the environment variables of a worker that shares a GPU with others: memory on demand, up to its share.
+
+    Args:
+      num_sharing: workers of the GPU.
+    """
+    return {
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+        "XLA_PYTHON_CLIENT_MEM_FRACTION": f"{_GPU_MEMORY / num_sharing:.3f}",
+    }
 
 
 def on_device(value: Any) -> Any:

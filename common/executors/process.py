@@ -20,7 +20,6 @@ from common import types
 from common.executors import config as config_lib
 from common.executors import measuring, pool
 
-_GPU_MEMORY = 0.9  # of a GPU, shared by its workers
 _SECONDS_TO_END = 5.0
 _CACHE = (
     "jax_compilation_cache_dir",
@@ -74,13 +73,7 @@ def environment(slot: int, *, num_workers: int, devices: list[jax.Device]) -> di
     name = "ROCR_VISIBLE_DEVICES" if is_rocm else "CUDA_VISIBLE_DEVICES"
     visible = os.environ.get(name)
     gpu = visible.split(",")[at].strip() if visible else str(devices[at].local_hardware_id)
-    share = _GPU_MEMORY / -(-num_workers // len(devices))
-    return {
-        **values,
-        name: gpu,
-        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
-        "XLA_PYTHON_CLIENT_MEM_FRACTION": f"{share:.3f}",
-    }
+    return {**values, name: gpu, **measuring.gpu_memory(-(-num_workers // len(devices)))}
 
 
 @contextlib.contextmanager

@@ -1,5 +1,7 @@
 """Executor with the actors of a Ray cluster, by default one per GPU, or per CPU if there are no GPUs.
 
+More workers than GPUs share them evenly.
+
 It uses Ray Core (not Tune). Every node needs this package and the evaluator's data at the same paths. A lost actor,
 alone or with its node, is replaced wherever there is room, and its candidate is retried.
 """
@@ -34,11 +36,13 @@ def executor(evaluator: types.Evaluator, config: config_lib.Config) -> Iterator[
         resources = ray.cluster_resources()
         gpus = int(resources.get("GPU", 0))
         num_workers = config.num_workers or gpus or max(1, int(resources.get("CPU", 1)))
-        remote = ray.remote(_Measurer).options(num_cpus=1, num_gpus=1 if gpus else 0, max_restarts=0)
+        num_sharing = -(-num_workers // gpus) if gpus else 1
+        share = 10_000 // num_sharing / 10_000 if gpus else 0  # to the precision of Ray
+        remote = ray.remote(_Measurer).options(num_cpus=1, num_gpus=share, max_restarts=0)
 
         def start(slot):
             del slot
-            return _Actor(remote.remote(recipe))
+            return _Actor(remote.remote(recipe, num_sharing))
 
         backend = pool.Backend(
             start=start,
@@ -136,8 +140,9 @@ def _wait(ray, head, actors, seconds):
 class _Measurer:
     """The actor. Its evaluator is built in `start`, whose failure can be reported."""
 
-    def __init__(self, recipe):
-        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    def __init__(self, recipe, num_sharing):
+        for name, value in measuring.gpu_memory(num_sharing).items():
+            os.environ.setdefault(name, value)
         self._recipe = recipe
 
     def start(self):
