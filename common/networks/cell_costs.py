@@ -30,10 +30,9 @@ def of_cells(space: str, config: child.Config, image_size: int, num_channels: in
     ends = np.indices((num_states + 1,) * 2)  # outputs of the normal and of the reduction cell
     branches = np.zeros((2, 2, len(layout.operations), 2), np.int64)  # cell, reads a node, operation
     inputs = np.zeros((NUM_INPUTS + 1, 2), np.int64)  # by the inputs among the outputs of the reduction cell
-    stem_width = config.width if config.stem == "imagenet" else config.stem_multiplier * config.width
-    stem = _count(heads.STEMS[config.stem](stem_width, style), num_channels, image_size)
+    stem = _count(heads.STEMS[config.stem](config.stem_width, style), num_channels, image_size)
     total = np.zeros((*ends[0].shape, 2), np.int64) + stem
-    before = previous = np.full(ends[0].shape, stem_width)
+    before = previous = np.full(ends[0].shape, config.stem_width)
     width, is_larger = config.width, config.stem == "imagenet"
     side = -(-image_size // 8) if is_larger else image_size
     for at in range(config.num_cells):

@@ -59,6 +59,11 @@ class Config:
         return tuple(sorted({self.num_cells // 3, 2 * self.num_cells // 3}))
 
     @property
+    def stem_width(self) -> int:
+        """Channels of the states that the first cell reads."""
+        return self.width if self.stem == "imagenet" else self.stem_multiplier * self.width
+
+    @property
     def auxiliary_cell(self) -> int:
         """Index of the cell whose output the auxiliary head reads."""
         after = self.auxiliary_place == "after_reduction"
@@ -83,9 +88,7 @@ class Network(nn.Module):
         """
         config = self.config
         style = dataclasses.replace(config.style, dtype=config.dtype)
-        is_imagenet = config.stem == "imagenet"
-        stem_width = config.width if is_imagenet else config.stem_multiplier * config.width
-        states = heads.STEMS[config.stem](stem_width, style, name="stem")(images, train)
+        states = heads.STEMS[config.stem](config.stem_width, style, name="stem")(images, train)
         num_branches = max(sum(map(len, cell.nodes)) for cell in (self.genotype.normal, self.genotype.reduction))
         scales = None
         if train:

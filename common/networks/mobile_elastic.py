@@ -149,10 +149,8 @@ class Network(nn.Module):
             del key
             return {str(size): jnp.eye(size**2) for size in space.KERNELS[:-1]}
 
-        return tuple(
-            self.get_variable("params", one) if self.has_variable("params", one) else self.param(one, init)
-            for one, init in zip(names, (init, init_transforms), strict=False)
-        )
+        made = zip(names, (init, init_transforms), strict=False)
+        return tuple(shared_operations.lazy_param(self, one, init) for one, init in made)
 
 
 def sizes(side: int) -> np.ndarray:

@@ -9,7 +9,7 @@ architectures there are. On a CPU 1x1 convolutions in such a loop must be matrix
 
 import functools
 import operator
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import chex
 import flax.linen as nn
@@ -19,7 +19,7 @@ import numpy as np
 from jax import lax
 
 from common.genotypes.genotype import NUM_INPUTS
-from common.networks import cells, initializers, layers, operations, styles
+from common.networks import cells, initializers, layers, operations, shared_operations, styles
 from common.networks.kernels import branch_sums
 
 NUM_BRANCHES = 2
@@ -103,7 +103,7 @@ class SharedCell(nn.Module):
 
         def run(group, name, variables, images):
             weights, given = (tree[group.name][name] for tree in variables)
-            return self._operate(group, name, weights, given, images)[0]
+            return shared_operations.apply(self._operation(group, name), weights, given, images)[0]
 
         options = tuple(
             branch_sums.Option(functools.partial(run, group, name), reads_inputs=group.stride > 1)
@@ -128,8 +128,8 @@ class SharedCell(nn.Module):
             chosen = jnp.asarray(numbers)[np.arange(len(numbers)), branches[:, 0]]
             weights[group.name] = {}
             for name in self.operations:
-                init = functools.partial(_init, self._operation(group, name), size, self.features)
-                shared = self._param(f"{group.name}_{name}", init)
+                module = self._operation(group, name)
+                shared = shared_operations.param(self, f"{group.name}_{name}", module, (size,), self.features)
                 weights[group.name][name] = jax.tree.map(operator.itemgetter(chosen), shared)
         return weights
 
@@ -143,7 +143,7 @@ class SharedCell(nn.Module):
 
         def found(group, name, weights, at):
             images = inputs[at] if group.stride > 1 else states[at]
-            return self._operate(group, name, weights[group.name][name], {}, images)[1]
+            return shared_operations.apply(self._operation(group, name), weights[group.name][name], {}, images)[1]
 
         def body(_, branch):
             (_, at, choice), weights = branch
@@ -159,20 +159,8 @@ class SharedCell(nn.Module):
 
         return lax.scan(body, None, (plan, weights))[1]
 
-    def _param(self, name, init):
-        """Equals `self.param`, without tracing the initializer at every call."""
-        return self.get_variable("params", name) if self.has_variable("params", name) else self.param(name, init)
-
     def _operation(self, group, name):
         return operations.OPERATIONS[name](features=self.features, stride=group.stride, style=self.style, parent=None)
-
-    def _operate(self, group, name, weights, given, images):
-        """Returns the output of an operation on float[B, H, W, F], and its statistics where they are collected."""
-        variables = {"params": weights, "batch_stats": given}
-        if self.style.statistics != "collect":
-            return self._operation(group, name).apply(variables, images, True), {}
-        made, changed = self._operation(group, name).apply(variables, images, True, mutable=["batch_stats"])
-        return made, changed.get("batch_stats", {})
 
     def _projected(self, inputs, states, branches, train):
         """Returns the projected sum of the loose ends."""
@@ -189,15 +177,15 @@ class SharedCell(nn.Module):
     def _reduced(self, name, is_end, state, block, like):
         """Returns the projection of an input of a reduction cell, or zeros if it is not a loose end."""
         reduction = layers.FactorizedReduction(self.features, self.style, parent=None)
-        weights = self._param(name, functools.partial(_init, reduction, None, self.features))
+        weights = shared_operations.param(self, name, reduction, (), self.features)
         if self.style.statistics == "collect":
-            made, changed = reduction.apply({"params": weights}, state, True, mutable=["batch_stats"])
-            self.put_variable("batch_stats", name, changed["batch_stats"])
+            made, statistics = shared_operations.apply(reduction, weights, {}, state)
+            self.put_variable("batch_stats", name, statistics)
             return jnp.where(is_end, branch_sums.project(made[None], block[None], jnp.ones(1, bool)), 0.0)
         given = self.get_variable("batch_stats", name) if self.style.statistics == "given" else {}
 
         def project(state, block, weights, given):
-            made = reduction.apply({"params": weights, "batch_stats": given}, state, True)
+            made, _ = shared_operations.apply(reduction, weights, given, state)
             return branch_sums.project(made[None], block[None], jnp.ones(1, bool))
 
         return lax.cond(is_end, project, lambda *_: jnp.zeros_like(like), state, block, weights, given)
@@ -233,13 +221,3 @@ def copies(num_nodes: int, sharing: str, group: Group) -> tuple[np.ndarray, int]
         numbers[at, group.first : group.first + len(readable)] = size + np.arange(len(readable))
         size += len(readable)
     return numbers, size
-
-
-def _init(module, size, channels, key) -> Any:
-    """Returns the initial parameters of `size` copies of a module; None: of one, without a first axis."""
-
-    def init(key):
-        images = jax.ShapeDtypeStruct((1, 4, 4, channels), jnp.float32)
-        return module.lazy_init(key, images, True).get("params", {})
-
-    return init(key) if size is None else jax.vmap(init)(jax.random.split(key, size))

@@ -1,6 +1,7 @@
 """Modules whose parameters are copies in an array, of which a compiled loop applies one, for shared weights."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import chex
@@ -30,8 +31,6 @@ def param(parent: nn.Module, name: str, module: nn.Module, sizes: tuple[int, ...
       sizes: number of copies, of one or several axes.
       features: channels of the images that it takes.
     """
-    if parent.has_variable("params", name):  # without tracing the initializer at every call
-        return parent.get_variable("params", name)
 
     def init(key):
         images = jax.ShapeDtypeStruct((1, 4, 4, features), jnp.float32)
@@ -43,7 +42,14 @@ def param(parent: nn.Module, name: str, module: nn.Module, sizes: tuple[int, ...
             made = jax.vmap(made)
         return made(jax.random.split(key, sizes) if sizes else key)
 
-    return parent.param(name, copies)
+    return lazy_param(parent, name, copies)
+
+
+def lazy_param(parent: nn.Module, name: str, init: Callable[..., Any], *args: Any) -> Any:
+    """Returns `parent.param(name, init, *args)`, without tracing the initializer at every call."""
+    if parent.has_variable("params", name):
+        return parent.get_variable("params", name)
+    return parent.param(name, init, *args)
 
 
 def apply(module: nn.Module, weights: Any, given: Any, images: chex.Array) -> tuple[chex.Array, Any]:

@@ -12,6 +12,7 @@ architecture.
 """
 
 import functools
+import operator
 from typing import NamedTuple
 
 import chex
@@ -22,7 +23,7 @@ import numpy as np
 from jax import lax
 
 from common import config as config_lib
-from common.networks import heads, inverted_residual, layers, logits, small_images
+from common.networks import heads, inverted_residual, layers, logits, shared_operations, small_images
 from common.networks import small_images_parameters as parameters
 from common.networks.kernels import convolution, depthwise, switches
 from common.spaces import small_images as space
@@ -72,25 +73,20 @@ class Network(nn.Module):
             given = {}
             if statistics == "given":
                 given = self.get_variable("batch_stats", f"stage_{at}")
-            first = self._param(f"stage_{at}_convolution", parameters.first, kernel, state.shape[-1], widths[-1])
+            sizes = kernel, state.shape[-1], widths[-1]
+            first = shared_operations.lazy_param(self, f"stage_{at}_convolution", parameters.first, *sizes)
             bodies = tuple(functools.partial(_first if at else _stem, settings, stride, width) for width in widths)
             # The images are a constant of the first convolution, without a gradient.
             operands, constants = ((state, first), None) if at else (first, state)
             constants = constants, given.get("convolution")
             state, of_first = _switch(settings, bodies, stage.width, operands, constants)
-            blocks = self._param(f"stage_{at}_blocks", parameters.blocks, widths[-1])
+            blocks = shared_operations.lazy_param(self, f"stage_{at}_blocks", parameters.blocks, widths[-1])
             state, of_blocks = _blocks(settings, widths, stage, state, blocks, given.get("blocks"))
             if settings.collects:
                 self.put_variable("batch_stats", f"stage_{at}", {"convolution": of_first, "blocks": of_blocks})
             kernel, stride = 3, 2
         classifier = heads.Classifier(self.config.num_classes, self.config.style, name="classifier")
         return logits.Logits(main=classifier(state, train), auxiliary=None)
-
-    def _param(self, name, init, *shape):
-        """Equals `self.param`, without tracing the initializer at every call."""
-        return (
-            self.get_variable("params", name) if self.has_variable("params", name) else self.param(name, init, *shape)
-        )
 
 
 def _blocks(settings, widths, stage, state, weights, given):
@@ -144,7 +140,7 @@ def _convolutions(settings, width, operands, constants):
         state = jax.nn.relu(state) if at else state
         kernel = weights["kernel"][at, :, :, :width, :width]
         state = convolution.convolve(state, kernel, strides=(1, 1), paddings=((1, 1), (1, 1)))
-        norm, of_norm = _entry((weights["norm"], given and given["norm"]), at)
+        norm, of_norm = jax.tree.map(operator.itemgetter(at), (weights["norm"], given and given["norm"]))
         state, statistics = _norm(settings, state, norm, of_norm)
         collected.append(_padded(statistics, images.shape[-1]))
     state = _squeezed(state, weights["squeeze"], stage.squeeze)
@@ -226,10 +222,6 @@ def _result(settings, images, width, statistics):
     """Returns images, and statistics if they are collected, with zeros up to the largest width."""
     images = _padded(images, width)
     return (images, _padded(statistics, width)) if settings.collects else images
-
-
-def _entry(tree, at):
-    return jax.tree.map(lambda values: values[at], tree)
 
 
 def _padded(tree, width):

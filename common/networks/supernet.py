@@ -69,8 +69,7 @@ class Network(nn.Module):
         configs.one_of("statistics", statistics, STATISTICS)
         style = dataclasses.replace(config.style, dtype=config.dtype, statistics=statistics)
         branches = cell_spaces.branches(layout, arch[None])[0]
-        stem = heads.STEMS[config.stem](stem_width(config), style, name="stem")
-        states = stem(images, train)
+        states = heads.STEMS[config.stem](config.stem_width, style, name="stem")(images, train)
         scales = None
         if train:
             shape = (config.num_cells, shared_cells.NUM_BRANCHES * layout.num_nodes, images.shape[0])
@@ -133,11 +132,6 @@ def stand_alone(config: Config) -> Config:
     if cells.is_halved_first(style):
         style = dataclasses.replace(style, calibration="nao_ws_tf")
     return dataclasses.replace(config, style=style, output="concatenated")
-
-
-def stem_width(config: Config) -> int:
-    """Returns the channels of the states that the first cell reads."""
-    return config.width if config.stem == "imagenet" else config.stem_multiplier * config.width
 
 
 def check(space: str, config: Config) -> None:
