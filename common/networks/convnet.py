@@ -15,7 +15,6 @@ import numpy as np
 
 from common import config as configs
 from common.config import Range
-from common.spaces import convnet
 
 
 @configs.dataclass
@@ -110,30 +109,6 @@ def convolve_and_pool(config: Config, at: int, layer: Layer, maps: chex.Array) -
         maps = jnp.maximum(maps[:, ::2], maps[:, 1::2])
         maps = jnp.maximum(maps[:, :, ::2], maps[:, :, 1::2])
     return maps
-
-
-def num_params(config: Config, arch: np.ndarray) -> int:
-    """Returns the number of weights and biases of the network of row (5,) `arch`."""
-    inputs, total = 1, 0
-    for width, kernel in _shapes(config, arch):
-        total += width * (kernel**2 * inputs + 1)
-        inputs = width
-    return total + config.num_classes * (inputs + 1)
-
-
-def num_multiply_adds(config: Config, arch: np.ndarray) -> int:
-    """Returns the multiply-adds of one image in the network of row (5,) `arch`, padding included."""
-    inputs, total, side = 1, 0, config.image_size
-    for at, (width, kernel) in enumerate(_shapes(config, arch), start=1):
-        total += side**2 * width * kernel**2 * inputs
-        inputs = width
-        side //= 2 if at in config.pooled else 1
-    return total + config.num_classes * inputs
-
-
-def _shapes(config, arch):
-    """Returns the (width, kernel) of each layer of one row."""
-    return [(config.widths[wide], config.kernels[large]) for wide, large in convnet.layers(arch)]
 
 
 def _convolve(layer, maps):

@@ -22,7 +22,7 @@ import optax
 from common import spaces
 from common.datasets import digits
 from common.file_formats import npz, replacing
-from common.networks import convnet
+from common.networks import convnet, costs
 from common.tables import table
 
 _CHUNK = 64  # networks trained between two savings
@@ -179,8 +179,8 @@ def _train_chunk(settings, path, run, indices, archs):
 
 
 def _to_table(settings, archs, columns):
-    counters = {"parameters": convnet.num_params, "multiply_adds": convnet.num_multiply_adds}
-    counts = {name: [count(settings.network, arch) for arch in archs] for name, count in counters.items()}
+    found = costs.of_space("convnet", settings.network)
+    counts = {"parameters": found["params"](archs), "multiply_adds": found["macs"](archs)}
     info = table.Info(
         benchmark="digits_convnet",
         space="convnet",

@@ -36,11 +36,6 @@ def space() -> types.SearchSpace:
     )
 
 
-def layers(arch: np.ndarray) -> list[tuple[bool, bool]]:
-    """Returns (is_wide, is_large_kernel) of each layer of one row (5,), from input to output."""
-    return [(int(kind) > 2, int(kind) in (2, 4)) for kind in arch if kind]
-
-
 def extremes(archs: chex.Array) -> chex.Array:
     """Returns int32[2, 5], the largest and the smallest network, whatever the rows."""
     return jnp.array((LARGEST, SMALLEST), archs.dtype)

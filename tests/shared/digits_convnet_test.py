@@ -10,7 +10,7 @@ import pytest
 from absl.testing import parameterized
 
 from common import spaces, tables
-from common.networks import convnet
+from common.networks import convnet, costs
 from common.runs import digits_convnet
 
 CONFIG = convnet.Config()
@@ -112,21 +112,29 @@ class MaskingTest(parameterized.TestCase):
 
 class CountTest(parameterized.TestCase):
     @parameterized.parameters(
-        (convnet.num_params, (1, 0, 0, 0, 0), 4 * (1 + 1) + 10 * (4 + 1)),
-        (convnet.num_params, (2, 3, 0, 0, 0), 4 * (9 + 1) + 8 * (4 + 1) + 10 * (8 + 1)),
-        (convnet.num_params, (4, 4, 4, 4, 4), 8 * (9 + 1) + 4 * 8 * (72 + 1) + 10 * (8 + 1)),
-        (convnet.num_multiply_adds, (1, 0, 0, 0, 0), 64 * 4 + 40),
-        (convnet.num_multiply_adds, (4, 1, 2, 0, 0), 64 * 8 * 9 + 16 * 4 * 8 + 16 * 4 * 9 * 4 + 40),
-        (convnet.num_multiply_adds, (4, 1, 2, 3, 0), 64 * 8 * 9 + 16 * 4 * 8 + 16 * 4 * 9 * 4 + 4 * 8 * 4 + 80),
+        ("params", (1, 0, 0, 0, 0), 4 * (1 + 1) + 10 * (4 + 1)),
+        ("params", (2, 3, 0, 0, 0), 4 * (9 + 1) + 8 * (4 + 1) + 10 * (8 + 1)),
+        ("params", (4, 4, 4, 4, 4), 8 * (9 + 1) + 4 * 8 * (72 + 1) + 10 * (8 + 1)),
+        ("macs", (1, 0, 0, 0, 0), 64 * 4 + 40),
+        ("macs", (4, 1, 2, 0, 0), 64 * 8 * 9 + 16 * 4 * 8 + 16 * 4 * 9 * 4 + 40),
+        ("macs", (4, 1, 2, 3, 0), 64 * 8 * 9 + 16 * 4 * 8 + 16 * 4 * 9 * 4 + 4 * 8 * 4 + 80),
     )
-    def test_counts_by_hand(self, count, arch, expected):
-        assert count(CONFIG, np.array(arch)) == expected
+    def test_counts_by_hand(self, name, arch, expected):
+        assert costs.of_space("convnet", CONFIG)[name](np.array([arch])) == [expected]
+
+    def test_counts_of_other_settings_by_hand(self):
+        config = convnet.Config(widths=(3, 7), pooled=(2,), kernels=(3, 5))
+        found = costs.of_space("convnet", config)
+        row = np.array([(4, 1, 2, 0, 0)])
+        weights = (7 * 25, 3 * 9 * 7, 3 * 25 * 3)
+        assert found["params"](row) == [sum(weights) + 7 + 3 + 3 + 10 * (3 + 1)]
+        assert found["macs"](row) == [64 * weights[0] + 64 * weights[1] + 16 * weights[2] + 30]
 
     def test_the_mask_keeps_as_many_as_are_counted(self):
         for arch in spaces.get("convnet").enumerate()[::97]:
             mask = _masks(jnp.asarray(arch[arch > 0]))
             kept = sum(float(np.sum(leaf)) for leaf in jax.tree.leaves(mask))
-            assert kept == convnet.num_params(CONFIG, arch)
+            assert kept == costs.of_space("convnet", CONFIG)["params"](arch[None])
 
     @parameterized.parameters(
         ({"widths": (8, 4)}, "widths"), ({"kernels": (2, 3)}, "kernels"), ({"image_size": 6}, "image_size")
@@ -165,9 +173,9 @@ class TableTest(chex.TestCase):
             values = np.asarray(self.table.metrics[name], np.float64)
             assert values.shape == (1364, 3)
             np.testing.assert_allclose(values * images, np.round(values * images), atol=1e-3)
-        for name, count in (("parameters", convnet.num_params), ("multiply_adds", convnet.num_multiply_adds)):
-            expected = [[count(CONFIG, arch)] for arch in self.table.archs]
-            np.testing.assert_array_equal(self.table.metrics[name], expected)
+        found = costs.of_space("convnet", CONFIG)
+        for name, count in (("parameters", found["params"]), ("multiply_adds", found["macs"])):
+            np.testing.assert_array_equal(self.table.metrics[name][:, 0], count(self.table.archs))
         assert np.all(self.table.metrics["train_seconds"] > 0)
 
     def retrain(self, index):
