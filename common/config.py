@@ -5,7 +5,7 @@ A setting is declared once:
     height: Annotated[int, "levels of the tree", Range(at_least=1, at_most=16)] = 4
     regressor: Annotated[Literal["ridge", "adam"], "linear model of a node"] = "ridge"
 
-`launch.flags` makes command-line flags of the same descriptions.
+`launch.commands` makes command-line flags of the same descriptions.
 """
 
 import dataclasses

@@ -11,7 +11,7 @@ from common import baselines, in_turn, plugins, types
 from common import config as configs
 from common import objectives as objectives_lib
 from common.runs import population, weight_sharing
-from launch import flags as launch_flags
+from launch import commands
 
 ALGORITHMS: dict[str, types.Algorithm] = {
     name: algorithm._replace(name=name, config=config)
@@ -69,16 +69,16 @@ def _with_settings(name, base, settings):
         raise ValueError(f"algorithm {name} has a setting twice; leave one out")
     values = flags.FlagValues()
     if base.config is not None:
-        launch_flags.define(values, base.config)
+        commands.define(values, base.config)
     try:
         values(["", *(f"--{setting}" for setting in settings)])
-        config = launch_flags.read(values, base.config)
+        config = commands.read(values, base.config)
     except (flags.Error, ValueError) as error:
         raise ValueError(f"algorithm {name}: {' '.join(str(error).split())}") from error
 
     def for_space(space, config):
         del config
-        return launch_flags.read(values, base.for_space(space, base.config))
+        return commands.read(values, base.for_space(space, base.config))
 
     return base._replace(name=name, config=config, for_space=for_space)
 
@@ -110,7 +110,7 @@ def read_schedule(values: flags.FlagValues) -> weight_sharing.Schedule | None:
       ValueError: there is no such schedule, or the flags do not belong together.
     """
     if "schedule" not in values or values.schedule is None:
-        if own := [name for name in launch_flags.given(values, POOL) if values[name].default is None]:
+        if own := [name for name in commands.given(values, POOL) if values[name].default is None]:
             choices = ", ".join(population.SCHEDULES)
             raise ValueError(f"--{', --'.join(own)} needs --schedule; choose one of {choices}")
         return None
@@ -126,9 +126,9 @@ def read_schedule(values: flags.FlagValues) -> weight_sharing.Schedule | None:
     }
     configs.require(
         *(
-            (not launch_flags.given(values, [flag]), f"--schedule={values.schedule} {why}; leave --{flag} out")
+            (not commands.given(values, [flag]), f"--schedule={values.schedule} {why}; leave --{flag} out")
             for flag, why in reasons.items()
         )
     )
-    given = launch_flags.given(values, POOL)
+    given = commands.given(values, POOL)
     return population.schedule(values.schedule, **{name: values[name].value for name in given})

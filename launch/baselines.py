@@ -12,7 +12,6 @@ from absl import flags
 from common import baselines, plugins
 from common import config as configs
 from launch import algorithms, commands, single
-from launch import flags as launch_flags
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,7 +25,7 @@ def define(values: flags.FlagValues) -> None:
     text = f"{', '.join(baselines.ALGORITHMS)}, or package.module:name of a function (space) -> Searcher"
     flags.DEFINE_string("algorithm", "random", text, flag_values=values)
     for name, algorithm in baselines.ALGORITHMS.items():
-        launch_flags.define(values, algorithm.config, note=name)
+        commands.define(values, algorithm.config, note=name)
 
 
 def run(values: flags.FlagValues) -> None:
@@ -42,7 +41,7 @@ def _check_settings(values, algorithm):
     """Raises a `ValueError` for a given flag that is a setting of other algorithms only."""
     own = set() if algorithm.config is None else set(configs.flat_names(algorithm.config))
     every = {name for each in baselines.ALGORITHMS.values() for name in configs.flat_names(each.config)}
-    if others := launch_flags.given(values, sorted(every - own)):
+    if others := commands.given(values, sorted(every - own)):
         known = ", ".join(sorted(own)) or "none"
         raise ValueError(f"--{', --'.join(others)} is not a setting of {algorithm.name}; its settings: {known}")
 

@@ -1,25 +1,24 @@
-"""The frame of a command: its flags, --help, errors of one line, exit codes.
+"""The frame of a command: flags from configuration dataclasses, --help, errors of one line, exit codes.
 
 Every command has its own flag values, so several can run in one process.
 """
 
-import contextlib
-import errno
 import os
 import pathlib
 import re
 import sys
 import textwrap
-import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 from absl import flags
 
-from common import compilation, flag_files, paths
-from launch import flags as launch_flags
+from common import compilation, exit_codes, flag_files, paths
+from common import config as configs
 
-BROKEN_PIPE = 141  # as shells report a program that SIGPIPE ended
 FLAG_FILES = pathlib.Path(__file__).parent / "flagfiles"
+Config = TypeVar("Config")
+_DEFINE = {int: flags.DEFINE_integer, float: flags.DEFINE_float, bool: flags.DEFINE_bool, str: flags.DEFINE_string}
 
 
 def run_main(
@@ -29,10 +28,7 @@ def run_main(
     run: Callable[[flags.FlagValues], None],
     argv: Sequence[str] | None = None,
 ) -> int:
-    """Runs a command: parses its flags, and turns errors into one line and an exit code.
-
-    `ValueError` and `OSError` are errors of the user or the system, one line on standard error, as is `flags.Error`, a
-    usage error. Any other exception is a bug, and keeps its traceback.
+    """Runs a command: parses its flags, and turns errors into one line and an exit code, see `exit_codes`.
 
     Args:
       command: its name, for --help.
@@ -40,22 +36,8 @@ def run_main(
       define: defines its flags.
       run: runs it.
       argv: the command line without the program, by default that of the process.
-
-    Returns:
-      The exit code: 0 success, 1 error, 2 usage error, 130 interrupted, 141 broken pipe (as in `| head`).
     """
-    try:
-        code = _run_main(command, description, define, run, argv)
-        print(end="", flush=True)  # a broken pipe shows here, not at exit
-        return code
-    except (BrokenPipeError, SystemExit) as error:
-        if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):  # rich exits by one
-            raise
-        nowhere = os.open(os.devnull, os.O_WRONLY)  # for what Python flushes at exit
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError):
-                os.dup2(nowhere, stream.fileno())
-        return BROKEN_PIPE
+    return exit_codes.piped(lambda: _run_main(command, description, define, run, argv))
 
 
 def _run_main(command, description, define, run, argv):
@@ -64,29 +46,133 @@ def _run_main(command, description, define, run, argv):
         words = flag_files.expand(sys.argv[1:] if argv is None else argv, FLAG_FILES)
         values = _parsed(command, define, words)
     except ValueError as error:
-        return _fail(f"{_one_line(error)} (--help lists all flags)", code=2)
+        return _usage_error(error)
     if values.help:
         print(_help(command, description, values))
         return 0
-    try:
-        launch_flags.check_given(values)
+
+    def prepared():
+        check_given(values)
         _prepare(values)
         run(values)
-    except BrokenPipeError:
-        raise
+
+    try:
+        return exit_codes.guarded(prepared, has_traceback=values.traceback)
     except flags.Error as error:
-        return _fail(f"{_one_line(error)} (--help lists all flags)", code=2)
-    except (ValueError, OSError) as error:
-        if values.traceback:
-            traceback.print_exc()
-        return _fail(_system_message(error) if isinstance(error, OSError) else _one_line(error), code=1)
-    except KeyboardInterrupt:
-        return _fail("interrupted; resume it by the same command with the --workdir printed above", code=130)
-    except Exception as error:
-        if not values.traceback and (problem := compilation.missing_platform(error)):
-            return _fail(problem, code=1)
-        raise
-    return 0
+        return _usage_error(error)
+
+
+def define_cache(values: flags.FlagValues) -> None:
+    """Defines --compilation_cache_dir."""
+    text = "folder of compiled programs, for later runs; empty: none; by default in the user's cache folder"
+    flags.DEFINE_string("compilation_cache_dir", None, text, flag_values=values)
+
+
+def define(values: flags.FlagValues, config: Any, *, prefix: str = "", note: str = "") -> None:
+    """Defines one flag per field of a configuration dataclass, those of nested dataclasses included.
+
+    Help, choices and default come from the dataclass; `--help` groups the flags under the first line of its docstring.
+    A field whose flag is defined already (a setting of another algorithm) shares it.
+
+    Args:
+      values: where to define.
+      config: an instance, whose values are the defaults.
+      prefix: of the flags' names.
+      note: appended to each help text, such as the algorithm or evaluator that the setting is for.
+    """
+    kind = type(config)
+    section = (kind.__doc__ or "").strip().partition("\n")[0].rstrip(".")
+    if not section or section.startswith(f"{kind.__name__}("):  # python -OO drops docstrings
+        section = f"Settings of {kind.__module__}.{kind.__qualname__}"
+    for field in configs.fields(type(config)):
+        default = getattr(config, field.name)
+        if field.is_nested:
+            define(values, default, prefix=prefix, note=note)
+        else:
+            _define_field(values, field, default, name=prefix + field.name, note=note, section=section)
+
+
+def read(values: flags.FlagValues, config: Config, *, prefix: str = "") -> Config:
+    """Returns `config` with the fields whose flags were given on the command line.
+
+    Raises:
+      ValueError: a value is not allowed, or without effect for want of another; the message names the flag.
+    """
+    changed = configs.replace(config, _given(values, config, prefix))
+    configs.require(*_effects(values, changed, prefix, {}))
+    return changed
+
+
+def given(values: flags.FlagValues, names: Iterable[str]) -> list[str]:
+    """Returns those of the flags `names` that were given on the command line."""
+    return [name for name in names if name in values and not values[name].using_default_value]
+
+
+def _given(values, config, prefix):
+    found = {}
+    for field in configs.fields(type(config)):
+        name = prefix + field.name
+        if field.is_nested:
+            found |= _given(values, getattr(config, field.name), prefix)
+        elif given(values, [name]):
+            found[field.name] = _checked(field, values, name)
+    return found
+
+
+def _effects(values, config, prefix, outer):
+    """Yields the rules that the flags given have an effect; `outer` are the settings of the dataclasses around."""
+    known = outer | {field.name: getattr(config, field.name) for field in configs.fields(type(config))}
+    for field in configs.fields(type(config)):
+        if field.is_nested:
+            yield from _effects(values, known[field.name], prefix, known)
+        elif field.needs and field.needs.name in known and given(values, [prefix + field.name]):
+            flag = f"--{prefix}{field.needs.name}"
+            flag = " or ".join(f"{flag}={value}" for value in field.needs.values) or flag
+            text = f"--{prefix}{field.name} has no effect without {flag}; give that too, or leave it out"
+            yield field.needs.is_met(known[field.needs.name]), text
+
+
+def _checked(field, values, name):
+    """Returns the value of the flag `name` for a field."""
+    value = values[name].value
+    if field.is_sequence:
+        try:
+            value = tuple(map(field.kind, value))
+        except ValueError as error:
+            raise ValueError(f"--{name} must be numbers; got {','.join(map(str, value))}") from error
+    configs.check(field, value, name=f"--{name}")
+    return value
+
+
+def _define_field(values, field, default, *, name, note, section):
+    text = field.help
+    if field.choices and not all(str(choice) in text for choice in field.choices):
+        text = f"{text}: {', '.join(map(str, field.choices))}"
+    text = f"{text} ({note})" if note else text
+    if name in values:
+        if values[name].help != text:
+            values[name].help += f"; {text}"
+        values[name].fields = [*getattr(values[name], "fields", ()), field]
+        return
+    kind = flags.DEFINE_list if field.is_sequence else _DEFINE[field.kind]
+    kind(name, list(default) if field.is_sequence else default, text, flag_values=values, module_name=section)
+    values[name].fields = [field]
+
+
+def check_given(values: flags.FlagValues) -> None:
+    """Raises a `ValueError` that names every flag given on the command line with a value that is not allowed."""
+    faults = []
+    for name in given(values, values):
+        found = []
+        for field in getattr(values[name], "fields", ()):
+            try:
+                _checked(field, values, name)
+            except ValueError as error:
+                found.append(str(error))
+        if found and len(found) == len(values[name].fields):  # settings of several algorithms may share a flag
+            faults.append(found[0])
+    if faults:
+        raise ValueError("; ".join(faults))
 
 
 def _parsed(command, define, words):
@@ -125,8 +211,12 @@ def _parse(command, define, words):
     return values
 
 
+def _usage_error(error):
+    return exit_codes.fail(f"{exit_codes.one_line(error)} (--help lists all flags)", code=2)
+
+
 def _usage_message(error):
-    text = re.sub("invalid literal for int.*", "must be a whole number", _one_line(error))
+    text = re.sub("invalid literal for int.*", "must be a whole number", exit_codes.one_line(error))
     return re.sub("could not convert string to float.*", "must be a number", text)
 
 
@@ -156,21 +246,3 @@ def _help(command, description, values):
                 "  --flagfile: file with one flag per line, or the name of one that ships, such as lanas_paper"
             )
     return "\n".join(lines)
-
-
-def _one_line(error):
-    return " ".join(str(error).split())
-
-
-def _system_message(error):
-    """Returns the file and the reason of an `OSError`."""
-    where = f"{error.filename}: " if error.filename else ""
-    advice = ""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        advice = "; make room and resume with the same --workdir"
-    return _one_line(f"{where}{error.strerror or error}{advice}")
-
-
-def _fail(message, *, code):
-    print(f"error: {message}", file=sys.stderr)
-    return code

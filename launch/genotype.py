@@ -26,7 +26,6 @@ from common.genotypes.genotype import Genotype
 from common.networks import counting
 from common.report import console
 from launch import commands
-from launch import flags as launch_flags
 
 _COUNT = configs.Needs("count")
 
@@ -70,12 +69,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def define(values: flags.FlagValues) -> None:
     """Defines the flags."""
-    launch_flags.define(values, Command())
+    commands.define(values, Command())
 
 
 def run(values: flags.FlagValues) -> None:
     """Runs the tasks that the flags ask for."""
-    command = launch_flags.read(values, Command())
+    command = commands.read(values, Command())
     if command.list:
         _print_published()
     if command.list_formats:

@@ -16,7 +16,6 @@ import lanas_jax
 from common import config as configs
 from lanas_jax import few_shot
 from launch import algorithms, commands, single
-from launch import flags as launch_flags
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,16 +26,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 def define(values: flags.FlagValues) -> None:
     """Defines the flags."""
     single.define(values)
-    launch_flags.define(values, few_shot.Config(), note="evaluator supernet")
+    commands.define(values, few_shot.Config(), note="evaluator supernet")
     presets = ", ".join(lanas_jax.PRESETS)
     flags.DEFINE_string("preset", "lanas", f"settings to start from: {presets}", flag_values=values)
-    launch_flags.define(values, lanas_jax.Config())
+    commands.define(values, lanas_jax.Config())
 
 
 def run(values: flags.FlagValues) -> None:
     """Runs or resumes a search and prints the result."""
     configs.one_of("preset", values.preset, lanas_jax.PRESETS)
-    regions = launch_flags.read(values, few_shot.Config())
+    regions = commands.read(values, few_shot.Config())
 
     def refine(config):
         if not regions.few_shot_epochs:

@@ -15,7 +15,6 @@ import nao_jax
 from common import config as configs
 from common.runs import population
 from launch import algorithms, commands, single
-from launch import flags as launch_flags
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,7 +39,7 @@ def define(values: flags.FlagValues) -> None:
         "--benchmark, --space or --evaluator is given"
     )
     flags.DEFINE_string("preset", "nao", text, flag_values=values)
-    launch_flags.define(values, nao_jax.Config())
+    commands.define(values, nao_jax.Config())
 
 
 def run(values: flags.FlagValues) -> None:
@@ -57,7 +56,7 @@ def take_space(values: flags.FlagValues) -> str:
       ValueError: the space is not searched by this command.
     """
     space = nao_jax.SPACES.get(values.preset, "nao_small")
-    given = launch_flags.given(values, ("benchmark", "space", "evaluator"))
+    given = commands.given(values, ("benchmark", "space", "evaluator"))
     if values.preset not in nao_jax.SPACES or "space" in given or "benchmark" in given:
         return space
     if space == "nao_rnn":

@@ -13,7 +13,6 @@ from absl import flags
 
 from common.report import canvas, report
 from launch import algorithms, commands
-from launch import flags as launch_flags
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,12 +35,12 @@ def define(values: flags.FlagValues) -> None:
     define("format", "svg", f"format of these pictures: {', '.join(canvas.FORMATS)}")
     text = "whether to fit models again, for pictures of LaNAS' tree and NAO's latents; takes seconds to minutes"
     define("refit", True, text, flags.DEFINE_bool)
-    launch_flags.define_cache(values)
+    commands.define_cache(values)
 
 
 def run(values: flags.FlagValues) -> None:
     """Writes the page, and the pictures if a folder is given for them."""
-    if launch_flags.given(values, ["format"]) and not values.pictures:
+    if commands.given(values, ["format"]) and not values.pictures:
         raise ValueError(
             "--format has no effect without --pictures, the folder of the pictures; give that, or leave it out"
         )

@@ -24,7 +24,6 @@ from common.report import console
 from common.runs import reproduce, reproduce_data, reproduce_headlines
 from common.training import memory
 from launch import commands
-from launch import flags as launch_flags
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,19 +37,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 def define(values: flags.FlagValues) -> None:
     """Defines the flags."""
     flags.DEFINE_string("name", None, "the headline; may be written without the flag, first", flag_values=values)
-    launch_flags.define(values, reproduce.Options(data_dir=os.environ.get("NAS_DATA_DIR")))
+    commands.define(values, reproduce.Options(data_dir=os.environ.get("NAS_DATA_DIR")))
 
 
 def run(values: flags.FlagValues) -> None:
     """Checks, prints the plan and runs the stages."""
     if values.name is None:
-        if given := launch_flags.given(values, configs.flat_names(reproduce.Options())):
+        if given := commands.given(values, configs.flat_names(reproduce.Options())):
             for name, one in reproduce_headlines.HEADLINES.items():
                 print(f"{name}: {one.title}", flush=True)
             raise flags.Error(f"--{given[0]} needs one of these names: python -m launch.reproduce NAME --{given[0]}")
         rows = [(name, one.title, one.published) for name, one in reproduce_headlines.HEADLINES.items()]
         return console.show("headlines", ("name", "search", "published"), rows)
-    options = launch_flags.read(values, reproduce.Options(data_dir=values.data_dir))
+    options = commands.read(values, reproduce.Options(data_dir=values.data_dir))
     headline = reproduce.get(values.name, options.stages)
     folder = paths.path(options.workdir or f"runs/{values.name}{'-dry' if options.dry_run else ''}").absolute()
     rows = reproduce.rows(headline)

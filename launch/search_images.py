@@ -38,7 +38,6 @@ from common.evaluators import training_config
 from common.report import console, report
 from common.supernets import config as supernet_config
 from launch import algorithms, commands, single
-from launch import flags as launch_flags
 
 SPACE = "lanas_oneshot"
 DATASET = "cluttered_digits"  # on plain digits architectures hardly differ
@@ -62,7 +61,7 @@ def define(values: flags.FlagValues) -> None:
         f"some of {', '.join(algorithms.ALGORITHMS)}; or package.module:name",
         flag_values=values,
     )
-    launch_flags.define(values, search_images.Settings())
+    commands.define(values, search_images.Settings())
     flags.DEFINE_float(
         "minutes", None, "for everything: searches one network for --dataset, see above", flag_values=values
     )
@@ -78,14 +77,14 @@ def run(values: flags.FlagValues) -> None:
         return _search_own(values)
     from common.runs import search_images
 
-    if launch_flags.given(values, ["algorithm"]):
+    if commands.given(values, ["algorithm"]):
         raise ValueError("--algorithm needs --minutes; without it give --algorithms")
     single.check_evaluator(values)
     found = [algorithms.get(name) for name in values.algorithms]
     if len({algorithm.name for algorithm in found}) < len(found):
         raise ValueError(f"--algorithms={','.join(values.algorithms)} names one twice")
     others = {single.PREFIX + field.name for field in dataclasses.fields(training_config.Config)}
-    given = launch_flags.given(values, sorted(others - {"proxy_num_epochs"}))
+    given = commands.given(values, sorted(others - {"proxy_num_epochs"}))
     configs.require(
         (
             not given,
@@ -98,7 +97,7 @@ def run(values: flags.FlagValues) -> None:
         (values.proxy_num_epochs >= 1, f"--proxy_num_epochs must be at least 1; got {values.proxy_num_epochs}"),
     )
     settings, options, weights = configs.gathered(
-        lambda: launch_flags.read(values, search_images.Settings()),
+        lambda: commands.read(values, search_images.Settings()),
         lambda: single.read_options(values),
         lambda: single.read_weights(values, space=SPACE, training=TRAINING),
     )
@@ -133,7 +132,7 @@ def _search_own(values):
         "traceback",
         "help",
     }
-    if given := launch_flags.given(values, sorted(set(values) - allowed)):
+    if given := commands.given(values, sorted(set(values) - allowed)):
         raise ValueError(f"--{', --'.join(given)} does not apply with --minutes; leave it out")
     result = own_images.search_images(
         values.dataset,
@@ -145,7 +144,7 @@ def _search_own(values):
         data_dir=values.data_dir,
     )
     console.show(image_result.title(result), *image_result.table(result))
-    data_dir = values.data_dir if launch_flags.given(values, ["data_dir"]) else None  # else of the environment
+    data_dir = values.data_dir if commands.given(values, ["data_dir"]) else None  # else of the environment
     print(image_result.next_steps(result, data_dir), flush=True)
 
 

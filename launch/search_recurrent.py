@@ -25,7 +25,6 @@ from common.report import console
 from common.runs import population, recurrent_search, weight_sharing
 from common.runs import search as searches
 from launch import algorithms, commands, train_language
-from launch import flags as launch_flags
 
 BUDGET = 60
 
@@ -50,9 +49,9 @@ def define(values: flags.FlagValues) -> None:
         if field.name in algorithms.POOL:
             help_text = f"with --schedule: {field.help}; by default its own"
             flags.DEFINE_integer(field.name, None, help_text, flag_values=values)
-    launch_flags.define_cache(values)
-    launch_flags.define(values, searches.Options(budget=BUDGET))
-    launch_flags.define(values, recurrent_search.Settings(corpus=train_language.corpus()))
+    commands.define_cache(values)
+    commands.define(values, searches.Options(budget=BUDGET))
+    commands.define(values, recurrent_search.Settings(corpus=train_language.corpus()))
 
 
 def run(values: flags.FlagValues) -> None:
@@ -63,8 +62,8 @@ def run(values: flags.FlagValues) -> None:
     configs.one_of("--preset", preset, language_config.PRESETS)
     settings = recurrent_search.Settings(corpus=train_language.corpus(), training=language_config.PRESETS[preset])
     settings, options, schedule = configs.gathered(
-        lambda: launch_flags.read(values, settings),
-        lambda: launch_flags.read(values, searches.Options(budget=BUDGET)),
+        lambda: commands.read(values, settings),
+        lambda: commands.read(values, searches.Options(budget=BUDGET)),
         lambda: algorithms.read_schedule(values),
     )
     found = recurrent_search.search(

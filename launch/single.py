@@ -17,8 +17,7 @@ from common.runs import population
 from common.runs import search as runs
 from common.supernets import config as supernet_config
 from common.training import latency
-from launch import algorithms
-from launch import flags as launch_flags
+from launch import algorithms, commands
 
 SUPERNET, PREFIX, CUSTOM = "supernet", "proxy_", "package.module:name"
 EVALUATORS = ("benchmark", "training", SUPERNET, "zero_cost")
@@ -36,7 +35,7 @@ TRAINING = supernet_config.Training()
 
 def define(values: flags.FlagValues, *, training: supernet_config.Training = TRAINING) -> None:
     """Defines the flags of every command that runs one search; `training` are the defaults of --supernet_*."""
-    launch_flags.define(values, problem.Benchmark(data_dir=os.environ.get("NAS_DATA_DIR")))
+    commands.define(values, problem.Benchmark(data_dir=os.environ.get("NAS_DATA_DIR")))
     values["space"].help = (
         "search space, such as nao_small or lanas_oneshot; of a benchmark file it follows from the columns; of "
         f"nasbench101 its own, or one with other features ({', '.join(spaces.VARIANTS)}); or "
@@ -49,16 +48,16 @@ def define(values: flags.FlagValues, *, training: supernet_config.Training = TRA
     )
     flags.DEFINE_string("evaluator", "benchmark", text, flag_values=values)
     flags.DEFINE_list("objectives", ["fitness"], problem.OBJECTIVES, flag_values=values)
-    launch_flags.define(values, runs.Options())
-    launch_flags.define(values, training_config.Config(), prefix=PREFIX, note="evaluator training")
-    launch_flags.define(values, latency.Config(), prefix=_LATENCY, note="limits and objectives on latency")
-    launch_flags.define(values, zero_cost_config.Config(), prefix=_ZERO, note="evaluator zero_cost")
-    launch_flags.define_cache(values)
+    commands.define(values, runs.Options())
+    commands.define(values, training_config.Config(), prefix=PREFIX, note="evaluator training")
+    commands.define(values, latency.Config(), prefix=_LATENCY, note="limits and objectives on latency")
+    commands.define(values, zero_cost_config.Config(), prefix=_ZERO, note="evaluator zero_cost")
+    commands.define_cache(values)
     note = "evaluator supernet"
     text = f"workdir of launch.train_supernet; by default weights are trained in the run ({note})"
     flags.DEFINE_string(SUPERNET, None, text, flag_values=values)
-    launch_flags.define(values, training, prefix=_TRAIN, note=note)
-    launch_flags.define(values, supernet_config.Scoring(), prefix=_SCORE, note=note)
+    commands.define(values, training, prefix=_TRAIN, note=note)
+    commands.define(values, supernet_config.Scoring(), prefix=_SCORE, note=note)
     text = f"number of best architectures to train from scratch, see --proxy_* ({note})"
     flags.DEFINE_integer("rerank", 0, text, flag_values=values)
 
@@ -88,7 +87,7 @@ def search(
     check_evaluator(values)
     algorithms.check_objectives(algorithm, values.objectives)
     front = [name for name in values if name.startswith(_FRONT)]
-    if len(values.objectives) < 2 and (given := launch_flags.given(values, front)):
+    if len(values.objectives) < 2 and (given := commands.given(values, front)):
         raise ValueError(f"--{given[0]} has no effect without several objectives, such as --objectives=fitness,-params")
     if values.evaluator == SUPERNET:
         _on_shared_weights(values, algorithm, refine, command=command, space=space)
@@ -126,7 +125,7 @@ def _on_evaluator(values, algorithm, *, command):
 def _on_shared_weights(values, algorithm, refine, *, command, space):
     from common.runs import supernet_search  # flax, which takes a second to import
 
-    trained = launch_flags.given(values, [name for name in values if name.startswith(PREFIX)])
+    trained = commands.given(values, [name for name in values if name.startswith(PREFIX)])
     if trained and values.rerank == 0:
         raise ValueError(
             f"--{', --'.join(trained)} has no effect without --rerank, the number of the best that are trained; give "
@@ -163,7 +162,7 @@ def settings(values: flags.FlagValues, algorithm: types.Algorithm, space: types.
     if algorithm.config is None:
         return {}
     config = algorithm.config if space is None else algorithm.for_space(space, algorithm.config)
-    return launch_flags.read(values, config)
+    return commands.read(values, config)
 
 
 def problem_of(values: flags.FlagValues) -> problem.Problem:
@@ -175,14 +174,14 @@ def problem_of(values: flags.FlagValues) -> problem.Problem:
     if plugins.is_path(values.evaluator):
         return problem.Custom(values.evaluator, values.space)
     if values.evaluator == "benchmark":
-        return launch_flags.read(values, problem.Benchmark(data_dir=values.data_dir))
+        return commands.read(values, problem.Benchmark(data_dir=values.data_dir))
     if not values.space:
         raise ValueError(f"--evaluator={values.evaluator} needs --space, such as --space=nao_small")
     if values.evaluator == "zero_cost":
-        scored = launch_flags.read(values, problem.ZeroCost(data_dir=values.data_dir))
-        return dataclasses.replace(scored, zero_cost=launch_flags.read(values, zero_cost_config.Config(), prefix=_ZERO))
-    trained = launch_flags.read(values, problem.Training(data_dir=values.data_dir))
-    proxy = launch_flags.read(values, training_config.Config(), prefix=PREFIX)
+        scored = commands.read(values, problem.ZeroCost(data_dir=values.data_dir))
+        return dataclasses.replace(scored, zero_cost=commands.read(values, zero_cost_config.Config(), prefix=_ZERO))
+    trained = commands.read(values, problem.Training(data_dir=values.data_dir))
+    proxy = commands.read(values, training_config.Config(), prefix=PREFIX)
     return dataclasses.replace(trained, proxy=proxy, **_measured(values))
 
 
@@ -191,8 +190,8 @@ def _measured(values):
     if "objectives" not in values:
         return {}
     if measured := problem.to_measure(values.limit, values.objectives):
-        return {"measured": measured, "latency": launch_flags.read(values, latency.Config(), prefix=_LATENCY)}
-    if given := launch_flags.given(values, [name for name in values if name.startswith(_LATENCY)]):
+        return {"measured": measured, "latency": commands.read(values, latency.Config(), prefix=_LATENCY)}
+    if given := commands.given(values, [name for name in values if name.startswith(_LATENCY)]):
         raise ValueError(
             f"--{given[0]} needs a limit or an objective on latency, such as --objectives=fitness,-latency"
         )
@@ -204,14 +203,14 @@ def check_evaluator(values: flags.FlagValues) -> None:
     kind = CUSTOM if plugins.is_path(values.evaluator) else values.evaluator
     configs.one_of("evaluator", kind, (*EVALUATORS, CUSTOM))
     others = [prefix for prefix, kinds in _FLAGS.items() if kind not in kinds]
-    if given := launch_flags.given(values, [name for name in values if name.startswith(tuple(others))]):
+    if given := commands.given(values, [name for name in values if name.startswith(tuple(others))]):
         are, them = ("is", "it") if len(given) == 1 else ("are", "them")
         raise ValueError(f"--{', --'.join(given)} {are} not for --evaluator={values.evaluator}; leave {them} out")
 
 
 def read_options(values: flags.FlagValues) -> runs.Options:
     """Returns the settings of the run that the flags name."""
-    return launch_flags.read(values, runs.Options(budget=values["budget"].default))
+    return commands.read(values, runs.Options(budget=values["budget"].default))
 
 
 def read_weights(values: flags.FlagValues, *, space: str, training: supernet_config.Training = TRAINING) -> Any:
@@ -228,14 +227,14 @@ def read_weights(values: flags.FlagValues, *, space: str, training: supernet_con
     from common.runs import shared_weights  # flax, which takes a second to import
 
     given = [flag for flag in values if flag.startswith(_TRAIN)]
-    given = launch_flags.given(values, given) if values.supernet else []
+    given = commands.given(values, given) if values.supernet else []
     configs.require(
         (
             not given,
             f"--{', --'.join(given)}: for training shared weights, and --supernet names trained ones; leave it out",
         ),
         (
-            not (others := launch_flags.given(values, ["proxy_fitness_epoch", "proxy_program"])),
+            not (others := commands.given(values, ["proxy_fitness_epoch", "proxy_program"])),
             f"--{', --'.join(others)} is for --evaluator=training; leave it out",
         ),
         (values.rerank >= 0, f"--rerank must be at least 0; got {values.rerank}"),
@@ -248,8 +247,8 @@ def read_weights(values: flags.FlagValues, *, space: str, training: supernet_con
         protocol=values.protocol,
         limit=tuple(values.limit),
         **_measured(values),
-        training=launch_flags.read(values, training, prefix=_TRAIN),
-        scoring=launch_flags.read(values, supernet_config.Scoring(), prefix=_SCORE),
+        training=commands.read(values, training, prefix=_TRAIN),
+        scoring=commands.read(values, supernet_config.Scoring(), prefix=_SCORE),
         rerank=values.rerank,
-        finalists=launch_flags.read(values, training_config.Config(), prefix=PREFIX),
+        finalists=commands.read(values, training_config.Config(), prefix=PREFIX),
     )

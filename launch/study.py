@@ -24,7 +24,6 @@ from common.runs import study
 from common.statistics import study as statistics
 from common.statistics import suite as suite_statistics
 from launch import algorithms, commands
-from launch import flags as launch_flags
 
 _WIDTH = 160  # characters of a line in a file
 
@@ -36,9 +35,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def define(values: flags.FlagValues) -> None:
     """Defines the flags."""
-    launch_flags.define(values, problem.Benchmark(data_dir=os.environ.get("NAS_DATA_DIR")))
-    launch_flags.define(values, study.Options())
-    launch_flags.define_cache(values)
+    commands.define(values, problem.Benchmark(data_dir=os.environ.get("NAS_DATA_DIR")))
+    commands.define(values, study.Options())
+    commands.define_cache(values)
     names = ", ".join((*algorithms.ALGORITHMS, "package.module:name"))
     default = ["lanas", "regularized_evolution", "local_search", "random"]
     text = f"some of {names}, with their default settings or others: lanas,lanas:height=7:exploration=0.1"
@@ -54,8 +53,8 @@ def run(values: flags.FlagValues) -> None:
     if not values.algorithms:
         raise ValueError(f"--algorithms is empty; choose some of {', '.join(sorted(algorithms.ALGORITHMS))}")
     options, task, *chosen = configs.gathered(
-        lambda: launch_flags.read(values, study.Options()),
-        lambda: launch_flags.read(values, problem.Benchmark(data_dir=values.data_dir)),
+        lambda: commands.read(values, study.Options()),
+        lambda: commands.read(values, problem.Benchmark(data_dir=values.data_dir)),
         *(functools.partial(algorithms.get, name) for name in values.algorithms),
     )
     for algorithm in chosen:
@@ -77,10 +76,10 @@ def run(values: flags.FlagValues) -> None:
 
 def _evaluators(values, task):
     if values.suite:
-        if given := launch_flags.given(values, ("benchmark", "dataset", "tasks", "protocol")):
+        if given := commands.given(values, ("benchmark", "dataset", "tasks", "protocol")):
             raise ValueError(f"--suite names the tasks; leave out --{given[0]}")
         return suite.tasks(values.suite, values.data_dir)
-    if values.tasks and launch_flags.given(values, ("benchmark", "dataset")):
+    if values.tasks and commands.given(values, ("benchmark", "dataset")):
         raise ValueError("give either --tasks or --benchmark and --dataset")
     tasks = [task]
     if values.tasks:

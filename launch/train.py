@@ -24,7 +24,6 @@ from common.report import console
 from common.runs import picking, training
 from common.training import presets, sharding
 from launch import commands, train_language
-from launch import flags as launch_flags
 
 _NETWORK = {
     "num_cells": (flags.DEFINE_integer, "cells of the network, the two reductions included"),
@@ -75,11 +74,11 @@ def define(values: flags.FlagValues) -> None:
     define("coordinator", None, "several hosts: address:port of process 0")
     define("num_processes", None, "several hosts: number of processes; default: from the cluster", flags.DEFINE_integer)
     define("process_id", None, "several hosts: number of this process, from 0", flags.DEFINE_integer)
-    launch_flags.define_cache(values)
-    launch_flags.define(values, training.Options())
+    commands.define_cache(values)
+    commands.define(values, training.Options())
     define_network(values)
-    launch_flags.define(values, presets.PRESETS["digits"].training)
-    launch_flags.define(values, presets.PRESETS["digits"].augmentation)
+    commands.define(values, presets.PRESETS["digits"].training)
+    commands.define(values, presets.PRESETS["digits"].augmentation)
 
 
 def define_network(values: flags.FlagValues) -> None:
@@ -96,9 +95,9 @@ def network_of(values: flags.FlagValues) -> dict[str, Any]:
 def run(values: flags.FlagValues) -> None:
     """Trains, or evaluates a checkpoint."""
     configs.one_of("preset", values.preset, presets.PRESETS)
-    options = launch_flags.read(values, training.Options())
+    options = commands.read(values, training.Options())
     sharding.connect(values.coordinator, num_processes=values.num_processes, process_id=values.process_id)
-    if launch_flags.given(values, ["checkpoint"]) and not (values.evaluate or options.export):
+    if commands.given(values, ["checkpoint"]) and not (values.evaluate or options.export):
         raise ValueError("--checkpoint has no effect without --evaluate or --export; give one of them, or leave it out")
     if values.evaluate:
         if not values.workdir:
@@ -125,15 +124,15 @@ def preset(values: flags.FlagValues) -> presets.Preset:
     _, *parts = configs.gathered(
         lambda: configs.require((not others, text)),
         lambda: configs.replace(found.network, network) if network and not others else found.network,
-        lambda: launch_flags.read(values, found.training),
-        lambda: launch_flags.read(values, found.augmentation),
+        lambda: commands.read(values, found.training),
+        lambda: commands.read(values, found.augmentation),
     )
     return presets.Preset(*parts)
 
 
 def _stream(values):
     if not values.stream:
-        if others := launch_flags.given(values, ["image_size", *_DECODING]):
+        if others := commands.given(values, ["image_size", *_DECODING]):
             raise ValueError(f"--{', --'.join(others)} needs --stream; choose one of {', '.join(streams.PRESETS)}")
         return None
     configs.one_of("stream", values.stream, streams.PRESETS)

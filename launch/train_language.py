@@ -22,7 +22,6 @@ from common.language import config as language_config
 from common.report import console
 from common.runs import language
 from launch import commands
-from launch import flags as launch_flags
 
 _GENOTYPE = re.compile(r"--?genotype(=|$)")
 
@@ -59,15 +58,15 @@ def define(values: flags.FlagValues) -> None:
         ("preset", "topics", f"training settings to start from: {presets}"),
     ):
         flags.DEFINE_string(name, default, text, flag_values=values)
-    launch_flags.define_cache(values)
-    launch_flags.define(values, language.Options(corpus=corpus()))
+    commands.define_cache(values)
+    commands.define(values, language.Options(corpus=corpus()))
 
 
 def run(values: flags.FlagValues) -> None:
     """Trains and prints the result."""
     configs.one_of("--preset", values.preset, language_config.PRESETS)
     options = language.Options(corpus=corpus(), training=language_config.PRESETS[values.preset])
-    options = launch_flags.read(values, options)
+    options = commands.read(values, options)
     genotype = published.get(values.genotype)
     if not isinstance(genotype, RecurrentGenotype):
         raise ValueError(f"{values.genotype} is not a recurrent cell; train it with launch.train")

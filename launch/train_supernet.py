@@ -24,7 +24,6 @@ from common.runs import search as searches
 from common.runs import shared_weights
 from common.supernets import config, presets, training
 from launch import commands, train
-from launch import flags as launch_flags
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,11 +46,11 @@ def define(values: flags.FlagValues) -> None:
     define("num_images", None, "maximum number of training images; by default all others", flags.DEFINE_integer)
     define("workdir", None, "folder of the run, to start or to resume; by default a fresh one under runs/")
     define("published", None, "file of Once-for-all's weights of MobileNetV3, which are used without training")
-    launch_flags.define_cache(values)
+    commands.define_cache(values)
     train.define_network(values)
-    launch_flags.define(values, config.Pace())
+    commands.define(values, config.Pace())
     for settings in presets.PRESETS["digits"][1:]:
-        launch_flags.define(values, settings)
+        commands.define(values, settings)
 
 
 def run(values: flags.FlagValues) -> None:
@@ -60,15 +59,15 @@ def run(values: flags.FlagValues) -> None:
     configs.one_of("space", values.space, presets.NETWORKS)
     if not 0 <= values.seed <= searches.MAX_SEED:
         raise ValueError(f"--seed must be from 0 to {searches.MAX_SEED}; got {values.seed}")
-    if values.published and (others := [*launch_flags.given(values, ["space"]), *train.network_of(values)]):
+    if values.published and (others := [*commands.given(values, ["space"]), *train.network_of(values)]):
         raise ValueError(f"--published has a network of its own; leave --{', --'.join(others)} out")
-    pace = launch_flags.read(values, config.Pace())
+    pace = commands.read(values, config.Pace())
     dataset = images.load(values.dataset, values.data_dir)
     images.tell(dataset)
     num_classes = dataset.num_classes
     space = "ofa_mobile" if values.published else values.space
     preset = presets.get(values.preset, space, **{"num_classes": num_classes, **train.network_of(values)})
-    preset = presets.Preset(preset.network, *(launch_flags.read(values, settings) for settings in preset[1:]))
+    preset = presets.Preset(preset.network, *(commands.read(values, settings) for settings in preset[1:]))
     params = None
     if values.published:
         network, variables = mobile_published.read(values.published, num_classes=num_classes)

@@ -11,11 +11,11 @@ import pathlib
 import re
 
 import pytest
-from absl import flags as absl_flags
+from absl import flags
 from absl.testing import parameterized
 
 from common import config as configs
-from launch import flags
+from launch import commands
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PACKAGES = ("common", "lanas_jax", "nao_jax", "launch")
@@ -140,13 +140,13 @@ class ConfigContractTest(parameterized.TestCase):
 
     @parameterized.named_parameters((name, config) for name, config in INSTANCES.items() if _has_flags(config))
     def test_flags_round_trip(self, config):
-        values = absl_flags.FlagValues()
+        values = flags.FlagValues()
         default = type(config)()
-        flags.define(values, default, prefix="the_")
+        commands.define(values, default, prefix="the_")
         values(["command"])
-        assert flags.read(values, config, prefix="the_") == config, "flags that are not given change nothing"
+        assert commands.read(values, config, prefix="the_") == config, "flags that are not given change nothing"
         values(["command", *_arguments(config)])
-        assert flags.read(values, default, prefix="the_") == config
+        assert commands.read(values, default, prefix="the_") == config
 
     @_each_field
     def test_what_a_setting_needs_is_a_field_with_such_values(self, kind, field):
@@ -156,11 +156,11 @@ class ConfigContractTest(parameterized.TestCase):
     @_each_field
     def test_a_flag_out_of_range_is_named(self, kind, field):
         for value in _outside(field.bounds)[:1]:
-            values = absl_flags.FlagValues()
-            flags.define(values, kind(), prefix="the_")
+            values = flags.FlagValues()
+            commands.define(values, kind(), prefix="the_")
             values(["command", f"--the_{field.name}={value}"])
             with pytest.raises(ValueError, match=f"--the_{field.name} must be"):
-                flags.read(values, kind(), prefix="the_")
+                commands.read(values, kind(), prefix="the_")
 
 
 def _arguments(config):

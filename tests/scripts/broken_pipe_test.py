@@ -10,6 +10,7 @@ import sys
 import rich.console
 from absl.testing import parameterized
 
+from common import exit_codes
 from launch import commands
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -42,7 +43,7 @@ class BrokenPipeTest(parameterized.TestCase):
         os.close(reader)
         with os.fdopen(writer, "w") as out:
             errors = io.StringIO()
-            assert self.run_main(run, out=out, errors=errors) == commands.BROKEN_PIPE
+            assert self.run_main(run, out=out, errors=errors) == exit_codes.BROKEN_PIPE
             assert errors.getvalue() == ""
             print("more", file=out, flush=True)  # is discarded, as at the end of a process
 

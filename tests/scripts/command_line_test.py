@@ -17,7 +17,6 @@ from absl.testing import parameterized
 
 from common import flag_files, paths
 from launch import baselines, commands, genotype, lanas
-from launch import flags as launch_flags
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -141,10 +140,10 @@ class FaultsTest(parameterized.TestCase):
         values = flags.FlagValues()
         lanas.define(values)
         values(["lanas", "--seed=7", "--count=3"])
-        launch_flags.check_given(values)
+        commands.check_given(values)
         values(["lanas", "--count=0"])
         with pytest.raises(ValueError, match="--count must be at least 1; got 0"):
-            launch_flags.check_given(values)
+            commands.check_given(values)
 
 
 class SurroundingsTest(parameterized.TestCase):
