@@ -86,7 +86,7 @@ def driver_seconds(num_open: int, budget: int, path: pathlib.Path | None) -> np.
         answered.append(time.perf_counter())
         return [types.Outcome(at=waiting.popleft().at, fitness=0.5, cost=1.0, ok=True)]
 
-    journal = journal_lib.in_memory() if path is None else journal_lib.open_journal(path, {"benchmark": "executors"})
+    journal = journal_lib.Journal() if path is None else journal_lib.open_journal(path, {"benchmark": "executors"})
     with journal:
         search.run_search(
             jax.random.key(0),

@@ -80,7 +80,7 @@ class Search:
           OSError: the journal cannot be written.
         """
         configs.one_of("mode", mode, MODES)
-        self._journal = journal_lib.in_memory() if journal is None else journal
+        self._journal = journal_lib.Journal() if journal is None else journal
         earlier = self._journal.agree_on_earlier(earlier)
         num_earlier = 0 if earlier is None else len(earlier.archs)
         sizes = {"budget": budget, "count": count, "num_earlier": num_earlier}

@@ -220,11 +220,6 @@ class Journal:
             raise ValueError(f"architectures of {len(rows[0])} decisions follow those of {len(next(iter(self._rows)))}")
 
 
-def in_memory() -> Journal:
-    """Returns an empty journal without a file."""
-    return Journal()
-
-
 def open_journal(path: str | os.PathLike, header: Mapping[str, Any]) -> Journal:
     """Opens or creates the journal at `path` and locks it until it is closed.
 

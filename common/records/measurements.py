@@ -51,9 +51,8 @@ def read(path: str | os.PathLike, space: types.SearchSpace) -> Measurements:
       ValueError: the file is missing, empty, or a line of it, which is named, is not a measurement of an
         architecture of `space`, or repeats an earlier one.
     """
-    path = pathlib.Path(path)
+    path, measured, faults = pathlib.Path(path), [], []
     lines = _lines(path)
-    measured, faults = [], []
     for number, fields in lines:
         try:
             measured.append(_measurement(path, number, fields, space))
@@ -94,8 +93,7 @@ def write(path: str | os.PathLike, history: history_lib.History) -> None:
     """
     path = pathlib.Path(path)
     check_name(path)
-    status = np.asarray(history.status)
-    lines = []
+    status, lines = np.asarray(history.status), []
     for at in np.flatnonzero((status == types.MEASURED) | (status == types.INFEASIBLE)):
         row = {"arch": np.asarray(history.archs)[at].tolist()}
         for name in ("fitness", "cost"):

@@ -103,16 +103,8 @@ class Checkpoints:
         Raises:
           ValueError: it belongs to another network, or is damaged.
         """
-        step = self.best_step()
+        step = _best(self.steps(), self._scores)
         return None if step is None else self._read(step, template)
-
-    def best_step(self) -> int | None:
-        """Returns the step of the checkpoint with the largest score."""
-        return _best(self.steps(), self._scores)
-
-    def score(self, step: int) -> float | None:
-        """Returns the score of the checkpoint of a step."""
-        return self._scores[step]
 
     def steps(self) -> list[int]:
         """Returns the steps with a checkpoint."""

@@ -71,7 +71,7 @@ class InlineTest(ExecutorTest):
 
     def test_troubles_are_recorded_with_their_reasons_and_the_search_goes_on(self):
         evaluator = troubled.evaluator(log=self.log, raises=(3, 40), diverges=(17,), fills_memory=(60,))
-        journal = journal_lib.in_memory()
+        journal = journal_lib.Journal()
         history = run("inline", evaluator, budget=80, journal=journal)
         index = troubled.index(history.archs)
         reasons = {index[at]: one.reason for at, one in journal.measured.items() if not one.ok}
@@ -185,7 +185,7 @@ class ProcessTest(ExecutorTest):
         troubles = {"kills_once": (5, 7, 30), "kills": (11, 50), "raises": (20,), "hangs": (61,)}
         every = [row for rows in troubles.values() for row in rows]
         evaluator = troubled.evaluator(log=self.log, **troubles)
-        journal = journal_lib.in_memory()
+        journal = journal_lib.Journal()
         history = run(
             "process", evaluator, budget=80, journal=journal, num_workers=2, candidate_timeout=5.0, max_retries=1
         )
@@ -206,7 +206,7 @@ class ProcessTest(ExecutorTest):
     def test_what_hangs_is_begun_by_an_idle_worker_and_measured_once(self):
         wanted = run("inline", troubled.evaluator())
         hangs = tuple(troubled.index(wanted.archs)[[2, 9]].tolist())
-        journal = journal_lib.in_memory()
+        journal = journal_lib.Journal()
         evaluator = troubled.evaluator(log=self.log, hangs_once=hangs)
         toy.assert_same(run("process", evaluator, num_workers=2, copy_after=3.0, journal=journal), wanted)
         tries = self.num_tries()
@@ -310,7 +310,7 @@ except ValueError as error:
     def test_troubles(self):
         troubles = {"kills": (11, 50), "raises": (20,), "hangs": (61,), "diverges": (33,)}
         evaluator = troubled.evaluator(log=self.log, **troubles)
-        journal = journal_lib.in_memory()
+        journal = journal_lib.Journal()
         with _calm():
             history = run("ray", evaluator, budget=80, journal=journal, candidate_timeout=5.0, max_retries=1)
         index = troubled.index(history.archs)

@@ -236,7 +236,8 @@ class LoopTest(chex.TestCase):
                 state = saved.latest(language.create(learner, keys))
                 assert int(state.epoch) == 2
                 rest = run(learner, keys, state, checkpoints=saved)
-                assert saved.score(saved.best_step()) == -min(epoch.valid_loss for _, epoch in whole)
+                best = saved.best(language.create(learner, keys))
+                assert best.valid_losses[best.epoch - 1] == np.float32(min(epoch.valid_loss for _, epoch in whole))
         for (state, epoch), (expected, expected_epoch) in zip(rest, whole[2:], strict=True):
             chex.assert_trees_all_equal(state, expected)
             assert epoch[:-2] == expected_epoch[:-2]  # but for times

@@ -77,8 +77,7 @@ class CheckpointsTest(parameterized.TestCase):
     def test_the_latest_and_the_best_are_kept(self):
         self.save((1, 0.5), (2, 0.9), (3, 0.7), (4, None), (5, 0.8), (6, None))
         with self.open() as saved:
-            assert (saved.steps(), saved.best_step(), saved.score(2)) == ([2, 5, 6], 2, 0.9)
-            assert saved.score(6) is None
+            assert saved.steps() == [2, 5, 6]
             assert int(saved.latest(template()).step) == 6
             chex.assert_trees_all_equal(jax.device_get(saved.best(template())), jax.device_get(make_state(2)))
             saved.save(make_state(7), score=0.95)  # also after a restart
@@ -93,7 +92,6 @@ class CheckpointsTest(parameterized.TestCase):
             self.open(other)
         message = r"00000002 is of another network: average.batch_stats.norm.mean is float32\[3\] there and float32"
         with self.open() as saved:
-            assert saved.best_step() is None
             assert saved.best(template()) is None
             with self.assertRaisesRegex(ValueError, message):
                 saved.latest(jax.eval_shape(lambda: make_state(0, width=5)))
