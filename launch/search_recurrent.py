@@ -12,6 +12,7 @@ best one is written to best.json, for launch.train_language --genotype=.../best.
 search resumes.
 """
 
+import math
 import sys
 from collections.abc import Sequence
 
@@ -91,16 +92,18 @@ def _print_found(found, algorithm, num_epochs):
     console.show_result(found.result, algorithm, None)
     for line in found.result.get("blocks", ()):
         print(f"block {line['block'] + 1}: best {100 * line['best']:.2f} %, mean {100 * line['mean']:.2f} %")
+    size = found.vocabulary_size
     if found.best is not None:
-        best, size = found.result["best"], found.vocabulary_size
+        best = found.result["best"]
         values = {"validation": best["fitness"], "test": best["test"]}
         perplexities = {name: text.perplexity(value, size) for name, value in values.items() if value is not None}
         print("perplexity: " + ", ".join(f"{name} {value:.2f}" for name, value in perplexities.items()))
     if found.finalists:
         print(f"trained from scratch for {num_epochs} epochs, perplexity on validation text:")
         for number, one in enumerate(found.finalists, start=1):
-            trained = f"failed ({one.reason})" if one.trained is None else f"{one.trained:.2f}"
-            print(f"  {number}. {trained} (on shared weights {one.found:.2f})")
+            before, after = (text.perplexity(fitness, size) for fitness in (one.found, one.result.fitness))
+            trained = f"{after:.2f}" if math.isfinite(after) else f"failed ({one.result.reason})"
+            print(f"  {number}. {trained} (on shared weights {before:.2f})")
     if found.best is not None:
         print(f"best cell: {found.best}; train it with launch.train_language --genotype={found.best}")
     print(f"workdir: {found.folder}", flush=True)

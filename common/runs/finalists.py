@@ -1,7 +1,7 @@
 """The best architectures of a search, trained from scratch: each once, with every result on disk, resumable."""
 
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -61,6 +61,11 @@ def rerank(
     )
     results = found.results([*wanted, *known], title="finalists")
     return [Finalist(training.arch, shared[training], result) for training, result in results.items()]
+
+
+def best(found: Sequence[Finalist]) -> tuple[int, ...]:
+    """Returns the row with the best fitness after training; the first of equal ones, or if all failed."""
+    return max(found, key=lambda one: np.nan_to_num(one.result.fitness, nan=-1.0)).arch
 
 
 def num_trained(folder: pathlib.Path) -> int:

@@ -20,7 +20,8 @@ from common.genotypes import conversion, json_text
 from common.language import config as language_config
 from common.language import evaluators, training
 from common.records import locks, run_dir
-from common.runs import finalists, language, population, weight_sharing
+from common.runs import finalists as finalists_lib
+from common.runs import language, population, weight_sharing
 from common.runs import search as searches
 from common.training import checkpoints
 
@@ -62,15 +63,6 @@ class Settings:
         return dataclasses.replace(config, num_epochs=self.rerank_num_epochs or config.num_epochs)
 
 
-class Finalist(NamedTuple):
-    """One of the best cells: its perplexity in the search and from scratch, None (and the reason) if that failed."""
-
-    arch: np.ndarray
-    found: float
-    trained: float | None
-    reason: str
-
-
 class Found(NamedTuple):
     """Result of a search.
 
@@ -85,7 +77,7 @@ class Found(NamedTuple):
     result: dict[str, Any]
     folder: pathlib.Path
     vocabulary_size: int
-    finalists: list[Finalist]
+    finalists: list[finalists_lib.Finalist]
     best: pathlib.Path | None
 
 
@@ -135,11 +127,9 @@ def search(
     result = run(searcher, settings, corpus, folder, algorithm=algorithm, flags=flags)
     if result["best"] is None:
         return Found(result, folder, len(corpus.vocabulary), [], None)
-    cells = _rerank(settings, folder, len(corpus.vocabulary), seed=options.seed)
-    arch = np.array(result["best"]["arch"], np.int32)
-    if cells:
-        arch = min(cells, key=lambda cell: np.inf if cell.trained is None else cell.trained).arch
-    run_dir.write_text(folder / BEST, json_text.to_text(conversion.from_arch("nao_rnn", arch)))
+    cells = _rerank(settings, folder, seed=options.seed)
+    arch = finalists_lib.best(cells) if cells else result["best"]["arch"]
+    run_dir.write_text(folder / BEST, json_text.to_text(conversion.from_arch("nao_rnn", np.array(arch, np.int32))))
     return Found(result, folder, len(corpus.vocabulary), cells, folder / BEST)
 
 
@@ -239,21 +229,14 @@ def _about(settings, corpus, seed):
     }
 
 
-def _rerank(settings, folder, vocabulary_size, *, seed):
+def _rerank(settings, folder, *, seed):
     """Returns the best cells of a search, trained from scratch for a short time, those of earlier starts included."""
-    if not settings.rerank and not (folder / finalists.FINALISTS_JOURNAL).exists():
+    if not settings.rerank and not (folder / finalists_lib.FINALISTS_JOURNAL).exists():
         return []
     archs, fitness = searches.ranked(folder)
     corpus, config = settings.corpus, settings.final_training
     header = {"corpus": corpus.corpus, "vocabulary": corpus.vocabulary, "seed": seed, "config": configs.to_json(config)}
     evaluator = _from_scratch(settings, config)
-    results = finalists.rerank_journaled(evaluator, archs[: settings.rerank], folder, header=header, seed=seed)
+    results = finalists_lib.rerank_journaled(evaluator, archs[: settings.rerank], folder, header=header, seed=seed)
     found = dict(zip(map(tuple, archs.tolist()), fitness.tolist(), strict=True))
-
-    def perplexity(fitness):
-        return text.perplexity(float(fitness), vocabulary_size) if np.isfinite(fitness) else None
-
-    return [
-        Finalist(np.array(arch, np.int32), perplexity(found.get(arch, np.nan)), perplexity(one.fitness), one.reason)
-        for arch, one in results.items()
-    ]
+    return [finalists_lib.Finalist(arch, found.get(arch, np.nan), one) for arch, one in results.items()]

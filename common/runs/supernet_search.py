@@ -180,7 +180,7 @@ def _finish(settings, about, folder, result, archs, fitness, *, seed):
         )
         archs, fitness = archs[: settings.rerank], fitness[: settings.rerank]
         found = finalists.rerank(evaluator, archs, fitness, folder, seed=seed)
-        best = max(found, key=lambda one: np.nan_to_num(one.result.fitness, nan=-1.0)).arch
+        best = finalists.best(found)
         described = (evaluator.space.describe(np.array(one.arch, np.int32)) for one in found)
         trained = [Finalist(text, one.found, one.result.fitness) for text, one in zip(described, found, strict=True)]
     path = folder / BEST
