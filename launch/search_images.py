@@ -35,7 +35,7 @@ from absl import flags
 
 from common import config as configs
 from common.evaluators import training_config
-from common.report import console, report
+from common.report import console, image_table, report
 from common.supernets import config as supernet_config
 from launch import algorithms, commands, single
 
@@ -110,8 +110,8 @@ def run(values: flags.FlagValues) -> None:
         flags=values.flag_values_dict(),
         on_search=lambda name, searched: console.show_result(searched, name, None),
     )
-    console.show(search_images.title(result), *search_images.table(result))
-    print(f"rank correlation of shared weights and test (Kendall's tau): {search_images.tau(result)}", flush=True)
+    console.show(image_table.title(result), *image_table.table_of(result))
+    print(f"rank correlation of shared weights and test (Kendall's tau): {image_table.tau(result)}", flush=True)
     page = report.write([folder]).output
     print(f"summary: {folder / search_images.SUMMARY}\npage: {page}", flush=True)
 

@@ -41,17 +41,11 @@ class Masks:
 
 @chex.dataclass(frozen=True)
 class Reading:
-    """Outputs of a language model over a sequence.
+    """Outputs of a language model over a sequence."""
 
-    Attributes:
-      logits: float32[T, B, V], of the next word.
-      dropped: float32[T, B, H], outputs of the cell after dropout.
-      raw: float32[T, B, H], outputs of the cell before dropout; the last one is the next hidden state.
-    """
-
-    logits: chex.Array
-    dropped: chex.Array
-    raw: chex.Array
+    logits: chex.Array  # float32[T, B, V], of the next word
+    dropped: chex.Array  # float32[T, B, H], outputs of the cell after dropout
+    raw: chex.Array  # float32[T, B, H], outputs of the cell before dropout; the last one is the next hidden state
 
 
 class LanguageModel(nn.Module):
@@ -100,15 +94,10 @@ class LanguageModel(nn.Module):
 
 
 class FixedCell(nn.Module):
-    """Cell whose architecture is known at compile time.
-
-    Attributes:
-      genotype: the cell.
-      width: H.
-    """
+    """Cell whose architecture is known at compile time."""
 
     genotype: RecurrentGenotype
-    width: int
+    width: int  # H
 
     @nn.compact
     def __call__(self, arch: None = None) -> tuple[highway.Wiring, chex.Array]:
@@ -120,13 +109,9 @@ class FixedCell(nn.Module):
 
 
 class AnyCell(nn.Module):
-    """Cell whose architecture is data: one program trains every architecture of the space `nao_rnn`.
+    """Cell whose architecture is data: one program trains every architecture of the space `nao_rnn`."""
 
-    Attributes:
-      width: H.
-    """
-
-    width: int
+    width: int  # H
 
     @nn.compact
     def __call__(self, arch: chex.Array) -> tuple[highway.Wiring, chex.Array]:
@@ -141,12 +126,9 @@ class SharedCell(nn.Module):
     Node i has one weight matrix for each pair of input state and activation, 4i of them; an architecture uses 11 of
     the 264. As in the released program, the output is the mean of all 12 states, including the first one, which the
     output of a cell trained from scratch excludes.
-
-    Attributes:
-      width: H.
     """
 
-    width: int
+    width: int  # H
 
     @nn.compact
     def __call__(self, arch: chex.Array) -> tuple[highway.Wiring, chex.Array]:

@@ -51,27 +51,16 @@ class Keys(NamedTuple):
 
 
 class Epoch(NamedTuple):
-    """Metrics of an epoch. Losses are means in nats per word.
+    """Metrics of an epoch. Losses are means in nats per word."""
 
-    Attributes:
-      epoch: epochs done.
-      train_loss: with dropout.
-      valid_loss: of the evaluated parameters.
-      num_words: words read in this epoch.
-      is_averaging: whether parameters are averaged from now on.
-      num_rollbacks: how often training returned to its best state so far.
-      seconds: time of the epoch, including validation; since the last start if the epoch was interrupted.
-      words_per_second: training words read in this time.
-    """
-
-    epoch: int
-    train_loss: float
-    valid_loss: float
-    num_words: int
-    is_averaging: bool
-    num_rollbacks: int
-    seconds: float
-    words_per_second: float
+    epoch: int  # epochs done
+    train_loss: float  # with dropout
+    valid_loss: float  # of the evaluated parameters
+    num_words: int  # words read in this epoch
+    is_averaging: bool  # whether parameters are averaged from now on
+    num_rollbacks: int  # how often training returned to its best state so far
+    seconds: float  # of the epoch, including validation; since the last start if the epoch was interrupted
+    words_per_second: float  # training words read in this time
 
 
 class DivergedError(ValueError):

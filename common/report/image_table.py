@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from common.records import run_dir
 from common.report import units
 
 RANDOM = "random architectures"  # that no search found
@@ -79,6 +80,36 @@ def table(networks: Sequence[Network], candidates: Sequence[Network]) -> tuple[t
     header += ["validation on shared weights", "networks", "failed"]
     shown = [0, 1, *([2] if candidates else []), 3, 4, *([5] if any(row[5] != "0" for row in rows) else [])]
     return tuple(header[at] for at in shown), [tuple(row[at] for at in shown) for row in rows]
+
+
+def markdown(result: Mapping[str, Any]) -> str:
+    """Returns the table of a result.json as a page."""
+    names, rows = table_of(result)
+    num = result["num_best"]
+    about = f"Seed {result['seed']}; {result['budget']} architectures evaluated on shared weights by each search."
+    chosen = (
+        f"The best {num} of each search were trained from scratch, and the best of them by validation was tested; "
+        f'"{CHOSEN}" is the same of {num} random architectures, without shared weights.'
+    )
+    lines = ["| " + " | ".join(row) + " |" for row in (names, ("---",) * len(names), *rows)]
+    tau_line = f"Kendall's tau between shared weights and test, over all networks: {tau(result)}."
+    return "\n".join([f"# {title(result)}", "", about, "", chosen, "", *lines, "", NOTE, "", tau_line, ""])
+
+
+def table_of(result: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Returns (names of the columns, rows) of the table of a result.json."""
+    parts, path = (("networks", "test"), ("choice", "validation")), pathlib.Path(run_dir.RESULT)
+    return table(*(networks(result, *part, path=path) for part in parts))
+
+
+def title(result: Mapping[str, Any]) -> str:
+    """Returns the title of the table."""
+    return f"{result['space']} on {result['num_images'] or 'all'} images of {result['dataset']}"
+
+
+def tau(result: Mapping[str, Any]) -> str:
+    """Returns Kendall's tau as text; it is not defined where all networks are equal in one of the columns."""
+    return f"{result['kendall_tau']:.2f}" if np.isfinite(result["kendall_tau"]) else "not defined"
 
 
 def _mean(accuracies, has_error=True):

@@ -122,7 +122,7 @@ def run(
     about = {"num_best": settings.num_best, "budget": options.budget, "seed": options.seed}
     result = _result(shared.run, networks, candidates, **about)
     run_dir.write_json(folder / run_dir.RESULT, result)
-    run_dir.write_text(folder / SUMMARY, markdown(result))
+    run_dir.write_text(folder / SUMMARY, image_table.markdown(result))
     return result, folder
 
 
@@ -153,37 +153,6 @@ def _check_kept(folder, settings, options, searchers):
             f"{folder} has more results: {'; '.join(fewer)}; resume it with numbers at least as large, or choose "
             "another --workdir"
         )
-
-
-def markdown(result: Mapping[str, Any]) -> str:
-    """Returns the table of a result.json as a page."""
-    names, rows = table(result)
-    num = result["num_best"]
-    about = f"Seed {result['seed']}; {result['budget']} architectures evaluated on shared weights by each search."
-    chosen = (
-        f"The best {num} of each search were trained from scratch, and the best of them by validation was tested; "
-        f'"{CHOSEN}" is the same of {num} random architectures, without shared weights.'
-    )
-    lines = ["| " + " | ".join(row) + " |" for row in (names, ("---",) * len(names), *rows)]
-    tau_line = f"Kendall's tau between shared weights and test, over all networks: {tau(result)}."
-    return "\n".join([f"# {title(result)}", "", about, "", chosen, "", *lines, "", image_table.NOTE, "", tau_line, ""])
-
-
-def table(result: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Returns (names of the columns, rows) of the table of a result.json."""
-    parts = (("networks", "test"), ("choice", "validation"))
-    path = pathlib.Path(run_dir.RESULT)
-    return image_table.table(*(image_table.networks(result, *part, path=path) for part in parts))
-
-
-def title(result: Mapping[str, Any]) -> str:
-    """Returns the title of the table."""
-    return f"{result['space']} on {result['num_images'] or 'all'} images of {result['dataset']}"
-
-
-def tau(result: Mapping[str, Any]) -> str:
-    """Returns Kendall's tau as text; it is not defined where all networks are equal in one of the columns."""
-    return f"{result['kendall_tau']:.2f}" if np.isfinite(result["kendall_tau"]) else "not defined"
 
 
 def _search(evaluator, searcher, options, name, folder, *, about, flags):
