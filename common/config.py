@@ -44,15 +44,10 @@ class Range:
 
 @dataclasses.dataclass(frozen=True)
 class Needs:
-    """A setting without which another one has no effect, for the annotation of the latter.
+    """A setting without which another one has no effect, for the annotation of the latter."""
 
-    Attributes:
-      name: of a field of the same dataclass, or of one that holds it.
-      values: of that field, with which there is an effect; none: any but None, False and 0.
-    """
-
-    name: str
-    values: tuple[Any, ...] = ()
+    name: str  # of a field of the same dataclass, or of one that holds it
+    values: tuple[Any, ...] = ()  # of that field, with which there is an effect; none: any but None, False and 0
 
     def is_met(self, value: Any) -> bool:
         """Returns whether the other setting has an effect, given the value of this one."""

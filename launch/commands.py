@@ -108,6 +108,11 @@ def given(values: flags.FlagValues, names: Iterable[str]) -> list[str]:
     return [name for name in names if name in values and not values[name].using_default_value]
 
 
+def given_with(values: flags.FlagValues, *prefixes: str) -> list[str]:
+    """Returns the flags that were given on the command line and whose names begin with one of `prefixes`."""
+    return [name for name in given(values, values) if name.startswith(prefixes)]
+
+
 def _given(values, config, prefix):
     found = {}
     for field in configs.fields(type(config)):

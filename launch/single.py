@@ -73,7 +73,6 @@ def search(
     """Runs or resumes a search and prints the result.
 
     Args:
-      values: the flags.
       algorithm: the algorithm; flags given on the command line replace its settings.
       command: name of the command.
       space: the default of --space with --evaluator=supernet.
@@ -125,8 +124,7 @@ def _on_evaluator(values, algorithm, *, command):
 def _on_shared_weights(values, algorithm, refine, *, command, space):
     from common.runs import supernet_search  # flax, which takes a second to import
 
-    trained = commands.given(values, [name for name in values if name.startswith(PREFIX)])
-    if trained and values.rerank == 0:
+    if (trained := commands.given_with(values, PREFIX)) and values.rerank == 0:
         raise ValueError(
             f"--{', --'.join(trained)} has no effect without --rerank, the number of the best that are trained; give "
             "that too, or leave it out"
@@ -191,10 +189,9 @@ def _measured(values):
         return {}
     if measured := problem.to_measure(values.limit, values.objectives):
         return {"measured": measured, "latency": commands.read(values, latency.Config(), prefix=_LATENCY)}
-    if given := commands.given(values, [name for name in values if name.startswith(_LATENCY)]):
-        raise ValueError(
-            f"--{given[0]} needs a limit or an objective on latency, such as --objectives=fitness,-latency"
-        )
+    if given := commands.given_with(values, _LATENCY):
+        text = "needs a limit or an objective on latency, such as --objectives=fitness,-latency"
+        raise ValueError(f"--{given[0]} {text}")
     return {}
 
 
@@ -203,7 +200,7 @@ def check_evaluator(values: flags.FlagValues) -> None:
     kind = CUSTOM if plugins.is_path(values.evaluator) else values.evaluator
     configs.one_of("evaluator", kind, (*EVALUATORS, CUSTOM))
     others = [prefix for prefix, kinds in _FLAGS.items() if kind not in kinds]
-    if given := commands.given(values, [name for name in values if name.startswith(tuple(others))]):
+    if given := commands.given_with(values, *others):
         are, them = ("is", "it") if len(given) == 1 else ("are", "them")
         raise ValueError(f"--{', --'.join(given)} {are} not for --evaluator={values.evaluator}; leave {them} out")
 
@@ -217,7 +214,6 @@ def read_weights(values: flags.FlagValues, *, space: str, training: supernet_con
     """Returns the `common.runs.shared_weights.Settings` that the flags name.
 
     Args:
-      values: the flags.
       space: the default of --space, unless trained weights are given.
       training: the defaults of --supernet_*.
 
@@ -226,8 +222,7 @@ def read_weights(values: flags.FlagValues, *, space: str, training: supernet_con
     """
     from common.runs import shared_weights  # flax, which takes a second to import
 
-    given = [flag for flag in values if flag.startswith(_TRAIN)]
-    given = commands.given(values, given) if values.supernet else []
+    given = commands.given_with(values, _TRAIN) if values.supernet else []
     configs.require(
         (
             not given,
