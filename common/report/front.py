@@ -1,17 +1,17 @@
 """The front of a search for several objectives: pictures and table."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from matplotlib import axes as axes_lib
 from matplotlib import patches, ticker
 
-from common import drawing, fronts, spaces
+from common import drawing, fronts, spaces, types
 from common import objectives as objectives_lib
 from common.drawing import charts, palette
 from common.genotypes import conversion
-from common.report import canvas, page, units
+from common.report import architectures, canvas, page, units
 
 _NUM_LISTED = 12  # architectures drawn below the table
 _NUM_DRAWN = 5  # architectures drawn at points of the front
@@ -79,13 +79,13 @@ def is_of(picture: canvas.Picture) -> bool:
     return picture.name.startswith("front_") or picture.name == "hypervolume"
 
 
-def section(run, made: Sequence[canvas.Picture], describe: Callable[[np.ndarray], str] | None) -> str:
+def section(run, made: Sequence[canvas.Picture], space: types.SearchSpace | None) -> str:
     """Returns the part of the page on the front of a `search.Run`, HTML; empty if it has none.
 
     Args:
       run: the run.
       made: its pictures.
-      describe: one row int32[L] -> text; None if unknown.
+      space: of the run; None if unknown.
     """
     if (found := of(run)) is None or not len(found.rows):
         return ""
@@ -102,9 +102,7 @@ def section(run, made: Sequence[canvas.Picture], describe: Callable[[np.ndarray]
         for row in found.rows[canvas.some(len(found.rows), _NUM_LISTED)].tolist():
             drawn.append(page.drawing(", ".join(_named(found, row)), drawing.svg(_genotype(run, found, row))))
     body = page.facts(facts) + page.pictures(one for one in made if is_of(one))
-    return (
-        body + _table(found, run, tests, describe) + page.folded(f"{len(drawn)} of the front, drawn", page.grid(drawn))
-    )
+    return body + _table(found, run, tests, space) + page.folded(f"{len(drawn)} of the front, drawn", page.grid(drawn))
 
 
 def _genotype(run, found, row):
@@ -222,19 +220,13 @@ def _hypervolume(found, result):
     return canvas.Picture("hypervolume", "Hypervolume by queries", caption, figure)
 
 
-def _table(found, run, tests, describe):
+def _table(found, run, tests, space):
     known = {row: tests.get(tuple(found.archs[row].tolist())) for row in found.rows.tolist()}
     has_tests = any(value is not None for value in known.values())
     header = [f"{run.config['protocol']} fitness", *found.names[1:], *(["test fitness"] if has_tests else [])]
     rows = []
     for row, test in known.items():
         test = [units.percent(np.nan if test is None else test)] if has_tests else []
-        rows.append(
-            (
-                *found.texts(row),
-                *test,
-                found.queries[row],
-                describe(found.archs[row]) if describe else " ".join(map(str, found.archs[row])),
-            )
-        )
+        text = architectures.described(found.archs[row], space)
+        rows.append((*found.texts(row), *test, found.queries[row], text))
     return page.table([*header, "query", "architecture"], rows)

@@ -11,7 +11,7 @@ import numpy as np
 from common import drawing, spaces
 from common.genotypes import conversion
 from common.records import json_files, run_dir
-from common.report import canvas, checklist, image_table, page, ranking, search, training, units
+from common.report import architectures, canvas, checklist, image_table, page, ranking, search, training, units
 
 COMMAND = "search_images"
 _RANDOM, _CHOSEN = image_table.RANDOM, image_table.CHOSEN
@@ -202,7 +202,7 @@ def _listed(found, networks, part):
     rows = []
     for one in networks:
         each = ", ".join("failed" if math.isnan(accuracy) else units.percent(accuracy) for accuracy in one.accuracies)
-        text = space.describe(one.arch) if space is not None else " ".join(map(str, one.arch.tolist()))
+        text = architectures.described(one.arch, space)
         rows.append((one.found_by, units.percent(one.accuracy), units.percent(one.shared), each, text))
     header = ("found by", f"{part}, trained from scratch", "validation on shared weights")
     header += ("each training", "architecture")

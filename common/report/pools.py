@@ -12,7 +12,7 @@ from common import history as history_lib
 from common import spaces, types
 from common.records import journal as journals
 from common.records import json_files, json_lines
-from common.report import canvas, page, ranking, units
+from common.report import architectures, canvas, page, ranking, units
 from common.supernets import population
 
 _FINALISTS, _FINALISTS_JOURNAL = "finalists.json", "finalists.jsonl"  # of images; of recurrent cells
@@ -120,11 +120,10 @@ def agreement(finalists: Sequence[Finalist], unit: units.Unit) -> canvas.Picture
 def table(finalists: Sequence[Finalist], unit: units.Unit, space: str) -> str:
     """Returns a table of finalists, HTML, the best after training from scratch first; empty without finalists."""
     order = sorted(finalists, key=lambda one: -one.alone if math.isfinite(one.alone) else math.inf)
-    describe = spaces.get(space).describe if space in spaces.SPACES else lambda arch: " ".join(map(str, arch.tolist()))
-    rows = []
+    known, rows = spaces.SPACES.get(space), []
     for rank, one in enumerate(order, start=1):
         alone = unit.text(one.alone) if math.isfinite(one.alone) else "failed"
-        rows.append((rank, alone, unit.text(one.shared), describe(one.arch)))
+        rows.append((rank, alone, unit.text(one.shared), architectures.described(one.arch, known)))
     header = ("rank", f"{unit.name}, trained from scratch", f"{unit.name}, in the search", "architecture")
     return page.table(header, rows)
 

@@ -11,6 +11,7 @@ from common.records import json_files, run_dir
 from common.report import (
     across,
     across_pictures,
+    architectures,
     canvas,
     image_search,
     own_images,
@@ -185,7 +186,7 @@ def _explained(run, models):
     recorded = run.config.get("config", {})
     recorded = recorded.get("searcher", recorded)  # beside those of shared weights
     try:
-        space = search.space_of(run.config)
+        space = architectures.space_of(run.config)
         settings = algorithm.for_space(space, algorithm.config)
         if recorded.keys() & {field.name for field in configs.fields(type(settings))}:
             settings = configs.from_json(type(settings), recorded)

@@ -6,11 +6,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from common import drawing, explanations, spaces, tables, types
+from common import drawing, explanations, spaces, types
 from common import history as history_lib
 from common.genotypes import conversion
 from common.records import json_files, run_dir
 from common.report import (
+    architectures,
     canvas,
     checklist,
     front,
@@ -28,14 +29,8 @@ _NUM_LISTED, _NUM_DRAWN = 10, 2
 _FIELDS = {"flags", "benchmark", "space", "algorithm", "seed", "protocol"}  # of config.json
 _CONFIG = {
     **{"flags": {"data_dir?": str, "space?": str, "evaluator?": str}, "benchmark": str, "space": str, "protocol": str},
-    **{
-        "seed": (int, type(None)),
-        "algorithm": (str, type(None)),
-        "optimum?": json_files.NUMBER,
-        "config?": dict,
-        "schedule?": dict,
-        "objectives?": [str],
-    },
+    **{"seed": (int, type(None)), "algorithm": (str, type(None)), "optimum?": json_files.NUMBER},
+    **{"config?": dict, "schedule?": dict, "objectives?": [str]},
 }
 _RESULT = {
     **{"seconds?": json_files.NUMBER, "failures?": {"*": int}, "best?": {"test?": json_files.NUMBER}},
@@ -156,7 +151,7 @@ def document(run: Run, made: Sequence[canvas.Picture], *, explained: Any = None,
     results = _notes(run) + page.facts(_facts(run)) + page.folded("Reasons of failures", failures)
     sections = [
         page.Section("Results", results + "".join(map(page.paragraph, notes))),
-        page.Section("Front", front.section(run, made, _describer(run))),
+        page.Section("Front", front.section(run, made, architectures.known_space(config))),
         page.Section("Best architectures", _best(run)),
         page.Section("Finalists, trained from scratch", pools.table(run.finalists, run.unit, config["space"])),
         page.Section("Pictures", page.pictures(one for one in made if not front.is_of(one))),
@@ -213,26 +208,9 @@ def _notes(run):
     return note
 
 
-def space_of(config: Mapping[str, Any]) -> types.SearchSpace:
-    """Returns the space of a config.json, of a user's benchmark from its file; ValueError if unknown or missing."""
-    flags = config.get("flags", {})
-    if tables.is_file(str(flags.get("benchmark"))) and flags.get("evaluator", "benchmark") == "benchmark":
-        found = tables.load_benchmark(flags["benchmark"], flags.get("data_dir"), space=flags.get("space"))
-        return tables.table.space_of(found)
-    return spaces.get(config["space"])
-
-
-def _describer(run):
-    """Returns the function row -> text of the run's space; None if the space is of another version, or a lost file."""
-    try:
-        return space_of(run.config).describe
-    except ValueError:
-        return None
-
-
 def _best(run):
     name, drawn, rows = run.config["space"], [], []
-    if (describe := _describer(run)) is None:
+    if (space := architectures.known_space(run.config)) is None:
         return ""
     for rank, at in enumerate(run.order[:_NUM_LISTED].tolist(), start=1):
         arch, query = run.history.archs[at], str(run.queries[at])
@@ -241,7 +219,7 @@ def _best(run):
             text = f"No. {rank}: {'perplexity ' if run.unit.is_lower_better else ''}{value}"
             text += "" if run.blocks else f", query {query}"
             drawn.append(page.drawing(text, drawing.svg(conversion.from_arch(name, arch))))
-        rows.append((rank, value, query, describe(arch)))
+        rows.append((rank, value, query, space.describe(arch)))
     header = ("rank", f"{run.config['protocol']} {run.unit.name}", "query", "architecture")
     shown = (0, 1, 3) if run.blocks else (0, 1, 2, 3)  # the architectures of a pool have no query
     table = page.table([header[at] for at in shown], [[row[at] for at in shown] for row in rows])

@@ -43,7 +43,7 @@ class FrontTest(parameterized.TestCase):
     def test_page(self):
         made = front.pictures(run())
         self.assertEqual([one.name for one in made], ["front_1", "hypervolume"])
-        text = front.section(run(), made, nasbench201.space().describe)
+        text = front.section(run(), made, nasbench201.space())
         for said in (
             "<td>90.00 %</td><td>900,000</td><td>85.00 %</td><td>2</td>",
             "12.50 % of its hypervolume",
