@@ -29,7 +29,7 @@ Measured = Annotated[tuple[Literal["latency"], ...], "costs to measure with the 
 _DataDir = Annotated[str | None, "folder of the benchmark and dataset files"]
 
 
-@dataclasses.dataclass(frozen=True)
+@configs.dataclass
 class Benchmark:
     """Fitness from a benchmark table."""
 
@@ -47,12 +47,11 @@ class Benchmark:
     limit: Limit = ()
 
     def __post_init__(self):
-        configs.validate(self)
         tables.get(self.benchmark)
         limits.parse(self.limit)
 
 
-@dataclasses.dataclass(frozen=True)
+@configs.dataclass
 class Training:
     """Fitness from a short training of each architecture, from scratch."""
 
@@ -68,11 +67,10 @@ class Training:
     limit: Limit = ()
 
     def __post_init__(self):
-        configs.validate(self)
         limits.parse(self.limit)
 
 
-@dataclasses.dataclass(frozen=True)
+@configs.dataclass
 class ZeroCost:
     """Fitness from a zero-cost score of each architecture, without training."""
 
@@ -83,11 +81,10 @@ class ZeroCost:
     limit: Limit = ()
 
     def __post_init__(self):
-        configs.validate(self)
         limits.parse(self.limit)
 
 
-@dataclasses.dataclass(frozen=True)
+@configs.dataclass
 class Custom:
     """Fitness from an evaluator of another package."""
 
@@ -96,7 +93,6 @@ class Custom:
     limit: Limit = ()
 
     def __post_init__(self):
-        configs.validate(self)
         limits.parse(self.limit)
 
 

@@ -1,6 +1,5 @@
 """Training that starts from the weights of an exported network: for more epochs, or on other images."""
 
-from typing import Any
 
 import flax.traverse_util
 import jax
@@ -26,7 +25,7 @@ def read(path: str, run: training_run.Run) -> tuple[training_run.Run, dict[str, 
       ValueError: there is no such file, or it is of a network with other arrays.
     """
     model = export.load(path)
-    found, wanted = _flat(model.variables), _flat(states.variables(run.template()))
+    found, wanted = export.flat(model.variables), export.flat(states.variables(run.template()))
     old, new = model.network.config.num_classes, run.network.config.num_classes
     kept = {}
     for name in sorted(found.keys() | wanted.keys()):
@@ -49,14 +48,10 @@ def init(run: training_run.Run, given: dict[str, np.ndarray]) -> states.State:
     state = run.steps.init(run.keys.init, run.images.shape)
     if not given:
         return state
-    variables = _flat(states.variables(state))
+    variables = export.flat(states.variables(state))
     if missing := sorted(variables.keys() - given.keys()):
         print(f"random initial values: {', '.join(missing)}", flush=True)
     variables = flax.traverse_util.unflatten_dict({**variables, **jax.tree.map(jnp.asarray, given)}, sep=".")
     variables = {"batch_stats": {}, **variables}
     average = None if state.average is None else jax.tree.map(jnp.copy, variables)
     return state.replace(params=variables["params"], batch_stats=variables["batch_stats"], average=average)
-
-
-def _flat(variables: Any) -> dict[str, Any]:
-    return flax.traverse_util.flatten_dict(dict(variables), sep=".")

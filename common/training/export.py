@@ -66,7 +66,7 @@ def save(
     path = pathlib.Path(path)
     replacing.check_folder(path)
     about = {"format": FORMAT, **(about or {}), **models.to_dict(network), "images": images._asdict()}
-    arrays = {name: np.asarray(value) for name, value in _flat(variables).items()}
+    arrays = {name: np.asarray(value) for name, value in flat(variables).items()}
     with replacing.replacing(path) as file:
         file.write(safetensors.numpy.save(arrays, metadata={"about": json.dumps(about, allow_nan=False)}))
 
@@ -108,7 +108,7 @@ def load(path: str | os.PathLike) -> Model:
     arrays, metadata = tensor_file.read(path)
     about, network, images = _read(path, metadata)
     shapes = jax.eval_shape(lambda key: step_lib.init_variables(network, key, images.shape), jax.random.key(0))
-    shapes = _flat(shapes)
+    shapes = flat(shapes)
     for name in sorted(arrays.keys() | shapes.keys()):
         found, wanted = (
             f"{part[name].dtype}{list(part[name].shape)}" if name in part else "absent" for part in (arrays, shapes)
@@ -147,6 +147,6 @@ def _read(path, metadata):
         raise ValueError(f"{path} does not describe a network: {error}") from error
 
 
-def _flat(variables):
+def flat(variables: Any) -> dict[str, Any]:
     """Returns name -> array, such as `params.stem.conv.kernel`."""
     return flax.traverse_util.flatten_dict(dict(variables), sep=".")
