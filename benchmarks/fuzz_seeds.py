@@ -313,10 +313,7 @@ _READERS = {  # name of the file, its valid contents, and what reads it
     "tensors": ("a.safetensors", _tensors, tensor_file.read),
     "json": ("a.json", _jsons, json_values.read, nasbench_macro.read, lambda path: published.get(str(path))),
     "csv": ("a.csv", _csvs, columns.read),
-    "measurements": (
-        *("m.txt", lambda folder: [b"arch,fitness,cost\n0 1 2 0 1 2 0 1,0.5,3\n", _LINE * 2]),
-        _measured,
-    ),
+    "measurements": (*("m.txt", lambda folder: [b"arch,fitness,cost\n0 1 2 0 1 2 0 1,0.5,3\n", _LINE * 2]), _measured),
     "journal": ("journal.jsonl", lambda folder: [_journal(folder)], journal.read),
     "history": ("history.npz", lambda folder: [_history(folder)], run_dir.read_history),
 }

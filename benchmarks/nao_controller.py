@@ -65,10 +65,7 @@ def _define_flags():
     flags.DEFINE_integer("batch_size", 100, "architectures of a minibatch, and of an ascent step", lower_bound=1)
     flags.DEFINE_integer("repeats", 15, "repetitions of each side, in turns", lower_bound=1)
     flags.DEFINE_integer(
-        "num_threads",
-        os.cpu_count(),
-        "of the reference, and cores that our seeds share",
-        lower_bound=1,
+        "num_threads", os.cpu_count(), "of the reference, and cores that our seeds share", lower_bound=1
     )
     flags.DEFINE_enum("clock", "wall", list(CLOCKS), "'processor' sums over threads, and suits a busy machine")
 
@@ -92,11 +89,7 @@ def main(argv: Sequence[str]) -> None:
     for num_seeds in args.num_seeds:
         for name, run in (("epoch", measure_epoch), ("ascent", measure_ascent)):
             times = run(
-                problem,
-                num_seeds=num_seeds,
-                batch_size=args.batch_size,
-                repeats=args.repeats,
-                clock=CLOCKS[args.clock],
+                problem, num_seeds=num_seeds, batch_size=args.batch_size, repeats=args.repeats, clock=CLOCKS[args.clock]
             )
             _print_row(_cells(name, num_seeds, times))
     print(f"load {os.getloadavg()[0]:.1f}")

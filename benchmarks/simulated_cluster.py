@@ -132,13 +132,7 @@ def everything(evaluator: types.Evaluator) -> types.Evaluation:
 
 
 def simulate(
-    searcher: types.Searcher,
-    evaluator: types.Evaluator,
-    *,
-    num_workers: int,
-    mode: str,
-    budget: int,
-    seed: int,
+    searcher: types.Searcher, evaluator: types.Evaluator, *, num_workers: int, mode: str, budget: int, seed: int
 ) -> Run:
     """Runs one search on a simulated cluster.
 
@@ -155,13 +149,7 @@ def simulate(
     count = num_workers if mode == "synchronous" else max(1, num_workers // 20)
     start = time.perf_counter()
     history = search.run_search(
-        jax.random.key(seed),
-        searcher,
-        evaluator,
-        budget=budget,
-        count=count,
-        mode=mode,
-        executor=cluster.executor(),
+        jax.random.key(seed), searcher, evaluator, budget=budget, count=count, mode=mode, executor=cluster.executor()
     )
     driver_seconds = time.perf_counter() - start
     fitness = np.asarray(history.fitness)

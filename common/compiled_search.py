@@ -31,12 +31,7 @@ OnChunk = Callable[[int, history_lib.History, Seconds], None]
 
 @compilation.in_32_bits
 def scan_search(
-    key: chex.PRNGKey,
-    searcher: types.Searcher,
-    evaluator: types.Evaluator,
-    *,
-    budget: int,
-    count: int | None = None,
+    key: chex.PRNGKey, searcher: types.Searcher, evaluator: types.Evaluator, *, budget: int, count: int | None = None
 ) -> history_lib.History:
     """Runs a whole search as one `lax.scan` over its rounds. Traceable.
 

@@ -7,11 +7,7 @@ VALUE_TOLERANCE = 1e-6  # float32 fractions of one value differ by less, accurac
 
 
 def kendall_tau(
-    prediction: chex.Array,
-    truth: chex.Array,
-    *,
-    where: chex.Array | None = None,
-    groups: chex.Array | None = None,
+    prediction: chex.Array, truth: chex.Array, *, where: chex.Array | None = None, groups: chex.Array | None = None
 ) -> chex.Array:
     """Returns Kendall's rank correlation with ties, tau-b: float32[] in [-1, 1].
 
@@ -37,11 +33,7 @@ def kendall_tau(
 
 
 def pairwise_accuracy(
-    prediction: chex.Array,
-    truth: chex.Array,
-    *,
-    where: chex.Array | None = None,
-    groups: chex.Array | None = None,
+    prediction: chex.Array, truth: chex.Array, *, where: chex.Array | None = None, groups: chex.Array | None = None
 ) -> chex.Array:
     """Returns the fraction of pairs that a predictor puts in the right order: float32[] in [0, 1].
 

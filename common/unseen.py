@@ -58,8 +58,7 @@ def pool_of(space: types.SearchSpace) -> chex.Array:
 def empty_index(pool: chex.Array, history: history_lib.History) -> Index:
     """Returns an empty index for histories of the same capacity; `know` fills it."""
     return Index(
-        places=jnp.full(pool.shape[:1], history.status.shape[0], jnp.int32),
-        num_indexed=jnp.zeros((), jnp.int32),
+        places=jnp.full(pool.shape[:1], history.status.shape[0], jnp.int32), num_indexed=jnp.zeros((), jnp.int32)
     )
 
 

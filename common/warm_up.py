@@ -25,10 +25,7 @@ By = Annotated[
     "(its export, a file .jsonl or .csv); by default those that the algorithm chooses",
 ]
 Num = Annotated[
-    int,
-    "with warm_up: architectures that are evaluated first",
-    configs.Range(at_least=1),
-    configs.Needs("warm_up"),
+    int, "with warm_up: architectures that are evaluated first", configs.Range(at_least=1), configs.Needs("warm_up")
 ]
 Costs = Mapping[str, Callable[[chex.Array], chex.Array]]
 NUM_SAMPLED = 4096  # random architectures that are ranked where the space is too large to list

@@ -65,10 +65,7 @@ def predict(posterior: kernel.Posterior, grid: Grid) -> chex.Array:
         return kernel.predict(posterior, grid.left)[grid.at]
     left, right = (
         kernel.kernels(posterior, parts, inputs)
-        for parts, inputs in (
-            (grid.left, posterior.inputs[:, :num_left]),
-            (grid.right, posterior.inputs[:, num_left:]),
-        )
+        for parts, inputs in ((grid.left, posterior.inputs[:, :num_left]), (grid.right, posterior.inputs[:, num_left:]))
     )
     scaled = [near * factor[None] for near, factor in zip(left, kernel.factors(posterior))]
     combined = jnp.concatenate(scaled, axis=1) @ jnp.concatenate(right, axis=1).T

@@ -72,14 +72,10 @@ def update(process: Process, features: chex.Array, values: chex.Array, is_measur
         return is_wanted & ~jnp.zeros((capacity,), bool).at[process.rows].set(True, mode="drop")
 
     process = jax.lax.while_loop(
-        lambda process: jnp.any(is_old(process)),
-        lambda process: _remove(process, is_old(process), capacity),
-        process,
+        lambda process: jnp.any(is_old(process)), lambda process: _remove(process, is_old(process), capacity), process
     )
     return jax.lax.while_loop(
-        lambda process: jnp.any(is_new(process)),
-        lambda process: _insert(process, features, is_new(process)),
-        process,
+        lambda process: jnp.any(is_new(process)), lambda process: _insert(process, features, is_new(process)), process
     )
 
 

@@ -73,20 +73,10 @@ def run(values: flags.FlagValues) -> None:
         network, variables = mobile_published.read(values.published, num_classes=num_classes)
         preset, params = preset._replace(network=network), variables["params"]
     about = training.describe(
-        space,
-        values.dataset,
-        preset,
-        held_out=values.held_out,
-        num_images=values.num_images,
-        seed=values.seed,
+        space, values.dataset, preset, held_out=values.held_out, num_images=values.num_images, seed=values.seed
     )
     result, folder = shared_weights.train(
-        about,
-        values.workdir,
-        data_dir=values.data_dir,
-        pace=pace,
-        flags=values.flag_values_dict(),
-        params=params,
+        about, values.workdir, data_dir=values.data_dir, pace=pace, flags=values.flag_values_dict(), params=params
     )
     _print_result(result)
     print(f"workdir: {folder}", flush=True)

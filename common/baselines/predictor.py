@@ -41,11 +41,7 @@ class Config:
 
 
 def fit(
-    key: chex.PRNGKey,
-    history: history_lib.History,
-    encode: Callable[[chex.Array], chex.Array],
-    *,
-    config: Config,
+    key: chex.PRNGKey, history: history_lib.History, encode: Callable[[chex.Array], chex.Array], *, config: Config
 ) -> Any:
     """Returns the parameters of an ensemble trained from scratch on the measured rows of the history.
 

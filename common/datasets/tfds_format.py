@@ -89,11 +89,7 @@ def decode_image(contents: bytes) -> np.ndarray:
 
 
 def write(
-    name: str,
-    version: str,
-    published: archives.Published,
-    data_dir: pathlib.Path,
-    report: Callable[[str], None],
+    name: str, version: str, published: archives.Published, data_dir: pathlib.Path, report: Callable[[str], None]
 ) -> pathlib.Path:
     """Writes a dataset, its examples in order; equal examples give equal files.
 

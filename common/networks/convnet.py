@@ -33,14 +33,8 @@ class Config:
         is_odd, times = all(side % 2 for side in self.kernels), len(self.pooled)
         configs.require(
             (self.widths[0] <= self.widths[1], f"widths must be ascending; got {self.widths}"),
-            (
-                self.kernels[0] <= self.kernels[1] and is_odd,
-                f"kernels must be odd and ascending; got {self.kernels}",
-            ),
-            (
-                self.image_size % 2**times == 0,
-                f"image_size must halve {times} times evenly; got {self.image_size}",
-            ),
+            (self.kernels[0] <= self.kernels[1] and is_odd, f"kernels must be odd and ascending; got {self.kernels}"),
+            (self.image_size % 2**times == 0, f"image_size must halve {times} times evenly; got {self.image_size}"),
         )
 
 

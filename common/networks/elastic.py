@@ -50,10 +50,7 @@ class Family(NamedTuple):
 FAMILIES: dict[str, Family] = {
     "convnet": Family(convnet.Config, convnet_elastic.Network, convnet_space.extremes),
     "small_images": Family(
-        small_images.Config,
-        small_images_elastic.Network,
-        small_images_space.extremes,
-        small_images_extraction.extract,
+        small_images.Config, small_images_elastic.Network, small_images_space.extremes, small_images_extraction.extract
     ),
     "nasbench201": Family(
         nasbench201.Config, nasbench201_shared.Network, nasbench201_shared.extremes, nasbench201_shared.extract

@@ -44,7 +44,7 @@ class Config(mobile.Config):
             (
                 self.style.padding == "symmetric",
                 f"padding must be 'symmetric', as smaller images are padded alike; got {self.style.padding!r}",
-            ),
+            )
         )
 
     def stand_alone(self) -> mobile.Config:

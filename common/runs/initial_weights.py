@@ -1,6 +1,5 @@
 """Training that starts from the weights of an exported network: for more epochs, or on other images."""
 
-
 import flax.traverse_util
 import jax
 import jax.numpy as jnp

@@ -101,15 +101,7 @@ def run(
             live.update(block.block + 1, f"best of the pool {best:.2f} %, mean {mean:.2f} %")
 
         found = weight_sharing.run(
-            jax.random.key(seed),
-            space,
-            searcher,
-            train,
-            score,
-            state,
-            schedule,
-            folder,
-            report=report,
+            jax.random.key(seed), space, searcher, train, score, state, schedule, folder, report=report
         )
     seconds = time.perf_counter() - start
     history = _history(found)

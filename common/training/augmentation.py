@@ -39,9 +39,7 @@ class Config:
         int | None, "operations of RandAugment for each image; None: no RandAugment", Range(at_least=1)
     ] = None
     randaugment_magnitude: Annotated[
-        float | None,
-        "magnitude of all operations of RandAugment, 10 the strongest; None: 9",
-        _MAGNITUDES,
+        float | None, "magnitude of all operations of RandAugment, 10 the strongest; None: 9", _MAGNITUDES
     ] = None
     erasing: Annotated[
         float | None,
@@ -79,10 +77,7 @@ class Config:
                 self.randaugment is not None or self.randaugment_magnitude is None,
                 "randaugment_magnitude needs randaugment, the number of operations for each image, such as 2",
             ),
-            (
-                not self.erasing or self.cutout == "none",
-                f"erasing needs cutout 'none'; got cutout {self.cutout!r}",
-            ),
+            (not self.erasing or self.cutout == "none", f"erasing needs cutout 'none'; got cutout {self.cutout!r}"),
         )
 
 

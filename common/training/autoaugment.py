@@ -133,8 +133,7 @@ def draw_random(key: chex.PRNGKey, batch_size: int, *, num_operations: int, magn
     bounds[RANDOM.index("rotate"), 0] *= -1
     numbers = np.array([_NUMBER[name] for name in RANDOM], np.int32)
     return Draws(
-        operations=jnp.asarray(numbers)[chosen],
-        magnitudes=jnp.asarray(bounds)[chosen, is_larger.astype(jnp.int32)],
+        operations=jnp.asarray(numbers)[chosen], magnitudes=jnp.asarray(bounds)[chosen, is_larger.astype(jnp.int32)]
     )
 
 

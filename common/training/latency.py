@@ -81,10 +81,7 @@ def _random(shapes):
 
 
 def measured(
-    evaluator: types.Evaluator,
-    network: Callable[[np.ndarray], Any],
-    image_shape: tuple[int, int, int],
-    config: Config,
+    evaluator: types.Evaluator, network: Callable[[np.ndarray], Any], image_shape: tuple[int, int, int], config: Config
 ) -> types.Evaluator:
     """Returns an evaluator that measures the latency too, as the costs "latency" and "latency_spread".
 

@@ -19,10 +19,7 @@ from lanas_jax import config as configs
 from lanas_jax import diagnostics, search
 from lanas_jax import tree as trees
 
-SPACES = {
-    "convnet": spaces.get("convnet"),
-    "grid": factory.search_space("grid", (3, 4, 2), size=24, describe=str),
-}
+SPACES = {"convnet": spaces.get("convnet"), "grid": factory.search_space("grid", (3, 4, 2), size=24, describe=str)}
 COUNT, CAPACITY = 4, 40
 _SMALL = {"height": 2, "num_initial": 6, "adam_steps_first": 4, "adam_steps": 2}
 _SAMPLED = {**_SMALL, "features": "one_hot", "num_candidates": 32, "max_batches": 3, "walk_steps": 3}

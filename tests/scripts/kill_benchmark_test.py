@@ -18,10 +18,7 @@ class KilledFoldersTest(parameterized.TestCase):
         self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
 
     @parameterized.parameters(
-        ([b"0"], [b"0", b"1"], 0, 0),
-        ([b"0", b"1"], [b"0"], 1, 0),
-        ([b"0"], [b"1"], 1, 0),
-        ([b"0"], [b"0", b"0"], 0, 1),
+        ([b"0"], [b"0", b"1"], 0, 0), ([b"0", b"1"], [b"0"], 1, 0), ([b"0"], [b"1"], 1, 0), ([b"0"], [b"0", b"0"], 0, 1)
     )
     def test_lost_and_repeated_lines(self, before, after, lost, twice):
         lines = [[b'{"event": "measured", "at": %b}\n' % at for at in side] for side in (before, after)]

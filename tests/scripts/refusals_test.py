@@ -54,10 +54,7 @@ CASES = {  # command: flags and a part of the message; bounds of single flags ar
     ),
     "nao": (
         ("--preset=nao_cnn", "budget is 100, below num_initial, 600"),
-        (
-            "--preset=nao_cnn --benchmark=digits_convnet",
-            "convnet has 5 tokens an architecture, which tokens_per",
-        ),
+        ("--preset=nao_cnn --benchmark=digits_convnet", "convnet has 5 tokens an architecture, which tokens_per"),
         ("--preset=nao_ws_rnn", "for recurrent cells, searched by launch.search_recurrent --algorithm=nao_ws_rnn"),
         (f"{SHARED} --num_blocks=2", "--num_blocks needs --schedule"),
         (f"{SHARED} --schedule=nao_v3", "unknown schedule 'nao_v3'; choose one of nao_ws"),

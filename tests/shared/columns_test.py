@@ -180,10 +180,7 @@ class ReadTest(Case):
         with pytest.raises(ValueError, match=f"no benchmark file at .*{name}"):
             columns.read(path)
         path.write_bytes(b"arch,test\xff\0\n")
-        with pytest.raises(
-            ValueError,
-            match=f"{name} is (binary data|.*not an npz file)$",
-        ):
+        with pytest.raises(ValueError, match=f"{name} is (binary data|.*not an npz file)$"):
             columns.read(path)
 
 

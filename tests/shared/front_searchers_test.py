@@ -24,9 +24,7 @@ _SAMPLED = {"num_candidates": 16, "max_batches": 2, "walk_steps": 2}
 
 
 class FrontSearchersTest(parameterized.TestCase):
-    @parameterized.named_parameters(
-        ("lanas_3", lanas_jax, lanas_jax.Config(), "fitness,-params,-macs"),
-    )
+    @parameterized.named_parameters(("lanas_3", lanas_jax, lanas_jax.Config(), "fitness,-params,-macs"))
     def test_proposals(self, method, config, texts):
         self._check(method, config, texts)
 

@@ -151,11 +151,7 @@ class MeasurementsTest(folders.FolderTest):
             ),
             ("a.csv", "arch,fitness,arch\n1,1,1\n", "line 1 of .*: the columns are arch,fitness,cost"),
             ("a.jsonl", "\n", "holds no measurements"),
-            (
-                "a.jsonl",
-                b'{"arch": [0, 0, 0], "fitness": 0.1}\n\xff\n',
-                "not UTF-8 at byte 36",
-            ),
+            ("a.jsonl", b'{"arch": [0, 0, 0], "fitness": 0.1}\n\xff\n', "not UTF-8 at byte 36"),
             ("a.json", "", r"the name of a file of measurements must end in .jsonl or .csv"),
         ):
             with pytest.raises(ValueError, match=message):

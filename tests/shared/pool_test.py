@@ -130,11 +130,11 @@ class PoolTest(parameterized.TestCase):
             executor.submit(candidates(0, 1, 2))
             outcomes = collect_all(executor, 3)
         assert [(one.at, one.ok, one.reason) for one in outcomes] == [
-            *((0, False, "timed out after 3 s"), (1, True, ""), (2, True, "")),
+            *((0, False, "timed out after 3 s"), (1, True, ""), (2, True, ""))
         ]
         # The clock starts when the worker is ready (at 50), and the next worker needs a second.
         assert [entry for entry in workers.log if entry[2] in (0, 1, "killed")] == [
-            *((50.0, "0.0", 0), (53.0, "0.0", "killed"), (54.0, "0.1", 1)),
+            *((50.0, "0.0", 0), (53.0, "0.0", "killed"), (54.0, "0.1", 1))
         ]
 
     def test_a_straggler_holds_up_nobody(self):

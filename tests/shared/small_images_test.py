@@ -23,10 +23,7 @@ from tests.shared import random_params
 CONFIG = small_images.Config(width=4, num_classes=3)
 SHAPE = (8, 8, 2)
 # Every kind of block, width, kernel, expansion and squeeze, and a stage without blocks.
-ROWS = (
-    (1, 2, 0, 0, 0, 1, 0, 1, 1, 0, 0, 0, 2, 1, 2, 1, 1, 1),
-    (2, 3, 1, 0, 0, 0, 0, 0, 2, 0, 0, 0, 1, 3, 0, 0, 0, 0),
-)
+ROWS = ((1, 2, 0, 0, 0, 1, 0, 1, 1, 0, 0, 0, 2, 1, 2, 1, 1, 1), (2, 3, 1, 0, 0, 0, 0, 0, 2, 0, 0, 0, 1, 3, 0, 0, 0, 0))
 
 
 def _compiled(function):
