@@ -1,9 +1,8 @@
 """Acquisition: selection of a candidate within the chosen leaf.
 
-The paper samples uniformly (arXiv:1906.06832, section 3.3); its second version shows a "LaNAS-bayes"
-curve, with a model inside the leaf. Our model is the regressor of the tree: the Gaussian process, or the
-leaf's ridge regression, which is the mean of a Bayesian linear model. Its variance serves expected improvement and
-Thompson sampling.
+The paper samples uniformly (arXiv:1906.06832, section 3.3); its second version shows a "LaNAS-bayes" curve, with a
+model inside the leaf. Our model is the regressor of the tree: the Gaussian process, or the leaf's ridge regression,
+which is the mean of a Bayesian linear model. Its variance serves expected improvement and Thompson sampling.
 """
 
 import chex
@@ -98,8 +97,7 @@ def _centered(tree, leaf, measured):
 def _posterior_draw(key, tree, leaf, measured, *, ridge):
     """Samples the posterior of the leaf's weights by solving a perturbed regression.
 
-    With A = X'X + ridge I, solving A d = X'e + sqrt(ridge) z for standard normal e, z gives
-    d ~ N(0, A^-1), exactly.
+    With A = X'X + ridge I, solving A d = X'e + sqrt(ridge) z for standard normal e, z gives d ~ N(0, A^-1), exactly.
     """
     centered, variance = _centered(tree, leaf, measured)
     data_key, prior_key = jax.random.split(key)

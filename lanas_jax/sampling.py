@@ -28,8 +28,7 @@ class Candidates:
 
     Attributes:
       archs: int32[C, L], valid canonical rows.
-      depth: int32[C], constraints satisfied from the root down; -1 for inadmissible rows (in the history, or
-        repeated).
+      depth: int32[C], constraints satisfied from the root down; -1 for inadmissible rows (in the history, or repeated).
       tried: float32[], rows sampled.
       accepted: float32[], rows among them that satisfied all constraints.
     """

@@ -1,8 +1,7 @@
 """Partition tree: arrays in heap order.
 
-The children of node i are 2i + 1 (good) and 2i + 2 (bad). A tree of height h has I = 2^(h-1) - 1 inner
-nodes, which split, and 2^(h-1) leaves: M = 2^h - 1 nodes in all
-(arXiv:1906.06832, section 3.1).
+The children of node i are 2i + 1 (good) and 2i + 2 (bad). A tree of height h has I = 2^(h-1) - 1 inner nodes, which
+split, and 2^(h-1) leaves: M = 2^h - 1 nodes in all (arXiv:1906.06832, section 3.1).
 """
 
 import chex
@@ -101,9 +100,8 @@ def constraints(tree: Tree, leaf: chex.Array) -> tuple[chex.Array, chex.Array]:
     """Returns the half-spaces whose intersection is the region of int32[] `leaf`.
 
     Returns:
-      (normals float32[h-1, F], offsets float32[h-1]), from the root down: a row x lies in the region
-      where normals @ x >= offsets. Towards a bad child the inequality is strict; there the offset is the
-      next larger float.
+      (normals float32[h-1, F], offsets float32[h-1]), from the root down: a row x lies in the region where normals @ x
+      >= offsets. Towards a bad child the inequality is strict; there the offset is the next larger float.
     """
     nodes = path(leaf, height(tree))
     parents, children = nodes[:-1], nodes[1:]
