@@ -17,6 +17,7 @@ from absl.testing import parameterized
 
 from common import flag_files, paths
 from launch import baselines, commands, genotype, lanas
+from tests.shared import folders
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -30,11 +31,7 @@ def failed(main, *arguments):
     return code, errors.getvalue()
 
 
-class FlagFilesTest(parameterized.TestCase):
-    def setUp(self):
-        super().setUp()
-        self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
-
+class FlagFilesTest(folders.FolderTest):
     def write(self, contents, name="a.cfg"):
         (self.folder / name).write_bytes(contents)
         return f"--flagfile={self.folder / name}"

@@ -2,21 +2,16 @@
 
 import collections
 import json
-import pathlib
 import random
-import tempfile
 
 import numpy as np
 from absl.testing import parameterized
 
 from benchmarks import kill_test, killed_folders
+from tests.shared import folders
 
 
-class KilledFoldersTest(parameterized.TestCase):
-    def setUp(self):
-        super().setUp()
-        self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
-
+class KilledFoldersTest(folders.FolderTest):
     @parameterized.parameters(
         ([b"0"], [b"0", b"1"], 0, 0), ([b"0", b"1"], [b"0"], 1, 0), ([b"0"], [b"1"], 1, 0), ([b"0"], [b"0", b"0"], 0, 1)
     )

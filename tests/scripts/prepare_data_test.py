@@ -17,6 +17,7 @@ from absl.testing import parameterized
 
 from common.datasets import class_folders, images, prepared, tfds_format
 from launch import prepare_data
+from tests.shared import folders
 
 ROOT = pathlib.Path(__file__).parents[2]
 NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -338,12 +339,8 @@ class DamagedTest(parameterized.TestCase):
         self.refused("is incomplete: mine-train.array_record-00000-of-00001 is missing")
 
 
-class FolderTest(parameterized.TestCase):
+class FolderTest(folders.FolderTest):
     """A folder of class folders, as of ImageNet."""
-
-    def setUp(self):
-        super().setUp()
-        self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
 
     def save(self, name, size=(40, 30)):
         path = self.folder / "raw" / name

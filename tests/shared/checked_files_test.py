@@ -26,13 +26,10 @@ from common.datasets import archives, class_folders
 from common.file_formats import csv_lines, files, json_values, npz, pickles, pictures, tar
 from common.records import run_dir
 from common.tables import nasbench201, table
+from tests.shared import folders
 
 
-class Case(parameterized.TestCase):
-    def setUp(self):
-        super().setUp()
-        self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
-
+class Case(folders.FolderTest):
     def write(self, name, contents):
         path = self.folder / name
         path.write_bytes(contents)

@@ -6,7 +6,6 @@ import io
 import json
 import pathlib
 import re
-import tempfile
 
 import jax
 import numpy as np
@@ -18,6 +17,7 @@ from common.evaluators import benchmark, tabular
 from common.spaces import factory, nasbench101, nasbench101_graphs
 from common.tables import columns, table
 from launch import baselines, build_table, report, study
+from tests.shared import folders
 
 TEXT = """\
 x_depth,x_width,validation_0,validation_1,test,cost,cost_latency
@@ -27,11 +27,7 @@ x_depth,x_width,validation_0,validation_1,test,cost,cost_latency
 """
 
 
-class Case(parameterized.TestCase):
-    def setUp(self):
-        super().setUp()
-        self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
-
+class Case(folders.FolderTest):
     def write(self, text, name="mine.csv"):
         path = self.folder / name
         path.write_text(text, encoding="utf-8")

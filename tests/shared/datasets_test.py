@@ -16,6 +16,7 @@ from common import datasets
 from common.datasets import digits, images, records
 from common.runs import digits_convnet
 from common.training import augmentation
+from tests.shared import folders
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -177,11 +178,7 @@ class RecordsTest(parameterized.TestCase):
             records.make("n", arrays(), arrays(size=(4, 4)), source="x")
 
 
-class ArrayFileTest(parameterized.TestCase):
-    def setUp(self):
-        super().setUp()
-        self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
-
+class ArrayFileTest(folders.FolderTest):
     def save(self, name="mine.npz", **changes):
         x_train, y_train = arrays(6, channels=None)
         x_test, y_test = arrays(4, channels=None)

@@ -1,10 +1,8 @@
 import bz2
 import collections
 import hashlib
-import pathlib
 import pickle
 import sys
-import tempfile
 import types as python_types
 import zipfile
 
@@ -13,6 +11,7 @@ import pytest
 from absl.testing import absltest, parameterized
 
 from common.tables import nasbench201, table
+from tests.shared import folders
 
 # Architecture -> (dataset, evaluation set, seed) -> percent, of a made-up file of two architectures.
 ARCHS_201 = (
@@ -86,11 +85,7 @@ def contents_201(**kwargs):
     }
 
 
-class Nasbench201PickleTest(parameterized.TestCase):
-    def setUp(self):
-        super().setUp()
-        self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
-
+class Nasbench201PickleTest(folders.FolderTest):
     def check_table(self, made):
         np.testing.assert_array_equal(made.archs, [[0, 0, 0, 0, 0, 1], [3, 0, 0, 0, 0, 0]])
         nan = np.nan
