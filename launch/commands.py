@@ -33,8 +33,7 @@ def run_main(
     Args:
       command: its name, for --help.
       description: what it does, for --help.
-      define: defines its flags.
-      run: runs it.
+      define: defines its flags, of which `run` gets the values.
       argv: the command line without the program, by default that of the process.
     """
     return exit_codes.piped(lambda: _run_main(command, description, define, run, argv))
@@ -43,8 +42,7 @@ def run_main(
 def _run_main(command, description, define, run, argv):
     flags.FLAGS.mark_as_parsed()  # libraries with flags of their own, such as grain, read their defaults
     try:
-        words = flag_files.expand(sys.argv[1:] if argv is None else argv, FLAG_FILES)
-        values = _parsed(command, define, words)
+        values = _parsed(command, define, flag_files.expand(sys.argv[1:] if argv is None else argv, FLAG_FILES))
     except ValueError as error:
         return _usage_error(error)
     if values.help:
@@ -75,7 +73,6 @@ def define(values: flags.FlagValues, config: Any, *, prefix: str = "", note: str
     A field whose flag is defined already (a setting of another algorithm) shares it.
 
     Args:
-      values: where to define.
       config: an instance, whose values are the defaults.
       prefix: of the flags' names.
       note: appended to each help text, such as the algorithm or evaluator that the setting is for.
