@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from common.report import own_images as pages
 from common.runs import halving, image_examples, image_plan, image_run, image_stages, image_trainings
 from common.spaces import small_images as spaces
 from common.training import export, program
@@ -16,7 +17,7 @@ BEST = "best"
 _FEW = 10  # epochs
 _MEASURED = 2  # epochs by which the speed is measured, those of the warm-up
 _RESERVE = 10.0, 60.0  # seconds that tests and export take at least, and at most
-_SECONDS_BETWEEN_PAGES = 45.0  # drawing one takes a second or two from the trainings
+_SECONDS_BETWEEN_PAGES = 30.0  # drawing one takes a second or two from the trainings
 _RESERVED = 0.02  # of the minutes, else
 
 
@@ -66,8 +67,10 @@ def train(
             for name in planned["names"]
             if name not in found
         }
+        wait = _SECONDS_BETWEEN_PAGES
         while training:
-            finished, training = futures.wait(training, _SECONDS_BETWEEN_PAGES, futures.FIRST_COMPLETED)
+            finished, training = futures.wait(training, wait, futures.FIRST_COMPLETED)
+            wait = pages.RELOAD_SECONDS if finished else _SECONDS_BETWEEN_PAGES  # a page just written is not replaced
             for one in finished:
                 found[one.result()["name"]] = run.record(event="final", **one.result())
                 live.note("tested", done=len(found))
