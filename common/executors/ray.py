@@ -36,8 +36,7 @@ def executor(evaluator: types.Evaluator, config: config_lib.Config) -> Iterator[
         resources = ray.cluster_resources()
         gpus = int(resources.get("GPU", 0))
         num_workers = config.num_workers or gpus or max(1, int(resources.get("CPU", 1)))
-        num_sharing = -(-num_workers // gpus) if gpus else 1
-        share = 10_000 // num_sharing / 10_000 if gpus else 0  # to the precision of Ray
+        num_sharing, share = shares(num_workers, gpus)
         remote = ray.remote(_Measurer).options(num_cpus=1, num_gpus=share, max_restarts=0)
 
         def start(slot):
@@ -52,6 +51,14 @@ def executor(evaluator: types.Evaluator, config: config_lib.Config) -> Iterator[
         )
         with pool.executor(backend, config, num_workers=num_workers) as made:
             yield made
+
+
+def shares(num_workers: int, num_gpus: int) -> tuple[int, float]:
+    """Returns how many workers share a GPU, and the part of a GPU that Ray gives each, to its precision of 1e-4."""
+    if not num_gpus:
+        return 1, 0.0
+    num_sharing = -(-num_workers // num_gpus)
+    return num_sharing, 10_000 // num_sharing / 10_000
 
 
 @contextlib.contextmanager

@@ -228,6 +228,10 @@ class ProcessTest(ExecutorTest):
 
 
 class RayHeadTest(parameterized.TestCase):
+    @parameterized.parameters((4, 0, 1, 0.0), (2, 2, 1, 1.0), (1, 4, 1, 1.0), (12, 8, 2, 0.5), (3, 1, 3, 0.3333))
+    def test_workers_share_gpus_where_there_are_more(self, num_workers, num_gpus, num_sharing, part):
+        assert ray_executor.shares(num_workers, num_gpus) == (num_sharing, part)
+
     def test_a_head_that_does_not_answer_three_times_is_gone(self):
         server = socket.create_server(("127.0.0.1", 0))
         head = ray_executor._Head(f"127.0.0.1:{server.getsockname()[1]}")
