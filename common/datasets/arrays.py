@@ -78,7 +78,10 @@ def _class_names(path, stated, num_classes):
         return ()
     if stated.ndim != 1 or not len(stated) or stated.dtype.kind not in "US":
         raise ValueError(f"class_names of {path} is {stated.dtype}{list(stated.shape)}; want texts [K], one a class")
-    texts = np.char.decode(stated, "utf-8") if stated.dtype.kind == "S" else stated
+    try:
+        texts = np.char.decode(stated, "utf-8") if stated.dtype.kind == "S" else stated
+    except UnicodeDecodeError:
+        raise ValueError(f"class_names of {path} are not UTF-8; save them as texts, np.array(names)") from None
     names = tuple(text.strip() for text in texts.tolist())
     if num_classes not in (None, len(names)):
         raise ValueError(f"{path} has {len(names)} class_names and num_classes = {num_classes}; leave one of them out")

@@ -103,7 +103,9 @@ def _header(file, name):
     header = ast.literal_eval(file.read(length).decode("utf-8").strip())
     descr, shape, is_fortran = header["descr"], header["shape"], header["fortran_order"]
     if descr == "|O":
-        raise files.FormatError(f"array {name[:60]!r} holds Python objects; save it as numbers")
+        raise files.FormatError(
+            f"array {name[:60]!r} holds Python objects; save it as numbers or, with dtype=str, texts"
+        )
     if not isinstance(descr, str) or not _DTYPES.fullmatch(descr):
         raise files.FormatError(f"array {name[:60]!r} is of type {descr!r:.60}; want numbers or text")
     if not isinstance(shape, tuple) or len(shape) > 32 or not all(type(size) is int and size >= 0 for size in shape):

@@ -223,6 +223,11 @@ class ArrayFileTest(folders.FolderTest):
             ({"class_names": np.array(["a", "b"])}, "there are 2 classes, so labels go from 0 to 1"),
             ({"class_names": np.array(["a", "b", "a"])}, "must be different and not empty; got 'a', 'b', 'a'"),
             ({"class_names": np.array([["a", "b", "c"]])}, r"class_names of .* is <U1\[1, 3\]; want texts \[K\]"),
+            ({"class_names": np.array([b"\xe9", b"b", b"c"])}, "class_names of .* are not UTF-8; save them as"),
+            (
+                {"class_names": np.array(["a", "b", "c"], object)},
+                "'class_names' holds Python objects; .* texts",
+            ),
             ({"class_names": np.arange(3)}, "class_names of .* is int64.*; want texts"),
             ({"class_names": np.array(["a", "b", "c"]), "num_classes": 4}, "3 class_names and num_classes = 4; leave"),
         ):
