@@ -41,13 +41,18 @@ def run_main(
 
 def _run_main(command, description, define, run, argv):
     flags.FLAGS.mark_as_parsed()  # libraries with flags of their own, such as grain, read their defaults
+    argv = list(sys.argv[1:] if argv is None else argv)
     try:
-        values = _parsed(command, define, flag_files.expand(sys.argv[1:] if argv is None else argv, FLAG_FILES))
+        values = _parsed(command, define, flag_files.expand(argv, FLAG_FILES))
     except ValueError as error:
         return _usage_error(error)
     if values.help:
         print(_help(command, description, values))
         return 0
+
+    typed_words = {word.lstrip("-").partition("=")[0] for word in argv}
+    for name in values:
+        values[name].is_typed = not typed_words.isdisjoint((name, f"no{name}"))
 
     def prepared():
         check_given(values)
@@ -105,6 +110,14 @@ def given(values: flags.FlagValues, names: Iterable[str]) -> list[str]:
     return [name for name in names if name in values and not values[name].using_default_value]
 
 
+def typed(values: flags.FlagValues, names: Iterable[str]) -> list[str]:
+    """Returns those of the flags `names` that were given on the command line itself, not by a flag file.
+
+    One that a flag file gives may have no effect any more when another flag of the file is replaced.
+    """
+    return [name for name in given(values, names) if getattr(values[name], "is_typed", True)]
+
+
 def given_with(values: flags.FlagValues, *prefixes: str) -> list[str]:
     """Returns the flags that were given on the command line and whose names begin with one of `prefixes`."""
     return [name for name in given(values, values) if name.startswith(prefixes)]
@@ -127,7 +140,9 @@ def _effects(values, config, prefix, outer):
     for field in configs.fields(type(config)):
         if field.is_nested:
             yield from _effects(values, known[field.name], prefix, known)
-        elif field.needs and field.needs.name in known and given(values, [prefix + field.name]):
+        elif known[field.name] is False or not typed(values, [prefix + field.name]):
+            continue  # off, as it is without effect; or not asked for
+        elif field.needs and field.needs.name in known:
             flag = f"--{prefix}{field.needs.name}"
             flag = " or ".join(f"{flag}={value}" for value in field.needs.values) or flag
             text = f"--{prefix}{field.name} has no effect without {flag}; give that too, or leave it out"

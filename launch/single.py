@@ -124,7 +124,7 @@ def _on_evaluator(values, algorithm, *, command):
 def _on_shared_weights(values, algorithm, refine, *, command, space):
     from common.runs import supernet_search  # flax, which takes a second to import
 
-    if (trained := commands.given_with(values, PREFIX)) and values.rerank == 0:
+    if (trained := commands.typed(values, commands.given_with(values, PREFIX))) and values.rerank == 0:
         raise ValueError(
             f"--{', --'.join(trained)} has no effect without --rerank, the number of the best that are trained; give "
             "that too, or leave it out"

@@ -1,6 +1,7 @@
 """Command lines and surroundings as users have them: flag files, paths, faults, files that hide packages, platforms."""
 
 import contextlib
+import functools
 import io
 import os
 import pathlib
@@ -15,7 +16,9 @@ import setuptools
 from absl import flags
 from absl.testing import parameterized
 
+import lanas_jax
 from common import flag_files, paths
+from common.runs import search
 from launch import baselines, commands, genotype, lanas
 from tests.shared import folders
 
@@ -75,6 +78,28 @@ class FlagFilesTest(folders.FolderTest):
         word = self.write(f"--flagfile={self.folder / 'a.cfg'}".encode())
         with pytest.raises(ValueError, match=r"a\.cfg includes itself"):
             flag_files.expand([word], self.folder)
+
+    def test_a_flag_of_a_file_may_be_without_effect(self):
+        file, config, found = self.write(b"--adam_steps=7\n"), lanas_jax.PRESETS["lanas_official"], []
+        define = functools.partial(commands.define, config=config)
+
+        def read(values):
+            found.append(commands.read(values, config))
+
+        def main(words):
+            return commands.run_main("lanas", "", define, read, words)
+
+        assert main([file, "--regressor=ridge"]) == 0
+        assert (found[0].adam_steps, found[0].regressor) == (7, "ridge")
+        code, errors = failed(main, file, "--regressor=ridge", "--adam_steps=8")
+        assert code == 1
+        assert "--adam_steps has no effect without --regressor=adam" in errors
+
+    def test_a_switch_may_be_off_where_it_is_without_effect(self):
+        define = functools.partial(commands.define, config=search.Options())
+        read = functools.partial(commands.read, config=search.Options())
+        for word in ("--noretry_failed", "--retry_failed=false"):
+            assert commands.run_main("lanas", "", define, read, [word]) == 0
 
 
 class PathsTest(parameterized.TestCase):
