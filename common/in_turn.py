@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import chex
 import jax
@@ -32,6 +33,26 @@ def searcher(searchers: Sequence[types.Searcher], *, name: str) -> types.Searche
         propose=partial(_propose, tuple(partial(one.propose) for one in searchers)),
         diagnostics=partial(described, tuple(partial(one.diagnostics) for one in searchers)),
     )
+
+
+def configured(
+    algorithm: types.Algorithm,
+    space: types.SearchSpace,
+    change: Callable[[Any], Any] = lambda config: config,
+    **more: Any,
+) -> types.Searcher:
+    """Returns the searcher of an algorithm with its settings for a space; of `parts`, each with its own.
+
+    Args:
+      algorithm: one algorithm, or several in turn.
+      space: the search space.
+      change: settings -> settings, of each algorithm that has any.
+      **more: arguments of `Algorithm.searcher`.
+    """
+    if algorithm.parts:
+        return searcher([configured(one, space, change, **more) for one in algorithm.parts], name=algorithm.name)
+    config = algorithm.for_space(space, algorithm.config)
+    return algorithm.searcher(space, config if config is None else change(config), name=algorithm.name, **more)
 
 
 def _init(*args):

@@ -7,8 +7,7 @@ Shape letters, the same in every docstring:
   F  features          I  inner nodes of a tree   M  all nodes of a tree
   P  rows of a pool    S  training runs (seeds) of one architecture
 
-An architecture is a row of L small integers, so a batch is `int32[B, L]`. Tokens, features, graphs,
-networks and text are functions of the row.
+An architecture is a row of L small integers. Tokens, features, graphs, networks and text are functions of the row.
 
 Every contract is a bundle of functions that take and return arrays. A function that needs large arrays
 of its own (a table, a pool) is a `jax.tree_util.Partial` holding them: a `Partial` is a pytree, so the
@@ -233,12 +232,12 @@ class Algorithm(NamedTuple):
       name: its name in results and on the command line.
       config: the default settings, a configuration dataclass (`common.config`).
       presets: settings by name, the defaults among them under `name`.
-      searcher: (space, config, *, name) -> `Searcher`; for several objectives it is called with `objectives` too, see
-        `common.objectives.searcher`.
+      searcher: (space, config, *, name) -> `Searcher`; of several `objectives`, see `common.objectives.searcher`.
       explain: for reports: (space, config, history, *, seed) -> a record of `common.explanations`, of the model fitted
         to the history, or None where too little is measured; None for algorithms that learn no model.
       for_space: (space, config) -> config, with the defaults that do not suit the space replaced.
       max_objectives: how many objectives it takes.
+      parts: the algorithms that propose in turn, see `common.in_turn`.
     """
 
     name: str
@@ -248,3 +247,4 @@ class Algorithm(NamedTuple):
     explain: Callable[..., Any] | None = None
     for_space: Callable[[SearchSpace, Any], Any] = any_space
     max_objectives: int = 1
+    parts: tuple["Algorithm", ...] = ()

@@ -1,5 +1,6 @@
 """Search algorithms by name: each preset of LaNAS, NAO and SemiNAS, and the baselines; schedules of a renewed pool."""
 
+import functools
 import re
 from collections.abc import Callable, Sequence
 
@@ -84,23 +85,17 @@ def _with_settings(name, base, settings):
 
 
 def _in_turn(name, chosen):
-    def searcher(space, config, *, name, objectives=None):
+    def searcher(space, config, *, name, **more):
         del config
-        more = {} if objectives is None else {"objectives": objectives}
-        each = (one.searcher(space, one.for_space(space, one.config), name=one.name, **more) for one in chosen)
-        return in_turn.searcher(list(each), name=name)
+        return in_turn.searcher([in_turn.configured(one, space, **more) for one in chosen], name=name)
 
     most = min(one.max_objectives for one in chosen)
-    return types.Algorithm(name, config=None, presets={}, searcher=searcher, max_objectives=most)
+    return types.Algorithm(name, config=None, presets={}, searcher=searcher, max_objectives=most, parts=tuple(chosen))
 
 
 def factory(algorithm: types.Algorithm) -> Callable[[types.SearchSpace], types.Searcher]:
     """Returns space -> searcher, with the settings of the algorithm for the space."""
-
-    def make(space):
-        return algorithm.searcher(space, algorithm.for_space(space, algorithm.config), name=algorithm.name)
-
-    return make
+    return functools.partial(in_turn.configured, algorithm)
 
 
 def read_schedule(values: flags.FlagValues) -> weight_sharing.Schedule | None:

@@ -12,6 +12,7 @@ best one is written to best.json, for launch.train_language --genotype=.../best.
 search resumes.
 """
 
+import functools
 import math
 import sys
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from common import config as configs
-from common import spaces
+from common import in_turn, spaces
 from common.datasets import text
 from common.language import config as language_config
 from common.report import console
@@ -81,11 +82,8 @@ def run(values: flags.FlagValues) -> None:
 
 def _searcher(algorithm, schedule):
     """Returns the searcher of an algorithm on the space of recurrent cells."""
-    space = spaces.get("nao_rnn")
-    config = algorithm.for_space(space, algorithm.config)
-    if schedule is not None:
-        config = population.renewing(config, schedule)
-    return algorithm.searcher(space, config, name=algorithm.name)
+    change = functools.partial(population.renewing, schedule=schedule) if schedule else lambda config: config
+    return in_turn.configured(algorithm, spaces.get("nao_rnn"), change)
 
 
 def _print_found(found, algorithm, num_epochs):

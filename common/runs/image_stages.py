@@ -1,5 +1,6 @@
 """Stages of `search_images` up to its finalists: compiling, candidates that are proposed, the best that continue."""
 
+import functools
 import math
 import time
 from concurrent import futures
@@ -7,8 +8,8 @@ from concurrent import futures
 import jax
 import numpy as np
 
+from common import in_turn, types, warm_up
 from common import search as search_lib
-from common import types, warm_up
 from common.records import journal as journals
 from common.records import run_dir
 from common.runs import halving, image_plan, image_run, image_trainings
@@ -107,10 +108,8 @@ def search(
 
 def _proposed(run, made, plan):
     """Returns ({row: accuracy}, {row: seconds of an epoch}) of the candidates that the search algorithm proposes."""
-    config = run.algorithm.config
-    if config is not None:
-        config = image_plan.for_few(run.algorithm.for_space(run.space, config), plan.num_candidates)
-    searcher = run.algorithm.searcher(run.space, config, name=run.algorithm.name)
+    few = functools.partial(image_plan.for_few, num_candidates=plan.num_candidates)
+    searcher = in_turn.configured(run.algorithm, run.space, few)
     known = np.array(list(spaces.MEMBERS.values()), np.int32)
     known = known[np.asarray(run.space.is_valid(known))][: max(len(BASELINES), plan.num_candidates // 4)]
     if len(known):

@@ -1,5 +1,7 @@
 """Search algorithms in turn on one history."""
 
+import dataclasses
+
 import chex
 import jax
 import numpy as np
@@ -56,6 +58,22 @@ class InTurnTest(parameterized.TestCase):
         name = "lanas:height=7:exploration=1e+5+nao:num_steps=5"
         assert (algorithms.get(name).name, algorithms.get(name).max_objectives) == (name, objectives.MOST)
         assert algorithms.get("lanas+regularized_evolution").max_objectives == 1
+
+    def test_settings_are_those_for_the_space_changed_in_each(self):
+        algorithm, given = algorithms.get("lanas+regularized_evolution:population_size=7+random"), []
+
+        def few(config):
+            given.append(config)
+            return dataclasses.replace(config, num_initial=4) if hasattr(config, "num_initial") else config
+
+        found = history.empty(8, 3)
+        together = in_turn.configured(algorithm, SPACE, few)
+        assert together.name == algorithm.name
+        assert [type(config) for config in given] == [type(one.config) for one in algorithm.parts]
+        assert given[1].population_size == 7
+        assert len(together.init(jax.random.key(0), found)) == 3
+        with self.assertRaisesRegex(ValueError, "budget is 8, below num_initial, 10"):
+            in_turn.configured(algorithm, SPACE).init(jax.random.key(0), found)
 
     @parameterized.parameters(("lanas+no_such", "unknown algorithm"), ("random+lanas:height=0", "height must"))
     def test_refused(self, name, message):
