@@ -7,7 +7,6 @@ import os
 import pathlib
 import re
 import sys
-import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
@@ -15,6 +14,7 @@ from absl import flags
 
 from common import compilation, exit_codes, flag_files, paths
 from common import config as configs
+from launch import help_text
 
 FLAG_FILES = pathlib.Path(__file__).parent / "flagfiles"
 Config = TypeVar("Config")
@@ -47,7 +47,7 @@ def _run_main(command, description, define, run, argv):
     except ValueError as error:
         return _usage_error(error)
     if values.help:
-        print(_help(command, description, values))
+        print(help_text.of_command(command, description, values))
         return 0
 
     typed_words = {word.lstrip("-").partition("=")[0] for word in argv}
@@ -244,22 +244,3 @@ def _prepare(values):
     compilation.reset_variables()
     if "compilation_cache_dir" in values:
         compilation.enable_cache(values.compilation_cache_dir)
-
-
-def _help(command, description, values):
-    lines = [f"python -m launch.{command} [--flag=value ...]", "", (description or "").strip()]
-    groups = {}  # of flags by title; those of the command itself are defined in several modules
-    for section, found in values.flags_by_module_dict().items():
-        groups.setdefault(section if " " in section else "Flags of the command", []).extend(found)
-    for title, found in groups.items():
-        lines += ["", f"{title}:"]
-        for flag in found:
-            default = ",".join(flag.default) if isinstance(flag.default, list) else flag.default
-            shown = "" if default in (None, "") else f" (default: {default})"
-            text = f"--{flag.name}: {flag.help}{shown}"
-            lines += textwrap.wrap(text, 110, initial_indent="  ", subsequent_indent="      ")
-        if title == "Flags of the command":
-            lines.append(
-                "  --flagfile: file with one flag per line, or the name of one that ships, such as lanas_paper"
-            )
-    return "\n".join(lines)
