@@ -40,7 +40,8 @@ def define(values: flags.FlagValues) -> None:
     commands.define_cache(values)
     names = ", ".join((*algorithms.ALGORITHMS, "package.module:name"))
     default = ["lanas", "regularized_evolution", "local_search", "random"]
-    text = f"some of {names}, with their default settings or others: lanas,lanas:height=7:exploration=0.1"
+    text = f"some of {names}, with their default settings or others: lanas,lanas:height=7:exploration=0.1; "
+    text += "lanas+nao: in turn, one round each, on one history"
     flags.DEFINE_list("algorithms", default, text, flag_values=values)
     text = "BENCHMARK or BENCHMARK/DATASET, instead of --benchmark and --dataset; each has a folder in --workdir"
     flags.DEFINE_list("tasks", [], text, flag_values=values)
