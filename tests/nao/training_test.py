@@ -126,9 +126,8 @@ class LossTest(chex.TestCase):
         chex.assert_trees_all_equal(self.loss(other), self.loss(batch))
 
     @parameterized.parameters(
-        {"has_features": True},
+        {"has_features": True, "attention": "additive"},
         {"is_bidirectional": True, "decoder": "residual", "attention": "general"},
-        {"attention": "additive"},
     )
     def test_bfloat16_has_nearly_the_same_gradient_of_float32_parameters(self, **fields):
         fields = {"embedding_size": 16, "hidden_size": 16, "attention": "dot"} | fields
