@@ -145,27 +145,43 @@ class Evaluator(NamedTuple):
 class Candidate(NamedTuple):
     """One architecture to evaluate, as plain data that can be sent to another process.
 
-    Its key depends on the key of the search and the architecture only, so the result does not depend on where or when
-    it is evaluated.
+    Attributes:
+      at: its row in the history.
+      arch: the L decisions.
+      key: the words of its key. They depend on the key of the search and the architecture only, so the
+        result does not depend on where or when it is evaluated.
+      impl: name of the random number generator of the key.
     """
 
-    at: int  # its row in the history
-    arch: tuple[int, ...]  # the L decisions
-    key: tuple[int, ...]  # the words of its key
-    impl: str  # name of the random number generator of the key
+    at: int
+    arch: tuple[int, ...]
+    key: tuple[int, ...]
+    impl: str
 
 
 class Outcome(NamedTuple):
-    """Result of evaluating one candidate."""
+    """Result of evaluating one candidate.
 
-    at: int  # the candidate's row in the history
-    fitness: float  # a fraction in [0, 1]; undefined unless `ok`
-    cost: float  # seconds of training
-    ok: bool  # False where the candidate is infeasible
-    reason: str = ""  # why it is infeasible, one line; else empty
-    costs: Mapping[str, float] = {}  # further numbers that were measured, by name
-    error: str = ""  # type of the exception raised, such as "TypeError"; empty for none, or if memory ran out
-    traceback: str = ""  # of that exception
+    Attributes:
+      at: the candidate's row in the history.
+      fitness: a fraction in [0, 1]; undefined unless `ok`.
+      cost: seconds of training.
+      ok: False where the candidate is infeasible.
+      reason: why it is infeasible, one line; else empty.
+      costs: further numbers that were measured, by name.
+      error: type of the exception that the evaluation raised, such as "TypeError"; empty if it raised none, or ran out
+        of memory.
+      traceback: of that exception.
+    """
+
+    at: int
+    fitness: float
+    cost: float
+    ok: bool
+    reason: str = ""
+    costs: Mapping[str, float] = {}
+    error: str = ""
+    traceback: str = ""
 
 
 def check_fitness(fitness: Any) -> None:
@@ -204,8 +220,9 @@ class Searcher(NamedTuple):
       count: default number of architectures a round.
       init: (key, history) -> state, any pytree of arrays, opaque to the caller. The history, empty or not,
         determines the capacity.
-      propose: (key, state, history, *, count) -> (int32[count, L], state). Pure; exactly `count` valid canonical rows,
-        all different and none in the history. Shapes depend on `count` and on the capacity alone.
+      propose: (key, state, history, *, count) -> (int32[count, L], state). Pure; exactly `count` valid
+        canonical rows, all different and none in the history. Shapes depend on `count` and on the
+        capacity alone.
       diagnostics: (state, history) -> {name: float32[] or float32[N]}, numbers about the last round, whose
         results are in the history; NaN where undefined. For logs; no search depends on them.
       objectives: a `common.objectives.Objectives`, of which the history holds the values; None: the fitness alone.

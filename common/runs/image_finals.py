@@ -17,8 +17,8 @@ BEST = "best"
 _FEW = 10  # epochs
 _MEASURED = 2  # epochs by which the speed is measured, those of the warm-up
 _RESERVE = 10.0, 60.0  # seconds that tests and export take at least, and at most
-_SECONDS_BETWEEN_PAGES = 30.0  # drawing one takes a second or two from the trainings
 _RESERVED = 0.02  # of the minutes, else
+_SECONDS_BETWEEN_PAGES = 30.0  # drawing one takes a second or two from the trainings
 
 
 def train(

@@ -153,7 +153,7 @@ def _proposed(run, made, plan):
             run.record(event="searched", num=int(search.history.size))
     run_dir.write_history(run.folder / run_dir.HISTORY, search.history)
     if num_slow := int(np.sum(np.asarray(search.history.status) == types.INFEASIBLE)):
-        print(f"{num_slow} candidates were too slow: an epoch takes more than {slowest:.2g} s", flush=True)
+        print(f"too slow, more than {slowest:.2g} s an epoch: {num_slow} of the candidates", flush=True)
     rows = list(map(tuple, np.asarray(search.history.archs)[measured()].tolist()))
     seconds = np.asarray(search.history.cost)[measured()] / plan.epochs[0]
     return dict(zip(rows, np.asarray(search.history.fitness)[measured()].tolist())), dict(zip(rows, seconds.tolist()))
