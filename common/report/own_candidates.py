@@ -27,9 +27,9 @@ def table(found) -> str:
     sizes, epochs = small_networks.sizes(found.config), _epochs(found)
     order = sorted(
         enumerate(found.candidates.items(), start=1),
-        key=lambda one: [-one[1][1].get(stop, -1) for stop in reversed(epochs)],
+        key=lambda one: (-max(one[1][1], default=0), -found.expected.get(one[1][0], -1)),
     )
-    header = ["candidate", *map(_after, epochs), "status", "epochs"]
+    header = ["candidate", *map(_after, epochs), "expected", "status", "epochs"]
     header += ["parameters", "multiply-adds"] if sizes else []
     header += ["stage 1", "stage 2", "stage 3", "row"]
     rows = []
@@ -39,6 +39,7 @@ def table(found) -> str:
             (
                 number,
                 *(units.percent(each[stop]) if stop in each else "" for stop in epochs),
+                units.percent(found.expected[row]) if row in found.expected else "",
                 _status(found, row, each),
                 max(each, default=0),
                 *(f"{cost[0]:,}" for cost in costs),
@@ -48,10 +49,11 @@ def table(found) -> str:
         )
     words = ("status", "stage 1", "stage 2", "stage 3")
     note = (
-        "Accuracy on images held out. Status: best; continued: among the best of a stage; trained: in the first stage "
-        "only; stopped: there was no time; too slow: it would get too few epochs in the last training; diverged: the "
+        "Accuracy on images held out, and the one expected after the last training, in which slow networks get fewer "
+        "epochs: by it candidates are compared. Status: best; continued: among the best of a stage; trained: in the "
+        "first stage only; stopped: there was no time; too slow: it would get too few epochs in the last training; "
+        f"diverged: the loss was not finite. {small_networks.WORDS}"
     )
-    note += f"loss was not finite. {small_networks.WORDS}"
     return page.table(header, rows, words=words, has_filter=True) + (page.paragraph(note) if rows else "")
 
 

@@ -30,6 +30,7 @@ class Found(NamedTuple):
     candidates: Mapping[tuple[int, ...], dict[int, float]]  # row -> {epochs: accuracy}, in the order proposed
     slow: Collection[tuple[int, ...]]  # rows that were too slow to be trained
     result: Mapping[str, Any]  # empty while the search runs
+    expected: Mapping[tuple[int, ...], float] = {}  # row -> accuracy expected after the last training
 
     def last(self, *names: str) -> Mapping[str, Any] | None:
         """Returns the last event of one of some names; None if there is none."""
@@ -68,7 +69,7 @@ def read(folder: pathlib.Path) -> Found:
         json_lines.read(folder / TRAININGS, lambda file, lines: list(lines)) if (folder / TRAININGS).exists() else []
     )
     candidates: dict[tuple[int, ...], dict[int, float]] = {}
-    slow = set()
+    slow, expected = set(), {}
     plan = next((one for one in events if one.get("event") == "plan"), None)
     if plan and (folder / run_dir.JOURNAL).exists():
         journal = journals.read(folder / run_dir.JOURNAL)
@@ -77,13 +78,17 @@ def read(folder: pathlib.Path) -> Found:
         for at, outcome in journal.measured.items():
             if outcome.ok:
                 candidates[rows[at]] = {plan["epochs"][0]: outcome.fitness}
+                expected[rows[at]] = outcome.fitness
             else:
                 slow.add(rows[at])
     for one in events:
         if one.get("event") == "trained":
-            candidates.setdefault(tuple(one["arch"]), {})[one["epochs"]] = one["fitness"]
+            row = tuple(one["arch"])
+            candidates.setdefault(row, {})[one["epochs"]] = one["fitness"]
+            expected[row] = one.get("expected", one["fitness"])
     config = json_files.read(folder / run_dir.CONFIG) or {}
-    return Found(folder, config, events, candidates, slow, json_files.read(folder / run_dir.RESULT) or {})
+    result = json_files.read(folder / run_dir.RESULT) or {}
+    return Found(folder, config, events, candidates, slow, result, expected)
 
 
 def write(

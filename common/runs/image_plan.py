@@ -11,7 +11,9 @@ from common.runs.halving import FACTOR
 SEARCH_SHARE = 0.45  # of the time after compiling; the rest trains the networks of the table
 _MARGIN = 1.1  # of the minutes that an error advises
 LATE = 1.05  # of the minutes: no training continues beyond
-_ENOUGH_EPOCHS = 50  # of the best network, before others take time from it
+_ENOUGH_EPOCHS = 50  # of the best network: before others take time from it, and beyond which errors fall alike
+_EXPONENT = 0.2  # the error falls with the epochs to this power, up to so many: docs/experiments/supernet.md
+_OWN_PROGRAM = 1.5  # times as fast as the program of all candidates, a network's own is about
 _TIMES_RESNET = 1.5  # as long as an epoch of the ResNet: a candidate that is not too slow with fewer epochs either
 MIN_CANDIDATES = 4
 _LEAST_CANDIDATES = {3: 12, 2: 6, 1: MIN_CANDIDATES}  # by the number of stages
@@ -30,12 +32,14 @@ class Plan(NamedTuple):
       epochs: after which candidates are compared; a third of them continues after each but the last.
       search_seconds: of the trainings of candidates.
       final_seconds: for the networks of the table.
+      scale: images of an epoch of the last training for one of a candidate's.
     """
 
     num_candidates: int
     epochs: tuple[int, ...]
     search_seconds: float
     final_seconds: float
+    scale: float = 1.0
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -47,16 +51,28 @@ class Plan(NamedTuple):
         """Seconds after which no further candidates are proposed: the planned time of the first stage."""
         return self.search_seconds / _cost(len(self.epochs))
 
-    def slowest(self, resnet_seconds: float, scale: float) -> float:
+    def slowest(self, resnet_seconds: float) -> float:
         """Returns the seconds of an epoch above which a candidate is too slow to be trained to the end.
-
-        Candidates are compared after equally many epochs, but a slow one would get fewer in the end.
 
         Args:
           resnet_seconds: of an epoch of the ResNet, as a candidate.
-          scale: images of the last training for one of a candidate.
         """
-        return max(self.final_seconds / (_ENOUGH_EPOCHS * scale), _TIMES_RESNET * resnet_seconds)
+        return max(self.final_seconds / (_ENOUGH_EPOCHS * self.scale), _TIMES_RESNET * resnet_seconds)
+
+    def expected(self, accuracy: float, epochs: int, epoch_seconds: float) -> float:
+        """Returns the accuracy that a candidate is expected to have after the last training.
+
+        Candidates are compared after equally many epochs, but a slow one gets fewer in the end.
+
+        Args:
+          accuracy: after some epochs; 0 if the training diverged, and then so is the result.
+          epochs: so far.
+          epoch_seconds: of one of them.
+        """
+        if accuracy <= 0:
+            return 0.0
+        final = min(max(_OWN_PROGRAM * self.final_seconds / (epoch_seconds * self.scale), 1.0), _ENOUGH_EPOCHS)
+        return max(0.0, 1 - (1 - accuracy) * (epochs / final) ** _EXPONENT)
 
 
 def least_minutes(num_images: int, macs: float, *, platform: str, num_threads: int) -> float:
@@ -84,7 +100,15 @@ def check(minutes: float, least: float, shape: Sequence[int]) -> None:
         )
 
 
-def make(seconds: float, epoch_seconds: float, *, minutes: float, steps_per_epoch: int, num_threads: int) -> Plan:
+def make(
+    seconds: float,
+    epoch_seconds: float,
+    *,
+    minutes: float,
+    steps_per_epoch: int,
+    num_threads: int,
+    scale: float = 1.0,
+) -> Plan:
     """Returns the plan for the seconds left.
 
     The more time, the more candidates, and the more epochs of each; as many stages as leave several candidates to the
@@ -96,6 +120,7 @@ def make(seconds: float, epoch_seconds: float, *, minutes: float, steps_per_epoc
       minutes: given, of which compiling has taken the rest.
       steps_per_epoch: of candidates.
       num_threads: trainings at a time.
+      scale: see `Plan`.
 
     Raises:
       ValueError: not even a few candidates can be trained.
@@ -108,7 +133,7 @@ def make(seconds: float, epoch_seconds: float, *, minutes: float, steps_per_epoc
         first = max(1, round(max(least, math.sqrt(each * least / 16))))
         if (num := int(each / first)) >= least_num:
             epochs = tuple(first * FACTOR**stage for stage in range(num_stages))
-            return Plan(num, epochs, search, seconds - search)
+            return Plan(num, epochs, search, seconds - search, scale)
     needed = MIN_CANDIDATES * max(1, round(least)) * epoch_seconds / num_threads / SEARCH_SHARE
     taken = 60 * minutes - seconds
     enough = math.ceil(_MARGIN * (taken + needed) / 60)

@@ -47,10 +47,10 @@ def prepare(run: image_run.Run) -> tuple[image_trainings.Candidates, image_plan.
                 minutes=run.about["minutes"],
                 steps_per_epoch=made.task.steps_per_epoch,
                 num_threads=run.num_threads,
+                scale=len(run.dataset.train) / (made.task.steps_per_epoch * made.task.config.batch_size),
             )
             epoch_seconds = dict(zip(BASELINES, epochs.tolist()))
-            scale = len(run.dataset.train) / (made.task.steps_per_epoch * made.task.config.batch_size)
-            found = {"epoch_seconds": epoch_seconds, "slowest": plan.slowest(epoch_seconds["resnet"], scale)}
+            found = {"epoch_seconds": epoch_seconds, "slowest": plan.slowest(epoch_seconds["resnet"])}
             run.record(event="plan", **plan._asdict(), **found)
             planned = run.events.last("plan")
     plan = image_plan.Plan(*(planned[name] for name in image_plan.Plan._fields))
@@ -67,11 +67,11 @@ def prepare(run: image_run.Run) -> tuple[image_trainings.Candidates, image_plan.
 def search(
     run: image_run.Run, made: image_trainings.Candidates, plan: image_plan.Plan
 ) -> list[tuple[int, dict[Row, float]]]:
-    """Returns the stages: for each the epochs, and {row: accuracy} of the candidates of which it consists."""
+    """Returns the stages: for each the epochs, and {row: `Plan.expected` accuracy} of its candidates."""
     first, epoch_seconds = _proposed(run, made, plan)
     planned = run.begun + run.events.last("plan")["seconds"] + plan.search_seconds
     until = planned + (_LATE - 1) * plan.search_seconds
-    known = {(tuple(one["arch"]), one["epochs"]): one["fitness"] for one in run.events.all("trained")}
+    known = {(tuple(one["arch"]), one["epochs"]): one["expected"] for one in run.events.all("trained")}
 
     def measure(chosen, epochs):
         stage = plan.epochs.index(epochs)
@@ -90,13 +90,12 @@ def search(
         with image_run.Live(title, len(chosen), "trained", run.deadline) as live:
             left = [arch for arch in chosen if arch not in found and time.monotonic() < until]
             for one in futures.as_completed(_submitted(run, made, left, epochs, live, until=until)):
-                arch, fitness, seconds = one.result()
-                if fitness is None:
+                arch, accuracy, seconds = one.result()
+                if accuracy is None:
                     run.record(event="stopped", stage=stage, arch=list(arch), epochs=epochs)
                     continue
-                found[arch] = fitness
-                run.record(event="trained", stage=stage, arch=list(arch), epochs=epochs, fitness=fitness, cost=seconds)
-                live.note(f"best {100 * max(found.values()):.1f} %", done=len(found))
+                found[arch] = _record(run, plan, arch, epochs, accuracy, epoch_seconds[arch], cost=seconds)
+                live.note(_best(found.values()), done=len(found))
                 run.write_page()
         if len(found) < len(chosen):
             print(f"no time to train more than {len(found)} of {len(chosen)} candidates to epoch {epochs}", flush=True)
@@ -107,7 +106,7 @@ def search(
 
 
 def _proposed(run, made, plan):
-    """Returns ({row: accuracy}, {row: seconds of an epoch}) of the candidates that the search algorithm proposes."""
+    """Returns ({row: expected accuracy}, {row: seconds of an epoch}) of the candidates that the algorithm proposes."""
     few = functools.partial(image_plan.for_few, num_candidates=plan.num_candidates)
     searcher = in_turn.configured(run.algorithm, run.space, few)
     known = np.array(list(spaces.MEMBERS.values()), np.int32)
@@ -143,9 +142,13 @@ def _proposed(run, made, plan):
             if not training:
                 break
             finished, training = futures.wait(training, return_when=futures.FIRST_COMPLETED)
-            for arch, fitness, seconds in (one.result() for one in finished):
-                search.tell(np.array([arch], np.int32), [math.nan if fitness is None else fitness], [seconds])
-            best = f"best {100 * search.best[1]:.1f} %" if measured().any() else "no result"
+            for arch, accuracy, seconds in (one.result() for one in finished):
+                fitness = math.nan
+                if accuracy is not None:
+                    epoch = seconds / plan.epochs[0]
+                    fitness = _record(run, plan, arch, plan.epochs[0], accuracy, epoch, cost=seconds)
+                search.tell(np.array([arch], np.int32), [fitness], [seconds])
+            best = _best([search.best[1]]) if measured().any() else "no result"
             live.note(best, done=int(measured().sum()))
             run.write_page()
         search.wait()  # takes the results of earlier starts
@@ -157,6 +160,18 @@ def _proposed(run, made, plan):
     rows = list(map(tuple, np.asarray(search.history.archs)[measured()].tolist()))
     seconds = np.asarray(search.history.cost)[measured()] / plan.epochs[0]
     return dict(zip(rows, np.asarray(search.history.fitness)[measured()].tolist())), dict(zip(rows, seconds.tolist()))
+
+
+def _record(run, plan, arch, epochs, accuracy, epoch_seconds, *, cost):
+    """Records a candidate that was trained, and returns its expected accuracy."""
+    expected = plan.expected(accuracy, epochs, epoch_seconds)
+    run.record(event="trained", arch=list(arch), epochs=epochs, fitness=accuracy, expected=expected, cost=cost)
+    return expected
+
+
+def _best(expected):
+    """Returns a text of the best of some expected accuracies."""
+    return f"best expected {100 * max(expected):.1f} %"
 
 
 def _time(run, made, arch, length):

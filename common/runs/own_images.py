@@ -87,6 +87,7 @@ def search_images(
         "minutes": minutes,
         "limit": list(texts),
         "algorithm": algorithm.name,
+        "fitness": "expected accuracy",
         "seed": seed,
     }
     made = image_trainings.run_of(dataset, seed=seed)

@@ -102,9 +102,19 @@ class PlanTest(parameterized.TestCase):
         assert image_plan.finals(2.0 * 3, seconds | {"resnet": 1.0}, num_threads=2) == (3, names)
 
     def test_candidates_that_would_get_few_epochs_in_the_end_are_too_slow(self):
-        plan = image_plan.Plan(9, (3,), 100.0, 300.0)
-        assert plan.slowest(2.0, 1.5) == 4.0  # 50 epochs of 6 s
-        assert plan.slowest(4.0, 1.5) == 6.0  # half as slow again as the ResNet
+        plan = image_plan.Plan(9, (3,), 100.0, 300.0, 1.5)
+        assert plan.slowest(2.0) == 4.0  # 50 epochs of 6 s
+        assert plan.slowest(4.0) == 6.0  # half as slow again as the ResNet
+
+    def test_slow_candidates_are_expected_to_be_worse_in_the_end(self):
+        plan = image_plan.Plan(9, (3,), 100.0, 300.0, 1.5)
+        # Programs of their own are 1.5 times as fast: as many epochs as the seconds hold of a candidate's, at most 50.
+        assert plan.expected(0.5, 5, 6.0) == pytest.approx(1 - 0.5 * (5 / 50) ** 0.2)
+        assert plan.expected(0.5, 5, 1.0) == plan.expected(0.5, 5, 6.0)
+        assert plan.expected(0.5, 5, 30.0) == pytest.approx(1 - 0.5 * (5 / 10) ** 0.2)
+        assert plan.expected(0.5, 5, 1000.0) == pytest.approx(1 - 0.5 * 5**0.2)
+        assert plan.expected(0.1, 5, 1000.0) == 0.0
+        assert plan.expected(0.0, 5, 1.0) == 0.0  # diverged
 
     def test_trainings_that_end_in_time(self):
         # On two threads they end after 3, 5, 3 + 4 and 5 + 1 seconds.
@@ -332,6 +342,19 @@ class StagesTest(parameterized.TestCase):
         found = own_page.read(folder)
         assert len(found.slow) == 3
         assert found.slow == {row for row, each in found.candidates.items() if not each}
+
+    def test_candidates_are_compared_by_what_is_expected_in_the_end(self):
+        folder = pathlib.Path(self.enter_context(tempfile.TemporaryDirectory()))
+        plan = image_plan.Plan(6, (1, 3), 100.0, 1e-9)  # no time for more than an epoch of any
+        stages, _ = _search(folder, plan)
+        found = own_page.read(folder)
+        for epochs, each in stages:
+            for row, expected in each.items():
+                accuracy = found.candidates[row][epochs]
+                assert accuracy == zlib.crc32(np.array(row, np.int32).tobytes()) % 1000 / 1000
+                assert expected == pytest.approx(plan.expected(accuracy, epochs, 1.0))
+        assert found.expected == pytest.approx({row: value for _, each in stages for row, value in each.items()})
+        assert image_plan.Plan(6, (1,), 100.0, 1e-9).expected(0.5, 1, 1.0) == 0.5
 
 
 def _search(folder, plan, stop=None, space=None, slowest=None):

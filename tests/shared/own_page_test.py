@@ -27,7 +27,8 @@ FINAL = {"event": "final", "name": "best", "arch": ROWS[1], "test": 0.5, "epochs
 
 
 def _found(events, candidates, result=None, folder="mine"):
-    return own_images.Found(pathlib.Path(folder), CONFIG, events, candidates, set(), result or {})
+    expected = {row: each[max(each)] / 2 for row, each in candidates.items() if each}
+    return own_images.Found(pathlib.Path(folder), CONFIG, events, candidates, set(), result or {}, expected)
 
 
 def _page(found, **settings):
@@ -91,17 +92,17 @@ class CandidatesTest(parameterized.TestCase):
         values = ({1: 0.25}, {1: 0.5, 3: 0.75}, {1: 0.4}, {1: 0.0}, {})
         events = [PLAN, {"event": "stopped", "arch": rows[2], "stage": 1, "epochs": 3}, FINALS]
         found = _cells(_page(_found(events, dict(zip(rows, values)))), "All candidates")
-        assert [row[:5] for row in found] == [
-            ["2", "50.00 %", "75.00 %", "best", "3"],
-            ["3", "40.00 %", "", "stopped", "1"],
-            ["1", "25.00 %", "", "trained", "1"],
-            ["4", "0.00 %", "", "diverged", "1"],
-            ["5", "", "", "in training", "0"],
+        assert [row[:6] for row in found] == [
+            ["2", "50.00 %", "75.00 %", "37.50 %", "best", "3"],
+            ["3", "40.00 %", "", "20.00 %", "stopped", "1"],
+            ["1", "25.00 %", "", "12.50 %", "trained", "1"],
+            ["4", "0.00 %", "", "0.00 %", "diverged", "1"],
+            ["5", "", "", "", "in training", "0"],
         ]
-        assert found[2][5:7] == ["93,730", "2,580,736"]
+        assert found[2][6:8] == ["93,730", "2,580,736"]
         assert found[2][-1] == "002000002000002000"
         slow = _found(events, dict(zip(rows, values)))._replace(slow={rows[4]})
-        assert [row[3] for row in _cells(_page(slow), "All candidates")][-1] == "too slow"
+        assert [row[4] for row in _cells(_page(slow), "All candidates")][-1] == "too slow"
 
     def test_pictures_show_costs_limits_and_the_front(self):
         found = _found([PLAN, FINALS, FINAL], dict(zip(ROWS, ({1: 0.3}, {1: 0.25}, {1: 0.4}))))
