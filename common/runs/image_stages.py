@@ -3,22 +3,27 @@
 import functools
 import math
 import time
+from collections.abc import Mapping
 from concurrent import futures
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from common import in_turn, types, warm_up
+from common import compilation, in_turn, types, warm_up
 from common import search as search_lib
 from common.records import journal as journals
 from common.records import run_dir
 from common.runs import halving, image_plan, image_run, image_trainings
 from common.runs.halving import Row
 from common.spaces import small_images as spaces
+from common.spaces.limits import Cost
 from common.training import loop
 
 BASELINES = ("three_convolutions", "resnet")
 _NUM_TIMED = 3  # networks whose speed is measured before the plan
+_NUM_STANDARDIZED = 512  # random networks whose costs have mean 0 and deviation 1
+_COST_SCALE = 2.0  # of these among features that are 0 or 1: docs/experiments/supernet.md
 _LATE = 1.1  # of the seconds of the search, after which no candidate trains on
 
 
@@ -105,10 +110,31 @@ def search(
     return halving.successive_halving(first, plan.epochs, measure)
 
 
+def with_costs(space: types.SearchSpace, costs: Mapping[str, Cost]) -> types.SearchSpace:
+    """Returns a space with the logarithms of parameters and multiply-adds, standardised, among its features.
+
+    They tell much of the seconds of a training, which few candidates can't show as a function of the decisions.
+    """
+
+    def logarithms(archs):
+        return jnp.stack([jnp.log(costs[name](archs)) for name in ("params", "macs")], axis=-1).astype(jnp.float32)
+
+    sampled = logarithms(space.sample(jax.random.key(0), _NUM_STANDARDIZED))
+    mean = jnp.mean(sampled, axis=0, keepdims=True)
+    deviation = jnp.maximum(jnp.std(sampled, axis=0, keepdims=True), 1e-6)
+
+    def features(archs):
+        added = _COST_SCALE * (logarithms(archs) - mean) / deviation
+        return jnp.concatenate([space.features(archs), added], axis=-1)
+
+    return space._replace(features=compilation.one_program(features))
+
+
 def _proposed(run, made, plan):
     """Returns ({row: expected accuracy}, {row: seconds of an epoch}) of the candidates that the algorithm proposes."""
     few = functools.partial(image_plan.for_few, num_candidates=plan.num_candidates)
-    searcher = in_turn.configured(run.algorithm, run.space, few)
+    space = with_costs(run.space, run.made.costs)
+    searcher = in_turn.configured(run.algorithm, space, few)
     known = np.array(list(spaces.MEMBERS.values()), np.int32)
     known = known[np.asarray(run.space.is_valid(known))][: max(len(BASELINES), plan.num_candidates // 4)]
     if len(known):
@@ -116,7 +142,7 @@ def _proposed(run, made, plan):
     header = {name: run.about[name] for name in ("space", "images", "limit", "algorithm", "seed")}
     journal = run.resources.enter_context(journals.open_journal(run.folder / run_dir.JOURNAL, header))
     key = jax.random.key(run.about["seed"])
-    search = search_lib.Search(key, searcher, run.space, budget=plan.num_candidates, count=1, journal=journal)
+    search = search_lib.Search(key, searcher, space, budget=plan.num_candidates, count=1, journal=journal)
     title = f"candidates of {run.algorithm.name} to epoch {plan.epochs[0]}"
     last = run.events.last("searched")
     limit = run.begun + run.events.last("plan")["seconds"] + plan.first_seconds

@@ -29,6 +29,7 @@ from common import baselines
 from common import config as configs
 from common.datasets import records
 from common.drawing import lettering
+from common.networks import costs as network_costs
 from common.networks import logits
 from common.networks import small_images as networks
 from common.records import json_lines
@@ -49,6 +50,8 @@ from common.training import autoaugment, loop, models, program
 from common.training import presets as training_presets
 from common.training import step as step_lib
 from launch import search_images
+
+COSTS = network_costs.of_space("small_images", networks.Config(), image_size=8, num_channels=1)
 
 
 def _images(num=60, side=8, num_classes=3):
@@ -334,6 +337,16 @@ class StagesTest(parameterized.TestCase):
         assert next(iter(stages[0][1])) == small_images.MEMBERS["three_convolutions"]
         assert resnet not in stages[0][1]
 
+    def test_costs_are_features_of_the_candidates(self):
+        space = small_images.space()
+        archs = np.asarray(space.sample(jax.random.key(1), 2000))
+        found = np.asarray(image_stages.with_costs(space, COSTS).features(archs))
+        np.testing.assert_array_equal(found[:, :-2], space.features(archs))
+        logarithms = np.stack([np.log(COSTS[name](archs)) for name in ("params", "macs")], axis=1)
+        chex.assert_trees_all_close(np.corrcoef(found[:, -1], logarithms[:, 1])[0, 1], 1.0, rtol=1e-5)
+        np.testing.assert_allclose(found[:, -2:].mean(axis=0), 0, atol=0.3)
+        np.testing.assert_allclose(found[:, -2:].std(axis=0), 2, atol=0.3)
+
     def test_candidates_that_are_too_slow_are_not_trained(self):
         folder = pathlib.Path(self.enter_context(tempfile.TemporaryDirectory()))
         plan = image_plan.Plan(4, (1,), 100.0, 100.0)
@@ -378,7 +391,7 @@ def _search(folder, plan, stop=None, space=None, slowest=None):
         resources.enter_context(json_lines.opened(path / "trainings.jsonl", {}, events.take))
         run = image_run.Run(
             dataset=records.make("mine", _images(), None, source="mine"),
-            made=types.SimpleNamespace(network=types.SimpleNamespace(config=networks.Config())),
+            made=types.SimpleNamespace(network=types.SimpleNamespace(config=networks.Config()), costs=COSTS),
             space=space or small_images.space(),
             algorithm=baselines.ALGORITHMS["random"],
             about={"space": "small_images", "images": 0, "limit": [], "algorithm": "random", "seed": 0, "minutes": 5.0},
