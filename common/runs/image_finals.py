@@ -22,12 +22,13 @@ _SECONDS_BETWEEN_PAGES = 30.0  # drawing one takes a second or two from the trai
 
 
 def train(
-    run: image_run.Run, rungs: list[tuple[int, dict[halving.Row, float]]]
+    run: image_run.Run, candidates: image_trainings.Candidates, rungs: list[tuple[int, dict[halving.Row, float]]]
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Trains the best candidate to the end, and the baselines as far as there is time.
 
     Args:
       run: see `image_run.Run`.
+      candidates: the program that has trained the candidates.
       rungs: stages of the candidates, see `image_stages.search`.
 
     Returns:
@@ -44,12 +45,16 @@ def train(
         reserve = float(np.clip(_RESERVED * 60 * run.about["minutes"], *_RESERVE))
         left = run.deadline - reserve - time.monotonic()
         more, names = image_plan.finals(left, seconds, num_threads=run.num_threads)
-        run.record(event="finals", epochs=_MEASURED + more, names=list(names), best=list(best), epoch_seconds=seconds)
+        run.record(
+            event="finals", epochs=_MEASURED + max(more, 1), names=list(names), best=list(best), epoch_seconds=seconds
+        )
         run.write_page()
         planned = run.events.last("finals")
     missing = [name for name in archs if name not in planned["names"]]
     text = f"; no time for {' and '.join(missing)}" if missing else ""
-    print(f"{', '.join(planned['names'])}: {planned['epochs']} epochs from scratch on all images{text}", flush=True)
+    few = planned["epochs"] <= rungs[-1][0]
+    start = f"on from the candidate's after {rungs[-1][0]}" if few else "from scratch"
+    print(f"{', '.join(planned['names'])}: {planned['epochs']} epochs {start} on all images{text}", flush=True)
     if planned["epochs"] < _FEW:
         print(f"fewer than {_FEW} epochs are too few for a useful network; give more minutes", flush=True)
     found = {one["name"]: one for one in run.events.all("final")}
@@ -62,6 +67,7 @@ def train(
             live.note(f"{name}, epoch {epoch:.1f} of {planned['epochs']}")
 
         settings = {"num_epochs": planned["epochs"], "known": made, "on_epoch": on_epoch}
+        settings["candidates"] = candidates if few else None
         training = {
             run.pool.submit(image_trainings.in_32_bits, _final, run, name, archs[name], **settings)
             for name in planned["names"]
@@ -112,10 +118,17 @@ def _state_path(run, name):
     return run.folder / image_run.STATES / f"{image_run.FINAL}{name}"
 
 
-def _final(run, name, arch, *, num_epochs, known, on_epoch):
-    """Trains and tests one network; returns its event. `on_epoch` is called with the name and the epochs done."""
-    start = time.monotonic()
+def _final(run, name, arch, *, num_epochs, known, on_epoch, candidates):
+    """Trains and tests one network; returns its event. `on_epoch` is called with the name and the epochs done.
+
+    With `candidates` the best one continues from its own parameters.
+    """
+    start, path = time.monotonic(), _state_path(run, name)
     made = known.get(name) or _made(run, arch)
+    if name == BEST and candidates is not None:
+        row = np.array(arch, np.int32)
+        made = image_trainings.continued(made, candidates, run.state_path(arch), row, epochs=_MEASURED)
+        path = _state_path(run, f"{name}_continued")
     per_epoch, stop = made.task.steps_per_epoch, num_epochs * made.task.steps_per_epoch
 
     def on_step(step):
@@ -124,7 +137,7 @@ def _final(run, name, arch, *, num_epochs, known, on_epoch):
 
     deadline = run.deadline + (image_plan.LATE - 1) * 60 * run.about["minutes"]
     settings = {"stop": stop, "num_epochs": num_epochs, "on_step": on_step, "deadline": deadline}
-    state = image_trainings.train(made.task, _state_path(run, name), **settings)
+    state = image_trainings.train(made.task, path, **settings)
     done = int(state.step) / per_epoch
     where = run.folder / (MODEL if name == BEST else f"{name}.safetensors")
     about = {"dataset": run.dataset.name, "seed": run.about["seed"], "epochs": done}

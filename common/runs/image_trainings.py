@@ -18,7 +18,7 @@ from common import compilation
 from common import config as configs
 from common.datasets import images
 from common.file_formats import replacing, tensor_file
-from common.networks import elastic
+from common.networks import elastic, small_images_extraction
 from common.supernets import config as supernet_config
 from common.supernets import presets, sampling, scoring
 from common.supernets import training as shared
@@ -203,6 +203,18 @@ def final(dataset: images.Dataset, network: Any, *, seed: int, macs: float) -> F
     data = loop.Data(images=jnp.asarray(dataset.train.images), labels=jnp.asarray(dataset.train.labels))
     made = steps._replace(train=train)
     return Final(network, taken, Task(made, config, keys, data, steps.init(keys.init, taken.shape)))
+
+
+def continued(made: Final, candidates: Candidates, path: pathlib.Path, arch: np.ndarray, *, epochs: int) -> Final:
+    """Returns a last training that starts from the parameters of the candidate whose state is in a file.
+
+    They stand for its first epochs, those of the warm-up of the learning rate.
+    """
+    params = states.averaged(_load(path, candidates.task.init))["params"]
+    _, variables = small_images_extraction.extract({"params": params}, candidates.run.network.config, arch)
+    params, step = jax.tree.map(jnp.array, variables["params"]), jnp.int32(epochs * made.task.steps_per_epoch)
+    init = made.task.init.replace(params=params, step=step)
+    return made._replace(task=made.task._replace(init=init))
 
 
 def _num_epochs(num_epochs, key, step):

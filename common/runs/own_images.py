@@ -143,7 +143,7 @@ def _run(run):
     made, plan = image_stages.prepare(run)
     rungs = image_stages.search(run, made, plan)
     run.write_page()
-    return image_result.write(run, rungs, *image_finals.train(run, rungs))
+    return image_result.write(run, rungs, *image_finals.train(run, made, rungs))
 
 
 def _check(dataset: images.Dataset) -> None:

@@ -30,7 +30,7 @@ from common import config as configs
 from common.datasets import records
 from common.drawing import lettering
 from common.networks import costs as network_costs
-from common.networks import logits
+from common.networks import logits, small_images_extraction
 from common.networks import small_images as networks
 from common.records import json_lines
 from common.report import own_images as own_page
@@ -48,6 +48,7 @@ from common.runs import (
 from common.spaces import small_images
 from common.training import autoaugment, loop, models, program
 from common.training import presets as training_presets
+from common.training import state as states
 from common.training import step as step_lib
 from launch import search_images
 
@@ -199,6 +200,26 @@ class FinalTest(parameterized.TestCase):
         assert int(found.step) == int(state.step) == stop
         chex.assert_trees_all_close(found.params, state.params, rtol=1e-3, atol=1e-5)
 
+    def test_few_epochs_continue_from_the_candidate(self):
+        dataset, random = records.make("mine", _images(), None, source="mine"), np.random.default_rng(0)
+        arch, config = np.array(small_images.MEMBERS["three_convolutions"], np.int32), networks.Config(num_classes=3)
+        params = {"classifier": {"linear": {"kernel": random.random((128, 3)), "bias": random.random(3)}}}
+        for stage, inputs in enumerate((1, 128, 128)):
+            norm = {"scale": random.random(128), "bias": random.random(128)}
+            params[f"stage_{stage}_convolution"] = {"kernel": random.random((3, 3, inputs, 128)), "norm": norm}
+        params = jax.tree.map(np.float32, params)
+        state = states.State(step=np.int32(9), params=params, batch_stats={}, opt_state=(), average=None)
+        network, expected = small_images_extraction.extract({"params": params}, config, arch)
+        made = image_trainings.final(dataset, network, seed=0, macs=1e7)
+        run = types.SimpleNamespace(network=types.SimpleNamespace(config=config))
+        candidates = image_trainings.Candidates(run, types.SimpleNamespace(init=state))
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder, "state")
+            found = image_trainings.continued(made, candidates, path, arch, epochs=2).task.init
+        chex.assert_trees_all_equal(found.params, jax.tree.map(jnp.asarray, expected["params"]))
+        assert int(found.step) == 2 * made.task.steps_per_epoch
+        chex.assert_trees_all_equal(found.batch_stats, made.task.init.batch_stats)
+
     def test_long_trainings_on_coloured_images_have_autoaugment(self):
         x, y = _images(50)
         dataset = records.make("mine", (np.repeat(x, 3, axis=-1), y), None, source="mine")
@@ -226,7 +247,8 @@ class LastStageTest(parameterized.TestCase):
             if epochs:
                 is_shown.set()
 
-        def final(run, name, arch, *, num_epochs, known, on_epoch):
+        def final(run, name, arch, *, num_epochs, known, on_epoch, candidates):
+            assert candidates is None
             on_epoch(name, 1.5)
             assert is_shown.wait(60)
             return {"name": name, "epochs": num_epochs}
@@ -241,7 +263,7 @@ class LastStageTest(parameterized.TestCase):
             record(event="finals", epochs=9, names=["best"], best=list(best))
             about = {"events": events, "record": record, "write_page": write_page, "pool": pool}
             run = types.SimpleNamespace(**about, deadline=time.monotonic() + 60)
-            found, missing = image_finals.train(run, [(1, {best: 0.5})])
+            found, missing = image_finals.train(run, None, [(1, {best: 0.5})])
         assert {"best": 1.5} in shown
         assert (found, missing) == ([{"event": "final", "name": "best", "epochs": 9}], list(image_stages.BASELINES))
 
