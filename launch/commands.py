@@ -7,14 +7,15 @@ import os
 import pathlib
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
+import jax
 from absl import flags
 
 from common import compilation, exit_codes, flag_files, paths
 from common import config as configs
-from launch import help_text
 
 FLAG_FILES = pathlib.Path(__file__).parent / "flagfiles"
 Config = TypeVar("Config")
@@ -44,25 +45,31 @@ def _run_main(command, description, define, run, argv):
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
         values = _parsed(command, define, flag_files.expand(argv, FLAG_FILES))
-    except ValueError as error:
-        return _usage_error(error)
-    if values.help:
-        print(help_text.of_command(command, description, values))
-        return 0
+        if values.help:
+            print(_help(command, description, values))
+            return 0
+        typed_words = {word.lstrip("-").partition("=")[0] for word in argv}
+        for name in values:
+            values[name].is_typed = not typed_words.isdisjoint((name, f"no{name}"))
+        return exit_codes.guarded(lambda: _start(values, run), has_traceback=values.traceback)
+    except (ValueError, flags.Error) as error:
+        return exit_codes.fail(f"{exit_codes.one_line(error)} (--help lists all flags)", code=2)
 
-    typed_words = {word.lstrip("-").partition("=")[0] for word in argv}
-    for name in values:
-        values[name].is_typed = not typed_words.isdisjoint((name, f"no{name}"))
 
-    def prepared():
-        check_given(values)
-        _prepare(values)
-        run(values)
-
-    try:
-        return exit_codes.guarded(prepared, has_traceback=values.traceback)
-    except flags.Error as error:
-        return _usage_error(error)
+def _help(command, description, values):
+    """Returns the description of a command and its flags, those of one dataclass under its title."""
+    lines = [f"python -m launch.{command} [--flag=value ...]", "", (description or "").strip()]
+    groups = {}  # of flags by title; those of the command itself are defined in several modules
+    for section, found in values.flags_by_module_dict().items():
+        groups.setdefault(section if " " in section else "Flags of the command", []).extend(found)
+    for title, found in groups.items():
+        lines += ["", f"{title}:"]
+        for flag in found:
+            default = ",".join(flag.default) if isinstance(flag.default, list) else flag.default
+            shown = "" if default in (None, "") else f" (default: {default})"
+            text = f"--{flag.name}: {flag.help}{shown}"
+            lines += textwrap.wrap(text, 110, initial_indent="  ", subsequent_indent="      ")
+    return "\n".join(lines)
 
 
 def define_cache(values: flags.FlagValues) -> None:
@@ -214,22 +221,17 @@ def _parse(command, define, words):
     define(values)
     flags.DEFINE_bool("traceback", False, "print the traceback of an error", flag_values=values)
     flags.DEFINE_bool("help", False, "print this help", short_name="h", flag_values=values)
+    text = "file with one flag per line, or the name of one that ships, such as lanas_paper"
+    flags.DEFINE_string("flagfile", None, text, flag_values=values)  # its flags are in `words` already
     if rest := values([command, *words])[1:]:
         raise flags.Error(f"unexpected argument {rest[0]!r}; flags are written --name=value")
     for name in set(values) - {"text"}:  # elsewhere only paths begin with ~ or $
-        value, expand = values[name].value, paths.expand
+        value = values[name].value
         try:
-            if isinstance(value, str):
-                values[name].value = expand(value)
-            elif isinstance(value, list):
-                values[name].value = [expand(each) if isinstance(each, str) else each for each in value]
+            values[name].value = jax.tree.map(lambda each: paths.expand(each) if isinstance(each, str) else each, value)
         except ValueError as error:
             raise flags.Error(f"--{name}={error}") from error
     return values
-
-
-def _usage_error(error):
-    return exit_codes.fail(f"{exit_codes.one_line(error)} (--help lists all flags)", code=2)
 
 
 def _usage_message(error):
@@ -237,10 +239,12 @@ def _usage_message(error):
     return re.sub("could not convert string to float.*", "must be a number", text)
 
 
-def _prepare(values):
-    """Sets up the process, before anything is on the device."""
+def _start(values, run):
+    """Sets up the process, before anything is on the device, and runs a command."""
+    check_given(values)
     if "executor" in values and values.executor == "process":
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # workers need the memory
     compilation.reset_variables()
     if "compilation_cache_dir" in values:
         compilation.enable_cache(values.compilation_cache_dir)
+    run(values)

@@ -55,7 +55,7 @@ FLOORS = (
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 # Modules of launch that are no commands.
-NO_COMMANDS = ("__init__", "algorithms", "commands", "help_text", "single")
+NO_COMMANDS = ("__init__", "algorithms", "commands", "single")
 
 
 def imported(source: str, path: str) -> list[str]:
