@@ -114,7 +114,9 @@ def _scatter(found, at, genotypes, protocol):
     """Draws the fitness against the objective `at`, with architectures drawn above the points that they are."""
     name, sign = found.names[at], found.signs[at]
     x, y = found.values[:, at], 100 * found.values[:, 0]
-    drawn = _spread(found, at, [row for row in found.rows.tolist() if row in genotypes])
+    rows = np.array([row for row in found.rows.tolist() if row in genotypes], int)
+    drawn = rows[fronts.spread(found.values[rows][:, [0, at]], _NUM_DRAWN)].tolist()
+    drawn.sort(key=lambda row: found.values[row, at])
     figure, axes = canvas.new(canvas.WIDTH, 5.6 if drawn else 4.0)
     shown = np.setdiff1d(canvas.some(len(x)), found.rows)
     axes.scatter(x[shown], y[shown], s=10, color=canvas.SERIES[5], lw=0, alpha=0.8, label="evaluated").set_gid("all")
@@ -147,19 +149,6 @@ def _scatter(found, at, genotypes, protocol):
 
 def _named(found, row):
     return [f"{name} {text}" for name, text in zip(found.names, found.texts(row), strict=True)]
-
-
-def _spread(found, at, rows):
-    """Returns at most `_NUM_DRAWN` rows far from each other, in rising order of the objective `at`."""
-    if not rows:
-        return []
-    points = found.values[rows][:, [0, at]]
-    points = (points - points.min(axis=0)) / np.maximum(np.ptp(points, axis=0), 1e-12)[None]
-    chosen = [int(np.argmax(points[:, 0]))]
-    while len(chosen) < min(_NUM_DRAWN, len(rows)):
-        distance = np.min(np.linalg.norm(points[:, None] - points[chosen][None], axis=2), axis=1)
-        chosen.append(int(np.argmax(distance)))
-    return sorted((rows[one] for one in chosen), key=lambda row: found.values[row, at])
 
 
 def _draw(axes: axes_lib.Axes, x, y, rows, genotypes):
