@@ -42,7 +42,8 @@ def read_off(
         raise ValueError(f"networks of {space} cannot be read off elastic weights; those of small_images can")
     images = jnp.asarray(scoring.calibration_images(run, config or configs.Scoring()))
     collect = jax.jit(functools.partial(scoring.collected, run.network, run.inputs))
-    variables = {"params": params, "batch_stats": collect(params, images, arch)}
+    # On the host: on a device each part that is cut out is a program of its own.
+    variables = jax.device_get({"params": params, "batch_stats": collect(params, images, arch)})
     if family is not None:
         return family.extract(variables, run.network.config, arch)
     return supernet.extract(variables, space, run.network.config, arch)

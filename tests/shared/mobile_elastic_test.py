@@ -16,6 +16,7 @@ from common.networks import costs, counting, mobile, mobile_elastic, mobile_extr
 from common.networks.kernels import compile_options
 from common.spaces import ofa_mobile
 from common.supernets import presets
+from tests.shared import random_params
 
 SIDE = 20
 CONFIG = mobile_elastic.elastic(
@@ -52,10 +53,8 @@ def _elastic(config=CONFIG):
     network = mobile_elastic.Network("ofa_mobile", config)
     images = _images()
     row = jnp.array(ROWS[0][: 1 + 9 * len(config.widths)])
-    params = _compiled(functools.partial(network.init, train=False))(jax.random.key(0), images, row)["params"]
-    leaves, tree = jax.tree.flatten(params)
-    leaves = [leaf + 0.2 * np.random.default_rng(at).normal(size=leaf.shape) for at, leaf in enumerate(leaves)]
-    params = jax.tree.map(jnp.float32, jax.tree.unflatten(tree, leaves))
+    shapes = jax.eval_shape(functools.partial(network.init, train=False), jax.random.key(0), images, row)
+    params = random_params.of_shapes(shapes["params"])
     collect = functools.partial(network.apply, train=False, statistics="collect", mutable=["batch_stats"])
     return network, params, images, _compiled(collect)
 
@@ -85,7 +84,7 @@ class NetworkTest(parameterized.TestCase):
         _, params, images, collect = _elastic(SHORT)
         found, collected = collect({"params": params}, images, jnp.array(row))
         network, images = _alone(row, SHORT)
-        variables = mobile_extraction.parts({"params": params, **collected}, network)
+        variables = mobile_extraction.parts({"params": params, **jax.device_get(collected)}, network)
         expected = _compiled(functools.partial(network.apply, train=False))(variables, images)
         np.testing.assert_allclose(found.main, expected.main, rtol=1e-5, atol=1e-5)
         shapes = jax.eval_shape(functools.partial(network.init, train=False), jax.random.key(0), images)

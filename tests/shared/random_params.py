@@ -1,12 +1,11 @@
 """Parameters and statistics of a network at random, without compiling its `init`."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 
 def of_shapes(shapes, seed=0):
-    """Returns normal arrays in place of shapes; those of scales are around one, kernels have outputs of about one."""
+    """Returns normal NumPy arrays in place of shapes; scales are around one, kernels have outputs of about one."""
     generator = np.random.default_rng(seed)
 
     def draw(path, leaf):
@@ -15,6 +14,6 @@ def of_shapes(shapes, seed=0):
             values = 1.0 + 0.2 * values
         else:
             values /= 2.0 if leaf.ndim < 2 else np.sqrt(np.prod(leaf.shape[:-1]))
-        return jnp.asarray(values, jnp.float32)
+        return values.astype(np.float32)
 
     return jax.tree_util.tree_map_with_path(draw, shapes)

@@ -107,7 +107,8 @@ class ElasticTest(parameterized.TestCase):
     def test_the_network_extracted_has_the_same_outputs(self, *row):
         _, params, images, collect = _elastic()
         logits, collected = collect({"params": params}, images, jnp.array(row))
-        network, variables = small_images_extraction.extract({"params": params, **collected}, CONFIG, np.array(row))
+        shared = {"params": params, **jax.device_get(collected)}
+        network, variables = small_images_extraction.extract(shared, CONFIG, np.array(row))
         alone = _compiled(functools.partial(network.apply, train=False))(variables, images)
         np.testing.assert_allclose(alone.main, logits.main, rtol=2e-4, atol=2e-5)
         shapes = jax.eval_shape(functools.partial(network.init, train=False), jax.random.key(0), images)
