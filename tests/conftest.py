@@ -7,9 +7,6 @@ import shutil
 import tempfile
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# Every search makes new functions, which JAX compiles anew: a cache on disk remembers them until the tests end.
-os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp()
-os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
 # Tests compile much and run little: leave out the optimizer's expensive passes, a slow generator of fusions, and the
 # splitting of programs into parts (by name only where it is known: XLA refuses to start with a flag that it does not
 # know).
@@ -23,6 +20,12 @@ os.environ.setdefault(
 import jax
 import pytest
 
+# Every search makes new functions, which JAX compiles anew: a cache on disk remembers them until the tests end, one for
+# all processes of pytest-xdist, which inherit the variable.
+_IS_FIRST = "PYTEST_XDIST_WORKER" not in os.environ
+if _IS_FIRST:
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp()
+jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
 # Locations of operations are read by nobody here.
 jax.config.update("jax_traceback_in_locations_limit", 0)
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -45,7 +48,8 @@ def pytest_collection_finish():
 
 
 def pytest_unconfigure():
-    shutil.rmtree(os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
+    if _IS_FIRST:
+        shutil.rmtree(os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 
 
 def pytest_addoption(parser):
