@@ -40,6 +40,7 @@ def make_text(num, seed=0):
     return np.where(rng.random(num) < 0.1, rng.integers(0, V, num), np.arange(num) % V).astype(np.int32)
 
 
+@functools.cache
 def make_learner(config=CONFIG, dropout=SOME):
     network = recurrent.language_model(CELL, vocabulary_size=V, width=config.width, dropout=dropout)
     return language.Learner(network, config, language.NO_ARCH)

@@ -34,6 +34,8 @@ def last(chunks):
 
 
 CONFIG = configs.Config(num_epochs=3, batch_size=4, average_decay=0.9)
+# Of 22 images 6 steps an epoch; with chunks of at most 2 steps its three programs serve several tests.
+SHORT = dataclasses.replace(CONFIG, num_epochs=2, last_batch="keep")
 
 
 class StepTest(chex.TestCase):
@@ -139,36 +141,32 @@ class TrainTest(parameterized.TestCase):
         assert not np.array_equal(orders[0], orders[1])
         np.testing.assert_array_equal(orders[1], loop.order(key, jnp.int32(1), 22))
 
-    @parameterized.parameters("drop", "keep")
-    def test_a_loop_is_its_steps(self, last_batch):
-        config = dataclasses.replace(CONFIG, num_epochs=2, last_batch=last_batch)
-        steps, state, keys, data = make(config)
+    def test_a_loop_is_its_steps(self):
+        steps, state, keys, data = make(SHORT)
         wanted = jax.tree.map(jnp.copy, state)
         step = jax.jit(steps.train)
         for epoch in range(2):
             rows = np.asarray(loop.order(keys.order, epoch, 22))
-            for at in range(configs.steps_per_epoch(config, 22)):
+            for at in range(6):
                 batch = rows[4 * at : 4 * at + 4]
                 wanted, _ = step(keys.step, wanted, data.images[batch], data.labels[batch])
-        found = last(loop.train(steps, state, keys, data, config))
-        assert int(found.step) == (10 if last_batch == "drop" else 12)
+        found = last(loop.train(steps, state, keys, data, SHORT, most=2))
+        assert int(found.step) == 12
         chex.assert_trees_all_close(found, wanted, rtol=1e-4, atol=1e-5)
 
-    @parameterized.parameters((1, "drop"), (7, "keep"))
-    def test_resuming_from_a_state_is_exact_to_the_bit(self, stop, last_batch):
-        config = dataclasses.replace(CONFIG, last_batch=last_batch)
-        steps, state, keys, data = make(config)
+    @parameterized.parameters(1, 7)
+    def test_resuming_from_a_state_is_exact_to_the_bit(self, stop):
+        steps, state, keys, data = make(SHORT)
         start = jax.tree.map(jnp.copy, state)
-        whole = last(loop.train(steps, start, keys, data, config, most=2))
-        part = last(loop.train(steps, state, keys, data, config, stop=stop, most=2))
-        resumed = last(loop.train(steps, jax.tree.map(jnp.asarray, jax.device_get(part)), keys, data, config, most=2))
+        whole = last(loop.train(steps, start, keys, data, SHORT, most=2))
+        part = last(loop.train(steps, state, keys, data, SHORT, stop=stop, most=2))
+        resumed = last(loop.train(steps, jax.tree.map(jnp.asarray, jax.device_get(part)), keys, data, SHORT, most=2))
         chex.assert_trees_all_equal(jax.device_get(resumed), jax.device_get(whole))
 
     def test_chunks_say_what_they_did(self):
-        config = dataclasses.replace(CONFIG, num_epochs=1, last_batch="keep")
-        steps, state, keys, data = make(config)
-        chunks = [chunk for _, chunk in loop.train(steps, state, keys, data, config, most=3)]
-        assert [tuple(chunk[:3]) for chunk in chunks] == [(3, 3, 12), (5, 2, 8), (6, 1, 2)]
+        steps, state, keys, data = make(SHORT)
+        chunks = [chunk for _, chunk in loop.train(steps, state, keys, data, SHORT, stop=6, most=2)]
+        assert [tuple(chunk[:3]) for chunk in chunks] == [(2, 2, 8), (4, 2, 8), (5, 1, 4), (6, 1, 2)]
         assert all(chunk.seconds > 0 and chunk.metrics.loss.shape == (chunk.num_steps,) for chunk in chunks)
 
     def test_one_program_for_all_epochs(self):
@@ -189,21 +187,23 @@ def host_batches(images, labels, keys, config, *, start):
 
 
 class StreamTest(parameterized.TestCase):
-    @parameterized.parameters((0, "keep"), (3, "keep"))
-    def test_a_stream_is_the_same_training(self, start, last_batch):
-        config = dataclasses.replace(CONFIG, num_epochs=2, last_batch=last_batch)
+    def check(self, config, start, most, teacher=None):
         steps, state, keys, data = make(config)
-        if start:
-            state = last(loop.train(steps, state, keys, data, config, stop=start))
-        copy, teacher = jax.tree.map(jnp.copy, state), None
-        if start:
-            teacher = losses.Teacher(jax.tree_util.Partial(lambda images: images[:, 0, :3, 0]), 0.5, 1.0)
-        wanted = last(loop.train(steps, copy, keys, data, config, teacher=teacher))
+        state = state.replace(step=jnp.int32(start))
+        copy, settings = jax.tree.map(jnp.copy, state), {"most": most, "teacher": teacher}
+        wanted = last(loop.train(steps, copy, keys, data, config, **settings))
         batches = host_batches(np.asarray(data.images), np.asarray(data.labels), keys, config, start=start)
-        found = last(stream.train(steps, state, keys, batches, most=2, teacher=teacher))
+        found = last(stream.train(steps, state, keys, batches, **settings))
         assert int(found.step) == int(wanted.step)
         chex.assert_trees_all_close(found, wanted, rtol=1e-5, atol=1e-6)
-        assert list(stream.train(steps, found, keys, batches, most=2)) == []  # none are left
+        assert list(stream.train(steps, found, keys, batches, **settings)) == []  # none are left
+
+    def test_a_stream_is_the_same_training(self):
+        self.check(SHORT, 0, 2)
+
+    def test_the_rest_of_a_training_with_a_teacher(self):
+        teacher = losses.Teacher(jax.tree_util.Partial(lambda images: images[:, 0, :3, 0]), 0.5, 1.0)
+        self.check(CONFIG, 8, 1, teacher)
 
 
 class EvaluateTest(parameterized.TestCase):
