@@ -20,13 +20,13 @@ def _searched():
     """Returns (the state after the last round's proposal, the history with its results)."""
     searcher = search.searcher(SPACE, CONFIG)
     propose = jax.jit(lambda key, state, history: searcher.propose(key, state, history, count=4))
-    history = history_lib.empty(CAPACITY, 3)
+    history, append = history_lib.empty(CAPACITY, 3), jax.jit(history_lib.append)
     state = jax.jit(searcher.init)(jax.random.key(0), history)
     for round_ in range(5):
         archs, state = propose(jax.random.fold_in(jax.random.key(1), round_), state, history)
         fitness = jnp.sum(archs * jnp.array([[0.2, 0.1, 0.05]]), axis=1)
         ok = jnp.arange(4) != round_  # one of each round but the last fails
-        history = history_lib.append(history, archs, types.Evaluation(fitness=fitness, cost=fitness, ok=ok))
+        history = append(history, archs, types.Evaluation(fitness=fitness, cost=fitness, ok=ok))
     return state, history
 
 

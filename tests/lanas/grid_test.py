@@ -24,7 +24,7 @@ class GridTest(parameterized.TestCase):
         measured = jnp.asarray(features[rng.choice(len(features), 40, replace=False)])
         values = jnp.asarray(rng.normal(size=40), jnp.float32)
         process = jax.jit(processes.update)(processes.empty(40, 40), measured, values, jnp.arange(40) < 37)
-        return kernel.posterior(process, measured, values)
+        return jax.jit(kernel.posterior)(process, measured, values)
 
     def _assert_as_row_by_row(self, features, found):
         posterior = self._posterior(features)

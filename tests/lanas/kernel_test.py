@@ -83,8 +83,8 @@ class ProcessTest(parameterized.TestCase):
 
     def test_a_row_under_evaluation_lowers_the_deviation_of_its_neighbours_alone(self):
         features, values, process = self._fitted([np.arange(CAPACITY) < 8])
-        posterior = kernel.with_room(_posterior(process, features, values), 1)
-        after = kernel.observe(posterior, features[9], CAPACITY)
+        posterior = jax.jit(kernel.with_room, static_argnums=1)(_posterior(process, features, values), 1)
+        after = jax.jit(kernel.observe)(posterior, features[9], CAPACITY)
         before, later = _deviations(posterior, features[8:]), _deviations(after, features[8:])
         assert later[1] < 0.7 * before[1]
         assert np.all(later <= before + 1e-5)

@@ -15,7 +15,7 @@ def arguments(*lead, seed=0):
     """(inputs, weights, biases, h, c), all with the leading axes `lead`."""
     rng = np.random.default_rng(seed)
     shapes = ((LENGTH, BATCH, INPUTS), (INPUTS + SIZE, 4 * SIZE), (4 * SIZE,), (BATCH, SIZE), (BATCH, SIZE))
-    return tuple(jnp.asarray(rng.normal(size=(*lead, *shape)), jnp.float32) for shape in shapes)
+    return tuple(rng.normal(size=(*lead, *shape)).astype(np.float32) for shape in shapes)
 
 
 def plain(inputs, weights, biases, h, c, forget_bias=0.0):
@@ -32,7 +32,7 @@ def plain(inputs, weights, biases, h, c, forget_bias=0.0):
     return jax.lax.scan(step, (h, c), inputs)[1]
 
 
-ours = recurrent.read
+ours = jax.jit(recurrent.read, static_argnames=("forget_bias", "is_reversed"))
 
 
 def weighted(function):
@@ -45,7 +45,7 @@ def weighted(function):
     return run
 
 
-class RecurrentTest(chex.TestCase, parameterized.TestCase):
+class RecurrentTest(parameterized.TestCase):
     def test_values_are_those_of_numpy(self):
         inputs, weights, biases, h, c = (np.asarray(x, np.float64) for x in arguments())
         expected = []
@@ -68,7 +68,6 @@ class RecurrentTest(chex.TestCase, parameterized.TestCase):
         expected = plain(*arguments(), forget_bias=forget_bias)
         np.testing.assert_allclose(ours(*arguments(), forget_bias=forget_bias), expected, atol=1e-6)
 
-    @chex.variants(with_jit=True, without_jit=True)
     @parameterized.parameters(False, True)
     def test_gradients_equal_those_of_the_plain_scan(self, is_reversed):
         def backwards(inputs, *rest):
@@ -77,9 +76,10 @@ class RecurrentTest(chex.TestCase, parameterized.TestCase):
         def found(*args):
             return ours(*args, is_reversed=is_reversed)
 
-        found = self.variant(jax.value_and_grad(weighted(found), argnums=(0, 1, 2, 3, 4)))(*arguments())
-        expected = weighted(backwards if is_reversed else plain)
-        expected = jax.value_and_grad(expected, argnums=(0, 1, 2, 3, 4))(*arguments())
+        found, expected = (
+            jax.jit(jax.value_and_grad(weighted(function), argnums=(0, 1, 2, 3, 4)))(*arguments())
+            for function in (found, backwards if is_reversed else plain)
+        )
         chex.assert_trees_all_close(found, expected, atol=2e-6, rtol=2e-5)
 
     def test_gradients_are_numerically_right(self):
@@ -87,17 +87,18 @@ class RecurrentTest(chex.TestCase, parameterized.TestCase):
             return jnp.mean(ours(*args) ** 2)
 
         args, rng = arguments(seed=1), np.random.default_rng(2)
-        direction = tuple(jnp.asarray(rng.normal(size=x.shape), jnp.float32) for x in args)
-        gradient = jax.grad(loss, argnums=(0, 1, 2, 3, 4))(*args)
-        slope = sum(jnp.vdot(g, d) for g, d in zip(gradient, direction))
-        ahead, behind = (loss(*(x + sign * 1e-2 * d for x, d in zip(args, direction))) for sign in (1, -1))
+        direction = tuple(rng.normal(size=x.shape).astype(np.float32) for x in args)
+        run = jax.jit(jax.value_and_grad(loss, argnums=(0, 1, 2, 3, 4)))
+        slope = sum(np.vdot(g, d) for g, d in zip(run(*args)[1], direction))
+        ahead, behind = (run(*(x + sign * 1e-2 * d for x, d in zip(args, direction)))[0] for sign in (1, -1))
         np.testing.assert_allclose(slope, (ahead - behind) / 2e-2, rtol=1e-2)
 
     def test_shared_parameters_under_vmap(self):
         inputs, *rest = arguments(2)
         rest = [x[0] for x in rest]
-        found = jax.vmap(lambda x: jax.grad(weighted(ours), argnums=1)(x, *rest))(inputs)
-        expected = jnp.stack([jax.grad(weighted(plain), argnums=1)(x, *rest) for x in inputs])
+        found = jax.jit(jax.vmap(lambda x: jax.grad(weighted(ours), argnums=1)(x, *rest)))(inputs)
+        one = jax.jit(jax.grad(weighted(plain), argnums=1))
+        expected = [one(x, *rest) for x in inputs]
         np.testing.assert_allclose(found, expected, atol=2e-6, rtol=2e-5)
 
     def test_steps_of_the_cell_give_the_sequence(self):

@@ -82,7 +82,8 @@ class CutoutTest(parameterized.TestCase):
 class ErasingTest(parameterized.TestCase):
     def test_rectangles(self):
         """Areas and ratios within their ranges, up to the rounding of sides; places all over; half of the images."""
-        boxes = np.asarray(erasing.draw_boxes(jax.random.key(0), 4096, (40, 60), 0.5))
+        draw = jax.jit(lambda key: erasing.draw_boxes(key, 4096, (40, 60), 0.5))
+        boxes = np.asarray(draw(jax.random.key(0)))
         sides = boxes[..., 1] - boxes[..., 0]
         is_erased = sides[:, 0] > 0
         assert abs(is_erased.mean() - 0.5) < 0.03
@@ -99,10 +100,12 @@ class ErasingTest(parameterized.TestCase):
         assert 2.5 < (height / width).max() < 3.8
 
     def test_noise_inside_and_nothing_outside(self):
-        values = jnp.full((256, 16, 16, 3), 7.0)
-        found = np.asarray(erasing.erase(jax.random.key(1), values, 1.0))
-        boxes = erasing.draw_boxes(jax.random.split(jax.random.key(1))[0], 256, (16, 16), 1.0)
-        is_noise = np.asarray(erasing.is_inside(boxes, (16, 16)))
+        def run(key, values):
+            boxes = erasing.draw_boxes(jax.random.split(jax.random.clone(key))[0], 256, (16, 16), 1.0)
+            return erasing.erase(key, values, 1.0), erasing.is_inside(boxes, (16, 16))
+
+        values = np.full((256, 16, 16, 3), 7, np.float32)
+        found, is_noise = map(np.asarray, jax.jit(run)(jax.random.key(1), values))
         assert np.all(is_noise.any(axis=(1, 2)))
         np.testing.assert_array_equal(found[~is_noise], 7)
         noise = found[is_noise]

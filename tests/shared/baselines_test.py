@@ -1,6 +1,7 @@
 """Baselines: properties beyond the contract of every searcher."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +17,9 @@ from common.spaces import factory
 GRID = factory.search_space("grid", (3, 4), size=12, describe=str)  # row number = 4 * row[0] + row[1]
 
 _append = jax.jit(history_lib.append)
+_append_pending = jax.jit(history_lib.append_pending)
+_know = jax.jit(unseen.know, static_argnames="count")
+_find = jax.jit(unseen.find)
 
 
 @jax.jit
@@ -23,30 +27,27 @@ def _init(init, key, history):
     return init(key, history)
 
 
+@functools.partial(jax.jit, static_argnames="count")
+def _proposals(propose, keys, state, history, count):
+    return jax.vmap(lambda key: propose(key, state, history, count=count)[0])(keys)
+
+
 def _propose(searcher, history, *, seed=0, num_keys=None, count=1):
     """Proposals of a fresh state: int32[count, L], or int32[num_keys, count, L] for that many keys."""
     init_key, propose_key = jax.random.split(jax.random.key(seed))
     state = _init(searcher.init, init_key, history)
-
-    @jax.jit
-    def propose(propose, keys, state, history):
-        return jax.vmap(lambda key: propose(key, state, history, count=count)[0])(keys)
-
-    archs = propose(searcher.propose, jax.random.split(propose_key, num_keys or 1), state, history)
+    archs = _proposals(searcher.propose, jax.random.split(propose_key, num_keys or 1), state, history, count)
     return np.asarray(archs if num_keys else archs[0])
 
 
 def _measured(archs, fitness=0.5, ok=True, capacity=None):
-    archs = jnp.asarray(archs, jnp.int32)
-    return _append(
-        history_lib.empty(capacity or len(archs), archs.shape[1]),
-        archs,
-        types.Evaluation(
-            fitness=jnp.broadcast_to(jnp.asarray(fitness, jnp.float32), len(archs)),
-            cost=jnp.ones(len(archs)),
-            ok=jnp.broadcast_to(jnp.asarray(ok), len(archs)),
-        ),
+    archs = np.asarray(archs, np.int32)
+    evaluation = types.Evaluation(
+        fitness=np.broadcast_to(np.float32(fitness), len(archs)),
+        cost=np.ones(len(archs), np.float32),
+        ok=np.broadcast_to(ok, len(archs)),
     )
+    return _append(history_lib.empty(capacity or len(archs), archs.shape[1]), archs, evaluation)
 
 
 def _chi_square(counts):
@@ -67,36 +68,37 @@ class RegistryTest(parameterized.TestCase):
 
     @parameterized.parameters(*baselines.ALGORITHMS)
     def test_more_than_the_space_has_cannot_be_proposed(self, name):
+        searcher, history, key = baselines.ALGORITHMS[name].searcher(GRID), history_lib.empty(20, 2), jax.random.key(0)
+        state = jax.eval_shape(searcher.init, key, history)
         with pytest.raises(ValueError, match="count must be at most 12 architectures of grid; got 13"):
-            _propose(baselines.ALGORITHMS[name].searcher(GRID), history_lib.empty(20, 2), count=13)
+            jax.eval_shape(functools.partial(searcher.propose, count=13), key, state, history)
 
 
 class FreshTest(parameterized.TestCase):
     def test_index_finds_rows_however_the_history_grew(self):
         pool = unseen.pool_of(GRID)
-        history = _measured(pool[jnp.array([7, 0, 11, 4])], capacity=6)
+        history = _measured(np.asarray(pool)[[7, 0, 11, 4]], capacity=6)
         none = unseen.empty_index(pool, history)
-        know = jax.jit(unseen.know, static_argnames="count")  # op by op it takes seconds
         for count in (1, 3, 10):
-            known = know(pool, none, history, count=count)
+            known = _know(pool, none, history, count=count)
             np.testing.assert_array_equal(known.index.places, [1, 6, 6, 6, 3, 6, 6, 0, 6, 6, 6, 2])
             assert known.index.num_indexed == 4
-        grown = history_lib.append_pending(history, pool[2:3])
-        known = know(pool, known.index, grown, count=1)
-        np.testing.assert_array_equal(unseen.find(known, pool[:5]), [1, 6, 4, 6, 3])
+        grown = _append_pending(history, pool[2:3])
+        known = _know(pool, known.index, grown, count=1)
+        np.testing.assert_array_equal(_find(known, pool[:5]), [1, 6, 4, 6, 3])
 
     def test_without_a_pool_rows_are_found_as_well(self):
         pool = unseen.pool_of(GRID)
-        history = _measured(pool[jnp.array([7, 0, 11, 4])], capacity=6)
+        history = _measured(np.asarray(pool)[[7, 0, 11, 4]], capacity=6)
         no_pool = unseen.pool_of(GRID._replace(enumerate=None))
-        known = unseen.know(no_pool, unseen.empty_index(no_pool, history), history, count=2)
-        np.testing.assert_array_equal(unseen.find(known, pool), [1, 6, 6, 6, 3, 6, 6, 0, 6, 6, 6, 2])
+        known = _know(no_pool, unseen.empty_index(no_pool, history), history, count=2)
+        np.testing.assert_array_equal(_find(known, pool), [1, 6, 6, 6, 3, 6, 6, 0, 6, 6, 6, 2])
 
     def test_rows_that_are_no_networks_are_nowhere(self):
         pool = unseen.pool_of(GRID)
         history = _measured(pool, capacity=12)
-        known = unseen.know(pool, unseen.empty_index(pool, history), history, count=1)
-        np.testing.assert_array_equal(unseen.find(known, jnp.array([[0, 4], [-1, -1]])), [12, 12])
+        known = _know(pool, unseen.empty_index(pool, history), history, count=1)
+        np.testing.assert_array_equal(_find(known, jnp.array([[0, 4], [-1, -1]])), [12, 12])
 
 
 class RandomSearchTest(parameterized.TestCase):
@@ -138,8 +140,10 @@ class RegularizedEvolutionTest(parameterized.TestCase):
         """bool[B, P]: of which rows each child is one decision away."""
         return np.sum(archs[None] != children[:, None], axis=-1) == 1
 
-    def _searcher(self, **config):
-        return regularized_evolution.searcher(self.space, regularized_evolution.Config(**config))
+    @classmethod
+    @functools.cache  # one program for all tests of the same settings
+    def _searcher(cls, **config):
+        return regularized_evolution.searcher(cls.space, regularized_evolution.Config(**config))
 
     def test_random_until_the_population_is_grown(self):
         archs = self._rows(50)
@@ -152,7 +156,7 @@ class RegularizedEvolutionTest(parameterized.TestCase):
         archs = self._rows(60)
         fitness = np.linspace(0.9, 0.1, 60)  # the oldest is the best
         ok = np.arange(60) % 10 != 5  # row 55 and five before it fail
-        history = history_lib.append_pending(_measured(archs[:57], fitness[:57], ok[:57], capacity=64), archs[57:])
+        history = _append_pending(_measured(archs[:57], fitness[:57], ok[:57], capacity=64), archs[57:])
         searcher = self._searcher(population_size=20, sample_size=400)
         children = _propose(searcher, history, num_keys=30)[:, 0]
         # The last 20 measured rows of 0 to 56 without 35, 45 and 55 begin with 34, and it is their best.

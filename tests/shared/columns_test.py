@@ -229,14 +229,14 @@ class UseTest(Case):
         moved[[nasbench101_graphs.EDGES.index(edge) for edge in ((0, 4), (4, 6))]] = 1
         moved[nasbench101_graphs.NUM_EDGES + np.array([1, 3])] = 2, 1
         info = table.Info("nasbench101", "nasbench101_codes", {"cifar10": {"test": "t"}}, source="", licence="")
-        row = np.asarray(base.canonicalize(chain[None]))
+        row = np.asarray(jax.jit(base.canonicalize)(chain[None]))
         made = tabular.evaluator(table.from_rows(info, row, {"t": [[0.25, 0.75]]}), protocol="test")
         assert made.space.size == made.num_archs == 509_607_936 == 2**21 * 3**5
         archs = np.stack([chain, moved, np.zeros_like(chain), np.ones_like(chain)])
         found = jax.jit(lambda archs: made.evaluate(jax.random.key(0), archs))(archs)
         np.testing.assert_array_equal(found.fitness, [0.5, 0.5, 0, 0])
         np.testing.assert_array_equal(found.ok, [True] * 4)
-        features = made.space.features(archs)
+        features = np.asarray(jax.jit(made.space.features)(archs))
         np.testing.assert_array_equal(features[0], features[1])
         np.testing.assert_array_equal(np.flatnonzero(features[0]), [1, 5, 42, 43, 44])
         assert np.all(np.isfinite(features))

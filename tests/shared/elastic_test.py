@@ -83,6 +83,24 @@ class SandwichTest(parameterized.TestCase):
             sampling.sandwich("nao_small")
 
 
+def _logits(kinds, params):
+    """The logits of the network of some kinds of layers."""
+    state = IMAGES
+    for at, kind in enumerate(kinds):
+        layer, width = params["layers"][at], CONFIG.widths[kind > 2]
+        kernel = layer.weights.reshape(8, 3, 3, -1)[:width, ..., : state.shape[-1]].transpose(1, 2, 3, 0)
+        kernel = kernel if kind % 2 == 0 else kernel[1:2, 1:2]
+        state = jax.lax.conv_general_dilated(state, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+        if at + 1 in CONFIG.pooled:
+            state = nn.max_pool(state, (2, 2), (2, 2))
+        mean, variance = jnp.mean(state, axis=(0, 1, 2)), jnp.var(state, axis=(0, 1, 2))
+        scale = params["scales"][at, kind - 1, :width] / jnp.sqrt(variance + 1e-5)
+        shift = params["offsets"][at, kind - 1, :width] - mean * scale
+        state = jax.nn.relu(state * scale[None, None, None] + shift[None, None, None])
+    last = len(kinds) - 1
+    return jnp.mean(state, axis=(1, 2)) @ params["kernels"][last, :width] + params["biases"][last][None]
+
+
 class ConvnetTest(parameterized.TestCase):
     @parameterized.parameters((1, 0, 0, 0, 0), (2, 4, 1, 3, 4))
     def test_elastic_logits_are_those_of_a_network_of_its_own_size(self, *row):
@@ -92,24 +110,7 @@ class ConvnetTest(parameterized.TestCase):
         rng = np.random.default_rng(0)
         params = jax.tree.map(lambda leaf: jnp.asarray(0.5 * rng.normal(size=leaf.shape), jnp.float32), params)
         found = jax.jit(functools.partial(network.apply, train=False))({"params": params}, IMAGES, jnp.array(row))
-        state, kinds = IMAGES, [kind for kind in row if kind]
-        for at, kind in enumerate(kinds):
-            layer, width = params["layers"][at], CONFIG.widths[kind > 2]
-            kernel = layer.weights.reshape(8, 3, 3, -1)[:width, ..., : state.shape[-1]].transpose(1, 2, 3, 0)
-            kernel = kernel if kind % 2 == 0 else kernel[1:2, 1:2]
-            state = jax.lax.conv_general_dilated(
-                state, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
-            )
-            if at + 1 in CONFIG.pooled:
-                state = nn.max_pool(state, (2, 2), (2, 2))
-            mean, variance = jnp.mean(state, axis=(0, 1, 2)), jnp.var(state, axis=(0, 1, 2))
-            scale = params["scales"][at, kind - 1, :width] / jnp.sqrt(variance + 1e-5)
-            state = jax.nn.relu(
-                (state - mean[None, None, None]) * scale[None, None, None]
-                + params["offsets"][at, kind - 1, :width][None, None, None]
-            )
-        last = len(kinds) - 1
-        expected = jnp.mean(state, axis=(1, 2)) @ params["kernels"][last, :width] + params["biases"][last][None]
+        expected = jax.jit(functools.partial(_logits, [kind for kind in row if kind]))(params)
         np.testing.assert_allclose(found.main, expected, rtol=1e-4, atol=1e-5)
 
     def test_shared_weights_train_and_score(self):

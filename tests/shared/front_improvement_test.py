@@ -26,9 +26,9 @@ class FrontImprovementTest(parameterized.TestCase):
 
     def test_scales_by_hand(self):
         goal = _goal()
-        archs = jnp.array([[4, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0]])
-        values = jnp.concatenate([jnp.array([[0.9], [0.1], [jnp.nan]]), -2.0 * archs[:, :1]], axis=1)
-        got = front_improvement.scaled(goal, values, jnp.array([True, True, False]))
+        archs = np.array([[4, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0]])
+        values = np.array([[0.9, -8.0], [0.1, -2.0], [np.nan, 0.0]], np.float32)
+        got = jax.jit(front_improvement.scaled)(goal, values, np.array([True, True, False]))
         np.testing.assert_allclose(got, [[2 / 3, 0.0], [0.0, 0.75], [0.0, 0.0]], rtol=1e-6)
         np.testing.assert_allclose(front_improvement.known(goal, archs), [[np.nan, 0.0], [np.nan, 0.75], [np.nan, 1.0]])
         np.testing.assert_array_equal(goal.ends, [[0] * 6])

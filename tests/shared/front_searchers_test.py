@@ -60,14 +60,14 @@ class FrontSearchersTest(parameterized.TestCase):
             spaces.get("nasbench201"),
             np.zeros((1, 6), np.int32),
         )
-        found = history.append(
+        found = jax.jit(history.append)(
             history.empty(4, 6, 2),
-            jnp.arange(18).reshape(3, 6) % 5,
+            np.arange(18, dtype=np.int32).reshape(3, 6) % 5,
             types.Evaluation(fitness=jnp.array([0.9, 0.5, 0.1]), cost=jnp.zeros(3), ok=jnp.ones(3, bool)),
             jnp.array([[5.0], [6.0], [4.0]]),
         )
         empty = tree.empty(2, 1)
-        got = front_acquisition.with_hypervolumes(goal, empty, found, jnp.array([1, 1, 2, -1]))
+        got = jax.jit(front_acquisition.with_hypervolumes)(goal, empty, found, jnp.array([1, 1, 2, -1]))
         # Scaled the first two rows are (0.8, 0.4) and (0.4, 0.8), the last one is the reference.
         of_points = front_improvement.scalarized(jnp.array([[0.8, 0.4], [0.4, 0.8]]))
         good = jnp.mean(jnp.max(of_points, axis=0))

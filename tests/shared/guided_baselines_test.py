@@ -19,26 +19,30 @@ GRID = factory.search_space("grid", (3, 4), size=12, describe=str)
 CUBE = factory.search_space("cube", (3,) * 5, size=3**5, describe=str)
 
 
+_append = jax.jit(history_lib.append)
+
+
 def _history(archs, fitness, ok=True, capacity=None):
-    archs = jnp.asarray(archs, jnp.int32)
+    archs = np.asarray(archs, np.int32)
     evaluation = types.Evaluation(
-        fitness=jnp.asarray(fitness, jnp.float32),
-        cost=jnp.ones(len(archs)),
-        ok=jnp.broadcast_to(jnp.asarray(ok), len(archs)),
+        fitness=np.asarray(fitness, np.float32),
+        cost=np.ones(len(archs), np.float32),
+        ok=np.broadcast_to(ok, len(archs)),
     )
-    return history_lib.append(history_lib.empty(capacity or len(archs), archs.shape[1]), archs, evaluation)
+    return _append(history_lib.empty(capacity or len(archs), archs.shape[1]), archs, evaluation)
 
 
 def _known(space, history):
     pool = unseen.pool_of(space)
-    return unseen.know(pool, unseen.empty_index(pool, history), history, count=4)
+    know = jax.jit(functools.partial(unseen.know, count=4))
+    return know(pool, unseen.empty_index(pool, history), history)
 
 
 def _proposals(name, space, history, num_keys=None, **changes):
     """int32[count, L], or one row for each of `num_keys` keys."""
     algorithm = baselines.ALGORITHMS[name]
     searcher = algorithm.searcher(space, type(algorithm.config)(**{"num_initial": 1, "count": 1, **changes}))
-    state = searcher.init(jax.random.key(0), history)
+    state = jax.jit(searcher.init)(jax.random.key(0), history)
     keys = jax.random.split(jax.random.key(1), num_keys or 1)
     propose = jax.jit(lambda key: searcher.propose(key, state, history, count=searcher.count)[0])
     archs = np.asarray([propose(key) for key in keys])
@@ -58,11 +62,11 @@ class GaussianProcessTest(parameterized.TestCase):
         factors = gaussian_process.empty(64)
         for at in (np.setdiff1d(np.arange(50), late), late):
             evaluation = types.Evaluation(fitness=jnp.asarray(values[at]), cost=jnp.ones(25), ok=jnp.asarray(is_ok[at]))
-            history = history_lib.record(history, jnp.asarray(at), evaluation)
+            history = jax.jit(history_lib.record)(history, at, evaluation)
             factors = jax.jit(gaussian_process.update)(factors, history)
         np.testing.assert_array_equal(factors.is_observed[:50], is_ok)
-        targets = jnp.pad(jnp.asarray(values, jnp.float32), (0, 14), constant_values=jnp.nan)
-        mean, deviation = gaussian_process.posterior(factors, history, targets, jnp.asarray(others))
+        targets = np.pad(values.astype(np.float32), (0, 14), constant_values=np.nan)
+        mean, deviation = jax.jit(gaussian_process.posterior)(factors, history, targets, others)
         expected = _exact_posterior(observed[is_ok], values[is_ok], others)
         np.testing.assert_allclose(mean, expected[0], atol=1e-4)
         np.testing.assert_allclose(deviation, expected[1], atol=1e-4)
@@ -109,20 +113,19 @@ def _exact_posterior(observed, values, others):
 class CandidatesTest(parameterized.TestCase):
     def test_the_best_unseen_rows_are_taken_once(self):
         known = _known(GRID, _history([[0, 0], [1, 1]], [0.5, 0.6], capacity=4))
-        archs = jnp.array([[0, 0], [2, 3], [0, 1], [2, 3], [1, 0]])
-        scores = jnp.array([9.0, 5.0, 3.0, 5.0, -jnp.inf])
-        found, is_found = candidates.best_unseen(known, archs, scores, count=3)
+        archs = np.array([[0, 0], [2, 3], [0, 1], [2, 3], [1, 0]], np.int32)
+        scores = np.array([9.0, 5.0, 3.0, 5.0, -np.inf], np.float32)
+        found, is_found = jax.jit(functools.partial(candidates.best_unseen, count=3))(known, archs, scores)
         np.testing.assert_array_equal(is_found, [True, True, False])
         np.testing.assert_array_equal(found[:2], [[2, 3], [0, 1]])
 
     def test_parents_of_mutations_are_the_best_measured_rows(self):
-        archs = CUBE.sample(jax.random.key(0), 20)
+        archs = CUBE.enumerate()[::12][:20]
         ok = np.arange(20) != 3  # the best row failed
         fitness = np.where(np.arange(20) == 3, 0.99, np.linspace(0.1, 0.9, 20))
-        mutated = candidates.mutations(
-            jax.random.key(1), CUBE, _history(archs, fitness, ok, capacity=24), num_parents=2, count=6
-        )
-        differences = np.sum(mutated[:, None] != archs[None, jnp.array([19, 18])], axis=-1)
+        history = _history(archs, fitness, ok, capacity=24)
+        run = jax.jit(lambda key: candidates.mutations(key, CUBE, history, num_parents=2, count=6))
+        differences = np.sum(np.asarray(run(jax.random.key(1)))[:, None] != archs[None, [19, 18]], axis=-1)
         np.testing.assert_array_equal(differences[np.arange(6), np.arange(6) % 2], np.ones(6))
 
 
@@ -142,7 +145,7 @@ class PathEncodingTest(parameterized.TestCase):
         paths = {(conv3,), (pool, skip), (none, conv1), (pool, skip, conv1)}
         offsets = {1: 0, 2: 5, 3: 30}
         expected = {offsets[len(path)] + sum(op * 5**at for at, op in enumerate(path)) for path in paths}
-        encoded = path_encoding.encoder(spaces.get("nasbench201"), "paths")(jnp.asarray(arch)[None])
+        encoded = jax.jit(path_encoding.encoder(spaces.get("nasbench201"), "paths"))(arch[None])
         assert encoded.shape == (1, 155)
         assert set(np.flatnonzero(encoded[0])) == expected
 
@@ -180,7 +183,9 @@ class PredictorTest(parameterized.TestCase):
         encode = path_encoding.encoder(CUBE, "one_hot")
         config = predictor.Config(num_members=3, width=16, num_steps=150)
         params = jax.jit(lambda key: predictor.fit(key, history, encode, config=config))(jax.random.key(0))
-        predictions = predictor.predict(params, encode(jnp.asarray(archs[rest])))
+        predictions = np.asarray(
+            jax.jit(lambda params, rows: predictor.predict(params, encode(rows)))(params, archs[rest])
+        )
         for member in predictions:
             assert np.corrcoef(member, fitness[rest])[0, 1] > 0.9
         assert np.all(np.std(predictions, axis=0) > 0)
@@ -232,7 +237,7 @@ class LamctsTest(parameterized.TestCase):
         points = jnp.array([[0.0, 0.0], [0.1, 0.0], [5.0, 5.0], [5.1, 5.0], [9.0, 9.0]])
         values = jnp.array([0.2, 0.1, 0.8, 0.9, 5.0])
         members = jnp.array([True, True, True, True, False])
-        np.testing.assert_array_equal(lamcts.cluster(points, values, members), [-1, -1, 1, 1, 0])
+        np.testing.assert_array_equal(jax.jit(lamcts.cluster)(points, values, members), [-1, -1, 1, 1, 0])
 
     def test_boundary_solves_the_linear_system(self):
         rng = np.random.default_rng(0)
@@ -240,7 +245,7 @@ class LamctsTest(parameterized.TestCase):
         kernel = np.exp(-np.sum((points[:20, None] - points[None]) ** 2, axis=-1) / 3)
         members = np.arange(20) < 15
         labels = np.where(members, np.sign(points[:20, 0]), 0.0)
-        found = lamcts.boundary(
+        found = jax.jit(lamcts.boundary)(
             jnp.asarray(kernel, jnp.float32), jnp.asarray(labels, jnp.float32), jnp.asarray(members)
         )
         mean = labels[members].mean()
@@ -259,5 +264,6 @@ class LamctsTest(parameterized.TestCase):
         explored = lamcts.Config(exploration=0.1, **settings)
         inside = jax.jit(functools.partial(lamcts.region, config=explored))(features, values, jnp.ones(16, bool))
         np.testing.assert_array_equal(inside, [True, False])
-        whole = lamcts.region(features, values, jnp.ones(16, bool), config=lamcts.Config(num_levels=1, leaf_size=16))
+        larger = lamcts.Config(num_levels=1, leaf_size=16)
+        whole = jax.jit(functools.partial(lamcts.region, config=larger))(features, values, jnp.ones(16, bool))
         np.testing.assert_array_equal(whole, [True, True])
