@@ -27,7 +27,7 @@ MAINS = {
 _SMALL_NAO = (
     *("--num_initial=6", "--num_new=2", "--count=2", "--embedding_size=4", "--hidden_size=4", "--num_members=1"),
     *("--fit_first=2", "--fit_later=1", "--num_unlabelled=6", "--num_mutated=3", "--num_seeds=2", "--num_steps=2"),
-    "--num_climbs=1",
+    *("--num_climbs=1", "--nois_bidirectional", "--predictor=mlp", "--predictor_layers=0", "--decoder=plain"),
 )
 _SHARED = (
     *("--supernet_width=2", "--supernet_num_epochs=2", "--supernet_num_images=64", "--supernet_held_out=40"),
@@ -41,7 +41,7 @@ _TEXT = (
 _IMAGES = ("--width=2", "--num_images=64", "--held_out=40", "--batch_size=32", "--num_epochs=1")
 RUNS = {  # name of a run: command, its flags, a flag that makes it another run, the message
     "baselines": ("baselines", ("--budget=6",), "--seed=1", "seed was 0 and is now 1"),
-    "lanas": ("lanas", ("--budget=15", "--height=3"), "--height=2", "height was 3 and is now 2;"),
+    "lanas": ("lanas", ("--budget=15", "--height=3", "--regressor=ridge"), "--height=2", "height was 3 and is now 2;"),
     "nao": ("nao", ("--budget=10", "--batch_size=8", *_SMALL_NAO), "--hidden_size=8", "hidden_size was 4 and is now 8"),
     "study": (
         "study",

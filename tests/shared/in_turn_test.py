@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from absl.testing import parameterized
 
-from common import baselines, history, in_turn, objectives, search
+from common import history, in_turn, objectives, search
 from common.evaluators import tabular
 from common.spaces import factory
 from launch import algorithms
@@ -19,12 +19,12 @@ EVALUATOR = tabular.from_arrays("grid/all", SPACE, ARCHS, (ARCHS @ np.array([25,
 
 
 def _searcher(name):
-    return baselines.ALGORITHMS[name].searcher(SPACE, baselines.ALGORITHMS[name].config, name=name)
+    return algorithms.factory(algorithms.get(name))(SPACE)
 
 
 class InTurnTest(parameterized.TestCase):
     def test_each_round_is_that_of_the_searcher_whose_turn_it_is(self):
-        each, count = [_searcher("local_search"), _searcher("random")], 2
+        each, count = [_searcher("regularized_evolution:population_size=4"), _searcher("random")], 2
         together = in_turn.searcher(each, name="all")
         assert (together.name, together.count) == ("all", each[0].count)
         found = history.empty(14, 3)
@@ -41,8 +41,8 @@ class InTurnTest(parameterized.TestCase):
         assert len(np.unique(np.asarray(found.archs), axis=0)) == 14
 
     def test_on_the_host_and_compiled(self):
-        together = algorithms.factory(algorithms.get("random+local_search"))(SPACE)
-        assert together.name == "random+local_search"
+        together = _searcher("random+regularized_evolution:population_size=4")
+        assert together.name == "random+regularized_evolution:population_size=4"
         found = search.run_search(jax.random.key(0), together, EVALUATOR, budget=20)
         jitted = jax.jit(lambda key: search.scan_search(key, together, EVALUATOR, budget=20))
         np.testing.assert_array_equal(found.archs, jitted(jax.random.key(0)).archs)
@@ -71,7 +71,7 @@ class InTurnTest(parameterized.TestCase):
         assert together.name == algorithm.name
         assert [type(config) for config in given] == [type(one.config) for one in algorithm.parts]
         assert given[1].population_size == 7
-        assert len(together.init(jax.random.key(0), found)) == 3
+        assert len(jax.eval_shape(together.init, jax.random.key(0), found)) == 3
         with self.assertRaisesRegex(ValueError, "budget is 8, below num_initial, 10"):
             in_turn.configured(algorithm, SPACE).init(jax.random.key(0), found)
 

@@ -58,9 +58,10 @@ class StackTest(parameterized.TestCase):
         network = child.Network(GENOTYPE, config)
         side = 224 if config.stem == "imagenet" else 32
         given = jax.ShapeDtypeStruct((2, side, side, 3), jnp.float32)
-        variables = jax.eval_shape(lambda given: network.init(jax.random.key(0), given, train=False), given)
+        keys = dict(zip(("params", "dropout", "drop_path"), jax.random.split(jax.random.key(0), 3)))
+        run = functools.partial(network.init_with_output, train=True)
+        trained, variables = jax.eval_shape(run, keys, given)
         self.assertEqual({leaf.dtype for leaf in jax.tree.leaves(variables)}, {jnp.dtype("float32")})
-        trained, _ = jax.eval_shape(lambda *args: train(network, *args), variables, given)
         self.assertEqual(trained.main, jax.ShapeDtypeStruct((2, config.num_classes), jnp.float32))
         self.assertEqual(trained.auxiliary, trained.main if config.auxiliary else None)
         evaluated = jax.eval_shape(lambda *args: network.apply(*args, train=False), variables, given)
