@@ -22,7 +22,11 @@ from common.spaces import factory
 # Networks and fits as small as can be, and two architectures from which to climb, one step.
 _SMALL_NAO = dataclasses.replace(
     nao_jax.Config(),
-    model=dataclasses.replace(nao_jax.Config().model, embedding_size=4, hidden_size=4),
+    model=dataclasses.replace(
+        nao_jax.Config().model,
+        **{"embedding_size": 4, "hidden_size": 4, "is_bidirectional": False, "decoder": "plain"},
+        **{"predictor": "mlp", "predictor_layers": 0},
+    ),
     **{"num_members": 2, "num_initial": 4, "num_new": 4, "count": 4, "batch_size": 8, "fit_first": 2, "fit_later": 1},
     **{"num_unlabelled": 6, "num_mutated": 3, "num_seeds": 2, "num_steps": 1, "num_climbs": 1},
 )
@@ -43,9 +47,8 @@ def _lanas(space, name, *, objectives=None, **changes):
 
 LANAS = {
     "lanas": {"acquisition": "tempered"},  # the others leave little to the key
-    "lanas_adam": {"regressor": "adam", "acquisition": "uniform"},
     "lanas_walk": {"sampler": "walk", "acquisition": "expected_improvement"},
-    "lanas_hit_and_run": {"regressor": "ridge", "sampler": "hit_and_run", "acquisition": "thompson"},
+    "lanas_hit_and_run": {"regressor": "adam", "sampler": "hit_and_run", "acquisition": "uniform"},
 }
 _SMALL_BAYESIAN = {"num_initial": 6, "num_parents": 2, "num_mutated": 4, "num_random": 4}
 _SMALL_PREDICTOR = {"num_initial": 6, "num_layers": 1, "width": 4, "num_steps": 2, "batch_size": 4}
@@ -87,10 +90,9 @@ SEARCHERS = {  # name: space -> types.Searcher, as small as it may be
     "seminas": functools.partial(nao_jax.searcher, config=_SMALL_SEMINAS, name="seminas"),
     **{name: functools.partial(_front, name=name) for name in FRONT},
 }
-# Parts of the names of tests that compile a program of their own: slow, but for one searcher of each kind.
+# Parts of the names of tests that compile a program of their own: slow, but for one or two searchers.
 _OWN_PROGRAM = ("_huge", "_measures_all", "_vmap", "_do_not_matter", "_64_bits")
-QUICK = ("lanas", "local_search")
-SLOW = {**{name: _OWN_PROGRAM for name in SEARCHERS if name not in QUICK}, "seminas": ("",)}
+SLOW = {**dict.fromkeys(SEARCHERS, _OWN_PROGRAM), "seminas": ("",), "local_search": ("_vmap", "_matter", "_64_bits")}
 SLOW |= dict.fromkeys(FRONT[:2], (*_OWN_PROGRAM, "_convnet", "_trace", "_grows"))
 SLOW |= dict.fromkeys(FRONT[2:], ("",))  # `nsga2_test.py` has quick tests of them
 SLOW |= {"lanas": ("_measures_all", "_huge"), "lanas_walk": ("",)}  # `lanas/search_test.py` walks

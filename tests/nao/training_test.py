@@ -125,12 +125,9 @@ class LossTest(chex.TestCase):
         )
         chex.assert_trees_all_equal(self.loss(other), self.loss(batch))
 
-    @parameterized.parameters(
-        {"has_features": True, "attention": "additive"},
-        {"is_bidirectional": True, "decoder": "residual", "attention": "general"},
-    )
-    def test_bfloat16_has_nearly_the_same_gradient_of_float32_parameters(self, **fields):
-        fields = {"embedding_size": 16, "hidden_size": 16, "attention": "dot"} | fields
+    def test_bfloat16_has_nearly_the_same_gradient_of_float32_parameters(self):
+        fields = {"embedding_size": 16, "hidden_size": 16, "attention": "general", "decoder": "residual"}
+        fields |= {"has_features": True, "is_bidirectional": True}
         model = models.Model(dataclasses.replace(MODEL, **fields), NUM_TOKENS, VOCABULARY)
         batch = self.batch().replace(features=jnp.linspace(-1.0, 1.0, 15).reshape(5, 3))
         blank = jnp.zeros((1, NUM_TOKENS), jnp.int32)
