@@ -20,6 +20,7 @@ from absl import flags
 
 from common import config as configs
 from common.datasets import streams
+from common.genotypes import published
 from common.report import console
 from common.runs import picking, training
 from common.training import presets, sharding
@@ -66,7 +67,8 @@ def define(values: flags.FlagValues) -> None:
     define("data_dir", os.environ.get("NAS_DATA_DIR"), "folder of the datasets; default: $NAS_DATA_DIR")
     define("preset", "digits", f"settings to start from: {', '.join(presets.PRESETS)}")
     define("stream", None, f"stream images during training, preprocessed as in: {', '.join(streams.PRESETS)}")
-    define("image_size", 0, "side of streamed images, in pixels; 0: as in --stream", flags.DEFINE_integer)
+    text = "side of streamed images, in pixels; 0: that of the genotype, if it has one, else as in --stream"
+    define("image_size", 0, text, flags.DEFINE_integer)
     for name, (_, text) in _DECODING.items():
         define(name, None, f"{text}; by default as in --stream", flags.DEFINE_integer)
     define("workdir", None, "folder of the run, to start or to resume; by default a fresh one under runs/")
@@ -104,8 +106,8 @@ def run(values: flags.FlagValues) -> None:
             raise ValueError("--evaluate needs --workdir, the folder of a training run")
         _print_scores(training.evaluate(values.workdir, options, data_dir=values.data_dir), options)
         return
-    places = {"folder": values.workdir, "data_dir": values.data_dir, "stream": _stream(values)}
     genotype = str(picking.pick(values.genotype, values.pick)) if values.pick else values.genotype
+    places = {"folder": values.workdir, "data_dir": values.data_dir, "stream": _stream(values, genotype)}
     settings = genotype, preset(values), values.dataset, options
     result = training.train(*settings, **places, flags=values.flag_values_dict())
     if "seconds" in result:  # of several processes one prints
@@ -130,13 +132,14 @@ def preset(values: flags.FlagValues) -> presets.Preset:
     return presets.Preset(*parts)
 
 
-def _stream(values):
+def _stream(values, genotype):
     if not values.stream:
         if others := commands.given(values, ["image_size", *_DECODING]):
             raise ValueError(f"--{', --'.join(others)} needs --stream; choose one of {', '.join(streams.PRESETS)}")
         return None
     configs.one_of("stream", values.stream, streams.PRESETS)
-    found, size = streams.PRESETS[values.stream], values.image_size
+    found = streams.PRESETS[values.stream]
+    size = values.image_size or getattr(published.get(genotype), "resolution", None)
     given = {field: values[name].value for name, (field, _) in _DECODING.items() if values[name].value is not None}
     if size:
         given |= {"image_size": size, "resized": round(size * found.resized / found.image_size)}

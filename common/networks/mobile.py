@@ -196,6 +196,14 @@ PRESETS: dict[str, Config] = {
         style=dataclasses.replace(styles.NAO_PYTORCH, epsilon=1e-5),
     ),  # MobileNetV3-Large of Once-for-all at width 1.0
 }
+PRESETS["once_for_all_1.2"] = dataclasses.replace(
+    PRESETS["once_for_all"],
+    widths=(32, 48, 96, 136, 192),
+    stem_width=24,
+    first_width=24,
+    last_width=1152,
+    feature_width=1536,
+)  # all widths times 1.2, as multiples of 8
 PRESETS["once_for_all_cifar"] = dataclasses.replace(
     PRESETS["once_for_all"],
     widths=(8, 16, 24, 32, 48),

@@ -7,7 +7,7 @@ Sources: the released programs of NAO (arXiv:1808.07233), of its balanced varian
 import dataclasses
 from typing import NamedTuple
 
-from common.networks import child, nasbench201, nasbench_macro, of_space
+from common.networks import child, mobile, nasbench201, nasbench_macro, of_space
 from common.training import augmentation
 from common.training import config as configs
 
@@ -66,6 +66,11 @@ _SEMINASNET = _optimizer(
     clip_norm=0.0,
     decay_batch_norm=False,
 )
+_SMALL_IMAGES = _optimizer(
+    _training(rate=0.2, num_epochs=60, batch_size=64),
+    schedule=configs.Schedule(learning_rate=0.2, schedule_unit="step", warmup_epochs=2),
+    nesterov=True,
+)
 _LANET = configs.Config(num_epochs=1500, batch_size=32, last_batch="keep", progress_unit="epoch", average_decay=0.9999)
 
 PRESETS: dict[str, Preset] = {
@@ -77,13 +82,16 @@ PRESETS: dict[str, Preset] = {
     ),
     # Our own, for `small_images`: chosen on subsets of CIFAR-10, see docs/experiments/supernet.md.
     "small_images": Preset(
-        of_space.NETWORKS["small_images"],
-        _optimizer(
-            _training(rate=0.2, num_epochs=60, batch_size=64),
-            schedule=configs.Schedule(learning_rate=0.2, schedule_unit="step", warmup_epochs=2),
-            nesterov=True,
-        ),
-        augmentation.Config(crop_padding=2, cutout="none"),
+        of_space.NETWORKS["small_images"], _SMALL_IMAGES, augmentation.Config(crop_padding=2, cutout="none")
+    ),
+    # Our own, for `ofa_mobile` on images of 32x32 pixels.
+    "ofa_mobile_cifar": Preset(mobile.PRESETS["once_for_all_cifar"], _SMALL_IMAGES, augmentation.Config(cutout="none")),
+    # The same on ImageNet, of width 1.2: the training of SemiNASNet with RandAugment, averaged weights and drop path,
+    # which the readme of LaNAS lists without settings.
+    "ofa_mobile_imagenet": Preset(
+        dataclasses.replace(mobile.PRESETS["once_for_all_1.2"], drop_path_keep=0.8),
+        dataclasses.replace(_SEMINASNET, average_decay=0.9999),
+        dataclasses.replace(_AUGMENTATIONS["none"], randaugment=2),
     ),
     # The trainings of the published tables.
     "nasbench201": Preset(

@@ -18,7 +18,7 @@ import safetensors.numpy
 from absl.testing import parameterized
 
 from common.datasets import prepared
-from common.genotypes import genotype, json_text
+from common.genotypes import conversion, genotype, json_text
 from common.training import stream
 from launch import train
 
@@ -112,6 +112,16 @@ class StreamedTrainingTest(parameterized.TestCase):
         environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         return subprocess.Popen(command, cwd=ROOT, env=environment, **pipes)
+
+    def test_images_have_the_resolution_of_the_genotype(self):
+        chain = conversion.from_arch("ofa_mobile", np.array([8, *[0] * 45], np.int32))
+        (path := self.folder / "chain.json").write_text(json_text.to_text(chain))
+        flags = (f"--genotype={path}", "--preset=ofa_mobile_imagenet", "--stream=seminasnet")
+        for given, sizes in (((), (160, 183)), (("--image_size=112",), (112, 128))):
+            with mock.patch.object(train.training, "train", return_value={}) as called:
+                assert train.main([*flags, *given]) == 0
+            found = called.call_args.kwargs["stream"]
+            assert (found.image_size, found.resized) == sizes
 
     def test_refused(self):
         for flag, message in (
