@@ -58,8 +58,6 @@ def run(values: flags.FlagValues) -> None:
     console.show("plan", header, [(name, *costs) for name, _, *costs in rows])
     for name, line, *_ in rows:
         print(f"{name}: python -m {line}", flush=True)
-    if not headline.stages:
-        raise ValueError(f"{values.name} cannot be reproduced here, which lacks {headline.missing}")
     if headline.missing:
         print(f"missing: {headline.missing}", flush=True)
     reproduce.check_disk(headline.stages, folder)
@@ -77,7 +75,9 @@ def run(values: flags.FlagValues) -> None:
             continue
         if options.dry_run and headline.data:
             data_dir = folder / f"data_{stage.name}"
-            reproduce_data.make(headline.data, data_dir, num_images=reproduce.num_images(stage, options))
+            size = 224 if options.full_size and headline.data == "imagenet" else 32
+            num_images = reproduce.num_images(stage, options)
+            reproduce_data.make(headline.data, data_dir, num_images=num_images, image_size=size)
         module, *words = reproduce.arguments(stage, options, folder, data_dir)
         print(f"stage {stage.name}: python -m launch.{module} {shlex.join(words)}", flush=True)
         if code := importlib.import_module(f"launch.{module}").main(words):

@@ -107,7 +107,7 @@ def check_memory(stages: Sequence[headlines.Stage], limit: int | None) -> None:
 
 def num_images(stage: headlines.Stage, options: Options) -> int:
     """Returns the training images with which an epoch of a dry run of a stage has two steps."""
-    held_out = headlines.HELD_OUT if stage.name == "search" else 0
+    held_out = headlines.HELD_OUT if stage.name in ("search", "weights") else 0
     return 2 * (stage.batch if options.full_size else headlines.SMALL_BATCH) + held_out
 
 
@@ -129,9 +129,10 @@ def arguments(stage: headlines.Stage, options: Options, folder: pathlib.Path, da
     Raises:
       ValueError: it needs the architecture of a search that is not finished.
     """
-    words = stage.command.split()
+    places = {"data_dir": data_dir, "weights": folder / "weights"}
     if "{search}" in stage.command:
-        words = [word.format(search=found(folder / "search")) for word in words]
+        places["search"] = found(folder / "search")
+    words = [word.format(**places) for word in stage.command.split()]
     if options.dry_run:
         words += stage.dry.split() + ([] if options.full_size else stage.small.split())
     if data_dir is not None:

@@ -14,13 +14,14 @@ _WORDS = {"ptb": 10_000, "wikitext2": 33_278}  # vocabularies
 _NUM_VALID, _NUM_TEST = 12_000, 200  # words
 
 
-def make(name: str, folder: pathlib.Path, *, num_images: int) -> None:
+def make(name: str, folder: pathlib.Path, *, num_images: int, image_size: int = 32) -> None:
     """Writes data of the shape of a published dataset, corpus or benchmark to a folder, unless it is there.
 
     Args:
-      name: "cifar10", a corpus of `text.FILES`, or "nasbench101".
+      name: "cifar10", "imagenet" (and "imagenet_search", a part of it), a corpus of `text.FILES`, or "nasbench101".
       folder: for the --data_dir of commands.
       num_images: training images.
+      image_size: their side, in pixels.
     """
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
@@ -28,13 +29,16 @@ def make(name: str, folder: pathlib.Path, *, num_images: int) -> None:
         _write_text(folder, _WORDS[name], rng)
     elif name == "nasbench101" and not (folder / f"{name}{table.SUFFIX}").exists():
         _write_table(folder / f"{name}{table.SUFFIX}", rng)
-    elif name in prepared.SOURCES and not (folder / name).exists():
+    elif name in prepared.SOURCES:
         parts = {"train": num_images, "test": 16}
-        arrays = {f"x_{part}": rng.integers(0, 256, (num, 32, 32, 3), np.uint8) for part, num in parts.items()}
+        shape = (image_size, image_size, 3)
+        arrays = {f"x_{part}": rng.integers(0, 256, (num, *shape), np.uint8) for part, num in parts.items()}
         arrays |= {f"y_{part}": np.arange(num) % 10 for part, num in parts.items()}
         np.savez(folder / "images.npz", num_classes=10, **arrays)
-        with contextlib.redirect_stdout(io.StringIO()):
-            prepared.prepare(name, str(folder / "images.npz"), folder)
+        for one in (name, "imagenet_search") if name == "imagenet" else (name,):
+            if not (folder / prepared.source_of(one).stored_name).exists():
+                with contextlib.redirect_stdout(io.StringIO()):
+                    prepared.prepare(one, str(folder / "images.npz"), folder)
 
 
 def _write_text(folder, size, rng):

@@ -14,7 +14,8 @@ class Stage:
 
     Attributes:
       name: of the stage, and of the folder of its run.
-      command: a module of `launch` and its flags; {search} stands for the genotype that the stage "search" found.
+      command: a module of `launch` and its flags; {search} stands for the genotype that the stage "search" found,
+        {weights} for the folder of the stage "weights", {data_dir} for the folder of the data.
       dry: flags with which it takes two steps on synthetic data.
       small: further flags that make its networks small enough for a CPU.
       batch: images of a step; 0: it has none.
@@ -212,9 +213,39 @@ HEADLINES: dict[str, Headline] = {
         "LaNAS, mobile networks on ImageNet",
         "top-1 accuracy 80.8 % at 600 million multiply-adds (arXiv:1906.06832v2, abstract)",
         "imagenet",
-        (),
-        missing="the weights and networks of the paper, which were never published; docs/supernet.md, mobile networks, "
-        "has the commands of the nearest search, on the published weights of Once-for-all",
+        (
+            Stage(
+                "weights",
+                "train_supernet --published={data_dir}/ofa_mbv3_d234_e346_k357_w1.2 --preset=elastic "
+                "--dataset=imagenet_search",
+                f"--published= --space=ofa_mobile --num_epochs=1 --held_out={HELD_OUT}",
+                f"--width=4 --batch_size={SMALL_BATCH}",
+                batch=64,
+                memory=20,
+                note="minutes",
+            ),
+            Stage(
+                "search",
+                "lanas --evaluator=supernet --supernet={weights} --score_statistics=recalibrated --limit=macs<=6e8 "
+                "--budget=800",
+                "--budget=3 --num_initial=2 --num_select=1 --count=1 --height=2 --score_num_images=8 "
+                "--score_batch_size=8 --score_num_calibration=1",
+                memory=20,
+                note="minutes",
+            ),
+            Stage(
+                "train_found",
+                "train --preset=ofa_mobile_imagenet --dataset=imagenet --stream=seminasnet --genotype={search}",
+                "--num_epochs=1",
+                f"--image_size=32 --batch_size={SMALL_BATCH}",
+                batch=256,
+                operations=1.455e18,
+                steps=1_501_200,
+                memory=34,
+            ),
+        ),
+        missing="the weights and networks of the paper, which were never published; the stages search the published "
+        "weights of Once-for-all, whose file you bring, and train what is found",
     ),
     "nasbench101": Headline(
         "LaNAS, NAO and SemiNAS on NAS-Bench-101",

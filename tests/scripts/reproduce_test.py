@@ -69,10 +69,6 @@ class ReproduceTest(folders.FolderTest):
             assert advice in self.errors(name, *where)
         assert list(self.folder.iterdir()) == []
 
-    def test_a_part_that_this_project_lacks(self):
-        errors = self.errors("lanas_imagenet", "--dry_run", f"--workdir={self.folder}/run")
-        assert "cannot be reproduced here, which lacks the weights and networks of the paper" in errors
-
     def test_too_little_disk_and_memory(self):
         with mock.patch.object(reproduce.shutil, "disk_usage", return_value=mock.Mock(free=2 * 2**30)):
             errors = self.errors("nao_cifar10", "--dry_run", f"--workdir={self.folder}/run")
@@ -119,11 +115,15 @@ class ReproduceTest(folders.FolderTest):
         assert reproduce.arguments(stage, dry, self.folder, "data") == [*words, "--num_epochs=1", "--width=4", *end]
         full = dataclasses.replace(dry, full_size=True)
         assert reproduce.arguments(stage, full, self.folder, "data") == [*words, "--num_epochs=1", *end]
+        stage = Stage("search", "lanas --supernet={weights} --genotype={data_dir}/x", "")
+        words = ["lanas", f"--supernet={self.folder}/weights", "--genotype=data/x", "--data_dir=data"]
+        assert reproduce.arguments(stage, options, self.folder, "data") == [*words, f"--workdir={self.folder}/search"]
 
     @parameterized.parameters(*STAGES)
     def test_commands_accept_their_flags(self, name, stage):
         del name
-        words = f"{stage.command} {stage.dry} {stage.small}".format(search="lanet").split()
+        places = {"search": "lanet", "weights": "runs/weights", "data_dir": "data"}
+        words = f"{stage.command} {stage.dry} {stage.small}".format(**places).split()
         self.run_main(importlib.import_module(f"launch.{words[0]}").main, *words[1:], "--help")
 
     def test_the_page_has_the_plan(self):
