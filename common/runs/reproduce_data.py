@@ -5,6 +5,7 @@ import io
 import pathlib
 
 import numpy as np
+import PIL.Image
 
 from common import spaces
 from common.datasets import prepared, text
@@ -35,10 +36,22 @@ def make(name: str, folder: pathlib.Path, *, num_images: int, image_size: int = 
         arrays = {f"x_{part}": rng.integers(0, 256, (num, *shape), np.uint8) for part, num in parts.items()}
         arrays |= {f"y_{part}": np.arange(num) % 10 for part, num in parts.items()}
         np.savez(folder / "images.npz", num_classes=10, **arrays)
-        for one in (name, "imagenet_search") if name == "imagenet" else (name,):
+        sources = {name: folder / "images.npz"}
+        if name == "imagenet":
+            sources = {name: _write_images(folder / "images", arrays), "imagenet_search": folder / "images.npz"}
+        for one, source in sources.items():
             if not (folder / prepared.source_of(one).stored_name).exists():
                 with contextlib.redirect_stdout(io.StringIO()):
-                    prepared.prepare(one, str(folder / "images.npz"), folder)
+                    prepared.prepare(one, str(source), folder)
+
+
+def _write_images(folder, arrays):
+    """Writes images as a folder of ImageNet has them, and returns it."""
+    for part, split in (("train", "train"), ("test", "val")):
+        for at, (pixels, label) in enumerate(zip(arrays[f"x_{part}"], arrays[f"y_{part}"], strict=True)):
+            (place := folder / split / f"n{label}").mkdir(parents=True, exist_ok=True)
+            PIL.Image.fromarray(pixels).save(place / f"{at}.JPEG")
+    return folder
 
 
 def _write_text(folder, size, rng):
