@@ -49,7 +49,9 @@ def made(path: str, kind: type[T], *args: Any) -> T:
     if isinstance(found, kind):
         return found
     if not callable(found):
-        raise ValueError(f"{path} must be a {kind.__name__} or a function that returns one; got {type(found).__name__}")
+        raise ValueError(
+            f"{path} must be of the type {kind.__name__} or a function that returns one; got {type(found).__name__}"
+        )
     try:
         inspect.signature(found).bind(*args)
     except TypeError as error:
@@ -57,5 +59,5 @@ def made(path: str, kind: type[T], *args: Any) -> T:
         raise ValueError(f"{path} must be callable with {given}: {error}") from error
     result = found(*args)
     if not isinstance(result, kind):
-        raise ValueError(f"{path} must return a {kind.__name__}; it returned a {type(result).__name__}")
+        raise ValueError(f"{path} must return the type {kind.__name__}; it returned {type(result).__name__}")
     return result

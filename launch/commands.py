@@ -19,6 +19,7 @@ from common import config as configs
 
 FLAG_FILES = pathlib.Path(__file__).parent / "flagfiles"
 Config = TypeVar("Config")
+_TOGETHER = ("limit", "objectives", "pick")  # whose values all hold; of other flags the last one counts
 _DEFINE = {int: flags.DEFINE_integer, float: flags.DEFINE_float, bool: flags.DEFINE_bool, str: flags.DEFINE_string}
 
 
@@ -48,9 +49,11 @@ def _run_main(command, description, define, run, argv):
         if values.help:
             print(_help(command, description, values))
             return 0
-        typed_words = {word.lstrip("-").partition("=")[0] for word in argv}
+        typed_words = [word.lstrip("-").partition("=")[0] for word in argv if word.startswith("-")]
         for name in values:
-            values[name].is_typed = not typed_words.isdisjoint((name, f"no{name}"))
+            values[name].is_typed = name in typed_words or f"no{name}" in typed_words
+            if name in _TOGETHER and typed_words.count(name) > 1:
+                raise flags.Error(f"--{name} is given twice; give it once, with commas between the values")
         return exit_codes.guarded(lambda: _start(values, run), has_traceback=values.traceback)
     except (ValueError, flags.Error) as error:
         return exit_codes.fail(f"{exit_codes.one_line(error)} (--help lists all flags)", code=2)
@@ -59,15 +62,15 @@ def _run_main(command, description, define, run, argv):
 def _help(command, description, values):
     """Returns the description of a command and its flags, those of one dataclass under its title."""
     lines = [f"python -m launch.{command} [--flag=value ...]", "", (description or "").strip()]
-    groups = {}  # of flags by title; those of the command itself are defined in several modules
+    groups = {"Flags of the command": []}  # by title; those of the command itself are defined in several modules
     for section, found in values.flags_by_module_dict().items():
         groups.setdefault(section if " " in section else "Flags of the command", []).extend(found)
     for title, found in groups.items():
-        lines += ["", f"{title}:"]
+        lines += ["", f"{title}:".replace("None: ", "by default ")]
         for flag in found:
             default = ",".join(flag.default) if isinstance(flag.default, list) else flag.default
-            shown = "" if default in (None, "") else f" (default: {default})"
-            text = f"--{flag.name}: {flag.help}{shown}"
+            shown = "" if default is None or default is False or default == "" else f" (default: {default})"
+            text = f"--{flag.name}: {flag.help}{shown}".replace("None: ", "by default ")  # no value of a flag
             lines += textwrap.wrap(text, 110, initial_indent="  ", subsequent_indent="      ")
     return "\n".join(lines)
 
@@ -118,10 +121,7 @@ def given(values: flags.FlagValues, names: Iterable[str]) -> list[str]:
 
 
 def typed(values: flags.FlagValues, names: Iterable[str]) -> list[str]:
-    """Returns those of the flags `names` that were given on the command line itself, not by a flag file.
-
-    One that a flag file gives may have no effect any more when another flag of the file is replaced.
-    """
+    """Returns those given on the command line itself; one of a flag file may lose its effect as another is replaced."""
     return [name for name in given(values, names) if getattr(values[name], "is_typed", True)]
 
 
@@ -172,15 +172,15 @@ def _define_field(values, field, default, *, name, note, section):
     text = field.help
     if field.choices and not all(str(choice) in text for choice in field.choices):
         text = f"{text}: {', '.join(map(str, field.choices))}"
-    text = f"{text} ({note})" if note else text
-    if name in values:
-        if values[name].help != text:
-            values[name].help += f"; {text}"
-        values[name].fields = [*getattr(values[name], "fields", ()), field]
-        return
-    kind = flags.DEFINE_list if field.is_sequence else _DEFINE[field.kind]
-    kind(name, list(default) if field.is_sequence else default, text, flag_values=values, module_name=section)
-    values[name].fields = [field]
+    default = list(default) if field.is_sequence else default
+    if name not in values:
+        kind = flags.DEFINE_list if field.is_sequence else _DEFINE[field.kind]
+        kind(name, default, text, flag_values=values, module_name=section)
+        values[name].texts = {}
+    flag, texts = values[name], getattr(values[name], "texts", {values[name].help: [""]})
+    texts.setdefault(text, []).append(note if default == flag.default else f"{note}: {default} by default")
+    flag.fields, flag.texts = [*getattr(flag, "fields", ()), field], texts
+    flag.help = "; ".join(each + f" ({', '.join(notes)})" * any(notes) for each, notes in texts.items())
 
 
 def check_given(values: flags.FlagValues) -> None:
@@ -195,8 +195,7 @@ def check_given(values: flags.FlagValues) -> None:
                 found.append(str(error))
         if found and len(found) == len(values[name].fields):  # settings of several algorithms may share a flag
             faults.append(found[0])
-    if faults:
-        raise ValueError("; ".join(faults))
+    configs.require(*((False, fault) for fault in faults))
 
 
 def _parsed(command, define, words):

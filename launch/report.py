@@ -27,7 +27,8 @@ def define(values: flags.FlagValues) -> None:
         of(name, default, text, flag_values=values)
 
     text = "folder of a search, a training or a study; may be given several times for studies of several tasks, "
-    define("workdir", [], f"{text}which are compared on one page", flags.DEFINE_multi_string)
+    define("workdir", [], "", flags.DEFINE_multi_string)
+    values["workdir"].help = f"{text}which are compared on one page"
     text = "number of queries after which studies of several tasks are compared; by default their budget"
     define("queries", None, text, flags.DEFINE_integer)
     define("output", None, f"file of the page; by default {report.PAGE} in the workdir")

@@ -6,7 +6,8 @@ python -m launch.search_images --dataset=photos --minutes=30 --limit='macs<=5e6'
 Candidates proposed by --algorithm train for a few epochs; a third of them continues, three times as long, and again.
 The best one trains from scratch, beside a plain network and a ResNet. It says first what it does in which time, and
 ends with a table, best.json (a genotype for launch.train), model.safetensors, model.stablehlo (a program for JAX alone)
-and report.html, a page that can be opened while the search runs. See docs/own_images.md.
+and report.html, a page that can be opened while the search runs. Other flags with --minutes: --data_dir, --seed and
+--compilation_cache_dir. Photos of any sizes become a dataset by launch.prepare_data first. See docs/own_images.md.
 
 Without --minutes, searches by several algorithms on shared weights are compared:
 
@@ -34,7 +35,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from common import config as configs
-from common.evaluators import training_config
+from common.evaluators import problem, training_config
 from common.report import console, image_table, report
 from common.supernets import config as supernet_config
 from launch import algorithms, commands, single
@@ -66,6 +67,7 @@ def define(values: flags.FlagValues) -> None:
         "minutes", None, "for everything: searches one network for --dataset, see above", flag_values=values
     )
     flags.DEFINE_string("algorithm", "lanas", "with --minutes: proposes the candidates", flag_values=values)
+    values["dataset"].help = f"images: {problem.IMAGES}"
     defaults = {"budget": BUDGET, "dataset": DATASET, "evaluator": single.SUPERNET, "proxy_num_epochs": NUM_EPOCHS}
     for name, default in defaults.items():
         values.set_default(name, default)

@@ -23,7 +23,7 @@ SUPERNET, PREFIX, CUSTOM = "supernet", "proxy_", "package.module:name"
 EVALUATORS = ("benchmark", "training", SUPERNET, "zero_cost")
 _TRAIN, _SCORE, _LATENCY, _ZERO, _FRONT = "supernet_", "score_", "latency_", "zero_cost_", "front_"
 _FLAGS = {  # prefix of flags -> the evaluators to which they apply
-    **dict.fromkeys(("benchmark", "runs"), ("benchmark",)),
+    **dict.fromkeys(("benchmark", "runs", "costs"), ("benchmark",)),
     "dataset": EVALUATORS,
     "protocol": EVALUATORS[:3],
     _ZERO: EVALUATORS[3:],
@@ -41,6 +41,7 @@ def define(values: flags.FlagValues, *, training: supernet_config.Training = TRA
         f"nasbench101 its own, or one with other features ({', '.join(spaces.VARIANTS)}); or "
         f"{CUSTOM} of a SearchSpace, or of a function that returns one"
     )
+    values["dataset"].help += f". With other evaluators images: {problem.IMAGES}; by default digits"
     text = (
         "source of fitness: benchmark (--benchmark), training (--space, --dataset, --proxy_*), supernet (--supernet*, "
         f"--score_*), zero_cost (--space, --dataset, --zero_cost_*), or {CUSTOM} of an Evaluator, or of "
@@ -170,7 +171,7 @@ def problem_of(values: flags.FlagValues) -> problem.Problem:
       ValueError: a flag is out of range, or flags do not belong together.
     """
     if plugins.is_path(values.evaluator):
-        return problem.Custom(values.evaluator, values.space)
+        return commands.read(values, problem.Custom())
     if values.evaluator == "benchmark":
         return commands.read(values, problem.Benchmark(data_dir=values.data_dir))
     if not values.space:

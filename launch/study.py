@@ -3,6 +3,9 @@
 python -m launch.study --algorithms=lanas,regularized_evolution,random --num_seeds=100 --budget=300
 python -m launch.study --tasks=nasbench201/cifar10,nasbench201/cifar100,nasbench_macro --protocol=test
 python -m launch.study --suite=choosing --data_dir=FOLDER --seed=1000 --num_seeds=50
+
+Searches look fitness up in tables. For a study of an evaluator of your own, write its values to a file and give that as
+--benchmark, see docs/data.md.
 """
 
 import dataclasses
@@ -47,6 +50,7 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_list("tasks", [], text, flag_values=values)
     text = "tasks of common.evaluators.suite for choosing settings or for reporting, instead of --tasks"
     flags.DEFINE_enum("suite", None, suite.SUITES, text, flag_values=values)
+    values["suite"].help = f"{text}: {', '.join(suite.SUITES)}"
 
 
 def run(values: flags.FlagValues) -> None:
@@ -94,7 +98,8 @@ def _evaluators(values, task):
 
 def _print(console, report):
     """Prints the tables of a study.json."""
-    where = f"{report['benchmark']}/{report['dataset']}, {report['num_seeds']} seeds, {report['budget']} queries"
+    where = f"{report['benchmark']}/{report['dataset']}".rstrip("/")
+    where = f"{where}, {report['num_seeds']} seeds, {report['budget']} queries"
     header = ["mean", "median", "sd", "found", "s/search", "compile s"]
     rows = []
     for name, record in report["algorithms"].items():
@@ -176,7 +181,7 @@ def _print_summary(console, reports):
 
 
 def _table(title, header, rows, *, first="algorithm"):
-    table = rich.table.Table(title=title)
+    table = rich.table.Table(title=title, min_width=max(map(len, title.splitlines())))  # a title wraps to the table
     table.add_column(first, no_wrap=True)
     for name in header:
         table.add_column(name, justify="right")

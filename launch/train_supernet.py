@@ -18,6 +18,7 @@ from absl import flags
 
 from common import config as configs
 from common.datasets import images
+from common.evaluators import problem
 from common.networks import mobile_published
 from common.report import console
 from common.runs import search as searches
@@ -38,7 +39,7 @@ def define(values: flags.FlagValues) -> None:
         of(name, default, text, flag_values=values)
 
     define("space", "nao_small", f"search space: {', '.join(presets.NETWORKS)}")
-    define("dataset", "digits", f"dataset: {', '.join(images.DATASETS)}, or an npz file of images and labels")
+    define("dataset", "digits", f"images: {problem.IMAGES}")
     define("data_dir", os.environ.get("NAS_DATA_DIR"), "folder of the datasets; by default $NAS_DATA_DIR")
     define("preset", "digits", f"settings to start from: {', '.join(presets.PRESETS)}")
     define("seed", 0, "seed of all random numbers", flags.DEFINE_integer)

@@ -21,6 +21,10 @@ _Protocol = Annotated[
 Limit = Annotated[
     tuple[str, ...], "limits on costs that a search respects, such as params<=3e6 or macs>=5e8; several by commas"
 ]
+IMAGES = (
+    "digits, cluttered_digits, mnist, cifar10 or another name given to launch.prepare_data, an npz file, or a folder "
+    "with a folder of images for each class"
+)
 OBJECTIVES = (
     "what the search improves: fitness and costs, - before a name if smaller is better, such as fitness,-params; the "
     "result is the front"

@@ -47,8 +47,8 @@ class Options:
     ] = None
     max_errors: Annotated[
         int,
-        "evaluations which, if they are the first ones and all raise the same exception, stop the search as a bug of "
-        "the evaluator; 0: such architectures are infeasible, however many they are",
+        "the search stops, as the evaluator has a bug, if so many first evaluations all raise the same exception; 0: "
+        "such architectures are infeasible, however many they are",
         configs.Range(at_least=0),
     ] = 3
     retry_failed: Annotated[

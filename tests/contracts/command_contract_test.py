@@ -108,6 +108,17 @@ class CommandContractTest(folders.FolderTest):
         titles = re.findall(r"^(\S.*):$", output, re.MULTILINE)
         assert "Flags of the command" in titles
 
+    def test_help_of_a_setting_of_several_algorithms(self):
+        output, _ = self.run_main(MAINS["baselines"].main, "--help")
+        output = " ".join(output.split())
+        for text in (
+            "--num_initial: random architectures at the start (bayesian_optimization, bananas, lamcts, weaknas) ",
+            "--num_best: architectures with the best predictions, of which a round is sampled (weaknas) (default: 100)",
+            "--num_layers: hidden layers of a network (bananas, weaknas) (default: 2)",
+            "--num_members: networks of the ensemble (bananas, weaknas: 1 by default) (default: 5)",
+        ):
+            assert text in output, text
+
     @parameterized.named_parameters((name, module) for name, module in MAINS.items())
     def test_usage_errors_are_one_line(self, module):
         for flag, message in (

@@ -48,6 +48,10 @@ def evaluator(space):
     )
 
 
+def costly(space):
+    return evaluator(space)._replace(costs={"lit": lambda archs: archs.sum(axis=1)})
+
+
 def broken(space):
     import pathlib
 
@@ -124,6 +128,15 @@ class BringYourOwnTest(folders.FolderTest):
         assert "imported" not in self.run_command(baselines.main, "--budget=9", code=1), "a folder imports nothing"
         assert "mylamps" not in sys.modules
 
+    def test_limits_on_the_costs_of_an_evaluator(self):
+        own = ("--evaluator=mylamps:costly", "--space=mylamps:space", "--budget=40")
+        self.run_command(baselines.main, *own, "--limit=lit<=3,lit>=1")
+        found, _ = run_dir.read_history(self.workdir / run_dir.HISTORY)
+        np.testing.assert_array_equal(np.unique(found.archs.sum(axis=1)), [1, 2, 3])
+        assert len(found.archs) == 40  # of 6 + 15 + 20
+        _, twice = self.run_main(baselines.main, *own, "--limit=lit<=3", "--limit=lit>=1", code=2)
+        assert "--limit is given twice; give it once, with commas between the values" in twice
+
     def test_an_evaluator_that_is_ready_and_lanas(self):
         self.run_command(lanas.main, "--evaluator=mylamps:ready", "--budget=30", "--height=2", "--regressor=ridge")
         result = self.result()
@@ -174,8 +187,8 @@ class BringYourOwnTest(folders.FolderTest):
         ("no.such:thing", "no module 'no' for no.such:thing; run the command from its folder, or install it"),
         ("common.nowhere:thing", "no module 'common.nowhere' for common.nowhere:thing"),
         ("mylamps:lamps", "module mylamps has no 'lamps'; it has jax, jnp, np,"),
-        ("mylamps:number", "mylamps:number must be a Evaluator or a function that returns one; got int"),
-        ("mylamps:nothing", "mylamps:nothing must return a Evaluator; it returned a NoneType"),
+        ("mylamps:number", "mylamps:number must be of the type Evaluator or a function that returns one; got int"),
+        ("mylamps:nothing", "mylamps:nothing must return the type Evaluator; it returned NoneType"),
         ("mylamps:evaluator", "mylamps:evaluator must be callable with no arguments: missing a required argument"),
     )
     def test_errors_are_one_line(self, path, message):
@@ -192,6 +205,7 @@ class BringYourOwnTest(folders.FolderTest):
         for flags, message in (
             (("--evaluator=mylamps:ready", "--space=nasbench201"), "is an evaluator of switches; leave out the space"),
             (("--evaluator=mylamps:ready", "--benchmark=nasbench201"), "--benchmark is not for --evaluator=mylamps"),
+            (("--evaluator=mylamps:ready", "--costs=more.csv"), "--costs is not for --evaluator=mylamps:ready"),
             (("--algorithm=mylamps:shy", "--count=2"), "--count is not a setting of shy; its settings: none"),
             (("--evaluator=mine",), "unknown evaluator 'mine'; choose one of benchmark, training, supernet"),
         ):
