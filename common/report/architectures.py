@@ -14,7 +14,10 @@ def space_of(config: Mapping[str, Any]) -> types.SearchSpace:
     if tables.is_file(str(flags.get("benchmark"))) and flags.get("evaluator", "benchmark") == "benchmark":
         found = tables.load_benchmark(flags["benchmark"], flags.get("data_dir"), space=flags.get("space"))
         return tables.table.space_of(found)
-    return spaces.get(config["space"])
+    name = config["space"]
+    if name not in spaces.SPACES and name not in spaces.VARIANTS:
+        raise ValueError(f"its space, {name}, is of another package, which a report does not import")
+    return spaces.get(name)
 
 
 def known_space(config: Mapping[str, Any]) -> types.SearchSpace | None:
@@ -25,6 +28,18 @@ def known_space(config: Mapping[str, Any]) -> types.SearchSpace | None:
         return None
 
 
-def described(arch: np.ndarray, space: types.SearchSpace | None) -> str:
-    """Returns an architecture int32[L] as text; its numbers if the space is unknown."""
-    return " ".join(map(str, arch.tolist())) if space is None else space.describe(arch)
+def described(arch: np.ndarray, space: types.SearchSpace | None, result: Mapping[str, Any] | None = None) -> str:
+    """Returns an architecture int32[L] as text.
+
+    Args:
+      arch: the architecture.
+      space: None if unknown, such as one of another package.
+      result: result.json, which has texts of some architectures of such a space; those of others are their numbers.
+    """
+    if space is not None:
+        return space.describe(arch)
+    row, result = arch.tolist(), result or {}
+    texts = (
+        one.get("description") for one in (result.get("best") or {}, *result.get("front", ())) if one.get("arch") == row
+    )
+    return next(texts, None) or " ".join(map(str, row))

@@ -50,7 +50,7 @@ STYLE = {
 styled = matplotlib.rc_context(STYLE)  # decorates the functions that draw
 _VARIABLES = {INK: "--ink", FAINT: "--faint", GRID: "--grid", PAPER: "--paper"}
 _SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
-_DOTS_PER_INCH = 200
+_DOTS_PER_INCH, _ROW_HEIGHT = 200, 0.18  # the latter in inches, of a row of a legend
 
 
 class Picture(NamedTuple):
@@ -68,6 +68,18 @@ def new(width: float = WIDTH, height: float = 3.4, **subplots) -> tuple[figure.F
     made = figure.Figure((width, height), layout="constrained", facecolor="none")
     backend_agg.FigureCanvasAgg(made)
     return made, made.subplots(**subplots)
+
+
+def legend(shown: figure.Figure, marks: Sequence, labels: Sequence[str], **style) -> None:
+    """Adds a legend of as many columns, at most three, as fit the figure, which grows by all rows but two."""
+    tight = {"columnspacing": 1.2, "handlelength": 1.4, "handletextpad": 0.6}
+    for ncols in (3, 2, 1):
+        made = shown.legend(marks, labels, ncols=ncols, **tight, **style)
+        if ncols == 1 or made.get_window_extent().width <= shown.bbox.width:
+            break
+        made.remove()
+    num_rows = -(-len(labels) // ncols)
+    shown.set_figheight(shown.get_figheight() + _ROW_HEIGHT * max(num_rows - 2, 0))
 
 
 def scale(marks, label: str, **style) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from common.report import page
 
 _PROTOCOLS = {
-    "validation": "validation fitness; test fitness is looked up after the search, for the best architecture alone",
+    "validation": "validation fitness; test fitness is looked up after the search for the best architecture alone",
     "test": "test fitness, an oracle, as in the LaNAS paper: not comparable with searches on validation fitness",
 }
 _LOCAL = {"help", "h", "traceback", "workdir", "data_dir", "compilation_cache_dir", "export", "flagfile"}
@@ -48,7 +48,8 @@ def sections(
       settings: HTML of the last section; by default the flags as a flagfile.
     """
     device, versions = config.get("device", {}), config.get("versions", {})
-    hardware = "{} x {} ({})".format(*(device.get(name, "?") for name in ("count", "kind", "platform")))
+    count, kind, platform = (str(device.get(name, "?")) for name in ("count", "kind", "platform"))
+    hardware = f"{count} x {kind}" + (f" ({platform})" if platform != kind else "")
     seconds = f"{seconds:.1f} s, compilation included" if isinstance(seconds, int | float) else seconds
     software = ", ".join(f"{name} {version}" for name, version in versions.items())
     tuning = "not recorded: state on which seeds and datasets, after how many searches, and that these are others"

@@ -50,10 +50,10 @@ def show_result(result: Mapping[str, Any], algorithm: str, optimum: float | None
         rows["best fitness"] = f"{100 * best['fitness']:.2f} %"
         if optimum is not None:
             rows["simple regret"] = f"{100 * (optimum - best['fitness']):.2f} points"
-        rows["test fitness"] = "not published" if best["test"] is None else f"{100 * best['test']:.2f} %"
+        rows["test fitness"] = "unknown" if best["test"] is None else f"{100 * best['test']:.2f} %"
         rows["architecture"] = best["description"]
         rows["row"] = " ".join(map(str, best["arch"]))
-    where = f"{algorithm} on {result['benchmark']}/{result['dataset']}"
+    where = f"{algorithm} on {result['benchmark']}/{result['dataset']}".rstrip("/")
     show_facts(where, rows)
     if result.get("front"):
         _show_front(result, where)
@@ -71,11 +71,13 @@ def _show_front(result, where):
         (f"{100 * one['fitness']:.2f} %", *(f"{one['costs'][name]:.6g}" for name in names), one["description"])
         for one in result["front"]
     ]
-    reference = ", ".join(f"{name} {value:.6g}" for name, value in result["reference"].items())
-    told = f"hypervolume {result['hypervolume']:.4f} from {reference}"
+    worst = {name: f"{value:.6g}" for name, value in result["reference"].items()}
+    worst["fitness"] = f"{100 * result['reference']['fitness']:.2f} %"
+    reference = ", ".join(map(" ".join, worst.items()))
+    told = f"hypervolume {result['hypervolume']:.4f} (reference point: {reference})"
     if "hypervolume_gap" in result:
         found = f"{100 * result['front_found']:.0f} % of the points of the true front"
-        told += f"; gap {100 * result['hypervolume_gap']:.2f} %, {found}"
+        told += f"\ngap {100 * result['hypervolume_gap']:.2f} %, {found}"
     show(f"front of {where}: {','.join(result['objectives'])}\n{told}", ("fitness", *names, "architecture"), rows)
 
 

@@ -131,7 +131,9 @@ def _scatter(found, at, genotypes, protocol):
     kinds = _draw(axes, x, y, drawn, genotypes)
     marks, labels = axes.get_legend_handles_labels()
     marks += [patches.Patch(facecolor=kind.fill, edgecolor=canvas.FAINT, lw=0.5) for kind in kinds]
-    figure.legend(marks, [*labels, *(kind.name for kind in kinds)], loc="outside lower center", ncols=3, fontsize=9)
+    labels += [kind.name for kind in kinds]
+    canvas.legend(figure, marks, labels, loc="outside lower center", fontsize=9)
+    figure.draw_without_rendering()  # the layout of drawings above the frame takes two passes
     caption = f"Dots: {len(x)} architectures evaluated; {len(found.rows)} are on the front: no other is as good in all "
     caption += "objectives. "
     if len(found.names) == 2:
@@ -216,6 +218,6 @@ def _table(found, run, tests, space):
     rows = []
     for row, test in known.items():
         test = [units.percent(np.nan if test is None else test)] if has_tests else []
-        text = architectures.described(found.archs[row], space)
+        text = architectures.described(found.archs[row], space, run.result)
         rows.append((*found.texts(row), *test, found.queries[row], text))
     return page.table([*header, "query", "architecture"], rows)

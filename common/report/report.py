@@ -195,4 +195,6 @@ def _explained(run, models):
             explained = explained.replace(num_unseen=None)  # of the whole space, not of the part within the limits
     except (ValueError, TypeError) as error:  # of another version
         return None, [f"The model could not be fitted again: {error}"]
+    if explained is None and run.history.others.shape[1]:
+        return None, ["The partition is drawn for searches with one objective only."]
     return explained, [] if explained is not None else ["Too few measurements to fit the model again."]

@@ -30,12 +30,13 @@ _FIELDS = {"flags", "benchmark", "space", "algorithm", "seed", "protocol"}  # of
 _CONFIG = {
     **{"flags": {"data_dir?": str, "space?": str, "evaluator?": str}, "benchmark": str, "space": str, "protocol": str},
     **{"seed": (int, type(None)), "algorithm": (str, type(None)), "optimum?": json_files.NUMBER},
-    **{"config?": dict, "schedule?": dict, "objectives?": [str]},
+    **{"config?": dict, "schedule?": dict, "objectives?": [str], "limits?": [str]},
 }
+_ARCH = {"test?": json_files.NUMBER, "description?": str}
 _RESULT = {
-    **{"seconds?": json_files.NUMBER, "failures?": {"*": int}, "best?": {"test?": json_files.NUMBER}},
+    **{"seconds?": json_files.NUMBER, "failures?": {"*": int}, "best?": {"arch?": [int], **_ARCH}},
     "diagnostics?": {"*": (int, float, list, type(None))},
-    **{"front?": [{"arch": [int], "test?": json_files.NUMBER}], "reference?": {"*": json_files.NUMBER}},
+    **{"front?": [{"arch": [int], **_ARCH}], "reference?": {"*": json_files.NUMBER}},
     "ideal?": {"*": json_files.NUMBER},
     **{f"{name}?": json_files.NUMBER for name in ("hypervolume", "hypervolume_gap", "front_found")},
 }
@@ -176,6 +177,8 @@ def _facts(run):
     if run.blocks:
         yield "architectures scored", f"{sum(map(len, run.blocks)):,}, those kept in the pool once per block"
     yield "infeasible", int(np.sum(history.status == types.INFEASIBLE))
+    if config.get("limits"):
+        yield "limits", ", ".join(config["limits"])
     if run.num_earlier:
         yield "measured before", run.num_earlier
     if len(run.order):
@@ -210,8 +213,7 @@ def _notes(run):
 
 def _best(run):
     name, drawn, rows = run.config["space"], [], []
-    if (space := architectures.known_space(run.config)) is None:
-        return ""
+    space = architectures.known_space(run.config)
     for rank, at in enumerate(run.order[:_NUM_LISTED].tolist(), start=1):
         arch, query = run.history.archs[at], str(run.queries[at])
         value = run.unit.text(run.history.fitness[at])
@@ -219,7 +221,7 @@ def _best(run):
             text = f"No. {rank}: {'perplexity ' if run.unit.is_lower_better else ''}{value}"
             text += "" if run.blocks else f", query {query}"
             drawn.append(page.drawing(text, drawing.svg(conversion.from_arch(name, arch))))
-        rows.append((rank, value, query, space.describe(arch)))
+        rows.append((rank, value, query, architectures.described(arch, space, run.result)))
     header = ("rank", f"{run.config['protocol']} {run.unit.name}", "query", "architecture")
     shown = (0, 1, 3) if run.blocks else (0, 1, 2, 3)  # the architectures of a pool have no query
     table = page.table([header[at] for at in shown], [[row[at] for at in shown] for row in rows])
@@ -231,7 +233,7 @@ def _stated(run):
     baselines, seeds = "python -m launch.study compares algorithms", "python -m launch.study runs many"
     if search_pictures.measures_here(run):
         baselines, seeds = "add random search with the same budget", "run it with other values of --seed"
-    seeds = f"{config['seed']} only, which says nothing about variance; {seeds}", False
+    seeds = f"only seed {config['seed']}, which says nothing about variance; {seeds}", False
     benchmark, baselines = f"{config['benchmark']}, space {config['space']}", (f"none in this run; {baselines}", False)
     budget = f"{run.budget} {'blocks of training' if run.blocks else 'architectures'}"
     budget += f", beside {run.num_earlier} measured earlier" if run.num_earlier else ""

@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib import ticker
 
-from common import types
+from common import plugins, types
 from common.report import canvas, units
 
 # Source of fitness, the first part of the benchmark's name -> what takes the time; others are looked up in tables.
@@ -50,9 +50,8 @@ def best_by_time(run) -> canvas.Picture | None:
     if seconds[-1] <= 0:
         return None
     (divisor, unit), kind = units.time(seconds[-1]), cost_name(run)
-    more = (
-        ", compilation included" if measures_here(run) else ": the cost of the search without the table, on one device"
-    )
+    more = ", compilation included" if measures_here(run) else ": the cost of the search without the table"
+    more = "" if _is_of_user(run) else more
     caption = f"The same against the {kind} of all evaluations, one after another{more}."
     return _best(run, seconds / divisor, "best_by_time", f"Best so far by {kind}", caption, f"{kind} ({unit})")
 
@@ -92,7 +91,12 @@ def cost_name(run) -> str:
 
 def measures_here(run) -> bool:
     """Returns whether a search trains or scores architectures, rather than looking them up in a table."""
-    return str(run.config["benchmark"]).split("/")[0] in _MEASURING
+    return str(run.config["benchmark"]).split("/")[0] in _MEASURING or _is_of_user(run)
+
+
+def _is_of_user(run):
+    """Returns whether the evaluator is one of another package."""
+    return plugins.is_path(run.config.get("flags", {}).get("evaluator", ""))
 
 
 def _best(run, x, name, title, caption, label):

@@ -63,7 +63,7 @@ class Study(NamedTuple):
     @property
     def task(self) -> str:
         """The name of its task."""
-        return f"{self.report['benchmark']}/{self.report['dataset']}"
+        return f"{self.report['benchmark']}/{self.report['dataset']}".rstrip("/")
 
 
 def read(folder: pathlib.Path, config: Mapping[str, Any]) -> Study:

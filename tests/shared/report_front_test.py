@@ -27,7 +27,7 @@ def run(**changes):
         others=-PARAMS[:, None],
     )
     result = {"reference": REFERENCE, "ideal": IDEAL, "hypervolume": 0.75, "hypervolume_gap": 0.125, "front_found": 0.6}
-    result["front"] = [{"arch": ARCHS[1].tolist(), "test": 0.85}]
+    result["front"] = [{"arch": ARCHS[1].tolist(), "test": 0.85, "description": "all 3x3"}]
     config = {"objectives": ["fitness", "-params"], "space": "nasbench201", "protocol": "validation"}
     return types.SimpleNamespace(history=history, queries=np.arange(1, 6), result=result, config=config, **changes)
 
@@ -55,6 +55,19 @@ class FrontTest(parameterized.TestCase):
         self.assertEqual(tips["front"][0], "query 1: fitness 50.00 %, params 100,000")
         canvas.svg(made[0])  # as many tips as marks
         self.assertIn("fitness 40.00 %, params 900,000", made[1].caption)
+
+    def test_architectures_of_a_space_of_another_package(self):
+        text = front.section(run(), [], None)  # result.json has texts of them
+        for said in ("<td>all 3x3</td>", "<td>4 4 4 4 4 4</td>"):
+            self.assertIn(said, text)
+
+    def test_a_legend_fits_its_figure(self):
+        figure, axes = canvas.new()
+        marks = axes.plot(np.zeros((1, 6)))
+        for label in ("front", "separable convolution 3x3", "w" * 70):
+            canvas.legend(figure, marks, [label] * 6)
+        columns = [[len(legend.get_texts()), legend._ncols] for legend in figure.legends]
+        self.assertEqual(columns, [[6, 3], [6, 2], [6, 1]])
 
     def test_hypervolume_after_each_query(self):
         (line,) = front.pictures(run())[1].figure.axes[0].get_lines()

@@ -16,7 +16,19 @@ from absl.testing import parameterized
 from common import explanations, spaces, types
 from common.records import journal as journals
 from common.records import run_dir
-from common.report import across, across_pictures, canvas, checklist, latents, page, partition, ranking, report, search
+from common.report import (
+    across,
+    across_pictures,
+    architectures,
+    canvas,
+    checklist,
+    latents,
+    page,
+    partition,
+    ranking,
+    report,
+    search,
+)
 from common.report import study as studies
 from common.statistics import study as statistics
 from tests.shared import report_folders
@@ -136,6 +148,15 @@ class SearchTest(WrittenTest):
         said = ("75.00 %", "62.50 %", "0.00 points", "2.5 minutes", "python 3.11", "a note", "1.5 s, compilation")
         self.check(" ".join("".join(parser.text).split()), *said, "Table of 3 nodes")
         assert "secret" not in text
+
+    def test_a_run_on_a_space_of_another_package(self):
+        flags = {"budget": 4, "evaluator": "forest:evaluator", "space": "forest:space"}
+        self.write_run(space="forest", name="three trees", flags=flags, limits=["trees<=3", "seconds<=2"])
+        run = report.read(self.folder)
+        said = ("trees&lt;=3, seconds&lt;=2", "three trees", "add random search with the same budget")
+        self.check(search.document(run, search.pictures(run)), *said)
+        with pytest.raises(ValueError, match="its space, forest, is of another package"):
+            architectures.space_of(run.config)
 
     def test_an_unfinished_run(self):
         self.write_run(num_measured=3)
