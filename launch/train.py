@@ -20,6 +20,7 @@ from absl import flags
 
 from common import config as configs
 from common.datasets import streams
+from common.evaluators import problem
 from common.genotypes import published
 from common.report import console
 from common.runs import picking, training
@@ -63,7 +64,7 @@ def define(values: flags.FlagValues) -> None:
     define("genotype", "lanet", "a published architecture (launch.genotype lists them) or a JSON file")
     text = "limits, such as params<=1e6: the fittest within them on the front of the search in the folder --genotype"
     flags.DEFINE_list("pick", [], text, flag_values=values)
-    define("dataset", "digits", "digits, cluttered_digits, mnist, or an npz file of images and labels")
+    define("dataset", "digits", f"images: {problem.IMAGES}")
     define("data_dir", os.environ.get("NAS_DATA_DIR"), "folder of the datasets; default: $NAS_DATA_DIR")
     define("preset", "digits", f"settings to start from: {', '.join(presets.PRESETS)}")
     define("stream", None, f"stream images during training, preprocessed as in: {', '.join(streams.PRESETS)}")
@@ -106,6 +107,9 @@ def run(values: flags.FlagValues) -> None:
             raise ValueError("--evaluate needs --workdir, the folder of a training run")
         _print_scores(training.evaluate(values.workdir, options, data_dir=values.data_dir), options)
         return
+    if os.path.isdir(values.genotype) and not values.pick:
+        advice = "give a file in it, such as best.json, or --pick='params<=1e6' to pick from the front of a search"
+        raise ValueError(f"--genotype={values.genotype} is a folder; {advice}")
     genotype = str(picking.pick(values.genotype, values.pick)) if values.pick else values.genotype
     places = {"folder": values.workdir, "data_dir": values.data_dir, "stream": _stream(values, genotype)}
     settings = genotype, preset(values), values.dataset, options

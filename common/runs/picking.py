@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from common import config as configs
+from common import spaces
 from common.genotypes import conversion, json_text
 from common.records import json_files, run_dir
 from common.spaces import limits
@@ -26,8 +27,8 @@ def pick(folder: str | pathlib.Path, texts: Sequence[str]) -> pathlib.Path:
       The file.
 
     Raises:
-      ValueError: a limit cannot be read or is on no objective, none respects all (the message names the nearest), or
-        the folder holds no finished search for several objectives.
+      ValueError: a limit cannot be read or is on no objective, none respects all (the message names the nearest),
+        the folder holds no finished search for several objectives, or its space is not of this package.
     """
     folder, wanted = pathlib.Path(folder), limits.parse(texts)
     if not folder.is_dir():
@@ -49,6 +50,9 @@ def pick(folder: str | pathlib.Path, texts: Sequence[str]) -> pathlib.Path:
         raise ValueError(
             f"no architecture of the front in {folder} respects {', '.join(map(str, wanted))}; the nearest has {values}"
         )
+    if config["space"] not in spaces.SPACES:
+        found = f"the fittest within the limits is {front[at]['description']} ({values})"
+        raise ValueError(f"{found}, but no networks of its space, {config['space']}, are known here")
     made = conversion.from_arch(config["space"], np.array(front[at]["arch"], np.int32))
     run_dir.write_text(folder / PICKED, json_text.to_text(made))
     print(f"picked {front[at]['description']} ({values}): --genotype={folder / PICKED}", flush=True)

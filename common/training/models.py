@@ -1,6 +1,7 @@
 """Networks from genotype and settings, and as JSON records."""
 
 import functools
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -29,6 +30,13 @@ FAMILIES: dict[str, Family] = {
 }
 
 
+_MOBILE = f"{mobile.BLOCK.pattern}|identity"
+_BLOCKS = {  # of chains
+    **dict.fromkeys((mobile.Config, nasbench_macro.Config), _MOBILE),
+    small_images.Config: f"{small_images.CONVOLUTION.pattern}|{small_images.BLOCK.pattern}",
+}
+
+
 def network(architecture: genotype.Genotype, config: Any) -> Any:
     """Returns the network of a genotype.
 
@@ -40,11 +48,12 @@ def network(architecture: genotype.Genotype, config: Any) -> Any:
         if isinstance(config, family.config):
             return family.network(architecture, config)
     if families:
-        kinds = tuple(family.config for family in families)
+        kinds = tuple(family.config for family in families if _has_blocks(family.config, architecture))
         fit = [name for name, preset in presets.PRESETS.items() if isinstance(preset.network, kinds)]
+        advice = f"choose another preset: {', '.join(fit)}" if fit else "no preset has networks of its blocks"
         raise ValueError(
             f"the genotype is a {description.kind(architecture)}, but the settings are for another kind of "
-            f"network ({type(config).__module__}); choose another preset, one of {', '.join(fit)}"
+            f"network; {advice}"
         )
     raise ValueError(
         f"the genotype is a {description.kind(architecture)}, which has no image classifier; "
@@ -71,6 +80,12 @@ def from_dict(record: Mapping[str, Any]) -> Any:
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise ValueError(f"not a network's genotype and settings, or of another version: {error!r}") from error
     return network(architecture, made)
+
+
+def _has_blocks(config, architecture):
+    """Returns whether networks with settings of the type `config` have the blocks of a genotype."""
+    blocks = _BLOCKS.get(config)
+    return blocks is None or all(re.fullmatch(blocks, name) for stage in architecture.stages for name in stage)
 
 
 def _families(architecture):

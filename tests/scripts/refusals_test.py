@@ -79,7 +79,11 @@ CASES = {  # command: flags and a part of the message; bounds of single flags ar
         ("--seed=4294967295 --num_seeds=2", "seed plus num_seeds must be at most 4294967296"),
     ),
     "train": (
-        ("--genotype=seminasnet", "choose another preset, one of small_images, nasbench_macro, seminasnet"),
+        ("--genotype=/", "--genotype=/ is a folder; give a file in it, such as best.json, or --pick='params<=1e6'"),
+        (
+            "--genotype=seminasnet",
+            "choose another preset: ofa_mobile_cifar, ofa_mobile_imagenet, nasbench_macro, seminasnet",
+        ),
         ("--genotype=lanett", "did you mean lanet"),
         ("--genotype=nao_ptb --preset=digits", "unknown --preset 'digits'; choose one of nao_ptb"),
         ("--preset=best", "unknown preset 'best'; choose one of digits"),

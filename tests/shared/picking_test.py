@@ -50,6 +50,12 @@ class PickingTest(report_folders.FolderTest):
         with self.assertRaisesRegex(ValueError, message):
             picking.pick(self.folder, texts)
 
+    def test_a_space_of_another_package(self):
+        (self.folder / "config.json").write_text(json.dumps({"space": "forest"}))
+        message = r"within the limits is cell 1 \(fitness 0.93, params 500000\), but no networks of its space, forest"
+        with self.assertRaisesRegex(ValueError, message):
+            picking.pick(self.folder, ["params<=6e5"])
+
     def test_folders_without_a_front(self):
         (self.folder / "result.json").write_text("{}")
         with self.assertRaisesRegex(ValueError, "has no front: give that of a finished search with --objectives"):

@@ -154,8 +154,16 @@ class ModelsTest(parameterized.TestCase):
     def test_networks_that_cannot_be_built(self):
         with self.assertRaisesRegex(ValueError, "which has no image classifier; give a genotype of"):
             models.network(published.get("nao_ptb"), CONFIG)
-        with self.assertRaisesRegex(ValueError, "settings are for another kind of network"):
-            models.network(published.get("seminasnet"), CONFIG)
+        for architecture, message in (
+            (
+                published.get("seminasnet"),
+                "choose another preset: .*, nasbench_macro, seminasnet$",
+            ),
+            (conversion.from_arch("small_images", np.zeros(18, np.int32)), "choose another preset: small_images$"),
+            (conversion.from_arch("convnet", np.array([4, 3, 0, 0, 0])), "no preset has networks of its blocks"),
+        ):
+            with self.assertRaisesRegex(ValueError, message):
+                models.network(architecture, CONFIG)
         record = json.loads(json.dumps(models.to_dict(models.network(GENOTYPE, CONFIG))))
         del record["network"]["width"]
         with self.assertRaisesRegex(ValueError, "settings of another version: width missing or unknown"):
