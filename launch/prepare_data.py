@@ -54,6 +54,7 @@ def run(values: flags.FlagValues) -> None:
     folder = prepared.prepare(values.dataset, values.source, values.data_dir, image_size=values.image_size)
     size = sum(file.stat().st_size for file in folder.iterdir())
     print(f"{folder}: {size:,} bytes, prepared in {time.perf_counter() - start:.1f} seconds")
+    print(f"use it with --dataset={values.dataset} --data_dir={values.data_dir}")
 
 
 if __name__ == "__main__":

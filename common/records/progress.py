@@ -62,14 +62,15 @@ class Progress:
             self._live.update(self._task, completed=done, note=note, left=left)
         elif now >= self._next_line or done == self._total:
             self._next_line = now + _SECONDS_BETWEEN_LINES
-            print(f"{self._title}: {done}/{self._total} {self._unit}, {note}{left}", file=sys.stderr, flush=True)
+            note = f", {note}" if note else ""
+            print(f"{self._title}: {done}/{self._total} {self._unit}{note}{left}", file=sys.stderr, flush=True)
 
     def _wait(self):
-        """Prints lines until the first update, before which large networks compile for minutes."""
+        """Prints lines until the first update, before which large networks take minutes to compile."""
         start = time.monotonic()
         while not self._started.wait(_SECONDS_BETWEEN_SIGNS):
             waited = f"no {self._unit} yet after {time.monotonic() - start:.0f} s"
-            print(f"{self._title}: {waited}; large networks compile for minutes", file=sys.stderr, flush=True)
+            print(f"{self._title}: {waited}; compiling takes minutes for large networks", file=sys.stderr, flush=True)
 
     def _left(self, now, done):
         """Estimates the time left. The clock starts at the first update, after compiling and replay."""

@@ -346,7 +346,9 @@ class ProgressTest(parameterized.TestCase):
         ):
             shown.wait()
             live.update(1, "loss 2.0")
-        assert errors.getvalue().startswith("training: no steps yet after 0 s; large networks compile for minutes\n")
+        assert errors.getvalue().startswith(
+            "training: no steps yet after 0 s; compiling takes minutes for large networks\n"
+        )
         assert not live._waiting.is_alive()
 
     def test_time_left(self):
