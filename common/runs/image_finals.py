@@ -58,7 +58,7 @@ def train(
     if planned["epochs"] < _FEW:
         print(f"fewer than {_FEW} epochs are too few for a useful network; give more minutes", flush=True)
     found = {one["name"]: one for one in run.events.all("final")}
-    title = f"{len(planned['names'])} networks to epoch {planned['epochs']}"
+    title = f"last training to epoch {planned['epochs']}"
     epochs: dict[str, float] = {}  # done so far, for the page
     with image_run.Live(title, len(planned["names"]), "trained", run.deadline) as live:
 
@@ -86,7 +86,7 @@ def train(
 
 def _epoch_seconds(run, archs, made):
     """Returns {name: seconds of an epoch}, measured by the first epochs of trainings, which `made` gets."""
-    with image_run.Live("compiling", len(archs), "programs", run.deadline) as live:
+    with image_run.Live("preparing the end", len(archs), "programs", run.deadline) as live:
 
         def measure(name):
             made[name] = _made(run, archs[name])

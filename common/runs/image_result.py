@@ -32,7 +32,7 @@ def write(
     front = [
         {
             "arch": arch.tolist(),
-            "description": run.space.describe(arch),
+            "description": run.words(arch.tolist()),
             "fitness": float(value),
             "costs": {name: float(run.cost(name, arch[None])[0]) for name in ("params", "macs")},
         }
@@ -73,7 +73,7 @@ def _described(run, one):
     arch = np.array(one["arch"], np.int32)
     costs = {name: float(run.cost(name, arch[None])[0]) for name in ("params", "macs")}
     of_network = {name: value for name, value in one.items() if name not in ("event", "seconds")}
-    return {**of_network, "description": run.space.describe(arch), "costs": costs}
+    return {**of_network, "description": run.words(arch.tolist()), "costs": costs}
 
 
 def title(result: Mapping[str, Any]) -> str:

@@ -35,9 +35,9 @@ def prepare(run: image_run.Run) -> tuple[image_trainings.Candidates, image_plan.
     """Compiles the program of the candidates, measures its speed, and returns it with the plan."""
     timed = [spaces.MEMBERS[name] for name in BASELINES]
     timed += np.asarray(run.space.sample(jax.random.key(run.about["seed"]), _NUM_TIMED)).tolist()
-    with image_run.Live("compiling", 1, "programs", run.deadline) as live:
+    with image_run.Live("preparing", 1, "programs", run.deadline) as live:
         made = image_trainings.candidates(run.made)
-        length = min(made.task.steps_per_epoch, 32)
+        length = made.task.most or made.task.steps_per_epoch  # that of the trainings, so that no other one is compiled
         path = run.folder / image_run.STATES / "timing"
         state = image_trainings.train(made.task, path, stop=length, arch=np.array(timed[0], np.int32))
         image_trainings.validate(made, state, np.array(timed[0], np.int32))
@@ -59,11 +59,12 @@ def prepare(run: image_run.Run) -> tuple[image_trainings.Candidates, image_plan.
             run.record(event="plan", **plan._asdict(), **found)
             planned = run.events.last("plan")
     plan = image_plan.Plan(*(planned[name] for name in image_plan.Plan._fields))
-    stages = ", then ".join(f"{num} for {num_epochs}" for num, num_epochs in zip(plan.counts, plan.epochs))
+    (num, first), *later = zip(plan.counts, plan.epochs)
+    stages = f"{num} candidates to epoch {first}" + "".join(f", the best {num} to {stop}" for num, stop in later)
     print(
-        f"plan: {planned['seconds']:.0f} s of compiling are over; {plan.search_seconds:.0f} s of search by "
-        f"{run.algorithm.name}: candidates trained for a number of epochs, {stages}; then "
-        f"{plan.final_seconds:.0f} s to train the best to the end beside {' and '.join(BASELINES)}",
+        f"plan: after {planned['seconds']:.0f} s of compiling, {plan.search_seconds:.0f} s of search by "
+        f"{run.algorithm.name}: {stages}; then {plan.final_seconds:.0f} s to train the best to the end, beside "
+        f"{' and '.join(BASELINES)}",
         flush=True,
     )
     return made, plan

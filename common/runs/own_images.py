@@ -123,10 +123,9 @@ def search_images(
         )
         try:
             return _run(started)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, ValueError):
             started.write_page(is_running=False)
             pool.shutdown(wait=False, cancel_futures=True)
-            print(f"interrupted; the same command with --workdir={folder} resumes it", flush=True)
             raise
 
 
