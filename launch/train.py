@@ -107,7 +107,7 @@ def run(values: flags.FlagValues) -> None:
             raise ValueError("--evaluate needs --workdir, the folder of a training run")
         _print_scores(training.evaluate(values.workdir, options, data_dir=values.data_dir), options)
         return
-    if os.path.isdir(values.genotype) and not values.pick:
+    if os.path.isdir(values.genotype) and values.genotype not in published.PUBLISHED and not values.pick:
         advice = "give a file in it, such as best.json, or --pick='params<=1e6' to pick from the front of a search"
         raise ValueError(f"--genotype={values.genotype} is a folder; {advice}")
     genotype = str(picking.pick(values.genotype, values.pick)) if values.pick else values.genotype

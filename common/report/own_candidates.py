@@ -90,7 +90,8 @@ def _progress(found, rows):
     axes.set(xlabel="candidate, in the order proposed", ylabel="accuracy on images held out (%)")
     axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
     figure.legend(loc="outside upper left", ncols=3)
-    caption = "Each dot is a candidate after so many epochs; at most the best third of each stage continues."
+    caption = "Each dot is a candidate after so many epochs; at most the best third of each stage continues, by the "
+    caption += "accuracy expected after the last training."
     return canvas.Picture("candidates", "Accuracy in the order proposed", caption, figure, tips)
 
 
@@ -130,7 +131,7 @@ def _costs(found, rows, sizes):
     caption = f"Dots: accuracy on images held out. Front: no other candidate is as good {_after(first)} at fewer "
     caption += "multiply-adds."
     if networks:
-        caption += " Diamonds: accuracy on test images of the networks trained from scratch on all training images."
+        caption += " Diamonds: accuracy on test images of the networks trained to the end on all training images."
     return canvas.Picture("costs", "Accuracy against cost", caption, figure, tips)
 
 

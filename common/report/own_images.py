@@ -205,8 +205,11 @@ def _finals(found):
         rows.append((label, test, *known, f"{one['epochs']:.0f}", *small_networks.words(one["arch"], sizes)))
     header = ["network", "test accuracy", *(("parameters", "multiply-adds") if sizes else ()), "epochs"]
     stages = ("stage 1", "stage 2", "stage 3")
-    note = "Each was trained from scratch on all training images; test images were used for this table and the classes "
-    note += "only. Three convolutions and ResNet are there for comparison."
+    is_continued = (found.last("finals") or {}).get("continued")
+    note = "Each was trained from scratch on all training images"
+    note += ", but the best one on from its parameters as a candidate" if is_continued else ""
+    note += "; test images were used for this table and the classes only. Three convolutions and ResNet are there for "
+    note += "comparison."
     if missing := found.result.get("left_out"):
         note += f" There was no time for {' and '.join(own_candidates.NAMES[name] for name in missing)}."
     return page.table([*header, *stages], rows, words=stages) + (page.paragraph(note) if rows else "")

@@ -45,16 +45,23 @@ def train(
         reserve = float(np.clip(_RESERVED * 60 * run.about["minutes"], *_RESERVE))
         left = run.deadline - reserve - time.monotonic()
         more, names = image_plan.finals(left, seconds, num_threads=run.num_threads)
+        epochs = _MEASURED + max(more, 1)
         run.record(
-            event="finals", epochs=_MEASURED + max(more, 1), names=list(names), best=list(best), epoch_seconds=seconds
+            event="finals",
+            epochs=epochs,
+            names=list(names),
+            best=list(best),
+            epoch_seconds=seconds,
+            continued=epochs * run.events.last("plan")["scale"] <= rungs[-1][0],  # in epochs of candidates
         )
         run.write_page()
         planned = run.events.last("finals")
     missing = [name for name in archs if name not in planned["names"]]
     text = f"; no time for {' and '.join(missing)}" if missing else ""
-    few = planned["epochs"] <= rungs[-1][0]
-    start = f"on from the candidate's after {rungs[-1][0]}" if few else "from scratch"
-    print(f"{', '.join(planned['names'])}: {planned['epochs']} epochs {start} on all images{text}", flush=True)
+    print(f"{', '.join(planned['names'])}: {planned['epochs']} epochs from scratch on all images{text}", flush=True)
+    if planned["continued"]:
+        num = planned["epochs"] - _MEASURED
+        print(f"best: {num} epochs, but on from its parameters as a candidate, which had {rungs[-1][0]}", flush=True)
     if planned["epochs"] < _FEW:
         print(f"fewer than {_FEW} epochs are too few for a useful network; give more minutes", flush=True)
     found = {one["name"]: one for one in run.events.all("final")}
@@ -67,7 +74,7 @@ def train(
             live.note(f"{name}, epoch {epoch:.1f} of {planned['epochs']}")
 
         settings = {"num_epochs": planned["epochs"], "known": made, "on_epoch": on_epoch}
-        settings["candidates"] = candidates if few else None
+        settings["candidates"] = candidates if planned["continued"] else None
         training = {
             run.pool.submit(image_trainings.in_32_bits, _final, run, name, archs[name], **settings)
             for name in planned["names"]
@@ -121,13 +128,13 @@ def _state_path(run, name):
 def _final(run, name, arch, *, num_epochs, known, on_epoch, candidates):
     """Trains and tests one network; returns its event. `on_epoch` is called with the name and the epochs done.
 
-    With `candidates` the best one continues from its own parameters.
+    With `candidates` the best one goes on from its parameters as a candidate.
     """
-    start, path = time.monotonic(), _state_path(run, name)
+    start, path, skipped = time.monotonic(), _state_path(run, name), 0
     made = known.get(name) or _made(run, arch)
     if name == BEST and candidates is not None:
-        row = np.array(arch, np.int32)
-        made = image_trainings.continued(made, candidates, run.state_path(arch), row, epochs=_MEASURED)
+        row, skipped = np.array(arch, np.int32), _MEASURED
+        made = image_trainings.continued(made, candidates, run.state_path(arch), row, epochs=skipped)
         path = _state_path(run, f"{name}_continued")
     per_epoch, stop = made.task.steps_per_epoch, num_epochs * made.task.steps_per_epoch
 
@@ -138,7 +145,7 @@ def _final(run, name, arch, *, num_epochs, known, on_epoch, candidates):
     deadline = run.deadline + (image_plan.LATE - 1) * 60 * run.about["minutes"]
     settings = {"stop": stop, "num_epochs": num_epochs, "on_step": on_step, "deadline": deadline}
     state = image_trainings.train(made.task, path, **settings)
-    done = int(state.step) / per_epoch
+    done = int(state.step) / per_epoch - skipped
     where = run.folder / (MODEL if name == BEST else f"{name}.safetensors")
     about = {"dataset": run.dataset.name, "seed": run.about["seed"], "epochs": done}
     export.save(where, made.network, states.averaged(state), made.images, about=about)

@@ -11,9 +11,9 @@ from common.runs.halving import FACTOR
 SEARCH_SHARE = 0.45  # of the time after compiling; the rest trains the networks of the table
 _MARGIN = 1.1  # of the minutes that an error advises
 LATE = 1.05  # of the minutes: no training continues beyond
-_ENOUGH_EPOCHS = 50  # of the best network: before others take time from it, and beyond which errors fall alike
-_EXPONENT = 0.2  # the error falls with the epochs to this power, up to so many: docs/experiments/supernet.md
-_OWN_PROGRAM = 1.5  # times as fast as the program of all candidates, a network's own is about
+_ENOUGH_EPOCHS = 50  # of the best network, before others take time from it; up to these its error is expected to fall
+_EXPONENT = 0.2  # the error falls with the epochs to the power of minus this: docs/experiments/supernet.md
+_OWN_PROGRAM = 1.5  # speed of a network's own program, relative to that of all candidates
 _TIMES_RESNET = 1.5  # as long as an epoch of the ResNet: a candidate that is not too slow with fewer epochs either
 MIN_CANDIDATES = 4
 _LEAST_CANDIDATES = {3: 12, 2: 6, 1: MIN_CANDIDATES}  # by the number of stages

@@ -114,7 +114,7 @@ def search(
 def with_costs(space: types.SearchSpace, costs: Mapping[str, Cost]) -> types.SearchSpace:
     """Returns a space with the logarithms of parameters and multiply-adds, standardised, among its features.
 
-    They tell much of the seconds of a training, which few candidates can't show as a function of the decisions.
+    The seconds of a training depend mostly on them, and few candidates do not show how on the decisions.
     """
 
     def logarithms(archs):
@@ -165,7 +165,7 @@ def _proposed(run, made, plan):
             while is_due():
                 archs = map(tuple, search.ask().tolist())
                 most = slowest if measured().any() else math.inf
-                training |= _submitted(run, made, archs, plan.epochs[0], live, slowest=most)
+                training |= _submitted(run, made, archs, plan.epochs[0], live, slowest=most, is_first=True)
             if not training:
                 break
             finished, training = futures.wait(training, return_when=futures.FIRST_COMPLETED)
@@ -203,16 +203,17 @@ def _best(expected):
 
 def _time(run, made, arch, length):
     """Returns the seconds of `length` steps of a candidate."""
-    path = run.folder / image_run.STATES / "timing"
+    path = run.folder / image_run.STATES / f"timing_{''.join(map(str, arch))}"
     start = time.perf_counter()
     image_trainings.train(made.task, path, stop=length, arch=arch)
     path.unlink()
     return time.perf_counter() - start
 
 
-def _submitted(run, made, archs, epochs, live, *, until=math.inf, slowest=math.inf):
+def _submitted(run, made, archs, epochs, live, *, until=math.inf, slowest=math.inf, is_first=False):
     """Returns futures of (row, accuracy, seconds) of rows trained to an epoch.
 
+    In the first stage the seconds are those of the whole training, also if an earlier start began it.
     The accuracy is None if they are not by `until`, or if the first epoch shows that one takes more than `slowest`.
     """
     per_epoch = made.task.steps_per_epoch
@@ -236,6 +237,10 @@ def _submitted(run, made, archs, epochs, live, *, until=math.inf, slowest=math.i
             return arch, None, time.monotonic() - start
         except loop.DivergedError:
             return arch, 0.0, time.monotonic() - start
-        return arch, image_trainings.validate(made, state, row), time.monotonic() - start
+        accuracy, seconds = image_trainings.validate(made, state, row), time.monotonic() - start
+        if is_first and not is_fresh:
+            length = made.task.most or per_epoch
+            seconds = _time(run, made, row, length) / length * per_epoch * epochs
+        return arch, accuracy, seconds
 
     return {run.pool.submit(image_trainings.in_32_bits, one, arch) for arch in archs}

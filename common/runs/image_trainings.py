@@ -208,8 +208,10 @@ def final(dataset: images.Dataset, network: Any, *, seed: int, macs: float) -> F
 def continued(made: Final, candidates: Candidates, path: pathlib.Path, arch: np.ndarray, *, epochs: int) -> Final:
     """Returns a last training that starts from the parameters of the candidate whose state is in a file.
 
-    They stand for its first epochs, those of the warm-up of the learning rate.
+    They stand for its first `epochs`, those of the warm-up of the learning rate. A `ValueError` if there is no file.
     """
+    if not path.exists():
+        raise ValueError(f"{path}, the state of the best candidate, is missing; start in a fresh folder")
     params = states.averaged(_load(path, candidates.task.init))["params"]
     _, variables = small_images_extraction.extract({"params": params}, candidates.run.network.config, arch)
     params, step = jax.tree.map(jnp.array, variables["params"]), jnp.int32(epochs * made.task.steps_per_epoch)

@@ -52,7 +52,7 @@ def pick(folder: str | pathlib.Path, texts: Sequence[str]) -> pathlib.Path:
         )
     if config["space"] not in spaces.SPACES:
         found = f"the fittest within the limits is {front[at]['description']} ({values})"
-        raise ValueError(f"{found}, but no networks of its space, {config['space']}, are known here")
+        raise ValueError(f"{found}; its space, {config['space']}, is of another package, which must train it")
     made = conversion.from_arch(config["space"], np.array(front[at]["arch"], np.int32))
     run_dir.write_text(folder / PICKED, json_text.to_text(made))
     print(f"picked {front[at]['description']} ({values}): --genotype={folder / PICKED}", flush=True)

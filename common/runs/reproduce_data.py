@@ -30,7 +30,7 @@ def make(name: str, folder: pathlib.Path, *, num_images: int, image_size: int = 
         _write_text(folder, _WORDS[name], rng)
     elif name == "nasbench101" and not (folder / f"{name}{table.SUFFIX}").exists():
         _write_table(folder / f"{name}{table.SUFFIX}", rng)
-    elif name in prepared.SOURCES:
+    elif name in prepared.SOURCES and not (folder / prepared.source_of(name).stored_name).exists():
         parts = {"train": num_images, "test": 16}
         shape = (image_size, image_size, 3)
         arrays = {f"x_{part}": rng.integers(0, 256, (num, *shape), np.uint8) for part, num in parts.items()}
@@ -39,7 +39,7 @@ def make(name: str, folder: pathlib.Path, *, num_images: int, image_size: int = 
         sources = {name: folder / "images.npz"}
         if name == "imagenet":
             sources = {name: _write_images(folder / "images", arrays), "imagenet_search": folder / "images.npz"}
-        for one, source in sources.items():
+        for one, source in reversed(sources.items()):  # `name` last: if it is there, all is
             if not (folder / prepared.source_of(one).stored_name).exists():
                 with contextlib.redirect_stdout(io.StringIO()):
                     prepared.prepare(one, str(source), folder)

@@ -32,7 +32,8 @@ from common.drawing import lettering
 from common.networks import costs as network_costs
 from common.networks import logits, small_images_extraction
 from common.networks import small_images as networks
-from common.records import json_lines
+from common.records import journal as journals
+from common.records import json_lines, run_dir
 from common.report import own_images as own_page
 from common.runs import (
     halving,
@@ -212,9 +213,13 @@ class FinalTest(parameterized.TestCase):
         network, expected = small_images_extraction.extract({"params": params}, config, arch)
         made = image_trainings.final(dataset, network, seed=0, macs=1e7)
         run = types.SimpleNamespace(network=types.SimpleNamespace(config=config))
-        candidates = image_trainings.Candidates(run, types.SimpleNamespace(init=state))
+        init = state.replace(params=jax.tree.map(np.zeros_like, params))
+        candidates = image_trainings.Candidates(run, types.SimpleNamespace(init=init))
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder, "state")
+            with pytest.raises(ValueError, match="the best candidate, is missing"):
+                image_trainings.continued(made, candidates, path, arch, epochs=2)
+            image_trainings._save(path, state)
             found = image_trainings.continued(made, candidates, path, arch, epochs=2).task.init
         chex.assert_trees_all_equal(found.params, jax.tree.map(jnp.asarray, expected["params"]))
         assert int(found.step) == 2 * made.task.steps_per_epoch
@@ -260,7 +265,7 @@ class LastStageTest(parameterized.TestCase):
             json_lines.opened(pathlib.Path(folder) / "trainings.jsonl", {}, events.take),
             futures.ThreadPoolExecutor(1) as pool,
         ):
-            record(event="finals", epochs=9, names=["best"], best=list(best))
+            record(event="finals", epochs=9, names=["best"], best=list(best), continued=False)
             about = {"events": events, "record": record, "write_page": write_page, "pool": pool}
             run = types.SimpleNamespace(**about, deadline=time.monotonic() + 60)
             found, missing = image_finals.train(run, None, [(1, {best: 0.5})])
@@ -378,16 +383,26 @@ class StagesTest(parameterized.TestCase):
         assert len(found.slow) == 3
         assert found.slow == {row for row, each in found.candidates.items() if not each}
 
+    def test_a_candidate_that_an_earlier_start_began_counts_the_seconds_of_all_its_epochs(self):
+        folder = pathlib.Path(self.enter_context(tempfile.TemporaryDirectory()))
+        (folder / image_run.STATES).mkdir()
+        (folder / image_run.STATES / "".join(map(str, small_images.MEMBERS["three_convolutions"]))).touch()
+        with mock.patch.object(image_stages, "_time", lambda run, made, arch, length: 7.0 * length):
+            _search(folder, image_plan.Plan(4, (3,), 100.0, 100.0))
+        costs = [outcome.cost for _, outcome in sorted(journals.read(folder / run_dir.JOURNAL).measured.items())]
+        assert costs[0] == 21.0
+        assert max(costs[1:]) < 7.0
+
     def test_candidates_are_compared_by_what_is_expected_in_the_end(self):
         folder = pathlib.Path(self.enter_context(tempfile.TemporaryDirectory()))
-        plan = image_plan.Plan(6, (1, 3), 100.0, 1e-9)  # no time for more than an epoch of any
+        plan = image_plan.Plan(6, (2, 6), 100.0, 1e-9)  # no time for more than an epoch of any
         stages, _ = _search(folder, plan)
         found = own_page.read(folder)
         for epochs, each in stages:
             for row, expected in each.items():
                 accuracy = found.candidates[row][epochs]
                 assert accuracy == zlib.crc32(np.array(row, np.int32).tobytes()) % 1000 / 1000
-                assert expected == pytest.approx(plan.expected(accuracy, epochs, 1.0))
+                assert expected == pytest.approx(max(0, 1 - (1 - accuracy) * epochs**0.2))
         assert found.expected == pytest.approx({row: value for _, each in stages for row, value in each.items()})
         assert image_plan.Plan(6, (1,), 100.0, 1e-9).expected(0.5, 1, 1.0) == 0.5
 
@@ -427,7 +442,7 @@ def _search(folder, plan, stop=None, space=None, slowest=None):
         )
         if events.last("plan") is None:
             run.record(event="plan", **plan._asdict(), **({} if slowest is None else {"slowest": slowest}))
-        made = types.SimpleNamespace(task=types.SimpleNamespace(steps_per_epoch=1))
+        made = types.SimpleNamespace(task=types.SimpleNamespace(steps_per_epoch=1, most=0))
         stubs = {"train": train, "validate": validate}
         with mock.patch.multiple(image_trainings, **stubs):
             return image_stages.search(run, made, plan), next(numbers)
