@@ -52,7 +52,7 @@ class PickingTest(report_folders.FolderTest):
 
     def test_a_space_of_another_package(self):
         (self.folder / "config.json").write_text(json.dumps({"space": "forest"}))
-        message = r"within the limits is cell 1 \(fitness 0.93, params 500000\); its space, forest, is of another package"
+        message = r"within the limits is cell 1 \(fitness 0.93, params 500000\); its space, forest, is of another"
         with self.assertRaisesRegex(ValueError, message):
             picking.pick(self.folder, ["params<=6e5"])
 
