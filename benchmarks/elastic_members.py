@@ -29,6 +29,7 @@ import numpy as np
 from absl import app, flags
 
 from common import compilation, fronts, in_turn, search, types
+from common import config as config_lib
 from common import objectives as objectives_lib
 from common.networks import elastic, mobile_elastic
 from common.runs import shared_weights
@@ -42,13 +43,14 @@ from launch import algorithms
 _STAGES = ("front", "alone", "searches", "step")
 _OBJECTIVES = ("fitness", "-macs")
 _BATCH = 500  # images, for test accuracies
+_LARGEST = "largest"
 
 
 def _define_flags():
     flags.DEFINE_string("supernet", None, "folder of launch.train_supernet", required=True)
     flags.DEFINE_string("output", None, "file of records, a JSON object a line", required=True)
     flags.DEFINE_string("data_dir", os.environ.get("NAS_DATA_DIR"), "see common.datasets.images.load")
-    flags.DEFINE_list("stages", ["front", "alone", "searches"], f"some of {', '.join(_STAGES)}")
+    flags.DEFINE_list("stages", _STAGES[:3], f"some of {', '.join(_STAGES)}; alone needs the front")
     flags.DEFINE_integer("num_scored", 500, "held-out images to score on", lower_bound=1)
     flags.DEFINE_integer("num_calibration", 2, "batches of 250 images for the statistics of norms", lower_bound=1)
     flags.DEFINE_integer("front_budget", 200, "networks that the search of the front scores", lower_bound=20)
@@ -64,6 +66,8 @@ def main(argv: Sequence[str]) -> None:
     """Runs the stages."""
     del argv
     args = flags.FLAGS
+    for stage in args.stages:
+        config_lib.one_of("stage", stage, _STAGES)
     compilation.enable_cache(None)
     scored = configs.Scoring(
         num_images=args.num_scored, batch_size=250, statistics="recalibrated", num_calibration=args.num_calibration
@@ -100,22 +104,23 @@ class Records:
 def front(args: flags.FlagValues, settings: shared_weights.Settings, weights: Any, records: Records) -> None:
     """Searches for the front and tests points of it."""
     run, params = weights.run, weights.params
-    evaluator = scoring.of(run, params, settings.scoring)
-    if any(records.of("front")):
+    if ("front", _LARGEST) in records.found:  # the last one
         return
+    evaluator = scoring.of(run, params, settings.scoring)
     history = _searched(_searcher("nsga2", evaluator), evaluator, args.front_budget, seed=1000)
     values = np.asarray(objectives_lib.values(history))
     rows = np.flatnonzero(fronts.non_dominated(values))
     points = history.archs[rows[fronts.spread(values[rows], args.front_points)]]
     largest, smallest = np.asarray(elastic.FAMILIES[run.space.name].extremes(history.archs[:2]))
     statistics = _statistics(run, params, largest, settings)
-    for arch in (smallest, *points[np.argsort(run.costs["macs"](points))], largest):
+    each = [(str(number), arch) for number, arch in enumerate(points[np.argsort(run.costs["macs"](points))])]
+    for name, arch in (("smallest", smallest), *each, (_LARGEST, largest)):
         tested = _tested(run, params, arch, settings)
         score = float(evaluator.evaluate(jax.random.key(0), arch[None]).fitness[0])
         before = _accuracy(run, params, statistics, arch)
         described = run.space.describe(arch)
         values = {"described": described, "validation": score, **tested, "before": before}
-        records.add("front", str(tested["macs"]), arch=arch.tolist(), **values)
+        records.add("front", name, arch=arch.tolist(), **values)
 
 
 def alone(args: flags.FlagValues, settings: shared_weights.Settings, weights: Any, records: Records) -> None:
@@ -194,8 +199,8 @@ _collected = jax.jit(scoring.collected, static_argnames=("network", "inputs"))
 def _accuracy(run, params, batch_stats, arch):
     """Returns the accuracy on the test images with given statistics of norms."""
     variables, data, right = {"params": params, "batch_stats": batch_stats}, run.data("test"), 0
-    num = len(data.labels) // _BATCH * _BATCH
-    for first in range(0, num, _BATCH):
+    num = len(data.labels)
+    for first in range(0, num, _BATCH):  # the rest is a smaller batch
         batch = data.images[first : first + _BATCH], data.labels[first : first + _BATCH]
         right += int(_num_right(run.network, run.inputs, variables, jnp.asarray(arch, jnp.int32), *batch))
     return right / num
@@ -210,6 +215,8 @@ def _num_right(network: Any, inputs: step_lib.Inputs, variables: Any, arch, imag
 def step(args: flags.FlagValues, settings: shared_weights.Settings, weights: Any, records: Records) -> None:
     """Measures a step of four architectures of one sample, and the steps of the four networks alone."""
     del args, settings
+    if any(records.of("step")):
+        return
     run = weights.run
     archs = np.asarray(run.draw()(jax.random.key(0), jnp.int32(0)))
     batch = (run.data("train").images[: run.config.batch_size], run.data("train").labels[: run.config.batch_size])
