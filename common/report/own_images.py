@@ -207,7 +207,7 @@ def _finals(found):
     stages = ("stage 1", "stage 2", "stage 3")
     is_continued = (found.last("finals") or {}).get("continued")
     note = "Each was trained from scratch on all training images"
-    note += ", but the best one on from its parameters as a candidate" if is_continued else ""
+    note += "; the best one continued from its parameters as a candidate" if is_continued else ""
     note += "; test images were used for this table and the classes only. Three convolutions and ResNet are there for "
     note += "comparison."
     if missing := found.result.get("left_out"):

@@ -61,7 +61,7 @@ def train(
     print(f"{', '.join(planned['names'])}: {planned['epochs']} epochs from scratch on all images{text}", flush=True)
     if planned["continued"]:
         num = planned["epochs"] - _MEASURED
-        print(f"best: {num} epochs, but on from its parameters as a candidate, which had {rungs[-1][0]}", flush=True)
+        print(f"best: continues for {num} epochs from its parameters as a candidate, after {rungs[-1][0]}", flush=True)
     if planned["epochs"] < _FEW:
         print(f"fewer than {_FEW} epochs are too few for a useful network; give more minutes", flush=True)
     found = {one["name"]: one for one in run.events.all("final")}
@@ -128,7 +128,7 @@ def _state_path(run, name):
 def _final(run, name, arch, *, num_epochs, known, on_epoch, candidates):
     """Trains and tests one network; returns its event. `on_epoch` is called with the name and the epochs done.
 
-    With `candidates` the best one goes on from its parameters as a candidate.
+    With `candidates` the best one continues from its parameters as a candidate.
     """
     start, path, skipped = time.monotonic(), _state_path(run, name), 0
     made = known.get(name) or _made(run, arch)
