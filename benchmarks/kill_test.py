@@ -50,8 +50,8 @@ COMMANDS = (
     "train_supernet --space=lanas_oneshot --width=2 --num_epochs=4 --num_images=64 --held_out=40 --batch_size=32",
     f"lanas --evaluator=supernet --space=lanas_oneshot {_SHARED} --budget=12 --num_initial=4 --height=2",
     f"baselines --algorithm=random --evaluator=supernet --space=lanas_oneshot {_SHARED} --budget=12",
-    f"search_images {_SHARED} --proxy_num_epochs=1 --algorithms=random,local_search --budget=20 --num_best=2"
-    " --num_random=2 --num_trainings=1",
+    f"benchmarks.shared_searches {_SHARED} --proxy_num_epochs=1 --algorithms=random,local_search --budget=20"
+    " --num_best=2 --num_random=2 --num_trainings=1",
     "prepare_data --dataset=toy --source={images} --data_dir={folder}",
     "build_table --source={rows} --output={folder}/rows.table",
     "lanas --budget=60 --evaluator=benchmarks.troubles:evaluator --executor=process --num_workers=2 --copy_after=4",
@@ -65,7 +65,9 @@ ERRORS = ("lost", "measured twice", "orphans", "different")
 
 
 def _define_flags():
-    flags.DEFINE_multi_string("commands", COMMANDS, "commands of launch with their flags, without --seed and --workdir")
+    flags.DEFINE_multi_string(
+        "commands", COMMANDS, "commands of launch, or modules, with their flags, without --seed and --workdir"
+    )
     flags.DEFINE_integer("num_searches", 5, "runs per command, each with its own seed")
     flags.DEFINE_integer("num_kills", 4, "kills per run")
     flags.DEFINE_integer("seed", 0, "random seed of the moments, and first seed of the runs")
@@ -92,7 +94,7 @@ def main(argv: Sequence[str]) -> None:
             counts = collections.Counter()
             start = functools.partial(runs.fork if args.fork else runs.spawn, sources=sources)
             if args.fork:
-                importlib.import_module(f"launch.{shlex.split(command)[0]}")
+                importlib.import_module(runs.module_of(shlex.split(command)[0]))
             for number in range(args.num_searches):
                 moments = random.Random(f"{args.seed}/{number}/{command}")
                 kill = functools.partial(kill_run, tamper=args.tamper, reach=args.reach)

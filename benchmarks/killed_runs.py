@@ -51,6 +51,11 @@ def _environment(folder, *, is_troubled, clock):
     return values | ({"PYTHONPATH": f"{path}:{before}" if before else path} if is_troubled and clock else {})
 
 
+def module_of(name: str) -> str:
+    """Returns the module of a command: a name in `launch`, or a whole one."""
+    return name if "." in name else f"launch.{name}"
+
+
 def spawn(
     command: str,
     folder: pathlib.Path,
@@ -64,7 +69,7 @@ def spawn(
     name, *rest = _words(command, folder, seed, sources)
     environment = {**os.environ, **_environment(folder, is_troubled=is_troubled, clock=clock)}
     with folder.with_suffix(".log").open("ab") as log:
-        words = [sys.executable, "-m", f"launch.{name}", *rest]
+        words = [sys.executable, "-m", module_of(name), *rest]
         return subprocess.Popen(words, stdout=log, stderr=log, env=environment, start_new_session=True)
 
 
@@ -104,7 +109,7 @@ def fork(
 ) -> Forked:
     """Starts a command as `spawn` does, in a fork of this process, which has imported it but not used JAX."""
     name, *rest = _words(command, folder, seed, sources)
-    main = importlib.import_module(f"launch.{name}").main
+    main = importlib.import_module(module_of(name)).main
     if pid := os.fork():
         return Forked(pid)
     code = 70

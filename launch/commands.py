@@ -33,7 +33,7 @@ def run_main(
     """Runs a command: parses its flags, and turns errors into one line and an exit code, see `exit_codes`.
 
     Args:
-      command: its name, for --help.
+      command: its name, or that of its module outside launch, for --help.
       description: what it does, for --help.
       define: defines its flags, of which `run` gets the values.
       argv: the command line without the program, by default that of the process.
@@ -61,7 +61,8 @@ def _run_main(command, description, define, run, argv):
 
 def _help(command, description, values):
     """Returns the description of a command and its flags, those of one dataclass under its title."""
-    lines = [f"python -m launch.{command} [--flag=value ...]", "", (description or "").strip()]
+    lines = [f"python -m {command if '.' in command else f'launch.{command}'} [--flag=value ...]"]
+    lines += ["", (description or "").strip()]
     groups = {"Flags of the command": []}  # by title; those of the command itself are defined in several modules
     for section, found in values.flags_by_module_dict().items():
         groups.setdefault(section if " " in section else "Flags of the command", []).extend(found)

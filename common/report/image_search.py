@@ -1,4 +1,4 @@
-"""The folder of `launch.search_images`: searches on one set of shared weights and networks trained from scratch."""
+"""The folder of `benchmarks.shared_searches`: searches on shared weights and networks trained from scratch."""
 
 import math
 import os
@@ -13,7 +13,7 @@ from common.genotypes import conversion
 from common.records import json_files, run_dir
 from common.report import architectures, canvas, checklist, image_table, page, ranking, search, training, units
 
-COMMAND = "search_images"
+COMMAND = "search_images"  # in files, see `common.runs.shared_searches`
 _RANDOM, _CHOSEN = image_table.RANDOM, image_table.CHOSEN
 _TRAINED = "trained.json"
 

@@ -1,4 +1,4 @@
-"""The networks that `launch.search_images` trained from scratch, and the table of its results."""
+"""The networks that `benchmarks.shared_searches` trained from scratch, and the table of its results."""
 
 import math
 import pathlib

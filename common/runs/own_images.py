@@ -36,6 +36,7 @@ from common.runs import (
     image_trainings,
     training_queue,
 )
+from common.runs import search as searches
 from common.spaces import limits
 from common.supernets import training as shared
 
@@ -69,7 +70,7 @@ def search_images(
       data_dir: folder of prepared datasets.
 
     Raises:
-      ValueError: the images or limits are not allowed, the minutes are too few, or the folder is of another run.
+      ValueError: the images, limits or seed are not allowed, the minutes are too few, or the folder is of another run.
     """
     begun = time.monotonic()
     if isinstance(x, str | os.PathLike):
@@ -79,6 +80,8 @@ def search_images(
     _check(dataset)
     if isinstance(algorithm, str):
         algorithm = plugins.load(algorithm)
+    if not 0 <= seed <= searches.MAX_SEED:
+        raise ValueError(f"seed must be from 0 to {searches.MAX_SEED}; got {seed}")
     texts = limits.texts((limit,) if isinstance(limit, str) else tuple(limit))
     about = {
         "space": image_trainings.SPACE,

@@ -15,6 +15,7 @@ from absl import flags as absl_flags
 from absl.testing import parameterized
 
 import lanas_jax
+from benchmarks import shared_searches
 from common.records import locks
 from tests.shared import folders
 
@@ -68,8 +69,8 @@ RUNS = {  # name of a run: command, its flags, a flag that makes it another run,
         "--seed=1",
         "seed",
     ),
-    "search_images": (
-        "search_images",
+    "shared_searches": (
+        "shared_searches",
         (*_SHARED, "--proxy_num_epochs=1", "--algorithms=random", "--num_best=2", "--num_random=2"),
         "--seed=1",
         "seed",
@@ -85,7 +86,7 @@ RUNS = {  # name of a run: command, its flags, a flag that makes it another run,
     "train_language": ("train_language", _TEXT, "--seed=1", "seed was 0 and is now 1"),
 }
 # Runs of more than 15 seconds of a processor, most of which is compiling.
-SLOW = ("training", "supernet", "few_shot", "population", "search_images", "train", "train_supernet")
+SLOW = ("training", "supernet", "few_shot", "population", "shared_searches", "train", "train_supernet")
 
 
 def stable(value):
@@ -163,7 +164,7 @@ class CommandContractTest(folders.FolderTest):
         for split in ("train", "valid", "test"):
             lines = [" ".join(f"w{word}" for word in line) for line in random.integers(0, 7, (24, 10))]
             (self.folder / f"{split}.txt").write_text("\n".join(lines))
-        workdir, main = self.folder / "run", MAINS[command].main
+        workdir, main = self.folder / "run", {**MAINS, "shared_searches": shared_searches}[command].main
         flags = [flag.format(folder=self.folder) for flag in flags]
         flags = [f"--workdir={workdir}", *flags]
         output, _ = self.run_main(main, *flags)

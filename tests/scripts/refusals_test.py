@@ -112,6 +112,12 @@ CASES = {  # command: flags and a part of the message; bounds of single flags ar
         ("--sampling=num_params", "sampling 'num_params' needs a pool: set pool_size"),
     ),
     "search_images": (
+        ("--algorithm=guess", "unknown algorithm 'guess'"),
+        ("--minutes=1", "minutes = 1 is too little for images of"),
+        ("--seed=-1", "seed must be from 0 to 4294967295; got -1"),
+        ("--limit=macs<=10", "no network of small_images respects macs<=10"),
+    ),
+    "benchmarks.shared_searches": (
         ("--algorithms=lanas,guess", "unknown algorithm 'guess'"),
         ("--algorithms=lanas,lanas", "names one twice"),
         ("--rerank=3", "--rerank does not apply to this command"),
@@ -151,8 +157,9 @@ TRIED = {  # command, with flags that make it read the others
     "lanas": (1, 2, 6, 7, 8),
     "baselines --evaluator=training --space=nao_small": (1, 2, 4, 8),
     "study": (6, 8),
-    "search_images": (0, 1, 4, 8),
-    "search_images --algorithms=lanas": (2,),
+    "search_images": (4,),
+    "benchmarks.shared_searches": (0, 1, 4, 8),
+    "benchmarks.shared_searches --algorithms=lanas": (2,),
     "search_recurrent": (1, 2, 9),
     "train": (3, 4, 5),
     "train_supernet": (4,),
@@ -172,7 +179,7 @@ class RefusalsTest(folders.FolderTest):
     @parameterized.parameters(*((command, *case) for command, cases in CASES.items() for case in cases))
     def test_one_line_and_no_folder(self, command, flags, message):
         workdir = self.folder / "run"
-        main = importlib.import_module(f"launch.{command}").main
+        main = importlib.import_module(command if "." in command else f"launch.{command}").main
         given = (f"--workdir={workdir}", *flags.split())
         output, errors = self.run_main(main, *given, code=1)
         assert output == ""
@@ -203,7 +210,7 @@ class RefusalsTest(folders.FolderTest):
                 ("at most the budget", "'best'", "'worst'"),
             ),
         ):
-            main = importlib.import_module(f"launch.{command}").main
+            main = importlib.import_module(command if "." in command else f"launch.{command}").main
             _, errors = self.run_main(main, f"--workdir={self.folder / 'run'}", *flags.split(), code=1)
             for message in messages:
                 assert message in errors, errors

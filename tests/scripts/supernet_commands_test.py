@@ -13,6 +13,7 @@ from absl.testing import parameterized
 
 import lanas_jax
 import nao_jax
+from benchmarks import shared_searches
 from common import spaces
 from common.baselines import random_search
 from common.evaluators import synthetic
@@ -21,13 +22,13 @@ from common.genotypes import conversion, json_text
 from common.networks import supernet as networks
 from common.report import report
 from common.runs import population, search, supernet_search
-from common.runs import search_images as library
+from common.runs import shared_searches as library
 from common.runs import shared_weights as library_weights
 from common.spaces import factory
 from common.supernets import config, presets
 from common.training import checkpoints
 from lanas_jax import few_shot
-from launch import algorithms, baselines, lanas, nao, search_images, single, train_supernet
+from launch import algorithms, baselines, lanas, nao, single, train_supernet
 from tests.shared import folders, tiny_supernet
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -133,7 +134,7 @@ class SearchTest(Command):
         flags += ["--budget=20", "--num_best=3", "--num_random=4", "--num_trainings=2", f"--workdir={folder}"]
         results = []
         for _ in range(2):
-            self.succeed(search_images.main, *flags)
+            self.succeed(shared_searches.main, *flags)
             results.append((self.json("run", "result.json"), (folder / "trained.json").read_text()))
         assert results[0] == results[1]
         assert write.call_args_list == 2 * [mock.call([folder])]
@@ -157,8 +158,8 @@ class SearchTest(Command):
         message = (
             "budget was 20 and is now 19; num_best was 3 and is now 2; num_random was 4 and is now 3; num_trainings"
         )
-        self.fail(message, search_images.main, *flags, *fewer)
-        self.fail("has results of local_search too; name them", search_images.main, *flags, "--algorithms=random")
+        self.fail(message, shared_searches.main, *flags, *fewer)
+        self.fail("has results of local_search too; name them", shared_searches.main, *flags, "--algorithms=random")
         assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 

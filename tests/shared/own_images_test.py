@@ -51,7 +51,6 @@ from common.training import autoaugment, loop, models, program
 from common.training import presets as training_presets
 from common.training import state as states
 from common.training import step as step_lib
-from launch import search_images
 
 COSTS = network_costs.of_space("small_images", networks.Config(), image_size=8, num_channels=1)
 
@@ -305,10 +304,6 @@ class InputTest(parameterized.TestCase):
         assert large == 10.6
         with pytest.raises(ValueError, match=r"minutes = 5 .* 96x96x3 .* about 10\.6"):
             image_plan.check(5, large, (96, 96, 3))
-
-    def test_flags_of_the_other_search_are_errors(self):
-        assert search_images.main(["--minutes=5", "--budget=3"]) == 1
-        assert search_images.main(["--algorithm=nao"]) == 1
 
 
 class BenchmarkTest(parameterized.TestCase):

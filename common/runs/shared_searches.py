@@ -1,4 +1,4 @@
-"""From images to a table of networks: shared weights, searches on them, stand-alone trainings of the networks found.
+"""A comparison of searches on shared weights: networks that each finds, trained from scratch, and random ones.
 
 1. Shared weights train on a space of cells.                                                          supernet/
 2. Each algorithm searches the space on them.                                                         nao/ lanas/
@@ -26,7 +26,7 @@ from common.runs import search as searches
 from common.runs import shared_weights, supernet_search, training_queue
 from common.supernets import stand_alone, training
 
-COMMAND = "search_images"
+COMMAND = "search_images"  # in files: what the command was called that ran this
 TRAINED, SUMMARY = "trained.json", "summary.md"
 RANDOM, CHOSEN = image_table.RANDOM, image_table.CHOSEN
 
