@@ -59,8 +59,6 @@ class Search:
 
         Args:
           key: random key; decides everything random in the search.
-          searcher: the search algorithm.
-          space: the search space.
           budget: evaluations, at least 1. A larger budget than that of the journal extends the search.
           count: architectures a round, by default `searcher.count`.
           earlier: warm-start measurements: the first rows of the history, not counted in the budget. They may be

@@ -37,7 +37,6 @@ def scan_search(
 
     Args:
       key: random key; decides everything random in the search.
-      searcher: the search algorithm.
       evaluator: the source of fitness; must be traceable.
       budget: evaluations, at least 1; the capacity of the history. Proposals of the last round beyond it are dropped.
       count: architectures a round, by default `searcher.count`.
@@ -70,7 +69,6 @@ def search_seeds(
 
     Args:
       keys: key[S].
-      searcher: the search algorithm.
       evaluator: the source of fitness; must be traceable.
       budget: evaluations of each search.
       seeds_at_once: maximum searches of a chunk; memory grows with it.

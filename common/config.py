@@ -157,7 +157,6 @@ def replace(config: Config, values: Mapping[str, Any]) -> Config:
     """Returns a copy with the given fields replaced, those of nested dataclasses included.
 
     Args:
-      config: a configuration dataclass.
       values: by field name; a name that several nested dataclasses share is set in each.
 
     Raises:

@@ -56,8 +56,6 @@ def goal(objectives: objectives_lib.Objectives | None, space: types.SearchSpace,
     """Returns the `Goal` of a search; None for the fitness alone.
 
     Args:
-      objectives: of the search.
-      space: the space.
       pool: int32[P, L], all its rows; if P = 0 the ranges are those of random rows, a quarter wider at the worse end,
         and the ends are rows that no neighbour exceeds.
     """
@@ -101,7 +99,6 @@ def scaled(goal: Goal, values: chex.Array, is_measured: chex.Array) -> chex.Arra
     differences of fitness mostly tell working networks from broken ones. A known cost is scaled linearly.
 
     Args:
-      goal: the objectives.
       values: float32[N, M], larger is better.
       is_measured: bool[N].
     """

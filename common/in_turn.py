@@ -16,7 +16,6 @@ def searcher(searchers: Sequence[types.Searcher], *, name: str) -> types.Searche
 
     Args:
       searchers: of one space and the same objectives; each learns from all results, as from those measured earlier.
-      name: its name in results.
 
     Raises:
       ValueError: there is none, or they have different objectives.
@@ -45,7 +44,6 @@ def configured(
 
     Args:
       algorithm: one algorithm, or several in turn.
-      space: the search space.
       change: settings -> settings, of each algorithm that has any.
       **more: arguments of `Algorithm.searcher`.
     """

@@ -104,9 +104,6 @@ def check_sizes(
     """Validates budget and count of a search, before anything is compiled.
 
     Args:
-      searcher: the search algorithm.
-      space: the search space.
-      budget: evaluations.
       count: architectures a round, by default `searcher.count`.
       num_earlier: warm-start measurements.
       evaluator: the source of fitness, if it may cover only a part of the space.

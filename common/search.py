@@ -38,7 +38,6 @@ def run_search(
 
     Args:
       key: random key; decides everything random in the search.
-      searcher: the search algorithm.
       evaluator: the source of fitness.
       budget: evaluations, at least 1.
       executor: where evaluations run, see `common.executors`; by default in this process.

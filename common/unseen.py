@@ -113,8 +113,6 @@ def fill(
     """Fills the free rows of a batch with unseen, distinct rows by rejection sampling.
 
     Args:
-      key: random key.
-      known: the indexed history.
       archs: int32[B, L], the batch.
       is_filled: bool[B], the rows to keep, which are unseen and distinct.
       draw: key -> int32[B, L], samples of valid canonical rows.
@@ -153,9 +151,6 @@ def complete(
     left (or found).
 
     Args:
-      key: random key.
-      space: the search space.
-      known: the indexed history.
       archs: int32[B, L], the batch.
       is_filled: bool[B], the rows to keep, which are unseen and distinct.
 

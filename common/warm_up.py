@@ -40,7 +40,6 @@ def searcher(
     Args:
       searcher: the search algorithm; what it proposes depends on the history, so that its own first architectures are
         replaced as far as it counts them by the history.
-      space: the search space.
       costs: name -> archs int[B, L] -> float[B], see `types.Evaluator.costs`.
       by: name of the cost, such as "synflow" where larger is better, or "-params" where smaller is, or several such as
         "synflow,zen"; or a file of measurements, see `measurements.read`; None: `searcher`.
@@ -119,10 +118,8 @@ def mean_ranks(space: types.SearchSpace, costs: Costs, names: Sequence[str], arc
     Equal values have the mean of their ranks; architectures without a finite value come last.
 
     Args:
-      space: of the architectures.
       costs: name -> archs int[B, L] -> float[B].
       names: of costs of which larger values are better, or with - before them.
-      archs: the architectures.
 
     Raises:
       ValueError: no architecture has a finite value of a cost.

@@ -33,7 +33,6 @@ def choose(
     Args:
       key: a key, for the Thompson acquisition.
       noise: float32[C], uniform in [0, 1); decides between ties, and what else is random.
-      tree: the fitted tree.
       leaf: int32[], the leaf whose regressor scores the candidates.
       candidates: (features float32[C, F], is_candidate bool[C]); at least one must be True.
       measured: (features float32[N, F], targets float32[N], is_member bool[N]), the data that the leaf's

@@ -95,7 +95,6 @@ def fit(
       values: float32[N], the targets.
       is_measured: bool[N].
       num_steps: int32[], optimizer steps per node.
-      config: the settings.
 
     Returns:
       (tree, leaves int32[N], state); tree and leaves as in `lanas_jax.partition.fit`.

@@ -27,9 +27,7 @@ def from_pool(setting, pool, key, state, history, measured, *, count):
     """Selects `count` rows of the pool: each descends by its bound, takes a row of the leaf, and counts as a visit.
 
     Args:
-      setting: the static part.
       pool: the rows to choose from.
-      key: a key.
       state: a `lanas_jax.search.State`, fitted.
       history: everything proposed so far.
       measured: (features float32[N, F], targets float32[N], is_measured bool[N]).

@@ -22,8 +22,6 @@ def explain(
     differs, as a fit there depends on all earlier ones; here there is one, of `adam_steps_first` steps.
 
     Args:
-      space: the space.
-      config: the settings of the search.
       history: of the search, in the order proposed.
       seed: for the initial weights of the adam regressor.
 

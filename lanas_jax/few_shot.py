@@ -66,8 +66,6 @@ def evaluator(
       shared: on the weights of the whole space.
       train: (region, architectures int32[P, L] of the region, a number that identifies the data of the tree, epochs)
         -> the evaluator on the weights of the region, such as `common.runs.shared_weights.region_trainer`.
-      folder: of the run.
-      settings: of the regions.
       config: of LaNAS, for the models of the tree.
       seed: determines all random numbers.
 

@@ -45,7 +45,6 @@ def look(
     """Returns the predicted means and deviations of the objectives of candidates.
 
     Args:
-      goal: the objectives.
       regressor: the process of the last fit.
       features: float32[N, F], of the history.
       history: everything proposed so far.
@@ -71,7 +70,6 @@ def choose(goal: front_improvement.Goal, outlook: Outlook, is_candidate: chex.Ar
     """Returns int32[], the candidate of the largest expected improvement.
 
     Args:
-      goal: the objectives.
       outlook: with the rows selected in this round so far.
       is_candidate: bool[C].
       noise: float32[C], uniform in [0, 1), breaks ties.
@@ -97,8 +95,6 @@ def with_hypervolumes(
     """Returns the tree with the hypervolume of the measured rows of each node as its mean value.
 
     Args:
-      goal: the objectives.
-      tree: the fitted tree.
       history: everything proposed so far.
       leaves: int32[N], the leaf of each row.
     """

@@ -105,7 +105,6 @@ def fit(
       features: float32[N, F]; unmeasured rows may hold anything.
       values: float32[N], the targets.
       is_measured: bool[N].
-      config: the settings.
 
     Returns:
       (the tree, without statistics; int32[N], the leaves of the measured rows, -1 for others).

@@ -67,12 +67,9 @@ def sample_leaf(
     """Samples candidates of a leaf.
 
     Args:
-      key: a key.
-      tree: the fitted tree.
       leaf: int32[], the leaf.
       starts: (archs int32[N, L], is_start bool[N]), starting points of walks: the measured rows.
       taken: int32[B, L] -> bool[B], rows that are not admissible.
-      space: the space.
       features: archs -> float32[B, F], the inputs of the tree's models.
       config: the settings, with the name of the sampler and its budget.
     """

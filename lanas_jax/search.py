@@ -67,11 +67,9 @@ def searcher(
     """Returns LaNAS on `space`.
 
     Args:
-      space: the space.
       config: the settings, by default `Config()`.
       pool: int32[P, L], valid canonical rows to choose from with the "pool" sampler; by default all of the
         space, which must then be small enough to list.
-      name: its name in results.
       objectives: of the search, by default the fitness. For several see `lanas_jax.front_acquisition`; acquisitions
         other than expected improvement select by the dominance that the leaf's model predicts.
 
@@ -175,7 +173,6 @@ def learn(
     """Learning phase: fits the tree to all of the history and routes the pool.
 
     Args:
-      setting: the static part.
       pool: the rows of a listed space.
       state: the state before the fit.
       history: everything proposed so far.

@@ -30,8 +30,6 @@ def descend(
     """Returns int32[], the leaf reached by following the larger bound at each split; ties are broken at random.
 
     Args:
-      key: a key.
-      tree: the tree.
       is_open: bool[M], nodes with candidates left; a closed node is entered only if its sibling is closed too.
       exploration: float32[], c.
       ucb: "log" or "sqrt".
@@ -63,7 +61,6 @@ def back_propagate(tree: trees.Tree, leaves: chex.Array, values: chex.Array, is_
     """Adds the values of visits counted by `visit` to the means up to the root.
 
     Args:
-      tree: the tree.
       leaves: int32[B], the visited leaves.
       values: float32[B]; may be NaN where not `is_valued`.
       is_valued: bool[B], False for failed or pending ones, which stay visits without a value.

@@ -50,8 +50,6 @@ def climb(
     """Moves each of B latents by each step size and decodes the results.
 
     Args:
-      model: the networks.
-      params: their parameters.
       latent: float32[B, S, H].
       legal_tokens: bool[T, V, V].
       config: the settings; K = num_steps, W = beam_width.

@@ -13,7 +13,6 @@ def swap(key: chex.PRNGKey, tokens: chex.Array, symmetries: tuple[chex.Array, ..
     """Applies one random permutation of each group, as NAO does: one node of each cell is swapped.
 
     Args:
-      key: a key.
       tokens: int32[T], one architecture.
       symmetries: int32[K, T] of each group, see `types.SearchSpace`.
 
@@ -57,7 +56,6 @@ def augment(
       tokens: int32[B, T].
       places: int32[B], positions in the data set with all copies.
       is_copy: bool[B], whether each is a copy beyond the first.
-      symmetries: of the space.
       augmentation: "none": unchanged; "swap": `swap` at every fetch; "expand": the first copy of each
         architecture is unchanged, and each other copy swapped once (both NAO's); "orbit": `orbit` at every fetch.
     """

@@ -65,10 +65,6 @@ def propose(
     """Returns `count` new architectures, by gradient ascent from the best ones.
 
     Args:
-      setting: the static part.
-      networks: fitted.
-      key: a key.
-      known: the history.
       others: int32[U, L], unlabelled architectures, further starting points.
       count: architectures to propose.
       rating: of architectures, for several objectives; `known.history` then has dominance in place of fitness.

@@ -11,8 +11,6 @@ def greedy(model: models.Model, params: chex.ArrayTree, latent: chex.Array, lega
     """Decodes one sequence per latent: the likeliest legal token at each step.
 
     Args:
-      model: the networks.
-      params: their parameters.
       latent: float32[B, S, H].
       legal_tokens: bool[T, V, V], whether token v (last axis) may follow token p (middle axis) at position t.
 
@@ -40,8 +38,6 @@ def beam(
     remaining ones repeat the likeliest at log-probability -inf.
 
     Args:
-      model: the networks.
-      params: their parameters.
       latent: float32[B, S, H].
       legal_tokens: bool[T, V, V], as in `greedy`.
       width: size of the beam, at least 1; 1 decodes as `greedy`.

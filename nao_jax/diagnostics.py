@@ -16,7 +16,6 @@ def of_round(setting: learning.Setting, pool: chex.Array, state, history: histor
     """Returns the diagnostics of a round after its evaluations.
 
     Args:
-      setting: the static part.
       pool: int32[P, L], the rows of a listed space.
       state: a `nao_jax.search.State`.
       history: with the results of the round.

@@ -27,8 +27,6 @@ def explain(
     itself, which are fitted again in each round.
 
     Args:
-      space: the space.
-      config: the settings of the search.
       history: of the search, in the order proposed.
       seed: of the initial parameters and the order of examples.
 

@@ -67,7 +67,6 @@ def drop(key: chex.PRNGKey, units: chex.Array, *, rate: float) -> chex.Array:
     """Applies dropout (Srivastava et al., 2014), with 16 random bits per unit.
 
     Args:
-      key: a key.
       units: float32, of any shape.
       rate: probability to set a unit to zero, in [0, 1); rounded to a multiple of 2^-16.
     """

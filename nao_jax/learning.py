@@ -76,8 +76,6 @@ def unlabelled(setting: Setting, key: chex.PRNGKey, pool: chex.Array, history: h
     """Returns int32[U, L], unlabelled architectures for a fit: random ones and mutations of the best.
 
     Args:
-      setting: the static part.
-      key: a key.
       pool: int32[P, L], the rows of a listed space.
       history: everything proposed so far, at least one row.
     """
@@ -162,9 +160,6 @@ def learn(
     """Returns the networks, fitted to the history.
 
     Args:
-      setting: the static part.
-      networks: initial values.
-      key: a key.
       history: everything proposed so far.
       others: int32[U, L], unlabelled architectures.
       is_first: bool[], whether this is the first fit.

@@ -54,9 +54,7 @@ def searcher(
     """Returns NAO on `space`.
 
     Args:
-      space: the space.
       config: the settings, by default `Config()`.
-      name: its name in results.
       objectives: of the search, by default the fitness; with several see `nao_jax.front`.
 
     Raises:

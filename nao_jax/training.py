@@ -100,8 +100,6 @@ def loss(
     Inputs and targets of the decoder are the same sequence.
 
     Args:
-      params: parameters of the model.
-      model: the networks.
       key: a key for dropout.
       batch: B rows.
       is_in: bool[B], False for padding.
@@ -162,15 +160,12 @@ def fit(
     """Takes `num_steps` optimizer steps on minibatches of shuffled epochs.
 
     Args:
-      model: the networks.
-      params: initial parameters.
       opt_state: state of `optimizer(config)`.
       key: a key for order, dropout and augmentation.
       examples: N + U rows; unused ones may hold anything.
       size: composition of an epoch.
       symmetries: of the space, for augmentation.
       num_steps: int32[], optimizer steps.
-      config: the settings.
 
     Returns:
       (params, opt_state).

@@ -34,14 +34,6 @@ def searcher(space: types.SearchSpace, config: Config | None = None, *, name: st
     and wider layers take `num_steps` steps, to save time. It mutates the best architecture until it has 100 candidates,
     then the next; here the best `num_parents` are mutated equally often. Its default encoding keeps the first 30 of 155
     paths of NAS-Bench-201 cells; here all are used.
-
-    Args:
-      space: the search space.
-      config: the settings.
-      name: its name in results.
-
-    Returns:
-      The searcher.
     """
     config = config or Config()
     encode = path_encoding.encoder(space, config.encoding)

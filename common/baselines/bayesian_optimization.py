@@ -49,14 +49,6 @@ def searcher(
     (Jones et al., 1998). Candidates are mutations of the best architectures and random ones, as in the GP baseline of
     BANANAS (arXiv:1910.11858), whose code mutates the best five; the kernel is the exponential of the Hamming distance,
     its edit distance of the same number of decisions. In a round of several, they are the best of one ranking.
-
-    Args:
-      space: the search space.
-      config: the settings.
-      name: its name in results.
-
-    Returns:
-      The searcher.
     """
     return within(space, config or Config(), None, name=name)
 
@@ -71,10 +63,7 @@ def within(
     """Returns Bayesian optimization in a region that each round learns.
 
     Args:
-      space: the search space.
-      config: the settings.
       in_region: (history, targets float32[N], candidates int32[C, L]) -> bool[C], those in the region; None for all.
-      name: its name in results.
     """
 
     def init(pool: chex.Array, key: chex.PRNGKey, history: history_lib.History) -> State:

@@ -31,7 +31,6 @@ def best_unseen(
     """Returns (int32[count, L], bool[count]): distinct unseen rows with the highest scores, and whether there was one.
 
     Args:
-      known: the indexed history.
       archs: int32[C, L], candidates, repeated and seen ones among them.
       scores: float32[C], equal for equal rows, or the highest of a row counts; -inf excludes a row.
       count: rows to take.

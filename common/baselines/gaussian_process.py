@@ -65,8 +65,6 @@ def posterior(
     """Returns (mean float32[B], standard deviation float32[B]) of the noiseless function at int32[B, L] `archs`.
 
     Args:
-      factors: the factors, up to date.
-      history: the history.
       targets: float32[N], observed values around a prior mean of 0.
       archs: canonical rows.
     """

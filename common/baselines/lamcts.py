@@ -42,14 +42,6 @@ def searcher(space: types.SearchSpace, config: Config | None = None, *, name: st
     1999), whose fit is a linear system, with the radial kernel and the constants of the released one; rows are routed
     by it, as the region is, not by their cluster; kernel and candidates of the Gaussian process are those of
     `bayesian_optimization`; the number of levels is limited.
-
-    Args:
-      space: the search space.
-      config: the settings.
-      name: its name in results.
-
-    Returns:
-      The searcher.
     """
     config = config or Config()
     encode = functools.partial(factory.one_hot, num_choices=space.num_choices)
@@ -69,7 +61,6 @@ def region(features: chex.Array, values: chex.Array, is_measured: chex.Array, *,
       features: float32[N + C, F], of the rows of the history, then of the candidates.
       values: float32[N], the targets.
       is_measured: bool[N].
-      config: the settings.
     """
     num_rows = values.shape[0]
     squares = jnp.sum(features**2, axis=1)

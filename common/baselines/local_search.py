@@ -63,13 +63,7 @@ def searcher(
     optimum sets, Metaheuristics for Multiobjective Optimisation, 2004).
 
     Args:
-      space: the search space.
-      config: the settings.
-      name: its name in results.
       objectives: of the search; by default the fitness.
-
-    Returns:
-      The searcher.
     """
     config = config or Config()
     has_front = objectives is not None and len(objectives) > 1

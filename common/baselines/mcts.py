@@ -38,14 +38,6 @@ def searcher(space: types.SearchSpace, config: Config | None = None, *, name: st
 
     Each query is a new architecture: in a space that can be listed, choices without unseen architectures are closed;
     elsewhere a known result is drawn again, and after 100 failures a random unseen architecture is proposed.
-
-    Args:
-      space: the search space.
-      config: the settings.
-      name: its name in results.
-
-    Returns:
-      The searcher.
     """
     config = config or Config()
 

@@ -49,13 +49,7 @@ def searcher(
     are random unseen ones.
 
     Args:
-      space: the search space.
-      config: the settings.
-      name: its name in results.
       objectives: of the search; by default the fitness.
-
-    Returns:
-      The searcher.
     """
     config = config or Config()
 

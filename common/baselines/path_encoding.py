@@ -18,7 +18,6 @@ def encoder(space: types.SearchSpace, encoding: str) -> Callable[[chex.Array], c
     """Returns int32[B, L] -> float32[B, F], the inputs of a predictor.
 
     Args:
-      space: the search space.
       encoding: one of `ENCODINGS`: paths, in a space that has them, else one-hot decisions; one-hot decisions; the
         features of the space.
     """

@@ -49,10 +49,7 @@ def fit(
     parameters and random batches, sampled with replacement, of its own.
 
     Args:
-      key: random key.
-      history: the history.
       encode: int32[N, L] -> float32[N, F].
-      config: the settings.
     """
     init_key, train_key = jax.random.split(key)
     is_measured = history_lib.is_measured(history)

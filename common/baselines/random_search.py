@@ -30,13 +30,7 @@ def searcher(
     repeated for seen ones.
 
     Args:
-      space: the search space.
-      config: the settings.
-      name: its name in results.
       objectives: any, as the search does not depend on them.
-
-    Returns:
-      The searcher.
     """
     return stateless.searcher(space, None, config=config or Config(), name=name, objectives=objectives)
 

@@ -40,14 +40,6 @@ def searcher(
     The original evaluates a child again that it has seen before. Here each query is a new architecture, as benchmarks
     count distinct ones: tournament and mutation are repeated until the child is unseen, and after 100 failures it is a
     random unseen architecture.
-
-    Args:
-      space: the search space.
-      config: the settings.
-      name: its name in results.
-
-    Returns:
-      The searcher.
     """
     config = config or Config()
 

@@ -22,11 +22,9 @@ def searcher(
     """Returns a searcher whose proposals follow from the history.
 
     Args:
-      space: the search space.
       choose: (key, the indexed history, count) -> (int32[count, L], bool[count]): unseen, distinct proposals, and which
         there are; random unseen architectures take the places of the others. None: all are random.
       config: settings with `count`.
-      name: its name in results.
       objectives: of the search; by default the fitness.
     """
 

@@ -33,14 +33,6 @@ def searcher(space: types.SearchSpace, config: Config | None = None, *, name: st
     The numbers are those of the released commands for NAS-Bench-201, whose predictor has 4 layers of 1,000 units,
     trained for 100 epochs on the squared error; here it is smaller, to save time, and trained on the absolute error. A
     space that cannot be listed is represented by random architectures and mutations of the best.
-
-    Args:
-      space: the search space.
-      config: the settings.
-      name: its name in results.
-
-    Returns:
-      The searcher.
     """
     config = config or Config()
     encode = path_encoding.encoder(space, config.encoding)

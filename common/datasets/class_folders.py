@@ -29,7 +29,6 @@ def load(path: str | os.PathLike, *, image_size: int | None = None) -> records.D
     and test (or val) with these. Without test images some are held out (`records.make`).
 
     Args:
-      path: the folder.
       image_size: resizes the shorter side of every image to this and crops its centre; by default all images must be
         of one size.
 

@@ -32,7 +32,6 @@ def load(name: str, data_dir: str | os.PathLike | None = None) -> Dataset:
     Args:
       name: a key of `DATASETS`, a dataset prepared in `data_dir`, an npz file (`common.datasets.arrays`), in
         `data_dir` if it exists there, or a folder with a folder of images for each class (`class_folders`).
-      data_dir: the folder of prepared datasets.
 
     Raises:
       ValueError: if there is no such dataset, or a file is missing or damaged.

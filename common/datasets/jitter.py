@@ -20,7 +20,6 @@ def draw_crop(rng: np.random.Generator, size: tuple[int, int], min_area: float) 
     If 10 samples do not fit into the image, it is the largest central crop with an allowed aspect ratio.
 
     Args:
-      rng: random generator.
       size: (width, height) of the image.
       min_area: smallest fraction of the image's area; the largest is 1.
 

@@ -83,7 +83,6 @@ def prepare(name: str, source: str, data_dir: str | os.PathLike, *, image_size: 
     Args:
       name: a key of `SOURCES`, or a new name for a NumPy file or a folder with a folder of images for each class.
       source: the archive, folder or npz file.
-      data_dir: the folder of prepared datasets.
       image_size: resizes the images of a folder of the user, see `class_folders.load`.
 
     Raises:

@@ -64,7 +64,6 @@ def make(
     """Returns a dataset of checked arrays.
 
     Args:
-      name: of the dataset.
       train: (uint8[N, H, W, C] or uint8[N, H, W], labels: integers [N] or [N, 1]).
       test: the same; None: a fifth of the training images of each class, always the same ones, are the test images.
       source: origin of the arrays, for error messages.

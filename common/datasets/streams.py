@@ -121,8 +121,6 @@ def evaluation_batches(examples: Sequence[dict], config: Config, *, batch_size: 
 
     Args:
       examples: `Source.test`.
-      config: decoding.
-      batch_size: images per batch.
 
     Returns:
       A `grain.IterDataset` of {"images": uint8[B, S, S, 3], "labels": int32[B]}.

@@ -94,10 +94,7 @@ def write(
     """Writes a dataset, its examples in order; equal examples give equal files.
 
     Args:
-      name: name in TensorFlow Datasets.
-      version: version in TensorFlow Datasets.
       published: the examples.
-      data_dir: folder of all datasets.
       report: called with the name of the split after each example.
 
     Returns:

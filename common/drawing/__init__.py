@@ -14,7 +14,6 @@ def svg(genotype: genotypes.Genotype | genotypes.Cell, *, title: str | None = No
 
     Args:
       genotype: any genotype, or a single cell.
-      title: a line above it.
 
     Raises:
       ValueError: it is not a genotype, its edges lead backward, or it has more than 100 vertices.

@@ -33,7 +33,6 @@ def draw_small(genotype: genotypes.Genotype, axes: axes_lib.Axes, *, width: floa
     """Draws the graphs of a genotype without words, below each other, to fill axes; colours tell operations.
 
     Args:
-      genotype: the architecture.
       axes: whose limits are set; the scales of both directions are equal.
       width: of the axes, in points.
 

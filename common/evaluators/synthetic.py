@@ -104,7 +104,6 @@ def nk_fitness(states: np.ndarray, num_states: Sequence[int], *, interactions: i
       states: int[P, N].
       num_states: of each of the N places.
       interactions: K.
-      seed: of the generator.
     """
     length = len(num_states)
     if not 0 <= interactions < length:
@@ -122,7 +121,6 @@ def variable_length_space(name: str, lengths: Sequence[int], num_choices: int) -
     """Returns a space of sequences: the first decision is the length, those beyond it are inactive and 0.
 
     Args:
-      name: the space's name.
       lengths: the allowed lengths, increasing.
       num_choices: options at each place.
     """

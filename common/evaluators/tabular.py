@@ -28,7 +28,6 @@ def evaluator(
     the fitness of invalid rows is 0.
 
     Args:
-      table: the results.
       dataset: one of `table.info.datasets`; by default the first.
       protocol: fitness that `evaluate` returns: "validation", or "test", the test-oracle protocol of the LaNAS paper.
       runs: whether `evaluate` returns the mean over training runs, or one of them, sampled for each evaluation, as the

@@ -62,7 +62,6 @@ def environment(slot: int, *, num_workers: int, devices: list[jax.Device]) -> di
 
     Args:
       slot: index of the worker.
-      num_workers: number of workers.
       devices: the devices of this machine.
     """
     values = {name.upper(): str(getattr(jax.config, name)) for name in _CACHE if getattr(jax.config, name) is not None}

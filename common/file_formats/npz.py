@@ -22,7 +22,6 @@ def read(path: str | os.PathLike, names: Container[str] | None = None) -> dict[s
     """Returns the arrays of an npz file by name.
 
     Args:
-      path: the file.
       names: the arrays to read; by default all.
 
     Raises:

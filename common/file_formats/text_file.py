@@ -55,10 +55,6 @@ def kind_of(path: str | os.PathLike) -> str:
 def decode(data: bytes, path: str | os.PathLike) -> str:
     """Returns the text of UTF-8 bytes, without a byte order mark.
 
-    Args:
-      data: the bytes.
-      path: of their file, for messages.
-
     Raises:
       ValueError: they are not UTF-8 text; the message says what they are instead.
     """

@@ -41,7 +41,6 @@ def supernet_learner(
 
     Args:
       corpus: training corpus.
-      config: training settings.
       pool: int32[P, 22] to sample from uniformly; by default the whole space.
     """
     partial = jax.tree_util.Partial
@@ -60,7 +59,6 @@ def on_shared_weights(
     Args:
       corpus: its validation text is evaluated.
       learner: of `supernet_learner`.
-      params: trained parameters.
       score: the part of the validation text that is evaluated, one of `SCORES`.
 
     Raises:

@@ -148,7 +148,6 @@ def language_model(
     """Returns the language model of one cell.
 
     Args:
-      genotype: the cell.
       vocabulary_size: V, words.
       width: H, units of the embedding and the cell.
       dropout: dropout rates; by default none.

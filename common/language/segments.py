@@ -58,7 +58,6 @@ def cut(key: chex.PRNGKey, epoch: int, num_rows: int, config: configs.Chunks) ->
       key: random key of the run's segments.
       epoch: counted from 0.
       num_rows: N.
-      config: distribution of lengths.
     """
     most = -(-(num_rows - 1) // config.bptt_min)
     kind_key, noise_key = jax.random.split(jax.random.fold_in(key, epoch))

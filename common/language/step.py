@@ -56,8 +56,6 @@ def create(
 
     Args:
       key: random key of the parameters.
-      network: the language model.
-      config: settings of the training.
       arch: int32[L], any row, for cells whose architecture is data.
     """
     shape = (config.batch_size, network.width)
@@ -93,8 +91,6 @@ def train(
     """Returns the state after a step.
 
     Args:
-      network: the language model.
-      optimizer: its optimizer.
       key: of the step.
       state: before the step.
       words: int32[T + 1, B], the segment and one more word, padded.
@@ -160,8 +156,6 @@ def evaluate(
     The hidden state is carried through the whole text, so the result does not depend on the segment size.
 
     Args:
-      network: the language model.
-      params: its parameters.
       tokens: int32[N + padding, B] with at least `size` rows of padding, see `segments.Text`.
       num_rows: int32[], N.
       arch: int32[22], for cells whose architecture is data.

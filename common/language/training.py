@@ -143,8 +143,6 @@ def evaluate(learner: Learner, params: Any, data: segments.Text, *, arch: chex.A
 
     Args:
       learner: network and settings.
-      params: parameters of the network.
-      data: the text.
       arch: int32[L], for shared weights.
     """
     size = segments.sizes(learner.config.chunks)[0]
@@ -155,7 +153,6 @@ def roll_back(config: configs.Config, state: steps.State, best: steps.State | No
     """Returns the best state, with the step of `state`, which determines its randomness.
 
     Args:
-      config: training settings.
       state: with a loss that is not finite.
       best: state with the lowest validation loss; raises a `DivergedError` if it is None or the limit is reached.
     """

@@ -21,9 +21,6 @@ def of_cells(space: str, config: child.Config, image_size: int, num_channels: in
 
     Args:
       space: a key of `cell_rows.LAYOUTS`.
-      config: settings of the network.
-      image_size: side of the images.
-      num_channels: of the images.
     """
     layout, style = cell_rows.LAYOUTS[space], config.style
     num_states = layout.num_nodes + NUM_INPUTS

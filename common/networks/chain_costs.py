@@ -43,7 +43,6 @@ def _chain(config, depths, kinds, image_size, num_channels):
       depths: places for blocks of each stage.
       kinds: (expansion, kernel) of each kind of block.
       image_size: int[...], sides of images.
-      num_channels: of the images.
 
     Returns:
       int64[..., 2], and for each place int64[..., K, 2] for K kinds.

@@ -18,12 +18,7 @@ _EPSILON = 1e-5
 
 
 class Network(nn.Module):
-    """A network with the weights of all architectures.
-
-    Attributes:
-      space: "convnet".
-      config: that of the network of one architecture.
-    """
+    """A network with the weights of all architectures; `config` is that of the network of one architecture."""
 
     space: str
     config: convnet.Config

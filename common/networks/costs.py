@@ -49,7 +49,6 @@ def of_space(
         `mobile_elastic` scale the resolutions of `ofa_mobile` to the largest, `image_size`.
       image_size: side of the images; by default 32 pixels, 224 for `seminas_mobile`, and that of the row for
         `ofa_mobile`. `nasbench101` and "convnet", whose settings hold it, have none.
-      num_channels: of the images.
 
     Returns:
       "params" and "macs" -> a function of int[B, L], valid canonical rows: a NumPy array gives exact counts, int64[B];

@@ -133,8 +133,6 @@ def head(
     """Returns the logits of the images after the last block, for use inside a network.
 
     Args:
-      config: of the network.
-      style: of its layers.
       state: float[B, H, W, C].
       train: whether in training mode.
       mask: see `layers.Norm`.

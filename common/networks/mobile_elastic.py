@@ -58,12 +58,7 @@ def elastic(network: mobile.Config, **settings: Any) -> Config:
 
 
 class Network(nn.Module):
-    """A network with the weights of all architectures.
-
-    Attributes:
-      space: "ofa_mobile".
-      config: of the network.
-    """
+    """A network with the weights of all architectures."""
 
     space: str
     config: Config

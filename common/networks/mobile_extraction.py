@@ -13,17 +13,9 @@ from common.networks import mobile
 
 
 def extract(variables: Any, config: Any, arch: np.ndarray) -> tuple[mobile.Network, Any]:
-    """Returns the network of an architecture, and its variables, copied from the elastic ones.
+    """Returns the network of an architecture, int32[46], and its variables, as `supernet.extract` does.
 
-    It takes images of the side in `mobile_elastic.sizes` of its resolution.
-
-    Args:
-      variables: the collections "params" and, if statistics were collected for the architecture, "batch_stats".
-      config: of the elastic network, `mobile_elastic.Config`.
-      arch: int32[46].
-
-    Raises:
-      ValueError: the row is not an architecture of the space.
+    It takes images of the side in `mobile_elastic.sizes` of its resolution; `config` is a `mobile_elastic.Config`.
     """
     made = mobile.Network(conversion.from_arch("ofa_mobile", arch), config.stand_alone())
     return made, parts(variables, made)
@@ -46,7 +38,6 @@ def part(shapes: Any, tree: Any, transforms: dict[str, chex.Array] | None = None
 
     Args:
       shapes: of the arrays of the network, a tree.
-      tree: elastic arrays.
       transforms: size of a kernel -> float32[size**2, size**2], applied to the centre of the next larger kernel.
     """
 

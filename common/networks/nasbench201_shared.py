@@ -26,12 +26,7 @@ _WEIGHTED = ("nor_conv_1x1", "nor_conv_3x3")  # the operations that have weights
 
 
 class Network(nn.Module):
-    """A network with the weights of all architectures.
-
-    Attributes:
-      space: "nasbench201".
-      config: that of the network of one architecture.
-    """
+    """A network with the weights of all architectures; `config` is that of the network of one architecture."""
 
     space: str
     config: Config
@@ -124,16 +119,7 @@ def _collected(modules, plan, states, weights):
 
 
 def extract(variables: Any, config: Config, arch: np.ndarray) -> tuple[nasbench201.Network, Any]:
-    """Returns the network of an architecture, and its variables, copied from the shared ones.
-
-    Args:
-      variables: the collections "params" and, if statistics were collected for the architecture, "batch_stats".
-      config: of the network.
-      arch: int32[6].
-
-    Raises:
-      ValueError: the row is not an architecture of the space.
-    """
+    """Returns the network of an architecture, int32[6], and its variables, as `supernet.extract` does."""
     made = nasbench201.Network(conversion.from_arch("nasbench201", arch), config)
     found = {}
     for collection, tree in variables.items():

@@ -12,9 +12,6 @@ def of_nasbench201(
     """Returns the costs of rows: of each edge by its operation, and of the rest.
 
     Args:
-      config: of the network.
-      image_size: side of the images.
-      num_channels: of the images.
       counts_all: whether multiply-adds include norms, ReLUs and pools, as the column `flops` of NAS-Bench-Suite-Zero
         (arXiv:2210.03230) does: 2 and 1 per value, and the window per pooled value, of which the global pool has
         (side + 1)^2. Without, they are the FLOPs of NAS-Bench-201's own program.

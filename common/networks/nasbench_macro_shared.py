@@ -23,12 +23,7 @@ from common.spaces import nasbench_macro as space
 
 
 class Network(nn.Module):
-    """A network with the weights of all architectures.
-
-    Attributes:
-      space: "nasbench_macro".
-      config: that of the network of one architecture.
-    """
+    """A network with the weights of all architectures; `config` is that of the network of one architecture."""
 
     space: str
     config: Config
@@ -106,16 +101,7 @@ def _collect(modules, chosen, images, weights):
 
 
 def extract(variables: Any, config: Config, arch: np.ndarray) -> tuple[nasbench_macro.Network, Any]:
-    """Returns the network of an architecture, and its variables, copied from the shared ones.
-
-    Args:
-      variables: the collections "params" and, if statistics were collected for the architecture, "batch_stats".
-      config: of the network.
-      arch: int32[8].
-
-    Raises:
-      ValueError: the row is not an architecture of the space.
-    """
+    """Returns the network of an architecture, int32[8], and its variables, as `supernet.extract` does."""
     made = nasbench_macro.Network(conversion.from_arch("nasbench_macro", arch), config)
     found = {}
     for collection, tree in variables.items():

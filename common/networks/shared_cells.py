@@ -205,7 +205,6 @@ def copies(num_nodes: int, sharing: str, group: Group) -> tuple[np.ndarray, int]
     Args:
       num_nodes: N.
       sharing: see `SharedCell.sharing`.
-      group: the branches with such weights.
 
     Returns:
       int32[2 N, N + 1], the index of the copy for each branch and input, 0 where there is none; and the number of

@@ -26,7 +26,6 @@ def param(parent: nn.Module, name: str, module: nn.Module, sizes: tuple[int, ...
 
     Args:
       parent: the network or a part of it, within its call.
-      name: of the parameter.
       module: takes images and whether in training mode.
       sizes: number of copies, of one or several axes.
       features: channels of the images that it takes.

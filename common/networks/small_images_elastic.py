@@ -29,7 +29,6 @@ from common.networks.kernels import convolution, depthwise, switches
 from common.spaces import small_images as space
 
 Config = small_images.Config
-STATISTICS = ("batch", "collect", "given")
 _SIDE = max(space.KERNELS)
 
 
@@ -41,12 +40,7 @@ class _Settings(NamedTuple):
 
 
 class Network(nn.Module):
-    """A network with the weights of all architectures.
-
-    Attributes:
-      space: "small_images".
-      config: that of the network of one architecture.
-    """
+    """A network with the weights of all architectures; `config` is that of the network of one architecture."""
 
     space: str
     config: Config
@@ -62,7 +56,7 @@ class Network(nn.Module):
         statistics: str = "batch",
     ) -> logits.Logits:
         """Returns the logits of one architecture, int32[18]; the other arguments are those of `supernet.Network`."""
-        config_lib.one_of("statistics", statistics, STATISTICS)
+        config_lib.one_of("statistics", statistics, ("batch", "collect", "given"))
         settings = _Settings(self.config.style.epsilon, statistics == "collect")
         chosen = space.decoded(arch)
         kernel, stride = small_images.stem(self.config, images.shape[1])

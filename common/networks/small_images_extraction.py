@@ -16,16 +16,7 @@ _SIDE = max(space.KERNELS)
 
 
 def extract(variables: Any, config: Config, arch: np.ndarray) -> tuple[small_images.Network, Any]:
-    """Returns the network of an architecture, and its variables, copied from the elastic ones.
-
-    Args:
-      variables: the collections "params" and, if statistics were collected for the architecture, "batch_stats".
-      config: of the network.
-      arch: int32[18].
-
-    Raises:
-      ValueError: the row is not an architecture of the space.
-    """
+    """Returns the network of an architecture, int32[18], and its variables, as `supernet.extract` does."""
     made = small_images.Network(conversion.from_arch("small_images", arch), config)
     stages = space.Stages(*(decision.tolist() for decision in space.decoded(np.asarray(arch))))
     params, found = variables["params"], {name: {} for name in variables}

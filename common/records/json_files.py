@@ -52,11 +52,8 @@ def check(path: pathlib.Path, value: Any, shape: Any, place: str = "") -> None:
     """Raises a `ValueError`, which names the file and the field, unless a JSON value is of a shape.
 
     Args:
-      path: of the file.
-      value: the value.
       shape: a type or several; `[shape]`, a list of such values; several shapes, a list of one value of each; or an
         object by field, where a field that ends in `?` may be missing or null, and `*` stands for all other fields.
-      place: of the value in the file.
     """
     if isinstance(shape, dict):
         _expect(path, isinstance(value, dict), value, place, "an object")

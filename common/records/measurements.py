@@ -119,7 +119,6 @@ def check_replaceable(
 
     Args:
       path: the file to write.
-      space: of the architectures.
       known: architecture -> fitness of all that will be written.
       folder: that will be made before; None: there is none.
     """

@@ -33,7 +33,6 @@ class MetricsLog:
 
         Args:
           path: the file of lines, such as `folder / run_dir.METRICS`.
-          title: first words of the progress line.
           total: progress at the end of the run.
           unit: of progress, a plural.
           start: progress so far; later lines and events of an earlier run are dropped. 0: the files start empty.

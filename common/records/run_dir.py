@@ -176,7 +176,6 @@ def result(
     """Returns the contents of result.json of a search; `best` is null if every evaluation failed.
 
     Args:
-      history: history of the finished search.
       evaluator: source of the fitness; its name is "benchmark/dataset".
       key: random key of the test evaluation.
       seed: seed of the search.

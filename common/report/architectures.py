@@ -32,7 +32,6 @@ def described(arch: np.ndarray, space: types.SearchSpace | None, result: Mapping
     """Returns an architecture int32[L] as text.
 
     Args:
-      arch: the architecture.
       space: None if unknown, such as one of another package.
       result: result.json, which has texts of some architectures of such a space; those of others are their numbers.
     """

@@ -40,7 +40,6 @@ def sections(
     """Returns the last sections of a page: the checklist, and the flags of the run.
 
     Args:
-      config: config.json.
       stated: (item, text, whether it is known) of the items that depend on the subject of the page.
       seconds: wall-clock time, as a number or a text; None if unknown.
       test: quality on the test data; None if unknown.

@@ -15,7 +15,6 @@ def show(title: str, header: Sequence[str] | None, rows: Iterable[Sequence[str]]
     """Prints a table whose cells wrap.
 
     Args:
-      title: of the table.
       header: names of the columns; None: none are shown.
       rows: texts, none of which are markup.
     """

@@ -80,13 +80,7 @@ def is_of(picture: canvas.Picture) -> bool:
 
 
 def section(run, made: Sequence[canvas.Picture], space: types.SearchSpace | None) -> str:
-    """Returns the part of the page on the front of a `search.Run`, HTML; empty if it has none.
-
-    Args:
-      run: the run.
-      made: its pictures.
-      space: of the run; None if unknown.
-    """
+    """Returns the part of the page on the front of a `search.Run`, HTML; empty if it has none."""
     if (found := of(run)) is None or not len(found.rows):
         return ""
     result = run.result

@@ -17,8 +17,6 @@ def read(folder: pathlib.Path, config: Mapping[str, Any], budget: int) -> tuple[
     """Returns (the history of the search in a folder, the number of its rows that are earlier measurements).
 
     Args:
-      folder: of the search.
-      config: its config.json.
       budget: evaluations; later ones are left out.
 
     Raises:

@@ -111,8 +111,6 @@ def document(found: ImageSearch, made: Sequence[canvas.Picture], *, reports: str
     """Returns the page, an HTML document, of a folder and its pictures.
 
     Args:
-      found: the contents of the folder.
-      made: its pictures.
       reports: path of the folder, relative to that of the page.
       name: file name of the pages of the searches, in their folders.
     """

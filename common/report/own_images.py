@@ -118,8 +118,6 @@ def document(
     """Returns the page, an HTML document.
 
     Args:
-      found: the files of the search.
-      made: its pictures.
       seconds_left: of a search that runs, whose page loads itself again.
       epochs: done so far by each network that trains to the end, by name.
     """

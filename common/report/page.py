@@ -37,9 +37,7 @@ def document(
     """Returns the page, an HTML document.
 
     Args:
-      title: its heading.
       subtitle: below it; ends in the state of its subject, if given.
-      sections: its content.
       is_finished: the state of its subject.
       reload_seconds: after so many seconds a browser loads the page again; None: never.
     """
@@ -121,8 +119,6 @@ def table(
     Columns with long texts, the first and those in `words` are aligned to the left.
 
     Args:
-      header: names of the columns.
-      rows: their cells.
       words: columns of short texts.
       has_filter: whether a field above it hides the rows that do not contain the words typed.
     """

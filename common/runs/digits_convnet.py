@@ -119,7 +119,6 @@ def train_network(
     """Trains one network with each seed and returns its accuracies float32[2, S] on the `held_out` images.
 
     Args:
-      settings: training settings.
       index: int32[], its row in the table, which seeds its initial parameters.
       arch: int32[D], its row without the zeros; one program serves all networks of depth D.
       batches: see `draw_batches`.

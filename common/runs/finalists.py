@@ -30,10 +30,8 @@ def rerank(
     """Trains the best few of a search on shared weights; results are in `FINALISTS`.
 
     Args:
-      evaluator: trains.
       archs: int32[R, L].
       fitness: float32[R], on shared weights.
-      folder: of the run.
       seed: determines initial parameters and the order of images.
 
     Returns:
@@ -82,9 +80,7 @@ def rerank_journaled(
     """Trains the best few of a search; results are in the journal `FINALISTS_JOURNAL`.
 
     Args:
-      evaluator: trains.
       archs: int32[R, L].
-      folder: of the run.
       header: of the journal: the settings of the trainings.
       seed: determines initial parameters and the order of the data, with the architecture.
 

@@ -24,7 +24,6 @@ def ranked(folder: pathlib.Path, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Returns (int32[F, L], float32[F]), the front of the run in a folder and its fitness, the highest first.
 
     Args:
-      folder: of the run.
       count: if not 0, so many of its architectures, spread along the front.
     """
     history, _ = run_dir.read_history(folder / run_dir.HISTORY)
@@ -40,7 +39,6 @@ def of_search(
     """Returns the entries of result.json of a search for several objectives.
 
     Args:
-      history: of the finished search.
       evaluator: the source of fitness.
       objectives: more than one.
       key: random key of the test evaluation.

@@ -27,7 +27,6 @@ def train(
     """Trains the best candidate to the end, and the baselines as far as there is time.
 
     Args:
-      run: see `image_run.Run`.
       candidates: the program that has trained the candidates.
       rungs: stages of the candidates, see `image_stages.search`.
 

@@ -79,7 +79,6 @@ def least_minutes(num_images: int, macs: float, *, platform: str, num_threads: i
     """Returns a rough lower bound of the minutes that a search takes, compiling included.
 
     Args:
-      num_images: training images.
       macs: mean multiply-adds of the networks.
       platform: of the device, such as "cpu".
       num_threads: trainings at a time.

@@ -101,7 +101,6 @@ def next_steps(result: Mapping[str, Any], data_dir: str | None = None) -> str:
     """Returns the files of a result.json, and commands that continue from them; first, whether a baseline is better.
 
     Args:
-      result: content of result.json.
       data_dir: folder of datasets that commands must name.
     """
     folder = pathlib.Path(result["workdir"])

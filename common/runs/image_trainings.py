@@ -80,7 +80,6 @@ def augment(dataset: images.Dataset, work: float = 0.0) -> augmentation.Config:
     """Returns the augmentation for a dataset: crops by the size of the images, flips of coloured ones.
 
     Args:
-      dataset: the images.
       work: epochs times multiply-adds of the network. With much of it, networks would memorise the training images, and
         coloured images have AutoAugment besides; with little, it costs accuracy (docs/experiments/supernet.md).
     """
@@ -124,7 +123,6 @@ def train(
     """Trains to step `stop`, or resumes from the state in a file.
 
     Args:
-      task: see `Task`.
       path: of the state.
       stop: steps done at the end.
       arch: int32[L], of a candidate.

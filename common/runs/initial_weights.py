@@ -18,7 +18,6 @@ def read(path: str, run: training_run.Run) -> tuple[training_run.Run, dict[str, 
 
     Args:
       path: a file of `common.training.export`.
-      run: the training.
 
     Raises:
       ValueError: there is no such file, or it is of a network with other arrays.

@@ -59,8 +59,6 @@ def train(
     """Trains the language model of one cell, or resumes its training, and writes the files of the run.
 
     Args:
-      genotype: the cell.
-      options: settings of the run.
       name: of the genotype, for result.json.
       flags: all settings by flag name, for config.json; by default those of `options`.
 
@@ -122,22 +120,17 @@ def train_in(
     num_epochs: int | None = None,
     batches: jax.sharding.NamedSharding | None = None,
 ) -> steps.State:
-    """Trains from the latest checkpoint to the last epoch, and writes one line of metrics per epoch.
+    """Trains from the latest checkpoint, with one line of metrics per epoch; returns the state after the last epoch.
 
     Args:
-      folder: of the run.
       learner: model and settings.
       corpus: its training and validation texts are read.
       saved: checkpoints of the run.
       key: determines all random numbers.
       save_seconds: minimum time between two checkpoints within an epoch.
-      title: of the progress line.
       metrics: name of the file of metrics.
       num_epochs: epoch to stop at; by default that of the settings.
       batches: sharding of batches over devices; by default one device.
-
-    Returns:
-      The last state.
     """
     config, keys = learner.config, training.keys(key)
     data = segments.prepare(corpus.train, config.batch_size, config.chunks)

@@ -67,7 +67,6 @@ def search_images(
       workdir: folder of the run, to start or to resume; None: a fresh one under runs/.
       algorithm: proposes candidates: package.module:name of a `types.Algorithm`, or one.
       seed: determines all random numbers.
-      data_dir: folder of prepared datasets.
 
     Raises:
       ValueError: the images, limits or seed are not allowed, the minutes are too few, or the folder is of another run.

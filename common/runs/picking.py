@@ -17,14 +17,11 @@ _RESULT = {"front?": [{"arch": [int], "description": str, "fitness": json_files.
 
 
 def pick(folder: str | pathlib.Path, texts: Sequence[str]) -> pathlib.Path:
-    """Writes the genotype of the fittest architecture of the front that respects limits to the folder, and prints it.
+    """Writes the genotype of the fittest of a front that respects limits to the folder, prints and returns its file.
 
     Args:
       folder: of a search with several objectives.
       texts: limits on them, such as "params<=1e6".
-
-    Returns:
-      The file.
 
     Raises:
       ValueError: a limit cannot be read or is on no objective, none respects all (the message names the nearest),

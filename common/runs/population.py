@@ -45,7 +45,6 @@ def renewing(config: Any, schedule: weight_sharing.Schedule) -> Any:
 
     Args:
       config: of LaNAS or NAO; those of algorithms that fit no model stay as they are.
-      schedule: of the pool.
     """
     if not hasattr(config, "num_initial"):
         return config
@@ -70,12 +69,10 @@ def run(
     """Runs the search, or resumes it, and writes config.json, pools.jsonl, history.npz and result.json.
 
     Args:
-      space: the search space.
       searcher: proposes architectures; see `renewing`.
       train: trains the shared weights for a block, see `weight_sharing.run`.
       evaluator: state of the weights -> the evaluator on them.
       state: of the latest checkpoint; None if there is none.
-      schedule: of the pool.
       folder: of the run, which exists.
       record: the content of config.json, without versions and device.
       seed: determines all random numbers.

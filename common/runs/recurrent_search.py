@@ -96,7 +96,6 @@ def search(
 
     Args:
       searcher: the search algorithm, on the space `nao_rnn`.
-      settings: of evaluation.
       options: of the run; with a schedule only its seed and folder are used.
       algorithm: name of the algorithm, in the headers of the run's files.
       schedule: of a pool on which the shared weights train, renewed by the searcher, see `population.renewing`; by

@@ -121,10 +121,8 @@ def arguments(stage: headlines.Stage, options: Options, folder: pathlib.Path, da
     """Returns the words of a stage's command: the module of `launch`, then its flags.
 
     Args:
-      stage: the stage.
       options: whether it is a dry run, and of what size.
       folder: of all stages, which have a folder each in it.
-      data_dir: of the data.
 
     Raises:
       ValueError: it needs the architecture of a search that is not finished.

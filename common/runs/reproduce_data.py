@@ -21,8 +21,6 @@ def make(name: str, folder: pathlib.Path, *, num_images: int, image_size: int = 
     Args:
       name: "cifar10", "imagenet" (and "imagenet_search", a part of it), a corpus of `text.FILES`, or "nasbench101".
       folder: for the --data_dir of commands.
-      num_images: training images.
-      image_size: their side, in pixels.
     """
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)

@@ -80,9 +80,6 @@ def check(
     """Raises a `ValueError` if a search could not run, or not write its results; makes and changes nothing.
 
     Args:
-      options: settings of the run.
-      searcher: the search algorithm.
-      space: the search space.
       folder: of the run, which need not exist; None: a fresh one.
       evaluator: the source of fitness, if it may cover only a part of the space.
 
@@ -129,8 +126,6 @@ def run(
 
     Args:
       evaluator: the source of fitness.
-      searcher: the search algorithm.
-      options: settings of the run.
       command: name of the command, for config.json.
       algorithm: name of the algorithm. Part of the journal's header, as is `config`: only a search with the same
         header can resume.

@@ -68,7 +68,6 @@ def run(
 
     Args:
       weights: of the shared weights; `space` is given unless trained weights are.
-      options: of each search.
       settings: of the stand-alone trainings.
       searchers: name -> (space -> search algorithm).
       num_epochs: passes over the training images of a stand-alone training.

@@ -151,7 +151,6 @@ def train(
     Args:
       about: the record of the training, see `training.describe`.
       workdir: the folder; None: a fresh one under runs/.
-      data_dir: folder of the datasets.
       pace: intervals of evaluations and checkpoints.
       flags: all settings by flag name, for config.json.
       params: trained parameters, which are saved without training; None: they are trained.
@@ -179,7 +178,6 @@ def region_trainer(settings: Settings, weights: Weights, folder: pathlib.Path) -
     """Returns the function that trains weights for a region of the space, starting from those of the whole space.
 
     Args:
-      settings: of the weights.
       weights: of the whole space.
       folder: of the run, in which each region has a folder.
     """

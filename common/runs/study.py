@@ -72,7 +72,6 @@ def run(
     Args:
       evaluators: one for each task; must be traceable.
       algorithms: with different names.
-      options: settings.
       folder_per_task: whether each task has its own folder in the workdir; several tasks always do.
       flags: of the command, for config.json; by default made of the other arguments.
 

@@ -50,7 +50,6 @@ def check_kept(folder: pathlib.Path, names: Sequence[str], most: int, num_seeds:
     """Returns the algorithms that study.json of a folder reports.
 
     Args:
-      folder: of a task.
       names: algorithms of the study that runs.
       most: searches of an algorithm that the folder has.
       num_seeds: searches of each algorithm of the study that runs.

@@ -70,7 +70,6 @@ def search(
 
     Args:
       settings: of the shared weights.
-      options: of the search run.
       searcher: (space, objectives=`objectives.Objectives`) -> the search algorithm.
       command: name of the command, for config.json.
       algorithm: name of the algorithm, in the journal's header as is `config`.

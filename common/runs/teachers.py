@@ -22,8 +22,6 @@ def read(
 
     Args:
       path: a file of `common.training.export`, or the folder of a training run, of which it is the last checkpoint.
-      run: the training.
-      data_dir: folder of the datasets.
       weight: see `losses.Teacher`, as `temperature`.
 
     Raises:

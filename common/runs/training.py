@@ -152,9 +152,7 @@ def evaluate(
     """Evaluates a checkpoint of a run folder on the test images (and those held out), and exports it if requested.
 
     Args:
-      folder: of the run.
       options: which checkpoint, and the file to export it to; by default the last one, without export.
-      data_dir: folder of the datasets.
 
     Returns:
       Loss and accuracies of the checkpoint.

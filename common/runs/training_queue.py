@@ -69,7 +69,6 @@ class Trainings:
 
         Args:
           trainings: the trainings; equal ones count once.
-          title: of the progress line.
         """
         trainings = list(dict.fromkeys(trainings))
         self.start(trainings)

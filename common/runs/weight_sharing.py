@@ -124,14 +124,12 @@ def run(
 
     Args:
       key: determines all random numbers, with the block.
-      space: the search space.
       searcher: proposes; its settings should be such that it fits its model at every renewal.
       train: (key, state, archs int32[P, L], block) -> the state of the shared weights after a block of training on
         `archs`. It gets the state at the end of the block before, or one from within the block, as in its own
         checkpoint, and may donate it.
       score: (key, state, archs int32[P, L]) -> float32[P], fitness in [0, 1], not finite where scoring failed.
       state: of the shared weights, the initial one or that of their latest checkpoint.
-      schedule: of the pool.
       folder: of the run, which exists; None: nothing is written.
       report: called after every block, those of earlier runs included.
 

@@ -36,7 +36,6 @@ def search_space(
     """Returns a space, with defaults for everything but the numbers of choices, the size and the description.
 
     Args:
-      name: the space's name.
       num_choices: options at each of the L decisions.
       size: number of distinct networks.
       describe: one row -> text.
@@ -123,7 +122,6 @@ def product(name: str, num_choices: tuple[int, ...], decisions: Sequence[str] = 
     """Returns the space of all combinations of choices, each a network of its own.
 
     Args:
-      name: the space's name.
       num_choices: options at each of the L decisions.
       decisions: their names, for `describe`; () for none.
     """
@@ -141,7 +139,6 @@ def listed(space: types.SearchSpace, archs: np.ndarray) -> types.SearchSpace:
     A row without a neighbour in the list has none, and mutates into any other row.
 
     Args:
-      space: the whole space.
       archs: int[P, L], at least two distinct canonical rows, in lexicographic order.
     """
     archs = np.asarray(archs, np.int32)

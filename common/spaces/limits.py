@@ -76,7 +76,6 @@ def excess(limits: Sequence[Limit], costs: Mapping[str, Cost], archs: chex.Array
     A cost of NaN, which a device that cannot run the network has, exceeds every limit.
 
     Args:
-      limits: the limits.
       costs: functions of the row by name.
       archs: int[B, L], NumPy or JAX.
     """
@@ -118,8 +117,6 @@ def part(space: types.SearchSpace, limits: Sequence[Limit], costs: Mapping[str, 
     found by mutating towards them. A row without a neighbour within the limits mutates into one of these.
 
     Args:
-      space: the space.
-      limits: at least one.
       costs: functions of the row by name; NumPy rows must give NumPy arrays.
 
     Raises:

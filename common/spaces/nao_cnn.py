@@ -54,7 +54,6 @@ def from_string(text: str, name: str, *, first_id: int = 0) -> np.ndarray:
 
     Args:
       text: 40 integers `input operation input operation ...`.
-      name: the space.
       first_id: the integer of the first operation; `NAONET_A_FIRST_ID` for NAONet-A.
 
     Raises:

@@ -25,7 +25,6 @@ def read_off(
 
     Args:
       run: the training of the shared weights.
-      params: its trained parameters.
       arch: int32[L].
       config: number and size of the batches, `num_calibration` and `batch_size`.
 

@@ -35,7 +35,6 @@ def make(
 
     Args:
       sampling: one of `config.SAMPLINGS`.
-      space: of the architectures.
       pool: int32[P, L] to sample from; None: the whole space.
       num_params: int32[P, L] -> int64[P], for sampling "num_params".
       num_growing: steps before all architectures are sampled, for sampling "growing".
@@ -167,7 +166,6 @@ def growing(name: str, num_steps: float, pool: np.ndarray | None = None) -> jax.
     start, may not learn in many thousands; the later architectures start from what it has learned.
 
     Args:
-      name: of the space.
       num_steps: T, steps before all architectures are sampled.
       pool: int32[P, L]; step t samples its first P^(t / T), rounded down. None: as many of a sequence of
         P = `NUM_GROWN` random architectures, and after T the whole space.

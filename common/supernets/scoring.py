@@ -72,8 +72,6 @@ def of(
     network's output is not finite.
 
     Args:
-      run: the training.
-      params: its trained parameters.
       config: the scoring.
       protocol: images of `evaluate`.
       folder: of the training, from which workers load the weights; None: workers cannot.
@@ -195,7 +193,6 @@ def collected(network: Any, inputs: step_lib.Inputs, params: Any, images: chex.A
     Args:
       network: with shared weights.
       inputs: normalization of images.
-      params: the shared weights.
       images: uint8[n, b, H, W, C], n batches.
       arch: int32[L].
     """

@@ -49,7 +49,6 @@ def evaluator(
     Args:
       about: the record of shared weights, see `training.describe`: space, images and settings.
       num_epochs: passes over the training images.
-      data_dir: of the dataset.
       protocol: images of `evaluate`: "validation", or "test".
 
     Raises:

@@ -182,7 +182,6 @@ def make(about: Mapping[str, Any], network: Any, dataset: images.Dataset, preset
     Args:
       about: description of the run, written into its checkpoints.
       network: Flax module that takes images and architectures.
-      dataset: images.
       preset: settings of training, augmentation and sampling.
 
     Raises:

@@ -116,7 +116,6 @@ def opened(
     """Yields the training in a folder, at its latest checkpoint.
 
     Args:
-      run: the training.
       folder: made if it does not exist.
       pace: intervals of evaluations and checkpoints.
       first: initial parameters; None: random ones.

@@ -129,7 +129,6 @@ def load(path: str | os.PathLike, *, verify: bool = True) -> Table:
     """Returns the table in a file that `save` wrote.
 
     Args:
-      path: the file.
       verify: whether to compare the SHA-256 and to `check` the table; of a large one, only some thousands of rows are
         compared with their canonical form.
 

@@ -88,8 +88,6 @@ def randaugment(key: chex.PRNGKey, images: chex.Array, *, num_operations: int, m
     """Applies RandAugment to uint8[B, H, W, C], images of 1 or 3 channels.
 
     Args:
-      key: random key.
-      images: the images.
       num_operations: operations for each image, one after the other; each of `RANDOM` is as probable.
       magnitude: of all of them, from 0 (weakest) to `MAX_MAGNITUDE`; signs are random.
 

@@ -77,7 +77,6 @@ def check_replaceable(
     """Raises a `ValueError` if `save` could not write a file, or would replace anything but this training's network.
 
     Args:
-      path: the file.
       network: the network that is trained.
       about: entries of the description, such as dataset and seed, which identify the training.
       folder: that will be made before; None: there is none.

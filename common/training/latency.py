@@ -47,7 +47,6 @@ def measure(network: Any, image_shape: tuple[int, int, int], config: Config) -> 
     Args:
       network: Linen module of images.
       image_shape: (H, W, C).
-      config: the settings.
     """
     images = np.random.default_rng(0).normal(size=(config.batch_size, *image_shape)).astype(np.float32)
     shapes = jax.eval_shape(functools.partial(network.init, train=False), jax.random.key(0), images)
@@ -91,7 +90,6 @@ def measured(
       evaluator: the source of fitness, not traceable; its recipe is kept, and must be one of the evaluator returned.
       network: one row int32[L] -> Linen module.
       image_shape: (H, W, C).
-      config: the settings.
     """
 
     def evaluate(key, archs):

@@ -34,7 +34,6 @@ def classification(
     Args:
       logits: of the network.
       targets: float32[B, K].
-      config: settings.
       teacher: both heads learn from it too.
       taught: float32[B, K], its logits.
     """

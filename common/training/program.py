@@ -25,7 +25,6 @@ def save(
     """Writes a network, with its parameters and its normalization of images, for any number of images.
 
     Args:
-      path: of the file.
       logits: uint8[B, H, W, C] -> float32[B, K].
       image_shape: (H, W, C).
     """

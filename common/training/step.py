@@ -172,7 +172,6 @@ def init_variables(
 
     Args:
       network: Flax module that takes images.
-      key: random key.
       image_shape: (H, W, C).
       arch: int32[L], any architecture, for networks that take one.
     """
