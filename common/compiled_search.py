@@ -33,16 +33,13 @@ OnChunk = Callable[[int, history_lib.History, Seconds], None]
 def scan_search(
     key: chex.PRNGKey, searcher: types.Searcher, evaluator: types.Evaluator, *, budget: int, count: int | None = None
 ) -> history_lib.History:
-    """Runs a whole search as one `lax.scan` over its rounds. Traceable.
+    """Runs a whole search as one `lax.scan` over its rounds, and returns its history. Traceable.
 
     Args:
       key: random key; decides everything random in the search.
       evaluator: the source of fitness; must be traceable.
       budget: evaluations, at least 1; the capacity of the history. Proposals of the last round beyond it are dropped.
       count: architectures a round, by default `searcher.count`.
-
-    Returns:
-      The history of the search.
 
     Raises:
       ValueError: the evaluator is not traceable, or `budget` or `count` is out of range.

@@ -14,11 +14,7 @@ from common.records import journal_events, measurements
 
 
 class HostHistory:
-    """A history that grows by rounds of rows and takes results as they arrive.
-
-    Attributes:
-      arrays: a `history.History` of NumPy arrays.
-    """
+    """A history, `arrays` of NumPy, that grows by rounds of rows and takes results as they arrive."""
 
     def __init__(self, capacity: int, num_decisions: int, objectives: objectives_lib.Objectives):
         """Makes an empty history."""

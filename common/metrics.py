@@ -9,7 +9,7 @@ VALUE_TOLERANCE = 1e-6  # float32 fractions of one value differ by less, accurac
 def kendall_tau(
     prediction: chex.Array, truth: chex.Array, *, where: chex.Array | None = None, groups: chex.Array | None = None
 ) -> chex.Array:
-    """Returns Kendall's rank correlation with ties, tau-b: float32[] in [-1, 1].
+    """Returns tau-b, Kendall's rank correlation with ties: float32[] in [-1, 1], NaN where one side is all tied.
 
     With C pairs in the same and D pairs in the opposite order, of n pairs of which p and t are tied in
     the prediction and in the truth: (C - D) / sqrt((n - p) (n - t)). M. G. Kendall, "The treatment of
@@ -22,9 +22,6 @@ def kendall_tau(
       truth: float[B], larger is better.
       where: bool[B], the rows that count; by default all.
       groups: int32[B]; given, only pairs of one group count.
-
-    Returns:
-      float32[]; NaN where all of `prediction` or all of `truth` are tied.
     """
     order, truth_order = _pair_orders(prediction, truth, where, groups)
     agreement = jnp.sum(order * truth_order)
@@ -35,7 +32,7 @@ def kendall_tau(
 def pairwise_accuracy(
     prediction: chex.Array, truth: chex.Array, *, where: chex.Array | None = None, groups: chex.Array | None = None
 ) -> chex.Array:
-    """Returns the fraction of pairs that a predictor puts in the right order: float32[] in [0, 1].
+    """Returns the fraction of pairs in the right order: float32[] in [0, 1], NaN where all of `truth` are tied.
 
     The measure of NAO's performance predictor (arXiv:1808.07233, figure 2): 0.5 is chance. Pairs that
     are tied in the truth do not count and a tie in the prediction counts half, so that a constant
@@ -48,9 +45,6 @@ def pairwise_accuracy(
       truth: float[B], larger is better.
       where: bool[B], the rows that count; by default all.
       groups: int32[B]; given, only pairs of one group count.
-
-    Returns:
-      float32[]; NaN where all of `truth` are tied.
     """
     order, truth_order = _pair_orders(prediction, truth, where, groups)
     num_pairs = jnp.sum(truth_order != 0).astype(jnp.float32)

@@ -101,15 +101,12 @@ def check_sizes(
     num_earlier: int = 0,
     evaluator: types.Evaluator | None = None,
 ) -> int:
-    """Validates budget and count of a search, before anything is compiled.
+    """Validates budget and count of a search before anything is compiled; returns the architectures a round.
 
     Args:
       count: architectures a round, by default `searcher.count`.
       num_earlier: warm-start measurements.
       evaluator: the source of fitness, if it may cover only a part of the space.
-
-    Returns:
-      Architectures a round.
 
     Raises:
       ValueError: a size is out of range for the space, the evaluator or the searcher.

@@ -13,7 +13,7 @@ TARGETS = ("exponential_scores", "normal_scores", "fitness", "min_max", "z_score
 
 @functools.partial(compilation.one_program, static_argnames="target")
 def targets(fitness: chex.Array, is_measured: chex.Array, *, target: str) -> chex.Array:
-    """Returns the regression targets of a history.
+    """Returns the regression targets of a history, float32[N], 0 where not measured.
 
     Accuracies have a long tail of broken architectures and crowd at the top. If they are fitted directly, as in the
     papers, the few broken architectures dominate the model and a search gets stuck in a wrong region. Rank scores are
@@ -26,9 +26,6 @@ def targets(fitness: chex.Array, is_measured: chex.Array, *, target: str) -> che
         (SemiNAS). Both are 0 if all values are equal. "normal_scores": the normal quantile of each rank (mean 0,
         variance about 1). "exponential_scores": the exponential quantile of each rank minus 1 (likewise). Tied values
         share their mean rank.
-
-    Returns:
-      float32[N], 0 where not measured.
     """
     if target in ("exponential_scores", "normal_scores"):
         values = _scores(fitness, is_measured, is_normal=target == "normal_scores")

@@ -34,7 +34,7 @@ def run_search(
     on_round: OnRound | None = None,
     **settings: Any,
 ) -> history_lib.History:
-    """Runs a search on the host, for any evaluator.
+    """Runs a search on the host, for any evaluator, and returns its whole history.
 
     Args:
       key: random key; decides everything random in the search.
@@ -44,9 +44,6 @@ def run_search(
       on_round: called with (round, history, `Search.seconds`, diagnostics of the searcher) before the next round is
         proposed, and at the end.
       **settings: `count`, `mode`, `journal`, `earlier` and `objectives` of `Search`.
-
-    Returns:
-      The history of the whole search.
 
     Raises:
       ValueError: as `Search`; or no worker can build the evaluator.

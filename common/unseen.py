@@ -63,16 +63,13 @@ def empty_index(pool: chex.Array, history: history_lib.History) -> Index:
 
 
 def know(pool: chex.Array, index: Index, history: history_lib.History, *, count: int) -> Known:
-    """Updates `index` with the new rows of the history.
+    """Returns the history with its index, updated with the new rows.
 
     Args:
       pool: int32[P, L] from `pool_of`.
       index: the index after the last round.
       history: the history, to which any number of rows was appended since.
       count: expected number of new rows; affects speed only.
-
-    Returns:
-      The history with its index.
     """
 
     def look(index):
@@ -144,7 +141,7 @@ def fill(
 def complete(
     key: chex.PRNGKey, space: types.SearchSpace, known: Known, archs: chex.Array, is_filled: chex.Array
 ) -> chex.Array:
-    """Fills the free rows of a batch with random unseen rows.
+    """Returns a batch int32[B, L], its free rows filled with random unseen ones.
 
     With a pool, samples are uniform without replacement over its rows that are neither in the history nor in the batch.
     Otherwise rows come from `space.sample`, repeated up to 1,000 times. Seen rows are returned only if no unseen row is
@@ -153,9 +150,6 @@ def complete(
     Args:
       archs: int32[B, L], the batch.
       is_filled: bool[B], the rows to keep, which are unseen and distinct.
-
-    Returns:
-      int32[B, L], the filled batch.
 
     Raises:
       ValueError: the space has fewer than B architectures.

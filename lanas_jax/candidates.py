@@ -24,7 +24,7 @@ def exploration_of(config, values, is_measured, tree=None):
 
 
 def from_pool(setting, pool, key, state, history, measured, *, count):
-    """Selects `count` rows of the pool: each descends by its bound, takes a row of the leaf, and counts as a visit.
+    """Returns (int32[count, L], state): each row descends by its bound, is taken from the leaf, and counts as a visit.
 
     Args:
       pool: the rows to choose from.
@@ -32,9 +32,6 @@ def from_pool(setting, pool, key, state, history, measured, *, count):
       history: everything proposed so far.
       measured: (features float32[N, F], targets float32[N], is_measured bool[N]).
       count: rows to select.
-
-    Returns:
-      (archs int32[count, L], state).
     """
     config = setting.config
     features, values, is_measured = measured

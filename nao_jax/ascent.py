@@ -18,7 +18,7 @@ from nao_jax import model as models
 def step(
     predict: Callable[[chex.Array], chex.Array], latent: chex.Array, step_size: chex.Array, *, is_unit: bool
 ) -> chex.Array:
-    """Moves a latent H by one ascent step, H + eta dp/dH, and normalizes its rows.
+    """Moves a latent H by one ascent step, H + eta dp/dH, and returns it with rows of length 1.
 
     The released code of NAO predicts errors, so its step goes down.
 
@@ -28,9 +28,6 @@ def step(
       step_size: float32[], eta, at least 0.
       is_unit: whether the gradient is scaled so that its S rows have a root mean square length of 1, which
         makes step sizes independent of the scale of the predictions.
-
-    Returns:
-      float32[S, H], rows of length 1.
     """
     gradient = jax.grad(predict)(latent)
     if is_unit:

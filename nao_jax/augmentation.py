@@ -10,14 +10,11 @@ import jax.numpy as jnp
 
 
 def swap(key: chex.PRNGKey, tokens: chex.Array, symmetries: tuple[chex.Array, ...]) -> chex.Array:
-    """Applies one random permutation of each group, as NAO does: one node of each cell is swapped.
+    """Applies one random permutation of each group to int32[T], as NAO does: one node of each cell is swapped.
 
     Args:
       tokens: int32[T], one architecture.
       symmetries: int32[K, T] of each group, see `types.SearchSpace`.
-
-    Returns:
-      int32[T].
     """
     for group, permutations in enumerate(symmetries):
         at = jax.random.randint(jax.random.fold_in(key, group), (), 0, permutations.shape[0])

@@ -71,15 +71,12 @@ class Decoder(nn.Module):
         self.output = linear("output", size, self.vocabulary_size)
 
     def __call__(self, latent: chex.Array, inputs: chex.Array, *, is_training: bool = False) -> chex.Array:
-        """Returns the logits of each token given the preceding ones.
+        """Returns the logits of each token given the preceding ones, float32[B, T, V].
 
         Args:
           latent: float32[B, S, H].
           inputs: int32[B, T], the sequence shifted right, see `nao_jax.model.shift_right`.
           is_training: whether dropout is active, with the random stream "dropout".
-
-        Returns:
-          float32[B, T, V].
         """
         embedded = self.table[inputs.T]
         if is_training and self.config.decoder_dropout:
@@ -105,15 +102,12 @@ class Decoder(nn.Module):
         return Carry(h=first, c=first, context=jnp.zeros_like(first) if self.config.attention == "additive" else None)
 
     def step(self, carry: Carry, tokens: chex.Array, latent: chex.Array) -> tuple[Carry, chex.Array]:
-        """Reads one token and returns the logits of the next.
+        """Reads one token and returns (carry, logits of the next float32[B, V]).
 
         Args:
           carry: the state after the preceding tokens.
           tokens: int32[B]; initially 0, the start symbol.
           latent: float32[B, S, H].
-
-        Returns:
-          (carry, logits float32[B, V]).
         """
         embedded = self.table[tokens]
         input_weights, hidden_weights = recurrent.split(self.cell_weights, self.config.hidden_size)

@@ -8,14 +8,11 @@ from nao_jax import model as models
 
 
 def greedy(model: models.Model, params: chex.ArrayTree, latent: chex.Array, legal_tokens: chex.Array) -> chex.Array:
-    """Decodes one sequence per latent: the likeliest legal token at each step.
+    """Decodes one sequence per latent, int32[B, T]: the likeliest legal token at each step.
 
     Args:
       latent: float32[B, S, H].
       legal_tokens: bool[T, V, V], whether token v (last axis) may follow token p (middle axis) at position t.
-
-    Returns:
-      int32[B, T].
     """
 
     def step(carry, legal):

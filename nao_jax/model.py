@@ -97,11 +97,7 @@ class Model(nn.Module):
 
 
 class Predictor(nn.Module):
-    """Predictor of fitness: a small feed-forward network on the architecture's embedding (NAO, section 3.2).
-
-    Attributes:
-      config: sizes and variants.
-    """
+    """Predictor of fitness: a small feed-forward network on the architecture's embedding (NAO, section 3.2)."""
 
     config: configs.Model
 

@@ -48,16 +48,13 @@ def read(
 
 
 def cell(gate_inputs: chex.Array, weights: chex.Array, h: chex.Array, c: chex.Array) -> tuple[chex.Array, chex.Array]:
-    """Takes one step.
+    """Takes one step; returns (h, c).
 
     Args:
       gate_inputs: float32[B, 4H], the inputs' part of the gates before activation, biases included.
       weights: float32[H, 4H], from the last hidden state to the gates.
       h: float32[B, H].
       c: float32[B, H].
-
-    Returns:
-      (h, c) after the step.
     """
     before = gate_inputs + jnp.dot(h, weights)
     admit, keep, show = jnp.split(jax.nn.sigmoid(before[:, : -h.shape[-1]]), 3, axis=-1)

@@ -157,7 +157,7 @@ def fit(
     num_steps: chex.Array,
     config: configs.Config,
 ) -> tuple[chex.ArrayTree, optax.OptState]:
-    """Takes `num_steps` optimizer steps on minibatches of shuffled epochs.
+    """Takes `num_steps` optimizer steps on minibatches of shuffled epochs; returns (params, opt_state).
 
     Args:
       opt_state: state of `optimizer(config)`.
@@ -166,9 +166,6 @@ def fit(
       size: composition of an epoch.
       symmetries: of the space, for augmentation.
       num_steps: int32[], optimizer steps.
-
-    Returns:
-      (params, opt_state).
     """
     order_key, step_key, expand_key = jax.random.split(key, 3)
     capacity = max_examples(size.capacity, examples.tokens.shape[0] - size.capacity, config)

@@ -43,13 +43,10 @@ class Config:
 def fit(
     key: chex.PRNGKey, history: history_lib.History, encode: Callable[[chex.Array], chex.Array], *, config: Config
 ) -> Any:
-    """Returns the parameters of an ensemble trained from scratch on the measured rows of the history.
+    """Returns the parameters of an ensemble trained from scratch on the measured rows, encoded as float32[N, F].
 
     Minimizes the absolute error by Adam, whose learning rate falls to 0 along a cosine; each member has initial
     parameters and random batches, sampled with replacement, of its own.
-
-    Args:
-      encode: int32[N, L] -> float32[N, F].
     """
     init_key, train_key = jax.random.split(key)
     is_measured = history_lib.is_measured(history)

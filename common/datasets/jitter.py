@@ -15,16 +15,13 @@ _ENHANCE = {
 
 
 def draw_crop(rng: np.random.Generator, size: tuple[int, int], min_area: float) -> tuple[int, int, int, int]:
-    """Samples a crop: area, logarithm of the aspect ratio and place are uniform.
+    """Samples (left, top, width, height) of a crop: area, logarithm of the aspect ratio and place are uniform.
 
     If 10 samples do not fit into the image, it is the largest central crop with an allowed aspect ratio.
 
     Args:
       size: (width, height) of the image.
       min_area: smallest fraction of the image's area; the largest is 1.
-
-    Returns:
-      (left, top, width, height).
     """
     width, height = size
     for _ in range(10):

@@ -117,14 +117,7 @@ def train_batches(
 
 
 def evaluation_batches(examples: Sequence[dict], config: Config, *, batch_size: int) -> Any:
-    """Streams the test set once, in order; the last batch may be smaller.
-
-    Args:
-      examples: `Source.test`.
-
-    Returns:
-      A `grain.IterDataset` of {"images": uint8[B, S, S, 3], "labels": int32[B]}.
-    """
+    """Streams `Source.test` once, in order, in batches as those of `train_batches`; the last may be smaller."""
     import grain
 
     _check(examples, batch_size, (0, 1))

@@ -30,14 +30,11 @@ def draw_png(
 
 
 def draw_small(genotype: genotypes.Genotype, axes: axes_lib.Axes, *, width: float) -> list[palette.Kind]:
-    """Draws the graphs of a genotype without words, below each other, to fill axes; colours tell operations.
+    """Draws the graphs of a genotype without words, below each other, to fill axes; returns the kinds of operations.
 
     Args:
       axes: whose limits are set; the scales of both directions are equal.
       width: of the axes, in points.
-
-    Returns:
-      The kinds of operations in it, for a legend.
     """
     found = graphs.graphs(genotype)
     picture = shapes.arranged([pictures.panel(graph) for graph in found], _APART, below=True)

@@ -43,11 +43,7 @@ def recipe_of(evaluator: types.Evaluator) -> types.Recipe:
 
 
 def gpu_memory(num_sharing: int) -> dict[str, str]:
-    """Returns the environment variables of a worker that shares a GPU with others: memory on demand, up to its share.
-
-    Args:
-      num_sharing: workers of the GPU.
-    """
+    """Returns the environment variables of one of `num_sharing` workers of a GPU: memory on demand, up to its share."""
     return {
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
         "XLA_PYTHON_CLIENT_MEM_FRACTION": f"{_GPU_MEMORY / num_sharing:.3f}",

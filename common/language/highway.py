@@ -49,7 +49,7 @@ def product(inputs: chex.Array, weights: chex.Array) -> chex.Array:
 def read(
     wiring: Wiring, projected: chex.Array, first: chex.Array, nodes: chex.Array, mask: chex.Array, hidden: chex.Array
 ) -> chex.Array:
-    """Runs a cell of K nodes over sequences. The derivative is exact, except that the mask has none.
+    """Returns float32[T, B, H], the outputs of a cell of K nodes. Its derivative is exact, but the mask has none.
 
     Args:
       wiring: connections of the nodes.
@@ -58,9 +58,6 @@ def read(
       nodes: float[K, H, 2H], W_1 to W_K, whose type is that of the factors of all products.
       mask: float32[B, H], m.
       hidden: float32[B, H], the initial hidden state.
-
-    Returns:
-      float32[T, B, H], the outputs.
     """
     chex.assert_shape(projected, (None, *hidden.shape[:1], 2 * hidden.shape[1]))
     if isinstance(wiring.states, tuple):

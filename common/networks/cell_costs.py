@@ -17,11 +17,7 @@ _AREAS = {"conv1x1-bn-relu": 1, "conv3x3-bn-relu": 9, "maxpool3x3": 0}  # weight
 
 
 def of_cells(space: str, config: child.Config, image_size: int, num_channels: int) -> cost_sums.Sum:
-    """Returns the costs of cells: each branch by its operation, the rest by the numbers of states that cells output.
-
-    Args:
-      space: a key of `cell_rows.LAYOUTS`.
-    """
+    """Returns the costs of `cell_rows.LAYOUTS`: each branch by its operation, the rest by the number of outputs."""
     layout, style = cell_rows.LAYOUTS[space], config.style
     num_states = layout.num_nodes + NUM_INPUTS
     ends = np.indices((num_states + 1,) * 2)  # outputs of the normal and of the reduction cell

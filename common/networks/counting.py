@@ -42,7 +42,7 @@ def of_genotype(
     num_classes: int | None = None,
     image_size: int | None = None,
 ) -> dict[str, str | int]:
-    """Counts the network of a genotype.
+    """Counts the network of a genotype: name -> value of settings, parameters, multiply-adds of one image.
 
     Args:
       genotype: two cells, a chain of blocks, or a cell of NAS-Bench-201.
@@ -51,9 +51,6 @@ def of_genotype(
       num_cells: cells in all; this and the following default to the network's.
       width: channels of the first cell.
       image_size: side of the images; default: that of the genotype, else 32, or 224 for networks of ImageNet.
-
-    Returns:
-      Name -> value for a table: network, settings, parameters, multiply-adds of one image.
 
     Raises:
       ValueError: the genotype is of another kind, the network is unknown or cannot be built.

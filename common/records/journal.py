@@ -221,15 +221,12 @@ class Journal:
 
 
 def open_journal(path: str | os.PathLike, header: Mapping[str, Any]) -> Journal:
-    """Opens or creates the journal at `path` and locks it until it is closed.
+    """Opens or creates the journal at `path`, with the events of earlier runs, and locks it until it is closed.
 
     Args:
       path: the file; its folder must exist.
       header: JSON types that identify the search: space, seed, configuration. Only a search with the same header can
         resume from the journal.
-
-    Returns:
-      The journal, with the events of earlier runs.
 
     Raises:
       ValueError: the journal is of another search, of another format, damaged, or in use.

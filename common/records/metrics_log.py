@@ -12,11 +12,7 @@ from common.records import json_files, json_lines, progress, run_dir
 
 
 class MetricsLog:
-    """Writes the metrics of a run while it advances. Use it in a `with` statement.
-
-    Attributes:
-      lines: the lines of the file, those of earlier runs first.
-    """
+    """Writes metrics while a run advances, in a `with` statement; `lines` are those of the file, earlier ones first."""
 
     def __init__(
         self,

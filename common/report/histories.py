@@ -14,10 +14,7 @@ from common.records import json_files, run_dir
 
 
 def read(folder: pathlib.Path, config: Mapping[str, Any], budget: int) -> tuple[history_lib.History, int]:
-    """Returns (the history of the search in a folder, the number of its rows that are earlier measurements).
-
-    Args:
-      budget: evaluations; later ones are left out.
+    """Returns (the first `budget` evaluations of the search in a folder, how many rows are earlier measurements).
 
     Raises:
       NothingYetError: the search has proposed nothing yet.

@@ -64,7 +64,7 @@ def write(
     queries: int | None = None,
     models: Mapping[str, types.Algorithm] | None = None,
 ) -> Written:
-    """Writes the page of a folder, or one page of several studies.
+    """Writes the page of a folder, or one page of several studies; returns its file and a summary.
 
     Args:
       folders: of a search, a training or a study, or a file of `benchmarks.supernet_ranking`; several of studies.
@@ -73,9 +73,6 @@ def write(
       format: of these pictures, one of `canvas.FORMATS`.
       queries: number of queries after which studies of several tasks are compared; by default their budget.
       models: the algorithms that explain their models, by name, for pictures of the fitted model; by default none.
-
-    Returns:
-      The file written and a summary of its content.
 
     Raises:
       ValueError: an argument is out of range, a folder is not of a run, or one of its files is damaged.

@@ -52,11 +52,7 @@ class Plan(NamedTuple):
         return self.search_seconds / _cost(len(self.epochs))
 
     def slowest(self, resnet_seconds: float) -> float:
-        """Returns the seconds of an epoch above which a candidate is too slow to be trained to the end.
-
-        Args:
-          resnet_seconds: of an epoch of the ResNet, as a candidate.
-        """
+        """Returns the seconds of an epoch above which a candidate is too slow to train, given those of the ResNet."""
         return max(self.final_seconds / (_ENOUGH_EPOCHS * self.scale), _TIMES_RESNET * resnet_seconds)
 
     def expected(self, accuracy: float, epochs: int, epoch_seconds: float) -> float:

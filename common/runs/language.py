@@ -56,14 +56,11 @@ class Options:
 def train(
     genotype: RecurrentGenotype, options: Options, *, name: str, flags: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Trains the language model of one cell, or resumes its training, and writes the files of the run.
+    """Trains the language model of one cell, or resumes, writes the files, and returns result.json and `workdir`.
 
     Args:
       name: of the genotype, for result.json.
       flags: all settings by flag name, for config.json; by default those of `options`.
-
-    Returns:
-      The content of result.json, and `workdir`, the folder.
 
     Raises:
       ValueError: the corpus cannot be read, training diverged, or the folder belongs to another run or is in use.

@@ -77,14 +77,11 @@ def check(
     folder: str | os.PathLike | None,
     evaluator: types.Evaluator | None = None,
 ) -> measurements.Measurements | None:
-    """Raises a `ValueError` if a search could not run, or not write its results; makes and changes nothing.
+    """Returns earlier measurements, or raises a `ValueError` if a search could not run or not write. Changes nothing.
 
     Args:
       folder: of the run, which need not exist; None: a fresh one.
       evaluator: the source of fitness, if it may cover only a part of the space.
-
-    Returns:
-      The earlier measurements, if there are any.
     """
     earlier, *_ = configs.gathered(
         lambda: measurements.read(options.warm_start, space) if options.warm_start else None,
@@ -122,7 +119,7 @@ def run(
     notes: Mapping[str, Any] | None = None,
     flags: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Runs a search, or resumes it, and writes the files of the run.
+    """Runs a search, or resumes it, writes the files of the run, and returns result.json and `workdir`, the folder.
 
     Args:
       evaluator: the source of fitness.
@@ -134,9 +131,6 @@ def run(
       folder: of the run, if the caller made it; by default `options.workdir`.
       notes: further entries of config.json, of JSON types.
       flags: all settings by flag name, for config.json; by default those of `options`.
-
-    Returns:
-      The content of result.json, and `workdir`, the folder.
 
     Raises:
       ValueError: the budget does not suit evaluator and searcher, the folder belongs to another search or is in

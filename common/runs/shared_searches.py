@@ -64,7 +64,7 @@ def run(
     flags: Mapping[str, Any] | None = None,
     on_search: Callable[[str, Mapping[str, Any]], None] = lambda name, result: None,
 ) -> tuple[dict[str, Any], pathlib.Path]:
-    """Runs all stages, or resumes them, and writes the files of the run.
+    """Runs all stages, or resumes them, writes the files of the run, and returns (result.json, the folder).
 
     Args:
       weights: of the shared weights; `space` is given unless trained weights are.
@@ -73,9 +73,6 @@ def run(
       num_epochs: passes over the training images of a stand-alone training.
       flags: all settings by flag name, for config.json.
       on_search: called with the name of an algorithm and the content of its result.json.
-
-    Returns:
-      (the content of result.json, the folder).
 
     Raises:
       ValueError: the settings do not fit together, or the folder belongs to another run.

@@ -146,7 +146,7 @@ def train(
     flags: Mapping[str, Any] | None = None,
     params: Any | None = None,
 ) -> tuple[dict[str, Any], pathlib.Path]:
-    """Trains shared weights in a folder of their own, or resumes, and writes config.json and result.json.
+    """Trains shared weights in a folder of their own, or resumes, and returns (its result.json, the folder).
 
     Args:
       about: the record of the training, see `training.describe`.
@@ -154,9 +154,6 @@ def train(
       pace: intervals of evaluations and checkpoints.
       flags: all settings by flag name, for config.json.
       params: trained parameters, which are saved without training; None: they are trained.
-
-    Returns:
-      (the content of result.json, the folder).
 
     Raises:
       ValueError: the settings do not fit together, the folder belongs to another training, or training diverged.

@@ -67,16 +67,13 @@ def run(
     folder_per_task: bool = False,
     flags: Mapping[str, Any] | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Runs or resumes a study and writes its files: config.json, study.json, histories and curves.
+    """Runs or resumes a study, writes config.json, study.json, histories and curves, and returns study.json by task.
 
     Args:
       evaluators: one for each task; must be traceable.
       algorithms: with different names.
       folder_per_task: whether each task has its own folder in the workdir; several tasks always do.
       flags: of the command, for config.json; by default made of the other arguments.
-
-    Returns:
-      By task ("benchmark/dataset") the contents of its study.json.
 
     Raises:
       ValueError: a task is given twice, a searcher does not suit a task, or the workdir is of another study.

@@ -149,13 +149,10 @@ def train(
 def evaluate(
     folder: str | os.PathLike, options: Options | None = None, *, data_dir: str | os.PathLike | None = None
 ) -> Scored:
-    """Evaluates a checkpoint of a run folder on the test images (and those held out), and exports it if requested.
+    """Returns loss and accuracies of a checkpoint on the test images (and those held out), and exports it if requested.
 
     Args:
       options: which checkpoint, and the file to export it to; by default the last one, without export.
-
-    Returns:
-      Loss and accuracies of the checkpoint.
 
     Raises:
       ValueError: there is no such checkpoint or dataset.

@@ -65,11 +65,7 @@ class Trainings:
                 self._futures[training] = self._pool.submit(self._train, training)
 
     def results(self, trainings: Iterable[Training], *, title: str) -> dict[Training, Result]:
-        """Returns the result of each training, training those that have none.
-
-        Args:
-          trainings: the trainings; equal ones count once.
-        """
+        """Returns the result of each training, training those that have none; equal ones count once."""
         trainings = list(dict.fromkeys(trainings))
         self.start(trainings)
         with progress.Progress(title, total=len(trainings), unit="trainings") as live:

@@ -117,7 +117,7 @@ def run(
     *,
     report: Callable[[Round], None] | None = None,
 ) -> Result:
-    """Trains, scores, proposes and renews the pool, block after block, or resumes.
+    """Trains, scores, proposes and renews the pool, block after block, or resumes; returns pool, state and rounds.
 
     Blocks that the folder holds are not trained again, but proposals are made again, which rebuilds the searcher's
     state.
@@ -132,9 +132,6 @@ def run(
       state: of the shared weights, the initial one or that of their latest checkpoint.
       folder: of the run, which exists; None: nothing is written.
       report: called after every block, those of earlier runs included.
-
-    Returns:
-      The last pool with its scores, the state of the shared weights, and the rounds.
 
     Raises:
       ValueError: the space is too small for the schedule, the folder belongs to another search or is damaged, scores

@@ -134,12 +134,9 @@ def product(name: str, num_choices: tuple[int, ...], decisions: Sequence[str] = 
 
 
 def listed(space: types.SearchSpace, archs: np.ndarray) -> types.SearchSpace:
-    """Returns the part of a space that holds some of its architectures alone.
+    """Returns the part of a space that is `archs`: distinct canonical rows, two or more, in lexicographic order.
 
     A row without a neighbour in the list has none, and mutates into any other row.
-
-    Args:
-      archs: int[P, L], at least two distinct canonical rows, in lexicographic order.
     """
     archs = np.asarray(archs, np.int32)
     row_sets.check_sorted(archs, f"the architectures of {space.name}")

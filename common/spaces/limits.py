@@ -109,15 +109,12 @@ def within(evaluation: types.Evaluation, limits: Sequence[Limit], archs: chex.Ar
 
 
 def part(space: types.SearchSpace, limits: Sequence[Limit], costs: Mapping[str, Cost]) -> types.SearchSpace:
-    """Returns the part of a space that respects limits.
+    """Returns the part of a space that respects limits; `costs` must give NumPy arrays of NumPy rows.
 
     A space of at most `MAX_LISTED` networks that can be listed gives the list of its rows within the limits, and their
     number as the size. Of a larger one the size stays an upper bound, and `sample` is uniform where at least a few
     percent of the rows respect the limits; else samples come from walks within the limits, which started from rows
     found by mutating towards them. A row without a neighbour within the limits mutates into one of these.
-
-    Args:
-      costs: functions of the row by name; NumPy rows must give NumPy arrays.
 
     Raises:
       ValueError: a cost is unknown, or no row, or only one, respects the limits; the message says how near others are.

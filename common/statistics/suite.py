@@ -40,10 +40,7 @@ def reference_of(reports: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def summarise(reports: Mapping[str, Mapping[str, Any]]) -> dict[str, Summary]:
-    """Returns the summary of each algorithm that is present on all tasks.
-
-    Args:
-      reports: by task the contents of study.json.
+    """Returns the summary of each algorithm that is present on all tasks, from study.json by task.
 
     Raises:
       ValueError: no algorithm is present on all tasks, budgets differ, or a task has no normalised regret.
