@@ -20,17 +20,11 @@ from lanas_jax import tree as trees
 
 
 class Outlook(NamedTuple):
-    """Everything known about a list of candidates at the start of a round, scaled.
+    """Everything known about a list of candidates at the start of a round, scaled."""
 
-    Attributes:
-      means: float32[C, M].
-      deviations: float32[C, M], 0 where known.
-      observed: float32[K, M], the measured rows and those selected in this round; 0 for none.
-    """
-
-    means: chex.Array
-    deviations: chex.Array
-    observed: chex.Array
+    means: chex.Array  # float32[C, M]
+    deviations: chex.Array  # float32[C, M], 0 where known
+    observed: chex.Array  # float32[K, M], the measured rows and those selected in this round; 0 for none
 
 
 def look(

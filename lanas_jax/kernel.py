@@ -21,33 +21,19 @@ _TILE = 512  # rows whose predictions are computed at a time, so that their kern
 
 
 class Posterior(NamedTuple):
-    """A process with values.
+    """A process with values."""
 
-    Attributes:
-      inputs: float32[K, F], the features of the slots.
-      rates: float32[Q], of the kernels, per squared distance.
-      is_held: bool[K], slots with a row.
-      mean: float32[], of the values.
-      alpha: float32[Q, K], a model predicts the mean plus kernel(x, inputs) @ alpha.
-      weights: float32[Q], of the models.
-      variance: float32[], prior variance of the most likely model.
-      model: int32[], the most likely model.
-      inverse: float32[K, K], of the most likely model.
-      left_out: float32[K], the average prediction of each row from all others.
-      best: float32[], the largest value.
-    """
-
-    inputs: chex.Array
-    rates: chex.Array
-    is_held: chex.Array
-    mean: chex.Array
-    alpha: chex.Array
-    weights: chex.Array
-    variance: chex.Array
-    model: chex.Array
-    inverse: chex.Array
-    left_out: chex.Array
-    best: chex.Array
+    inputs: chex.Array  # float32[K, F], the features of the slots
+    rates: chex.Array  # float32[Q], of the kernels, per squared distance
+    is_held: chex.Array  # bool[K], slots with a row
+    mean: chex.Array  # float32[], of the values
+    alpha: chex.Array  # float32[Q, K], a model predicts the mean plus kernel(x, inputs) @ alpha
+    weights: chex.Array  # float32[Q], of the models
+    variance: chex.Array  # float32[], prior variance of the most likely model
+    model: chex.Array  # int32[], the most likely model
+    inverse: chex.Array  # float32[K, K], of the most likely model
+    left_out: chex.Array  # float32[K], the average prediction of each row from all others
+    best: chex.Array  # float32[], the largest value
 
 
 def posterior(process: processes.Process, features: chex.Array, values: chex.Array) -> Posterior:

@@ -35,21 +35,13 @@ class Tally:
 
 
 class Proposals(NamedTuple):
-    """Proposals of a round.
+    """Proposals of a round."""
 
-    Attributes:
-      archs: int32[count, L].
-      is_decoded: bool[count], False for random ones.
-      prediction: float32[count], mean prediction of the networks, in the unit of the target.
-      base: float32[], the same for the best measured architecture; NaN if nothing is measured.
-      tally: counts of the decoded architectures.
-    """
-
-    archs: chex.Array
-    is_decoded: chex.Array
-    prediction: chex.Array
-    base: chex.Array
-    tally: Tally
+    archs: chex.Array  # int32[count, L]
+    is_decoded: chex.Array  # bool[count], False for random ones
+    prediction: chex.Array  # float32[count], mean prediction of the networks, in the unit of the target
+    base: chex.Array  # float32[], the same for the best measured architecture; NaN if nothing is measured
+    tally: Tally  # counts of the decoded architectures
 
 
 def propose(

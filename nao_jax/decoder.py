@@ -20,17 +20,11 @@ _HALF = math.sqrt(0.5)
 
 
 class Carry(NamedTuple):
-    """State of the decoder between two tokens.
+    """State of the decoder between two tokens."""
 
-    Attributes:
-      h: float32[B, H], the hidden state.
-      c: float32[B, H], the cell state.
-      context: float32[B, H], the last output of the attention; None if it is not fed back.
-    """
-
-    h: chex.Array
-    c: chex.Array
-    context: chex.Array | None
+    h: chex.Array  # float32[B, H], the hidden state
+    c: chex.Array  # float32[B, H], the cell state
+    context: chex.Array | None  # float32[B, H], the last output of the attention; None if it is not fed back
 
 
 class Decoder(nn.Module):

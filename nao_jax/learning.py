@@ -20,13 +20,7 @@ _MIN_DEVIATION = 0.1  # bounds the scale of features that rarely vary
 
 
 class Setting(NamedTuple):
-    """Static part of a searcher.
-
-    Attributes:
-      space: the space.
-      config: the settings.
-      model: the networks.
-    """
+    """Static part of a searcher."""
 
     space: types.SearchSpace
     config: configs.Config

@@ -35,19 +35,12 @@ class Examples:
 
 
 class Sizes(NamedTuple):
-    """Composition of an epoch.
+    """Composition of an epoch."""
 
-    Attributes:
-      capacity: N.
-      num_history: int32[], rows of the history, n <= N.
-      num_copies: int32[], copies of each of them.
-      num_others: int32[], unlabelled rows, once each; 0 to U.
-    """
-
-    capacity: int
-    num_history: chex.Array
-    num_copies: chex.Array
-    num_others: chex.Array
+    capacity: int  # N
+    num_history: chex.Array  # int32[], rows of the history, n <= N
+    num_copies: chex.Array  # int32[], copies of each of them
+    num_others: chex.Array  # int32[], unlabelled rows, once each; 0 to U
 
     @property
     def total(self) -> chex.Array:

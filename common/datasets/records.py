@@ -29,24 +29,16 @@ class Split:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
-    """Training images, from which validation images are held out, and test images for final results only.
-
-    Attributes:
-      num_classes: K; labels are 0 to K - 1.
-      mean: mean of each channel over the training images, of pixels / 255.
-      std: standard deviation, likewise.
-      notes: what is unusual about the files that it was read from.
-      class_names: of all classes, or none where they are not known.
-    """
+    """Training images, from which validation images are held out, and test images for final results only."""
 
     name: str
     train: Split
     test: Split
-    num_classes: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    notes: tuple[str, ...] = ()
-    class_names: tuple[str, ...] = ()
+    num_classes: int  # K; labels are 0 to K - 1
+    mean: tuple[float, ...]  # mean of each channel over the training images, of pixels / 255
+    std: tuple[float, ...]  # standard deviation, likewise
+    notes: tuple[str, ...] = ()  # what is unusual about the files that it was read from
+    class_names: tuple[str, ...] = ()  # of all classes, or none where they are not known
 
 
 def make(

@@ -28,17 +28,11 @@ ACTIVATIONS = nao_rnn.ACTIVATIONS
 
 
 class Wiring(NamedTuple):
-    """Connections of a cell's nodes.
+    """Connections of a cell's nodes."""
 
-    Attributes:
-      states: the state that node 1, 2, ... reads: K integers, or int32[K] as data.
-      activations: index into `ACTIVATIONS` of node 1, 2, ...: likewise.
-      output: states whose mean is the output; state 0 is the first one, state i that of node i.
-    """
-
-    states: tuple[int, ...] | chex.Array
-    activations: tuple[int, ...] | chex.Array
-    output: tuple[int, ...]
+    states: tuple[int, ...] | chex.Array  # the state that node 1, 2, ... reads: K integers, or int32[K] as data
+    activations: tuple[int, ...] | chex.Array  # index into `ACTIVATIONS` of node 1, 2, ...: likewise
+    output: tuple[int, ...]  # states whose mean is the output; state 0 is the first one, state i that of node i
 
 
 def product(inputs: chex.Array, weights: chex.Array) -> chex.Array:

@@ -15,27 +15,17 @@ from common.language import config as configs
 
 
 class Text(NamedTuple):
-    """A text on the device.
+    """A text on the device."""
 
-    Attributes:
-      tokens: int32[N + padding, B], with room for a segment of the largest size at the last row.
-      num_rows: N.
-    """
-
-    tokens: chex.Array
-    num_rows: int
+    tokens: chex.Array  # int32[N + padding, B], with room for a segment of the largest size at the last row
+    num_rows: int  # N
 
 
 class Segments(NamedTuple):
-    """Segments of an epoch.
+    """Segments of an epoch."""
 
-    Attributes:
-      starts: int32[S], row of the first word.
-      lengths: int32[S], number of words read; the targets are the words one row later.
-    """
-
-    starts: np.ndarray
-    lengths: np.ndarray
+    starts: np.ndarray  # int32[S], row of the first word
+    lengths: np.ndarray  # int32[S], number of words read; the targets are the words one row later
 
 
 def prepare(tokens: np.ndarray, batch_size: int, config: configs.Chunks) -> Text:

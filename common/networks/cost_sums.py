@@ -9,17 +9,11 @@ import numpy as np
 
 
 class Sum(NamedTuple):
-    """The costs of a row: `constant` plus, for each of T terms, the entry of its table at the row's index.
+    """The costs of a row: `constant` plus, for each of T terms, the entry of its table at the row's index."""
 
-    Attributes:
-      constant: int64[2].
-      index: archs int[B, L] -> int[B, T], NumPy or JAX as `archs`.
-      tables: int64[T, K, 2].
-    """
-
-    constant: np.ndarray
-    index: Callable[[chex.Array], chex.Array]
-    tables: np.ndarray
+    constant: np.ndarray  # int64[2]
+    index: Callable[[chex.Array], chex.Array]  # archs int[B, L] -> int[B, T], NumPy or JAX as `archs`
+    tables: np.ndarray  # int64[T, K, 2]
 
     def column(self, at: int, archs: chex.Array) -> chex.Array:
         """Returns the cost `at` of each row: int64[B] of a NumPy array, float32[B] of a JAX array."""

@@ -19,23 +19,14 @@ _INSET, _GAP = 0.19, 0.3  # width of a drawing, and the height of all of them, a
 
 
 class Front(NamedTuple):
-    """The architectures evaluated by a search, and which of them no other dominates.
+    """The architectures evaluated by a search, and which of them no other dominates."""
 
-    Attributes:
-      names: of the M objectives, the fitness first.
-      signs: 1 where larger is better, else -1.
-      values: float64[N, M], of those evaluated; the fitness as a fraction.
-      archs: int32[N, L].
-      queries: int[N], the number of the query of each.
-      rows: int[F], those on the front, the best fitness first.
-    """
-
-    names: tuple[str, ...]
-    signs: np.ndarray
-    values: np.ndarray
-    archs: np.ndarray
-    queries: np.ndarray
-    rows: np.ndarray
+    names: tuple[str, ...]  # of the M objectives, the fitness first
+    signs: np.ndarray  # 1 where larger is better, else -1
+    values: np.ndarray  # float64[N, M], of those evaluated; the fitness as a fraction
+    archs: np.ndarray  # int32[N, L]
+    queries: np.ndarray  # int[N], the number of the query of each
+    rows: np.ndarray  # int[F], those on the front, the best fitness first
 
     def texts(self, row: int) -> list[str]:
         """Returns the values of a row as texts."""

@@ -25,21 +25,13 @@ _LEAST_SECONDS = 30.0  # of these: steps on tiny images take their time too
 
 
 class Plan(NamedTuple):
-    """Stages of the search.
+    """Stages of the search."""
 
-    Attributes:
-      num_candidates: that are trained at all.
-      epochs: after which candidates are compared; a third of them continues after each but the last.
-      search_seconds: of the trainings of candidates.
-      final_seconds: for the networks of the table.
-      scale: images of an epoch of the last training for one of a candidate's.
-    """
-
-    num_candidates: int
-    epochs: tuple[int, ...]
-    search_seconds: float
-    final_seconds: float
-    scale: float = 1.0
+    num_candidates: int  # that are trained at all
+    epochs: tuple[int, ...]  # after which candidates are compared; a third of them continues after each but the last
+    search_seconds: float  # of the trainings of candidates
+    final_seconds: float  # for the networks of the table
+    scale: float = 1.0  # images of an epoch of the last training for one of a candidate's
 
     @property
     def counts(self) -> tuple[int, ...]:

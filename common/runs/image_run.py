@@ -28,35 +28,20 @@ _SECONDS_BETWEEN_TIMES, _SECONDS_BETWEEN_NOTES = 15.0, 1.0
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """What the stages of one start share.
-
-    Attributes:
-      dataset: the images.
-      made: the program of the candidates.
-      space: the part of the space within the limits.
-      algorithm: proposes candidates.
-      about: identifies the run.
-      folder: of the run.
-      events: the journal of trainings.
-      resources: closed at the end.
-      pool: threads that train.
-      num_threads: their number.
-      begun: time on `time.monotonic`, of which earlier starts are subtracted.
-      stopped: set when trainings must end.
-    """
+    """What the stages of one start share."""
 
     dataset: images.Dataset
-    made: shared.Run
-    space: types.SearchSpace
-    algorithm: types.Algorithm
-    about: Mapping[str, Any]
+    made: shared.Run  # the program of the candidates
+    space: types.SearchSpace  # the part of the space within the limits
+    algorithm: types.Algorithm  # proposes candidates
+    about: Mapping[str, Any]  # identifies the run
     folder: pathlib.Path
-    events: image_events.Events
-    resources: contextlib.ExitStack
-    pool: futures.Executor
-    num_threads: int
-    begun: float
-    stopped: threading.Event
+    events: image_events.Events  # the journal of trainings
+    resources: contextlib.ExitStack  # closed at the end
+    pool: futures.Executor  # threads that train
+    num_threads: int  # their number
+    begun: float  # time on `time.monotonic`, of which earlier starts are subtracted
+    stopped: threading.Event  # set when trainings must end
 
     @property
     def deadline(self) -> float:

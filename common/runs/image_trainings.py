@@ -37,21 +37,13 @@ _SECONDS_BETWEEN_SAVES = 30.0
 
 
 class Task(NamedTuple):
-    """What trainings of one program have in common.
+    """What trainings of one program have in common."""
 
-    Attributes:
-      steps: training and evaluation steps.
-      config: settings of the training.
-      keys: random keys, the same for all candidates: initial parameters and order of the images are equal.
-      data: training images on the device.
-      init: the initial state, copied for each training.
-    """
-
-    steps: step_lib.Steps
-    config: Any
-    keys: states.Keys
-    data: loop.Data
-    init: states.State
+    steps: step_lib.Steps  # training and evaluation steps
+    config: Any  # of the training
+    keys: states.Keys  # random keys, the same for all candidates: initial parameters and order of the images are equal
+    data: loop.Data  # training images on the device
+    init: states.State  # the initial state, copied for each training
 
     @property
     def steps_per_epoch(self) -> int:

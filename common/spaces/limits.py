@@ -27,17 +27,11 @@ Cost = Callable[[chex.Array], chex.Array]  # archs int[B, L] -> float32[B], trac
 
 
 class Limit(NamedTuple):
-    """A bound on a cost.
+    """A bound on a cost."""
 
-    Attributes:
-      cost: its name.
-      is_most: whether `value` is the largest value allowed, else the smallest.
-      value: finite.
-    """
-
-    cost: str
-    is_most: bool
-    value: float
+    cost: str  # its name
+    is_most: bool  # whether `value` is the largest value allowed, else the smallest
+    value: float  # finite
 
     def __str__(self):
         return f"{self.cost}{'<=' if self.is_most else '>='}{self.value:g}"

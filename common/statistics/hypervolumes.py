@@ -18,19 +18,12 @@ from common.statistics import comparison, intervals
 
 
 class Scale(NamedTuple):
-    """The scale of M objectives, of which larger is better.
+    """The scale of M objectives, of which larger is better."""
 
-    Attributes:
-      reference: float64[M], the worst values.
-      ideal: float64[M], the best values.
-      front: float64[F, M], the points that no other dominates, scaled.
-      is_known: whether it is the true front of a table, or the best of what was evaluated.
-    """
-
-    reference: np.ndarray
-    ideal: np.ndarray
-    front: np.ndarray
-    is_known: bool
+    reference: np.ndarray  # float64[M], the worst values
+    ideal: np.ndarray  # float64[M], the best values
+    front: np.ndarray  # float64[F, M], the points that no other dominates, scaled
+    is_known: bool  # whether it is the true front of a table, or the best of what was evaluated
 
     def scaled(self, values: np.ndarray) -> np.ndarray:
         """Returns float64[..., M], values with the reference at 0 and the best value at 1."""
@@ -44,15 +37,10 @@ class Scale(NamedTuple):
 
 
 class Curves(NamedTuple):
-    """Progress of S searches over N queries.
+    """Progress of S searches over N queries."""
 
-    Attributes:
-      hypervolume: float64[S, N], of all rows so far, see `Scale`.
-      front_found: float64[S, N], the share of the points of the front that were evaluated so far.
-    """
-
-    hypervolume: np.ndarray
-    front_found: np.ndarray
+    hypervolume: np.ndarray  # float64[S, N], of all rows so far, see `Scale`
+    front_found: np.ndarray  # float64[S, N], the share of the points of the front that were evaluated so far
 
 
 def of_table(evaluator: types.Evaluator, objectives: objectives_lib.Objectives) -> Scale | None:

@@ -17,15 +17,10 @@ _CHUNK = 1 << 13  # rows made canonical at a time
 
 
 class Columns(NamedTuple):
-    """The contents of a file.
+    """The contents of a file."""
 
-    Attributes:
-      values: float64[R], float64[R, S] or (of `arch`) float64[R, L] by column.
-      places: where each row stands, for messages: "line 5".
-    """
-
-    values: dict[str, np.ndarray]
-    places: list[str]
+    values: dict[str, np.ndarray]  # float64[R], float64[R, S] or (of `arch`) float64[R, L] by column
+    places: list[str]  # where each row stands, for messages: "line 5"
 
 
 def read(path: pathlib.Path) -> Columns:

@@ -28,15 +28,10 @@ class Config:
 
 
 class Latency(NamedTuple):
-    """Time of a forward pass.
+    """Time of a forward pass."""
 
-    Attributes:
-      seconds: the median or minimum of the repeats.
-      spread: their interquartile range, relative to their median.
-    """
-
-    seconds: float
-    spread: float
+    seconds: float  # the median or minimum of the repeats
+    spread: float  # their interquartile range, relative to their median
 
 
 def measure(network: Any, image_shape: tuple[int, int, int], config: Config) -> Latency:
