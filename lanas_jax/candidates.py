@@ -31,7 +31,6 @@ def from_pool(setting, pool, key, state, history, measured, *, count):
       state: a `lanas_jax.search.State`, fitted.
       history: everything proposed so far.
       measured: (features float32[N, F], targets float32[N], is_measured bool[N]).
-      count: rows to select.
     """
     config = setting.config
     features, values, is_measured = measured

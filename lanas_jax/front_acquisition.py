@@ -41,7 +41,6 @@ def look(
     Args:
       regressor: the process of the last fit.
       features: float32[N, F], of the history.
-      history: everything proposed so far.
       archs: int32[C, L], the candidates.
       inputs: float32[C, F], their features.
       predict: (posterior, inputs) -> float32[C].
@@ -89,7 +88,6 @@ def with_hypervolumes(
     """Returns the tree with the hypervolume of the measured rows of each node as its mean value.
 
     Args:
-      history: everything proposed so far.
       leaves: int32[N], the leaf of each row.
     """
     is_measured = histories.is_measured(history)

@@ -174,8 +174,6 @@ def learn(
 
     Args:
       pool: the rows of a listed space.
-      state: the state before the fit.
-      history: everything proposed so far.
       features: float32[N, F], of the rows of the history; 0 for empty rows.
       values: float32[N], the regression targets.
 

@@ -34,7 +34,6 @@ def run_main(
 
     Args:
       command: its name, or that of its module outside launch, for --help.
-      description: what it does, for --help.
       define: defines its flags, of which `run` gets the values.
       argv: the command line without the program, by default that of the process.
     """

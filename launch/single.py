@@ -75,7 +75,6 @@ def search(
 
     Args:
       algorithm: the algorithm; flags given on the command line replace its settings.
-      command: name of the command.
       space: the default of --space with --evaluator=supernet.
       refine: settings of the algorithm -> `refine` of `common.runs.supernet_search.search`.
 

@@ -58,7 +58,6 @@ def propose(
 
     Args:
       others: int32[U, L], unlabelled architectures, further starting points.
-      count: architectures to propose.
       rating: of architectures, for several objectives; `known.history` then has dominance in place of fitness.
     """
 

@@ -103,7 +103,6 @@ def select(rating: Rating, means: chex.Array, is_candidate: chex.Array, count: i
       rating: at the start of the round.
       means: float32[C, M].
       is_candidate: bool[C].
-      count: rows to select.
 
     Returns:
       (int32[count], the rows; bool[count], False where no candidate was left).

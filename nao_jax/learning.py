@@ -154,7 +154,6 @@ def learn(
     """Returns the networks, fitted to the history.
 
     Args:
-      history: everything proposed so far.
       others: int32[U, L], unlabelled architectures.
       is_first: bool[], whether this is the first fit.
       values: float32[M, N], the targets of each network, by default those of the fitness.

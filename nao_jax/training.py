@@ -157,7 +157,6 @@ def fit(
       key: a key for order, dropout and augmentation.
       examples: N + U rows; unused ones may hold anything.
       size: composition of an epoch.
-      symmetries: of the space, for augmentation.
       num_steps: int32[], optimizer steps.
     """
     order_key, step_key, expand_key = jax.random.split(key, 3)

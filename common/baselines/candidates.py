@@ -33,7 +33,6 @@ def best_unseen(
     Args:
       archs: int32[C, L], candidates, repeated and seen ones among them.
       scores: float32[C], equal for equal rows, or the highest of a row counts; -inf excludes a row.
-      count: rows to take.
     """
 
     def take(scores, _):

@@ -144,7 +144,6 @@ def decode_centre(contents: bytes, image_size: int = _IMAGE_SIZE, resized: int =
     """Returns the central crop uint8[S, S, 3] of a JPEG or PNG, the test transform of ImageNet.
 
     Args:
-      contents: the encoded image.
       image_size: S.
       resized: length of the shorter side before the crop.
     """

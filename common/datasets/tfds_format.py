@@ -94,7 +94,6 @@ def write(
     """Writes a dataset, its examples in order; equal examples give equal files.
 
     Args:
-      published: the examples.
       report: called with the name of the split after each example.
 
     Returns:

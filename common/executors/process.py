@@ -58,12 +58,7 @@ def executor(evaluator: types.Evaluator, config: config_lib.Config) -> Iterator[
 
 
 def environment(slot: int, *, num_workers: int, devices: list[jax.Device]) -> dict[str, str]:
-    """Returns the environment variables of a worker: its GPU, its share of memory, the cache of compiled programs.
-
-    Args:
-      slot: index of the worker.
-      devices: the devices of this machine.
-    """
+    """Returns the environment variables of a worker: its GPU, its share of memory, the cache of compiled programs."""
     values = {name.upper(): str(getattr(jax.config, name)) for name in _CACHE if getattr(jax.config, name) is not None}
     if devices[0].platform != "gpu":
         return values

@@ -108,8 +108,6 @@ def from_scratch(
 
     Args:
       corpus: see `text.load`.
-      data_dir: see `text.load`.
-      vocabulary: see `text.load`.
       config: training settings of each architecture, as a dataclass or as JSON.
 
     Raises:

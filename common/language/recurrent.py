@@ -193,14 +193,7 @@ def block_numbers(arch: chex.Array) -> chex.Array:
 
 
 def masks(key: chex.PRNGKey | None, rates: configs.Dropout, shape: tuple[int, int], vocabulary_size: int) -> Masks:
-    """Samples the dropout masks of a sequence, scaled by the inverse of the keeping probability; without a key, ones.
-
-    Args:
-      key: random key, or None.
-      rates: dropout rates.
-      shape: (B, H).
-      vocabulary_size: V.
-    """
+    """Samples dropout masks of shape (B, H), scaled by the inverse of the keeping probability; ones without a key."""
     names = ("word", "input", "cell_input", "hidden", "output")
     keys = [None] * len(names) if key is None else list(jax.random.split(key, len(names)))
     shapes = {"word": (vocabulary_size, 1)}

@@ -43,11 +43,6 @@ def cut(key: chex.PRNGKey, epoch: int, num_rows: int, config: configs.Chunks) ->
 
     The mean length is bptt, or bptt / 2 for a fraction of segments; lengths are normal around it, truncated to
     integers and clipped to [bptt_min, bptt_max]. The last segment is the rest and may be shorter.
-
-    Args:
-      key: random key of the run's segments.
-      epoch: counted from 0.
-      num_rows: N.
     """
     most = -(-(num_rows - 1) // config.bptt_min)
     kind_key, noise_key = jax.random.split(jax.random.fold_in(key, epoch))

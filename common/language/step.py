@@ -92,7 +92,6 @@ def train(
 
     Args:
       key: of the step.
-      state: before the step.
       words: int32[T + 1, B], the segment and one more word, padded.
       length: int32[], number of words that are not padding, from 1 to T.
       arch: int32[22], for cells whose architecture is data.

@@ -97,11 +97,7 @@ def train(
     """Trains from a state to the last epoch.
 
     Args:
-      learner: model and settings.
       state: to start from. It is donated, as is each yielded state once the next one is requested.
-      keys: of the run.
-      data: the training text.
-      valid: the validation text.
       checkpoints: written after every epoch and within long ones; they may hold the best state of an earlier start.
       save_seconds: minimum time between two checkpoints within an epoch.
       num_epochs: epoch to stop at; by default `learner.config.num_epochs`.
@@ -142,7 +138,6 @@ def evaluate(learner: Learner, params: Any, data: segments.Text, *, arch: chex.A
     """Returns the mean cross-entropy of a text, in nats per word.
 
     Args:
-      learner: network and settings.
       arch: int32[L], for shared weights.
     """
     size = segments.sizes(learner.config.chunks)[0]

@@ -39,7 +39,6 @@ def _chain(config, depths, kinds, image_size, num_channels):
     """Costs of a chain of inverted residuals without its blocks, and of each kind of block at each place.
 
     Args:
-      config: settings of the chain.
       depths: places for blocks of each stage.
       kinds: (expansion, kernel) of each kind of block.
       image_size: int[...], sides of images.

@@ -118,7 +118,6 @@ def check_replaceable(
     """Raises a `ValueError` if `path` cannot be written, or holds anything but measurements that are in `known`.
 
     Args:
-      path: the file to write.
       known: architecture -> fitness of all that will be written.
       folder: that will be made before; None: there is none.
     """

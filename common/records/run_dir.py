@@ -178,7 +178,6 @@ def result(
     Args:
       evaluator: source of the fitness; its name is "benchmark/dataset".
       key: random key of the test evaluation.
-      seed: seed of the search.
       seconds: wall-clock time of the search, earlier runs included.
     """
     index, fitness = (np.asarray(value) for value in history_lib.best(history))

@@ -56,7 +56,6 @@ def agreement(
       accuracies: float[R], fractions, of the same architectures trained from scratch.
       names: R texts for the tips.
       groups: R texts, such as the algorithm that found them; each has its own marker and colour.
-      unit: in which both are shown.
 
     Raises:
       ValueError: the arrays differ in length, or hold fewer than two architectures.

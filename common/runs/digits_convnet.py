@@ -121,7 +121,6 @@ def train_network(
     Args:
       index: int32[], its row in the table, which seeds its initial parameters.
       arch: int32[D], its row without the zeros; one program serves all networks of depth D.
-      batches: see `draw_batches`.
       held_out: validation and test images.
     """
     config = settings.network

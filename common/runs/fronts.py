@@ -39,7 +39,6 @@ def of_search(
     """Returns the entries of result.json of a search for several objectives.
 
     Args:
-      evaluator: the source of fitness.
       objectives: more than one.
       key: random key of the test evaluation.
 

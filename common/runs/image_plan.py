@@ -64,13 +64,7 @@ class Plan(NamedTuple):
 
 
 def least_minutes(num_images: int, macs: float, *, platform: str, num_threads: int) -> float:
-    """Returns a rough lower bound of the minutes that a search takes, compiling included.
-
-    Args:
-      macs: mean multiply-adds of the networks.
-      platform: of the device, such as "cpu".
-      num_threads: trainings at a time.
-    """
+    """Returns a rough lower bound of the minutes that a search takes, compiling included."""
     kind = "cpu" if platform == "cpu" else "other"
     seconds = _LEAST_EPOCHS * num_images * macs * _SECONDS_PER_MAC[kind] / num_threads
     return math.ceil(10 * (_COMPILE_SECONDS[kind] + max(seconds, _LEAST_SECONDS)) / 60) / 10
@@ -137,13 +131,7 @@ def _cost(num_stages):
 
 
 def num_in_time(each_seconds: Sequence[float], seconds: float, *, num_threads: int) -> int:
-    """Returns how many trainings, in their order, end within the seconds; 0 if fewer than two do.
-
-    Args:
-      each_seconds: of each training.
-      seconds: left.
-      num_threads: trainings at a time.
-    """
+    """Returns how many trainings, in their order, end within the seconds; 0 if fewer than two do."""
     ends = [0.0] * num_threads
     for num, taken in enumerate(each_seconds):
         heapq.heapreplace(ends, ends[0] + taken)
@@ -167,11 +155,6 @@ def finals(seconds: float, epoch_seconds: Mapping[str, float], *, num_threads: i
     """Returns (epochs, names of the networks that are trained so many), the first of `epoch_seconds` always.
 
     The others are left out, the last one first, where they would leave the first one fewer than `_ENOUGH_EPOCHS`.
-
-    Args:
-      seconds: left.
-      epoch_seconds: of each network by name.
-      num_threads: trainings at a time.
     """
     names = list(epoch_seconds)
 

@@ -70,7 +70,6 @@ class Run:
         """Writes the page, which can be opened while the search runs; then only if it is some seconds old.
 
         Args:
-          is_running: whether the search runs.
           epochs: done so far by each network that trains to the end.
         """
         path, left = self.folder / PAGE, self.deadline - time.monotonic() if is_running else None

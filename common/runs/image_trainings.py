@@ -115,7 +115,6 @@ def train(
     """Trains to step `stop`, or resumes from the state in a file.
 
     Args:
-      path: of the state.
       stop: steps done at the end.
       arch: int32[L], of a candidate.
       num_epochs: of the learning rate schedule of a `final`.

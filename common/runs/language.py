@@ -120,12 +120,10 @@ def train_in(
     """Trains from the latest checkpoint, with one line of metrics per epoch; returns the state after the last epoch.
 
     Args:
-      learner: model and settings.
       corpus: its training and validation texts are read.
       saved: checkpoints of the run.
       key: determines all random numbers.
       save_seconds: minimum time between two checkpoints within an epoch.
-      metrics: name of the file of metrics.
       num_epochs: epoch to stop at; by default that of the settings.
       batches: sharding of batches over devices; by default one device.
     """

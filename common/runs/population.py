@@ -75,8 +75,6 @@ def run(
       state: of the latest checkpoint; None if there is none.
       folder: of the run, which exists.
       record: the content of config.json, without versions and device.
-      seed: determines all random numbers.
-      name: of the schedule, for result.json.
 
     Returns:
       (the content of result.json, the last pool with the pool and scores of every block).

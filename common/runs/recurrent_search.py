@@ -100,7 +100,6 @@ def search(
       algorithm: name of the algorithm, in the headers of the run's files.
       schedule: of a pool on which the shared weights train, renewed by the searcher, see `population.renewing`; by
         default they are trained first, on the whole space.
-      schedule_name: for result.json.
       flags: all settings by flag name, for config.json; by default those of `options`.
 
     Raises:

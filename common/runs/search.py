@@ -122,7 +122,6 @@ def run(
     """Runs a search, or resumes it, writes the files of the run, and returns result.json and `workdir`, the folder.
 
     Args:
-      evaluator: the source of fitness.
       command: name of the command, for config.json.
       algorithm: name of the algorithm. Part of the journal's header, as is `config`: only a search with the same
         header can resume.

@@ -175,7 +175,6 @@ def region_trainer(settings: Settings, weights: Weights, folder: pathlib.Path) -
     """Returns the function that trains weights for a region of the space, starting from those of the whole space.
 
     Args:
-      weights: of the whole space.
       folder: of the run, in which each region has a folder.
     """
 

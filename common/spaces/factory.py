@@ -38,7 +38,6 @@ def search_space(
     Args:
       num_choices: options at each of the L decisions.
       size: number of distinct networks.
-      describe: one row -> text.
       is_valid: int32[B, L] -> bool[B]; by default every row with choices in range is valid.
       canonicalize: int32[B, L] -> int32[B, L]; by default every row is its own network.
       features: int32[B, L] -> float32[B, F]; by default one-hot, F = sum(num_choices).

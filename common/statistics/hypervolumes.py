@@ -44,12 +44,7 @@ class Curves(NamedTuple):
 
 
 def of_table(evaluator: types.Evaluator, objectives: objectives_lib.Objectives) -> Scale | None:
-    """Returns the scale of a table; None if the evaluator is no table whose space can be listed, or costs are measured.
-
-    Args:
-      evaluator: the source of fitness.
-      objectives: more than one.
-    """
+    """Returns the scale of a table; None if it is no table whose space can be listed, or costs are measured."""
     pool = unseen.pool_of(evaluator.space)
     if not evaluator.is_traceable or evaluator.optimum is None or not len(pool) or objectives.measured:
         return None
@@ -100,8 +95,6 @@ def of_algorithm(algorithm: Curves, scale: Scale, *, after: Sequence[int]) -> di
     """Returns the entries of an algorithm in study.json.
 
     Args:
-      algorithm: its curves.
-      scale: of the task.
       after: numbers of queries after which to report.
 
     Returns:

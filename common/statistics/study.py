@@ -133,9 +133,7 @@ def of_algorithm(
     """Returns the record of one algorithm in study.json.
 
     Args:
-      algorithm: its curves.
       optimum: the best fitness of the benchmark, by the metric the searches see; None if unknown.
-      targets: values of fitness.
       fitness: float64[P], from `fitness_of_all`; None if unknown.
       after: numbers of queries after which to report, by default `checkpoints`.
 

@@ -185,7 +185,6 @@ def adapted(
     Args:
       changes: the settings that differ.
       space: a key of `NETWORKS`.
-      num_classes: classes of the images.
       pool_size: of a search that provides a pool; None: that of the preset.
       num_blocks: equal blocks of training, between which a search renews the pool.
       restarts: whether learning rate and drop-path ramp start again in each block (NAO-V2).

@@ -72,7 +72,6 @@ def of(
     network's output is not finite.
 
     Args:
-      config: the scoring.
       protocol: images of `evaluate`.
       folder: of the training, from which workers load the weights; None: workers cannot.
       data_dir: of the dataset, for workers.

@@ -131,12 +131,10 @@ def describe(
     """Returns the record of a run, for `build`.
 
     Args:
-      space: name of the search space.
       dataset: see `images.load`.
       preset: all settings; the number of classes is taken from the dataset.
       held_out: validation images, see `images.parts`.
       num_images: training images, likewise.
-      seed: determines all random numbers.
     """
     about = {
         "kind": KIND,

@@ -55,7 +55,6 @@ class Training:
         """Trains up to a step and saves a checkpoint; returns the state.
 
         Args:
-          draw: samples the architecture of a step.
           stop: the last step; None: the end of the training.
 
         Raises:

@@ -56,7 +56,6 @@ def save(
     Args:
       path: such as `model.safetensors`.
       network: see `models.network`.
-      variables: its collections.
       images: shape and normalization of its images.
       about: further entries of JSON types, such as dataset and accuracy.
 

@@ -32,7 +32,6 @@ def classification(
     """Returns float32[], the mean loss of a batch, with the auxiliary head's if any.
 
     Args:
-      logits: of the network.
       targets: float32[B, K].
       teacher: both heads learn from it too.
       taught: float32[B, K], its logits.
