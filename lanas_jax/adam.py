@@ -19,15 +19,10 @@ CLIP_NORM = 5.0
 
 @chex.dataclass(frozen=True)
 class AdamState:
-    """Linear models of K nodes and the state of their optimizer.
+    """Linear models of K nodes and the state of their optimizer."""
 
-    Attributes:
-      params: dict of weights float32[K, F] and bias float32[K].
-      optimizer: the optax state, stacked over the K nodes.
-    """
-
-    params: dict[str, chex.Array]
-    optimizer: chex.ArrayTree
+    params: dict[str, chex.Array]  # dict of weights float32[K, F] and bias float32[K]
+    optimizer: chex.ArrayTree  # the optax state, stacked over the K nodes
 
 
 def optimizer() -> optax.GradientTransformation:

@@ -29,19 +29,12 @@ class Setting(NamedTuple):
 
 @chex.dataclass(frozen=True)
 class Pool:
-    """Rows of a space that is small enough to list, and several objectives, which may hold arrays.
+    """Rows of a space that is small enough to list, and several objectives, which may hold arrays."""
 
-    Attributes:
-      archs: int32[P, L], distinct canonical rows in lexicographic order.
-      features: float32[P, F].
-      grid: the features as the kernel regressor predicts from them.
-      goal: the objectives; None for the fitness alone.
-    """
-
-    archs: chex.Array
-    features: chex.Array
-    grid: grid.Grid
-    goal: front_improvement.Goal | None = None
+    archs: chex.Array  # int32[P, L], distinct canonical rows in lexicographic order
+    features: chex.Array  # float32[P, F]
+    grid: grid.Grid  # the features as the kernel regressor predicts from them
+    goal: front_improvement.Goal | None = None  # the objectives; None for the fitness alone
 
 
 def setting(space: types.SearchSpace, config: configs.Config) -> Setting:

@@ -21,17 +21,11 @@ _EXCHANGED = 8  # rows that enter or leave the inverse at a time
 
 @chex.dataclass(frozen=True)
 class Process:
-    """The rows of the model and the inverses of their kernel matrices.
+    """The rows of the model and the inverses of their kernel matrices."""
 
-    Attributes:
-      rows: int32[K], the row of the history in each of the K slots; N where the slot is free.
-      inverse: float32[Q, K, K], for each of the Q models; 0 in the rows and columns of free slots.
-      scale: float32[], mean squared distance of the first rows; 0 before.
-    """
-
-    rows: chex.Array
-    inverse: chex.Array
-    scale: chex.Array
+    rows: chex.Array  # int32[K], the row of the history in each of the K slots; N where the slot is free
+    inverse: chex.Array  # float32[Q, K, K], for each of the Q models; 0 in the rows and columns of free slots
+    scale: chex.Array  # float32[], mean squared distance of the first rows; 0 before
 
 
 def empty(capacity: int, max_rows: int) -> Process:

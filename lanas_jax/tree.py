@@ -13,23 +13,14 @@ _COMPARED_LEVELS = 4
 
 @chex.dataclass(frozen=True)
 class Tree:
-    """Linear model, split and statistics of every node.
+    """Linear model, split and statistics of every node."""
 
-    Attributes:
-      weights: float32[M, F]. Leaves have a model too, for acquisitions.
-      bias: float32[M]; a node predicts features @ weights + bias.
-      threshold: float32[M]; the good child of a node takes predictions >= threshold. Unused at leaves.
-      visits: float32[M], n of the upper confidence bound: rows routed here at the fit, and visits since.
-      total: float32[M], sum of the values of the visits; failed rows add a visit and no value.
-      num_valued: float32[M], visits with a value.
-    """
-
-    weights: chex.Array
-    bias: chex.Array
-    threshold: chex.Array
-    visits: chex.Array
-    total: chex.Array
-    num_valued: chex.Array
+    weights: chex.Array  # float32[M, F]. Leaves have a model too, for acquisitions.
+    bias: chex.Array  # float32[M]; a node predicts features @ weights + bias
+    threshold: chex.Array  # float32[M]; the good child of a node takes predictions >= threshold. Unused at leaves.
+    visits: chex.Array  # float32[M], n of the upper confidence bound: rows routed here at the fit, and visits since
+    total: chex.Array  # float32[M], sum of the values of the visits; failed rows add a visit and no value
+    num_valued: chex.Array  # float32[M], visits with a value
 
 
 def empty(height: int, num_features: int) -> Tree:

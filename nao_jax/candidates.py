@@ -15,23 +15,14 @@ from nao_jax import ascent, front, learning
 
 @chex.dataclass(frozen=True)
 class Tally:
-    """Counts of the architectures of one round. `decoded` is the sum of the next four.
+    """Counts of the architectures of one round. `decoded` is the sum of the next four."""
 
-    Attributes:
-      decoded: float32[], outputs of the decoder.
-      invalid: float32[], of these, invalid in the space: legal tokens that make no network.
-      known: float32[], in the history.
-      repeated: float32[], decoded before in the same round.
-      new: float32[], all others.
-      filled: float32[], random proposals, requested or in place of missing new ones.
-    """
-
-    decoded: chex.Array
-    invalid: chex.Array
-    known: chex.Array
-    repeated: chex.Array
-    new: chex.Array
-    filled: chex.Array
+    decoded: chex.Array  # float32[], outputs of the decoder
+    invalid: chex.Array  # float32[], of these, invalid in the space: legal tokens that make no network
+    known: chex.Array  # float32[], in the history
+    repeated: chex.Array  # float32[], decoded before in the same round
+    new: chex.Array  # float32[], all others
+    filled: chex.Array  # float32[], random proposals, requested or in place of missing new ones
 
 
 class Proposals(NamedTuple):

@@ -20,17 +20,11 @@ _LEAST_DEVIATION = 0.05
 
 @chex.dataclass(frozen=True)
 class Rating:
-    """Basis of ratings in a round.
+    """Basis of ratings in a round."""
 
-    Attributes:
-      goal: the objectives.
-      deviations: float32[M], of predictions; 0 where known.
-      observed: float32[K, M], the measured rows, scaled, and those selected in this round; 0 for none.
-    """
-
-    goal: front_improvement.Goal
-    deviations: chex.Array
-    observed: chex.Array
+    goal: front_improvement.Goal  # the objectives
+    deviations: chex.Array  # float32[M], of predictions; 0 where known
+    observed: chex.Array  # float32[K, M], the measured rows, scaled, and those selected in this round; 0 for none
 
 
 def num_predicted(goal: front_improvement.Goal | None) -> int:

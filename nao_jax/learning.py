@@ -29,19 +29,12 @@ class Setting(NamedTuple):
 
 @chex.dataclass(frozen=True)
 class Networks:
-    """M networks and the standardization of their inputs.
+    """M networks and the standardization of their inputs."""
 
-    Attributes:
-      params: each leaf with a leading axis M.
-      opt_state: state of the optimizer, likewise.
-      feature_mean: float32[F], of random architectures; F = 0 if features are not read.
-      feature_scale: float32[F], factor of centered features.
-    """
-
-    params: chex.ArrayTree
-    opt_state: optax.OptState
-    feature_mean: chex.Array
-    feature_scale: chex.Array
+    params: chex.ArrayTree  # each leaf with a leading axis M
+    opt_state: optax.OptState  # state of the optimizer, likewise
+    feature_mean: chex.Array  # float32[F], of random architectures; F = 0 if features are not read
+    feature_scale: chex.Array  # float32[F], factor of centered features
 
 
 def setting(space: types.SearchSpace, config: configs.Config) -> Setting:

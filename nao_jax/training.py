@@ -19,19 +19,12 @@ from nao_jax import model as models
 
 @chex.dataclass(frozen=True)
 class Examples:
-    """Training examples: N rows of a history, then U unlabelled architectures.
+    """Training examples: N rows of a history, then U unlabelled architectures."""
 
-    Attributes:
-      tokens: int32[N + U, T].
-      features: float32[N + U, F].
-      targets: float32[N + U].
-      weights: float32[N + U], of the squared error; rows of weight 0 are only reconstructed.
-    """
-
-    tokens: chex.Array
-    features: chex.Array
-    targets: chex.Array
-    weights: chex.Array
+    tokens: chex.Array  # int32[N + U, T]
+    features: chex.Array  # float32[N + U, F]
+    targets: chex.Array  # float32[N + U]
+    weights: chex.Array  # float32[N + U], of the squared error; rows of weight 0 are only reconstructed
 
 
 class Sizes(NamedTuple):
