@@ -85,11 +85,7 @@ def believe(outlook: Outlook, observed: chex.Array, at: chex.Array) -> chex.Arra
 def with_hypervolumes(
     goal: front_improvement.Goal, tree: trees.Tree, history: histories.History, leaves: chex.Array
 ) -> trees.Tree:
-    """Returns the tree with the hypervolume of the measured rows of each node as its mean value.
-
-    Args:
-      leaves: int32[N], the leaf of each row.
-    """
+    """Returns the tree with the hypervolumes of the rows of each node as means; `leaves` int32[N] are those of rows."""
     is_measured = histories.is_measured(history)
     observed = front_improvement.scaled(goal, objectives_lib.values(history), is_measured)
     inner = trees.num_inner(tree)

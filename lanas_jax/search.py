@@ -170,15 +170,12 @@ def learn(
     features: chex.Array,
     values: chex.Array,
 ) -> State:
-    """Learning phase: fits the tree to all of the history and routes the pool.
+    """Learning phase: returns the state with the tree fitted to all of the history, and the pool routed.
 
     Args:
       pool: the rows of a listed space.
       features: float32[N, F], of the rows of the history; 0 for empty rows.
       values: float32[N], the regression targets.
-
-    Returns:
-      The state with the fitted tree, whose statistics are those of the routed rows.
     """
     config, pool_inputs = setting.config, pool.features
     is_measured = histories.is_measured(history)

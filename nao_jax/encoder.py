@@ -34,15 +34,12 @@ class Encoder(nn.Module):
     def __call__(
         self, tokens: chex.Array, *, features: chex.Array | None = None, is_training: bool = False
     ) -> chex.Array:
-        """Returns the latent.
+        """Returns the latent, float32[B, S, H] with rows of length 1, where S = T / tokens_per_step.
 
         Args:
           tokens: int32[B, T].
           features: float32[B, F], read at every step if `config.has_features`.
           is_training: whether dropout is active, with the random stream "dropout".
-
-        Returns:
-          float32[B, S, H], rows of length 1, where S = T / tokens_per_step.
         """
         config = self.config
         table = self.param("embeddings", layers.table(config), (self.vocabulary_size, config.embedding_size))

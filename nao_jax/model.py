@@ -56,16 +56,13 @@ class Model(nn.Module):
         features: chex.Array | None = None,
         is_training: bool = False,
     ) -> tuple[chex.Array, chex.Array, chex.Array]:
-        """Runs all three.
+        """Returns (latent float32[B, S, H], prediction float32[B], logits float32[B, T, V]).
 
         Args:
           tokens: int32[B, T], inputs of the encoder.
           inputs: int32[B, T], inputs of the decoder, see `shift_right`.
           features: float32[B, F], further inputs of the encoder if `config.has_features`.
           is_training: whether dropout is active.
-
-        Returns:
-          (latent float32[B, S, H], prediction float32[B], logits float32[B, T, V]).
         """
         latent = self.encode(tokens, features=features, is_training=is_training)
         prediction = self.predict(latent, is_training=is_training)

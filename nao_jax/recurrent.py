@@ -27,7 +27,7 @@ def read(
     forget_bias: float = 0.0,
     is_reversed: bool = False,
 ) -> chex.Array:
-    """Runs an LSTM (Hochreiter and Schmidhuber, 1997; with a forget gate) over sequences.
+    """Returns float32[T, B, H], the hidden states of an LSTM (Hochreiter and Schmidhuber, 1997; with a forget gate).
 
     Args:
       inputs: float32[T, B, E].
@@ -37,9 +37,6 @@ def read(
       c: float32[B, H], the initial cell state.
       forget_bias: added to the forget gates before activation.
       is_reversed: whether the sequences are read backwards.
-
-    Returns:
-      float32[T, B, H], the hidden state after each step, in the order of the inputs.
     """
     size = h.shape[-1]
     scale = jnp.concatenate([jnp.full((3 * size,), 0.5), jnp.ones((size,))]).astype(weights.dtype)

@@ -104,10 +104,7 @@ def parts(dataset: Dataset, *, held_out: int | None = None, num_images: int | No
 
 
 def hold_out(split: Split, count: int, *, key: jax.Array) -> tuple[Split, Split]:
-    """Samples `count` images uniformly without replacement; with groups, one group after another.
-
-    Returns:
-      (remaining images, at least one; held-out images), each in the original order.
+    """Returns (remaining images, `count` sampled uniformly without replacement), in order; with groups, group by group.
 
     Raises:
       ValueError: unless there are more than `count` images.

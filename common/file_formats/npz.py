@@ -19,10 +19,7 @@ _CHUNK = 1 << 20
 
 
 def read(path: str | os.PathLike, names: Container[str] | None = None) -> dict[str, np.ndarray]:
-    """Returns the arrays of an npz file by name.
-
-    Args:
-      names: the arrays to read; by default all.
+    """Returns the arrays of an npz file by name, those in `names` or all.
 
     Raises:
       ValueError: it is missing, damaged, no npz file, or an array holds objects; the message names the array.

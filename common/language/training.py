@@ -135,11 +135,7 @@ def evaluated(state: steps.State) -> Any:
 
 
 def evaluate(learner: Learner, params: Any, data: segments.Text, *, arch: chex.Array | None = None) -> float:
-    """Returns the mean cross-entropy of a text, in nats per word.
-
-    Args:
-      arch: int32[L], for shared weights.
-    """
+    """Returns the mean cross-entropy of a text, in nats per word; `arch` int32[L] is for shared weights."""
     size = segments.sizes(learner.config.chunks)[0]
     return float(steps.evaluate(learner.network, params, data.tokens, data.num_rows, arch, size=size))
 

@@ -172,11 +172,7 @@ def train(
 
 
 def region_trainer(settings: Settings, weights: Weights, folder: pathlib.Path) -> TrainRegion:
-    """Returns the function that trains weights for a region of the space, starting from those of the whole space.
-
-    Args:
-      folder: of the run, in which each region has a folder.
-    """
+    """Returns the function that trains weights of a region, from those of the whole space, in a folder of its own."""
 
     def train(region, pool, regions, epochs):
         about = _about_region(weights.run, region=region, regions=regions, epochs=epochs)

@@ -52,10 +52,7 @@ class Training:
         return self._log.images_per_second
 
     def train(self, draw: jax.tree_util.Partial, stop: int | None = None) -> states.State:
-        """Trains up to a step and saves a checkpoint; returns the state.
-
-        Args:
-          stop: the last step; None: the end of the training.
+        """Trains up to step `stop`, by default the last one, and saves a checkpoint; returns the state.
 
         Raises:
           ValueError: training diverged.
