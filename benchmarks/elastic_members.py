@@ -50,7 +50,7 @@ def _define_flags():
     flags.DEFINE_string("supernet", None, "folder of launch.train_supernet", required=True)
     flags.DEFINE_string("output", None, "file of records, a JSON object a line", required=True)
     flags.DEFINE_string("data_dir", os.environ.get("NAS_DATA_DIR"), "see common.datasets.images.load")
-    flags.DEFINE_list("stages", _STAGES[:3], f"some of {', '.join(_STAGES)}; alone needs the front")
+    flags.DEFINE_list("stages", list(_STAGES[:3]), f"some of {', '.join(_STAGES)}; alone needs the front")
     flags.DEFINE_integer("num_scored", 500, "held-out images to score on", lower_bound=1)
     flags.DEFINE_integer("num_calibration", 2, "batches of 250 images for the statistics of norms", lower_bound=1)
     flags.DEFINE_integer("front_budget", 200, "networks that the search of the front scores", lower_bound=20)

@@ -2,11 +2,13 @@
 
 import dataclasses
 import functools
+import pathlib
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from absl import flags
 from absl.testing import parameterized
 
 from benchmarks import lanas_step, ranking_truth, simulated_cluster
@@ -16,10 +18,26 @@ from nao_jax import model as models
 from nao_jax import training
 from tests.shared import troubled_evaluator as troubled
 
+FOLDER = pathlib.Path(__file__).resolve().parents[2] / "benchmarks"
+
 
 def separated(num_rows, *, seed=0):
     """Returns rows of continuous features, so that no prediction is on a threshold."""
     return np.random.default_rng(seed).normal(size=(num_rows, 6)).astype(np.float32)
+
+
+class FlagsTest(parameterized.TestCase):
+    @parameterized.parameters(
+        path.stem for path in sorted(FOLDER.glob("*.py")) if "def _define_flags" in path.read_text()
+    )
+    def test_are_defined_with_defaults_that_they_allow(self, name):
+        before = set(flags.FLAGS)
+        module = pytest.importorskip(f"benchmarks.{name}", reason="needs the extra [bench]")
+        try:
+            module._define_flags()
+        finally:
+            for flag in set(flags.FLAGS) - before:
+                delattr(flags.FLAGS, flag)
 
 
 class LanasStepTest(parameterized.TestCase):
