@@ -12,7 +12,13 @@ _FLAG = re.compile(r"--?flagfile(?:=(.*))?", re.DOTALL)
 _SUFFIX = ".cfg"
 
 
-def expand(argv: Sequence[str], folder: str | os.PathLike, *, within: tuple[pathlib.Path, ...] = ()) -> list[str]:
+def expand(
+    argv: Sequence[str],
+    folder: str | os.PathLike,
+    *,
+    once: Sequence[str] = (),
+    within: tuple[pathlib.Path, ...] = (),
+) -> list[str]:
     """Returns a command line with the flags of its flag files in their places.
 
     Empty lines and lines that begin with # or // are left out; a flag file may name others.
@@ -20,18 +26,21 @@ def expand(argv: Sequence[str], folder: str | os.PathLike, *, within: tuple[path
     Args:
       argv: the command line without the program.
       folder: of the flag files that ship with the package.
+      once: names of flags whose last value must not silently replace others; one that follows a flag file may
+        replace those of the file.
       within: the flag files that this command line is in.
 
     Raises:
-      ValueError: a file is missing, is no text, or includes itself.
+      ValueError: a file is missing, is no text, or includes itself, or a flag of `once` is given twice.
     """
-    found, words = [], list(argv)
+    found, words, given = [], list(argv), []  # the last: (name of a flag, whether a flag file gives it)
     while words:
         word = words.pop(0)
         if word == "--":
             return [*found, word, *words]
         if not (match := _FLAG.fullmatch(word)):
             found.append(word)
+            given.append((_flag_name(word), False))
             continue
         if (name := match[1]) is None:
             if not words:
@@ -44,8 +53,19 @@ def expand(argv: Sequence[str], folder: str | os.PathLike, *, within: tuple[path
         lines = [line for line in lines if line and not line.startswith(("#", "//"))]
         if wrong := next((line for line in lines if re.match(r"--?\w+\s", line)), None):
             raise ValueError(f"{path}: flags are written --name=value, one a line; got {wrong!r:.60}")
-        found += expand(lines, folder, within=(*within, path))
+        inner = expand(lines, folder, once=once, within=(*within, path))
+        given += [(name, True) for name in set(map(_flag_name, inner))]
+        found += inner
+    for name in once:
+        are_of_files = [is_of_file for each, is_of_file in given if each == name]
+        if len(are_of_files) > 1 and (are_of_files[-1] or not all(are_of_files[:-1])):
+            where = f"{within[-1]}: " if within else ""
+            raise ValueError(f"{where}--{name} is given twice; give it once, with commas between the values")
     return found
+
+
+def _flag_name(word):
+    return word.lstrip("-").partition("=")[0] if word.startswith("-") else None
 
 
 def find(name: str, folder: str | os.PathLike) -> pathlib.Path:

@@ -44,15 +44,13 @@ def _run_main(command, description, define, run, argv):
     flags.FLAGS.mark_as_parsed()  # libraries with flags of their own, such as grain, read their defaults
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
-        values = _parsed(command, define, flag_files.expand(argv, FLAG_FILES))
+        values = _parsed(command, define, flag_files.expand(argv, FLAG_FILES, once=_TOGETHER))
         if values.help:
             print(_help(command, description, values))
             return 0
         typed_words = [word.lstrip("-").partition("=")[0] for word in argv if word.startswith("-")]
         for name in values:
             values[name].is_typed = name in typed_words or f"no{name}" in typed_words
-            if name in _TOGETHER and typed_words.count(name) > 1:
-                raise flags.Error(f"--{name} is given twice; give it once, with commas between the values")
         return exit_codes.guarded(lambda: _start(values, run), has_traceback=values.traceback)
     except (ValueError, flags.Error) as error:
         return exit_codes.fail(f"{exit_codes.one_line(error)} (--help lists all flags)", code=2)

@@ -79,6 +79,22 @@ class FlagFilesTest(folders.FolderTest):
         with pytest.raises(ValueError, match=r"a\.cfg includes itself"):
             flag_files.expand([word], self.folder)
 
+    def test_a_limit_is_given_once_or_replaces_that_of_a_file(self):
+        def expand(*words):
+            return flag_files.expand(words, self.folder, once=("limit",))
+
+        file = self.write(b"--limit=a<=1\n--seed=2\n--seed=3\n")
+        assert expand("--seed=1", file, "--limit=b<=2")[-2:] == ["--seed=3", "--limit=b<=2"]
+        assert expand(self.write(f"{file}\n--limit=b<=2\n".encode(), "outer.cfg"))[-1] == "--limit=b<=2"
+        for words in (("--limit=a<=1", "--limit", "b<=2"), ("--limit=b<=2", file), (file, file)):
+            with pytest.raises(ValueError, match=r"^--limit is given twice; give it once, with commas"):
+                expand(*words)
+        with pytest.raises(ValueError, match=r"twice\.cfg: --limit is given twice; give it once"):
+            expand(self.write(b"--limit=a<=1\n--limit=b<=2\n", "twice.cfg"), "--limit=c<=3")
+        code, errors = failed(lanas.main, self.write(b"--objectives=fitness,-a\n--objectives=fitness,-b\n"))
+        assert code == 2
+        assert "a.cfg: --objectives is given twice; give it once, with commas" in errors
+
     def test_a_flag_of_a_file_may_be_without_effect(self):
         file, config, found = self.write(b"--adam_steps=7\n"), lanas_jax.PRESETS["lanas_official"], []
         define = functools.partial(commands.define, config=config)
