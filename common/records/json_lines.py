@@ -155,18 +155,18 @@ def _check_first(path, got, wanted, what):
             f"{path} is not a journal of format {FORMAT}, which this version reads, but {said}; start in a fresh "
             "folder, or resume with the version that wrote it"
         )
-    differences = "; ".join(_differences(got["header"], wanted["header"]))
-    if not differences:
+    found = "; ".join(differences(got["header"], wanted["header"]))
+    if not found:
         return
-    raise ValueError(f"{path} is of another {what}: {differences}; start in a fresh folder or with the old settings")
+    raise ValueError(f"{path} is of another {what}: {found}; start in a fresh folder or with the old settings")
 
 
-def _differences(got, wanted):
+def differences(got: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[str]:
     """Yields a text for each entry that differs, of nested objects too; a missing one equals None."""
     for name in sorted(got.keys() | wanted.keys()):
         old, new = got.get(name), wanted.get(name)
         if isinstance(old, dict) and isinstance(new, dict):
-            yield from _differences(old, new)
+            yield from differences(old, new)
         elif old != new:
             yield f"{name} was {old!r} and is now {new!r}"
 

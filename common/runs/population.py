@@ -5,6 +5,7 @@ Images and language share it: they differ in how a block is trained and how a po
 """
 
 import dataclasses
+import json
 import pathlib
 import time
 from collections.abc import Callable, Mapping
@@ -17,10 +18,12 @@ import numpy as np
 from common import config as configs
 from common import history as history_lib
 from common import search, types
-from common.records import progress, run_dir
+from common.records import json_files, json_lines, progress, run_dir
 from common.runs import weight_sharing
+from common.supernets import population as pools
 
 SCHEDULES = weight_sharing.SCHEDULES
+_SETTINGS = ("algorithm", "config", "score", "protocol")  # in config.json; others are in the headers of other files
 
 
 def check_folder(folder: pathlib.Path, command: str) -> None:
@@ -87,6 +90,7 @@ def run(
         found = evaluator(state).evaluate(key, archs)
         return np.where(found.ok, found.fitness, np.nan)
 
+    _check_settings(folder, record)
     run_dir.write_config(folder, record)
     start = time.perf_counter()
     with progress.Progress("search", total=schedule.num_blocks, unit="blocks") as live:
@@ -111,6 +115,16 @@ def run(
     ]
     run_dir.write_json(folder / run_dir.RESULT, result)
     return result, found
+
+
+def _check_settings(folder, record):
+    """Raises a `ValueError` if the pools in a folder were proposed or scored with other settings."""
+    if not (folder / pools.POOLS).exists():
+        return
+    before, now = json_files.read(folder / run_dir.CONFIG) or {}, json.loads(json.dumps(dict(record)))
+    names = [name for name in _SETTINGS if name in before and name in now]
+    if found := "; ".join(json_lines.differences(*({name: one[name] for name in names} for one in (before, now)))):
+        raise ValueError(f"{folder} is of another search: {found}; start in a fresh folder or with the old settings")
 
 
 def _history(found):

@@ -99,6 +99,14 @@ def check(
     return earlier
 
 
+def check_folder(folder: pathlib.Path, command: str) -> None:
+    """Raises a `ValueError` if a folder has the files of a run that is no search."""
+    if not (folder / run_dir.JOURNAL).exists():
+        run_dir.check_command(folder, command)
+        if (folder / run_dir.RESULT).exists():
+            raise ValueError(f"{folder} has the results of a run of another kind; choose another --workdir")
+
+
 def warmed_up(
     searcher: types.Searcher, space: types.SearchSpace, costs: warm_up_lib.Costs, options: Options
 ) -> types.Searcher:
@@ -148,10 +156,7 @@ def run(
         executor = stack.enter_context(executors.EXECUTORS[options.executor](evaluator, options.workers))
         if folder is None:
             folder = run_dir.create(options.workdir, command=algorithm, benchmark=evaluator.name.partition("/")[0])
-        if not (folder / run_dir.JOURNAL).exists():
-            run_dir.check_command(folder, command)
-            if (folder / run_dir.RESULT).exists():
-                raise ValueError(f"{folder} has the results of a run of another kind; choose another --workdir")
+        check_folder(folder, command)
         journal = stack.enter_context(journal_lib.open_journal(folder / run_dir.JOURNAL, header))
         earlier = journal.agree_on_earlier(earlier)
         journal.check_budget(options.budget)  # before anything in the folder is replaced

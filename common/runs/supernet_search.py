@@ -97,6 +97,13 @@ def search(
     tried = searches.warmed_up(searcher(space, objectives=chosen), space, weights.run.costs, options)
     searches.check(options, tried, space, folder=options.workdir)
     folder = _folder(settings, options, algorithm)
+    searches.check_folder(folder, command)  # before anything is trained
+    has_weights = settings.weights or (folder / shared_weights.SUPERNET).exists()
+    if not has_weights and (folder / run_dir.JOURNAL).exists():
+        raise ValueError(
+            f"{folder} has a search, but no shared weights of its own; name those that it was on (--supernet), or "
+            "choose another --workdir"
+        )
     weights = shared_weights.trained(weights, folder)
     evaluator = shared_weights.evaluator(settings, weights, space)
     if refine is not None:
@@ -147,7 +154,7 @@ def search_pool(
     folder = _folder(settings, options, algorithm)
     population.check_folder(folder, command)
     record = {"algorithm": algorithm, "config": dataclasses.asdict(config), "schedule": dataclasses.asdict(schedule)}
-    record |= {"shared_weights": about, "score": dataclasses.asdict(settings.scoring)}
+    record |= {"shared_weights": about, "score": dataclasses.asdict(settings.scoring), "protocol": settings.protocol}
     record = {"command": command, "flags": dict(flags or configs.to_json(options)), **record}
     with training_folder.opened(run, folder / shared_weights.SUPERNET) as opened:
         result, found = population.run(

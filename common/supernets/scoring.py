@@ -88,6 +88,8 @@ def of(
         calibration = jnp.asarray(calibration_images(run, config))
     measure = functools.partial(_measure, run, params, calibration, config.batch_size)
     settings = [config.method, f"num_images={num_images}", f"batch_size={config.batch_size}", config.statistics]
+    if calibration is not None and config.num_calibration != configs.Scoring().num_calibration:
+        settings.append(f"num_calibration={config.num_calibration}")  # left out by default, as in earlier versions
     recipe = None
     if folder is not None:
         where = {"folder": str(pathlib.Path(folder).absolute())}

@@ -107,6 +107,8 @@ class SearchTest(CommandTest):
         assert (self.lines("finalists.jsonl"), self.lines("supernet.jsonl")) == (finalists, lines)
         _, errors = self.run_command(search_recurrent.main, "run", *flags, "--num_new=1", code=1)
         assert "num_new was 2 and is now 1" in errors
+        _, errors = self.run_command(search_recurrent.main, "run", *flags, "--score=piece", code=1)
+        assert "score was 'all' and is now 'piece'; start in a fresh folder" in errors
 
     @pytest.mark.slow
     def test_by_training_each_from_scratch(self):

@@ -76,6 +76,13 @@ class SearchTest(Command):
         assert self.json("search", "result.json")["queries"] == 12
         assert (self.folder / "search" / "best.json").exists()
         self.fail("are of lanas_oneshot; got --space=nao_small", baselines.main, *search, "--space=nao_small")
+        untrained = (SHARED, "--space=lanas_oneshot", *TINY, "--budget=6", "--algorithm=random")
+        for name, message in (
+            ("shared", "is the folder of a run of launch.train_supernet; choose another --workdir"),
+            ("search", "has a search, but no shared weights of its own; name those that it was on (--supernet)"),
+        ):
+            self.fail(message, baselines.main, *untrained, f"--workdir={self.folder / name}")
+            assert not (self.folder / name / "supernet").exists()
         params = [one["costs"]["params"] for one in self.json("search", "result.json")["front"]]
         assert params == sorted(params, reverse=True)
         self.enterContext(mock.patch.multiple(few_shot, _POOL_SIZE=20, _SAMPLED_AT_ONCE=64))
@@ -99,9 +106,9 @@ class SearchTest(Command):
         schedule = population.schedule("nao_v2", num_initial=6, num_new=2, num_blocks=2)
         options = search.Options(workdir=str(self.folder))
 
-        def run():
+        def run(**changes):
             return supernet_search.search_pool(
-                settings,
+                dataclasses.replace(settings, **changes),
                 options,
                 schedule,
                 random_search.searcher,
@@ -125,7 +132,15 @@ class SearchTest(Command):
             (self.folder / "result.json").unlink()
             assert run().result["best"] == found.result["best"]
         assert (self.folder / "pools.jsonl").read_text() == pools
-        assert self.json("config.json")["schedule"]["num_initial"] == 6
+        before = self.json("config.json")
+        assert before["schedule"]["num_initial"] == 6
+        for changes, message in (
+            ({"protocol": "test"}, "protocol was 'validation' and is now 'test'; start in a fresh folder"),
+            ({"scoring": config.Scoring(method="all")}, "method was 'subset' and is now 'all'; start in a fresh"),
+        ):
+            with self.assertRaisesRegex(ValueError, message):
+                run(**changes)
+        assert self.json("config.json") == before
 
     def test_images_to_a_table_and_a_second_start_trains_nothing(self):
         folder = self.folder / "run"

@@ -150,6 +150,12 @@ class ScoresTest(parameterized.TestCase):
             right = by_hand(arch, np.arange(50), collections=collections, statistics="given")
             np.testing.assert_allclose(fitness, right.mean(), rtol=1e-6)
 
+    def test_the_name_says_how_many_batches_calibrate(self):
+        for number, wanted in ((3, "recalibrated,num_calibration=3"), (4, "recalibrated")):  # 4: the default
+            settings = supernet_config.Scoring(statistics="recalibrated", batch_size=12, num_calibration=number)
+            name = scores.of(made(), params(), settings).name
+            assert name == f"supernet/digits/subset,num_images=50,batch_size=12,{wanted}"
+
     def test_what_is_no_architecture_or_no_number(self):
         rows = archs(3).copy()
         rows[1] = 0
