@@ -1,7 +1,7 @@
 """Builds a table file from a published or a user's own benchmark file, or by training."""
 
+import contextlib
 import pathlib
-import shutil
 
 from common import config as configs
 from common import tables
@@ -24,15 +24,21 @@ def build(*, benchmark: str | None, source: str | None, output: str | None, spac
     if not output or pathlib.Path(output).suffix != table.SUFFIX:
         raise ValueError(f"give --output, a file such as {benchmark or 'mine'}{table.SUFFIX}; got {output!r}")
     path = pathlib.Path(output)
-    made = _read(benchmark, source, space, path)
+    partial = path.with_suffix(".partial")
+    made = _read(benchmark, source, space, partial)
     try:
         table.save(path, made)
     except OSError as error:
         raise ValueError(f"cannot write {path}: {error.strerror}") from error
+    if not source:  # trained: its partial results are of no more use, other files are not ours
+        for chunk in partial.glob(digits_convnet.CHUNKS):
+            chunk.unlink()
+        with contextlib.suppress(OSError):
+            partial.rmdir()
     return made
 
 
-def _read(benchmark, source, space, path):
+def _read(benchmark, source, space, partial):
     if not benchmark and source and source.endswith(column_files.SUFFIXES):
         return columns.read(source, space)
     names = ", ".join(sorted(tables.BENCHMARKS))
@@ -48,7 +54,4 @@ def _read(benchmark, source, space, path):
         return known.read(pathlib.Path(source))
     if source:
         raise ValueError(f"{benchmark} is trained, not read; leave --source={source} out")
-    chunk_dir = path.with_suffix(".partial")
-    made = digits_convnet.train_table(chunk_dir)
-    shutil.rmtree(chunk_dir, ignore_errors=True)
-    return made
+    return digits_convnet.train_table(partial)

@@ -25,6 +25,7 @@ from common.file_formats import npz, replacing
 from common.networks import convnet, costs
 from common.tables import table
 
+CHUNKS = "depth*.npz"  # names of partial results
 _CHUNK = 64  # networks trained between two savings
 
 

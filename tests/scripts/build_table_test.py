@@ -76,12 +76,22 @@ class BuildTableTest(folders.FolderTest):
         trained = table.from_rows(info, np.array([[1, 0, 0, 0, 0], [2, 0, 0, 0, 0]]), {"validation": [0.25, 0.5]})
 
         def train_table(chunk_dir):
-            chunk_dir.mkdir()
-            (chunk_dir / "depth1.npz").touch()
+            chunk_dir.mkdir(exist_ok=True)
+            (chunk_dir / "depth1_0000.npz").touch()
             return trained
 
         output = self.folder / "digits_convnet.table"
         with absltest.mock.patch.object(digits_convnet, "train_table", train_table):
+            output.mkdir()  # so that the table cannot be saved
+            _, errors = self.run_main(build_table.main, "--benchmark=digits_convnet", f"--output={output}", code=1)
+            assert errors == f"error: cannot write {output}: Is a directory\n"
+            partial = output.with_suffix(".partial")
+            assert [file.name for file in partial.iterdir()] == ["depth1_0000.npz"]
+            output.rmdir()
+            (partial / "mine.txt").touch()
+            builder.build(benchmark="digits_convnet", source=None, output=str(output))
+            assert [file.name for file in partial.iterdir()] == ["mine.txt"]
+            (partial / "mine.txt").unlink()
             printed, errors = self.run_main(build_table.main, "--benchmark=digits_convnet", f"--output={output}")
         assert errors == ""
         assert "digits: best validation 50.000 %" in printed
