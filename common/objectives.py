@@ -59,7 +59,7 @@ def parse(texts: str | Sequence[str]) -> dict[str, float]:
     """Returns the sign of each objective by name, the fitness first, from texts such as ("fitness", "-params").
 
     Raises:
-      ValueError: a name is empty or given twice, the fitness is missing or to be minimised, or there are too many.
+      ValueError: a name is empty or given twice, the fitness is missing or to be minimized, or there are too many.
     """
     if isinstance(texts, str):
         texts = texts.split(",")

@@ -18,7 +18,7 @@ _MAX_GROUP = 128  # rows; larger groups waste more on padding, smaller ones more
 def fit_nodes(
     features: chex.Array, values: chex.Array, node: chex.Array, prior: chex.Array, *, ridge: float
 ) -> tuple[chex.Array, chex.Array]:
-    """Fits a model to the members of each node: min sum (w.x + b - v)^2 + ridge |w - prior|^2, b unpenalised.
+    """Fits a model to the members of each node: min sum (w.x + b - v)^2 + ridge |w - prior|^2, b unpenalized.
 
     Rows are gathered in groups of one node each, so that the moments of all nodes take O(N F^2) operations.
 

@@ -150,7 +150,7 @@ def _print_fronts(console, report, shown):
 def _print_summary(console, reports):
     """Prints the tables over all tasks, if their networks are known."""
     try:
-        summary = suite_statistics.summarise(reports)
+        summary = suite_statistics.summarize(reports)
     except ValueError as error:
         console.print(f"no summary over the tasks: {error}")
         return
@@ -158,11 +158,11 @@ def _print_summary(console, reports):
     where = f"{len(reports)} tasks, {first['num_seeds']} seeds, {first['budget']} queries"
     where = f"means over tasks with 95 % intervals: {where}"
     found, regrets = [], []
-    after = statistics.shown(list(next(iter(summary.values())).normalised_regret), most=4)
+    after = statistics.shown(list(next(iter(summary.values())).normalized_regret), most=4)
     for name, one in summary.items():
         bands = [units.interval(one.found, ".0f"), units.interval(one.queries, ".1f", 1)]
         found.append([name, *bands, f"{one.rank:.2f}", str(len(one.worse)), str(len(one.worst_seed))])
-        bands = [units.interval(one.normalised_regret[queries], ".2f") for queries in after]
+        bands = [units.interval(one.normalized_regret[queries], ".2f") for queries in after]
         regrets.append([name, *(f"{band}, {one.better_left[at]:.1f}" for band, at in zip(bands, after))])
     header = ["found %", "queries", "rank", f"tasks worse than {reference}", "worst seed above its median"]
     console.print(_table(f"Optimum found\n{where}", header, found))
@@ -173,7 +173,7 @@ def _print_summary(console, reports):
         cells = [task]
         for name in summary:
             record = report["algorithms"][name]
-            regret = 100 * np.mean(record["by_seed"]["normalised_regret"][last])
+            regret = 100 * np.mean(record["by_seed"]["normalized_regret"][last])
             cells.append(f"{regret:.2f} ({100 * record['queries_to_optimum']['found']:.0f} %)")
         by_task.append(cells)
     title = f"Regret in % after {last} queries (found the optimum), by task"

@@ -129,7 +129,7 @@ class Decoder(nn.Module):
         return jax.lax.scan(step, carry, projected)[1]
 
     def _additive_attention(self, h, keys, latent):
-        """Attends with a weight-normalised score (Bahdanau et al., 2015; Salimans and Kingma, 2016)."""
+        """Attends with a weight-normalized score (Bahdanau et al., 2015; Salimans and Kingma, 2016)."""
         direction = self.score_scale * self.score / jnp.linalg.norm(self.score)
         query = h @ self.query_weights + self.score_biases[None]
         scores = jnp.einsum("bsh,h->bs", jnp.tanh(query[:, None] + keys), direction)

@@ -1,4 +1,4 @@
-"""Regularised evolution: tournaments in a population whose oldest member dies (arXiv:1802.01548, algorithm 1)."""
+"""Regularized evolution: tournaments in a population whose oldest member dies (arXiv:1802.01548, algorithm 1)."""
 
 from typing import Annotated
 
@@ -16,7 +16,7 @@ _AT_LEAST_1 = configs.Range(at_least=1)
 
 @configs.dataclass
 class Config:
-    """Settings of regularised evolution.
+    """Settings of regularized evolution.
 
     The defaults are those of the example that came with NAS-Bench-101 (arXiv:1902.09635), which many
     studies on tables use; Real et al. trained with a population of 100 and samples of 25.
@@ -31,7 +31,7 @@ class Config:
 def searcher(
     space: types.SearchSpace, config: Config | None = None, *, name: str = "regularized_evolution"
 ) -> types.Searcher:
-    """Returns regularised evolution.
+    """Returns regularized evolution.
 
     The population is the last `population_size` measured rows of the history; infeasible rows are never in it. Until
     there are that many, rows are random. A parent is the best of `sample_size` samples with replacement, its child one

@@ -114,12 +114,12 @@ def tables(compared: Compared) -> list[study.Table]:
             row.append(_number(intervals.interquartile_mean(task[:, -1])))
     header = ["algorithm", *(f"after {queries}" for queries in after), f"mean after {last}", "found the optimum (%)"]
     text = (
-        f"Normalised regret ({UNITS[compared.is_known][1]} = 1, optimum = 0) over {len(searches.tasks)} tasks, "
+        f"Normalized regret ({UNITS[compared.is_known][1]} = 1, optimum = 0) over {len(searches.tasks)} tasks, "
         f"{compared.num_seeds} seeds each: interquartile means after these numbers of queries, and the mean; in "
         "brackets 95 % bootstrap intervals, stratified by task."
     )
     task_text = (
-        f"Normalised regret after {last} queries by task: interquartile means with 95 % intervals. 1 equals the "
+        f"Normalized regret after {last} queries by task: interquartile means with 95 % intervals. 1 equals the "
         f"regret of the {UNITS[compared.is_known][1]}, in points of fitness."
     )
     pairs, by = [], {"best_fitness": "best fitness", "queries": "queries to the optimum"}
@@ -142,7 +142,7 @@ def _summary(compared):
     reports = {one.task: one.report for one in compared.studies.studies}
     if not compared.is_known or len({report["budget"] for report in reports.values()}) > 1:
         return []
-    reference, summary, rows = suite.reference_of(reports), suite.summarise(reports), []
+    reference, summary, rows = suite.reference_of(reports), suite.summarize(reports), []
     for name, one in summary.items():
         bands = [units.interval(one.found, ".0f"), units.interval(one.queries, ".1f", 1)]
         left = " / ".join(f"{number:.1f}" for number in one.better_left.values())
@@ -150,7 +150,7 @@ def _summary(compared):
     after = " / ".join(next(iter(summary.values())).better_left)
     text = (
         f"Optimum found, means over {len(reports)} tasks: a search that did not find it counts as its budget; networks "
-        f"better than the best found after {after} queries; rank by mean normalised regret; tasks on which this is "
+        f"better than the best found after {after} queries; rank by mean normalized regret; tasks on which this is "
         f"above that of {reference}, and on which that of the worst seed is above its median."
     )
     worse, worst = f"worse than {reference}", "worst seed worse than its median"

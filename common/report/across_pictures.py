@@ -26,7 +26,7 @@ def pictures(compared: across.Compared) -> list[canvas.Picture]:
         f"optimum, 1 (dotted) no better. {stratified}"
     )
     final_text = (
-        f"Performance profile after {compared.num_queries} queries: share of {num} whose normalised regret is at most "
+        f"Performance profile after {compared.num_queries} queries: share of {num} whose normalized regret is at most "
         "the value on the x axis, each task with the same weight; at 0 those that found the optimum. Higher is better. "
         + stratified
     )
@@ -35,7 +35,7 @@ def pictures(compared: across.Compared) -> list[canvas.Picture]:
     pair_text = "Probability, by queries to the optimum, that a search of the first algorithm does better than one of "
     pair_text += "the second, mean over tasks"
     return [
-        _curves("across_regret", "Normalised regret, all tasks", columns + 1, regret, regret_text, unit=unit),
+        _curves("across_regret", "Normalized regret, all tasks", columns + 1, regret, regret_text, unit=unit),
         _curves("across_profile", "Performance profile, all tasks", thresholds, final, final_text, unit=unit),
         _curves("across_found", "Optimum found, all tasks", columns + 1, found, found_text, unit=unit),
         study_pictures.pairs([one for one in compared.improvements if one["of"] == "queries"], pair_text),

@@ -67,16 +67,16 @@ def gains(run) -> canvas.Picture | None:
     if not found:
         return None
     found = [found[at] for at in canvas.some(len(found))]
-    queries, predicted, realised = np.array(found).T
+    queries, predicted, realized = np.array(found).T
     figure, axes = canvas.new()
-    dots = axes.scatter(predicted, 100 * realised, c=queries, cmap=canvas.COLORMAP, s=18, lw=0.4, ec=canvas.INK)
+    dots = axes.scatter(predicted, 100 * realized, c=queries, cmap=canvas.COLORMAP, s=18, lw=0.4, ec=canvas.INK)
     dots.set_gid("gains")
     canvas.scale(dots, "queries when measured", ticks=ticker.MaxNLocator(integer=True))
     axes.axhline(0, color=canvas.FAINT, lw=1)
     axes.axvline(0, color=canvas.FAINT, lw=1)
     axes.set(xlabel="predicted gain (unit of the target)", ylabel="measured gain (points of fitness)")
     text = "after {:.0f} queries: predicted {:+.2f}, measured {:+.2f} points"
-    tips = [text.format(*one) for one in zip(queries, predicted, 100 * realised)]
+    tips = [text.format(*one) for one in zip(queries, predicted, 100 * realized)]
     caption = (
         "Predicted and measured gain of each decoded architecture over the best before it. Upper right: predicted "
         "improvements that came true; lower right: those that did not."

@@ -77,7 +77,9 @@ def read(folder: pathlib.Path, config: Mapping[str, Any]) -> Study:
     if len(num_targets) > 1:
         raise ValueError(f"{folder / run_dir.STUDY} is damaged: its algorithms have different targets; restore it")
     curves = {}
-    for name in report["algorithms"]:
+    for name, record in report["algorithms"].items():
+        if "normalised_regret" in (by_seed := record.get("by_seed", {})):  # as earlier versions spelled it
+            by_seed["normalized_regret"] = by_seed.pop("normalised_regret")
         path = folder / run_dir.CURVES.format(name)
         if path.exists():
             curves[name] = _read_curves(path)

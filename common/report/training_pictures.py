@@ -26,7 +26,7 @@ def of_images(training) -> list[canvas.Picture | None]:
         found = {part: series(of_part, key, factor) for part, of_part in {"training": lines, **parts}.items()}
         return _picture(name, title, caption, label, found, form)
 
-    loss_caption = f"{shared}Training loss: mean since the point before, on augmented images, regularisation included."
+    loss_caption = f"{shared}Training loss: mean since the point before, on augmented images, regularization included."
     top1_caption = f"{shared}Top-1 accuracy; {evaluated}: {few}. Training: of augmented images, during the steps."
     norm_caption = "Norm over all parameters before clipping, mean since the point before."
     speed_caption = "Training images per second. The first point after each start includes compilation."

@@ -112,7 +112,7 @@ def search(
 
 
 def with_costs(space: types.SearchSpace, costs: Mapping[str, Cost]) -> types.SearchSpace:
-    """Returns a space with the logarithms of parameters and multiply-adds, standardised, among its features.
+    """Returns a space with the logarithms of parameters and multiply-adds, standardized, among its features.
 
     The seconds of a training depend mostly on them, and few candidates do not show how on the decisions.
     """

@@ -72,7 +72,7 @@ def augment(dataset: images.Dataset, work: float = 0.0) -> augmentation.Config:
     """Returns the augmentation for a dataset: crops by the size of the images, flips of coloured ones.
 
     Args:
-      work: epochs times multiply-adds of the network. With much of it, networks would memorise the training images, and
+      work: epochs times multiply-adds of the network. With much of it, networks would memorize the training images, and
         coloured images have AutoAugment besides; with little, it costs accuracy (docs/experiments/supernet.md).
     """
     _, side, _, channels = dataset.train.images.shape

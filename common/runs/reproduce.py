@@ -16,7 +16,7 @@ from common.genotypes import conversion, json_text
 from common.records import json_files, run_dir
 from common.runs import reproduce_headlines as headlines
 
-PEAK, UTILISATION = 989e12, 0.4  # bfloat16 operations a second of an H200, and the share of them that is assumed
+PEAK, UTILIZATION = 989e12, 0.4  # bfloat16 operations a second of an H200, and the share of them that is assumed
 STEP_SECONDS = 0.01  # at least; a step of these networks starts some thousand kernels
 BEST = "best.json"
 
@@ -51,9 +51,9 @@ def get(name: str, stages: Sequence[str] = ()) -> headlines.Headline:
 def hours(stage: headlines.Stage, num_devices: int = 1) -> float:
     """Returns the hours that a stage takes on H200, of which each does an equal share of the operations.
 
-    It is the larger one of the time of the operations at `UTILISATION` and of the steps at `STEP_SECONDS`.
+    It is the larger one of the time of the operations at `UTILIZATION` and of the steps at `STEP_SECONDS`.
     """
-    computing = stage.operations / (PEAK * UTILISATION * num_devices)
+    computing = stage.operations / (PEAK * UTILIZATION * num_devices)
     starting = stage.steps * STEP_SECONDS / (num_devices if stage.is_divisible else 1)
     return max(computing, starting) / 3600
 

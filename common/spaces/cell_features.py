@@ -1,6 +1,6 @@
 """Features of a cell of two-branch nodes: counts, and how its graph transforms a signal.
 
-In the networks trained for distributed LaNAS the size of the states matters most. Convolutions are normalised, so each
+In the networks trained for distributed LaNAS the size of the states matters most. Convolutions are normalized, so each
 outputs a signal of size 1 for any input, while pooling and identity preserve their input: a state is a sum of integer
 multiples of independent signals, those of the cell's two inputs and of its convolutions.
 """
@@ -44,7 +44,7 @@ def features(pairs: chex.Array, operations: Sequence[str]) -> chex.Array:
       log2(1 + size^2) of them all side by side, and the shares of this size^2 that are due to input 0,
         input 1, and each kind of convolution.
 
-    Scaled to a tenth, the many columns of single nodes have little weight in penalised models. An operation is a
+    Scaled to a tenth, the many columns of single nodes have little weight in penalized models. An operation is a
     convolution if its name has "conv" in it, and stops every signal if it is "zero".
 
     Args:

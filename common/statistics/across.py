@@ -2,8 +2,8 @@
 
 Where the fitness of all networks is known, a regret is divided by the optimum less their mean: 0 is the optimum, 1 the
 mean. Elsewhere it is divided by the median regret of random search after the same number of queries on that task: 1 is
-as good as random search, above 1 worse. The latter is the normalised median score of Bayesmark, which ranked the
-black-box optimisation challenge of NeurIPS 2020 (arXiv:2104.10201), applied to single searches. As there, the points of
+as good as random search, above 1 worse. The latter is the normalized median score of Bayesmark, which ranked the
+black-box optimization challenge of NeurIPS 2020 (arXiv:2104.10201), applied to single searches. As there, the points of
 reference are fixed, and the intervals do not include their uncertainty.
 """
 

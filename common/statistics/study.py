@@ -145,9 +145,9 @@ def of_algorithm(
       the test fitness of the first architecture that has it, with standard errors `best_fitness_se` and
       `test_of_best_se`; `simple_regret`, the optimum minus the best fitness; and `intervals` of both: mean,
       interquartile mean and median, each as [value, low, high], 95 % bootstrap intervals, for the median the quartiles.
-      With `fitness`, `by_seed`: for each search the `queries` to the optimum, None if it did not find it, and by
-      checkpoint the `normalised_regret`, (optimum - best) / (optimum - mean fitness of all networks), and
-      `better_left`, the number of networks strictly better than its best.
+      With `fitness`, by checkpoint the means of `normalized_regret`, (optimum - best) / (optimum - mean fitness of all
+      networks), and `better_left`, the number of networks strictly better than the best; and `by_seed`: for each search
+      both, and the `queries` to the optimum, None if it did not find it.
       `targets`: for each target the fraction of seeds that reached it (`found`), and the median and quartiles of the
       queries and the seconds of training.
     """
@@ -163,19 +163,18 @@ def of_algorithm(
         record["simple_regret"] = {str(queries): _moments(optimum - best[:, queries - 1])[0] for queries in after}
     at = np.array(after) - 1
     if fitness is not None:
-        regret, left = normalised_regret(best[:, at], fitness).T.tolist(), better_left(best[:, at], fitness).T.tolist()
-        record["by_seed"] = {
-            "queries": queries_to(best, fitness[-1]).tolist(),
-            "normalised_regret": dict(zip(map(str, after), regret)),
-            "better_left": dict(zip(map(str, after), left)),
-        }
+        record["by_seed"] = {"queries": queries_to(best, fitness[-1]).tolist()}
+        for of in (normalized_regret, better_left):
+            each = of(best[:, at], fitness).T
+            record["by_seed"][of.__name__] = dict(zip(map(str, after), each.tolist()))
+            record[of.__name__] = dict(zip(map(str, after), each.mean(axis=1).tolist()))
     kinds = ("mean", "interquartile_mean", "median")
     record["intervals"] = {name: intervals.by_queries(curve[:, at], after, kinds) for name, curve in by_name.items()}
     record["targets"] = [_target(algorithm, target) for target in targets]
     return record
 
 
-def normalised_regret(best: np.ndarray, fitness: np.ndarray) -> np.ndarray:
+def normalized_regret(best: np.ndarray, fitness: np.ndarray) -> np.ndarray:
     """Returns (optimum - best) / (optimum - mean of all networks): 0 at the optimum, 1 at the mean.
 
     Args:

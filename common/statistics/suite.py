@@ -17,16 +17,16 @@ class Summary(NamedTuple):
     Attributes:
       found: the fraction of searches that found the optimum.
       queries: queries to the optimum; a search that did not find it counts as its budget.
-      normalised_regret: by checkpoint, as text.
+      normalized_regret: by checkpoint, as text.
       better_left: by checkpoint the mean number of networks better than the best found.
-      rank: mean over tasks of the rank by mean normalised regret after the budget, 1 is best, ties share the mean rank.
+      rank: mean over tasks of the rank by mean normalized regret after the budget, 1 is best, ties share the mean rank.
       worse: tasks on which that mean is above the reference's.
       worst_seed: tasks on which the largest regret after the budget of any seed is above the reference's median.
     """
 
     found: intervals.Band
     queries: intervals.Band
-    normalised_regret: Mapping[str, intervals.Band]
+    normalized_regret: Mapping[str, intervals.Band]
     better_left: Mapping[str, float]
     rank: float
     worse: tuple[str, ...]
@@ -39,11 +39,11 @@ def reference_of(reports: Mapping[str, Mapping[str, Any]]) -> str:
     return REFERENCE if REFERENCE in names else names[0]
 
 
-def summarise(reports: Mapping[str, Mapping[str, Any]]) -> dict[str, Summary]:
+def summarize(reports: Mapping[str, Mapping[str, Any]]) -> dict[str, Summary]:
     """Returns the summary of each algorithm that is present on all tasks, from study.json by task.
 
     Raises:
-      ValueError: no algorithm is present on all tasks, budgets differ, or a task has no normalised regret.
+      ValueError: no algorithm is present on all tasks, budgets differ, or a task has no normalized regret.
     """
     names, reference = _algorithms(reports), reference_of(reports)
     if len(budgets := {report["budget"] for report in reports.values()}) > 1:
@@ -51,9 +51,9 @@ def summarise(reports: Mapping[str, Mapping[str, Any]]) -> dict[str, Summary]:
     (budget,) = budgets
     for task, report in reports.items():
         if any("by_seed" not in report["algorithms"][name] for name in names):
-            raise ValueError(f"{task} has no normalised regret: its optimum is unknown, or its space cannot be listed")
+            raise ValueError(f"{task} has no normalized regret: its optimum is unknown, or its space cannot be listed")
     by_seed = {name: [report["algorithms"][name]["by_seed"] for report in reports.values()] for name in names}
-    final = {name: [_numbers(one["normalised_regret"][str(budget)]) for one in by_seed[name]] for name in names}
+    final = {name: [_numbers(one["normalized_regret"][str(budget)]) for one in by_seed[name]] for name in names}
     ranks = np.array([stats.rankdata([final[name][at].mean() for name in names]) for at in range(len(reports))])
     return {
         name: _summary(by_seed[name], final[name], final[reference], ranks[:, at].mean(), tuple(reports), budget)
@@ -64,14 +64,14 @@ def summarise(reports: Mapping[str, Mapping[str, Any]]) -> dict[str, Summary]:
 def _summary(by_seed, final, of_reference, rank, tasks, budget):
     queries = [_numbers(one["queries"]) for one in by_seed]
     regret, left = ({}, {})
-    for after in by_seed[0]["normalised_regret"]:
-        regret[after] = intervals.mean(*(_numbers(one["normalised_regret"][after]) for one in by_seed))
+    for after in by_seed[0]["normalized_regret"]:
+        regret[after] = intervals.mean(*(_numbers(one["normalized_regret"][after]) for one in by_seed))
         left[after] = float(np.mean([np.mean(one["better_left"][after]) for one in by_seed]))
     pairs = list(zip(tasks, final, of_reference, strict=True))
     return Summary(
         found=intervals.mean(*(np.isfinite(one).astype(float) for one in queries)),
         queries=intervals.mean(*(np.where(np.isfinite(one), one, budget) for one in queries)),
-        normalised_regret=regret,
+        normalized_regret=regret,
         better_left=left,
         rank=float(rank),
         worse=tuple(task for task, own, other in pairs if own.mean() > other.mean()),

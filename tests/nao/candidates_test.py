@@ -258,7 +258,7 @@ class StartsTest(CandidatesTest):
         assert (archs, is_start) == ([(2, 3), (1, 3), (1, 2), (0, 1), (0, 3)], [True] * 5)
 
     def test_union_is_in_the_unit_of_the_target(self):
-        # Standardised, 0.9 is 1.41 and 0.5 is 0, above the prediction of no network: 10 a + b over 100.
+        # Standardized, 0.9 is 1.41 and 0.5 is 0, above the prediction of no network: 10 a + b over 100.
         def small(setting, networks, archs):
             return predict(setting, networks, archs) / 100.0
 

@@ -86,8 +86,8 @@ class DecodingTest(chex.TestCase, parameterized.TestCase):
             inputs = models.shift_right(target)
             logits = np.asarray(apply(model, params, latent, inputs, method="decode"), np.float64)
             masked = np.where(self.legal[np.arange(LENGTH), np.asarray(inputs)], logits, -np.inf)
-            normalised = masked - np.log(np.exp(masked).sum(axis=-1, keepdims=True))
-            found.append(sum(normalised[:, at, v] for at, v in enumerate(tokens)))
+            normalized = masked - np.log(np.exp(masked).sum(axis=-1, keepdims=True))
+            found.append(sum(normalized[:, at, v] for at, v in enumerate(tokens)))
         return np.stack(found, axis=1)
 
     @parameterized.parameters(*CONFIGS)

@@ -11,7 +11,7 @@ from common.training import step as step_lib
 
 
 class Small(nn.Module):
-    """A convolution, batch normalisation, dropout, and an auxiliary head; `progress` scales the dropout."""
+    """A convolution, batch normalization, dropout, and an auxiliary head; `progress` scales the dropout."""
 
     dropout: float = 0.25
 

@@ -227,13 +227,14 @@ class StudyTest(chex.TestCase):
         """Fitness of five networks: mean 0.5, optimum 1, so a regret of 0.25 is half of the scale."""
         fitness = np.array([0.0, 0.25, 0.5, 0.75, 1.0])
         best = np.array([[-INF, 0.25, 0.75, 1.0 - 1e-7], [0.0, 0.5, 0.5, 0.5]])
-        np.testing.assert_allclose(study.normalised_regret(best, fitness), [[INF, 1.5, 0.5, 0], [2, 1, 1, 1]])
+        np.testing.assert_allclose(study.normalized_regret(best, fitness), [[INF, 1.5, 0.5, 0], [2, 1, 1, 1]])
         np.testing.assert_array_equal(study.better_left(best, fitness), [[5, 3, 1, 0], [4, 2, 2, 2]])
         found = study.curves(histories(best[:, 1:]), np.zeros((2, 3)))
         got = study.of_algorithm(found, optimum=1.0, targets=(), fitness=fitness, after=(1, 3))
         assert got["by_seed"]["queries"] == [3, INF]
-        assert got["by_seed"]["normalised_regret"] == {"1": [1.5, 1], "3": [0, 1]}
+        assert got["by_seed"]["normalized_regret"] == {"1": [1.5, 1], "3": [0, 1]}
         assert got["by_seed"]["better_left"] == {"1": [3, 2], "3": [0, 2]}
+        assert (got["normalized_regret"], got["better_left"]) == ({"1": 1.25, "3": 0.5}, {"1": 2.5, "3": 1})
         assert list(got["best_fitness"]) == ["1", "3"]
 
     def test_fitness_of_all_networks(self):
@@ -279,7 +280,7 @@ def report(**regrets):
     for name, (first, last) in regrets.items():
         queries = [1 if early == 0 else 2 if late == 0 else None for early, late in zip(first, last)]
         left = {"1": [4] * len(first), "2": [0 if late == 0 else 3 for late in last]}
-        by_seed = {"queries": queries, "normalised_regret": {"1": first, "2": last}, "better_left": left}
+        by_seed = {"queries": queries, "normalized_regret": {"1": first, "2": last}, "better_left": left}
         algorithms[name] = {"by_seed": by_seed}
     return {"budget": 2, "algorithms": algorithms}
 
@@ -291,13 +292,13 @@ class SuiteTest(parameterized.TestCase):
     }
 
     def test_by_hand(self):
-        got = suite.summarise(self.reports)
+        got = suite.summarize(self.reports)
         assert list(got) == ["good", "regularized_evolution"]  # the other lacks a task
         good, evolution = got.values()
         assert good.found == (0.5, 0.5, 0.5)  # of each task all or none
         assert good.queries.center == ((2 + 1) / 2 + 2) / 2
-        assert good.normalised_regret["1"].center == 0.625
-        assert good.normalised_regret["2"] == (0.375, 0.25, 0.5)
+        assert good.normalized_regret["1"].center == 0.625
+        assert good.normalized_regret["2"] == (0.375, 0.25, 0.5)
         assert good.better_left == {"1": 4, "2": 1.5}
         assert (good.rank, evolution.rank) == (1.5, 1.5)
         assert (good.worse, good.worst_seed) == (("y",), ("y",))
@@ -306,11 +307,11 @@ class SuiteTest(parameterized.TestCase):
     @parameterized.parameters(
         ({"z": {"budget": 2, "algorithms": {}}}, "no algorithm is present on all tasks"),
         ({"z": {**report(good=([1], [1])), "budget": 3}}, "budgets of the tasks differ: 2, 3"),
-        ({"z": {"budget": 2, "algorithms": {"good": {}}}}, "z has no normalised regret"),
+        ({"z": {"budget": 2, "algorithms": {"good": {}}}}, "z has no normalized regret"),
     )
     def test_bad_input(self, more, message):
         with pytest.raises(ValueError, match=message):
-            suite.summarise(self.reports | more)
+            suite.summarize(self.reports | more)
 
 
 class TablesTest(chex.TestCase):
