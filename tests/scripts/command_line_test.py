@@ -9,7 +9,6 @@ import re
 import runpy
 import subprocess
 import sys
-import tempfile
 
 import pytest
 import setuptools
@@ -118,7 +117,7 @@ class FlagFilesTest(folders.FolderTest):
             assert commands.run_main("lanas", "", define, read, [word]) == 0
 
 
-class PathsTest(parameterized.TestCase):
+class PathsTest(folders.FolderTest):
     def test_home_and_variables(self):
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("HOME", "/home/ann")
@@ -136,18 +135,17 @@ class PathsTest(parameterized.TestCase):
             paths.path("$NAS_NO_SUCH/x")
 
     def test_every_flag(self):
-        home = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
         self.addCleanup(os.chdir, os.getcwd())
-        os.chdir(home)
+        os.chdir(self.folder)
         with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()):
-            patch.setenv("HOME", str(home))
+            patch.setenv("HOME", str(self.folder))
             patch.setenv("NAS_DATA_DIR", "~/data")
             assert genotype.main(["--genotype=lanet", "--output=~/lanet.json"]) == 0
             assert genotype.main(["--genotype=~/lanet.json", "--convert_to=darts"]) == 0
             code, errors = failed(baselines.main, "--benchmark=nasbench201", "--workdir=~/run")
             assert code == 1
-            assert f"looked for {home}/data/nasbench201.table" in errors
-        assert [path.name for path in home.iterdir()] == ["lanet.json"]
+            assert f"looked for {self.folder}/data/nasbench201.table" in errors
+        assert [path.name for path in self.folder.iterdir()] == ["lanet.json"]
 
 
 class FaultsTest(parameterized.TestCase):
@@ -184,7 +182,7 @@ class FaultsTest(parameterized.TestCase):
             commands.check_given(values)
 
 
-class SurroundingsTest(parameterized.TestCase):
+class SurroundingsTest(folders.FolderTest):
     """Each is a process of its own: what is tested happens before or while JAX is imported."""
 
     def start(self, *words, folder=None, **environment):
@@ -194,7 +192,7 @@ class SurroundingsTest(parameterized.TestCase):
         return done.returncode, done.stderr
 
     def test_files_that_hide_packages_are_named(self):
-        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory())).resolve()
+        folder = self.folder.resolve()
         for name, hidden in (("common.py", f"instead of {ROOT}/common"), ("random.py", "a module that JAX needs")):
             (folder / name).write_text("x = 1\n")
             code, errors = self.start("-m", "launch.baselines", "--help", folder=folder)

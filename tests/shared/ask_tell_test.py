@@ -1,9 +1,7 @@
 """`Search` by ask and tell: the history of `run_search`, resumed from its journal, with validated results."""
 
-import pathlib
 import subprocess
 import sys
-import tempfile
 
 import jax
 import numpy as np
@@ -14,6 +12,7 @@ import common
 from common import Search, run_search, types
 from common.executors import inline
 from common.records import journal as journal_lib
+from tests.shared import folders
 from tests.shared import search_test as toy
 
 KEY = 5
@@ -44,7 +43,7 @@ def _by_arch(history):
 WANTED = _by_arch(run_search(jax.random.key(KEY), toy.climber(4), toy.evaluator(), budget=81, count=1))
 
 
-class AskTellTest(parameterized.TestCase):
+class AskTellTest(folders.FolderTest):
     def test_the_documented_loop_equals_run_search(self):
         search, sizes = made(), []
         for archs in search:
@@ -87,20 +86,19 @@ class AskTellTest(parameterized.TestCase):
         assert np.asarray(search.history.status[:8]).tolist() == [types.PENDING] * 4 + [types.MEASURED] * 4
 
     def test_it_resumes_from_its_journal(self):
-        with tempfile.TemporaryDirectory() as folder:
-            path = pathlib.Path(folder, "journal.jsonl")
-            with journal_lib.open_journal(path, {}) as journal:
-                search = made(journal=journal)
-                for _ in range(2):
-                    archs = next(search)
-                    search.tell(archs, *fitness_and_cost(archs))
+        path = self.folder / "journal.jsonl"
+        with journal_lib.open_journal(path, {}) as journal:
+            search = made(journal=journal)
+            for _ in range(2):
                 archs = next(search)
-                search.tell(archs[2:], *fitness_and_cost(archs[2:]))
-            with journal_lib.open_journal(path, {}) as journal:
-                search, asked = made(journal=journal), []
-                for archs in search:
-                    search.tell(archs, *fitness_and_cost(archs))
-                    asked.append(len(archs))
+                search.tell(archs, *fitness_and_cost(archs))
+            archs = next(search)
+            search.tell(archs[2:], *fitness_and_cost(archs[2:]))
+        with journal_lib.open_journal(path, {}) as journal:
+            search, asked = made(journal=journal), []
+            for archs in search:
+                search.tell(archs, *fitness_and_cost(archs))
+                asked.append(len(archs))
         assert asked == [2, 4, 2]
         toy.assert_same(search.history, run())
 

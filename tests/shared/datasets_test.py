@@ -268,7 +268,7 @@ class ArrayFileTest(folders.FolderTest):
             images.load(str(path))
 
 
-class RegistryTest(parameterized.TestCase):
+class RegistryTest(folders.FolderTest):
     @parameterized.parameters("moon", "", "CIFAR10")
     def test_unknown_names(self, name):
         with pytest.raises(ValueError, match=f"unknown dataset '{name}'; choose one of cifar10, cifar100, cluttered_"):
@@ -285,9 +285,8 @@ class RegistryTest(parameterized.TestCase):
             images.load(name)
         with pytest.raises(ValueError, match=f"no folder /nowhere to find dataset {name} in; .*{command}/nowhere`"):
             images.load(name, "/nowhere")
-        folder = self.enterContext(tempfile.TemporaryDirectory())
-        with pytest.raises(ValueError, match=f"no dataset {name} at {folder}/{place}; .*{command}{folder}`"):
-            images.load(name, folder)
+        with pytest.raises(ValueError, match=f"no dataset {name} at {self.folder}/{place}; .*{command}{self.folder}`"):
+            images.load(name, self.folder)
 
     def test_importing_is_silent_and_leaves_heavy_packages_alone(self):
         code = (

@@ -2,7 +2,6 @@
 
 import pathlib
 import re
-import tempfile
 import time
 from xml.etree import ElementTree
 
@@ -16,6 +15,7 @@ from common.runs import image_examples
 from common.spaces import small_images
 from common.statistics import importance
 from common.training import augmentation
+from tests.shared import folders
 
 ROWS = [small_images.MEMBERS[name] for name in ("three_convolutions", "resnet", "mobilenet")]
 CONFIG = {"dataset": "mine.npz", "minutes": 15, "seed": 0, "classes": 2, "limit": ["macs<=5e+06"]}
@@ -164,17 +164,16 @@ class NetworksTest(parameterized.TestCase):
         assert importance.of_decisions(archs, archs[:, 0] + 0.1 * archs[:, 1], active)[0].share > 0.9
 
 
-class ImagesTest(parameterized.TestCase):
+class ImagesTest(folders.FolderTest):
     def test_examples_are_of_different_classes_and_mistakes_of_the_most_frequent_confusions(self):
         labels = np.repeat(np.arange(4), 5)
         x = np.broadcast_to((10 * np.arange(20, dtype=np.uint8))[:, None, None, None], (20, 8, 8, 3))
         dataset = records.make("mine", (x, labels), (x, labels), source="x")
         predicted = np.where(labels == 1, 3, labels)  # five mistakes
         predicted[0] = 2  # and one
-        folder = pathlib.Path(self.enter_context(tempfile.TemporaryDirectory()))
-        image_examples.write_examples(folder, dataset)
-        image_examples.write_mistakes(folder, dataset, predicted)
-        examples, mistakes = (np.load(folder / f"{name}.npz") for name in ("examples", "mistakes"))
+        image_examples.write_examples(self.folder, dataset)
+        image_examples.write_mistakes(self.folder, dataset, predicted)
+        examples, mistakes = (np.load(self.folder / f"{name}.npz") for name in ("examples", "mistakes"))
         np.testing.assert_array_equal(examples["labels"], [0, 1, 2, 3] * 2)
         assert examples["augmented"].shape == (2, 8, 8, 8, 3)
         for view in examples["augmented"]:  # one colour each: shifted, with black edges
@@ -182,7 +181,7 @@ class ImagesTest(parameterized.TestCase):
         np.testing.assert_array_equal(mistakes["labels"], [1] * 5 + [0])
         np.testing.assert_array_equal(mistakes["predicted"], [3] * 5 + [2])
         text = _page(
-            _found([PLAN, FINALS, FINAL], {ROWS[1]: {1: 0.5}}, folder=folder)._replace(
+            _found([PLAN, FINALS, FINAL], {ROWS[1]: {1: 0.5}}, folder=self.folder)._replace(
                 config=CONFIG | {"class_names": list("abcd")},
                 events=[PLAN, FINALS, FINAL | {"confusion": (np.eye(4, dtype=int) * 5).tolist()}],
             )

@@ -2,7 +2,6 @@ import json
 import os
 import pathlib
 import re
-import tempfile
 
 import numpy as np
 import pytest
@@ -12,11 +11,12 @@ from common import tables
 from common.spaces import nasbench201 as space201
 from common.statistics import study
 from common.tables import nasbench201, nasbench_macro, table
+from tests.shared import folders
 
 DATA_DIR = pathlib.Path(os.environ.get("NAS_DATA_DIR", pathlib.Path(__file__).parents[2] / ".." / "shared" / "data"))
 
 
-class PublishedFilesTest(parameterized.TestCase):
+class PublishedFilesTest(folders.FolderTest):
     """On published files, if available."""
 
     def load(self, name, *, file=None):
@@ -74,7 +74,7 @@ class PublishedFilesTest(parameterized.TestCase):
             np.testing.assert_array_equal(num_runs, file["n_seeds"][order])
         assert space201.to_string(made.archs[1]) == "|none~0|+|none~0|none~1|+|none~0|none~1|skip_connect~2|"
         # It opens as a table without loss.
-        path = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory())) / "nasbench201.table"
+        path = self.folder / "nasbench201.table"
         table.save(path, made)
         loaded = tables.load_benchmark("nasbench201", path.parent)
         assert loaded.info == made.info
@@ -99,9 +99,8 @@ class PublishedFilesTest(parameterized.TestCase):
         np.testing.assert_allclose(table.mean(made, "validation").max(), 0.9471, atol=1e-4)
 
 
-class ReadersTest(parameterized.TestCase):
+class ReadersTest(folders.FolderTest):
     def test_an_unpacked_csv_is_read_as_the_packed_one(self):
-        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
         names = [*(f"ops_{edge}" for edge in range(6)), *(name for _, name in nasbench201._COLUMNS)]
         names += [
             f"{name}_{seed}"
@@ -115,26 +114,25 @@ class ReadersTest(parameterized.TestCase):
         ops = np.stack(np.unravel_index(np.arange(5**6), (5,) * 6), axis=1)
         rows = [",".join([*map(str, row), *["50.5"] * (len(names) - 6)]) for row in ops.tolist()]
         text = "\n".join([",".join(names), *rows]).encode()
-        (folder / "nasbench201.csv").write_bytes(b"\xef\xbb\xbf" + text + b"\r\n")
-        made = nasbench201.read(folder / "nasbench201.csv")
+        (self.folder / "nasbench201.csv").write_bytes(b"\xef\xbb\xbf" + text + b"\r\n")
+        made = nasbench201.read(self.folder / "nasbench201.csv")
         np.testing.assert_array_equal(made.archs, ops)
         np.testing.assert_allclose(table.mean(made, "cifar10/validation"), 0.505)
-        (folder / "nasbench201.csv").write_bytes(text.replace(b"50.5", b"a lot"))
+        (self.folder / "nasbench201.csv").write_bytes(text.replace(b"50.5", b"a lot"))
         with pytest.raises(ValueError, match=r"a column is missing, or a cell is no number$"):
-            nasbench201.read(folder / "nasbench201.csv")
+            nasbench201.read(self.folder / "nasbench201.csv")
 
     def test_a_broken_file_is_refused(self):
-        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
         for file, name in (
             *(("nasbench201.npz", "nasbench201"), ("nasbench201.csv.gz", "nasbench201")),
             *(("nas-bench-macro_cifar10.json", "nasbench_macro"), ("nasbench101_500.npz", "nasbench101_sample")),
         ):
-            (folder / file).write_bytes(b"\x1f\x8b{")
+            (self.folder / file).write_bytes(b"\x1f\x8b{")
             with pytest.raises(ValueError, match=file):
-                tables.get(name).read(folder / file)
+                tables.get(name).read(self.folder / file)
 
     def test_macro_entries_are_checked(self):
-        path = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory())) / "nas-bench-macro_cifar10.json"
+        path = self.folder / "nas-bench-macro_cifar10.json"
         entry = {"test_acc": [90.0, 91.0, 92.0], "params": 2_000_000, "flops": 50_000_000}
         path.write_text(json.dumps({"01201201": entry, "00000000": entry | {"test_acc": [10.0, 10.0, 13.0]}}))
         made = nasbench_macro.read(path)

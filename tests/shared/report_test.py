@@ -4,8 +4,6 @@ import dataclasses
 import functools
 import html.parser
 import json
-import pathlib
-import tempfile
 from typing import Annotated
 from xml.etree import ElementTree
 
@@ -31,7 +29,7 @@ from common.report import (
 )
 from common.report import study as studies
 from common.statistics import study as statistics
-from tests.shared import report_folders
+from tests.shared import folders, report_folders
 
 NAN = np.nan
 HOSTILE = "<script>alert(1)</script>\"'&<img src=x onerror=alert(2)>$\\frac{1}{0}$\x00\n]]>"
@@ -430,7 +428,7 @@ def made_latents():
     )
 
 
-class CanvasTest(parameterized.TestCase):
+class CanvasTest(folders.FolderTest):
     def tips(self, picture):
         root = ElementTree.fromstring(canvas.svg(picture))
         marks = [element for element in root.iter() if element.tag.endswith(("use", "path"))]
@@ -469,11 +467,10 @@ class CanvasTest(parameterized.TestCase):
 
     @parameterized.parameters(("svg", b"<svg"), ("png", b"\x89PNG"), ("pdf", b"%PDF"))
     def test_files(self, suffix, start):
-        with tempfile.TemporaryDirectory() as folder:
-            path = pathlib.Path(folder) / f"a.{suffix}"
-            canvas.write(partition.tree(made_partition()), path)
-            assert path.read_bytes().startswith(start)
-            assert b"var(--" not in path.read_bytes()  # not all viewers know such colours
+        path = self.folder / f"a.{suffix}"
+        canvas.write(partition.tree(made_partition()), path)
+        assert path.read_bytes().startswith(start)
+        assert b"var(--" not in path.read_bytes()  # not all viewers know such colours
 
     def test_agreement_by_hand(self):
         """Of three pairs two are in the same order."""

@@ -2,16 +2,15 @@
 
 import os
 import pathlib
-import tempfile
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from absl.testing import absltest
 
 from common import tables
 from common.evaluators import suite
+from tests.shared import folders
 
 DATA = os.environ.get("NAS_DATA_DIR")
 
@@ -21,21 +20,19 @@ def read(name, *arrays):
         return {array: file[array] for array in arrays}
 
 
-class SuiteTest(absltest.TestCase):
+class SuiteTest(folders.FolderTest):
     def test_missing_files_are_named(self):
-        with tempfile.TemporaryDirectory() as folder:
-            with pytest.raises(ValueError, match="no file of benchmark nasbench201; looked for"):
-                suite.tasks("choosing", folder)
-            with pytest.raises(ValueError, match="unknown suite 'tuning'; choose one of choosing, reporting"):
-                suite.tasks("tuning", folder)
+        with pytest.raises(ValueError, match="no file of benchmark nasbench201; looked for"):
+            suite.tasks("choosing", self.folder)
+        with pytest.raises(ValueError, match="unknown suite 'tuning'; choose one of choosing, reporting"):
+            suite.tasks("tuning", self.folder)
 
     @pytest.mark.skipif(not DATA, reason="needs NAS_DATA_DIR")
     def test_missing_attacks_are_named(self):
-        with tempfile.TemporaryDirectory() as folder:
-            source = pathlib.Path(DATA, "nasbench201")
-            pathlib.Path(folder, "nasbench201").symlink_to(source)
-            with pytest.raises(ValueError, match=r"no file nasbench201_robustness\.npz for the suite; looked for"):
-                suite.tasks("choosing", folder)
+        source = pathlib.Path(DATA, "nasbench201")
+        (self.folder / "nasbench201").symlink_to(source)
+        with pytest.raises(ValueError, match=r"no file nasbench201_robustness\.npz for the suite; looked for"):
+            suite.tasks("choosing", self.folder)
 
     @pytest.mark.skipif(not DATA, reason="needs NAS_DATA_DIR")
     def test_tasks_by_their_files(self):

@@ -11,6 +11,7 @@ from safetensors import numpy as safetensors_numpy
 from common import spaces, tables
 from common.file_formats import tensor_file
 from common.tables import table
+from tests.shared import folders
 
 
 def make_table(metrics=None, archs=((0, 0, 0, 0, 0, 1), (4, 0, 0, 0, 0, 0), (0, 0, 0, 0, 0, 0)), **changes):
@@ -157,7 +158,7 @@ class TableCheckTest(parameterized.TestCase):
             make_table(datasets=datasets)
 
 
-class RegistryTest(parameterized.TestCase):
+class RegistryTest(folders.FolderTest):
     def test_spaces_exist(self):
         for benchmark in tables.BENCHMARKS.values():
             assert spaces.get(benchmark.space).name == benchmark.space
@@ -177,13 +178,12 @@ class RegistryTest(parameterized.TestCase):
             tables.load_benchmark("nasbench201", "here")
 
     def test_a_table_file_comes_before_published_files(self):
-        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
-        table.save(folder / "nasbench201" / "nasbench201.table", make_table())
-        (folder / "nasbench201" / "nasbench201.npz").write_bytes(b"never read")
-        assert tables.load_benchmark("nasbench201", folder).info.source == "made up"
-        table.save(folder / "nasbench_macro.table", make_table())
+        table.save(self.folder / "nasbench201" / "nasbench201.table", make_table())
+        (self.folder / "nasbench201" / "nasbench201.npz").write_bytes(b"never read")
+        assert tables.load_benchmark("nasbench201", self.folder).info.source == "made up"
+        table.save(self.folder / "nasbench_macro.table", make_table())
         with pytest.raises(ValueError, match="holds the benchmark nasbench201, not nasbench_macro"):
-            tables.load_benchmark("nasbench_macro", folder)
+            tables.load_benchmark("nasbench_macro", self.folder)
 
     def test_a_packaged_table_that_is_missing_names_the_command(self):
         with (

@@ -2,8 +2,6 @@
 
 import dataclasses
 import functools
-import pathlib
-import tempfile
 
 import chex
 import jax
@@ -14,6 +12,7 @@ from common import baselines, types
 from common.runs import weight_sharing
 from common.spaces import factory
 from common.supernets import population as pools
+from tests.shared import folders
 
 SPACE = factory.search_space("toy", (3,) * 5, size=243, describe=lambda arch: "".join(map(str, arch)))
 REPLACE = weight_sharing.Schedule(num_initial=12, num_blocks=4, num_new=3, num_random=2)
@@ -69,7 +68,7 @@ def best_first(archs, scores):
     return archs[np.argsort(np.where(np.isnan(scores), np.inf, -scores), kind="stable")]
 
 
-class RunTest(chex.TestCase):
+class RunTest(folders.FolderTest):
     def test_the_best_are_kept_and_all_are_scored_again(self):
         spy, told = Spy(), []
         result = run(REPLACE, spy, report=told.append)
@@ -116,50 +115,47 @@ class RunTest(chex.TestCase):
         assert len(np.unique(parents, axis=0)) == 3
 
     def test_it_goes_on_from_every_line(self):
-        with tempfile.TemporaryDirectory() as folder:
-            whole = run(REPLACE, folder=folder, name="regularized_evolution")
-            path = pathlib.Path(folder, pools.POOLS)
-            lines = path.read_bytes().splitlines(keepends=True)
-            assert len(lines) == 1 + 2 * 4
-            for count in range(len(lines) + 1):
-                path.write_bytes(b"".join(lines[:count]) + b'{"event": "sco' * (count > 0))
-                spy, num_scored = Spy(), max(count - 1, 0) // 2
-                again = run(REPLACE, spy, range(num_scored), folder=folder, name="regularized_evolution")
-                assert sorted(spy.trained) == list(range(num_scored, 4))
-                chex.assert_trees_all_equal(again, whole)
-                assert path.read_bytes().splitlines(keepends=True) == lines
+        whole = run(REPLACE, folder=self.folder, name="regularized_evolution")
+        path = self.folder / pools.POOLS
+        lines = path.read_bytes().splitlines(keepends=True)
+        assert len(lines) == 1 + 2 * 4
+        for count in range(len(lines) + 1):
+            path.write_bytes(b"".join(lines[:count]) + b'{"event": "sco' * (count > 0))
+            spy, num_scored = Spy(), max(count - 1, 0) // 2
+            again = run(REPLACE, spy, range(num_scored), folder=self.folder, name="regularized_evolution")
+            assert sorted(spy.trained) == list(range(num_scored, 4))
+            chex.assert_trees_all_equal(again, whole)
+            assert path.read_bytes().splitlines(keepends=True) == lines
 
     def test_what_another_version_proposed_stays(self):
-        with tempfile.TemporaryDirectory() as folder:
-            first = run(REPLACE, folder=folder, name="regularized_evolution")
-            path = pathlib.Path(folder, pools.POOLS)
-            lines = path.read_text().splitlines(keepends=True)
-            ever = np.concatenate([one.archs for one in first.rounds])
-            other = next(arch for arch in SPACE.enumerate() if not np.any(np.all(ever == arch, axis=1)))
-            old, new = (str(archs[-1].tolist()) for archs in (first.rounds[1].archs, [other]))
-            path.write_text("".join([*lines[:3], lines[3].replace(old, new)]))
-            again = run(REPLACE, Spy(), [0], folder=folder, name="regularized_evolution")
-            assert again.rounds[1].archs[-1].tolist() == other.tolist()
+        first = run(REPLACE, folder=self.folder, name="regularized_evolution")
+        path = self.folder / pools.POOLS
+        lines = path.read_text().splitlines(keepends=True)
+        ever = np.concatenate([one.archs for one in first.rounds])
+        other = next(arch for arch in SPACE.enumerate() if not np.any(np.all(ever == arch, axis=1)))
+        old, new = (str(archs[-1].tolist()) for archs in (first.rounds[1].archs, [other]))
+        path.write_text("".join([*lines[:3], lines[3].replace(old, new)]))
+        again = run(REPLACE, Spy(), [0], folder=self.folder, name="regularized_evolution")
+        assert again.rounds[1].archs[-1].tolist() == other.tolist()
 
     def test_damage_is_refused(self):
-        with tempfile.TemporaryDirectory() as folder:
-            kept = run(REPLACE, folder=folder).rounds[1].archs[0].tolist()
-            path = pathlib.Path(folder, pools.POOLS)
-            lines = path.read_text().splitlines(keepends=True)
-            for number, old, new, message in (
-                (4, str(kept), str([3, *kept[1:]]), "pool of block 1 .* does not follow from the scores before it"),
-                (4, '"block": 1', '"block": 2', "line 4 .*pool of block 2 cannot follow 1 blocks"),
-                (3, '"scored"', '"score"', "line 3 .*unknown event 'score'"),
-                (3, '"scores": [', '"scores": [2, ', "line 3 .*have the shape"),
-                (3, '"scores"', '"values"', "line 3 .*it lacks 'scores'"),
-                (2, '"archs": [[', '"archs": [[[', "line 2 .*is damaged"),
-                (1, '"num_new": 3', '"num_new": 4', "is of another search: num_new was 4 and is now 3"),
-            ):
-                text = lines[number - 1].replace(old, new)
-                assert text != lines[number - 1]
-                path.write_text("".join([*lines[: number - 1], text, *lines[number:]]))
-                with self.assertRaisesRegex(ValueError, message):
-                    run(REPLACE, Spy(), range(4), folder=folder)
+        kept = run(REPLACE, folder=self.folder).rounds[1].archs[0].tolist()
+        path = self.folder / pools.POOLS
+        lines = path.read_text().splitlines(keepends=True)
+        for number, old, new, message in (
+            (4, str(kept), str([3, *kept[1:]]), "pool of block 1 .* does not follow from the scores before it"),
+            (4, '"block": 1', '"block": 2', "line 4 .*pool of block 2 cannot follow 1 blocks"),
+            (3, '"scored"', '"score"', "line 3 .*unknown event 'score'"),
+            (3, '"scores": [', '"scores": [2, ', "line 3 .*have the shape"),
+            (3, '"scores"', '"values"', "line 3 .*it lacks 'scores'"),
+            (2, '"archs": [[', '"archs": [[[', "line 2 .*is damaged"),
+            (1, '"num_new": 3', '"num_new": 4', "is of another search: num_new was 4 and is now 3"),
+        ):
+            text = lines[number - 1].replace(old, new)
+            assert text != lines[number - 1]
+            path.write_text("".join([*lines[: number - 1], text, *lines[number:]]))
+            with self.assertRaisesRegex(ValueError, message):
+                run(REPLACE, Spy(), range(4), folder=self.folder)
 
     @parameterized.parameters(
         (lambda archs: np.zeros(len(archs) + 1), r"have the shape \(12,\); got \(13,\)"),
