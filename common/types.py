@@ -132,10 +132,10 @@ class Evaluator(NamedTuple):
     space: SearchSpace
     protocol: str
     evaluate: Callable[[chex.PRNGKey, chex.Array], Evaluation]
-    test: Callable[[chex.PRNGKey, chex.Array], Evaluation] | None
-    optimum: float | None
-    num_archs: int | None
-    is_traceable: bool
+    test: Callable[[chex.PRNGKey, chex.Array], Evaluation] | None = None
+    optimum: float | None = None
+    num_archs: int | None = None
+    is_traceable: bool = False
     recipe: Recipe | None = None
     costs: Mapping[str, Callable[[chex.Array], chex.Array]] = MappingProxyType({})
     limits: tuple[str, ...] = ()

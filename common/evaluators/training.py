@@ -94,9 +94,6 @@ def evaluator(
         protocol=protocol,
         evaluate=functools.partial(train, protocol),
         test=functools.partial(train, "test"),
-        optimum=None,
-        num_archs=None,
-        is_traceable=False,
         recipe=types.Recipe(f"{__name__}.evaluator", recipe),
         costs=known,
     )

@@ -66,10 +66,6 @@ def evaluator(
         space=spaces.get(space),
         protocol="validation",
         evaluate=functools.partial(_measure, score, config.score),
-        test=None,
-        optimum=None,
-        num_archs=None,
-        is_traceable=False,
         recipe=types.Recipe(f"{__name__}.evaluator", recipe),
         costs=costs.of_space(space, network, **known) if shape[0] == shape[1] else {},
     )

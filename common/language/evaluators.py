@@ -185,9 +185,6 @@ def _evaluator(name, evaluate, test, known_costs):
         protocol="validation",
         evaluate=evaluate,
         test=test,
-        optimum=None,
-        num_archs=None,
-        is_traceable=False,
         costs=known_costs,
     )
 

@@ -103,9 +103,6 @@ def of(
         protocol=protocol,
         evaluate=functools.partial(measure, _Images(run, protocol, config.method, num_images)),
         test=functools.partial(measure, _Images(run, "test", "all", len(run.parts["test"].labels))),
-        optimum=None,
-        num_archs=None,
-        is_traceable=False,
         recipe=recipe,
         costs=run.costs,
     )

@@ -63,9 +63,6 @@ def evaluator(
         protocol=protocol,
         evaluate=functools.partial(train, made, protocol),
         test=functools.partial(train, made, "test"),
-        optimum=None,
-        num_archs=None,
-        is_traceable=False,
         recipe=types.Recipe(f"{__name__}.evaluator", recipe),
     )
 

@@ -37,9 +37,6 @@ class TrainingsTest(folders.FolderTest):
             protocol="validation",
             evaluate=lambda key, archs: measure("validation", key, archs),
             test=lambda key, archs: measure("test", key, archs),
-            optimum=None,
-            num_archs=None,
-            is_traceable=False,
         )
 
     def trainings(self, evaluator=None, **settings):

@@ -130,7 +130,5 @@ def _evaluator(test):
         protocol="validation",
         evaluate=test,
         test=test,
-        optimum=None,
-        num_archs=None,
         is_traceable=True,
     )

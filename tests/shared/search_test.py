@@ -72,7 +72,6 @@ def evaluator(on_call=_ignore, is_traceable: bool = True) -> types.Evaluator:
         protocol="validation",
         evaluate=partial,
         test=partial,
-        optimum=None,
         num_archs=81,
         is_traceable=is_traceable,
     )

@@ -70,9 +70,7 @@ def evaluator(
         protocol="validation",
         evaluate=evaluate,
         test=evaluate,
-        optimum=None,
         num_archs=81,
-        is_traceable=False,
         recipe=types.Recipe(f"{__name__}.evaluator", settings),
     )
 
