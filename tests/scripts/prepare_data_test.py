@@ -7,7 +7,6 @@ import pickle
 import subprocess
 import sys
 import tarfile
-import tempfile
 from typing import ClassVar
 
 import numpy as np
@@ -91,10 +90,9 @@ def contents_of(folder):
     return {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
 
 
-class PrepareTest(parameterized.TestCase):
+class PrepareTest(folders.FolderTest):
     def setUp(self):
         super().setUp()
-        self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
         self.data_dir = self.folder / "prepared"
 
     def prepare(self, dataset, source, data_dir=None):
@@ -158,10 +156,10 @@ class PrepareTest(parameterized.TestCase):
 
     def test_the_same_source_gives_the_same_files_and_nothing_is_overwritten(self):
         source = write_archive(self.folder / "cifar.tar.gz", files_of("cifar10", "binary"))
-        folders = [self.folder / "one", self.folder / "two"]
-        for folder in folders:
+        places = [self.folder / "one", self.folder / "two"]
+        for folder in places:
             assert self.prepare("cifar10", source, folder)[0] == 0
-        one, two = (contents_of(folder / "cifar10" / "3.0.2") for folder in folders)
+        one, two = (contents_of(folder / "cifar10" / "3.0.2") for folder in places)
         assert sorted(one) == [
             "cifar10-test.array_record-00000-of-00001",
             "cifar10-train.array_record-00000-of-00001",
@@ -170,8 +168,8 @@ class PrepareTest(parameterized.TestCase):
             "label.labels.txt",
         ]
         assert one == two
-        place = folders[0] / "cifar10/3.0.2"
-        code, _, errors = self.prepare("cifar10", source, folders[0])
+        place = places[0] / "cifar10/3.0.2"
+        code, _, errors = self.prepare("cifar10", source, places[0])
         assert (code, errors) == (1, f"error: {place} exists already; remove it to prepare cifar10 again\n")
         assert contents_of(place) == one
 
@@ -294,12 +292,12 @@ class PrepareTest(parameterized.TestCase):
         assert (code, errors) == (1, f"error: {path} is a tar archive; unpack it and give its folder\n")
 
 
-class DamagedTest(parameterized.TestCase):
+class DamagedTest(folders.FolderTest):
     """Prepared datasets that are damaged or incomplete."""
 
     def setUp(self):
         super().setUp()
-        self.data_dir = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.data_dir = self.folder
         path = self.data_dir / "mine.npz"
         pixels = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), dtype=np.uint8)
         np.savez(path, x_train=pixels, y_train=np.arange(40) % 4, x_test=pixels[:5], y_test=np.arange(5) % 4)

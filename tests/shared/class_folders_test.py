@@ -2,8 +2,6 @@
 
 import contextlib
 import io
-import pathlib
-import tempfile
 
 import numpy as np
 import PIL.Image
@@ -11,12 +9,13 @@ import pytest
 from absl.testing import parameterized
 
 from common.datasets import images, prepared, records
+from tests.shared import folders
 
 
-class Case(parameterized.TestCase):
+class Case(folders.FolderTest):
     def setUp(self):
         super().setUp()
-        self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()), "photos")
+        self.folder /= "photos"
 
     def save(self, name, size=(6, 4), mode="RGB", value=7, **options):
         path = self.folder / name

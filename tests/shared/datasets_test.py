@@ -4,7 +4,6 @@ import os
 import pathlib
 import subprocess
 import sys
-import tempfile
 
 import chex
 import jax
@@ -306,12 +305,12 @@ class DocumentTest(parameterized.TestCase):
             assert f"`{name}`" in page
 
 
-class UserArraysTest(parameterized.TestCase):
+class UserArraysTest(folders.FolderTest):
     """What users hold, and what is understood, warned of or refused."""
 
     def setUp(self):
         super().setUp()
-        self.path = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()), "mine.npz")
+        self.path = self.folder / "mine.npz"
         self.pixels = np.random.default_rng(0).integers(0, 256, (12, 8, 6, 3), dtype=np.uint8)
         self.pixels[0, 0, 0] = 0, 128, 255
         self.labels = np.arange(12) % 4

@@ -1,6 +1,3 @@
-import pathlib
-import tempfile
-
 import chex
 import jax
 import jax.numpy as jnp
@@ -12,6 +9,7 @@ from absl.testing import parameterized
 from common import spaces, tables
 from common.networks import convnet, costs
 from common.runs import digits_convnet
+from tests.shared import folders
 
 CONFIG = convnet.Config()
 FIRST = [[577, 1385, 940, 1302], [1442, 567, 18, 217], [6, 1244, 997, 909]]  # of each part of the data
@@ -192,28 +190,24 @@ class TableTest(chex.TestCase):
         self.retrain(SHALLOW)
 
 
-class ResumeTest(chex.TestCase):
-    def setUp(self):
-        super().setUp()
-        self.tmp_path = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
-
+class ResumeTest(folders.FolderTest):
     def test_work_done_with_other_settings_is_refused(self):
         nothing = np.zeros((4, 1))
-        path = self.tmp_path / "depth1_0000.npz"
+        path = self.folder / "depth1_0000.npz"
         np.savez(path, settings="other", validation=nothing, test=nothing, train_seconds=1.0)
         with pytest.raises(ValueError, match=r"depth1_0000\.npz holds work done with other"):
-            digits_convnet.train_table(self.tmp_path)
+            digits_convnet.train_table(self.folder)
 
     @pytest.mark.slow
     def test_training_goes_on_where_it_was(self):
         settings = digits_convnet.Settings(num_epochs=1, num_train=32, num_validation=32, num_seeds=2)
         reports = []
-        first = digits_convnet.train_table(self.tmp_path, settings, report=reports.append)
+        first = digits_convnet.train_table(self.folder, settings, report=reports.append)
         self.assertLen(reports, 1 + 1 + 1 + 4 + 16)
-        assert not list(self.tmp_path.glob("*.partial*"))
-        (self.tmp_path / "depth5_0960.npz").unlink()
-        (self.tmp_path / "depth2_0000.npz").unlink()
-        again = digits_convnet.train_table(self.tmp_path, settings, report=reports.append)
+        assert not list(self.folder.glob("*.partial*"))
+        (self.folder / "depth5_0960.npz").unlink()
+        (self.folder / "depth2_0000.npz").unlink()
+        again = digits_convnet.train_table(self.folder, settings, report=reports.append)
         for name in ("validation", "test"):
             assert first.metrics[name].shape == (1364, 2)
             np.testing.assert_array_equal(first.metrics[name], again.metrics[name])

@@ -1,8 +1,6 @@
 import base64
 import json
-import pathlib
 import struct
-import tempfile
 
 import jax
 import numpy as np
@@ -13,6 +11,7 @@ from common import spaces
 from common.file_formats import tfrecord
 from common.spaces import nasbench101 as space101
 from common.tables import nasbench101
+from tests.shared import folders
 
 
 def frame(record):
@@ -31,10 +30,10 @@ def frame(record):
     return length + masked(length) + record + masked(record)
 
 
-class TfrecordTest(parameterized.TestCase):
+class TfrecordTest(folders.FolderTest):
     def setUp(self):
         super().setUp()
-        self.path = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory())) / "file.tfrecord"
+        self.path = self.folder / "file.tfrecord"
 
     def test_every_flipped_bit_and_every_truncation_is_noticed(self):
         contents = frame(b"first") + frame(b"second record")
@@ -92,10 +91,10 @@ SWAPPED = ("0110000100010000", "input,maxpool3x3,conv3x3-bn-relu,output")
 EMPTY = ("0100", "input,output")
 
 
-class Nasbench101Test(parameterized.TestCase):
+class Nasbench101Test(folders.FolderTest):
     def setUp(self):
         super().setUp()
-        self.path = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory())) / "nasbench_full.tfrecord"
+        self.path = self.folder / "nasbench_full.tfrecord"
 
     def write(self, *runs):
         records = []

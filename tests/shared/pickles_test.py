@@ -1,11 +1,9 @@
 import bz2
 import collections
 import os
-import pathlib
 import pickle
 import subprocess
 import sys
-import tempfile
 import types
 
 import numpy as np
@@ -14,6 +12,7 @@ from absl.testing import parameterized
 
 from common.file_formats import pickles
 from common.tables import nasbench201
+from tests.shared import folders
 
 
 class Malicious:
@@ -26,10 +25,10 @@ class Malicious:
         return self.call
 
 
-class PicklesTest(parameterized.TestCase):
+class PicklesTest(folders.FolderTest):
     def setUp(self):
         super().setUp()
-        self.path = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory())) / "file.pickle"
+        self.path = self.folder / "file.pickle"
 
     @parameterized.product(wrap=(bytes, bz2.compress), protocol=(0, 2, 4, 5))
     def test_a_program_is_refused_and_not_run(self, wrap, protocol):

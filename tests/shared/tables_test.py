@@ -1,6 +1,5 @@
 import os
 import pathlib
-import tempfile
 
 import chex
 import numpy as np
@@ -31,10 +30,10 @@ def make_table(metrics=None, archs=((0, 0, 0, 0, 0, 1), (4, 0, 0, 0, 0, 0), (0, 
     return table.from_rows(table.Info(**(info | changes)), np.array(archs), metrics)
 
 
-class TableTest(parameterized.TestCase):
+class TableTest(folders.FolderTest):
     def setUp(self):
         super().setUp()
-        self.path = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory())) / "small.table"
+        self.path = self.folder / "small.table"
 
     def test_rows_are_sorted_and_metrics_follow(self):
         made = make_table()
