@@ -43,12 +43,8 @@ def setting(space: types.SearchSpace, config: configs.Config) -> Setting:
     if config.features == "one_hot":
         features = functools.partial(factory.one_hot, num_choices=space.num_choices)
     elif config.features == "integers":
-        features = _as_integers
+        features = functools.partial(jnp.asarray, dtype=jnp.float32)
     return Setting(space=space, config=config, features=features)
-
-
-def _as_integers(archs):
-    return jnp.asarray(archs, jnp.float32)
 
 
 def is_listable(space: types.SearchSpace) -> bool:

@@ -78,7 +78,8 @@ def run(values: flags.FlagValues) -> None:
     if command.list:
         _print_published()
     if command.list_formats:
-        _print_formats()
+        texts = {name: made.help for name, made in formats.FORMATS.items()}
+        console.show_facts("formats, to read and to write", texts)
     if command.document:
         catalogue.write(command.document)
         print(f"wrote {command.document}")
@@ -166,10 +167,6 @@ def _print_published() -> None:
         results = "\n".join(_result(*key, value) for key, value in best.items())
         rows.append((name, made.space or f"({description.kind(made.genotype)})", results))
     console.show("published architectures", ("name", "space, or kind", "best result of each kind"), rows)
-
-
-def _print_formats() -> None:
-    console.show_facts("formats, to read and to write", {name: made.help for name, made in formats.FORMATS.items()})
 
 
 def _result(dataset: str, metric: str, value: float) -> str:

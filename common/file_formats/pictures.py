@@ -24,14 +24,11 @@ def check(contents: bytes, name: str = "a picture") -> PIL.Image.Image:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
         try:
-            with files.reporting(name, f"cannot be read as an image: it is {_kind(contents)}"):
+            kind = files.kind(contents[:512]) or "damaged or of another format"
+            with files.reporting(name, f"cannot be read as an image: it is {kind}"):
                 image = PIL.Image.open(io.BytesIO(contents), formats=_FORMATS)
         except PIL.Image.DecompressionBombError as error:
             raise files.FormatError(f"{name} claims more than {MAX_PIXELS:,} pixels, and is not read") from error
     if image.width * image.height > MAX_PIXELS:
         raise files.FormatError(f"{name} has {image.width} x {image.height} pixels; at most {MAX_PIXELS:,} are read")
     return image
-
-
-def _kind(contents):
-    return files.kind(contents[:512]) or "damaged or of another format"

@@ -148,16 +148,10 @@ class _Unpickler(pickle.Unpickler):
         return _Storage(str(key), dtype, size)
 
 
-def _tensor(storage, offset, shape, strides, *_):
-    return _Tensor(storage, offset, tuple(shape), tuple(strides))
-
-
-def _parameter(tensor, *_):
-    return tensor
-
-
 _ADMITTED = {
     ("collections", "OrderedDict"): collections.OrderedDict,
-    ("torch._utils", "_rebuild_tensor_v2"): _tensor,
-    ("torch._utils", "_rebuild_parameter"): _parameter,
+    ("torch._utils", "_rebuild_tensor_v2"): lambda storage, offset, shape, strides, *_: _Tensor(
+        storage, offset, tuple(shape), tuple(strides)
+    ),
+    ("torch._utils", "_rebuild_parameter"): lambda tensor, *_: tensor,
 }

@@ -93,7 +93,7 @@ def _forward(wiring, data, projected, first, nodes, mask, hidden):
 def _run(wiring, data, projected, first, nodes, mask, hidden, *, is_trained):
     """Returns (outputs, residuals of the backward pass)."""
     groups = _groups(wiring, data)
-    fused = [_fuse(nodes, group) for group in groups]
+    fused = [jnp.concatenate([nodes[at - 1] for at in group.nodes], axis=-1) for group in groups]  # float32[H, G]
 
     def step(hidden, gates):
         reads = [hidden * mask]
@@ -143,11 +143,6 @@ def _backward(wiring, residuals, d_outputs):
         for at, part in zip(group.nodes, parts, strict=True):
             d_nodes[at - 1] = part
     return None, d_projected, d_first, jnp.stack(d_nodes), None, d_hidden
-
-
-def _fuse(nodes, group):
-    """Returns float32[H, G], the concatenated weights of a group."""
-    return jnp.concatenate([nodes[at - 1] for at in group.nodes], axis=-1)
 
 
 def _node(before, gates, activation):
