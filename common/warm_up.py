@@ -35,7 +35,7 @@ NUM_KEPT = 2048
 def searcher(
     searcher: types.Searcher, space: types.SearchSpace, costs: Costs, by: str | None, *, num: int, seed: int = 0
 ) -> types.Searcher:
-    """Returns a searcher that proposes the best architectures by a known cost first, and then goes on as `searcher`.
+    """Returns a searcher that proposes the best architectures by a known cost first, and then continues as `searcher`.
 
     Args:
       searcher: the search algorithm; what it proposes depends on the history, so that its own first architectures are

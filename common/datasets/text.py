@@ -96,7 +96,7 @@ def describe(corpus: Corpus) -> str:
 
 
 def _notes(lines, splits):
-    """Returns what is unusual about the lines and words of each split."""
+    """Returns the oddities of the lines and words of each split."""
     notes = []
     if ended := sum(line.split()[-1:] == [END] for each in lines.values() for line in each):
         notes.append(f"{ended:,} lines end in {END} already, which is not added to them again")

@@ -70,14 +70,14 @@ def read_text(path: str | os.PathLike) -> str:
 
 
 def kind(head: bytes) -> str | None:
-    """Returns what the first 512 bytes of a file say it is, such as "a gzip file"; None if they do not say."""
+    """Returns the kind of a file, such as "a gzip file", by its first 512 bytes; None if unknown."""
     found = text_file.kind(head)
     is_marked = not found.startswith("UTF-16") or head[:2] in (b"\xff\xfe", b"\xfe\xff")
     return found if is_marked and found not in _UNKNOWN else None
 
 
 def kind_of(path: str | os.PathLike) -> str | None:
-    """Returns what the first bytes of a file say it is; raises a `ValueError` as `check` does."""
+    """Returns the kind of a file by its first bytes, see `kind`; raises a `ValueError` as `check` does."""
     check(path)
     with open(path, "rb") as file:
         return kind(file.read(512))

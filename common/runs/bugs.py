@@ -31,7 +31,7 @@ def check(journal: journal_lib.Journal, folder: pathlib.Path, *, max_errors: int
     """Raises a `ValueError` if at least `max_errors` (0: never) evaluations raised one exception, and none else ended.
 
     An evaluator that raises for some architectures makes them infeasible; one that raises for all has a bug, and a
-    search that goes on would spend its budget on it.
+    search that continues would spend its budget on it.
     """
     results = iter(journal.measured.values())
     first = next(results, None)

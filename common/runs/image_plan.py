@@ -18,7 +18,7 @@ _TIMES_RESNET = 1.5  # as long as an epoch of the ResNet: a candidate that is no
 MIN_CANDIDATES = 4
 _LEAST_CANDIDATES = {3: 12, 2: 6, 1: MIN_CANDIDATES}  # by the number of stages
 _LEAST_STEPS = 100  # after which candidates are compared: earlier, accuracies say little
-# Rough, for what is refused before anything is compiled: measured at 16x16 pixels on one core of 2.5 GHz.
+# Rough, for the check before anything is compiled: measured at 16x16 pixels on one core of 2.5 GHz.
 _COMPILE_SECONDS, _SECONDS_PER_MAC = {"cpu": 110.0, "other": 60.0}, {"cpu": 1.4e-10, "other": 2e-12}
 _LEAST_EPOCHS = 25  # of a network of mean cost: four candidates, and a finalist
 _LEAST_SECONDS = 30.0  # of these: steps on tiny images take their time too

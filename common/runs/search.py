@@ -187,7 +187,7 @@ def run(
 
 
 def _header(evaluator, objectives, options, algorithm, config):
-    """Returns what a search that resumes must have in common with the one before it."""
+    """Returns the settings that a resumed search must share with the one before it."""
     return {
         "benchmark": evaluator.name,
         "space": evaluator.space.name,

@@ -83,7 +83,7 @@ def from_rows(info: Info, archs: np.ndarray, metrics: Mapping[str, np.ndarray]) 
     order = rows.lexicographic_order(archs)
     columns = {}
     for name, values in metrics.items():
-        with np.errstate(over="ignore"):  # it becomes infinite, which is refused below
+        with np.errstate(over="ignore"):  # it becomes infinite, which raises below
             values = np.asarray(values, np.float32)
         if values.ndim not in (1, 2) or len(values) != len(archs):
             raise ValueError(f"metric {name!r} must have {len(archs)} rows, one an architecture; got {values.shape}")
