@@ -24,11 +24,13 @@ def outcome(at, fitness, cost=1.5, ok=True, reason=""):
     return [types.Outcome(at=at, fitness=fitness, cost=cost, ok=ok, reason=reason)]
 
 
-class JournalTest(folders.FolderTest):
+class Case(folders.FolderTest):
     def setUp(self):
         super().setUp()
         self.path = self.folder / "journal.jsonl"
 
+
+class JournalTest(Case):
     def write(self):
         with journal_lib.open_journal(self.path, HEADER) as journal:
             journal.write_proposed(0, ROUNDS[0])
@@ -180,11 +182,7 @@ class JournalTest(folders.FolderTest):
             assert list(journal.measured) == [3]
 
 
-class LockTest(folders.FolderTest):
-    def setUp(self):
-        super().setUp()
-        self.path = self.folder / "journal.jsonl"
-
+class LockTest(Case):
     def test_the_second_is_refused_and_told_by_whom(self):
         with journal_lib.open_journal(self.path, HEADER) as journal:
             journal.write_proposed(0, ROUNDS[0])
@@ -213,12 +211,8 @@ class LockTest(folders.FolderTest):
             assert f"pid {os.getpid()} on " in pathlib.Path(lock).read_text()
 
 
-class FullDiskTest(folders.FolderTest):
+class FullDiskTest(Case):
     """System errors name the file; the journal can be resumed afterwards."""
-
-    def setUp(self):
-        super().setUp()
-        self.path = self.folder / "journal.jsonl"
 
     def limited(self, limit):
         """Runs a program that may write files of `limit` bytes at most, and fills a journal until it cannot."""

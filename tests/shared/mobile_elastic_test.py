@@ -16,23 +16,12 @@ from common.networks import costs, counting, mobile, mobile_elastic, mobile_extr
 from common.networks.kernels import compile_options
 from common.spaces import ofa_mobile
 from common.supernets import presets
-from tests.shared import random_params
+from tests.shared import networks_mobile_test, random_params
 
 SIDE = 20
 CONFIG = mobile_elastic.elastic(
-    mobile.Config(
-        widths=(4, 6),
-        strides=(2, 1),
-        activations=("relu", "hard_swish"),
-        squeezes=(False, True),
-        stem_width=3,
-        first_width=3,
-        first_is_residual=True,
-        last_width=8,
-        feature_width=5,
-        num_classes=3,
-        dropout_keep=0.5,
-        drop_path_keep=0.8,
+    dataclasses.replace(
+        networks_mobile_test.CONFIG, activations=("relu", "hard_swish"), num_classes=3, dropout_keep=0.5
     )
 )
 SHORT = dataclasses.replace(CONFIG, widths=(4,), strides=(2,), activations=("hard_swish",), squeezes=(True,))
