@@ -23,8 +23,8 @@ class Goal(NamedTuple):
 
     Attributes:
       objectives: M of them.
-      low: float32[M], the worst value of those that are known from the row; NaN for the others.
-      high: float32[M], the best value.
+      low: float32[M], the worst finite value of those that are known from the row; NaN for the others.
+      high: float32[M], the best one.
       ends: int32[K, L], for each of the K objectives known from the row one that is best in it. They are evaluated
         first: the ends of the front enlarge the hypervolume much, and need no prediction.
     """
@@ -58,22 +58,34 @@ def goal(objectives: objectives_lib.Objectives | None, space: types.SearchSpace,
     Args:
       pool: int32[P, L], all its rows; if P = 0 the ranges are those of random rows, a quarter wider at the worse end,
         and the ends are rows that no neighbour exceeds.
+
+    Raises:
+      ValueError: a known objective is finite for none of these rows.
     """
     if objectives is None or len(objectives) == 1:
         return None
     archs = np.asarray(pool if len(pool) else space.sample(jax.random.key(0), _NUM_SAMPLED))
-    known = objectives_lib.known(objectives, archs)
-    low, high = known.min(axis=0), known.max(axis=0)
-    columns = np.flatnonzero(is_known(objectives)) - 1
-    ends = archs[[known[:, column].argmax() for column in columns]]
+    values, columns = _finite(objectives, archs), np.flatnonzero(is_known(objectives)) - 1
+    for column in columns:
+        if np.all(np.isnan(values[:, column])):
+            name = objectives.names[column + 1]
+            raise ValueError(f"no architecture of {space.name} has a finite {name}; leave it out of the objectives")
+    low, high = np.fmin.reduce(values), np.fmax.reduce(values)  # NaN for measured ones
+    ends = archs[[np.nanargmax(values[:, column]) for column in columns]]
     if not len(pool):
         low = low - 0.25 * (high - low)
         neighbors = jax.jit(space.neighbors)
         ends = [_climb(objectives, neighbors, arch, column) for arch, column in zip(ends, columns, strict=True)]
         ends = np.asarray(ends, np.int32).reshape(-1, archs.shape[1])
-        high = np.maximum(high, objectives_lib.known(objectives, ends).max(axis=0, initial=-np.inf))
+        high = np.fmax.reduce(np.concatenate([high[None], _finite(objectives, ends)]))
     nan = np.full(1, np.nan, np.float32)
     return Goal(objectives, jnp.asarray(np.append(nan, low)), jnp.asarray(np.append(nan, high)), jnp.asarray(ends))
+
+
+def _finite(objectives, archs):
+    """Returns the known values float32[B, M - 1], NaN where not finite."""
+    values = objectives_lib.known(objectives, archs)
+    return np.where(np.isfinite(values), values, np.nan)
 
 
 def _climb(objectives, neighbors, arch, column):
@@ -81,7 +93,8 @@ def _climb(objectives, neighbors, arch, column):
     best = objectives_lib.known(objectives, arch[None])[0, column]
     while True:
         around, is_valid = (np.asarray(part[0]) for part in neighbors(arch[None]))
-        values = np.where(is_valid, objectives_lib.known(objectives, around)[:, column], -np.inf)
+        values = _finite(objectives, around)[:, column]
+        values = np.where(is_valid & ~np.isnan(values), values, -np.inf)
         if values.max() <= best:
             return arch
         arch, best = around[values.argmax()], values.max()
@@ -127,7 +140,7 @@ def _linear(goal, values):
 
 
 def expected(means: chex.Array, deviations: chex.Array, observed: chex.Array, is_known: tuple[bool, ...]) -> chex.Array:
-    """Returns float32[C], the expected improvement of the hypervolume by each candidate.
+    """Returns float32[C], the expected improvement of the hypervolume by each candidate; -1 where a mean is not finite.
 
     For two objectives the exact integral, a sum over the segments of the front of the expected width times the expected
     height (M. Emmerich et al., Hypervolume-based expected improvement, 2011). For more an average over 128 directions
@@ -140,8 +153,15 @@ def expected(means: chex.Array, deviations: chex.Array, observed: chex.Array, is
       observed: float32[N, M], the points so far; 0 for none.
       is_known: of each objective, whether its deviations are 0.
     """
-    if observed.shape[1] == 2:
-        return _by_segments(means, deviations, observed, is_known)
+    is_finite = jnp.all(jnp.isfinite(means), axis=1)
+    means = jnp.where(is_finite[:, None], means, 0.0)
+    by = _by_segments if observed.shape[1] == 2 else _by_directions
+    return jnp.where(is_finite, by(means, deviations, observed, is_known), -1.0)
+
+
+def _by_directions(means, deviations, observed, is_known):
+    """Returns `expected` for more than two objectives."""
+    del is_known
     directions, noise = _directions(observed.shape[1])
     best = jnp.max(scalarized(observed), axis=0)
 
@@ -156,8 +176,8 @@ def expected(means: chex.Array, deviations: chex.Array, observed: chex.Array, is
 def margins(means: chex.Array, observed: chex.Array) -> chex.Array:
     """Returns float32[C], how far the first objective of each candidate lies above the front.
 
-    It ranks candidates of equal deviations by the probability that they are on the front, however little hypervolume
-    they add.
+    -inf where a mean is not finite. It ranks candidates of equal deviations by the probability that they are on the
+    front, however little hypervolume they add.
 
     Args:
       means: float32[C, M], scaled.
@@ -166,7 +186,8 @@ def margins(means: chex.Array, observed: chex.Array) -> chex.Array:
 
     def above(mean):
         is_as_good = jnp.all(observed[:, 1:] >= mean[None, 1:], axis=1)
-        return mean[0] - jnp.max(jnp.where(is_as_good, observed[:, 0], 0.0))
+        margin = mean[0] - jnp.max(jnp.where(is_as_good, observed[:, 0], 0.0))
+        return jnp.where(jnp.all(jnp.isfinite(mean)), margin, -jnp.inf)
 
     return jax.lax.map(above, means, batch_size=1024)
 

@@ -79,6 +79,7 @@ def believe(outlook: Outlook, observed: chex.Array, at: chex.Array) -> chex.Arra
     front.
     """
     value = jnp.minimum(outlook.means[at] + outlook.deviations[at], 1.0)
+    value = jnp.where(jnp.isfinite(value), value, 0.0)
     return observed.at[jnp.argmin(jnp.max(observed, axis=1))].set(value)
 
 

@@ -110,7 +110,7 @@ def select(rating: Rating, means: chex.Array, is_candidate: chex.Array, count: i
         at = jnp.argmax(jnp.where(is_left, score, -jnp.inf))
         place = rating.observed.shape[0] - count + index
         value = jnp.where(rating.deviations > 0, 1.0, means[at])
-        observed = rating.observed.at[place].set(jnp.where(is_left[at], value, 0.0))
+        observed = rating.observed.at[place].set(jnp.where(is_left[at] & jnp.isfinite(value), value, 0.0))
         return (rating.replace(observed=observed), is_left.at[at].set(False)), (at, is_left[at])
 
     return jax.lax.scan(step, (rating, is_candidate), jnp.arange(count))[1]

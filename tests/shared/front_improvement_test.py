@@ -47,6 +47,29 @@ class FrontImprovementTest(parameterized.TestCase):
         self.assertEqual((goal.ends[0, 0], jnp.sum(goal.ends[1])), (9, 0))
         np.testing.assert_array_equal(goal.high, [np.nan, 9.0, 0.0])
 
+    def test_rows_without_a_value_improve_nothing(self):
+        def cost(archs):
+            return jnp.where(archs[:, 0] < 2, jnp.nan, jnp.where(archs[:, 0] > 8, jnp.inf, archs[:, 0]))
+
+        pool = np.array([[0] * 6, [3] * 6, [4] * 6, [9] * 6], np.int32)
+        names = objectives.Objectives(("fitness", "x"), (1.0, -1.0), (jax.tree_util.Partial(cost),))
+        goal = front_improvement.goal(names, factory.product("ten", (10,) * 6), pool)
+        np.testing.assert_array_equal([goal.low, goal.high], [[np.nan, -4.0], [np.nan, -3.0]])
+        np.testing.assert_array_equal(goal.ends, pool[1:2])
+        means = front_improvement.known(goal, pool).at[:, 0].set(0.9)
+        for observed in (jnp.array([[0.5, 0.5]]), jnp.array([[0.5, 0.5, 0.5]])):
+            both = jnp.concatenate([means, means[:, 1:]], axis=1)[:, : observed.shape[1]]
+            got = front_improvement.expected(both, jnp.full_like(both, 0.1), observed, (False,) * both.shape[1])
+            np.testing.assert_array_equal(got > 0, [False, True, True, False])
+            np.testing.assert_array_equal(got == -1, [True, False, False, True])
+        np.testing.assert_allclose(
+            front_improvement.margins(means, jnp.array([[0.5, 0.5]])), [-np.inf, 0.9, 0.4, -np.inf], rtol=1e-6
+        )
+        with self.assertRaisesRegex(ValueError, "no architecture of ten has a finite x; leave it out"):
+            front_improvement.goal(names, factory.product("ten", (10,) * 6), pool[:1])
+        large = front_improvement.goal(names, factory.product("ten", (10,) * 6), pool[:0])
+        np.testing.assert_array_equal(large.ends[:, 0], [2])
+
     @parameterized.parameters((0.3, 0.2), (0.3, 0.0), (0.0, 0.2), (0.0, 0.0))
     def test_two_objectives_equal_numerical_integration(self, first, second):
         mean = np.array([0.55, 0.7])

@@ -54,6 +54,20 @@ class FrontSearchersTest(parameterized.TestCase):
             best = objectives.known(goal, evaluator.space.enumerate()).max(axis=0)
             np.testing.assert_array_equal(found.others[:10].max(axis=0), best)
 
+    @parameterized.named_parameters(("lanas", lanas_jax, lanas_jax.Config()), ("nao", nao_jax, _NAO))
+    @pytest.mark.slow
+    def test_rows_without_a_value_of_an_objective_are_left(self, method, config):
+        evaluator = benchmark.evaluator("digits_convnet")
+        sparse = jax.tree_util.Partial(lambda archs: jnp.where(archs[:, 1] == 2, jnp.nan, archs.sum(axis=1)))
+        evaluator = evaluator._replace(costs={"sparse": sparse})
+        goal = objectives.of("fitness,-sparse", evaluator)
+        searcher = objectives.searcher(method.ALGORITHM, evaluator.space, config, goal)
+        found = search.scan_search(jax.random.key(0), searcher, evaluator, budget=40)
+        is_measured = np.asarray(found.status) == types.MEASURED
+        np.testing.assert_array_equal(is_measured, np.isfinite(found.others[:, 0]))
+        self.assertTrue(np.all(is_measured[10:]))  # after the random ones
+        self.assertGreater(np.unique(found.others[10:, 0]).size, 3)
+
     def test_nodes_have_the_hypervolume_of_their_rows(self):
         goal = front_improvement.goal(
             objectives.Objectives(("fitness", "x"), (1.0, 1.0), (None,)),
