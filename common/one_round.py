@@ -117,10 +117,12 @@ def check_sizes(
     name, limit = space.name, space.size
     if evaluator is not None:
         name, limit = evaluator.name, limit if evaluator.num_archs is None else evaluator.num_archs
+        name += f" within {', '.join(evaluator.limits)}" if evaluator.limits else ""
     limit -= num_earlier
     more = f" beside the {num_earlier} measured earlier" if num_earlier else ""
     if not 1 <= count <= limit:
-        raise ValueError(f"count must be from 1 to {limit} architectures a round; got {count}")
+        few = f", all that {name} can measure{more}" if count > 1 else ""
+        raise ValueError(f"count must be from 1 to {limit} architectures a round{few}; got {count}")
     if budget > limit:
         raise ValueError(f"budget must be at most {limit}, all that {name} can measure{more}; got {budget}")
     num_rounds = -(-budget // count)

@@ -41,6 +41,7 @@ CASES = {  # command: flags and a part of the message; bounds of single flags ar
         (f"{SHARED} --score_num_calibration=2", "has no effect without --score_statistics=recalibrated; give"),
         ("--preset=best", "unknown preset 'best'; choose one of lanas, lanas_uniform"),
         ("--budget=5", "budget is 5, below num_initial, 10"),
+        ("--limit=parameters<=98", "1 to 4 architectures a round, all that digits_convnet/digits within parameters<=9"),
         (f"{SHARED} --benchmark=nasbench201", "--benchmark is not for --evaluator=supernet; leave it out"),
         ("--rerank=2", "--rerank is not for --evaluator=benchmark; leave it out"),
         (f"{SHARED} --supernet=nowhere --supernet_width=3", "--supernet names trained ones; leave it out"),
