@@ -135,19 +135,20 @@ def encode(text: Iterable[str], numbers: Mapping[str, int]) -> np.ndarray:
     return found
 
 
-def batchify(tokens: np.ndarray, batch_size: int) -> np.ndarray:
+def batchify(tokens: np.ndarray, batch_size: int, *, name: str = "batch_size") -> np.ndarray:
     """Returns int32[N, B]: the text split into B sequences of equal length, without the remainder.
+
+    Args:
+      name: of the setting `batch_size`, for messages.
 
     Raises:
       ValueError: a sequence would have fewer than two words, one to read and one to predict.
     """
     if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1; got {batch_size}")
+        raise ValueError(f"{name} must be at least 1; got {batch_size}")
     length = len(tokens) // batch_size
     if length < 2:
-        raise ValueError(
-            f"batch_size = {batch_size} leaves less than 2 of {len(tokens)} words to a sequence; choose fewer"
-        )
+        raise ValueError(f"{name} = {batch_size} leaves less than 2 of {len(tokens)} words to a sequence; choose fewer")
     return np.ascontiguousarray(np.asarray(tokens, np.int32)[: length * batch_size].reshape(batch_size, length).T)
 
 

@@ -166,9 +166,9 @@ def shard(
 
 def check_lengths(corpus: text.Corpus, config: language_config.Config) -> None:
     """Raises a `ValueError` if a split of a corpus is too short for its batches."""
-    sizes = (config.batch_size, config.valid_batch_size, config.test_batch_size)
-    for split, size in zip((corpus.train, corpus.valid, corpus.test), sizes, strict=True):
-        text.batchify(split, size)
+    splits = {"batch_size": corpus.train, "valid_batch_size": corpus.valid, "test_batch_size": corpus.test}
+    for name, split in splits.items():
+        text.batchify(split, getattr(config, name), name=name)
 
 
 def template(learner: training.Learner) -> steps.State:

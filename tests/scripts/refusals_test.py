@@ -104,7 +104,7 @@ CASES = {  # command: flags and a part of the message; bounds of single flags ar
         ("--genotype=nao_pbt", "did you mean nao_ptb"),
         ("--preset=big", "unknown --preset 'big'; choose one of nao_ptb"),
         ("--corpus=pbt", "unknown --corpus 'pbt'; choose one of topics, ptb"),
-        ("--valid_batch_size=100000", "batch_size = 100000 leaves less than 2 of"),
+        ("--valid_batch_size=100000", "valid_batch_size = 100000 leaves less than 2 of"),
     ),
     "train_supernet": (
         ("--space=nao_rnn", "unknown space 'nao_rnn'; choose one of nao_small"),
