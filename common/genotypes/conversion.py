@@ -67,8 +67,7 @@ def to_arch(genotype: Genotype, space: str) -> np.ndarray:
       ValueError: the space is unknown or does not contain the genotype; the message says where and why.
     """
     converter = _CONVERTERS[spaces.get(space).name]
-    if not isinstance(genotype, converter.kind):
-        raise ValueError(f"{space} holds a {converter.kind.__name__}; got a {type(genotype).__name__}")
+    genotypes.check_kind(genotype, converter.kind, space)
     return converter.to_row(genotype)
 
 

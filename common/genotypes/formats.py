@@ -8,7 +8,7 @@ import numpy as np
 
 from common import config, spaces
 from common.genotypes import benchmark_texts, cell_texts, conversion, json_text
-from common.genotypes.genotype import CellGenotype, Genotype, RecurrentGenotype
+from common.genotypes.genotype import CellGenotype, Genotype, RecurrentGenotype, check_kind
 from common.spaces import integer_strings, lanas_cell, nao_cnn, nao_rnn, nasbench201, nasbench_macro, seminas_mobile
 
 _OTHER_NUMBERS = {"nasbench201": "; NASLib numbers operations and edges differently, so such a row is another cell"}
@@ -65,8 +65,7 @@ def _of_kind(kind: type, read: Callable, write: Callable, text: str) -> Format:
     """A format of one kind of genotype, of no particular space."""
 
     def checked(genotype):
-        if not isinstance(genotype, kind):
-            raise ValueError(f"{text} holds a {kind.__name__}; got a {type(genotype).__name__}")
+        check_kind(genotype, kind, text)
         return write(genotype)
 
     return Format(read, checked, text)

@@ -126,6 +126,20 @@ class EdgeGenotype:
 
 Genotype = CellGenotype | RecurrentGenotype | ChainGenotype | GraphGenotype | EdgeGenotype
 
+_KINDS = {
+    CellGenotype: "a normal and a reduction cell",
+    RecurrentGenotype: "a recurrent cell",
+    ChainGenotype: "a chain of blocks",
+    GraphGenotype: "a cell with operations at vertices",
+    EdgeGenotype: "a cell with operations at edges",
+}
+
+
+def check_kind(genotype: Genotype, kind: type, name: str) -> None:
+    """Raises a `ValueError` unless a genotype is of the kind of a space or format, called `name`."""
+    if not isinstance(genotype, kind):
+        raise ValueError(f"{name} is for {_KINDS[kind]}; got {_KINDS[type(genotype)]}")
+
 
 def _output_faults(output: tuple[int, ...], last: int) -> list[str]:
     if output and list(output) == sorted(set(output)) and output[0] >= 0 and output[-1] <= last:

@@ -78,7 +78,7 @@ class Config:
     optimizer: Annotated[Optimizer, "optimizer"] = Optimizer()
     dtype: Annotated[
         Literal["float32", "bfloat16"] | None,
-        "type of the factors of matrix products; sums, states and parameters are float32; None: float32",
+        "type of the factors of matrix products, float32 or bfloat16 (all else is float32); None: float32",
     ] = None
     max_rollbacks: Annotated[
         int, "how often training returns to its best state when the loss is not finite", _NOT_NEGATIVE

@@ -119,7 +119,7 @@ class RejectionTest(parameterized.TestCase):
         for made, space, message in (
             (changed(nao, 3, 1, "conv_1x1"), "nao_small", "reduction cell, node 3, branch 1: unknown operation"),
             (lanas, "nao_small", "nao_small: the normal cell has 7 nodes; in this space 5"),
-            (lanas, "nao_rnn", "nao_rnn holds a RecurrentGenotype; got a CellGenotype"),
+            (lanas, "nao_rnn", "nao_rnn is for a recurrent cell; got a normal and a reduction cell"),
             (genotype.CellGenotype(wide, wide), "nao_small", "normal cell, node 0 has 1 branches; in this space it"),
             (changed(lanas, 6, 0, other), "lanas_cell", "lanas_cell: node 6 of the two cells differs"),
             (

@@ -71,7 +71,7 @@ class TextTest(parameterized.TestCase):
             formats.get("darts").write(made)
         with pytest.raises(ValueError, match="nao_json: conv_dag, node_3 has 1 branches"):
             formats.get("nao_json").write(made)
-        with pytest.raises(ValueError, match="holds a CellGenotype; got a RecurrentGenotype"):
+        with pytest.raises(ValueError, match="is for a normal and a reduction cell; got a recurrent cell"):
             formats.get("darts").write(published.get("nao_ptb"))
         assert set(formats.written(published.get("seminasnet"))) == {
             *("json", "seminas_mobile", "seminas_mobile_row", "seminas_mobile_tokens")
