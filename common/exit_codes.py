@@ -46,7 +46,7 @@ def guarded(run: Callable[[], None], *, has_traceback: bool) -> int:
             traceback.print_exc()
         return fail(_system_message(error) if isinstance(error, OSError) else one_line(error), code=1)
     except KeyboardInterrupt:
-        return fail("interrupted; resume it by the same command with the --workdir printed above", code=130)
+        return fail("interrupted; resume it by the same command, with the --workdir that it printed, if any", code=130)
     except Exception as error:
         if not has_traceback and (problem := compilation.missing_platform(error)):
             return fail(problem, code=1)
