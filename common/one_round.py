@@ -116,10 +116,12 @@ def check_sizes(
         raise ValueError(f"budget must be at least 1 measurement; got {budget}")
     name, limit = space.name, space.size
     if evaluator is not None:
-        name, limit = evaluator.name, limit if evaluator.num_archs is None else evaluator.num_archs
+        name, limit = evaluator.name, min(limit, evaluator.num_archs or limit)
         name += f" within {', '.join(evaluator.limits)}" if evaluator.limits else ""
     limit -= num_earlier
     more = f" beside the {num_earlier} measured earlier" if num_earlier else ""
+    if limit < 1:
+        raise ValueError(f"{name} has no architecture{more}; there is nothing left to search")
     if not 1 <= count <= limit:
         few = f", all that {name} can measure{more}" if count > 1 else ""
         raise ValueError(f"count must be from 1 to {limit} architectures a round{few}; got {count}")

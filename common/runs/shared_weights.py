@@ -17,6 +17,7 @@ from common.spaces import limits
 from common.supernets import config as supernet_config
 from common.supernets import presets, scoring, training, training_folder
 from common.training import latency as latencies
+from common.training import sharding
 from common.training import state as states
 
 SUPERNET = "supernet"
@@ -160,6 +161,7 @@ def train(
     """
     run = training.build(about, data_dir)
     draw = run.draw()
+    sharding.over((pace or supernet_config.Pace()).num_devices)  # raises before anything is made
     folder = run_dir.create(workdir, command="train_supernet", benchmark=run.space.name)
     run_dir.check_command(folder, "train_supernet")
     with training_folder.opened(run, folder, pace, first=params) as opened:

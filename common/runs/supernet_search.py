@@ -87,6 +87,8 @@ def search(
     if refine is not None and settings.measured:
         raise ValueError("searches on weights of regions measure no latency; leave it out of limits and objectives")
     weights = shared_weights.prepared(settings, seed=options.seed)
+    scored = weights.run.template().params if weights.params is None else weights.params
+    shared_weights.evaluator(settings, weights._replace(params=scored), weights.run.space)  # raises before any training
     sampling = weights.run.draws.sampling
     if refine is not None and sampling in supernet_config.WHOLE_SPACE:
         text = f"weights of regions are trained on pools, which sampling {sampling!r} does not allow"

@@ -51,6 +51,7 @@ CASES = {  # command: flags and a part of the message; bounds of single flags ar
         ("--evaluator=zero_cost", "--evaluator=zero_cost needs --space"),
         ("--zero_cost_score=nwot", "--zero_cost_score is not for --evaluator=benchmark; leave it out"),
         (f"{SHARED} --supernet_preset=best", "unknown --supernet_preset 'best'"),
+        (f"{SHARED} --score_num_images=9999", "num_images = 9999 is more than the 363 images to score"),
         (f"{SHARED} --few_shot_height=3", "few_shot_height and few_shot_measured need few_shot_epochs above 0"),
         (f"{SHARED} --few_shot_epochs=1 --few_shot_height=5", "--few_shot_height must be at least 2 and at"),
     ),
@@ -110,6 +111,7 @@ CASES = {  # command: flags and a part of the message; bounds of single flags ar
         ("--space=nao_rnn", "unknown space 'nao_rnn'; choose one of nao_small"),
         ("--seed=-1", "--seed must be from 0 to 4294967295; got -1"),
         ("--preset=best", "unknown preset 'best'; choose one of digits, cluttered_digits"),
+        ("--num_devices=9", "--num_devices must be from 0 to"),
         ("--sampling=num_params", "sampling 'num_params' needs a pool: set pool_size"),
     ),
     "search_images": (

@@ -11,7 +11,7 @@ from absl.testing import parameterized
 
 from common import compiled_search as scan_loop
 from common import history as history_lib
-from common import search, types
+from common import one_round, search, types
 from common.evaluators import tabular
 from common.records import journal as journal_lib
 from common.spaces import factory
@@ -184,6 +184,15 @@ class DriversTest(chex.TestCase):
             with pytest.raises(ValueError, match=message):
                 driver(jax.random.key(0), searcher, evaluator(), **sizes)
         self.assertEmpty(traces)
+
+    def test_nothing_is_left_to_search(self):
+        with pytest.raises(
+            ValueError, match="has no architecture beside the 81 measured earlier; there is nothing left"
+        ):
+            one_round.check_sizes(climber(4), SPACE, budget=1, num_earlier=81)
+        wider = evaluator()._replace(num_archs=99)  # SPACE may be the part of its space within limits
+        with pytest.raises(ValueError, match="budget must be at most 81"):
+            one_round.check_sizes(climber(1), SPACE, budget=82, evaluator=wider)
 
     def test_fitness_in_percent_is_refused(self):
         def measure(key, archs):
