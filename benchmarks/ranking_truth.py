@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from common import rows
 from common.evaluators import benchmark
 from common.networks import costs
 from common.spaces import nasbench201
@@ -25,14 +26,14 @@ def networks(truth: str, data_dir: str | None, num_archs: int | None, seed: int)
     """Returns (int32[N, L] different networks, float[N] their test accuracies), all or a random sample of `num_archs`.
 
     Cells of NAS-Bench-201 that compute the same function are one network, the first of the table. Rows of
-    NAS-Bench-Macro count as different, as in the literature.
+    NAS-Bench-Macro count as different, as in the literature. Samples of one seed are nested.
     """
     table = benchmark.evaluator(truth, dataset="cifar10", protocol="test", data_dir=data_dir)
     archs = np.asarray(table.space.enumerate(), np.int32)
     if truth == "nasbench201":
         archs = archs[np.sort(np.unique(live(archs), axis=0, return_index=True)[1])]
     if num_archs is not None and num_archs < len(archs):
-        archs = archs[np.random.default_rng(seed).choice(len(archs), num_archs, replace=False)]
+        archs = archs[np.random.default_rng(seed).permutation(len(archs))[:num_archs]]
     return archs, np.asarray(table.evaluate(jax.random.key(0), archs).fitness, np.float64)
 
 
@@ -48,9 +49,26 @@ def costs_of(truth: str, archs: np.ndarray) -> dict[str, np.ndarray]:
     return {name: cost(archs).astype(np.float64) for name, cost in costs.of_space(truth).items()}
 
 
+def known(path: str, archs: np.ndarray) -> dict[str, np.ndarray]:
+    """Returns the scores by name, float[N], of a file .npz of "arch" int[M, L] and float[M] for each name.
+
+    Raises:
+      ValueError: the file lacks architectures.
+    """
+    found = dict(np.load(path, allow_pickle=False))
+    order = rows.lexicographic_order(of := found.pop("arch"))
+    at = np.asarray(rows.find(of[order], archs))
+    if num_missing := np.count_nonzero(at == len(of)):
+        raise ValueError(
+            f"{path} lacks {num_missing:,} of the {len(archs):,} networks; leave it out or lower --num_archs"
+        )
+    return {name: values[order][at] for name, values in found.items()}
+
+
 def average_rank(scores: Sequence[np.ndarray]) -> np.ndarray:
-    """Returns float[N], the mean rank of scores float[N], from 0; the larger the better."""
-    return np.mean([np.searchsorted(np.sort(one), one) for one in scores], axis=0)
+    """Returns float[N], the mean rank of scores float[N], from 0; the larger the better; unknown is the worst."""
+    known = [np.where(np.isfinite(one), one, -np.inf) for one in scores]
+    return np.mean([np.searchsorted(np.sort(one), one) for one in known], axis=0)
 
 
 def judge(scores: Mapping[str, np.ndarray], accuracies: np.ndarray) -> dict[str, Any]:
@@ -82,7 +100,7 @@ def lines(record: Mapping[str, Any]) -> list[str]:
     """Returns the lines of a table of `judge`."""
     header = [f"tau >= {100 * least:g} %" if least else "tau, all" for least in AT_LEAST]
     found = [
-        f"{'score':24s}" + "".join(f"{text:>26s}" for text in header) + "".join(f"{f'best of {n}':>20s}" for n in TOPS)
+        f"{'score':32s}" + "".join(f"{text:>26s}" for text in header) + "".join(f"{f'best of {n}':>20s}" for n in TOPS)
     ]
     for name, one in record.items():
         cells = []
@@ -94,5 +112,5 @@ def lines(record: Mapping[str, Any]) -> list[str]:
             best = one["top"][str(top)]
             text = f"{100 * best['accuracy']:.2f} % #{best['rank']}"
             cells.append(f"{text:>20s}")
-        found.append(f"{name:24s}" + "".join(cells))
+        found.append(f"{name:32s}" + "".join(cells))
     return found

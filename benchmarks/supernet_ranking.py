@@ -2,7 +2,8 @@
 
 With --truth the accuracies are published ones, and nothing is trained from scratch: of all different networks, or of a
 sample, see `ranking_truth`. Beside the shared weights it judges parameters, multiply-adds, zero-cost scores, and the
-average rank of the shared weights and --partners. --supernet names trained weights; --shared_epochs=0 trains none.
+average ranks of --partners. --supernet names trained weights; --shared_epochs=0 trains none; --known has zero-cost
+scores, such as those of --costs of an earlier run or of `nasbench201_costs`.
 
 Random architectures are scored on shared weights, on held-out images, and each is trained from scratch. The latter
 needs no compilation: a stand-alone network is the shared network whose steps always sample the same architecture, see
@@ -17,6 +18,7 @@ Confidence intervals are of 95 %, by bootstrap over architectures.
 """
 
 import collections
+import itertools
 import json
 import os
 import time
@@ -66,9 +68,8 @@ def _define_flags():
     flags.DEFINE_enum("truth", None, ranking_truth.TRUTHS, "benchmark with the accuracies of all networks of its space")
     flags.DEFINE_string("supernet", None, "with --truth: folder of launch.train_supernet, instead of a training here")
     flags.DEFINE_list("zero_cost", [], f"with --truth: zero-cost scores, of {', '.join(zero_cost_config.SCORES)}")
-    flags.DEFINE_list(
-        "partners", [], "with --truth: scores or costs whose rank is averaged with that of shared weights"
-    )
+    flags.DEFINE_string("known", None, "with --truth: file .npz with zero-cost scores that need not be computed")
+    flags.DEFINE_multi_string("partners", [], "with --truth: scores whose ranks are averaged; may be repeated")
     flags.DEFINE_integer(
         "num_trainings", 1, "trainings from scratch per architecture; two or more estimate their noise", lower_bound=1
     )
@@ -131,11 +132,14 @@ def main(argv: Sequence[str]) -> None:
 
 def judge(args: flags.FlagValues) -> None:
     """Judges shared weights, costs and zero-cost scores by published accuracies; prints and writes the results."""
-    for name in args.zero_cost:
-        configs.one_of("zero-cost score", name, zero_cost_config.SCORES)
-    for name in args.partners:
-        configs.one_of("partner", name, (*costs.NAMES, *args.zero_cost))
     archs, accuracies = ranking_truth.networks(args.truth, args.data_dir, args.num_archs, args.seed)
+    known = ranking_truth.known(args.known, archs) if args.known else {}
+    for name in args.zero_cost:
+        configs.one_of("zero-cost score", name, [*zero_cost_config.SCORES, *known])
+    partners = [names.split(",") for names in args.partners]
+    shared = ["shared_weights"] if args.supernet or args.shared_epochs else []
+    for name in itertools.chain.from_iterable(partners):
+        configs.one_of("partner", name, (*shared, *costs.NAMES, *args.zero_cost))
     start, found = time.process_time(), {}
     if args.supernet:
         run, params = supernet.load(args.supernet, args.data_dir)
@@ -145,21 +149,19 @@ def judge(args: flags.FlagValues) -> None:
         first = jax.jit(lambda key: run.steps.init(key, run.images.shape))
         params = states.averaged(train(run, first, run.keys, run.draw()))["params"]
     record = {"truth": args.truth, "networks": len(archs), "seed": args.seed, "flags": args.flag_values_dict()}
-    if args.supernet or args.shared_epochs:
+    if shared:
         record["training_seconds"] = time.process_time() - start
         config = supernet_config.Scoring(statistics=args.statistics, num_images=args.num_scored)
         evaluation = scores.of(run, params, config).evaluate(jax.random.key(0), archs)
-        found["shared weights"] = np.where(evaluation.ok, evaluation.fitness, np.nan)
+        found["shared_weights"] = np.where(evaluation.ok, evaluation.fitness, np.nan)
         record["about"] = dict(run.about)
     found |= ranking_truth.costs_of(args.truth, archs)
-    sizes = {"num_cells": args.num_cells, "width": args.width}
-    if args.zero_cost:
-        config = zero_cost_config.Config(**sizes, init_seed=args.seed)
+    found |= {name: known[name] for name in args.zero_cost if name in known}
+    if missing := [name for name in args.zero_cost if name not in known]:
+        config = zero_cost_config.Config(num_cells=args.num_cells, width=args.width, init_seed=args.seed)
         _, score = zero_cost.scorer(args.truth, config, dataset=args.dataset, data_dir=args.data_dir)
-        found |= {name: score(name, archs) for name in args.zero_cost}
-    if args.partners:
-        partners = [*(["shared weights"] if "shared weights" in found else []), *args.partners]
-        found[" + ".join(partners)] = ranking_truth.average_rank([found[name] for name in partners])
+        found |= {name: score(name, archs) for name in missing}
+    found |= {" + ".join(names): ranking_truth.average_rank([found[name] for name in names]) for names in partners}
     record["processor_seconds"] = time.process_time() - start
     record["scores"] = ranking_truth.judge(found, accuracies)
     print(f"{args.truth}: {len(archs):,} networks, {record['processor_seconds']:.0f} s of processor time")

@@ -104,7 +104,8 @@ def scorer(
     network = training_problem.adapted(of_space.NETWORKS[space], space, num_classes=loaded.num_classes, **sizes)
     if hasattr(network, "auxiliary"):  # its head would limit the size of images
         network = dataclasses.replace(network, auxiliary=False)
-    rows = np.asarray(jax.random.permutation(jax.random.key(0), len(loaded.train.labels)))[: config.batch_size]
+    order = jax.random.permutation(jax.random.key(config.init_seed), len(loaded.train.labels))
+    rows = np.asarray(order)[: config.batch_size]
     images = augmentation.normalize(loaded.train.images[rows], mean=loaded.mean, std=loaded.std)
     data = images, jnp.asarray(loaded.train.labels[rows])
     run = (_of_shared if space in SHARED else _of_each)(space, network, config.init_seed, images.shape[1:])

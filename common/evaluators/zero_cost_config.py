@@ -24,4 +24,4 @@ class Config:
         int | None, "cells of a network of cells, the two reductions included; None: as published", Range(at_least=1)
     ] = None
     width: Annotated[int | None, "channels of the first cell or stage; None: as published", Range(at_least=1)] = None
-    init_seed: Annotated[int, "seed of the initial parameters", Range(at_least=0)] = 0
+    init_seed: Annotated[int, "seed of the initial parameters and of the choice of images", Range(at_least=0)] = 0

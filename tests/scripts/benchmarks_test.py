@@ -11,7 +11,7 @@ import pytest
 from absl import flags
 from absl.testing import parameterized
 
-from benchmarks import lanas_step, ranking_truth, simulated_cluster
+from benchmarks import halving_tables, lanas_step, ranking_truth, simulated_cluster
 from common import types
 from lanas_jax import config as configs
 from nao_jax import model as models
@@ -66,13 +66,31 @@ class RankingTruthTest(parameterized.TestCase):
         self.assertEqual(found["score"]["top"]["10"], {"accuracy": accuracies[23], "rank": 2})
         self.assertEqual(found["reversed"]["top"]["20"]["rank"], 6)
         np.testing.assert_array_equal(
-            ranking_truth.average_rank([np.array([3, 1, 2]), np.array([0, 5, 9])]), [1, 0.5, 1.5]
+            ranking_truth.average_rank([np.array([3, 1, np.nan]), np.array([0, 5, 9])]), [1, 1, 1]
         )
+
+    def test_known_scores_follow_the_architectures(self):
+        path = self.create_tempfile().full_path + ".npz"
+        archs = np.array([[2, 0], [0, 1], [1, 1]], np.int32)
+        np.savez(path, arch=archs, score=[5.0, 6.0, 7.0])
+        np.testing.assert_array_equal(ranking_truth.known(path, archs[[2, 0]])["score"], [7, 5])
+        with self.assertRaisesRegex(ValueError, "lacks 1 of the 2 networks; leave it out or lower --num_archs"):
+            ranking_truth.known(path, np.array([[1, 1], [1, 2]], np.int32))
 
     def test_edges_without_a_path_are_none(self):
         archs = np.array([[3, 3, 0, 0, 0, 1], [3, 0, 0, 2, 0, 4], [1, 2, 3, 4, 1, 2]])
         np.testing.assert_array_equal(ranking_truth.live(archs)[:2], [[0, 3, 0, 0, 0, 1], [0, 0, 0, 2, 0, 0]])
         np.testing.assert_array_equal(ranking_truth.live(archs)[2], archs[2])
+
+
+class HalvingTablesTest(parameterized.TestCase):
+    def test_the_best_of_those_trained_in_full_is_returned(self):
+        """Row 3 has the best result after 12 epochs, 0 the best of the two best after 200, 1 is not proposed."""
+        short, full = np.array([0.6, 0.9, 0.1, 0.7, 0.5]), np.array([0.92, 0.99, 0.95, 0.91, 0.94])
+        proposals = np.array([4, 2, 3, 0])
+        self.assertEqual(halving_tables.returned(short, full, proposals, 2), 0)
+        self.assertEqual(halving_tables.returned(short, full, proposals, 1), 3)
+        self.assertEqual(halving_tables.returned(short, full, proposals, 4), 2)
 
 
 class NaoControllerTest(parameterized.TestCase):
