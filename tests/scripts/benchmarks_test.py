@@ -16,6 +16,7 @@ from common import types
 from lanas_jax import config as configs
 from nao_jax import model as models
 from nao_jax import training
+from tests.shared import folders
 from tests.shared import troubled_evaluator as troubled
 
 FOLDER = pathlib.Path(__file__).resolve().parents[2] / "benchmarks"
@@ -54,7 +55,7 @@ class LanasStepTest(parameterized.TestCase):
         assert set(reference[1]) == set(range(2 ** (height - 1) - 1, 2**height - 1))
 
 
-class RankingTruthTest(parameterized.TestCase):
+class RankingTruthTest(folders.FolderTest):
     def test_by_hand(self):
         """25 networks in their true order, but the score of the best is unknown, which counts as the worst."""
         accuracies = np.linspace(0.88, 0.94, 25)
@@ -70,7 +71,7 @@ class RankingTruthTest(parameterized.TestCase):
         )
 
     def test_known_scores_follow_the_architectures(self):
-        path = self.create_tempfile().full_path + ".npz"
+        path = self.folder / "scores.npz"
         archs = np.array([[2, 0], [0, 1], [1, 1]], np.int32)
         np.savez(path, arch=archs, score=[5.0, 6.0, 7.0])
         np.testing.assert_array_equal(ranking_truth.known(path, archs[[2, 0]])["score"], [7, 5])
