@@ -99,7 +99,9 @@ def _scatter(found, at, genotypes, protocol):
     """Draws the fitness against the objective `at`, with architectures drawn above the points that they are."""
     name, sign = found.names[at], found.signs[at]
     x, y = found.values[:, at], 100 * found.values[:, 0]
-    rows = np.array([row for row in found.rows.tolist() if row in genotypes], int)
+    x_ends, y_ends = _ends(x, found.rows, np.min(x[found.rows])), _ends(y, found.rows, low_end(y, found.rows))
+    below = found.rows[y[found.rows] < y_ends[0]]
+    rows = np.array([row for row in found.rows.tolist() if row in genotypes and row not in below], int)
     drawn = rows[fronts.spread(found.values[rows][:, [0, at]], _NUM_DRAWN)].tolist()
     drawn.sort(key=lambda row: found.values[row, at])
     figure, axes = canvas.new(canvas.WIDTH, 5.6 if drawn else 4.0)
@@ -110,7 +112,7 @@ def _scatter(found, at, genotypes, protocol):
     if len(found.names) == 2:
         axes.step(x[order], y[order], where="post", lw=1.5, **style)
     axes.scatter(x[order], y[order], s=26, ec=canvas.PAPER, lw=0.6, label="front", **style).set_gid("front")
-    _frame(axes, x, y, found.rows)
+    axes.set(xlim=x_ends, ylim=y_ends)
     cost_axis(axes, name, sign)
     axes.set(ylabel=f"{protocol} fitness (%)")
     kinds = _draw(axes, x, y, drawn, genotypes)
@@ -121,6 +123,7 @@ def _scatter(found, at, genotypes, protocol):
     figure.draw_without_rendering()  # the layout of drawings above the frame takes two passes
     caption = f"Dots: {len(x)} architectures evaluated; {len(found.rows)} are on the front: no other is as good in all "
     caption += "objectives. "
+    caption += f"{len(below)} of these lie below the frame. " if len(below) else ""
     if len(found.names) == 2:
         caption += "The line bounds what the front dominates. "
     else:
@@ -152,16 +155,18 @@ def _draw(axes: axes_lib.Axes, x, y, rows, genotypes):
     return palette.in_order(kinds)
 
 
-def _frame(axes, x, y, rows):
-    """Leaves far tails out of the frame, which would compress the front."""
-    ends = []
-    for values in (x, y):
-        low, high = np.min(values[rows]), np.max(values[rows])
-        near = np.quantile(values, (0.1, 0.9))
-        low, high = min(low, near[0]), max(high, near[1])
-        margin = 0.06 * max(high - low, 1e-9)
-        ends.append((low - margin, high + margin))
-    axes.set(xlim=ends[0], ylim=ends[1])
+def _ends(values, rows, least):
+    """Returns the ends of an axis that leave out far tails, which would compress the front, but not from `least` on."""
+    near = np.quantile(values, (0.1, 0.9))
+    low, high = min(least, near[0]), max(np.max(values[rows]), near[1])
+    margin = 0.06 * max(high - low, 1e-9)
+    return low - margin, high + margin
+
+
+def low_end(fitness: np.ndarray, rows: np.ndarray) -> float:
+    """Returns the least fitness of a front that a picture shows: not far below the lowest tenth of all."""
+    near, high = np.quantile(fitness, 0.1), np.max(fitness[rows])
+    return max(np.min(fitness[rows]), near - (high - near))
 
 
 def cost_axis(axes: axes_lib.Axes, name: str, sign: float) -> None:

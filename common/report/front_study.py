@@ -121,7 +121,8 @@ def _attainment(found, which):
     order = np.argsort(sign * found.true[:, 1])[::-1]
     style = {"color": canvas.INK, "lw": 1, "ls": canvas.DASHES[2], "label": which}
     axes.step(*(found.true[order, ::-1] * [1, 100]).T, where="post", **style)
-    low, high = 100 * found.true[:, 0].min(), 100 * found.true[:, 0].max()
+    fitness = 100 * found.true[:, 0]
+    low, high = front.low_end(fitness, np.arange(len(fitness))), fitness.max()
     axes.set_ylim(low - 0.1 * (high - low) - 0.1, high + 0.05 * (high - low) + 0.1)
     front.cost_axis(axes, canvas.words(found.names[1]), sign)
     axes.set(ylabel="fitness (%)")

@@ -56,6 +56,27 @@ class FrontTest(parameterized.TestCase):
         canvas.svg(made[0])  # as many tips as marks
         self.assertIn("fitness 40.00 %, params 900,000", made[1].caption)
 
+    def test_a_front_is_not_compressed_by_one_far_below(self):
+        fitness = np.array([10.0, 93.0, 90.0, 92.0, 94.0] + [91.0] * 16)
+        self.assertEqual(front.low_end(fitness, np.array([4, 1, 0])), 91.0 - 3.0)
+        self.assertEqual(front.low_end(fitness, np.array([4, 2])), 90.0)
+        given = run()
+        size = 21
+        given.history = history_lib.History(
+            archs=np.stack(np.unravel_index(np.arange(size), (5,) * 6), axis=1),
+            fitness=fitness.astype(np.float32) / 100,
+            cost=np.zeros(size),
+            status=np.full(size, 2),
+            size=size,
+            others=np.array([-1.0, -30.0, -50.0, -40.0, -60.0] + [-99.0] * 16)[:, None],
+        )
+        given.queries = np.arange(1, size + 1)
+        made = front.pictures(given)[0]
+        self.assertIn("3 are on the front", made.caption)
+        self.assertIn("1 of these lie below the frame", made.caption)
+        np.testing.assert_allclose(made.figure.axes[0].get_ylim(), [88 - 0.06 * 6, 94 + 0.06 * 6], rtol=1e-5)
+        canvas.svg(made)
+
     def test_architectures_of_a_space_of_another_package(self):
         text = front.section(run(), [], None)  # result.json has texts of them
         for said in ("<td>all 3x3</td>", "<td>4 4 4 4 4 4</td>"):
