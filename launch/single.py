@@ -11,7 +11,7 @@ from absl import flags
 from common import config as configs
 from common import objectives as objectives_lib
 from common import plugins, spaces, types
-from common.evaluators import problem, training_config, zero_cost_config
+from common.evaluators import problem, training_config, training_program, zero_cost_config
 from common.report import console
 from common.runs import population
 from common.runs import search as runs
@@ -103,20 +103,15 @@ def _on_evaluator(values, algorithm, *, command):
         from common.datasets import images
 
         images.tell(images.load(task.dataset, task.data_dir))
+    task, remark = training_program.chosen(task, budget=options.budget, workdir=options.workdir)
     evaluator = problem.build(task)
     problem.tell(task, evaluator)
     config, objectives = configs.gathered(
         lambda: settings(values, algorithm, evaluator.space), lambda: objectives_lib.of(values.objectives, evaluator)
     )
-    result = runs.run(
-        evaluator,
-        objectives_lib.searcher(algorithm, evaluator.space, config, objectives),
-        options,
-        command=command,
-        algorithm=algorithm.name,
-        config=config,
-        flags=values.flag_values_dict(),
-    )
+    searcher = objectives_lib.searcher(algorithm, evaluator.space, config, objectives)
+    told = {"command": command, "algorithm": algorithm.name, "config": config, "flags": values.flag_values_dict()}
+    result = runs.run(evaluator, searcher, options, remark=remark, **told)
     console.show_result(result, algorithm.name, evaluator.optimum)
     print(f"workdir: {result['workdir']}", flush=True)
 

@@ -23,10 +23,10 @@ from absl import logging
 from common import compilation, spaces, types
 from common import config as config_lib
 from common.datasets import images
-from common.evaluators import training_config, training_problem
+from common.evaluators import training_config, training_problem, training_program
 from common.executors import measuring
 from common.genotypes import conversion
-from common.networks import costs
+from common.networks import costs, mobile, mobile_elastic, of_space
 from common.supernets import presets as supernet_presets
 from common.supernets import stand_alone
 from common.supernets import training as supernet
@@ -104,13 +104,14 @@ def evaluator(
 
 def _in_one_program(problem, config, dataset, data_dir):
     """Returns the training of any architecture by the program of shared weights, of the same size and settings."""
-    if config.preset != training_config.SHORT:
-        raise ValueError(f"program = shared is for preset = {training_config.SHORT}; got preset = {config.preset!r}")
-    if config.fitness_epoch == "best":
-        raise ValueError("program = shared evaluates after the last epoch; leave fitness_epoch out")
-    sizes = config.given("num_cells", "width", "dtype")
-    preset = supernet_presets.get("digits", problem.space, num_classes=problem.num_classes, **sizes)
-    preset = preset._replace(training=problem.preset.training, augmentation=problem.preset.augmentation)
+    if reason := training_program.obstacle(problem.space, config):
+        raise ValueError(f"program 'shared' cannot train these networks: {reason}; leave program out")
+    network, sizes = problem.preset.network, config.given("num_cells", "width", "dtype")
+    if problem.space in of_space.SHARING:
+        network = supernet_presets.get("digits", problem.space, num_classes=problem.num_classes, **sizes).network
+    elif isinstance(network, mobile.Config):
+        network = mobile_elastic.elastic(network)
+    preset = supernet_presets.PRESETS["digits"]._replace(**problem.preset._asdict() | {"network": network})
     images = {"held_out": config.held_out, "num_images": config.num_images}
     return stand_alone.trainer(supernet.describe(problem.space, dataset, preset, **images), data_dir)
 

@@ -22,5 +22,5 @@ class Config(configs.Changes):
     program: Annotated[
         Literal["each", "shared"] | None,
         "compiled programs: each, one for every architecture; shared, one that trains any of them, for spaces with "
-        "shared weights: compiled once, of slightly different networks; None: each",
+        "shared weights: compiled once, of slightly different networks; None: in a search the one that takes less time",
     ] = None

@@ -126,6 +126,7 @@ def run(
     folder: pathlib.Path | None = None,
     notes: Mapping[str, Any] | None = None,
     flags: Mapping[str, Any] | None = None,
+    remark: str = "",
 ) -> dict[str, Any]:
     """Runs a search, or resumes it, writes the files of the run, and returns result.json and `workdir`, the folder.
 
@@ -138,6 +139,7 @@ def run(
       folder: of the run, if the caller made it; by default `options.workdir`.
       notes: further entries of config.json, of JSON types.
       flags: all settings by flag name, for config.json; by default those of `options`.
+      remark: a line to print when the run starts.
 
     Raises:
       ValueError: the budget does not suit evaluator and searcher, the folder belongs to another search or is in
@@ -162,6 +164,8 @@ def run(
         journal.check_budget(options.budget)  # before anything in the folder is replaced
         if options.retry_failed:
             print(f"evaluations that raised an exception and run again: {journal.retry_failed()}", flush=True)
+        if remark:
+            print(remark, flush=True)
         run_dir.write_config(folder, about)
         log = search_log.Log(
             folder, searcher.name, options.budget, num_earlier=0 if earlier is None else len(earlier.archs)

@@ -19,9 +19,10 @@ import jax
 import numpy as np
 
 from common import compilation, types
+from common.executors import measuring
 from common.networks.kernels import compile_options
 from common.supernets import config, sampling, scoring, training
-from common.training import loop
+from common.training import loop, memory
 from common.training import state as states
 
 
@@ -105,8 +106,8 @@ def _one(run, init, part, key, arch):
         draw = sampling.from_pool(arch[None])
         for chunk in loop.train(run.steps, state, keys, run.data("train"), run.config, draw=draw):
             state, _ = chunk
-    except loop.DivergedError as error:
-        return _infeasible(str(error))
+    except (loop.DivergedError, memory.OutOfMemoryError) as error:
+        return _infeasible(measuring.reason_of(error))
     scoring_config = config.Scoring(method="all")
     return scoring.of(run, states.averaged(state)["params"], scoring_config, protocol=part).evaluate(key, arch[None])
 

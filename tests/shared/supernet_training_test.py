@@ -17,8 +17,8 @@ from common.executors import measuring
 from common.supernets import config as supernet_config
 from common.supernets import presets as supernet_presets
 from common.supernets import scoring as scores
-from common.supernets import stand_alone, training_folder
 from common.supernets import training as supernet
+from common.supernets import training_folder
 from common.training import augmentation, schedules
 from common.training import config as configs
 from tests.shared import tiny_supernet
@@ -274,21 +274,3 @@ class PresetsTest(parameterized.TestCase):
                 message = f"preset '{name}' is not for networks of {space}; choose one of {', '.join(names)}$"
                 with self.assertRaisesRegex(ValueError, message):
                     supernet_presets.get(name, space)
-
-
-class StandAloneTest(parameterized.TestCase):
-    def test_a_fitness_depends_on_the_architecture_and_the_key_alone(self):
-        preset = supernet_presets.get("digits", SPACE, width=4)
-        about = supernet.describe(SPACE, "digits", preset, num_images=64)
-        self.enterContext(mock.patch.object(supernet.supernet, "Network", tiny_supernet.network))
-        evaluator = stand_alone.evaluator(about, num_epochs=2)
-        rows = np.concatenate([archs(2), archs(1)])
-        rows[2, 2:4] = rows[2, :2]  # the same branch twice
-        key = jax.random.key(3)
-        together = evaluator.evaluate(key, rows)
-        np.testing.assert_array_equal(together.ok, [True, True, False])
-        assert together.reasons == ("", "", "not a valid architecture")
-        assert np.all((together.fitness[:2] > 0) & (together.fitness[:2] <= 1))
-        np.testing.assert_array_equal(evaluator.evaluate(key, rows[1:2]).fitness, together.fitness[1:2])
-        assert evaluator.evaluate(jax.random.key(4), rows[1:2]).fitness[0] != together.fitness[1]
-        assert evaluator.test(key, rows[1:2]).fitness[0] != together.fitness[1]  # on other images

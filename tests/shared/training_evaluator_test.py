@@ -67,7 +67,15 @@ class TrainingEvaluatorTest(parameterized.TestCase):
         np.testing.assert_allclose(both.fitness * 40, np.round(both.fitness * 40), atol=1e-4)  # of 40 images
         assert loop._train_chunk._cache_size() - before == 2  # one for each evaluator
         assert not shared.evaluate(jax.random.key(0), archs + 100).ok.any()
-        np.testing.assert_array_equal(shared.costs["params"](archs), each.costs["params"](archs))
+
+    @parameterized.parameters("nao_small", "lanas_oneshot", "small_images", "nasbench201", "nasbench_macro")
+    def test_networks_of_one_program_have_the_sizes_of_the_others(self, space):
+        self.enterContext(mock.patch.object(supernet.supernet, "Network", tiny_supernet.network))
+        each, shared = (training.evaluator(space, program=program) for program in ("each", "shared"))
+        archs = np.asarray(each.space.sample(jax.random.key(1), 3))
+        assert each.costs.keys() == shared.costs.keys() == {"params", "macs"}
+        for name, cost in each.costs.items():
+            np.testing.assert_array_equal(shared.costs[name](archs), cost(archs))
 
     @parameterized.parameters("nao_large", "lanas_cell", "seminas_mobile", "ofa_mobile")
     def test_every_kind_of_space_has_a_network(self, space):
@@ -105,8 +113,14 @@ class TrainingEvaluatorTest(parameterized.TestCase):
         ({"space": "nasbench201", "dtype": "bfloat16"}, "dtype is not a setting of the networks of nasbench201"),
         ({"space": "ofa_mobile", "preset": "lanet"}, "settings are for another kind of network"),
         ({"space": "lanas_cell", "program": "shared"}, "'lanas_cell' has no network with shared weights"),
-        ({"space": "nao_small", "program": "shared", "preset": "lanet"}, "program = shared is for preset = short"),
-        ({"space": "nao_small", "program": "shared", "fitness_epoch": "best"}, "evaluates after the last epoch; leave"),
+        (
+            {"space": "nao_small", "program": "shared", "preset": "lanet"},
+            "preset 'lanet' is not 'short'; leave program out",
+        ),
+        (
+            {"space": "nao_small", "program": "shared", "fitness_epoch": "best"},
+            "fitness_epoch is not 'last'; leave program",
+        ),
     )
     def test_refused(self, settings, message):
         with self.assertRaisesRegex(ValueError, message):
