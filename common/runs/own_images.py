@@ -23,7 +23,8 @@ import numpy as np
 
 from common import compilation, plugins, types
 from common.datasets import images, records
-from common.records import json_lines, run_dir
+from common.records import json_files, json_lines, run_dir
+from common.report import image_search
 from common.report import own_images as pages
 from common.runs import (
     image_events,
@@ -99,6 +100,8 @@ def search_images(
     _check_minutes(minutes, dataset, made, space, num_threads)
     folder = run_dir.create(workdir and os.fspath(workdir), command=COMMAND, benchmark=pathlib.Path(dataset.name).stem)
     run_dir.check_command(folder, COMMAND)
+    if image_search.is_one(folder, json_files.read(folder / run_dir.CONFIG)):
+        raise ValueError(f"{folder} is the folder of a run of benchmarks.shared_searches; choose another workdir")
     (folder / image_run.STATES).mkdir(exist_ok=True)
     with contextlib.ExitStack() as resources:
         events = image_events.Events()

@@ -51,6 +51,7 @@ from common.training import autoaugment, loop, models, program
 from common.training import presets as training_presets
 from common.training import state as states
 from common.training import step as step_lib
+from tests.shared import folders
 
 COSTS = network_costs.of_space("small_images", networks.Config(), image_size=8, num_channels=1)
 
@@ -281,7 +282,7 @@ class LastStageTest(parameterized.TestCase):
         assert run.words(row) == f"32 + 2 inverted (5{times}5, {times}2, SE) | 32 | 32 + 3 residual"
 
 
-class InputTest(parameterized.TestCase):
+class InputTest(folders.FolderTest):
     @parameterized.parameters(
         ({"y": np.zeros(60, int)}, "all images are of one class"),
         ({"minutes": 1.0}, "minutes = 1 is too little for images of 8x8x1 on this machine: a search needs about"),
@@ -295,6 +296,12 @@ class InputTest(parameterized.TestCase):
         with mock.patch.object(image_trainings, "candidates") as compiled, pytest.raises(ValueError, match=message):
             own_images.search_images(**settings)
         assert not compiled.called
+
+    def test_a_folder_of_searches_on_shared_weights_is_left_as_it_is(self):
+        (self.folder / "trained.json").write_text("{}")
+        with pytest.raises(ValueError, match=r"of a run of benchmarks\.shared_searches; choose another workdir"):
+            own_images.search_images(*_images(), minutes=5.0, workdir=self.folder)
+        assert [path.name for path in self.folder.iterdir()] == ["trained.json"]
 
     def test_large_images_need_more_minutes_than_small_ones(self):
         settings = {"platform": "cpu", "num_threads": 2}
