@@ -62,7 +62,7 @@ def _chosen(problem, budget, workdir):
     if why := obstacle(problem.space, problem.proxy):
         return None, why
     if problem.space not in of_space.SHARING:
-        return None, f"{problem.space!r} is no space of cells"
+        return None, f"{problem.space!r} is none of {', '.join(of_space.SHARING)}"
     if budget < MIN_BUDGET:
         return None, f"a budget of {budget} is below {MIN_BUDGET}, from which one for all takes less time"
     made = training_problem.problem(problem.space, images.load(problem.dataset, problem.data_dir), problem.proxy)

@@ -28,7 +28,7 @@ class ChosenTest(folders.FolderTest, parameterized.TestCase):
     @parameterized.parameters(
         ({"budget": 3}, "a budget of 3 is below 4, from which one for all takes less time"),
         ({"space": "lanas_cell"}, "'lanas_cell' has no network with shared weights"),
-        ({"space": "small_images"}, "'small_images' is no space of cells"),
+        ({"space": "small_images"}, "'small_images' is none of nao_small, nao_middle, nao_large, lanas_oneshot"),
         ({"preset": "nao_proxy_tf"}, "preset 'nao_proxy_tf' is not 'short'"),
         ({"fitness_epoch": "best"}, "fitness_epoch is not 'last'"),
     )
