@@ -63,6 +63,9 @@ def main(argv: Sequence[str]) -> None:
     for one in ranked:
         if len(one) != 4 or not args.num_full:
             raise ValueError(f"--ranked must be NAME=COST=SCORES=FILES, with --num_full; got {'='.join(one)!r}")
+        if float(one[1]) > min(budgets) - 1:
+            least = float(one[1]) + 1
+            raise ValueError(f"--budgets must be at least {least:g} with the scores of {one[0]}; got {min(budgets)}")
     settings = [(budget, factor) for budget in budgets for factor in factors]
     for budget, factor in settings:
         cost(np.zeros(budget), np.zeros(budget, bool), budget, factor)  # raises where none would continue

@@ -67,8 +67,8 @@ def known(path: str, archs: np.ndarray) -> dict[str, np.ndarray]:
 
 def average_rank(scores: Sequence[np.ndarray]) -> np.ndarray:
     """Returns float[N], the mean rank of scores float[N], from 0; the larger the better; unknown is the worst."""
-    known = [np.where(np.isfinite(one), one, -np.inf) for one in scores]
-    return np.mean([np.searchsorted(np.sort(one), one) for one in known], axis=0)
+    finite = [np.where(np.isfinite(one), one, -np.inf) for one in scores]
+    return np.mean([np.searchsorted(np.sort(one), one) for one in finite], axis=0)
 
 
 def judge(scores: Mapping[str, np.ndarray], accuracies: np.ndarray) -> dict[str, Any]:

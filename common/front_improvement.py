@@ -155,13 +155,15 @@ def expected(means: chex.Array, deviations: chex.Array, observed: chex.Array, is
     """
     is_finite = jnp.all(jnp.isfinite(means), axis=1)
     means = jnp.where(is_finite[:, None], means, 0.0)
-    by = _by_segments if observed.shape[1] == 2 else _by_directions
-    return jnp.where(is_finite, by(means, deviations, observed, is_known), -1.0)
+    if observed.shape[1] == 2:
+        found = _by_segments(means, deviations, observed, is_known)
+    else:
+        found = _by_directions(means, deviations, observed)
+    return jnp.where(is_finite, found, -1.0)
 
 
-def _by_directions(means, deviations, observed, is_known):
+def _by_directions(means, deviations, observed):
     """Returns `expected` for more than two objectives."""
-    del is_known
     directions, noise = _directions(observed.shape[1])
     best = jnp.max(scalarized(observed), axis=0)
 
