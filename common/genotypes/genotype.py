@@ -138,7 +138,7 @@ _KINDS = {
 def check_kind(genotype: Genotype, kind: type, name: str) -> None:
     """Raises a `ValueError` unless a genotype is of the kind of a space or format, called `name`."""
     if not isinstance(genotype, kind):
-        raise ValueError(f"{name} is for {_KINDS[kind]}; got {_KINDS[type(genotype)]}")
+        raise ValueError(f"{name} is for {_KINDS[kind]}; got {_KINDS.get(type(genotype), type(genotype).__name__)}")
 
 
 def _output_faults(output: tuple[int, ...], last: int) -> list[str]:

@@ -123,11 +123,12 @@ def run(
 
 
 def _check_kept(folder, settings, options, searchers):
-    """Raises a `ValueError` if the folder has results of more trainings, which would be replaced by fewer."""
+    """Raises a `ValueError` if the folder is of another command, or has results of more trainings than asked for."""
     before = json_files.read(folder / run_dir.RESULT)
-    if before is None:
+    is_other = (folder / run_dir.CONFIG).exists()  # only the folders of the searches in it have one
+    if before is None and not is_other:
         return
-    if "choice" not in before:
+    if is_other or "choice" not in before:
         raise ValueError(f"{folder} is the folder of another command; choose another --workdir")
     shape = {"choice": [{"found_by": str}], "networks": [{"found_by": str, "test": list}]}
     json_files.check(folder / run_dir.RESULT, before, {**shape, "budget": int, "num_best": int, "seed": int})

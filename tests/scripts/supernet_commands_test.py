@@ -176,6 +176,8 @@ class SearchTest(Command):
         self.fail(message, shared_searches.main, *flags, *fewer)
         self.fail("has results of local_search too; name them", shared_searches.main, *flags, "--algorithms=random")
         assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+        (folder / "config.json").write_text('{"command": "search_images", "minutes": 5}')
+        self.fail("is the folder of another command", shared_searches.main, *flags)
 
 
 class RegionsTest(parameterized.TestCase):
