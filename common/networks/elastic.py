@@ -37,6 +37,8 @@ class Family(NamedTuple):
       extract: (variables, config, arch) -> (network of the architecture, its variables); None: there is none.
       default: settings; None: those of the type.
       stand_alone: settings -> those of the network of one architecture.
+      phases: for each decision, the phase of progressive shrinking from which on it is smaller than the largest; () for
+        spaces without.
     """
 
     config: Any
@@ -45,6 +47,7 @@ class Family(NamedTuple):
     extract: Callable[..., tuple[Any, Any]] | None = None
     default: Any = None
     stand_alone: Callable[[Any], Any] = lambda config: config
+    phases: tuple[int, ...] = ()
 
 
 FAMILIES: dict[str, Family] = {
@@ -68,5 +71,6 @@ FAMILIES: dict[str, Family] = {
         mobile_extraction.extract,
         mobile_elastic.elastic(mobile.PRESETS["once_for_all"]),
         mobile_elastic.Config.stand_alone,
+        ofa_mobile.SHRINKING,
     ),
 }

@@ -20,6 +20,8 @@ NUM_STAGES, MAX_DEPTH = 5, max(DEPTHS)
 _STAGE_CHOICES = (len(DEPTHS), *(len(KERNELS), len(EXPANSIONS)) * MAX_DEPTH)
 NUM_CHOICES = (len(RESOLUTIONS), *_STAGE_CHOICES * NUM_STAGES)
 LARGEST = tuple(number - 1 for number in NUM_CHOICES)
+# Phases of progressive shrinking, by decision: the resolution, then kernels, depths, expansions.
+SHRINKING = (0, *(2, *(1, 3) * MAX_DEPTH) * NUM_STAGES)
 
 
 def space() -> types.SearchSpace:

@@ -12,8 +12,9 @@ SAMPLINGS = {
     "growing": "one architecture at first, then more and more, all in the end",
     "sandwich": "the largest, the smallest and two random ones in each step, for elastic weights (BigNAS)",
     "sandwich_adaptive": "the same, where the others learn from the largest by AlphaNet's adaptive divergence",
+    "shrinking": "sandwich, but first kernels, then depths and at last expansions are smaller than the largest (OFA)",
 }
-WHOLE_SPACE = ("fair", "sandwich", "sandwich_adaptive")  # these sample from no pool
+WHOLE_SPACE = ("fair", "sandwich", "sandwich_adaptive", "shrinking")  # these sample from no pool
 METHODS = {
     "subset": "the same images for all",
     "consecutive": "the next images for each architecture of a call (NAO-WS in TensorFlow)",
@@ -54,9 +55,9 @@ class Sampling:
     ] = 0
     growth: Annotated[
         float,
-        "with sampling growing: fraction of the training after which all architectures are sampled",
+        "with sampling growing or shrinking: fraction of the training after which all architectures are sampled",
         configs.Range(above=0, at_most=1),
-        configs.Needs("sampling", ("growing",)),
+        configs.Needs("sampling", ("growing", "shrinking")),
     ] = 0.5
 
     def __post_init__(self):

@@ -40,7 +40,7 @@ NETWORKS: dict[str, Any] = {
 }
 
 _TABLES = ("nasbench201", "nasbench_macro")  # for images of 32x32 pixels, as the presets of cells, which train them too
-_ELASTIC_SAMPLINGS = ("sandwich", "sandwich_adaptive")
+_ELASTIC_SAMPLINGS = ("sandwich", "sandwich_adaptive", "shrinking")
 _STANDARD = augmentation.PRESETS["standard"]
 _NAO_WS = configs.Config(
     num_epochs=150,

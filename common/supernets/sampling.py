@@ -37,7 +37,7 @@ def make(
       sampling: one of `config.SAMPLINGS`.
       pool: int32[P, L] to sample from; None: the whole space.
       num_params: int32[P, L] -> int64[P], for sampling "num_params".
-      num_growing: steps before all architectures are sampled, for sampling "growing".
+      num_growing: steps before all architectures are sampled, for samplings "growing" and "shrinking".
 
     Raises:
       ValueError: the pool is empty or missing, or a row is not a canonical architecture of the space.
@@ -53,6 +53,8 @@ def make(
         return fair(space.name)
     if sampling in ("sandwich", "sandwich_adaptive"):
         return sandwich(space.name)
+    if sampling == "shrinking":
+        return shrinking(space.name, num_growing)
     if sampling == "num_params":
         if pool is None:
             raise ValueError("sampling 'num_params' needs a pool; give one")
@@ -157,6 +159,41 @@ def sandwich(name: str) -> jax.tree_util.Partial:
         return jnp.concatenate([extremes(archs[:2]), archs[2:]])
 
     return jax.tree_util.Partial(draw)
+
+
+def shrinking(name: str, num_steps: float) -> jax.tree_util.Partial:
+    """Returns a sampler like `sandwich` that shrinks one kind of decision after the other, as Once-for-all does.
+
+    Progressive shrinking (arXiv:1908.09791, section 3.3) trains the largest network, then with smaller kernels, depths
+    and expansions besides, one kind after the other; resolutions vary from the start. Here these are phases of one
+    training of equal length, by the sandwich rule.
+
+    Args:
+      num_steps: steps before all kinds are sampled.
+
+    Raises:
+      ValueError: the space has no such phases, or num_steps is not above 0.
+    """
+    able = [other for other, family in elastic.FAMILIES.items() if family.phases]
+    config.one_of("space of sampling 'shrinking'", name, able)
+    if not num_steps > 0:
+        raise ValueError(f"num_growing must be above 0 steps; got {num_steps}")
+    return jax.tree_util.Partial(_shrinking_in(name), jnp.float32(num_steps))
+
+
+@functools.cache  # equal samplers share a compiled program
+def _shrinking_in(name):
+    space, family = spaces.get(name), elastic.FAMILIES[name]
+    num_choices, phases = np.array(space.num_choices), np.array(family.phases)
+
+    def draw(length, key, step):
+        shape = (4, len(num_choices))
+        archs = jax.random.randint(jax.random.fold_in(key, step), shape, 0, num_choices[None], jnp.int32)
+        archs = jnp.concatenate([family.extremes(archs[:2]), archs[2:]])
+        phase = jnp.floor(step / length * phases.max())
+        return space.canonicalize(jnp.where(phases[None] <= phase, archs, archs[:1]))
+
+    return draw
 
 
 def growing(name: str, num_steps: float, pool: np.ndarray | None = None) -> jax.tree_util.Partial:

@@ -13,6 +13,7 @@ from common import config as configs
 from common import spaces
 from common.networks import convnet, convnet_elastic, elastic
 from common.spaces import convnet as convnet_space
+from common.spaces import ofa_mobile
 from common.spaces import small_images as space
 from common.supernets import presets, sampling, scoring, training
 from common.training import loop, sandwich
@@ -78,9 +79,24 @@ class SandwichTest(parameterized.TestCase):
             assert {*largest.kind.ravel()} == {0, 1, 2}
         assert len(np.unique(found[:, 2:].reshape(-1, found.shape[-1]), axis=0)) > 50
 
+    def test_shrinking_frees_kernels_then_depths_then_expansions(self):
+        draw = jax.jit(jax.vmap(sampling.shrinking("ofa_mobile", 60), in_axes=(None, 0)))
+        found = np.asarray(draw(jax.random.key(0), jnp.arange(90)))
+        made = spaces.get("ofa_mobile")
+        np.testing.assert_array_equal(made.canonicalize(found.reshape(-1, 46)), found.reshape(-1, 46))
+        np.testing.assert_array_equal(found[:, 0], [[24, *[2] * 45]] * 90)
+        depths, blocks, exists = map(np.asarray, ofa_mobile.decoded(found.reshape(-1, 46)))
+        of_steps = [slice(4 * first, 4 * last) for first, last in ((0, 20), (20, 40), (40, 60), (60, 90))]
+        smallest = [(depths[at].min(), *(blocks[at][exists[at]][:, kind].min() for kind in (0, 1))) for at in of_steps]
+        assert smallest == [(2, 2, 2), (2, 0, 2), (0, 0, 2), (0, 0, 0)]
+        assert len({*found[:20, 2:, 0].ravel()}) > 10  # resolutions vary from the start
+        np.testing.assert_array_equal(found[60:, 1], np.zeros((30, 46)))
+
     def test_other_spaces_have_no_elastic_weights(self):
         with pytest.raises(ValueError, match=r"sandwich.*convnet.*small_images"):
             sampling.sandwich("nao_small")
+        with pytest.raises(ValueError, match=r"shrinking.*convnet.*ofa_mobile"):
+            sampling.shrinking("convnet", 10)
 
 
 def _logits(kinds, params):

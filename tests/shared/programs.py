@@ -100,6 +100,8 @@ def chunk(name):
     if name.startswith("sandwich"):
         space, preset = spaces.get("convnet"), supernet_presets.get("elastic", "convnet", num_classes=NUM_CLASSES)
         network = elastic.FAMILIES["convnet"].network("convnet", preset.network)
+    if name == "shrinking":
+        space = spaces.get("ofa_mobile")
     preset = preset._replace(training=dataclasses.replace(preset.training, batch_size=4))
     arch = np.asarray(space.sample(jax.random.key(0), 1)[0])
     steps = steps_for(network, preset, arch)
