@@ -18,7 +18,7 @@ class Tiny(nn.Module):
     def __call__(self, images, arch, *, train, progress=0.0, statistics="batch"):
         pixels = images.reshape(images.shape[0], -1)
         table = self.param("table", nn.initializers.normal(1.0), (40, 11, pixels.shape[1]))
-        chosen = jnp.sum(table[jnp.arange(40), arch], axis=0)
+        chosen = jnp.sum(table[jnp.arange(40), arch[:40]], axis=0)  # shrinking has longer rows
         values = nn.relu(pixels * chosen[None])
         if statistics == "given":
             mean = self.get_variable("batch_stats", "mean")
