@@ -61,8 +61,10 @@ def evaluator(
     folder = None if data_dir is None else str(pathlib.Path(data_dir).absolute())
     recipe = {"space": space, "dataset": dataset, "data_dir": folder, **config_lib.to_json(config)}
     known = {"image_size": shape[0], "num_channels": shape[2]}
+    default = config_lib.to_json(Config(score=config.score))
+    changed = [f"{name}={value}" for name, value in config_lib.to_json(config).items() if value != default[name]]
     return types.Evaluator(
-        name=f"zero_cost/{pathlib.Path(dataset).stem}/{config.score}",
+        name=f"zero_cost/{pathlib.Path(dataset).stem}/{','.join([config.score, *changed])}",
         space=spaces.get(space),
         protocol="validation",
         evaluate=functools.partial(_measure, score, config.score),

@@ -34,6 +34,13 @@ def small(space, score):
     return zero_cost_config.Config(score=score, batch_size=5, **sizes)
 
 
+NAMED = {
+    "synflow": {},
+    "nwot": {"score": "nwot", "batch_size": 64},
+    "nwot,batch_size=8,width=4,init_seed=2": {"score": "nwot", "batch_size": 8, "width": 4, "init_seed": 2},
+}
+
+
 class ScoreTest(parameterized.TestCase):
     def check(self, name, apply, expected, params=PARAMS):
         found = jax.jit(functools.partial(zero_cost._PROGRAMS[name], apply))(params, IMAGES, LABELS)
@@ -112,6 +119,11 @@ class ScorerTest(parameterized.TestCase):
         expected = jax.jit(program, compiler_options=compile_options.quick("once"))(variables["params"], images, labels)
         np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
         assert np.isfinite(run(score, row[None])).all()
+
+    def test_the_name_tells_settings_apart(self):
+        """A search does not resume with scores of other settings; those of the default are named as before."""
+        made = [zero_cost.evaluator("nasbench201", dataset="digits", **settings) for settings in NAMED.values()]
+        assert [one.name for one in made] == [f"zero_cost/digits/{name}" for name in NAMED]
 
     def test_the_fitness_grows_with_the_score(self):
         """Of networks that are compiled one by one, which takes less time than one program for all of a space."""
