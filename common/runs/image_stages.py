@@ -2,6 +2,7 @@
 
 import functools
 import math
+import threading
 import time
 from collections.abc import Mapping
 from concurrent import futures
@@ -203,28 +204,43 @@ def _best(expected):
 
 def _time(run, made, arch, length):
     """Returns the seconds of `length` steps of a candidate."""
-    path = run.folder / image_run.STATES / f"timing_{''.join(map(str, arch))}"
+    path = run.folder / image_run.STATES / f"timing_{threading.get_ident()}"
+    path.unlink(missing_ok=True)
     start = time.perf_counter()
     image_trainings.train(made.task, path, stop=length, arch=arch)
     path.unlink()
     return time.perf_counter() - start
 
 
+def _slowest_now(run, made):
+    """Returns the seconds of an epoch above which a candidate is too slow, on a machine that may have become busy."""
+    planned, length, resnet = run.events.last("plan"), made.task.most or made.task.steps_per_epoch, BASELINES[1]
+    seconds = _time(run, made, np.array(spaces.MEMBERS[resnet], np.int32), length) / length * made.task.steps_per_epoch
+    return planned["slowest"] * max(1.0, seconds / planned["epoch_seconds"][resnet])
+
+
 def _submitted(run, made, archs, epochs, live, *, until=math.inf, slowest=math.inf, is_first=False):
     """Returns futures of (row, accuracy, seconds) of rows trained to an epoch.
 
     In the first stage the seconds are those of the whole training, also if an earlier start began it.
-    The accuracy is None if they are not by `until`, or if the first epoch shows that one takes more than `slowest`.
+    The accuracy is None if they are not by `until`, or if the first epoch shows that one takes more than `slowest`
+    and the ResNet does not take longer than it did for the plan.
     """
     per_epoch = made.task.steps_per_epoch
 
     def one(arch):
         start, row, is_fresh = time.monotonic(), np.array(arch, np.int32), not run.state_path(arch).exists()
+        most = slowest
 
         def on_step(step):
+            nonlocal start, most
             run.check()
-            if is_fresh and step <= per_epoch and (time.monotonic() - start) / step * per_epoch > slowest:
-                raise _TooSlowError
+            taken = time.monotonic() - start
+            if is_fresh and step <= per_epoch and taken / step * per_epoch > most:
+                most = _slowest_now(run, made)
+                if taken / step * per_epoch > most:
+                    raise _TooSlowError
+                start = time.monotonic() - taken
             live.note(f"candidate {run.words(arch)}, epoch {step / per_epoch:.1f} of {epochs}")
 
         try:

@@ -379,11 +379,18 @@ class StagesTest(parameterized.TestCase):
     def test_candidates_that_are_too_slow_are_not_trained(self):
         folder = pathlib.Path(self.enter_context(tempfile.TemporaryDirectory()))
         plan = image_plan.Plan(4, (1,), 100.0, 100.0)
-        stages, _ = _search(folder, plan, slowest=-1.0)  # the first one counts whatever it takes
+        with mock.patch.object(image_stages, "_time", lambda run, made, arch, length: 1.0 * length):
+            stages, _ = _search(folder, plan, slowest=-1.0)  # the first one counts whatever it takes
         assert [list(each) for _, each in stages] == [[small_images.MEMBERS["three_convolutions"]]]
         found = own_page.read(folder)
         assert len(found.slow) == 3
         assert found.slow == {row for row, each in found.candidates.items() if not each}
+
+    def test_no_candidate_is_too_slow_because_the_machine_has_become_busy(self):
+        folder = pathlib.Path(self.enter_context(tempfile.TemporaryDirectory()))
+        with mock.patch.object(image_stages, "_time", lambda run, made, arch, length: 1e12 * length):
+            stages, _ = _search(folder, image_plan.Plan(4, (1,), 100.0, 100.0), slowest=1e-9)
+        assert len(stages[0][1]) == 4
 
     def test_a_candidate_that_an_earlier_start_began_counts_the_seconds_of_all_its_epochs(self):
         folder = pathlib.Path(self.enter_context(tempfile.TemporaryDirectory()))
@@ -443,7 +450,8 @@ def _search(folder, plan, stop=None, space=None, slowest=None):
             stopped=threading.Event(),
         )
         if events.last("plan") is None:
-            run.record(event="plan", **plan._asdict(), **({} if slowest is None else {"slowest": slowest}))
+            found = {} if slowest is None else {"slowest": slowest, "epoch_seconds": {"resnet": 1.0}}
+            run.record(event="plan", **plan._asdict(), **found)
         made = types.SimpleNamespace(task=types.SimpleNamespace(steps_per_epoch=1, most=0))
         stubs = {"train": train, "validate": validate}
         with mock.patch.multiple(image_trainings, **stubs):
