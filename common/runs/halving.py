@@ -32,11 +32,6 @@ def successive_halving(
     return stages
 
 
-def best(stages: Sequence[tuple[int, Mapping[Row, float]]]) -> Row:
-    """Returns the best row of the last stage."""
-    return max(stages[-1][1], key=stages[-1][1].get)
-
-
 def in_order(fitness: Sequence[float], *, count: int, factor: float = FACTOR) -> list[tuple[int, int]]:
     """Returns the order in which trainings continue while others are still proposed (arXiv:1810.05934).
 

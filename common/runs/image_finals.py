@@ -1,5 +1,6 @@
 """Last stage of `search_images`: the best candidate and networks without a search are trained from scratch."""
 
+import math
 import time
 from concurrent import futures
 from typing import Any
@@ -33,10 +34,18 @@ def train(
     Returns:
       (the events of the networks trained, the best candidate first; names of those for which there was no time).
     """
-    best, planned = halving.best(rungs), run.events.last("finals")
+    planned, (last_epochs, expected) = run.events.last("finals"), rungs[-1]
+    num_images = len(run.made.parts["validation"].labels)
+    best = tuple(planned["best"]) if planned else image_plan.chosen(expected, num_images)
+    if expected.get(best, math.inf) < max(expected.values()):
+        print(
+            f"chosen: {run.words(best)}, a published network, expected {100 * expected[best]:.1f} %: within a standard "
+            f"error of the best candidate, {100 * max(expected.values()):.1f} %",
+            flush=True,
+        )
     baselines = {name: spaces.MEMBERS[name] for name in image_stages.BASELINES}
     if same := [name for name, arch in baselines.items() if arch == best]:
-        print(f"the best candidate is {same[0]}", flush=True)
+        print(f"the network chosen is {same[0]}", flush=True)
     archs = {BEST: best} | {name: arch for name, arch in baselines.items() if arch != best}
     made: dict[str, image_trainings.Final] = {}  # as far as they are compiled
     if planned is None:
@@ -51,7 +60,7 @@ def train(
             names=list(names),
             best=list(best),
             epoch_seconds=seconds,
-            continued=epochs * run.events.last("plan")["scale"] <= rungs[-1][0],  # in epochs of candidates
+            continued=epochs * run.events.last("plan")["scale"] <= last_epochs,  # in epochs of candidates
         )
         run.write_page()
         planned = run.events.last("finals")
@@ -60,7 +69,7 @@ def train(
     print(f"{', '.join(planned['names'])}: {planned['epochs']} epochs from scratch on all images{text}", flush=True)
     if planned["continued"]:
         num = planned["epochs"] - _MEASURED
-        print(f"best: continues for {num} epochs from its parameters as a candidate, after {rungs[-1][0]}", flush=True)
+        print(f"best: continues for {num} epochs from its parameters as a candidate, after {last_epochs}", flush=True)
     if planned["epochs"] < _FEW:
         print(f"fewer than {_FEW} epochs are too few for a useful network; give more minutes", flush=True)
     found = {one["name"]: one for one in run.events.all("final")}

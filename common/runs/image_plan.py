@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from common.runs.halving import FACTOR
+from common.runs.halving import FACTOR, Row
+from common.spaces import small_images as spaces
 
 SEARCH_SHARE = 0.45  # of the time after compiling; the rest trains the networks of the table
 _MARGIN = 1.1  # of the minutes that an error advises
@@ -149,6 +150,23 @@ def for_few(config: Any, num_candidates: int) -> Any:
     most = {"num_initial": third, "population_size": third, "height": num_candidates.bit_length()}
     most = {name: limit for name, limit in most.items() if hasattr(config, name)}
     return dataclasses.replace(config, **{name: min(getattr(config, name), limit) for name, limit in most.items()})
+
+
+def chosen(expected: Mapping[Row, float], num_images: int) -> Row:
+    """Returns the network to train to the end: the best one, or the best published one that is no worse for sure.
+
+    The best of many is so partly by luck, while the published networks have been good on many images. So one of them is
+    taken if it is worse by at most a standard error of an accuracy (the rule of Breiman et al., Classification and
+    Regression Trees, 1984).
+
+    Args:
+      expected: {row: accuracy expected after the last training} of the last stage.
+      num_images: on which accuracies are measured.
+    """
+    best = max(expected, key=expected.get)
+    least = expected[best] - math.sqrt(expected[best] * (1 - expected[best]) / num_images)
+    published = [row for row in spaces.PUBLISHED if row in expected and expected[row] >= least]
+    return max(published, key=expected.get, default=best)
 
 
 def finals(seconds: float, epoch_seconds: Mapping[str, float], *, num_threads: int) -> tuple[int, tuple[str, ...]]:

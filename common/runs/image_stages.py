@@ -138,7 +138,7 @@ def _proposed(run, made, plan):
     space = with_costs(run.space, run.made.costs)
     searcher = in_turn.configured(run.algorithm, space, few)
     known = np.array(list(spaces.MEMBERS.values()), np.int32)
-    known = known[np.asarray(run.space.is_valid(known))][: max(len(BASELINES), plan.num_candidates // 4)]
+    known = known[np.asarray(run.space.is_valid(known))][: max(len(BASELINES), plan.num_candidates // 2)]
     if len(known):
         searcher = warm_up.first(searcher, known, len(known))
     header = {name: run.about[name] for name in ("space", "images", "limit", "algorithm", "seed")}

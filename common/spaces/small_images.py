@@ -61,6 +61,7 @@ MEMBERS: dict[str, tuple[int, ...]] = {
     "wide_resnet": _row(*((RESIDUAL, 1, 2, 0, 0, 0),) * NUM_STAGES),
     "mobilenet": _row(*((INVERTED, 2, 1, 0, 1, 0),) * NUM_STAGES),
 }
+PUBLISHED = [row for name, row in MEMBERS.items() if name != "three_convolutions"]
 
 
 def space() -> types.SearchSpace:
