@@ -126,6 +126,7 @@ class Evaluator(NamedTuple):
         "macs", traceable; NumPy rows give a NumPy array.
       limits: texts of the limits on costs that `space` respects, such as "params<=3e+06"; () for none.
       measured: names of the costs that `evaluate` measures, see `Evaluation.costs`.
+      data: checksum of its images or text, so that a search does not resume with others; None: not known.
     """
 
     name: str
@@ -140,6 +141,7 @@ class Evaluator(NamedTuple):
     costs: Mapping[str, Callable[[chex.Array], chex.Array]] = MappingProxyType({})
     limits: tuple[str, ...] = ()
     measured: tuple[str, ...] = ()
+    data: int | None = None
 
 
 class Candidate(NamedTuple):

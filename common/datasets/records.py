@@ -2,9 +2,11 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
+
+from common.records import run_dir
 
 _CHANNELS = (1, 2, 3, 4)
 
@@ -39,6 +41,11 @@ class Dataset:
     std: tuple[float, ...]  # standard deviation, likewise
     notes: tuple[str, ...] = ()  # what is unusual about the files that it was read from
     class_names: tuple[str, ...] = ()  # of all classes, or none where they are not known
+
+
+def checksum(splits: Iterable[Split]) -> int:
+    """Returns the checksum of images and labels."""
+    return run_dir.checksum(array for split in splits for array in (split.images, split.labels))
 
 
 def make(

@@ -19,7 +19,7 @@ from common import config as configs
 from common import paths
 from common.datasets import topics
 from common.file_formats import files, text_file
-from common.records import progress
+from common.records import progress, run_dir
 
 END, UNKNOWN = "<eos>", "<unk>"
 SPLITS = ("train", "valid", "test")
@@ -35,6 +35,12 @@ class Corpus(NamedTuple):
     valid: np.ndarray
     test: np.ndarray
     notes: tuple[str, ...] = ()  # what is unusual about its files
+
+    @property
+    def checksum(self) -> int:
+        """Checksum of vocabulary and words."""
+        words = np.frombuffer("\n".join(self.vocabulary).encode(), np.uint8)
+        return run_dir.checksum([words, self.train, self.valid, self.test])
 
 
 class _Source(NamedTuple):

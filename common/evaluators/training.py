@@ -22,7 +22,7 @@ from absl import logging
 
 from common import compilation, spaces, types
 from common import config as config_lib
-from common.datasets import images
+from common.datasets import images, records
 from common.evaluators import training_config, training_problem, training_program
 from common.executors import measuring
 from common.genotypes import conversion
@@ -96,6 +96,7 @@ def evaluator(
         test=functools.partial(train, "test"),
         recipe=types.Recipe(f"{__name__}.evaluator", recipe),
         costs=known,
+        data=records.checksum(problem.parts.values()),
     )
     if latency is None:
         return made

@@ -25,6 +25,7 @@ import optax
 from common import compilation, spaces, types
 from common import config as config_lib
 from common.datasets import images as datasets
+from common.datasets import records
 from common.evaluators import training_problem
 from common.evaluators.zero_cost_config import Config
 from common.genotypes import conversion
@@ -57,7 +58,8 @@ def evaluator(
     """
     config = Config(**settings)
     network, score = scorer(space, config, dataset=dataset, data_dir=data_dir)
-    shape = datasets.load(dataset, data_dir).train.images.shape[1:]
+    train = datasets.load(dataset, data_dir).train
+    shape = train.images.shape[1:]
     folder = None if data_dir is None else str(pathlib.Path(data_dir).absolute())
     recipe = {"space": space, "dataset": dataset, "data_dir": folder, **config_lib.to_json(config)}
     known = {"image_size": shape[0], "num_channels": shape[2]}
@@ -70,6 +72,7 @@ def evaluator(
         evaluate=functools.partial(_measure, score, config.score),
         recipe=types.Recipe(f"{__name__}.evaluator", recipe),
         costs=costs.of_space(space, network, **known) if shape[0] == shape[1] else {},
+        data=records.checksum([train]),
     )
 
 

@@ -159,7 +159,7 @@ def from_scratch(
         functools.partial(measure, True),
         costs(size, config.width),
     )
-    return evaluator._replace(recipe=types.Recipe(f"{__name__}.from_scratch", settings))
+    return evaluator._replace(recipe=types.Recipe(f"{__name__}.from_scratch", settings), data=loaded.checksum)
 
 
 def costs(vocabulary_size: int, width: int) -> dict[str, Callable[[chex.Array], chex.Array]]:

@@ -12,7 +12,8 @@ import math
 import os
 import pathlib
 import platform
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax
@@ -66,6 +67,23 @@ def check_command(folder: pathlib.Path, command: str) -> None:
         raise ValueError(f"{folder} is the folder of a run of launch.{before}; choose another --workdir")
 
 
+def checksum(arrays: Iterable[np.ndarray]) -> int:
+    """Returns the CRC-32 of the bytes of arrays, such as the images or words of a run."""
+    found = 0
+    for array in arrays:
+        found = zlib.crc32(np.ascontiguousarray(array), found)
+    return found
+
+
+def check_data(folder: str | os.PathLike, before: int | None, now: int | None) -> None:
+    """Raises a `ValueError` if the checksum of a run's images or text has changed; None: not known."""
+    if None not in (before, now) and before != now:
+        raise ValueError(
+            f"the images or text of the run in {folder} have changed since it began (checksum {before}, now {now}); "
+            "restore them, or start in a fresh folder"
+        )
+
+
 def environment() -> dict[str, Any]:
     """Returns versions and the device, for config.json."""
     devices = jax.devices()
@@ -84,12 +102,13 @@ def write_config(folder: pathlib.Path, record: Mapping[str, Any]) -> None:
     It prints a line if versions differ from those of the start before; files of older versions have that one start.
 
     Raises:
-      ValueError: the config.json of an earlier start is damaged.
+      ValueError: the config.json of an earlier start is damaged, or has another checksum of the data (`data`).
     """
     for name in (CONFIG, HISTORY, RESULT, STUDY):  # temporary files of killed processes of older versions
         for left in folder.glob(f".{name}.????????"):
             left.unlink(missing_ok=True)
     before = json_files.read(folder / CONFIG) or {}
+    check_data(folder, before.get("data"), record.get("data"))
     starts = before.get("starts", [{"versions": before["versions"]}] if "versions" in before else [])
     json_files.check(folder / CONFIG, starts, [{"versions": {"*": str}}], "starts")
     now = environment()

@@ -16,21 +16,12 @@ _NUM_SHOWN, _NUM_VIEWS = 8, 2  # training images, and augmented versions of each
 _NUM_PAIRS, _NUM_OF_PAIR = 5, 6  # confusions, and images of each
 
 
-def about(dataset: images.Dataset) -> dict[str, Any]:
-    """Returns the description of the images for config.json and the page."""
-    short, long = (image_trainings.augment(dataset, work) for work in (0.0, image_trainings.MUCH_WORK))
-    also = "; in long trainings of large networks also by AutoAugment" if long != short else ""
-    return {
-        "classes": dataset.num_classes,
-        "class_names": list(dataset.class_names),
-        "image_shape": list(dataset.train.images.shape[1:]),
-        "num_images": {"train": len(dataset.train), "test": len(dataset.test)},
-        "augmentation": augmentation.describe(short) + also,
-    }
+def write_examples(folder: pathlib.Path, dataset: images.Dataset) -> dict[str, Any]:
+    """Writes training images, of as many classes as possible, and augmented versions of them.
 
-
-def write_examples(folder: pathlib.Path, dataset: images.Dataset) -> None:
-    """Writes training images, of as many classes as possible, and augmented versions of them."""
+    Returns:
+      The description of the images for config.json and the page.
+    """
     labels = dataset.train.labels
     repeats = np.zeros(len(labels), int)  # of each image, how many of its class come before it
     for label in range(dataset.num_classes):
@@ -43,6 +34,15 @@ def write_examples(folder: pathlib.Path, dataset: images.Dataset) -> None:
     run_dir.write_arrays(
         folder / own_classes.EXAMPLES, {"images": chosen, "augmented": augmented, "labels": labels[shown]}
     )
+    long = image_trainings.augment(dataset, image_trainings.MUCH_WORK)
+    also = "; in long trainings of large networks also by AutoAugment" if long != config else ""
+    return {
+        "classes": dataset.num_classes,
+        "class_names": list(dataset.class_names),
+        "image_shape": list(dataset.train.images.shape[1:]),
+        "num_images": {"train": len(dataset.train), "test": len(dataset.test)},
+        "augmentation": augmentation.describe(config) + also,
+    }
 
 
 def write_mistakes(folder: pathlib.Path, dataset: images.Dataset, predicted: np.ndarray) -> None:

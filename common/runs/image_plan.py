@@ -71,7 +71,7 @@ def least_minutes(num_images: int, macs: float, *, platform: str, num_threads: i
     return math.ceil(10 * (_COMPILE_SECONDS[kind] + max(seconds, _LEAST_SECONDS)) / 60) / 10
 
 
-def check(minutes: float, least: float, shape: Sequence[int]) -> None:
+def check_minutes(minutes: float, least: float, shape: Sequence[int]) -> None:
     """Raises a `ValueError` if a search on images of a shape takes more than the minutes given."""
     if not math.isfinite(minutes) or minutes <= 0:
         raise ValueError(f"minutes must be above 0; got {minutes:g}")

@@ -84,7 +84,10 @@ def train(
     }
     folder = run_dir.create(options.workdir, command="train_language", benchmark=options.corpus.corpus)
     run_dir.check_command(folder, "train_language")
-    with locks.hold(folder / LOCK, what=str(folder)), checkpoints.Checkpoints(folder / "checkpoints", about) as saved:
+    with (
+        locks.hold(folder / LOCK, what=str(folder)),
+        checkpoints.Checkpoints(folder / "checkpoints", about, corpus.checksum) as saved,
+    ):
         flags = configs.to_json(options) if flags is None else dict(flags)
         record = {"command": "train_language", "flags": flags, **about}
         run_dir.write_config(folder, record)

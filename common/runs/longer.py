@@ -24,13 +24,14 @@ def extend(folder: pathlib.Path, run: training_run.Run) -> None:
     before = training.get("num_epochs") if isinstance(training, dict) else None
     if not isinstance(before, int) or before >= epochs:
         return
-    checkpoints.check_about(folder, {**run.about, "training": {**run.about["training"], "num_epochs": before}})
+    about, data = {**run.about, "training": {**run.about["training"], "num_epochs": before}}, run.images.checksum
+    checkpoints.check_about(folder, about, data)
     if reason := dependence(run):
         raise ValueError(
             f"{folder.parent} is a training of {before} epochs and cannot become one of {epochs}, as {reason} depends "
             "on their number; export its network (--evaluate --export) and train that in a fresh folder (--init_from)"
         )
-    run_dir.write_json(folder / checkpoints.ABOUT, {"format": checkpoints.FORMAT, "about": run.about})
+    run_dir.write_json(folder / checkpoints.ABOUT, {"format": checkpoints.FORMAT, "about": run.about, "data": data})
 
 
 def dependence(run: training_run.Run) -> str:

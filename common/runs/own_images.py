@@ -13,7 +13,6 @@ import os
 import pathlib
 import threading
 import time
-import zlib
 from collections.abc import Sequence
 from concurrent import futures
 from typing import Any
@@ -86,7 +85,7 @@ def search_images(
     about = {
         "space": image_trainings.SPACE,
         "dataset": os.fspath(x) if isinstance(x, str | os.PathLike) else dataset.name,
-        "images": zlib.crc32(dataset.train.labels.tobytes(), zlib.crc32(dataset.train.images.tobytes())),
+        "images": records.checksum([dataset.train]),
         "minutes": minutes,
         "limit": list(texts),
         "algorithm": algorithm.name,
@@ -106,9 +105,8 @@ def search_images(
     with contextlib.ExitStack() as resources:
         events = image_events.Events()
         resources.enter_context(json_lines.opened(folder / pages.TRAININGS, about, events.take))
-        shown = image_examples.about(dataset) | {"width": made.network.config.width}
+        shown = image_examples.write_examples(folder, dataset) | {"width": made.network.config.width}
         run_dir.write_config(folder, about | {"command": COMMAND} | shown)
-        image_examples.write_examples(folder, dataset)
         begun -= max([event["seconds"] for event in events.lines], default=0.0)
         pool, stopped = resources.enter_context(futures.ThreadPoolExecutor(num_threads)), threading.Event()
         resources.callback(stopped.set)  # before the pool waits for its trainings
@@ -171,4 +169,4 @@ def _check_minutes(minutes: float, dataset: images.Dataset, made: shared.Run, sp
     macs = float(np.mean(np.asarray(made.costs["macs"](archs))))
     settings = {"platform": jax.default_backend(), "num_threads": num_threads}
     least = image_plan.least_minutes(len(dataset.train), macs, **settings)
-    image_plan.check(minutes, least, dataset.train.images.shape[1:])
+    image_plan.check_minutes(minutes, least, dataset.train.images.shape[1:])

@@ -144,8 +144,10 @@ def _search_fixed(searcher, settings, corpus, folder, *, options, algorithm, fla
     if settings.measure == "training":
         evaluator = _from_scratch(settings, settings.training)
     else:
+        searches.check_folder(folder, "search_recurrent", weights=folder / SUPERNET)  # before anything is trained
         learner = evaluators.supernet_learner(corpus, settings.training)
-        with checkpoints.Checkpoints(folder / SUPERNET, _about(settings, corpus, options.seed)) as saved:
+        about = _about(settings, corpus, options.seed)
+        with checkpoints.Checkpoints(folder / SUPERNET, about, corpus.checksum) as saved:
             key = jax.random.key(options.seed)
             state = _train(settings, learner, corpus, folder, saved, key=key, title="shared weights")
         evaluator = evaluators.on_shared_weights(corpus, learner, training.evaluated(state), score=settings.score)
@@ -187,7 +189,7 @@ def _search_pool(searcher, settings, corpus, folder, *, seed, schedule, name, al
     record = {"command": "search_recurrent", "algorithm": algorithm, "score": settings.score, **about, "flags": flags}
     with (
         locks.hold(folder / language.LOCK, what=str(folder)),
-        checkpoints.Checkpoints(folder / SUPERNET, about) as saved,
+        checkpoints.Checkpoints(folder / SUPERNET, about, corpus.checksum) as saved,
     ):
         state, space = saved.latest(language.template(learner)), spaces.get("nao_rnn")
         run = functools.partial(population.run, space, searcher, train, evaluator, state, schedule, folder, record)

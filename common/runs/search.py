@@ -99,12 +99,21 @@ def check(
     return earlier
 
 
-def check_folder(folder: pathlib.Path, command: str) -> None:
-    """Raises a `ValueError` if a folder has the files of a run that is no search."""
+def check_folder(folder: pathlib.Path, command: str, *, weights: pathlib.Path | None = None) -> None:
+    """Raises a `ValueError` if a folder has the files of a run that is no search.
+
+    Args:
+      weights: folder of the shared weights that the search trains, if any, without which it cannot have begun.
+    """
     if not (folder / run_dir.JOURNAL).exists():
         run_dir.check_command(folder, command)
         if (folder / run_dir.RESULT).exists():
             raise ValueError(f"{folder} has the results of a run of another kind; choose another --workdir")
+    elif weights is not None and not weights.exists():
+        raise ValueError(
+            f"{folder} has a search, but no shared weights of its own; resume it with its settings, or choose another "
+            "--workdir"
+        )
 
 
 def warmed_up(
@@ -150,7 +159,8 @@ def run(
     objectives = objectives_lib.of_searcher(searcher)
     header = _header(evaluator, objectives, options, algorithm, config)
     flags = configs.to_json(options) if flags is None else dict(flags)
-    about = {**(notes or {}), "command": command, "flags": flags, **header, "optimum": evaluator.optimum}
+    about = {**(notes or {}), "command": command, "flags": flags, **header}
+    about |= {"optimum": evaluator.optimum, "data": evaluator.data}
     earlier = check(options, searcher, evaluator.space, folder=folder or options.workdir, evaluator=evaluator)
     if earlier is not None:
         progress.tell(measurements.describe(options.warm_start, earlier))

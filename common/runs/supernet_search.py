@@ -99,13 +99,8 @@ def search(
     tried = searches.warmed_up(searcher(space, objectives=chosen), space, weights.run.costs, options)
     searches.check(options, tried, space, folder=options.workdir)
     folder = _folder(settings, options, algorithm)
-    searches.check_folder(folder, command)  # before anything is trained
-    has_weights = settings.weights or (folder / shared_weights.SUPERNET).exists()
-    if not has_weights and (folder / run_dir.JOURNAL).exists():
-        raise ValueError(
-            f"{folder} has a search, but no shared weights of its own; name those that it was on (--supernet), or "
-            "choose another --workdir"
-        )
+    own = None if settings.weights else folder / shared_weights.SUPERNET
+    searches.check_folder(folder, command, weights=own)  # before anything is trained
     weights = shared_weights.trained(weights, folder)
     evaluator = shared_weights.evaluator(settings, weights, space)
     if refine is not None:

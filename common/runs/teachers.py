@@ -2,12 +2,11 @@
 
 import os
 import pathlib
-import zlib
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
+from common.records import run_dir
 from common.runs import training_run
 from common.training import checkpoints, export, losses
 from common.training import state as states
@@ -42,9 +41,7 @@ def read(
         return network.apply(variables, images, train=False).main.astype(jnp.float32)
 
     teacher = losses.Teacher(jax.tree_util.Partial(logits, variables), weight, temperature)
-    checksum = 0
-    for leaf in jax.tree.leaves(variables):
-        checksum = zlib.crc32(np.ascontiguousarray(leaf), checksum)
+    checksum = run_dir.checksum(jax.tree.leaves(variables))
     told = {"network": path, "checksum": checksum, "weight": weight, "temperature": temperature}
     return run._replace(about={**run.about, "teacher": told}, teacher=teacher)
 

@@ -126,7 +126,7 @@ def train(
             stack.enter_context(locks.hold(folder / _LOCK, what=str(folder)))
             longer.extend(folder / _CHECKPOINTS, run)
         sharding.agreed(is_first)  # the other processes wait for that
-        saved = stack.enter_context(checkpoints.Checkpoints(folder / _CHECKPOINTS, run.about))
+        saved = stack.enter_context(checkpoints.Checkpoints(folder / _CHECKPOINTS, run.about, run.images.checksum))
         state = saved.latest(run.template(batches))
         if is_first:
             flags = configs.to_json(options) if flags is None else dict(flags)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 
 from common.datasets import images as datasets
-from common.datasets import streams
+from common.datasets import records, streams
 from common.training import config as configs
 from common.training import loop, sharding, stream
 from common.training import state as states
@@ -34,6 +34,7 @@ class Images(NamedTuple):
     is_streamed: bool  # whether batches are read while training; all of them are whole then
     chunks: Callable[..., Chunks]
     scorer: Callable[..., Callable[[Any], Scores]]  # (steps, part, *, batch_size, sharding) -> (variables -> `Scores`)
+    checksum: int | None = None  # of images and labels; None: they are streamed
 
     @property
     def watched(self) -> str:
@@ -68,6 +69,7 @@ def in_memory(name: str, data_dir: str | os.PathLike | None = None, *, held_out:
         return lambda variables: score(variables, images)
 
     statistics = {"num_classes": dataset.num_classes, "mean": dataset.mean, "std": dataset.std}
+    statistics["checksum"] = records.checksum([dataset.train, dataset.test])
     sizes = {part: len(split.labels) for part, split in parts.items()}
     shape = dataset.train.images.shape[1:]
     return Images(shape=shape, **statistics, sizes=sizes, is_streamed=False, chunks=chunks, scorer=scorer)

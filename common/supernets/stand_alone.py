@@ -65,6 +65,7 @@ def evaluator(
         evaluate=functools.partial(train, made, protocol),
         test=functools.partial(train, made, "test"),
         recipe=types.Recipe(f"{__name__}.evaluator", recipe),
+        data=made.run.checksum,
     )
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from common import config as config_lib
 from common import spaces, types
-from common.datasets import images
+from common.datasets import images, records
 from common.genotypes import conversion
 from common.networks import costs, elastic, supernet
 from common.supernets import config as supernet_config
@@ -88,6 +88,11 @@ class Run(NamedTuple):
     def data(self, part: str) -> loop.Data:
         """Returns the images of a part on the device."""
         return loop.Data(images=jnp.asarray(self.parts[part].images), labels=jnp.asarray(self.parts[part].labels))
+
+    @property
+    def checksum(self) -> int:
+        """Checksum of the images, see `run_dir.checksum`."""
+        return records.checksum(self.parts.values())
 
     def draw(self, pool: np.ndarray | None = None) -> jax.tree_util.Partial:
         """Returns the sampler of a step's architecture, see `sampling`; of the pool int32[P, L], if given."""
@@ -220,7 +225,7 @@ def load(folder: str | os.PathLike, data_dir: str | os.PathLike | None = None) -
             "then a search trains weights of its own"
         )
     run = build(checkpoints.read_about(where), data_dir)
-    with checkpoints.Checkpoints(where, run.about) as saved:
+    with checkpoints.Checkpoints(where, run.about, run.checksum) as saved:
         state = saved.latest(run.template())
     if state is None or int(state.step) < run.num_steps:
         done = 0 if state is None else int(state.step)

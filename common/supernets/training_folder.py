@@ -125,9 +125,9 @@ def opened(
     if batches is not None:
         last_size = training_config.last_batch_size(run.config, len(run.parts["train"].labels))
         sharding.check_batches(run.config.batch_size, last_size, batches.mesh)
-    checkpoints.check_about(where, run.about)  # before anything is made
+    checkpoints.check_about(where, run.about, run.checksum)  # before anything is made
     folder.mkdir(parents=True, exist_ok=True)
-    with locks.hold(folder / _LOCK, what=str(folder)), checkpoints.Checkpoints(where, run.about) as saved:
+    with locks.hold(folder / _LOCK, what=str(folder)), checkpoints.Checkpoints(where, run.about, run.checksum) as saved:
         state = saved.latest(run.template(batches))
         start, total = 0 if state is None else int(state.step), run.num_steps
         if start:

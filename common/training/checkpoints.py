@@ -36,20 +36,21 @@ _READ_ERRORS = (ValueError, TypeError, KeyError, AttributeError, OSError)  # of 
 class Checkpoints:
     """Checkpoints in a folder. Use it in a `with` statement, which waits until the last one is on disk."""
 
-    def __init__(self, folder: str | os.PathLike, about: Mapping[str, Any]):
+    def __init__(self, folder: str | os.PathLike, about: Mapping[str, Any], data: int | None = None):
         """Opens a folder, or creates it.
 
         Args:
           about: record of the run, of JSON types; only a run with the same record can resume here.
+          data: checksum of its images or text, likewise; None: not checked.
 
         Raises:
           ValueError: the folder belongs to another run.
         """
         self._folder = pathlib.Path(folder).absolute()
-        check_about(self._folder, about)
+        check_about(self._folder, about, data)
         self._folder.mkdir(parents=True, exist_ok=True)
         if jax.process_index() == 0 and not (self._folder / ABOUT).exists():
-            run_dir.write_json(self._folder / ABOUT, {"format": FORMAT, "about": about})
+            run_dir.write_json(self._folder / ABOUT, {"format": FORMAT, "about": about, "data": data})
         self._scores: dict[int, float | None] = {}
         options = ocp.CheckpointManagerOptions(
             preservation_policy=_LatestAndBest(self._scores),
@@ -163,15 +164,17 @@ class ForeignError(ValueError):
     """A checkpoint belongs to another network or run."""
 
 
-def check_about(folder: str | os.PathLike, about: Mapping[str, Any]) -> None:
-    """Raises a `ForeignError` if `folder` has checkpoints of a run with another record."""
+def check_about(folder: str | os.PathLike, about: Mapping[str, Any], data: int | None = None) -> None:
+    """Raises a `ValueError` if `folder` has checkpoints of a run with another record, or on other data."""
     if not (pathlib.Path(folder) / ABOUT).exists():
         return
-    if differences := _differences(read_about(folder), json.loads(json.dumps(about))):
+    found = _read(folder)
+    if differences := _differences(found["about"], json.loads(json.dumps(about))):
         raise ForeignError(
             f"the checkpoints in {folder} are of another run: {'; '.join(differences)}; "
             "start in a fresh folder or with the old settings"
         )
+    run_dir.check_data(folder, found.get("data"), data)  # last, as settings choose the images
 
 
 def read_about(folder: str | os.PathLike) -> dict[str, Any]:
@@ -180,15 +183,19 @@ def read_about(folder: str | os.PathLike) -> dict[str, Any]:
     Raises:
       ValueError: there are none, or the file is invalid.
     """
+    return _read(folder)["about"]
+
+
+def _read(folder):
     path = pathlib.Path(folder) / ABOUT
     if not path.exists():
         raise ValueError(f"{folder} has no checkpoints: there is no {path}")
     try:
         found = json_values.read(path)
-        json_files.check(path, found, {"format": int, "about": _ABOUT})
+        json_files.check(path, found, {"format": int, "about": _ABOUT, "data?": int})
         if found["format"] != FORMAT:
             raise ValueError(f"format {found['format']}; this version reads {FORMAT}")
-        return found["about"]
+        return found
     except ValueError as error:
         raise ValueError(f"{path} does not describe checkpoints: {error}") from error
 

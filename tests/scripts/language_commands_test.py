@@ -58,6 +58,10 @@ class TrainTest(CommandTest):
         assert (self.read(run_dir.RESULT), self.lines(run_dir.METRICS)) == (result, lines)
         _, errors = self.run_command(train_language.main, "run", "--num_epochs=4", "--genotype=nao_ws_ptb", code=1)
         assert "config.num_epochs was 3 and is now 4; start in a fresh folder or with the old settings" in errors
+        text = (self.folder / "valid.txt").read_text()
+        (self.folder / "valid.txt").write_text(text.replace("w1 w2", "w2 w1"))
+        _, errors = self.run_command(train_language.main, "run", "--num_epochs=3", "--genotype=nao_ws_ptb", code=1)
+        assert "have changed since it began" in errors
 
     def test_is_asked_for(self):
         (self.folder / "a.cfg").write_text("# a cell\n--genotype=nao_ptb\n")
@@ -73,6 +77,13 @@ class TrainTest(CommandTest):
 
 
 class SearchTest(CommandTest):
+    def test_weights_are_not_trained_in_the_folder_of_a_search_without_them(self):
+        (self.folder / "run").mkdir()
+        (self.folder / "run" / run_dir.JOURNAL).touch()
+        _, errors = self.run_command(search_recurrent.main, "run", "--algorithm=random", code=1)
+        assert "has a search, but no shared weights of its own; resume it with its settings" in errors
+        assert [path.name for path in self.workdir.iterdir()] == [run_dir.JOURNAL]
+
     @pytest.mark.slow
     def test_a_renewed_pool_and_finalists(self):
         self.check_pool("regularized_evolution")

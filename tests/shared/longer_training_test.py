@@ -41,6 +41,8 @@ class LongerTest(folders.FolderTest, parameterized.TestCase):
     def test_steps_that_do_not_depend_on_the_number_of_epochs(self, **fields):
         before, now = made(2, **fields), made(3, **fields)
         assert self.extended(before, now) == 3
+        with self.assertRaisesRegex(ValueError, "have changed since it began"):  # the images are known from now on
+            checkpoints.check_about(self.folder / "run" / "checkpoints", now.about, now.images.checksum + 1)
         assert self.extended(now, before) == 3  # fewer are another run, which the checkpoints reject
 
     @parameterized.parameters(

@@ -321,7 +321,7 @@ class InputTest(folders.FolderTest):
         assert image_plan.least_minutes(60, 1e5, **settings) == 2.4  # (110 + 30) / 60
         assert large == 10.6
         with pytest.raises(ValueError, match=r"minutes = 5 .* 96x96x3 .* about 10\.6"):
-            image_plan.check(5, large, (96, 96, 3))
+            image_plan.check_minutes(5, large, (96, 96, 3))
 
 
 class BenchmarkTest(parameterized.TestCase):

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import zlib
 from concurrent import futures
 from unittest import mock
 
@@ -49,6 +50,13 @@ class RunDirTest(folders.FolderTest):
             (self.folder / name).write_text("")
         run_dir.write_config(self.folder, {})
         assert sorted(file.name for file in self.folder.iterdir()) == [".notes.original", "config.json"]
+
+    def test_another_checksum_of_the_data_is_refused(self):
+        assert run_dir.checksum([np.array([49, 50], np.uint8), np.array([[51]], np.uint8)]) == zlib.crc32(b"123")
+        for data in (None, 1, None, 1):  # files of older versions have none
+            run_dir.write_config(self.folder, {"data": data} if data else {})
+        with pytest.raises(ValueError, match="have changed since it began \\(checksum 1, now 2\\); restore them"):
+            run_dir.write_config(self.folder, {"data": 2})
 
     def test_several_writers_take_turns(self):
         def write(number):

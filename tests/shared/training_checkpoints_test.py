@@ -49,6 +49,14 @@ class CheckpointsTest(parameterized.TestCase):
             for step, score in steps_and_scores:
                 saved.save(make_state(step), score=score)
 
+    def test_changed_data_is_refused(self):
+        for data in (None, 1):  # folders of older versions have none
+            with self.open(data=data):
+                pass
+        (self.folder / checkpoints.ABOUT).unlink()
+        with self.open(data=1), pytest.raises(ValueError, match="have changed since it began"):
+            self.open(data=2)
+
     @parameterized.parameters(True, False)
     def test_what_comes_back_is_what_was_saved(self, average):
         state = make_state(5, average=average)

@@ -94,7 +94,9 @@ class WarmUpTest(parameterized.TestCase):
         options = runs.Options(budget=10, workdir=folder, warm_up="-score", num_warm_up=3)
         inner = baselines.ALGORITHMS["random"].searcher(SPACE, baselines.ALGORITHMS["random"].config, name="random")
         told = {"command": "test", "algorithm": "random", "config": {}}
-        runs.run(_evaluator(), inner, options, **told)
+        runs.run(_evaluator()._replace(data=1), inner, options, **told)
+        with self.assertRaisesRegex(ValueError, "have changed since it began"):
+            runs.run(_evaluator()._replace(data=2), inner, options, **told)
         with self.assertRaisesRegex(ValueError, "warm_up"):
             runs.run(_evaluator(), inner, runs.Options(budget=12, workdir=folder), **told)
 
