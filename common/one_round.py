@@ -6,6 +6,7 @@ evaluations, or on when or where it runs.
 """
 
 import functools
+import numbers
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -112,6 +113,9 @@ def check_sizes(
       ValueError: a size is out of range for the space, the evaluator or the searcher.
     """
     count = searcher.count if count is None else count
+    for size, value in (("budget", budget), ("count", count)):
+        if not isinstance(value, numbers.Integral):
+            raise ValueError(f"{size} must be an integer; got {value!r}")
     if budget < 1:
         raise ValueError(f"budget must be at least 1 measurement; got {budget}")
     name, limit = space.name, space.size

@@ -106,8 +106,10 @@ def read_schedule(values: flags.FlagValues) -> weight_sharing.Schedule | None:
     """
     if "schedule" not in values or values.schedule is None:
         if own := [name for name in commands.given(values, POOL) if values[name].default is None]:
-            choices = ", ".join(population.SCHEDULES)
-            raise ValueError(f"--{', --'.join(own)} needs --schedule; choose one of {choices}")
+            text = f"--{', --'.join(own)} needs --schedule; choose one of {', '.join(population.SCHEDULES)}"
+            if "algorithm" in values:
+                text += "; a setting of the algorithm follows its name, such as --algorithm=nao:num_initial=5"
+            raise ValueError(text)
         return None
     reasons = {
         "supernet": "trains its own weights",

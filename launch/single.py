@@ -88,13 +88,14 @@ def search(
     front = [name for name in values if name.startswith(_FRONT)]
     if len(values.objectives) < 2 and (given := commands.given(values, front)):
         raise ValueError(f"--{given[0]} has no effect without several objectives, such as --objectives=fitness,-params")
+    about = {"command": command, "algorithm": algorithm.name, "flags": values.flag_values_dict()}
     if values.evaluator == SUPERNET:
-        _on_shared_weights(values, algorithm, refine, command=command, space=space)
+        _on_shared_weights(values, algorithm, refine, about, space=space)
     else:
-        _on_evaluator(values, algorithm, command=command)
+        _on_evaluator(values, algorithm, about)
 
 
-def _on_evaluator(values, algorithm, *, command):
+def _on_evaluator(values, algorithm, about):
     """Searches with fitness from a benchmark, from trainings, from scores or from an evaluator of the user."""
     options, _, task = configs.gathered(  # mistakes are found before data is loaded
         lambda: read_options(values), lambda: settings(values, algorithm), lambda: problem_of(values)
@@ -110,13 +111,12 @@ def _on_evaluator(values, algorithm, *, command):
         lambda: settings(values, algorithm, evaluator.space), lambda: objectives_lib.of(values.objectives, evaluator)
     )
     searcher = objectives_lib.searcher(algorithm, evaluator.space, config, objectives)
-    told = {"command": command, "algorithm": algorithm.name, "config": config, "flags": values.flag_values_dict()}
-    result = runs.run(evaluator, searcher, options, remark=remark, **told)
+    result = runs.run(evaluator, searcher, options, config=config, remark=remark, **about)
     console.show_result(result, algorithm.name, evaluator.optimum)
     print(f"workdir: {result['workdir']}", flush=True)
 
 
-def _on_shared_weights(values, algorithm, refine, *, command, space):
+def _on_shared_weights(values, algorithm, refine, about, *, space):
     from common.runs import supernet_search  # flax, which takes a second to import
 
     if (trained := commands.typed(values, commands.given_with(values, PREFIX))) and values.rerank == 0:
@@ -136,12 +136,13 @@ def _on_shared_weights(values, algorithm, refine, *, command, space):
     if schedule is not None:  # --num_random is that of the pool
         config = population.renewing(config, schedule)
     searcher = functools.partial(objectives_lib.searcher, algorithm, config=config)
-    told = {"command": command, "algorithm": algorithm.name, "config": config, "flags": values.flag_values_dict()}
+    about["config"] = config
     if schedule is None:
         more = {"refine": refine(config), "objectives": values.objectives}
-        found = supernet_search.search(weights, options, searcher, **more, **told)
+        found = supernet_search.search(weights, options, searcher, **more, **about)
     else:
-        found = supernet_search.search_pool(weights, options, schedule, searcher, schedule_name=values.schedule, **told)
+        more = {"schedule_name": values.schedule}
+        found = supernet_search.search_pool(weights, options, schedule, searcher, **more, **about)
     console.show_result(found.result, algorithm.name, None)
     if found.finalists:
         console.show_finalists(found.finalists)

@@ -35,7 +35,7 @@ class Network(nn.Module):
     ) -> logits.Logits:
         """Returns the logits of one architecture, int32[5], of images float32[B, H, W, 1]."""
         if statistics != "batch":
-            raise ValueError(f"elastic weights of convnet have batch statistics alone; got {statistics!r}")
+            raise ValueError("elastic weights of convnet have statistics of the batch alone; leave statistics out")
         config, wide = self.config, self.config.widths[1]
         largest = self.param("layers", lambda key: convnet.init(key, config, jnp.array(space.LARGEST))[:-1])
         shape = (space.MAX_DEPTH, space.NUM_LAYERS, wide)

@@ -67,7 +67,8 @@ class Auxiliary(nn.Module):
         if min(images.shape[1:3]) < AUXILIARY_WINDOW + (0 if self.is_padded else self.stride):
             raise ValueError(
                 f"the auxiliary head needs images of at least {AUXILIARY_WINDOW + self.stride} pixels where it "
-                f"branches off; got {images.shape[1]}x{images.shape[2]}; set auxiliary=False"
+                f"branches off; got {images.shape[1]}x{images.shape[2]}; give larger images, or a network "
+                "without it (auxiliary=False)"
             )
         state = layers.average_pool(jax.nn.relu(images), AUXILIARY_WINDOW, self.stride, [(0, 0), (0, 0)])
         for at, (features, side) in enumerate(zip(AUXILIARY_FEATURES, (1, 2))):

@@ -22,13 +22,18 @@ class Scale(NamedTuple):
 
     reference: np.ndarray  # float64[M], the worst values
     ideal: np.ndarray  # float64[M], the best values
-    front: np.ndarray  # float64[F, M], the points that no other dominates, scaled
+    points: np.ndarray  # float64[F, M], those that no other dominates, the front
     is_known: bool  # whether it is the true front of a table, or the best of what was evaluated
 
     def scaled(self, values: np.ndarray) -> np.ndarray:
         """Returns float64[..., M], values with the reference at 0 and the best value at 1."""
         width = self.ideal - self.reference
         return (np.asarray(values, np.float64) - self.reference) / np.where(width > 0, width, 1.0)
+
+    @property
+    def front(self) -> np.ndarray:
+        """The points of the front, scaled."""
+        return self.scaled(self.points)
 
     @property
     def hypervolume(self) -> float:
@@ -67,8 +72,7 @@ def of_values(values: np.ndarray, *, is_known: bool = False) -> Scale | None:
     values = values[np.all(np.isfinite(values), axis=1)]
     if not len(values):
         return None
-    scale = Scale(values.min(axis=0), values.max(axis=0), values[fronts.non_dominated(values)], is_known)
-    return scale._replace(front=scale.scaled(scale.front))
+    return Scale(values.min(axis=0), values.max(axis=0), values[fronts.non_dominated(values)], is_known)
 
 
 def curves(values: np.ndarray, scale: Scale) -> Curves:
@@ -136,8 +140,7 @@ def describe(scale: Scale, objectives: objectives_lib.Objectives) -> dict[str, A
       `reference` and `ideal`: the values of the objectives that are 0 and 1 in the hypervolume; `front_is_known`;
       `front_values`: the points of the front, with the highest fitness first.
     """
-    width = scale.ideal - scale.reference
-    points = scale.reference + scale.front[np.argsort(-scale.front[:, 0], kind="stable")] * width
+    points = scale.points[np.argsort(-scale.points[:, 0], kind="stable")]
     return {
         "reference": by_name(scale.reference, objectives),
         "ideal": by_name(scale.ideal, objectives),

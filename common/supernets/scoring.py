@@ -86,6 +86,8 @@ def of(
     calibration = None
     if config.statistics == "recalibrated":
         calibration = jnp.asarray(calibration_images(run, config))
+        arch = jnp.zeros(len(run.space.num_choices), jnp.int32)
+        jax.eval_shape(functools.partial(collected, run.network, run.inputs), params, calibration, arch)  # may raise
     measure = functools.partial(_measure, run, params, calibration, config.batch_size)
     settings = [config.method, f"num_images={num_images}", f"batch_size={config.batch_size}", config.statistics]
     if calibration is not None and config.num_calibration != configs.Scoring().num_calibration:

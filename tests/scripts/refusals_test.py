@@ -52,6 +52,10 @@ CASES = {  # command: flags and a part of the message; bounds of single flags ar
         ("--zero_cost_score=nwot", "--zero_cost_score is not for --evaluator=benchmark; leave it out"),
         (f"{SHARED} --supernet_preset=best", "unknown --supernet_preset 'best'"),
         (f"{SHARED} --score_num_images=9999", "num_images = 9999 is more than the 363 images to score"),
+        (
+            f"{SHARED} --space=convnet --score_statistics=recalibrated --score_batch_size=50",
+            "elastic weights of convnet have statistics of the batch alone",
+        ),
         (f"{SHARED} --few_shot_height=3", "few_shot_height and few_shot_measured need few_shot_epochs above 0"),
         (f"{SHARED} --few_shot_epochs=1 --few_shot_height=5", "--few_shot_height must be at least 2 and at"),
     ),
@@ -131,6 +135,7 @@ CASES = {  # command: flags and a part of the message; bounds of single flags ar
         ("--rerank_num_epochs=3", "--rerank_num_epochs has no effect without --rerank; give that too"),
         ("--measure=both", "unknown --measure 'both'"),
         ("--executor=process", "shared weights are in this process; use executor inline (--executor=inline)"),
+        ("--num_initial=3", "follows its name, such as --algorithm=nao:num_initial=5"),
         ("--num_new=3", "--num_new needs --schedule; choose one of nao_ws"),
         ("--schedule=topics --budget=3", "leave --budget out"),
         ("--schedule=topics --measure=training", "choose measure supernet (--measure=supernet)"),

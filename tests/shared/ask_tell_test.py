@@ -140,6 +140,8 @@ class AskTellTest(folders.FolderTest):
     def test_bad_arguments(self):
         with pytest.raises(ValueError, match="budget must be at most 81, all that toy can measure; got 82"):
             made(budget=82)
+        with pytest.raises(ValueError, match="budget must be an integer; got 2"):
+            made(budget=2.0)
         with pytest.raises(AttributeError, match="module 'common' has no attribute 'sreach'"):
             _ = common.sreach
 
