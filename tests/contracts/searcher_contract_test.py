@@ -93,8 +93,8 @@ SEARCHERS = {  # name: space -> types.Searcher, as small as it may be
 # Parts of the names of tests that compile a program of their own: slow, but for one or two searchers.
 _OWN_PROGRAM = ("_huge", "_measures_all", "_vmap", "_do_not_matter", "_64_bits")
 SLOW = {**dict.fromkeys(SEARCHERS, _OWN_PROGRAM), "seminas": ("",), "local_search": ("_vmap", "_matter", "_64_bits")}
-SLOW |= dict.fromkeys(FRONT[:2], (*_OWN_PROGRAM, "_convnet", "_trace", "_grows"))
-SLOW |= dict.fromkeys(FRONT[2:], ("",))  # `nsga2_test.py` has quick tests of them
+SLOW |= dict.fromkeys(FRONT, ("",))  # `front_searchers_test.py` and `nsga2_test.py` have quick tests of them
+SLOW |= {"nao_front": (*_OWN_PROGRAM, "_convnet", "_trace", "_grows")}
 SLOW |= {"lanas": ("_measures_all", "_huge"), "lanas_walk": ("",)}  # `lanas/search_test.py` walks
 SPACES = {
     "convnet": spaces.get("convnet"),  # 1,364 networks, not every row is canonical

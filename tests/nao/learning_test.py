@@ -18,7 +18,8 @@ CAPACITY = 6
 def test_rows_without_a_value_train_nothing():
     space = spaces.get("convnet")
     config = configs.Config(fit_first=3, batch_size=4, num_unlabelled=4, num_mutated=0, num_seeds=2)
-    config = dataclasses.replace(config, model=dataclasses.replace(config.model, embedding_size=4, hidden_size=4))
+    small = {"embedding_size": 4, "hidden_size": 4, "is_bidirectional": False, "decoder": "plain", "predictor": "mlp"}
+    config = dataclasses.replace(config, model=dataclasses.replace(config.model, predictor_layers=0, **small))
     setting = learning.setting(space, config)
     archs = np.asarray(space.sample(jax.random.key(0), 40))
     archs = np.unique(archs, axis=0)[:8]

@@ -30,7 +30,6 @@ from tests.shared import folders
 
 ROOT = pathlib.Path(__file__).parents[2]
 SIZE = 3**8
-SMALL_LANAS = ("--height=3", "--num_initial=10", "--regressor=ridge")
 SMALL_NAO = (
     *("--num_initial=8", "--num_new=8", "--count=4", "--embedding_size=4", "--hidden_size=4", "--num_members=1"),
     *("--fit_first=2", "--fit_later=1", "--batch_size=8", "--num_unlabelled=6", "--num_mutated=3"),
@@ -106,20 +105,6 @@ class SearchCommandTest(CommandTest):
         assert told == {name: lines[-1][name] for name in told}
         return history
 
-    def test_lanas(self):
-        output, errors = self.run_command(lanas.main, "--budget=20", "--seed=3", *SMALL_LANAS)
-        self.assert_run_is_whole(20, seed=3)
-        assert output.startswith(f"workdir: {self.workdir}\n")
-        assert output.endswith(f"workdir: {self.workdir}\n")
-        assert "lanas on nasbench_macro/cifar10" in output
-        assert errors.splitlines()[-1].startswith("lanas: 20/20 queries, best ")
-        assert "\x1b" not in output + errors
-        config = self.read(run_dir.CONFIG)
-        assert (config["command"], config["flags"]["height"]) == ("lanas", 3)
-        assert (config["config"]["height"], config["config"]["num_select"]) == (3, 5)
-        assert config["versions"]["jax"] == jax.__version__
-        assert config["device"]["platform"] == "cpu"
-
     @pytest.mark.slow
     def test_nao(self):
         output, errors = self.run_command(nao.main, "--budget=16", "--seed=3", "--decoder_dropout=0.5", *SMALL_NAO)
@@ -153,9 +138,18 @@ class SearchCommandTest(CommandTest):
 
     def test_baselines(self):
         settings = ["--algorithm=regularized_evolution", "--population_size=5", "--count=2"]
-        self.run_command(baselines.main, "--budget=12", *settings)
-        self.assert_run_is_whole(12)
-        assert self.read(run_dir.CONFIG)["config"]["count"] == 2
+        output, errors = self.run_command(baselines.main, "--budget=12", "--seed=3", *settings)
+        self.assert_run_is_whole(12, seed=3)
+        assert output.startswith(f"workdir: {self.workdir}\n")
+        assert output.endswith(f"workdir: {self.workdir}\n")
+        assert "regularized_evolution on nasbench_macro/cifar10" in output
+        assert errors.splitlines()[-1].startswith("regularized_evolution: 12/12 queries, best ")
+        assert "\x1b" not in output + errors
+        config = self.read(run_dir.CONFIG)
+        assert (config["command"], config["flags"]["count"]) == ("baselines", 2)
+        assert (config["config"]["count"], config["config"]["population_size"]) == (2, 5)
+        assert config["versions"]["jax"] == jax.__version__
+        assert config["device"]["platform"] == "cpu"
 
     def test_a_smaller_budget_leaves_the_results_alone(self):
         self.run_command(baselines.main, "--budget=8")
@@ -430,7 +424,7 @@ class CompilationTest(CommandTest):
 class ProcessTest(CommandTest):
     def test_module_runs_and_keeps_compiled_programs(self):
         cache = self.folder / "cache"
-        command = (sys.executable, "-m", "launch.baselines", "--algorithm=regularized_evolution", "--budget=5")
+        command = (sys.executable, "-m", "launch.baselines", "--budget=5")
         command += (f"--workdir={self.workdir}", f"--compilation_cache_dir={cache}")
         environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
@@ -438,4 +432,4 @@ class ProcessTest(CommandTest):
         assert self.read(run_dir.RESULT)["queries"] == 5
         assert any(cache.iterdir())
         assert "\x1b" not in done.stdout + done.stderr
-        assert done.stderr.splitlines()[-1].startswith("regularized_evolution: 5/5 queries")
+        assert done.stderr.splitlines()[-1].startswith("random: 5/5 queries")

@@ -40,7 +40,6 @@ class CostsTest(parameterized.TestCase):
 
     @parameterized.parameters(
         ("nao_small", {"stem": "imagenet", "style": styles.NAO_WS_TF, "has_bias": False}, 72),
-        ("lanas_cell", {}, 20),
         ("lanas_oneshot", {}, 20),
     )
     def test_cells(self, space, changes, image_size):

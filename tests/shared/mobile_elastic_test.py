@@ -67,9 +67,9 @@ class NetworkTest(parameterized.TestCase):
         values = {"NUM_STAGES": num_stages, "LARGEST": ofa_mobile.LARGEST[:length]}
         self.enter_context(mock.patch.multiple(ofa_mobile, **values))
 
-    @parameterized.parameters(*(row[:10] for row in ROWS))
-    def test_a_part_of_the_weights_is_the_network(self, *row):
+    def test_a_part_of_the_weights_is_the_network(self):
         self.shorten(1)
+        row = ROWS[0][:10]
         _, params, images, collect = _elastic(SHORT)
         found, collected = collect({"params": params}, images, jnp.array(row))
         network, images = _alone(row, SHORT)

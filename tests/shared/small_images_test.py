@@ -87,7 +87,7 @@ class NetworkTest(parameterized.TestCase):
 
     @parameterized.parameters(8, 33, 64)
     def test_costs_are_those_of_the_networks(self, side):
-        rows = np.concatenate([space.space().sample(jax.random.key(side), 3), ROWS])
+        rows = np.concatenate([space.space().sample(jax.random.key(side), 1), ROWS])
         found = costs.of_space("small_images", CONFIG, image_size=side, num_channels=2)
         for row, params, macs in zip(rows, found["params"](rows), found["macs"](rows), strict=True):
             network = small_images.Network(conversion.from_arch("small_images", row), CONFIG)
@@ -103,8 +103,8 @@ class NetworkTest(parameterized.TestCase):
 
 
 class ElasticTest(parameterized.TestCase):
-    @parameterized.parameters(*ROWS)
-    def test_the_network_extracted_has_the_same_outputs(self, *row):
+    def test_the_network_extracted_has_the_same_outputs(self):
+        row = ROWS[0]  # the test of gradients, a slow one, has the other
         _, params, images, collect = _elastic()
         logits, collected = collect({"params": params}, images, jnp.array(row))
         shared = {"params": params, **jax.device_get(collected)}

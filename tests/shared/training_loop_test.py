@@ -154,12 +154,11 @@ class TrainTest(parameterized.TestCase):
         assert int(found.step) == 12
         chex.assert_trees_all_close(found, wanted, rtol=1e-4, atol=1e-5)
 
-    @parameterized.parameters(1, 7)
-    def test_resuming_from_a_state_is_exact_to_the_bit(self, stop):
+    def test_resuming_from_a_state_is_exact_to_the_bit(self):
         steps, state, keys, data = make(SHORT)
         start = jax.tree.map(jnp.copy, state)
         whole = last(loop.train(steps, start, keys, data, SHORT, most=2))
-        part = last(loop.train(steps, state, keys, data, SHORT, stop=stop, most=2))
+        part = last(loop.train(steps, state, keys, data, SHORT, stop=7, most=2))
         resumed = last(loop.train(steps, jax.tree.map(jnp.asarray, jax.device_get(part)), keys, data, SHORT, most=2))
         chex.assert_trees_all_equal(jax.device_get(resumed), jax.device_get(whole))
 

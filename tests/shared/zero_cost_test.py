@@ -131,8 +131,7 @@ class ScorerTest(parameterized.TestCase):
         made = problem.build(task)
         rows = np.array([[0] * 18, small_images.MEMBERS["three_convolutions"], [3] * 18], np.int32)
         found = made.evaluate(jax.random.key(0), rows)
-        _, score = zero_cost.scorer("small_images", task.zero_cost)
-        values = score("nwot", rows)
+        values = made.evaluate.args[0]("nwot", rows)  # the scorer, which compiled these networks
         np.testing.assert_array_equal(found.ok, [True, True, False])
         np.testing.assert_array_equal(np.isnan(values), [False, False, True])
         np.testing.assert_allclose(found.fitness[:2], 0.5 + 0.5 * values[:2] / (100 + values[:2]), rtol=1e-6)
