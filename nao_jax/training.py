@@ -158,11 +158,13 @@ def fit(
 
     def step(index, carry):
         params, opt_state, order = carry
-        order = jax.lax.cond(
-            index % per_epoch == 0,
-            lambda order: _shuffle(jax.random.fold_in(order_key, index), size.total, capacity),
-            lambda order: order,
-            order,
+        # A loop of at most one iteration, because `cond` under `vmap` runs both branches. It counts: the compiler would
+        # move a sort that does not change out of the loop.
+        is_due = index % per_epoch == 0
+        _, order = jax.lax.while_loop(
+            lambda carry: is_due & (carry[0] == index),
+            lambda carry: (carry[0] + 1, _shuffle(jax.random.fold_in(order_key, carry[0]), size.total, capacity)),
+            (index, order),
         )
         at = (index % per_epoch) * config.batch_size + jnp.arange(config.batch_size)
         is_in = at < size.total

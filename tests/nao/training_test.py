@@ -248,6 +248,15 @@ class EpochTest(chex.TestCase):
         assert (second.sum(), second.max()) == (8, 1)
         assert np.any(second != first)
 
+    def test_fits_side_by_side_begin_their_epochs_at_different_minibatches(self):
+        """Epochs of 7 + 5, 2 + 3 and 12 + 5 examples are 3, 2 and 5 minibatches."""
+        fit, made, sizes = _counted(config()), examples(), ([7, 2, 12], [5, 3, 5])
+        keys = jax.vmap(jax.random.key)(jnp.arange(3))
+        together = jax.vmap(fit, in_axes=(0, None, 0, 0, None))(keys, made, *map(jnp.array, sizes), jnp.int32(9))
+        for at, one in enumerate(zip(*sizes)):
+            alone = fit(jax.random.key(at), made, *map(jnp.int32, one), jnp.int32(9))
+            np.testing.assert_array_equal(together[at], alone)
+
     def test_as_many_copies_as_others(self):
         assert self.rows(2, 5, 3, num_copies=0) == self.expected(2, 3, 5)  # 2 x 3 + 5 in 3 minibatches
 
