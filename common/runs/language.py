@@ -144,8 +144,8 @@ def train_in(
         )
         for state, epoch in trained:  # noqa: B007  the last one is returned
             perplexities = {
-                "train_perplexity": math.exp(epoch.train_loss),
-                "valid_perplexity": math.exp(epoch.valid_loss),
+                "train_perplexity": _perplexity(epoch.train_loss),
+                "valid_perplexity": _perplexity(epoch.valid_loss),
             }
             note = f"validation perplexity {perplexities['valid_perplexity']:.2f}"
             log.add({**epoch._asdict(), **perplexities}, note=note)
@@ -180,6 +180,11 @@ def template(learner: training.Learner) -> steps.State:
     return sharding.template(state, None)
 
 
+def _perplexity(loss):
+    """Returns the perplexity of a loss in nats per word, at most e^100: beyond e^709 it is no number."""
+    return math.exp(min(loss, 100.0))
+
+
 def _result(folder, learner, corpus, saved):
     """Returns the entries of result.json about the state with the lowest validation loss."""
     best = saved.best(template(learner))
@@ -195,9 +200,9 @@ def _result(folder, learner, corpus, saved):
             "epoch": int(best.epoch),
             "is_averaged": bool(best.num_averaged > 0),
             "valid_loss": valid_loss,
-            "valid_perplexity": math.exp(valid_loss),
+            "valid_perplexity": _perplexity(valid_loss),
             "test_loss": test_loss,
-            "test_perplexity": math.exp(test_loss),
+            "test_perplexity": _perplexity(test_loss),
         },
         "unigram_perplexity": {split: text.unigram_perplexity(corpus, split) for split in ("valid", "test")},
     }

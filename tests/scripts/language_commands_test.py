@@ -12,6 +12,7 @@ from absl.testing import parameterized
 from common import spaces
 from common.genotypes import conversion, published
 from common.records import run_dir
+from common.runs import language
 from launch import search_recurrent, train_language
 from tests.shared import folders
 
@@ -62,6 +63,9 @@ class TrainTest(CommandTest):
         (self.folder / "valid.txt").write_text(text.replace("w1 w2", "w2 w1"))
         _, errors = self.run_command(train_language.main, "run", "--num_epochs=3", "--genotype=nao_ws_ptb", code=1)
         assert "have changed since it began" in errors
+
+    def test_a_loss_that_explodes_has_a_perplexity(self):
+        assert [language._perplexity(loss) for loss in (0.0, 1e4)] == [1.0, math.exp(100)]
 
     def test_is_asked_for(self):
         (self.folder / "a.cfg").write_text("# a cell\n--genotype=nao_ptb\n")
