@@ -29,10 +29,12 @@ import numpy as np
 from absl import app, flags
 
 from benchmarks import nasbench201_costs, ranking_truth
+from common import config as configs
 from common import rows, search, tables, warm_up
 from common.evaluators import tabular
 from common.runs import halving
 from common.statistics import comparison
+from common.tables import nasbench201
 from common.tables import table as table_lib
 from launch import algorithms
 
@@ -59,6 +61,10 @@ def main(argv: Sequence[str]) -> None:
     del argv
     args = flags.FLAGS
     budgets, factors = list(map(int, args.budgets)), [float(factor) for factor in args.factors]
+    if min(budgets) < (least := args.num_full or 1):
+        raise ValueError(f"--budgets must be at least {least}, or too few trainings continue; got {min(budgets)}")
+    for name in args.datasets:
+        configs.one_of("dataset of NAS-Bench-201", name, nasbench201.DATASETS)
     ranked = [one.split("=") for one in args.ranked]
     for one in ranked:
         if len(one) != 4 or not args.num_full:
@@ -122,6 +128,8 @@ def _proposals(searcher, evaluator, costs, args):
 def _ranked(archs, file, names, num):
     """Returns int[num], the rows of the table with the best mean rank of the scores in a file."""
     source = np.load(file, allow_pickle=False)
+    for name in names:
+        configs.one_of(f"score of {file}", name, sorted(set(source) - {"arch"}))
     ranks = ranking_truth.average_rank([source[name] for name in names])
     best = source["arch"][np.argsort(-ranks, kind="stable")[:num]]
     return np.asarray(rows.find(archs, best))

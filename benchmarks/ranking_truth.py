@@ -53,10 +53,13 @@ def known(path: str, archs: np.ndarray) -> dict[str, np.ndarray]:
     """Returns the scores by name, float[N], of a file .npz of "arch" int[M, L] and float[M] for each name.
 
     Raises:
-      ValueError: the file lacks architectures.
+      ValueError: the file is of another space, or lacks architectures.
     """
     found = dict(np.load(path, allow_pickle=False))
-    order = rows.lexicographic_order(of := found.pop("arch"))
+    of = found.pop("arch")
+    if (length := of.shape[1]) != archs.shape[1]:
+        raise ValueError(f"{path} is of another space, with {length} decisions; the networks have {archs.shape[1]}")
+    order = rows.lexicographic_order(of)
     at = np.asarray(rows.find(of[order], archs))
     if num_missing := np.count_nonzero(at == len(of)):
         raise ValueError(

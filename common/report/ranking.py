@@ -8,9 +8,10 @@ import numpy as np
 from scipy import stats
 
 from common.file_formats import files, json_values
-from common.report import canvas, page, units
+from common.report import canvas, judged, page, units
 from common.statistics import intervals
 
+_OTHER = "is not a file of benchmarks.supernet_ranking (--output); otherwise give a folder"
 _MARKERS = ("o", "D", "^", "s", "v", "P", "X")  # tell groups apart without colour
 
 
@@ -24,10 +25,14 @@ class Ranking(NamedTuple):
     is_finished: bool = True  # as the file is written at the end
 
 
-def read(path: pathlib.Path) -> Ranking:
+def read(path: pathlib.Path) -> Ranking | judged.Judged:
     """Returns a file of `benchmarks.supernet_ranking`; ValueError if it is another one, or damaged."""
-    with files.reporting(path, "is not a file of benchmarks.supernet_ranking (--output); otherwise give a folder"):
+    with files.reporting(path, _OTHER):
         record = json_values.read(path)
+        is_judged = "truth" in record
+    if is_judged:
+        return judged.of(path, record)
+    with files.reporting(path, _OTHER):
         scores, alone, sizes = (np.array(record[name], np.float64) for name in ("scores", "alone", "num_params"))
     count = len(scores) if scores.ndim else 0
     if count < 2 or scores.ndim != 1 or sizes.shape != (count,) or alone.ndim != 2 or len(alone) != count:

@@ -14,6 +14,7 @@ from common.report import (
     architectures,
     canvas,
     image_search,
+    judged,
     own_images,
     ranking,
     search,
@@ -28,6 +29,7 @@ Found = (
     | image_search.ImageSearch
     | own_images.Found
     | ranking.Ranking
+    | judged.Judged
     | study.Study
     | across.Studies
 )
@@ -166,9 +168,13 @@ def _report(found, folder, output, queries, models):
         made = image_search.pictures(found)
         reports = os.path.relpath(folder, output.parent)
         return _Report(image_search.document(found, made, reports=reports, name=PAGE), made)
-    subject = {own_images.Found: own_images, study.Study: study, training.Training: training, ranking.Ranking: ranking}[
-        type(found)
-    ]
+    subject = {
+        own_images.Found: own_images,
+        study.Study: study,
+        training.Training: training,
+        ranking.Ranking: ranking,
+        judged.Judged: judged,
+    }[type(found)]
     made = subject.pictures(found)
     return _Report(subject.document(found, made), made, study.tables(found) if subject is study else ())
 

@@ -77,6 +77,8 @@ class RankingTruthTest(folders.FolderTest):
         np.testing.assert_array_equal(ranking_truth.known(path, archs[[2, 0]])["score"], [7, 5])
         with self.assertRaisesRegex(ValueError, "lacks 1 of the 2 networks; leave it out or lower --num_archs"):
             ranking_truth.known(path, np.array([[1, 1], [1, 2]], np.int32))
+        with self.assertRaisesRegex(ValueError, "is of another space, with 2 decisions; the networks have 8"):
+            ranking_truth.known(path, np.zeros((3, 8), np.int32))
 
     def test_edges_without_a_path_are_none(self):
         archs = np.array([[3, 3, 0, 0, 0, 1], [3, 0, 0, 2, 0, 4], [1, 2, 3, 4, 1, 2]])

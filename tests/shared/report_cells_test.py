@@ -11,7 +11,7 @@ from absl.testing import parameterized
 from common import spaces, types
 from common.records import journal as journals
 from common.records import json_lines, run_dir
-from common.report import canvas, ranking, report, search, search_pictures, units
+from common.report import canvas, judged, ranking, report, search, search_pictures, units
 from common.report import pools as pool_reports
 from common.supernets import population
 from launch import report as command
@@ -25,6 +25,15 @@ HEADER = {"space": SPACE, "protocol": "validation", "seed": 0, "algorithm": "nao
 # Of six pairs five are in one order by score, all by size; two trainings agree on all.
 RANKING = {"scores": [0.1, 0.2, 0.4, 0.3], "num_params": [100, 2000, 3000, 4000]}
 RANKING["alone"] = [[0.5, 0.4], [0.6, 0.5], [0.7, 0.6], [0.8, 0.7]]
+JUDGED = {"truth": "nasbench201", "networks": 1500, "seed": 2, "processor_seconds": 12.3, "scores": {}}
+JUDGED["scores"]["nwot"] = {
+    "tau": {"0": {"center": 0.62, "low": 0.6, "high": 0.64}, "0.9": {"center": 0.4, "low": 0.3, "high": 0.5}},
+    "top": {"10": {"accuracy": 0.9362, "rank": 35}, "20": {"accuracy": 0.94, "rank": 3}},
+}
+JUDGED["scores"]["equal"] = {
+    "tau": {"0": {"center": None, "low": None, "high": None}},
+    "top": JUDGED["scores"]["nwot"]["top"],
+}
 
 
 class CellsTest(report_folders.FolderTest):
@@ -185,8 +194,18 @@ class RankingTest(report_folders.FolderTest):
         self.check(text, "<td>scores on shared weights</td><td>not defined, as all are equal</td>")
         assert "two trainings, with" not in text
 
+    def test_scores_judged_by_published_accuracies(self):
+        text = judged.document(self.read(json.dumps(JUDGED)), [])
+        self.check(
+            text,
+            "ranking.json: 1,500 networks, seed 2, 12 s of processor time",
+            "<td>nwot</td><td>0.620 [0.600, 0.640]</td><td>0.400 [0.300, 0.500]</td><td>-</td><td>93.62 %, #35</td>",
+            "<td>equal</td><td>-</td><td>-</td><td>-</td><td>93.62 %, #35</td><td>94.00 %, #3</td>",
+        )
+
     @parameterized.parameters(
         ("[]", "is not a file of benchmarks.supernet_ranking"),
+        (json.dumps(JUDGED | {"scores": {"nwot": 3}}), "scores.nwot must be an object"),
         ('{"networks": []}', "is not a file of benchmarks.supernet_ranking"),
         (json.dumps(RANKING | {"scores": [0.1]}), r"at least 2; they have the shapes \(1,\), \(4, 2\) and \(4,\)"),
         (json.dumps(RANKING | {"alone": [0.1, 0.2, 0.3, 0.4]}), r"\(4,\), \(4,\) and \(4,\)"),
