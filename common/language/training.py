@@ -21,6 +21,7 @@ from common.language import config as configs
 from common.language import recurrent, segments
 from common.language import step as steps
 from common.training import checkpoints as checkpoints_lib
+from common.training import memory
 
 SEGMENTS_PER_CALL = 50
 NO_ARCH = jax.tree_util.Partial(lambda key: None)  # `sample_arch` of a fixed cell
@@ -107,10 +108,14 @@ def train(
 
     Raises:
       DivergedError: the loss was not finite in the first epoch, or in later ones more than max_rollbacks times.
+      memory.OutOfMemoryError: a step needs more memory than the device has.
     """
     best = None if checkpoints is None else checkpoints.best(state)
     saved = time.perf_counter()
-    while int(state.epoch) < (learner.config.num_epochs if num_epochs is None else num_epochs):
+    num_epochs = learner.config.num_epochs if num_epochs is None else num_epochs
+    if int(state.epoch) < num_epochs:
+        _check_memory(learner, state, keys, data)
+    while int(state.epoch) < num_epochs:
         start, num_before = time.perf_counter(), int(state.num_words)
         for state, is_last in _train_epoch(learner, state, keys, data):  # noqa: B020  the state is carried over
             if checkpoints is not None and not is_last and time.perf_counter() - saved > save_seconds:
@@ -187,6 +192,21 @@ def _finish(config, state, loss, seconds, num_before):
     return state, metrics
 
 
+def _check_memory(learner, state, keys, data):
+    """Raises a `memory.OutOfMemoryError` if the compiled steps need more than the device has."""
+    lengths = np.zeros(SEGMENTS_PER_CALL, np.int32)
+    size = learner.config.batch_size
+    with memory.explained(batch_size=size):  # compiled once: the calls take the program from JAX's cache
+        program = _train_segments.lower(*_arguments(learner, state, keys, data), lengths, lengths).compile()
+        memory.check(program, state.params, batch_size=size, batches=data.tokens.sharding)
+
+
+def _arguments(learner, state, keys, data):
+    """Returns the arguments of `_train_segments` before the segments."""
+    config = learner.config
+    return learner.network, config.chunks, config.optimizer, learner.sample_arch, keys.step, state, data.tokens
+
+
 def _train_epoch(learner, state, keys, data):
     """Trains on the rest of the epoch; yields (state, whether it is the last) after every compiled call."""
     config = learner.config
@@ -197,10 +217,9 @@ def _train_epoch(learner, state, keys, data):
         chosen = slice(max(first, int(state.at)), first + SEGMENTS_PER_CALL)
         missing = SEGMENTS_PER_CALL - len(cut.starts[chosen])
         starts, lengths = (np.pad(values[chosen], (0, missing)) for values in cut)
-        state = _train_segments(
-            *(learner.network, config.chunks, config.optimizer, learner.sample_arch),
-            *(keys.step, state, data.tokens, starts, lengths),
-        )
+        with memory.explained(batch_size=config.batch_size):
+            state = _train_segments(*_arguments(learner, state, keys, data), starts, lengths)
+            jax.block_until_ready(state.step)
         yield state, first + SEGMENTS_PER_CALL >= num
 
 

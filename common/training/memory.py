@@ -30,7 +30,7 @@ def available(device: jax.Device | None = None) -> int | None:
 
 
 def check(
-    program: jax.stages.Compiled, params: Any, *, batch_size: int, batches: jax.sharding.NamedSharding | None = None
+    program: jax.stages.Compiled, params: Any, *, batch_size: int, batches: jax.sharding.Sharding | None = None
 ) -> None:
     """Raises an error if a compiled step needs more memory than a device has.
 
@@ -40,8 +40,8 @@ def check(
     Args:
       program: the compiled step.
       params: parameters of the network, on every device.
-      batch_size: images of a step, over all devices.
-      batches: sharding of a batch over several devices.
+      batch_size: images or sequences of a step, over all devices.
+      batches: sharding of a batch; None: on one device.
 
     Raises:
       OutOfMemoryError: with the bytes needed and a batch size that fits.
@@ -56,13 +56,13 @@ def check(
     gradient = min(sum(leaf.nbytes for leaf in jax.tree.leaves(params)), plan.temp_size_in_bytes - 1)
     room = _CAUTION * max(0, limit - held - gradient)
     fitting = int(room * batch_size / (plan.temp_size_in_bytes - gradient))
-    fitting -= fitting % (1 if batches is None else batches.mesh.size)
+    fitting -= fitting % (1 if batches is None else batches.num_devices)
     if fitting > 0:
         advice = f"set batch_size to {fitting} or less; {_SAVE}"
     else:
         advice = (
-            f"{(held + gradient) / _GIB:.2f} GiB of it are parameters, optimizer and images, so that no batch fits; "
-            f"make the network smaller, or stream the images (--stream); {_SAVE}"
+            f"{(held + gradient) / _GIB:.2f} GiB of it are parameters, optimizer and data, so that no batch fits; "
+            f"make the network smaller, or stream the data, if it is images (--stream); {_SAVE}"
         )
     raise OutOfMemoryError(
         f"a step with batch_size = {batch_size} needs {needed / _GIB:.2f} GiB on a device that has {limit / _GIB:.2f} "

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import tempfile
+from unittest import mock
 
 import chex
 import jax
@@ -16,7 +17,7 @@ from common.language import config as configs
 from common.language import recurrent, segments
 from common.language import step as steps
 from common.language import training as language
-from common.training import checkpoints
+from common.training import checkpoints, memory
 
 V, H, B = 6, 3, 2
 CELL = RecurrentGenotype((RecurrentNode("relu", 0), RecurrentNode("sigmoid", 1)), output=(1, 2))
@@ -255,6 +256,30 @@ class LoopTest(chex.TestCase):
         )
         assert int(state.at) == int(state.step) == 7
         chex.assert_trees_all_equal(run(learner, keys, state)[-1][0], whole[-1][0])
+
+    def test_a_batch_that_the_device_lacks_memory_for(self):
+        keys = language.keys(jax.random.key(0))
+
+        def start(size):
+            learner = make_learner(dataclasses.replace(CONFIG, batch_size=size, num_epochs=1))
+            return learner, language.create(learner, keys), keys, segments.prepare(make_text(2000), size, CHUNKS)
+
+        def train(size):
+            return [epoch.num_words for _, epoch in language.train(*start(size), texts()[1])]
+
+        lengths = np.zeros(language.SEGMENTS_PER_CALL, np.int32)
+        program = language._train_segments.lower(*language._arguments(*start(64)), lengths, lengths).compile()
+        plan = program.memory_analysis()
+        held = plan.argument_size_in_bytes + plan.output_size_in_bytes - plan.alias_size_in_bytes
+        needed = held + plan.temp_size_in_bytes
+        with mock.patch.object(memory, "available", return_value=needed):
+            assert train(64) == [(2000 // 64 - 1) * 64]
+        with mock.patch.object(memory, "available", return_value=needed - 1):
+            with pytest.raises(memory.OutOfMemoryError, match="a step with batch_size = 64 needs") as caught:
+                train(64)
+            fitting = int(str(caught.value).split("set batch_size to ")[1].split()[0])
+            assert 50 < fitting < 64
+            assert train(fitting) == [(2000 // fitting - 1) * fitting]
 
     def test_rollback_to_the_best_state(self):
         learner, keys = make_learner(), language.keys(jax.random.key(1))

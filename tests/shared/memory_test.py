@@ -68,7 +68,7 @@ class CheckTest(absltest.TestCase):
             memory.check(program(temporary=65 * GIB), PARAMS, batch_size=128)
 
     def test_several_devices_share_a_batch(self):
-        batches = mock.Mock(**{"mesh.size": 5})
+        batches = mock.Mock(num_devices=5)
         with device_of(20 * GIB), pytest.raises(ValueError, match="set batch_size to 30 or less"):
             memory.check(program(temporary=65 * GIB), PARAMS, batch_size=128, batches=batches)
 
