@@ -1,4 +1,4 @@
-"""Searches with many keys, and shared weights, distributed over several devices, in a separate process."""
+"""Searches with many keys, and trainings, distributed over several devices, in a separate process."""
 
 import os
 import pathlib
@@ -65,6 +65,28 @@ except ValueError as error:
 """
 
 
+TRAINING = """
+import jax, numpy as np
+from common.training import config, loop, sharding
+from common.training import state as states
+from common.training import step as step_lib
+from tests.shared import small_network as made
+
+settings = config.Config(num_epochs=2, batch_size=32)
+steps = step_lib.steps(made.Small(), settings, made.INPUTS, num_classes=3, num_images=64)
+params = []
+for num_devices in (1, 8):
+    batches, keys = sharding.over(num_devices), states.keys(jax.random.key(0))
+    started = steps.init(keys.init, made.SHAPE), keys, made.make_data(64)
+    state, keys, data = sharding.place(started, batches)
+    *_, (state, _) = loop.train(steps, state, keys, data, settings, sharding=batches)
+    assert {len(leaf.sharding.device_set) for leaf in jax.tree.leaves(state.params)} == {num_devices}
+    params.append(jax.device_get(state.params))
+jax.tree.map(lambda one, other: np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5), *params)
+print("equal")
+"""
+
+
 LANGUAGE = """
 import jax, numpy as np
 from common.language import training
@@ -93,6 +115,10 @@ class SearchDevicesTest(chex.TestCase):
     @pytest.mark.slow
     def test_shared_weights_do_not_depend_on_the_devices(self):
         self.check(SHARED_WEIGHTS, num_devices=8)
+
+    @pytest.mark.slow
+    def test_training_from_scratch_does_not_depend_on_the_devices(self):
+        self.check(TRAINING, num_devices=8)
 
     @pytest.mark.slow
     def test_a_language_model_does_not_depend_on_the_devices(self):
