@@ -116,7 +116,7 @@ def _costs(found, rows, sizes):
         tips["ends"] = [f"{NAMES[name]}: {test:.2f} %" for name, test in zip(networks, tests)]
         for name, place, test in zip(networks, places, tests):
             is_right = place > np.sqrt(min(macs.values()) * max(macs.values()))
-            is_above = name == "best"  # another network is often close to it
+            is_above = test == max(tests)  # another network is often close to the best one
             style = {"ha": "right" if is_right else "left", "va": "bottom" if is_above else "top", "fontsize": 9}
             axes.annotate(NAMES[name], (place, test), (0, 5 if is_above else -5), textcoords="offset points", **style)
     for limit in limits.parse(found.config.get("limit", ())):

@@ -165,7 +165,9 @@ def _facts(found):
 
 def _unfinished(found, seconds_left, epochs):
     """Returns the note on the stage of a search without a result."""
-    event = found.last("plan", "stage", "finals")
+    event = found.last("plan", "stage", "finals", "failed")
+    if event and event["event"] == "failed":
+        return page.note(event["message"], "This search ended without a result")
     if event is None:
         text = "The program that trains all candidates compiles."
     elif event["event"] == "plan":
@@ -208,6 +210,9 @@ def _finals(found):
     note += "; the best one continued from its parameters as a candidate" if is_continued else ""
     note += "; test images were used for this table and the classes only. Three convolutions and ResNet are there for "
     note += "comparison."
+    if better := [one for one in done.values() if "best" in done and one["test"] > done["best"]["test"]]:
+        names = " and ".join(own_candidates.NAMES[one["name"]] for one in better)
+        note += f" {names} classified more test images correctly than the best of the search."
     if missing := found.result.get("left_out"):
         note += f" There was no time for {' and '.join(own_candidates.NAMES[name] for name in missing)}."
     return page.table([*header, *stages], rows, words=stages) + (page.paragraph(note) if rows else "")

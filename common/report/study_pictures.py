@@ -58,7 +58,7 @@ def reached(study, target: float, *, by: str = "queries") -> canvas.Picture | No
             spent[name] = statistics.queries_to(algorithm.best_fitness, target), algorithm.seconds.shape[1]
         else:
             spent[name] = statistics.seconds_to(algorithm, target), float(np.min(algorithm.seconds[:, -1]))
-    if max((limit for _, limit in spent.values()), default=0) <= 0:
+    if not any(np.any(values <= limit) for values, limit in spent.values() if limit > 0):
         return None
     divisor, unit = (1, "queries") if by == "queries" else units.time(max(x for _, x in spent.values()))
     for at, (name, (values, limit)) in enumerate(spent.items()):
@@ -82,8 +82,12 @@ def improvements(report: Mapping[str, Any]) -> canvas.Picture | None:
         return pairs(
             volumes, "Probability, by hypervolume, that a search of the first algorithm does better than the second"
         )
-    targets = [one["target"] for one in compared if one["of"] == "queries"]
-    shown = [one for one in compared if not targets or (one["of"] == "queries" and one["target"] == max(targets))]
+    targets = [one["target"] for one in compared if one["of"] == "queries" and set(one["improvement"]) != {0.5}]
+    by_queries = [one for one in compared if one["of"] == "queries"]
+    if targets:
+        shown = [one for one in by_queries if one["target"] == max(targets)]
+    else:
+        shown = [one for one in compared if one not in by_queries]
     if not shown:
         return None
     by = f"queries to {100 * max(targets):.2f} %" if targets else "final best fitness"

@@ -64,10 +64,11 @@ class Plan(NamedTuple):
         return max(0.0, 1 - (1 - accuracy) * (epochs / final) ** _EXPONENT)
 
 
-def least_minutes(num_images: int, macs: float, *, platform: str, num_threads: int) -> float:
+def least_minutes(num_images: int, macs: float, *, batch_size: int, platform: str, num_threads: int) -> float:
     """Returns a rough lower bound of the minutes that a search takes, compiling included."""
     kind = "cpu" if platform == "cpu" else "other"
-    seconds = _LEAST_EPOCHS * num_images * macs * _SECONDS_PER_MAC[kind] / num_threads
+    num_seen = max(_LEAST_EPOCHS * num_images, MIN_CANDIDATES * _LEAST_STEPS * batch_size / SEARCH_SHARE)
+    seconds = num_seen * macs * _SECONDS_PER_MAC[kind] / num_threads
     return math.ceil(10 * (_COMPILE_SECONDS[kind] + max(seconds, _LEAST_SECONDS)) / 60) / 10
 
 
@@ -78,7 +79,7 @@ def check_minutes(minutes: float, least: float, shape: Sequence[int]) -> None:
     if minutes < least:
         raise ValueError(
             f"minutes = {minutes:g} is too little for images of {'x'.join(map(str, shape))} on this machine: a search "
-            f"needs about {least:g}; give more minutes, or smaller or fewer images"
+            f"needs about {least:g}; give more minutes, or smaller images"
         )
 
 

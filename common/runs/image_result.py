@@ -90,11 +90,10 @@ def table(result: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, .
             f"{one['costs']['params']:,.0f}",
             f"{one['costs']['macs']:,.0f}",
             f"{one['epochs']:.0f}",
-            one["description"],
         )
         for one in (result["best"], *result["baselines"])
     ]
-    return ("network", "test accuracy", "parameters", "multiply-adds", "epochs", "architecture"), rows
+    return ("network", "test accuracy", "parameters", "multiply-adds", "epochs"), rows
 
 
 def next_steps(result: Mapping[str, Any], data_dir: str | None = None) -> str:
@@ -117,6 +116,7 @@ def next_steps(result: Mapping[str, Any], data_dir: str | None = None) -> str:
     return "\n".join(
         [
             *better,
+            f"best: {result['best']['description']}",
             f"genotype: {folder / GENOTYPE}",
             f"weights: {folder / image_finals.MODEL} (common.training.export.load)",
             f"program: {folder / image_finals.PROGRAM} (jax.export.deserialize)",

@@ -126,7 +126,9 @@ def search_images(
         )
         try:
             return _run(started)
-        except (KeyboardInterrupt, ValueError):
+        except (KeyboardInterrupt, ValueError) as error:
+            if isinstance(error, ValueError):
+                started.record(event="failed", message=str(error))
             started.write_page(is_running=False)
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -137,7 +139,7 @@ def _run(run):
     images.tell(run.dataset)
     num, held_out = (len(run.made.parts[part]) for part in ("train", "validation"))
     print(
-        f"candidates train on {num:,} images and are compared on {held_out:,} others; the page "
+        f"{run.dataset.name}: candidates train on {num:,} images and are compared on {held_out:,} others; the page "
         f"{run.folder / image_run.PAGE} can be opened while the search runs",
         flush=True,
     )
@@ -167,6 +169,6 @@ def _check_minutes(minutes: float, dataset: images.Dataset, made: shared.Run, sp
     """Raises a `ValueError` if a search takes more than the minutes given."""
     archs = np.asarray(space.sample(jax.random.key(0), 64), np.int32)
     macs = float(np.mean(np.asarray(made.costs["macs"](archs))))
-    settings = {"platform": jax.default_backend(), "num_threads": num_threads}
+    settings = {"platform": jax.default_backend(), "num_threads": num_threads, "batch_size": made.config.batch_size}
     least = image_plan.least_minutes(len(dataset.train), macs, **settings)
     image_plan.check_minutes(minutes, least, dataset.train.images.shape[1:])

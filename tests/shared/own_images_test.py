@@ -164,7 +164,7 @@ class HalvingTest(parameterized.TestCase):
 
 class ResultTest(parameterized.TestCase):
     def test_a_baseline_that_is_better_is_said(self):
-        result = {"workdir": "runs/a", "dataset": "mine.npz", "best": {"test": 0.8}}
+        result = {"workdir": "runs/a", "dataset": "mine.npz", "best": {"test": 0.8, "description": "32 | 64"}}
         result["train_more"] = {"num_epochs": 30, "flip": False}
         found = image_result.next_steps(result | {"baselines": [{"name": "resnet", "test": 0.81}]}).splitlines()
         assert found[0].startswith("resnet classifies more test images correctly")
@@ -174,14 +174,24 @@ class ResultTest(parameterized.TestCase):
         assert rest == found[1:]
 
     def test_names_with_spaces_are_quoted_in_commands(self):
-        result = {"workdir": "my runs", "dataset": "my pictures.npz", "best": {"test": 0.8}, "baselines": []}
+        result = {
+            "workdir": "my runs",
+            "dataset": "my pictures.npz",
+            "best": {"test": 0.8, "description": "32 | 64"},
+            "baselines": [],
+        }
         draw, train = image_result.next_steps(result | {"train_more": {"num_epochs": 30}}).splitlines()[-2:]
         assert draw.endswith("--genotype='my runs/best.json' --output='my runs/best.svg'")
         assert "--genotype='my runs/best.json'" in train
         assert "--dataset='my pictures.npz' --num_epochs=30" in train
 
     def test_a_command_that_continues_finds_the_dataset(self):
-        result = {"workdir": "runs/a", "dataset": "photos", "best": {"test": 0.8}, "baselines": []}
+        result = {
+            "workdir": "runs/a",
+            "dataset": "photos",
+            "best": {"test": 0.8, "description": "32 | 64"},
+            "baselines": [],
+        }
         train = image_result.next_steps(result | {"train_more": {"flip": True}}, "my data").splitlines()[-1]
         assert train.endswith("--dataset=photos --data_dir='my data' --flip=true")
 
@@ -315,11 +325,13 @@ class InputTest(folders.FolderTest):
         assert [path.name for path in self.folder.iterdir()] == ["trained.json"]
 
     def test_large_images_need_more_minutes_than_small_ones(self):
-        settings = {"platform": "cpu", "num_threads": 2}
+        settings = {"platform": "cpu", "num_threads": 2, "batch_size": 64}
         small, large = (image_plan.least_minutes(3000, macs, **settings) for macs in (1e7, 1e8))
         assert small == 2.8
         assert image_plan.least_minutes(60, 1e5, **settings) == 2.4  # (110 + 30) / 60
         assert large == 10.6
+        # However few the images are, four candidates see 100 batches: 6400 * 4 / 0.45 images.
+        assert image_plan.least_minutes(800, 5e7, **settings) == 5.2
         with pytest.raises(ValueError, match=r"minutes = 5 .* 96x96x3 .* about 10\.6"):
             image_plan.check_minutes(5, large, (96, 96, 3))
 

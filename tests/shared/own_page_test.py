@@ -69,6 +69,16 @@ class StateTest(parameterized.TestCase):
         assert f"{expected} Start it again with the same --workdir to resume." in text
         assert 'http-equiv="refresh"' not in text
 
+    def test_a_search_that_cannot_be_done_says_why(self):
+        text = _page(_found([PLAN, {"event": "failed", "message": "minutes = 3 is too little"}], {}))
+        assert "This search ended without a result:</strong> minutes = 3 is too little" in text
+        assert "Start it again" not in text.partition("<script")[0]
+
+    def test_a_baseline_that_is_better_is_said(self):
+        events = [PLAN, FINALS, FINAL, FINAL | {"name": "resnet", "test": 0.6}]
+        text = _page(_found(events, {}, {"best": FINAL, "baselines": [], "seconds": 60.0}))
+        assert "ResNet classified more test images correctly than the best of the search." in text
+
     def test_epochs_of_the_last_networks_are_shown(self):
         text = _page(_found([PLAN, FINALS], {}), seconds_left=400.0, epochs={"resnet": 2.25})
         assert "from scratch to epoch 9; 0 of 2 are done. ResNet: epoch 2.2. The page loads" in text

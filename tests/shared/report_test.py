@@ -26,6 +26,7 @@ from common.report import (
     ranking,
     report,
     search,
+    study_pictures,
 )
 from common.report import study as studies
 from common.statistics import study as statistics
@@ -292,6 +293,14 @@ class StudyTest(WrittenTest):
         (_, header, rows) = studies.tables(study)[1]
         assert (header[3], rows[0][:2]) == ("training time: median (minutes)", ["good", "50"])
         assert rows[1][2].startswith("never")
+
+    def test_a_target_that_no_search_reached_compares_nothing(self):
+        one = {"first": "good", "second": "random", "adjusted": None}
+        compared = [one | {"of": "best_fitness", "improvement": [0.9, 0.8, 1.0]}]
+        compared += [one | {"of": "queries", "target": 1.0, "improvement": [0.5] * 3}]
+        assert "by final best fitness" in study_pictures.improvements({"comparisons": compared}).caption
+        compared += [one | {"of": "queries", "target": 0.9, "improvement": [0.7, 0.5, 0.9]}]
+        assert "by queries to 90.00 %" in study_pictures.improvements({"comparisons": compared}).caption
 
     def test_unknown_probabilities_are_dashes(self):
         study = self.write_study()
