@@ -92,6 +92,12 @@ def _key_words(key, archs):
     return jax.random.key_data(candidate_keys(key, archs))
 
 
+def largest_budget(searcher: types.Searcher, evaluator: types.Evaluator) -> int:
+    """Returns the largest budget of whole rounds of different architectures, 0 if there are too few of them."""
+    num_archs = min(evaluator.space.size, evaluator.num_archs or evaluator.space.size)
+    return num_archs - num_archs % searcher.count
+
+
 @compilation.in_32_bits
 def check_sizes(
     searcher: types.Searcher,

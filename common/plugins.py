@@ -7,6 +7,8 @@ import importlib
 import inspect
 from typing import Any, TypeVar
 
+from common import spelling
+
 T = TypeVar("T")
 
 
@@ -29,18 +31,24 @@ def load(path: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name and f"{module}.".startswith(f"{error.name}."):
             advice = "run the command from its folder, or install it"
+            if module.endswith(".py"):
+                advice = f"leave .py out, and {advice}"
             raise ValueError(f"no module {error.name!r} for {path}; {advice}") from error
         raise ValueError(f"{module} cannot be imported: {error}") from error
     except Exception as error:
         raise ValueError(f"{module} cannot be imported: {type(error).__name__}: {error}") from error
     if not hasattr(imported, name):
-        public = ", ".join(each for each in vars(imported) if not each.startswith("_"))
-        raise ValueError(f"module {module} has no {name!r}; it has {public}")
+        public = [each for each in vars(imported) if not each.startswith("_")]
+        advice = spelling.hint(name, public) or f"it has {', '.join(public)}"
+        raise ValueError(f"module {module} has no {name!r}; {advice}")
     return getattr(imported, name)
 
 
-def made(path: str, kind: type[T], *args: Any) -> T:
+def made(path: str, kind: type[T], *args: Any, advice: str = "") -> T:
     """Returns the `kind` called `path`: the object itself, or what the function of that name returns for `args`.
+
+    Args:
+      advice: for the message if it does not take these arguments.
 
     Raises:
       ValueError: as `load`; or it is neither, or does not take these arguments.
@@ -56,7 +64,7 @@ def made(path: str, kind: type[T], *args: Any) -> T:
         inspect.signature(found).bind(*args)
     except TypeError as error:
         given = ", ".join(type(arg).__name__ for arg in args) or "no arguments"
-        raise ValueError(f"{path} must be callable with {given}: {error}") from error
+        raise ValueError(f"{path} must be callable with {given}: {error}{advice}") from error
     result = found(*args)
     if not isinstance(result, kind):
         raise ValueError(f"{path} must return the type {kind.__name__}; it returned {type(result).__name__}")

@@ -2,13 +2,14 @@
 
 import functools
 import re
+import sys
 from collections.abc import Callable, Sequence
 
 from absl import flags
 
 import lanas_jax
 import nao_jax
-from common import baselines, in_turn, plugins, types
+from common import baselines, in_turn, plugins, spelling, types
 from common import config as configs
 from common import objectives as objectives_lib
 from common.runs import population, weight_sharing
@@ -63,6 +64,13 @@ def check_objectives(algorithm: types.Algorithm, objectives: Sequence[str]) -> N
         )
 
 
+def tell_maximized(objectives: Sequence[str]) -> None:
+    """Prints a line on standard error for each cost that is maximized without a + before it."""
+    for name in map(str.strip, objectives):
+        if name != "fitness" and not name.startswith(("-", "+")):
+            print(f"{name} is maximized; write -{name} for less, or +{name}", file=sys.stderr, flush=True)
+
+
 def _with_settings(name, base, settings):
     """Returns `base` under another name with settings replaced, texts such as height=7."""
     names = [setting.partition("=")[0] for setting in settings]
@@ -71,6 +79,9 @@ def _with_settings(name, base, settings):
     values = flags.FlagValues()
     if base.config is not None:
         commands.define(values, base.config)
+    if unknown := [one for one in names if one not in values]:
+        advice = spelling.hint(unknown[0], values) or f"its settings: {', '.join(values) or 'none'}"
+        raise ValueError(f"algorithm {name}: {base.name} has no setting {unknown[0]!r}; {advice}")
     try:
         values(["", *(f"--{setting}" for setting in settings)])
         config = commands.read(values, base.config)

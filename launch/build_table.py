@@ -39,10 +39,11 @@ def define(values: flags.FlagValues) -> None:
 def run(values: flags.FlagValues) -> None:
     """Builds the table named by the flags and prints a summary."""
     start = time.perf_counter()
+    replaced = ", replaces the file there was" if values.output and pathlib.Path(values.output).exists() else ""
     made = build_table.build(benchmark=values.benchmark, source=values.source, output=values.output, space=values.space)
     print(_describe(made))
     size = pathlib.Path(values.output).stat().st_size
-    print(f"{values.output}: {size:,} bytes, built in {time.perf_counter() - start:.1f} seconds")
+    print(f"{values.output}: {size:,} bytes, built in {time.perf_counter() - start:.1f} seconds{replaced}")
 
 
 def _describe(made: table.Table) -> str:

@@ -10,7 +10,7 @@ from absl import flags
 
 from common import config as configs
 from common import objectives as objectives_lib
-from common import plugins, spaces, types
+from common import one_round, plugins, spaces, types
 from common.evaluators import problem, training_config, training_program, zero_cost_config
 from common.report import console
 from common.runs import population
@@ -85,8 +85,8 @@ def search(
     """
     check_evaluator(values)
     algorithms.check_objectives(algorithm, values.objectives)
-    front = [name for name in values if name.startswith(_FRONT)]
-    if len(values.objectives) < 2 and (given := commands.given(values, front)):
+    algorithms.tell_maximized(values.objectives)
+    if len(values.objectives) < 2 and (given := commands.given_with(values, _FRONT)):
         raise ValueError(f"--{given[0]} has no effect without several objectives, such as --objectives=fitness,-params")
     about = {"command": command, "algorithm": algorithm.name, "flags": values.flag_values_dict()}
     if values.evaluator == SUPERNET:
@@ -111,6 +111,10 @@ def _on_evaluator(values, algorithm, about):
         lambda: settings(values, algorithm, evaluator.space), lambda: objectives_lib.of(values.objectives, evaluator)
     )
     searcher = objectives_lib.searcher(algorithm, evaluator.space, config, objectives)
+    most = one_round.largest_budget(searcher, evaluator)
+    if 0 < most < options.budget and not commands.given(values, ["budget"]):
+        remark = f"{remark}\nbudget: {most}, all that {evaluator.name} has in whole rounds (--budget)".strip()
+        options, about["flags"]["budget"] = dataclasses.replace(options, budget=most), most
     result = runs.run(evaluator, searcher, options, config=config, remark=remark, **about)
     console.show_result(result, algorithm.name, evaluator.optimum)
     print(f"workdir: {result['workdir']}", flush=True)
@@ -186,8 +190,7 @@ def _measured(values):
     if measured := problem.to_measure(values.limit, values.objectives):
         return {"measured": measured, "latency": commands.read(values, latency.Config(), prefix=_LATENCY)}
     if given := commands.given_with(values, _LATENCY):
-        text = "needs a limit or an objective on latency, such as --objectives=fitness,-latency"
-        raise ValueError(f"--{given[0]} {text}")
+        raise ValueError(f"--{given[0]} needs a limit or an objective on latency, as in --objectives=fitness,-latency")
     return {}
 
 
@@ -198,7 +201,9 @@ def check_evaluator(values: flags.FlagValues) -> None:
     others = [prefix for prefix, kinds in _FLAGS.items() if kind not in kinds]
     if given := commands.given_with(values, *others):
         are, them = ("is", "it") if len(given) == 1 else ("are", "them")
-        raise ValueError(f"--{', --'.join(given)} {are} not for --evaluator={values.evaluator}; leave {them} out")
+        fit = set.intersection(*(set(_FLAGS[one]) for one in others if commands.given_with(values, one)))
+        more = f", or give --evaluator={' or '.join(sorted(fit))}" if fit else ""
+        raise ValueError(f"--{', --'.join(given)} {are} not for --evaluator={values.evaluator}; leave {them} out{more}")
 
 
 def read_options(values: flags.FlagValues) -> runs.Options:

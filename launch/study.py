@@ -64,6 +64,7 @@ def run(values: flags.FlagValues) -> None:
     )
     for algorithm in chosen:
         algorithms.check_objectives(algorithm, options.objectives)
+    algorithms.tell_maximized(options.objectives)
     reports = study.run(
         _evaluators(values, task),
         chosen,
@@ -107,7 +108,10 @@ def _print(console, report):
         numbers = [f"{count[key]:.1f}" for key in ("mean", "median", "sd")] if count else ["-"] * 3
         found = f"{100 * count['found']:.0f} %" if count else "-"
         rows.append([name, *numbers, found, f"{record['seconds_per_search']:.3f}", f"{record['compile_seconds']:.1f}"])
-    console.print(_table(f"Queries to the optimum\n{where}, {report['protocol']} fitness", header, rows))
+    counts = [record["queries_to_optimum"] for record in report["algorithms"].values()]
+    is_lost = any(count and count["found"] < 1 for count in counts)
+    lost = f"; a search that did not find it counts as {report['budget']}" if is_lost else ""
+    console.print(_table(f"Queries to the optimum\n{where}, {report['protocol']} fitness{lost}", header, rows))
     shown = statistics.shown(list(next(iter(report["algorithms"].values()))["best_fitness"]))
     best, test = [], []
     for name, record in report["algorithms"].items():

@@ -57,8 +57,11 @@ def load_file(path: str | os.PathLike, *, name: str | None = None, num_classes: 
     read = npz.read(path, {*(names or ()), *_OPTIONAL})
     arrays, stated = [read.get(key) for key in names or ()], read.get("num_classes")
     if names is None or any(array is None for array in arrays):
-        allowed = " or ".join(", ".join(one) for one in NAMES)
-        raise ValueError(f"{path} has the arrays {', '.join(sorted(present)) or 'of no name'}; want {allowed}")
+        nearest = max(NAMES, key=lambda one: len(present.intersection(one)))
+        lacking = [name for name in nearest[: 4 if present.intersection(nearest[2:]) else 2] if name not in present]
+        problem = f"{path} has the arrays {', '.join(sorted(present)) or 'of no name'}, but no {' and '.join(lacking)}"
+        allowed = " or ".join(", ".join(one[:2]) for one in NAMES)
+        raise ValueError(f"{problem}; want {allowed}, and may have {', '.join(NAMES[0][2:])}")
     if num_classes is None and stated is not None:
         if stated.shape or not np.issubdtype(stated.dtype, np.integer) or not 1 <= stated <= _MAX_CLASSES:
             raise ValueError(f"num_classes of {path} is {stated!r}; want one integer above 0, at most {_MAX_CLASSES:,}")

@@ -52,6 +52,9 @@ class Benchmark:
 
     def __post_init__(self):
         tables.get(self.benchmark)
+        if self.space and plugins.is_path(self.space):
+            text = "is no space of a benchmark; give an evaluator of your own too (--evaluator=package.module:name)"
+            raise ValueError(f"space {self.space} {text}")
         limits.parse(self.limit)
 
 
@@ -198,7 +201,7 @@ def custom(evaluator: str, space: str | None = None) -> types.Evaluator:
     args = ()
     if space is not None:
         args = (plugins.made(space, types.SearchSpace) if plugins.is_path(space) else spaces.get(space),)
-    made = plugins.made(evaluator, types.Evaluator, *args)
+    made = plugins.made(evaluator, types.Evaluator, *args, advice="" if args else "; give its space (--space)")
     if args and made.space.name != args[0].name:
         raise ValueError(f"{evaluator} is an evaluator of {made.space.name}; leave out the space {space}")
     if made.recipe is None:

@@ -47,6 +47,8 @@ def evaluator(
     if protocol not in metrics:
         other = PROTOCOLS[1 - PROTOCOLS.index(protocol)]
         problem = f"{table.info.benchmark} publishes no {protocol} fitness of {dataset}, which cannot be searched"
+        if dataset == "default":  # a file of the user
+            problem += f": it has {', '.join(table.metrics)}, but no column {protocol} (or {protocol}_0, ...)"
         raise ValueError(f"{problem}; choose protocol {other!r} (--protocol={other}), which results will name")
     means = {role: table_lib.mean(table, metrics[role]) for role in PROTOCOLS if role in metrics}
     made = _evaluator(

@@ -5,6 +5,14 @@ from collections.abc import Iterable
 from common.genotypes import genotype as genotypes
 from common.genotypes.genotype import Genotype
 
+KINDS: dict[type, str] = {
+    genotypes.CellGenotype: "cells",
+    genotypes.RecurrentGenotype: "recurrent cell",
+    genotypes.ChainGenotype: "chain",
+    genotypes.GraphGenotype: "graph",
+    genotypes.EdgeGenotype: "graph",
+}
+
 
 def describe(genotype: Genotype) -> str:
     """Returns a text of a few lines, such as `normal cell` and `  2 = conv_3x3(0) + avg_pool_5x5(1)`."""
@@ -13,8 +21,7 @@ def describe(genotype: Genotype) -> str:
 
 def kind(genotype: Genotype) -> str:
     """Returns the name of the kind of a genotype."""
-    names = {genotypes.CellGenotype: "cells", genotypes.RecurrentGenotype: "recurrent cell"}
-    return names.get(type(genotype), "chain" if isinstance(genotype, genotypes.ChainGenotype) else "graph")
+    return KINDS[type(genotype)]
 
 
 def _lines(genotype):

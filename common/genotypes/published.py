@@ -4,12 +4,12 @@ Cells of NAO's replicas of other papers have names that end in `_nao`.
 """
 
 import dataclasses
-import difflib
 import importlib.resources
 import json
 import pathlib
 from typing import NamedTuple
 
+from common import spelling
 from common.file_formats import files
 from common.genotypes import formats, json_text
 from common.genotypes.genotype import Genotype
@@ -80,8 +80,7 @@ def get(name_or_path: str) -> Genotype:
             raise ValueError(f"{path}: {error}") from error
     if path.exists():
         files.check(path)  # raises, and says what it is
-    near = difflib.get_close_matches(name_or_path.lower(), PUBLISHED, n=3, cutoff=0.7)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"published are {', '.join(PUBLISHED)}"
+    hint = spelling.hint(name_or_path.lower(), PUBLISHED) or f"published are {', '.join(PUBLISHED)}"
     raise ValueError(f"no published architecture and no file {name_or_path!r}; {hint}")
 
 

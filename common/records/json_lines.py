@@ -18,6 +18,8 @@ from common.records import locks
 FORMAT = 1
 LOCK_SUFFIX = ".lock"
 _BEGINNING = b'{"'  # of every line
+_KINDS = ("command was ", "algorithm was ")  # differences
+_MOST = 5  # differences that a message names
 T = TypeVar("T")
 
 
@@ -155,10 +157,15 @@ def _check_first(path, got, wanted, what):
             f"{path} is not a journal of format {FORMAT}, which this version reads, but {said}; start in a fresh "
             "folder, or resume with the version that wrote it"
         )
-    found = "; ".join(differences(got["header"], wanted["header"]))
-    if not found:
+    if not (found := list(differences(got["header"], wanted["header"]))):
         return
-    raise ValueError(f"{path} is of another {what}: {found}; start in a fresh folder or with the old settings")
+    if others := [text for text in found if text.startswith(_KINDS)]:
+        found = others  # whose settings differ anyway
+    if len(found) > _MOST:
+        found[_MOST:] = [f"and {len(found) - _MOST} more"]
+    raise ValueError(
+        f"{path} is of another {what}: {'; '.join(found)}; start in a fresh folder or with the old settings"
+    )
 
 
 def differences(got: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[str]:

@@ -20,7 +20,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from common import compilation, plugins, types
+from common import baselines, compilation, plugins, types
+from common import config as configs
 from common.datasets import images, records
 from common.records import json_files, json_lines, run_dir
 from common.report import image_search
@@ -65,7 +66,7 @@ def search_images(
       minutes: for everything, compiling included.
       limit: such as "macs<=5e6", or several.
       workdir: folder of the run, to start or to resume; None: a fresh one under runs/.
-      algorithm: proposes candidates: package.module:name of a `types.Algorithm`, or one.
+      algorithm: proposes candidates: a baseline's name, package.module:name of a `types.Algorithm`, or one.
       seed: determines all random numbers.
 
     Raises:
@@ -74,11 +75,15 @@ def search_images(
     begun = time.monotonic()
     if isinstance(x, str | os.PathLike):
         dataset = images.load(os.fspath(x), data_dir)
+    elif y is None:
+        raise ValueError("images as an array need their classes; give y, integers [N]")
     else:
         dataset = records.make("images", (x, y), None, source="x, y")
     _check(dataset)
     if isinstance(algorithm, str):
-        algorithm = plugins.load(algorithm)
+        if not plugins.is_path(algorithm):
+            configs.one_of("algorithm", algorithm, (*baselines.ALGORITHMS, ALGORITHM, "package.module:name"))
+        algorithm = baselines.ALGORITHMS.get(algorithm) or plugins.made(algorithm, types.Algorithm)
     if not 0 <= seed <= searches.MAX_SEED:
         raise ValueError(f"seed must be from 0 to {searches.MAX_SEED}; got {seed}")
     texts = limits.texts((limit,) if isinstance(limit, str) else tuple(limit))

@@ -82,6 +82,9 @@ def run(
     if len(tasks) < len(evaluators) or not tasks:
         names = ", ".join(evaluator.name for evaluator in evaluators)
         raise ValueError(f"tasks must be different, and at least one; got {names or 'none'}")
+    names = [algorithm.name for algorithm in algorithms]
+    if len(set(names)) < len(names):
+        raise ValueError(f"algorithms must be different; got {', '.join(names)}; leave one out")
     folder_per_task |= len(tasks) > 1
     searchers = _searchers(tasks, algorithms, options)
     configs.gathered(
@@ -100,7 +103,6 @@ def run(
     for (name, task), searcher in searchers.items():
         identity = {**_identity(tasks[task], options), "algorithm": name}
         parts[name, task] = study_files.Part(tasks[task], searcher, folders[task], identity)
-    names = list(dict.fromkeys(algorithm.name for algorithm in algorithms))
     if flags is None:
         flags = {**configs.to_json(options), "algorithms": names, "tasks": list(tasks) if folder_per_task else []}
     config = {"command": "study", "flags": dict(flags), "algorithms": names}

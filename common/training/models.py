@@ -51,12 +51,13 @@ def network(architecture: genotype.Genotype, config: Any) -> Any:
         kinds = tuple(family.config for family in families if _has_blocks(family.config, architecture))
         fit = [name for name, preset in presets.PRESETS.items() if isinstance(preset.network, kinds)]
         advice = f"choose another preset: {', '.join(fit)}" if fit else "no preset has networks of its blocks"
+        taken = [description.KINDS[one.genotype] for one in FAMILIES.values() if isinstance(config, one.config)]
         raise ValueError(
-            f"the genotype is a {description.kind(architecture)}, but the settings are for another kind of "
-            f"network; {advice}"
+            f"the genotype is of the kind {description.kind(architecture)}, but the preset's settings are for another "
+            f"kind of network, {' or '.join(taken)}; {advice}"
         )
     raise ValueError(
-        f"the genotype is a {description.kind(architecture)}, which has no image classifier; "
+        f"the genotype is of the kind {description.kind(architecture)}, which has no image classifier; "
         "give a genotype of the kind cells or chain, or one of NAS-Bench-201"
     )
 

@@ -109,6 +109,19 @@ class BringYourOwnTest(folders.FolderTest):
         np.testing.assert_array_equal(later.archs[:12], found.archs)
         assert self.result()["infeasible"] == 0
 
+    def test_a_default_budget_is_at_most_all_there_is_in_whole_rounds(self):
+        own = ("--evaluator=mylamps:costly", "--space=mylamps:space", "--count=4", "--limit=lit<=2")  # of 1 + 6 + 15
+        self.workdir = self.folder / "all"
+        printed, errors = self.run_main(
+            baselines.main, f"--workdir={self.workdir}", *own, "--objectives=fitness,lit", "--algorithm=nsga2"
+        )
+        assert "budget: 20, all that lamps/six has in whole rounds (--budget)" in printed
+        assert "lit is maximized; write -lit for less, or +lit" in errors
+        assert self.result()["queries"] == 20
+        assert json.loads((self.workdir / run_dir.CONFIG).read_text())["flags"]["budget"] == 20
+        self.workdir = self.folder / "more"
+        assert "budget must be at most 22" in self.run_command(baselines.main, *own, "--budget=100", code=1)
+
     def test_a_bug_may_be_recorded_as_infeasible(self):
         own = ("--evaluator=mylamps:broken", "--space=mylamps:space", "--budget=4", "--count=4", "--max_errors=0")
         (self.folder / "bug").touch()
@@ -175,7 +188,9 @@ class BringYourOwnTest(folders.FolderTest):
             wanted = configs.replace(base.for_space(space, base.config), {"height": 7, "exploration": 0.25})
             assert one.for_space(space, one.config) == wanted
         for name, message in (
-            ("lanas:heigth=7", "algorithm lanas:heigth=7: Unknown command line flag 'heigth'. Did you mean: height"),
+            ("lanas:heigth=7", "algorithm lanas:heigth=7: lanas has no setting 'heigth'; did you mean height"),
+            ("lanas:explor=0.3", "lanas has no setting 'explor'; did you mean explor"),
+            ("random:zzz=1", "random has no setting 'zzz'; its settings: count"),
             ("lanas:height=0", "height must be at least 1"),
             ("lanes:height=7", "unknown algorithm 'lanes'"),
         ):
@@ -186,10 +201,15 @@ class BringYourOwnTest(folders.FolderTest):
         ("mylamps", "'mylamps' must have the form package.module:name"),
         ("no.such:thing", "no module 'no' for no.such:thing; run the command from its folder, or install it"),
         ("common.nowhere:thing", "no module 'common.nowhere' for common.nowhere:thing"),
+        ("mylamps.py:ready", "no module 'mylamps.py' for mylamps.py:ready; leave .py out, and run"),
+        ("mylamps:evaluatr", "module mylamps has no 'evaluatr'; did you mean evaluator?"),
         ("mylamps:lamps", "module mylamps has no 'lamps'; it has jax, jnp, np,"),
         ("mylamps:number", "mylamps:number must be of the type Evaluator or a function that returns one; got int"),
         ("mylamps:nothing", "mylamps:nothing must return the type Evaluator; it returned NoneType"),
-        ("mylamps:evaluator", "mylamps:evaluator must be callable with no arguments: missing a required argument"),
+        (
+            "mylamps:evaluator",
+            "mylamps:evaluator must be callable with no arguments: missing a required argument: 'space'; give its",
+        ),
     )
     def test_errors_are_one_line(self, path, message):
         with pytest.raises(ValueError, match=message.replace("(", r"\(")):
@@ -205,6 +225,7 @@ class BringYourOwnTest(folders.FolderTest):
         for flags, message in (
             (("--evaluator=mylamps:ready", "--space=nasbench201"), "is an evaluator of switches; leave out the space"),
             (("--evaluator=mylamps:ready", "--benchmark=nasbench201"), "--benchmark is not for --evaluator=mylamps"),
+            (("--space=mylamps:space",), "space mylamps:space is no space of a benchmark; give an evaluator of"),
             (("--evaluator=mylamps:ready", "--costs=more.csv"), "--costs is not for --evaluator=mylamps:ready"),
             (("--algorithm=mylamps:shy", "--count=2"), "--count is not a setting of shy; its settings: none"),
             (("--evaluator=mine",), "unknown evaluator 'mine'; choose one of benchmark, training, supernet"),

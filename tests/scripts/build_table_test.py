@@ -94,6 +94,7 @@ class BuildTableTest(folders.FolderTest):
             (partial / "mine.txt").unlink()
             printed, errors = self.run_main(build_table.main, "--benchmark=digits_convnet", f"--output={output}")
         assert errors == ""
+        assert printed.endswith("seconds, replaces the file there was\n")
         assert "digits: best validation 50.000 %" in printed
         np.testing.assert_array_equal(table.load(output).archs, trained.archs)
         assert sorted(file.name for file in self.folder.iterdir()) == [output.name, self.source.name]

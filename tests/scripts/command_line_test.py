@@ -206,6 +206,11 @@ class SurroundingsTest(folders.FolderTest):
         code, errors = self.start("-c", program, "--benchmark=", folder=folder, PYTHONPATH=f"{folder}:{ROOT}")
         assert (code, errors.count("\n")) == (1, 1)
         assert errors.startswith("error: give --output, a file such as mine.table")
+        (folder / "perceptron.py").write_text("number = 3\n")
+        program = program.replace("build-table", "baselines")
+        code, errors = self.start("-c", program, "--evaluator=perceptron:number", folder=folder, PYTHONSAFEPATH="1")
+        assert (code, errors.count("\n")) == (1, 1)
+        assert errors.startswith("error: perceptron:number must be of the type Evaluator or a function")
 
     def test_platforms_and_variables(self):
         search = ("-m", "launch.baselines", "--budget=2", "--workdir=/dev/null")

@@ -202,7 +202,8 @@ class UseTest(Case):
         np.testing.assert_array_equal(found.fitness, [0.5, 0.125, 0])
         np.testing.assert_array_equal(found.cost, [30, 10, 0])
         assert made.recipe.settings["benchmark"] == str(self.folder / "mine.csv")
-        with pytest.raises(ValueError, match="mine publishes no test fitness of default"):
+        message = r"mine publishes no test fitness of default, .*: it has validation, but no column test \(or test_0, "
+        with pytest.raises(ValueError, match=message):
             benchmark.evaluator(str(self.write("arch,validation\n0,0.1\n1,0.2\n")), protocol="test")
 
     def test_a_named_space(self):

@@ -263,8 +263,13 @@ class ArrayFileTest(folders.FolderTest):
         with pytest.raises(ValueError, match=r"no file at nowhere.npz; want an .npz file with the arrays x_train, "):
             images.load("nowhere.npz", self.folder)
         path = self.save(y_test=None)
-        with pytest.raises(ValueError, match="has the arrays x_test, x_train, y_train; want x_train, y_train, "):
+        with pytest.raises(
+            ValueError, match="has the arrays x_test, x_train, y_train, but no y_test; want x_train, y_train"
+        ):
             images.load(str(path))
+        message = "has the arrays x_test, x_train, y_test, but no y_train; .* and may have x_test, y_test"
+        with pytest.raises(ValueError, match=message):
+            images.load(str(self.save(y_train=None)))
 
 
 class RegistryTest(folders.FolderTest):

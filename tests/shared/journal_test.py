@@ -155,6 +155,13 @@ class JournalTest(Case):
         ):
             with pytest.raises(ValueError, match=f"is of another search: {message}; start in a fresh folder"):
                 journal_lib.open_journal(self.path, {**HEADER, **other})
+        many = dict.fromkeys("abcdefg", 1)
+        for other, message in (
+            (many, "; ".join(f"{name} was None and is now 1" for name in "abcde") + "; and 2 more; start in"),
+            (many | {"algorithm": "nao"}, "another search: algorithm was None and is now 'nao'; start in"),
+        ):
+            with pytest.raises(ValueError, match=message):
+                journal_lib.open_journal(self.path, {**HEADER, **other})
         self.path.write_bytes(lines[0].replace(b'"format": 1', b'"format": 2') + b"".join(lines[1:]))
         with pytest.raises(
             ValueError, match="not a journal of format 1, which this version reads, but one of format 2"
