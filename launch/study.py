@@ -110,7 +110,7 @@ def _print(console, report):
         rows.append([name, *numbers, found, f"{record['seconds_per_search']:.3f}", f"{record['compile_seconds']:.1f}"])
     counts = [record["queries_to_optimum"] for record in report["algorithms"].values()]
     is_lost = any(count and count["found"] < 1 for count in counts)
-    lost = f"; a search that did not find it counts as {report['budget']}" if is_lost else ""
+    lost = f"\na search that did not find it counts as {report['budget']}" if is_lost else ""
     console.print(_table(f"Queries to the optimum\n{where}, {report['protocol']} fitness{lost}", header, rows))
     shown = statistics.shown(list(next(iter(report["algorithms"].values()))["best_fitness"]))
     best, test = [], []

@@ -46,6 +46,7 @@ class StudyOfTasksTest(folders.FolderTest):
         assert errors.splitlines()[-1].startswith("study: 4/4 searches, random on nasbench_macro/second (2 of 2), ")
         assert "nasbench_macro/first, 2 seeds" in output
         assert "nasbench_macro/second, 2 seeds" in output
+        assert output.count("a search that did not find it counts as 12") == 2
         config = json.loads((self.workdir / run_dir.CONFIG).read_text())
         folders = {"nasbench_macro/first": "nasbench_macro_first", "nasbench_macro/second": "nasbench_macro_second"}
         assert config["tasks"] == folders
