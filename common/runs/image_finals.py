@@ -44,7 +44,7 @@ def train(
             flush=True,
         )
     baselines = {name: spaces.MEMBERS[name] for name in image_stages.BASELINES}
-    if same := [name for name, arch in baselines.items() if arch == best]:
+    if same := [name for name, arch in spaces.MEMBERS.items() if arch == best]:
         print(f"the network chosen is {same[0]}", flush=True)
     archs = {BEST: best} | {name: arch for name, arch in baselines.items() if arch != best}
     made: dict[str, image_trainings.Final] = {}  # as far as they are compiled
