@@ -33,7 +33,7 @@ plan = image_plan.Plan(4, (1, 3), 2000.0, 2000.0)
 with (
     mock.patch.object(image_plan, "make", lambda *args, **settings: plan),
     mock.patch.object(image_plan, "finals", lambda seconds, each, **settings: (3, tuple(each))),
-    mock.patch.object(image_plan, "check"),
+    mock.patch.object(image_plan, "check_minutes"),
     mock.patch.object(training_queue, "default_num_threads", lambda: 1),
     mock.patch.object(image_trainings, "train", slow),
 ):
