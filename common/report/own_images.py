@@ -15,6 +15,7 @@ from common.genotypes import conversion
 from common.records import journal as journals
 from common.records import json_files, json_lines, run_dir
 from common.report import canvas, own_candidates, own_classes, page, small_networks, units
+from common.spaces import small_images
 
 TRAININGS = "trainings.jsonl"
 RELOAD_SECONDS = 15
@@ -202,6 +203,12 @@ def _finals(found):
         if sizes is not None:
             known = [f"{cost[0]:,}" for cost in sizes.costs(np.array([one["arch"]], np.int32)).values()]
         label, test = own_candidates.NAMES[name], units.percent(one["test"])
+        if name == "best":
+            label += "".join(
+                f" ({same.replace('_', ' ')})"
+                for same, arch in small_images.MEMBERS.items()
+                if arch == tuple(one["arch"])
+            )
         rows.append((label, test, *known, f"{one['epochs']:.0f}", *small_networks.words(one["arch"], sizes)))
     header = ["network", "test accuracy", *(("parameters", "multiply-adds") if sizes else ()), "epochs"]
     stages = ("stage 1", "stage 2", "stage 3")

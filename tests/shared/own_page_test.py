@@ -91,7 +91,7 @@ class StateTest(parameterized.TestCase):
         assert 'http-equiv="refresh"' not in text
         assert "There was no time for three convolutions and ResNet." in text
         ((name, test, params, *_),) = _cells(text, "Networks trained to the end")
-        assert (name, test, params) == ("best of the search", "50.00 %", "218,258")
+        assert (name, test, params) == ("best of the search (resnet)", "50.00 %", "218,258")
         assert _cells(text, "Classes") == [["&lt;cat&gt;", "3", "33.33 %", "dog (2)"], ["dog", "1", "100.00 %", ""]]
         assert "http" not in re.sub(r'xmlns(:xlink)?="[^"]*"|http-equiv', "", text)  # it loads nothing
 
