@@ -4,27 +4,23 @@ import functools
 import math
 import threading
 import time
-from collections.abc import Mapping
 from concurrent import futures
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from common import compilation, in_turn, types, warm_up
+from common import in_turn, types, warm_up
 from common import search as search_lib
 from common.records import journal as journals
 from common.records import run_dir
 from common.runs import halving, image_plan, image_run, image_trainings
 from common.runs.halving import Row
+from common.spaces import cost_features
 from common.spaces import small_images as spaces
-from common.spaces.limits import Cost
 from common.training import loop
 
 BASELINES = ("three_convolutions", "resnet")
 _NUM_TIMED = 3  # networks whose speed is measured before the plan
-_NUM_STANDARDIZED = 512  # random networks whose costs have mean 0 and deviation 1
-_COST_SCALE = 2.0  # of these among features that are 0 or 1: docs/experiments/supernet.md
 _LATE = 1.1  # of the seconds of the search, after which no candidate trains on
 
 
@@ -112,30 +108,10 @@ def search(
     return halving.successive_halving(first, plan.epochs, measure)
 
 
-def with_costs(space: types.SearchSpace, costs: Mapping[str, Cost]) -> types.SearchSpace:
-    """Returns a space with the logarithms of parameters and multiply-adds, standardized, among its features.
-
-    The seconds of a training depend mostly on them, and few candidates do not show how on the decisions.
-    """
-
-    def logarithms(archs):
-        return jnp.stack([jnp.log(costs[name](archs)) for name in ("params", "macs")], axis=-1).astype(jnp.float32)
-
-    sampled = logarithms(space.sample(jax.random.key(0), _NUM_STANDARDIZED))
-    mean = jnp.mean(sampled, axis=0, keepdims=True)
-    deviation = jnp.maximum(jnp.std(sampled, axis=0, keepdims=True), 1e-6)
-
-    def features(archs):
-        added = _COST_SCALE * (logarithms(archs) - mean) / deviation
-        return jnp.concatenate([space.features(archs), added], axis=-1)
-
-    return space._replace(features=compilation.one_program(features))
-
-
 def _proposed(run, made, plan):
     """Returns ({row: expected accuracy}, {row: seconds of an epoch}) of the candidates that the algorithm proposes."""
     few = functools.partial(image_plan.for_few, num_candidates=plan.num_candidates)
-    space = with_costs(run.space, run.made.costs)
+    space = cost_features.with_costs(run.space, run.made.costs)
     searcher = in_turn.configured(run.algorithm, space, few)
     known = np.array(list(spaces.MEMBERS.values()), np.int32)
     known = known[np.asarray(run.space.is_valid(known))][: max(len(BASELINES), plan.num_candidates // 2)]

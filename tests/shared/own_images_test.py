@@ -46,7 +46,7 @@ from common.runs import (
     image_trainings,
     own_images,
 )
-from common.spaces import small_images
+from common.spaces import cost_features, small_images
 from common.training import autoaugment, loop, models, program
 from common.training import presets as training_presets
 from common.training import state as states
@@ -394,7 +394,7 @@ class StagesTest(parameterized.TestCase):
     def test_costs_are_features_of_the_candidates(self):
         space = small_images.space()
         archs = np.asarray(space.sample(jax.random.key(1), 2000))
-        found = np.asarray(image_stages.with_costs(space, COSTS).features(archs))
+        found = np.asarray(cost_features.with_costs(space, COSTS).features(archs))
         np.testing.assert_array_equal(found[:, :-2], space.features(archs))
         logarithms = np.stack([np.log(COSTS[name](archs)) for name in ("params", "macs")], axis=1)
         chex.assert_trees_all_close(np.corrcoef(found[:, -1], logarithms[:, 1])[0, 1], 1.0, rtol=1e-5)
