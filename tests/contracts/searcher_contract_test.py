@@ -94,7 +94,7 @@ SEARCHERS = {  # name: space -> types.Searcher, as small as it may be
 _OWN_PROGRAM = ("_huge", "_measures_all", "_vmap", "_do_not_matter", "_64_bits")
 SLOW = {**dict.fromkeys(SEARCHERS, _OWN_PROGRAM), "seminas": ("",), "local_search": ("_vmap", "_matter", "_64_bits")}
 SLOW |= dict.fromkeys(FRONT, ("",))  # `front_searchers_test.py` and `nsga2_test.py` have quick tests of them
-SLOW |= {"nao_front": (*_OWN_PROGRAM, "_convnet", "_trace", "_grows")}
+SLOW |= {"nao": (*_OWN_PROGRAM, "_grows")}
 SLOW |= {"lanas": ("_measures_all", "_huge"), "lanas_walk": ("",)}  # `lanas/search_test.py` walks
 SPACES = {
     "convnet": spaces.get("convnet"),  # 1,364 networks, not every row is canonical

@@ -146,6 +146,7 @@ class OlderRunsTest(CommandTest):
     def expected(self, name):
         return [json.loads(line) for line in (self.folder / name).read_text().splitlines()]
 
+    @pytest.mark.slow
     def test_training(self):
         kept = self.expected("training/metrics.jsonl")[:3]  # the last checkpoint is of epoch 3
         self.run_command(train_language.main, "training", "--num_epochs=30")

@@ -98,6 +98,7 @@ class SearchTest(Command):
         self.fail("holds 20 architectures, and few_shot_measured = 9", lanas.main, *regions, "--few_shot_measured=9")
         self.fail("weights of regions are in this process", lanas.main, *regions, "--executor=process")
 
+    @pytest.mark.slow  # the command contract renews pools by commands
     def test_a_pool_that_is_renewed_in_python(self):
         settings = library_weights.Settings(
             space="nao_small",

@@ -257,6 +257,7 @@ class LoopTest(chex.TestCase):
         assert int(state.at) == int(state.step) == 7
         chex.assert_trees_all_equal(run(learner, keys, state)[-1][0], whole[-1][0])
 
+    @pytest.mark.slow  # compiles three programs; `memory_test.py` has the rule
     def test_a_batch_that_the_device_lacks_memory_for(self):
         keys = language.keys(jax.random.key(0))
 
