@@ -167,9 +167,9 @@ def _facts(found):
 def _unfinished(found, seconds_left, epochs):
     """Returns the note on the stage of a search without a result."""
     event = found.last("plan", "stage", "finals", "failed")
-    if event and event["event"] == "failed":
+    if seconds_left is None and event and event["event"] == "failed":
         return page.note(event["message"], "This search ended without a result")
-    if event is None:
+    if event is None or event["event"] == "failed":  # the latter if it was started again
         text = "The program that trains all candidates compiles."
     elif event["event"] == "plan":
         done = sum(map(bool, found.candidates.values()))

@@ -70,9 +70,11 @@ class StateTest(parameterized.TestCase):
         assert 'http-equiv="refresh"' not in text
 
     def test_a_search_that_cannot_be_done_says_why(self):
-        text = _page(_found([PLAN, {"event": "failed", "message": "minutes = 3 is too little"}], {}))
+        found = _found([PLAN, {"event": "failed", "message": "minutes = 3 is too little"}], {})
+        text = _page(found)
         assert "This search ended without a result:</strong> minutes = 3 is too little" in text
         assert "Start it again" not in text.partition("<script")[0]
+        assert "The search is running:</strong> The program that" in _page(found, seconds_left=60.0)
 
     def test_a_baseline_that_is_better_is_said(self):
         events = [PLAN, FINALS, FINAL, FINAL | {"name": "resnet", "test": 0.6}]
