@@ -3,6 +3,7 @@
 python -m launch.study --algorithms=lanas,regularized_evolution,random --num_seeds=100 --budget=300
 python -m launch.study --tasks=nasbench201/cifar10,nasbench201/cifar100,nasbench_macro --protocol=test
 python -m launch.study --suite=choosing --data_dir=FOLDER --seed=1000 --num_seeds=50
+python -m launch.study --suite=reporting --tasks=lanas_cell/trained,nasbench101_sample/cifar10 --data_dir=FOLDER
 
 Searches look fitness up in tables. For a study of an evaluator of your own, write its values to a file and give that as
 --benchmark, see docs/data.md.
@@ -46,9 +47,10 @@ def define(values: flags.FlagValues) -> None:
     text = f"some of {names}, with their default settings or others: lanas,lanas:height=7:exploration=0.1; "
     text += "lanas+nao: in turn, one round each, on one history"
     flags.DEFINE_list("algorithms", default, text, flag_values=values)
-    text = "BENCHMARK or BENCHMARK/DATASET, instead of --benchmark and --dataset; each has a folder in --workdir"
+    text = "BENCHMARK or BENCHMARK/DATASET, instead of --benchmark and --dataset; with --suite, some of its tasks; "
+    text += "each has a folder in --workdir"
     flags.DEFINE_list("tasks", [], text, flag_values=values)
-    text = "tasks of common.evaluators.suite for choosing settings or for reporting, instead of --tasks"
+    text = "tasks of common.evaluators.suite for choosing settings or for reporting"
     flags.DEFINE_enum("suite", None, suite.SUITES, text, flag_values=values)
     values["suite"].help = f"{text}: {', '.join(suite.SUITES)}"
 
@@ -82,9 +84,12 @@ def run(values: flags.FlagValues) -> None:
 
 def _evaluators(values, task):
     if values.suite:
-        if given := commands.given(values, ("benchmark", "dataset", "tasks", "protocol")):
+        if given := commands.given(values, ("benchmark", "dataset", "protocol")):
             raise ValueError(f"--suite names the tasks; leave out --{given[0]}")
-        return suite.tasks(values.suite, values.data_dir)
+        made = {one.name: one for one in suite.tasks(values.suite, values.data_dir)}
+        for name in values.tasks:
+            configs.one_of("task", name, made)
+        return [made[name] for name in values.tasks or made]
     if values.tasks and commands.given(values, ("benchmark", "dataset")):
         raise ValueError("give either --tasks or --benchmark and --dataset")
     tasks = [task]

@@ -132,19 +132,33 @@ def product(name: str, num_choices: tuple[int, ...], decisions: Sequence[str] = 
     return search_space(name, num_choices, size=math.prod(num_choices), describe=describe)
 
 
-def listed(space: types.SearchSpace, archs: np.ndarray) -> types.SearchSpace:
+def listed(space: types.SearchSpace, archs: np.ndarray, *, num_nearest: int | None = None) -> types.SearchSpace:
     """Returns the part of a space that is `archs`: distinct canonical rows, two or more, in lexicographic order.
 
     A row without a neighbour in the list has none, and mutates into any other row.
+
+    Args:
+      num_nearest: K, for a list so sparse that most rows would have no neighbour: the neighbours of a row are then the
+        K others that differ from it in the fewest decisions, of equally near ones the first.
+
+    Raises:
+      ValueError: rows are repeated or not in order, or there are not more than `num_nearest`.
     """
     archs = np.asarray(archs, np.int32)
     row_sets.check_sorted(archs, f"the architectures of {space.name}")
+    if num_nearest is not None and not 0 < num_nearest < len(archs):
+        raise ValueError(f"num_nearest must be from 1 to {len(archs) - 1}, the other rows; got {num_nearest}")
+    nearest = None if num_nearest is None else _nearest(archs, num_nearest)
 
     def is_valid(rows):
         at = row_sets.find(archs, space.canonicalize(rows))
         return space.is_valid(rows) & (at < len(archs))
 
     def neighbors(rows):
+        if nearest is not None:
+            at = row_sets.find(archs, rows)
+            around = jnp.asarray(archs)[jnp.asarray(nearest)[jnp.minimum(at, len(archs) - 1)]]
+            return around, jnp.broadcast_to((at < len(archs))[:, None], around.shape[:2])
         around, is_new = space.neighbors(rows)
         return around, is_new & is_valid(around.reshape(-1, rows.shape[1])).reshape(is_new.shape)
 
@@ -160,6 +174,17 @@ def listed(space: types.SearchSpace, archs: np.ndarray) -> types.SearchSpace:
 
     made = {"is_valid": is_valid, "neighbors": neighbors, "mutate": mutate, "sample": sample}
     return space._replace(size=len(archs), enumerate=lambda: archs, **made)
+
+
+def _nearest(archs, count):
+    """Returns int32[P, count], of each row the places of the others that differ in the fewest decisions."""
+    found = []
+    for start in range(0, len(archs), 256):
+        differing = np.count_nonzero(archs[start : start + 256, None] != archs[None], axis=-1).astype(np.int16)
+        own = np.arange(len(differing))
+        differing[own, start + own] = archs.shape[1] + 1
+        found.append(np.argsort(differing, axis=1, kind="stable")[:, :count])
+    return np.concatenate(found).astype(np.int32)
 
 
 def one_hot(archs: chex.Array, num_choices: tuple[int, ...]) -> chex.Array:

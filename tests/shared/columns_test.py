@@ -8,6 +8,7 @@ import pathlib
 import re
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from absl.testing import parameterized
@@ -322,6 +323,18 @@ class ListedTest(parameterized.TestCase):
         assert {tuple(row) for row in mutants[:200]} == {(1,) * 6, (1, 1, 1, 1, 1, 2)}
         assert (mutants[200:400] == [1, 1, 1, 1, 1, 2]).all()
         assert (mutants[400:] == 1).all()
+
+    def test_neighbours_may_be_the_nearest_rows(self):
+        rows = np.array([[0, 0, 0], [0, 1, 1], [1, 1, 1], [2, 0, 2]])  # differ in 2, 3, 2; 1, 3; 3 decisions
+        space = factory.listed(factory.product("triples", (3, 3, 3)), rows, num_nearest=2)
+        around, is_new = space.neighbors(jnp.asarray([*rows, [2, 2, 2]]))
+        np.testing.assert_array_equal(around[:4], rows[[[1, 3], [2, 0], [1, 0], [0, 1]]])
+        np.testing.assert_array_equal(is_new, [[True] * 2] * 4 + [[False] * 2])
+        mutants = np.asarray(space.mutate(jax.random.key(0), jnp.asarray(np.repeat(rows[3:], 100, axis=0))))
+        assert {tuple(row) for row in mutants} == {(0, 0, 0), (0, 1, 1)}
+        for number in (0, 4):
+            with pytest.raises(ValueError, match=f"num_nearest must be from 1 to 3, the other rows; got {number}"):
+                factory.listed(factory.product("triples", (3, 3, 3)), rows, num_nearest=number)
 
 
 class CostsTest(Case):
