@@ -160,7 +160,8 @@ def listed(space: types.SearchSpace, archs: np.ndarray, *, num_nearest: int | No
             around = jnp.asarray(archs)[jnp.asarray(nearest)[jnp.minimum(at, len(archs) - 1)]]
             return around, jnp.broadcast_to((at < len(archs))[:, None], around.shape[:2])
         around, is_new = space.neighbors(rows)
-        return around, is_new & is_valid(around.reshape(-1, rows.shape[1])).reshape(is_new.shape)
+        at = row_sets.find(archs, around.reshape(-1, rows.shape[1]))  # neighbours are canonical
+        return around, is_new & (at < len(archs)).reshape(is_new.shape)
 
     def mutate(key, rows):
         near_key, far_key = jax.random.split(key)
