@@ -59,8 +59,7 @@ def define(values: flags.FlagValues, *, training: supernet_config.Training = TRA
     flags.DEFINE_string(SUPERNET, None, text, flag_values=values)
     commands.define(values, training, prefix=_TRAIN, note=note)
     commands.define(values, supernet_config.Scoring(), prefix=_SCORE, note=note)
-    text = f"number of best architectures to train from scratch, see --proxy_* ({note})"
-    flags.DEFINE_integer("rerank", 0, text, flag_values=values)
+    commands.define(values, training_config.Rerank(), note=note)
 
 
 def search(
@@ -233,7 +232,6 @@ def read_weights(values: flags.FlagValues, *, space: str, training: supernet_con
             not (others := commands.given(values, ["proxy_fitness_epoch", "proxy_program"])),
             f"--{', --'.join(others)} is for --evaluator=training; leave it out",
         ),
-        (values.rerank >= 0, f"--rerank must be at least 0; got {values.rerank}"),
     )
     return shared_weights.Settings(
         weights=values.supernet,
@@ -245,6 +243,6 @@ def read_weights(values: flags.FlagValues, *, space: str, training: supernet_con
         **_measured(values),
         training=commands.read(values, training, prefix=_TRAIN),
         scoring=commands.read(values, supernet_config.Scoring(), prefix=_SCORE),
-        rerank=values.rerank,
+        **dataclasses.asdict(commands.read(values, training_config.Rerank())),
         finalists=commands.read(values, training_config.Config(), prefix=PREFIX),
     )

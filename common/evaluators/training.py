@@ -12,9 +12,10 @@ import os
 import pathlib
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -32,7 +33,7 @@ from common.supernets import stand_alone
 from common.supernets import training as supernet
 from common.training import config as configs
 from common.training import latency as latencies
-from common.training import loop, models
+from common.training import loop, models, state_files
 from common.training import state as states
 from common.training import step as step_lib
 
@@ -103,6 +104,22 @@ def evaluator(
     return latencies.measured(made, network, problem.parts["train"].images.shape[1:], latency)
 
 
+def until(
+    evaluator: types.Evaluator, epochs: int | None, folder: pathlib.Path
+) -> Callable[[chex.PRNGKey, chex.Array], types.Evaluation]:
+    """Returns an `evaluate` whose trainings stop early, and resume where an earlier one stopped.
+
+    The learning rate and all else depend on the epochs of the whole training, so that one that stops and resumes is
+    bit-exactly the one that does not.
+
+    Args:
+      evaluator: of this module, with a program for each architecture and the accuracy of the last epoch.
+      epochs: after which trainings stop; None: all.
+      folder: which exists, for the states, those of trainings with one evaluator and key.
+    """
+    return functools.partial(evaluator.evaluate, epochs=epochs, folder=folder)
+
+
 def _in_one_program(problem, config, dataset, data_dir):
     """Returns the training of any architecture by the program of shared weights, of the same size and settings."""
     if reason := training_program.obstacle(problem.space, config):
@@ -126,14 +143,14 @@ def _costs(problem):
 
 
 @compilation.in_32_bits
-def _measure(problem, part, key, archs):
+def _measure(problem, part, key, archs, **stop):
     fitness, cost, reasons = [], [], []
     for arch in np.asarray(archs, np.int32):
         start = time.perf_counter()
         found, reason = 0.0, ""
         try:
             # The key depends on the row, not on its place in the batch.
-            found = _accuracy(problem, part, jax.random.fold_in(key, zlib.crc32(arch.tobytes())), arch)
+            found = _accuracy(problem, part, jax.random.fold_in(key, zlib.crc32(arch.tobytes())), arch, **stop)
         except (ValueError, MemoryError, jax.errors.JaxRuntimeError) as error:
             if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
                 raise
@@ -150,8 +167,11 @@ def _measure(problem, part, key, archs):
     )
 
 
-def _accuracy(problem, part, key, arch):
-    """Returns the accuracy of the last epoch, or the best one, of a training; raises an error if it diverges."""
+def _accuracy(problem, part, key, arch, *, epochs=None, folder=None):
+    """Returns the accuracy of the last epoch, or the best one, of a training; raises an error if it diverges.
+
+    With a folder see `until`.
+    """
     steps = _steps(problem, arch)
     keys, data = states.keys(key), problem.parts["train"]
     state = steps.init(keys.init, data.images.shape[1:])
@@ -167,15 +187,21 @@ def _accuracy(problem, part, key, arch):
 
         return jax.lax.scan(step, state, rows.reshape(length, -1))
 
-    accuracies, num_epochs = [], problem.preset.training.num_epochs
-    for epoch in range(num_epochs):
+    accuracies, num_epochs = [], epochs or problem.preset.training.num_epochs
+    if folder is not None:
+        path = folder / "-".join(map(str, arch))
+        earlier = state_files.load(path, state)
+        state = earlier if earlier.step <= num_epochs * length else state
+    for epoch in range(int(state.step) // length, num_epochs):
         state, metrics = train_epoch(state, keys, jnp.int32(epoch), pixels, labels)
         finite = np.isfinite(metrics.loss) & np.isfinite(metrics.grad_norm)
         if not np.all(finite):
             raise loop.DivergedError(epoch * length + int(np.argmin(finite)))
-        if problem.fitness_epoch == "best" or epoch == num_epochs - 1:
+        if problem.fitness_epoch == "best":
             accuracies.append(_evaluated(problem, steps, states.averaged(state), problem.parts[part]))
-    return max(accuracies)
+    if folder is not None:
+        state_files.save(path, state)
+    return max(accuracies) if accuracies else _evaluated(problem, steps, states.averaged(state), problem.parts[part])
 
 
 def _evaluated(problem, steps, variables, split):

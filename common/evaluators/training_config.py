@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Annotated, Literal
 
+from common import config as config_lib
 from common.training import config as configs
 
 SHORT = "short"
@@ -23,4 +24,20 @@ class Config(configs.Changes):
         Literal["each", "shared"] | None,
         "compiled programs: each, one for every architecture; shared, one that trains any of them, for spaces with "
         "shared weights: compiled once, of slightly different networks; None: in a search the one that takes less time",
+    ] = None
+
+
+@config_lib.dataclass
+class Rerank:
+    """Trainings from scratch of the best architectures of a search on shared weights."""
+
+    rerank: Annotated[
+        int, "number of best architectures to train from scratch, see --proxy_*", config_lib.Range(at_least=0)
+    ] = 0
+    rerank_halving: Annotated[
+        int | None,
+        "successive halving of these trainings: after each stage one of so many continues, to as many times the "
+        "epochs, the last to the end; None: all are trained to the end",
+        config_lib.Range(at_least=2),
+        config_lib.Needs("rerank"),
     ] = None

@@ -14,6 +14,7 @@ from common.training import models, presets
 from common.training import step as step_lib
 
 NETWORKS = of_space.NETWORKS
+_SHORT_EPOCHS = 3
 
 
 class Problem(NamedTuple):
@@ -47,9 +48,18 @@ def problem(space: str, dataset: images.Dataset, config: training_config.Config)
     )
 
 
+def num_epochs(config: training_config.Config) -> int:
+    """Returns the epochs of a training; a `ValueError` if there is no such preset."""
+    config_lib.one_of("preset", config.preset, (training_config.SHORT, *presets.PRESETS))
+    of_preset = (
+        _SHORT_EPOCHS if config.preset == training_config.SHORT else presets.PRESETS[config.preset].training.num_epochs
+    )
+    return of_preset if config.num_epochs is None else config.num_epochs
+
+
 def _preset(space, dataset, config):
     """Returns the settings of all trainings."""
-    config_lib.one_of("preset", config.preset, (training_config.SHORT, *presets.PRESETS))
+    epochs = num_epochs(config)
     preset = _short(space, dataset) if config.preset == training_config.SHORT else presets.PRESETS[config.preset]
     sizes = {"num_cells": config.num_cells, "width": config.width}
     network = adapted(preset.network, space, num_classes=dataset.num_classes, **sizes)
@@ -57,8 +67,8 @@ def _preset(space, dataset, config):
         if not hasattr(network, "dtype"):
             raise ValueError(f"dtype is not a setting of the networks of {space}, which are float32; leave it out")
         network = dataclasses.replace(network, dtype=config.dtype)
-    given = config.given("num_epochs", "batch_size", "learning_rate")
-    training = config_lib.replace(preset.training, {"last_batch": "drop", **given})
+    given = config.given("batch_size", "learning_rate")
+    training = config_lib.replace(preset.training, {"last_batch": "drop", "num_epochs": epochs, **given})
     return presets.Preset(network, training, preset.augmentation)
 
 
@@ -101,7 +111,9 @@ def _short(space, dataset):
     return presets.Preset(
         network,
         configs.Config(
-            num_epochs=3, batch_size=64, optimizer=configs.Optimizer(schedule=configs.Schedule(learning_rate=0.1))
+            num_epochs=_SHORT_EPOCHS,
+            batch_size=64,
+            optimizer=configs.Optimizer(schedule=configs.Schedule(learning_rate=0.1)),
         ),
         augmentations.PRESETS["digits" if is_tiny else "standard"],
     )

@@ -25,6 +25,7 @@ class Finalist(NamedTuple):
     arch: np.ndarray  # int32[L]
     shared: float  # its fitness in the search; NaN where unknown
     alone: float  # its fitness after training from scratch; NaN where that failed
+    epochs: int | None = None  # after which its training stopped, as others were better; None: trained in full
 
 
 def is_of_pools(config: Mapping[str, Any]) -> bool:
@@ -72,8 +73,13 @@ def read_finalists(folder: pathlib.Path, history: history_lib.History) -> tuple[
     record = json_files.read(path)
     if record is not None:
         try:
-            rows = [(one["arch"], one.get("shared_weights"), one.get("trained")) for one in record["finalists"]]
-            return tuple(Finalist(np.array(arch, np.int32), *map(_number, values)) for arch, *values in rows)
+            longest = {}
+            for one in record["finalists"]:
+                values = map(_number, (one.get("shared_weights"), one.get("trained")))
+                found = Finalist(np.array(one["arch"], np.int32), *values, one.get("epochs"))
+                arch = tuple(one["arch"])
+                longest[arch] = max(longest.get(arch, found), found, key=lambda one: one.epochs or math.inf)
+            return tuple(longest.values())
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(f"{path} is damaged ({error!r}); restore it") from error
     if not (folder / _FINALISTS_JOURNAL).exists():
@@ -112,20 +118,25 @@ def pools_by_block(blocks: Sequence[np.ndarray], unit: units.Unit, protocol: str
 
 
 def agreement(finalists: Sequence[Finalist], unit: units.Unit) -> canvas.Picture | None:
-    """Draws the fitness of finalists in the search against that after training from scratch; None if too few."""
-    known = [(one.shared, one.alone) for one in finalists if math.isfinite(one.shared) and math.isfinite(one.alone)]
+    """Draws the fitness of finalists in the search against that after training in full; None if too few."""
+    trained = [one for one in finalists if one.epochs is None]
+    known = [(one.shared, one.alone) for one in trained if math.isfinite(one.shared) and math.isfinite(one.alone)]
     return ranking.agreement(*np.array(known).T, unit=unit) if len(known) >= _LEAST else None
 
 
 def table(finalists: Sequence[Finalist], unit: units.Unit, space: str) -> str:
-    """Returns a table of finalists, HTML, the best after training from scratch first; empty without finalists."""
-    order = sorted(finalists, key=lambda one: -one.alone if math.isfinite(one.alone) else math.inf)
-    known, rows = spaces.SPACES.get(space), []
-    for rank, one in enumerate(order, start=1):
+    """Returns a table of finalists, HTML, the best after the longest training first; empty without finalists."""
+
+    def order(one):
+        return not math.isfinite(one.alone), -(one.epochs or math.inf), -one.alone
+
+    known, rows, is_halved = spaces.SPACES.get(space), [], any(one.epochs is not None for one in finalists)
+    for rank, one in enumerate(sorted(finalists, key=order), start=1):
         alone = unit.text(one.alone) if math.isfinite(one.alone) else "failed"
-        rows.append((rank, alone, unit.text(one.shared), architectures.described(one.arch, known)))
-    header = ("rank", f"{unit.name}, trained from scratch", f"{unit.name}, in the search", "architecture")
-    return page.table(header, rows)
+        epochs = ["all" if one.epochs is None else one.epochs] if is_halved else []
+        rows.append((rank, alone, *epochs, unit.text(one.shared), architectures.described(one.arch, known)))
+    header = ("rank", f"{unit.name}, trained from scratch", *(["epochs"] if is_halved else []))
+    return page.table((*header, f"{unit.name}, in the search", "architecture"), rows)
 
 
 def _number(value):

@@ -1,6 +1,12 @@
-"""The best architectures of a search, trained from scratch: each once, with every result on disk, resumable."""
+"""The best architectures of a search, trained from scratch: each once, with every result on disk, resumable.
 
+Or all for some epochs, and only the best of them for more (`halving`).
+"""
+
+import math
 import pathlib
+import shutil
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -8,70 +14,123 @@ import jax
 import numpy as np
 
 from common import one_round, types
+from common.evaluators import training as training_evaluator
 from common.executors import measuring
 from common.records import journal as journals
 from common.records import json_files
-from common.runs import training_queue
+from common.runs import halving, training_queue
 
 FINALISTS, FINALISTS_JOURNAL = "finalists.json", "finalists.jsonl"
+_STATES = "finalists"  # folder of the states of trainings that may continue
 
 
 class Finalist(NamedTuple):
-    """One of the best of a search, trained: its row, its fitness in the search, and the result of the training."""
+    """One of the best of a search, trained.
+
+    Attributes:
+      arch: the row.
+      found: its fitness in the search.
+      result: of the training.
+      epochs: after which it was dropped, as others were better; None: it was trained in full.
+    """
 
     arch: tuple[int, ...]
     found: float
     result: training_queue.Result
+    epochs: int | None = None
 
 
 def rerank(
-    evaluator: types.Evaluator, archs: np.ndarray, fitness: np.ndarray, folder: pathlib.Path, *, seed: int
+    evaluator: types.Evaluator,
+    archs: np.ndarray,
+    fitness: np.ndarray,
+    folder: pathlib.Path,
+    *,
+    seed: int,
+    stops: Sequence[int | None] = (None,),
+    factor: int | None = None,
 ) -> list[Finalist]:
     """Trains the best few of a search on shared weights; results are in `FINALISTS`.
 
     Args:
+      evaluator: for more than one stop see `training.until`.
       archs: int32[R, L].
       fitness: float32[R], on shared weights.
       seed: determines initial parameters and the order of images.
+      stops: epochs after which the finalists are compared and the best continue, ascending; None: all.
+      factor: one of so many continues.
 
     Returns:
-      The finalists, in the order of `archs`; then those of earlier starts, which may have had more.
+      The finalists, in the order of `archs`, each with the result of its longest training; then those of earlier
+      starts, which may have had more.
 
     Raises:
       ValueError: the file holds finalists that were trained with other settings.
     """
-    wanted = [training_queue.Training(tuple(arch)) for arch in archs.tolist()]
-    shared = dict(zip(wanted, fitness.tolist(), strict=True))
+    shared = dict(zip(map(tuple, archs.tolist()), fitness.tolist(), strict=True))
 
     def to_row(training, fitness):
-        return {"arch": training.arch, "shared_weights": shared[training], "trained": fitness}
+        row = {"arch": training.arch, "shared_weights": shared[training.arch], "trained": fitness}
+        return row if training.epochs is None else row | {"epochs": training.epochs}
 
     def from_row(row):
-        training = training_queue.Training(tuple(row["arch"]))
-        shared.setdefault(training, row["shared_weights"])
+        training = training_queue.Training(tuple(row["arch"]), epochs=row.get("epochs"))
+        shared.setdefault(training.arch, row["shared_weights"])
         return training, row["trained"]
 
     shape = {"arch": [int], "shared_weights": training_queue.NUMBER_OR_NULL, "trained": training_queue.NUMBER_OR_NULL}
+    shape["epochs?"] = int
     known, write = training_queue.json_rows(folder / FINALISTS, evaluator.name, "finalists", shape, to_row, from_row)
     key = jax.random.key(seed)
-    found = training_queue.Trainings(
-        lambda training: training_queue.measured(evaluator.evaluate, key, training), known, write
-    )
-    results = found.results([*wanted, *known], title="finalists")
-    return [Finalist(training.arch, shared[training], result) for training, result in results.items()]
+    states = folder / _STATES / f"{zlib.crc32(evaluator.name.encode()):08x}"  # others with other settings
+    if len(stops) > 1:
+        states.mkdir(parents=True, exist_ok=True)
+
+    def measure(training):
+        evaluate = evaluator.evaluate
+        if len(stops) > 1:
+            evaluate = training_evaluator.until(evaluator, training.epochs, states)
+        return training_queue.measured(evaluate, key, training)
+
+    trainings = training_queue.Trainings(measure, known, write)
+    found = dict(known)
+
+    def train(rows, stop):
+        if not rows:
+            return {}
+        title = "finalists" if stop is None else f"finalists to epoch {stop}"
+        results = trainings.results([training_queue.Training(row, epochs=stop) for row in rows], title=title)
+        found.update(results)
+        return {one.arch: result.fitness for one, result in results.items() if np.isfinite(result.fitness)}
+
+    rows = list(shared)  # those of earlier starts included
+    halving.successive_halving(train(rows, stops[0]), stops, train, factor)
+    shutil.rmtree(folder / _STATES, ignore_errors=True)
+    longest = {one.arch: one for one in sorted(found, key=_epochs)}
+    return [Finalist(row, shared[row], found[longest[row]], longest[row].epochs) for row in rows]
 
 
 def best(found: Sequence[Finalist]) -> tuple[int, ...]:
-    """Returns the row with the best fitness after training; the first of equal ones, or if all failed."""
-    return max(found, key=lambda one: np.nan_to_num(one.result.fitness, nan=-1.0)).arch
+    """Returns the row with the best fitness after the longest training; the first of equal ones, or if all failed."""
+
+    def merit(one):
+        is_trained = np.isfinite(one.result.fitness)
+        return is_trained, _epochs(one), one.result.fitness if is_trained else 0.0
+
+    return max(found, key=merit).arch
+
+
+def _epochs(one):
+    """Returns the epochs of a training or a finalist, for comparisons."""
+    return math.inf if one.epochs is None else one.epochs
 
 
 def num_trained(folder: pathlib.Path) -> int:
     """Returns the number of finalists that were trained in the folder of a search."""
     if (record := json_files.read(folder / FINALISTS)) is None:
         return 0
-    json_files.check(folder / FINALISTS, record, {"finalists": list})
-    return len(record["finalists"])
+    json_files.check(folder / FINALISTS, record, {"finalists": [{"arch": [int], "*": object}]})
+    return len({tuple(one["arch"]) for one in record["finalists"]})
 
 
 def rerank_journaled(

@@ -4,32 +4,69 @@ import heapq
 import math
 from collections.abc import Callable, Mapping, Sequence
 
+from common import config as configs
+
 Row = tuple[int, ...]
 FACTOR = 3  # a third continues, rounded up, three times as long
 
 
 def successive_halving(
     first: Mapping[Row, float],
-    epochs: Sequence[int],
-    measure: Callable[[list[Row], int], Mapping[Row, float]],
-) -> list[tuple[int, dict[Row, float]]]:
+    epochs: Sequence[int | None],
+    measure: Callable[[list[Row], int | None], Mapping[Row, float]],
+    factor: int = FACTOR,
+) -> list[tuple[int | None, dict[Row, float]]]:
     """Returns the stages: for each the epochs, and {row: fitness} of the trainings of which it consists.
 
     Args:
       first: {row: fitness} of all trainings after the first of `epochs`.
-      epochs: after which the trainings are compared, ascending.
+      epochs: after which the trainings are compared, ascending; None: all.
       measure: (rows, the best first; epochs) -> {row: fitness} after so many epochs, of those that are to be compared;
         none: the time is up, which ends the halving.
+      factor: one of so many continues, rounded up.
     """
     stages = [(epochs[0], dict(first))]
     for stage, stop in enumerate(epochs[1:], start=1):
         last = stages[-1][1]
-        chosen = sorted(last, key=last.get, reverse=True)[: math.ceil(len(first) / FACTOR**stage)]
+        chosen = sorted(last, key=last.get, reverse=True)[: math.ceil(len(first) / factor**stage)]
         found = dict(measure(chosen, stop))
         if not found:
             break
         stages.append((stop, found))
     return stages
+
+
+def stops(num: int, *, num_epochs: int, factor: int) -> tuple[int, ...]:
+    """Returns the epochs after which trainings are compared, ascending; the last are all epochs.
+
+    Each stage has `factor` times the epochs of the one before, those of the first rounded down, and there are as many
+    as leave 1 to `factor` trainings in the last one.
+
+    Args:
+      num: trainings of the first stage.
+      num_epochs: of a training that is not stopped.
+      factor: one of so many continues.
+
+    Raises:
+      ValueError: the factor is below 2, there are fewer trainings than that, or the first stage is below one epoch.
+    """
+    configs.require(
+        (factor >= 2, f"the factor of a halving must be at least 2, as one of so many continues; got {factor}"),
+        (num >= factor, f"a halving by {factor} needs at least {factor} trainings, or none is dropped; got {num}"),
+    )
+    parts = 1
+    while parts * factor <= num:
+        parts *= factor
+    if num_epochs < parts:
+        raise ValueError(
+            f"halving {num} trainings by {factor} begins with 1/{parts} of the epochs, less than one of {num_epochs}; "
+            f"train for at least {parts} epochs (--proxy_num_epochs), or fewer architectures"
+        )
+    found = []
+    while parts:
+        found.append(num_epochs // parts)
+        parts //= factor
+    return tuple(found)
 
 
 def in_order(fitness: Sequence[float], *, count: int, factor: float = FACTOR) -> list[tuple[int, int]]:

@@ -6,23 +6,21 @@ A training keeps its state in a file, twice a minute and at its end, and resumes
 import functools
 import pathlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import safetensors.numpy
 
 from common import compilation
 from common import config as configs
 from common.datasets import images
-from common.file_formats import replacing, tensor_file
 from common.networks import elastic, small_images_extraction
 from common.supernets import config as supernet_config
 from common.supernets import presets, sampling, scoring
 from common.supernets import training as shared
-from common.training import augmentation, autoaugment, export, loop, models, schedules
+from common.training import augmentation, autoaugment, export, loop, models, schedules, state_files
 from common.training import config as training_config
 from common.training import presets as training_presets
 from common.training import state as states
@@ -124,7 +122,7 @@ def train(
     Raises:
       loop.DivergedError: the loss or its gradient is not finite.
     """
-    start, saved = _load(path, task.init), time.monotonic()
+    start, saved = state_files.load(path, task.init), time.monotonic()
     state = start
     if arch is not None:
         draw = sampling.from_pool(arch[None])
@@ -135,11 +133,11 @@ def train(
     ):
         on_step(chunk.step)
         if (now := time.monotonic()) - saved > _SECONDS_BETWEEN_SAVES:
-            _save(path, state)
+            state_files.save(path, state)
             saved = now
         if deadline is not None and now > deadline:
             break
-    _save(path, state)
+    state_files.save(path, state)
     return state
 
 
@@ -201,7 +199,7 @@ def continued(made: Final, candidates: Candidates, path: pathlib.Path, arch: np.
     """
     if not path.exists():
         raise ValueError(f"{path}, the state of the best candidate, is missing; start in a fresh folder")
-    params = states.averaged(_load(path, candidates.task.init))["params"]
+    params = states.averaged(state_files.load(path, candidates.task.init))["params"]
     _, variables = small_images_extraction.extract({"params": params}, candidates.run.network.config, arch)
     params, step = jax.tree.map(jnp.array, variables["params"]), jnp.int32(epochs * made.task.steps_per_epoch)
     init = made.task.init.replace(params=params, step=step)
@@ -217,20 +215,3 @@ def _num_epochs(num_epochs, key, step):
 def in_32_bits(function: Callable[..., Any], *args: Any, **settings: Any) -> Any:
     """Calls a function in a thread as `compilation.in_32_bits` does."""
     return function(*args, **settings)
-
-
-def _save(path, state):
-    leaves = {str(at): np.asarray(leaf) for at, leaf in enumerate(jax.tree.leaves(state))}
-    with replacing.replacing(path) as file:
-        file.write(safetensors.numpy.save(leaves))
-
-
-def _load(path: pathlib.Path, init: states.State) -> states.State:
-    """Returns a state: that of the file, or a copy of the initial one."""
-    leaves, kind = jax.tree.flatten(init)
-    if not path.exists():
-        return jax.tree.map(jnp.copy, init)
-    arrays: Mapping[str, np.ndarray] = tensor_file.read(path)[0]
-    if len(arrays) != len(leaves):
-        raise ValueError(f"{path} is not the state of this training; start in a fresh folder")
-    return jax.tree.unflatten(kind, [jnp.asarray(arrays[str(at)]) for at in range(len(leaves))])

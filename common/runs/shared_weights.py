@@ -29,7 +29,7 @@ TrainRegion = Callable[[int, np.ndarray, int, int], types.Evaluator]
 
 
 @configs.dataclass
-class Settings:
+class Settings(training_config.Rerank):
     """Shared weights of a search."""
 
     weights: Annotated[str | None, "folder of trained shared weights; None: they are trained in the run"] = None
@@ -42,10 +42,7 @@ class Settings:
     measured: problem.Measured = ()
     latency: Annotated[latencies.Config, "measurement of the latency of the stand-alone network"] = latencies.Config()
     limit: problem.Limit = ()
-    rerank: Annotated[
-        int, "number of best architectures to train for a short time at the end", configs.Range(at_least=0)
-    ] = 0
-    finalists: Annotated[training_config.Config, "that training"] = training_config.Config()
+    finalists: Annotated[training_config.Config, "training of the best"] = training_config.Config()
 
 
 class Weights(NamedTuple):

@@ -16,9 +16,10 @@ from common import compilation, types
 from common import config as configs
 from common import objectives as objectives_lib
 from common.evaluators import training as training_evaluator
+from common.evaluators import training_problem
 from common.genotypes import conversion, json_text
 from common.records import run_dir
-from common.runs import finalists, fronts, population, shared_weights, weight_sharing
+from common.runs import finalists, fronts, halving, population, shared_weights, weight_sharing
 from common.runs import search as searches
 from common.supernets import config as supernet_config
 from common.supernets import scoring, training_folder
@@ -30,11 +31,19 @@ MakeSearcher = Callable[..., types.Searcher]
 
 
 class Finalist(NamedTuple):
-    """One of the best of a search: its fitness on shared weights, and after training, NaN if that failed."""
+    """One of the best of a search.
+
+    Attributes:
+      description: of the architecture.
+      shared_weights: its fitness in the search.
+      trained: that after training, NaN if that failed.
+      epochs: after which it was dropped, see `finalists.Finalist`.
+    """
 
     description: str
     shared_weights: float
     trained: float
+    epochs: int | None = None
 
 
 class Found(NamedTuple):
@@ -86,6 +95,7 @@ def search(
         raise ValueError("weights of regions are in this process; use executor inline (--executor=inline)")
     if refine is not None and settings.measured:
         raise ValueError("searches on weights of regions measure no latency; leave it out of limits and objectives")
+    stops = _stops(settings, objectives)
     weights = shared_weights.prepared(settings, seed=options.seed)
     scored = weights.run.template().params if weights.params is None else weights.params
     shared_weights.evaluator(settings, weights._replace(params=scored), weights.run.space)  # raises before any training
@@ -117,7 +127,7 @@ def search(
         flags=flags,
     )
     best = fronts.ranked(folder, settings.rerank) if len(chosen) > 1 else searches.ranked(folder)
-    return _finish(settings, about, folder, result, *best, seed=options.seed)
+    return _finish(settings, about, folder, result, *best, stops=stops, seed=options.seed)
 
 
 @compilation.in_32_bits
@@ -144,6 +154,7 @@ def search_pool(
     """
     if settings.weights:
         raise ValueError(f"a search on a renewed pool trains its own weights; leave out those in {settings.weights}")
+    stops = _stops(settings)
     run = shared_weights.prepared(settings, seed=options.seed, schedule=schedule).run
     evaluator = functools.partial(scoring.of, run, config=settings.scoring, protocol=settings.protocol)
     evaluator(run.template().params)  # raises before anything is made if nothing can be scored so
@@ -166,10 +177,25 @@ def search_pool(
             seed=options.seed,
             name=schedule_name,
         )
-    return _finish(settings, about, folder, result, found.archs, found.scores, seed=options.seed)
+    return _finish(settings, about, folder, result, found.archs, found.scores, stops=stops, seed=options.seed)
 
 
-def _finish(settings, about, folder, result, archs, fitness, *, seed):
+def _stops(settings, objectives=("fitness",)):
+    """Returns the epochs after which the finalists are compared, see `finalists.rerank`; None: all."""
+    if settings.rerank_halving is None:
+        return (None,)
+    chosen = settings.finalists
+    configs.require(
+        (chosen.fitness_epoch != "best", "rerank_halving compares last epochs; leave out fitness_epoch of finalists"),
+        (chosen.program != "shared", "rerank_halving trains a program for each; leave out program of finalists"),
+        (len(objectives) == 1, "rerank_halving keeps the most accurate, not a front; leave it or objectives out"),
+    )
+    num_epochs = training_problem.num_epochs(chosen)
+    stops = halving.stops(settings.rerank, num_epochs=num_epochs, factor=settings.rerank_halving)
+    return *stops[:-1], None
+
+
+def _finish(settings, about, folder, result, archs, fitness, *, stops, seed):
     """Trains the best few of int32[R, L], best first, and writes the best of them as a genotype."""
     if not len(archs):
         return Found(result, folder, [], None)
@@ -182,10 +208,15 @@ def _finish(settings, about, folder, result, archs, fitness, *, seed):
             about["space"], dataset=about["dataset"], data_dir=settings.data_dir, **changes
         )
         archs, fitness = archs[: settings.rerank], fitness[: settings.rerank]
-        found = finalists.rerank(evaluator, archs, fitness, folder, seed=seed)
+        found = finalists.rerank(
+            evaluator, archs, fitness, folder, seed=seed, stops=stops, factor=settings.rerank_halving
+        )
         best = finalists.best(found)
         described = (evaluator.space.describe(np.array(one.arch, np.int32)) for one in found)
-        trained = [Finalist(text, one.found, one.result.fitness) for text, one in zip(described, found, strict=True)]
+        trained = [
+            Finalist(text, one.found, one.result.fitness, one.epochs)
+            for text, one in zip(described, found, strict=True)
+        ]
     path = folder / BEST
     run_dir.write_text(path, json_text.to_text(conversion.from_arch(about["space"], best)))
     return Found(result, folder, trained, path)

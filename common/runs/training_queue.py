@@ -31,11 +31,13 @@ class Training(NamedTuple):
       arch: the row.
       number: index among its trainings; each has its own initial parameters.
       part: the images that give its fitness, "validation" or "test".
+      epochs: after which it stops; None: all.
     """
 
     arch: tuple[int, ...]
     number: int = 0
     part: str = "validation"
+    epochs: int | None = None
 
 
 class Result(NamedTuple):

@@ -56,7 +56,12 @@ RUNS = {  # name of a run: command, its flags, a flag that makes it another run,
         "--proxy_num_epochs=2",
         "num_epochs=2",
     ),
-    "supernet": ("baselines", (*_ON_SHARED, "--rerank=1", "--proxy_width=2", "--proxy_num_epochs=1"), "--seed=1", ""),
+    "supernet": (
+        "baselines",
+        (*_ON_SHARED, "--rerank=2", "--rerank_halving=2", "--proxy_width=2", "--proxy_num_epochs=2"),
+        "--seed=1",
+        "",
+    ),
     "few_shot": (
         "lanas",
         (*_ON_SHARED, "--height=2", "--num_initial=4", "--few_shot_epochs=1", "--few_shot_measured=20"),

@@ -33,6 +33,17 @@ CASES = {  # command: flags and a part of the message; bounds of single flags ar
         (f"{TRAINED} --benchmark=nasbench201", "--benchmark is not for --evaluator=training; leave it out"),
         (f"{TRAINED} --dataset=cifar10", "dataset cifar10"),
         (f"{SHARED} --rerank=-1", "--rerank must be at least 0; got -1"),
+        (f"{SHARED} --rerank=4 --rerank_halving=1", "--rerank_halving must be at least 2; got 1"),
+        (f"{SHARED} --rerank_halving=2", "--rerank_halving has no effect without --rerank; give that too"),
+        (
+            f"{SHARED} --rerank=2 --rerank_halving=3",
+            "a halving by 3 needs at least 3 trainings, or none is",
+        ),
+        (f"{SHARED} --rerank=4 --rerank_halving=2", "begins with 1/4 of the epochs, less than one of 3; train for at"),
+        (
+            f"{SHARED} --rerank=2 --rerank_halving=2 --objectives=fitness,-params",
+            "rerank_halving keeps the most accurate, not a front",
+        ),
     ),
     "lanas": (
         ("--temperature=0.2", "--temperature has no effect without --acquisition=tempered; give that too, or leave"),

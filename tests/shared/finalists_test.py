@@ -208,6 +208,71 @@ class RerankTest(folders.FolderTest):
         with pytest.raises(ValueError, match=r"finalists.json is damaged: finalists must be a list; got 5"):
             finalists.num_trained(self.folder)
 
+    def halved(self):
+        """An evaluator whose fitness grows with the epochs, up to 4, and its trainings."""
+        trained = []
+
+        def evaluate(key, archs, *, epochs, folder):
+            assert folder.is_dir()
+            trained.append((tuple(archs[0].tolist()), epochs))
+            if len(trained) == self.fails_at:
+                raise RuntimeError("killed")
+            fitness = archs[:, 0] * (epochs or 4) / 32
+            return types.Evaluation(
+                fitness=np.float32(fitness), cost=np.ones(1, np.float32), ok=archs[:, 0] > 0, reasons=("no branch",)
+            )
+
+        return types.Evaluator("halved", None, "validation", evaluate, evaluate, None, None, False), trained
+
+    def test_halved_finalists_resume_wherever_they_are_killed(self):
+        archs = np.array([(2, 0), (0, 0), (5, 0), (8, 0), (7, 0)])
+        arguments = {"archs": archs, "fitness": np.float32([0.5, 0.4, 0.3, 0.2, 0.1]), "seed": 3}
+        arguments |= {"stops": (1, 2, None), "factor": 2}
+        expected = [(tuple(arch), 1) for arch in archs.tolist()] + [((8, 0), 2), ((7, 0), 2), ((8, 0), None)]
+        for self.fails_at in range(len(expected) + 1):
+            folder = self.folder / str(self.fails_at)
+            folder.mkdir()
+            evaluator, trained = self.halved()
+            if self.fails_at:
+                with pytest.raises(RuntimeError, match="killed"):
+                    finalists.rerank(evaluator, folder=folder, **arguments)
+                assert trained.pop() == expected[self.fails_at - 1]
+                assert (folder / "finalists").exists()
+                self.fails_at = 0
+            found = finalists.rerank(evaluator, folder=folder, **arguments)
+            assert trained == expected
+            assert [(one.arch, one.epochs) for one in found] == [
+                ((2, 0), 1),
+                ((0, 0), 1),
+                ((5, 0), 1),
+                ((8, 0), None),
+                ((7, 0), 2),
+            ]
+            fitness = [2 / 32, np.nan, 5 / 32, 1.0, 14 / 32]
+            np.testing.assert_array_equal([one.result.fitness for one in found], np.float32(fitness))
+            assert finalists.best(found) == (8, 0)
+            assert finalists.num_trained(folder) == 5
+            rows = json.loads((folder / "finalists.json").read_text())["finalists"]
+            assert [(tuple(row["arch"]), row.get("epochs")) for row in rows] == expected
+            assert not (folder / "finalists").exists()
+        more = arguments | {"archs": archs[:1], "fitness": np.float32([0.5]), "stops": (None,), "factor": None}
+        evaluator, trained = self.halved()
+        evaluator = evaluator._replace(
+            evaluate=lambda key, archs: evaluator.test(key, archs, epochs=None, folder=folder)
+        )
+        found = finalists.rerank(evaluator, folder=folder, **more)  # now all in full
+        assert [one.epochs for one in found] == [None] * 5
+        assert {arch for arch, _ in trained} == {(2, 0), (0, 0), (5, 0), (7, 0)}
+
+    def test_a_halving_that_leaves_nobody(self):
+        self.fails_at = 0
+        evaluator, trained = self.halved()
+        settings = {"folder": self.folder, "seed": 3, "stops": (1, None), "factor": 2}
+        found = finalists.rerank(evaluator, np.array([(0, 1), (0, 2)]), np.float32([0.5, 0.4]), **settings)
+        assert trained == [((0, 1), 1), ((0, 2), 1)]
+        assert [one.result.reason for one in found] == ["no branch"] * 2
+        assert finalists.best(found) == (0, 1)
+
     def test_journaled_finalists_have_keys_of_their_own_and_failures_reasons(self):
         archs = np.array([FIRST, (7, 0), SECOND])
         settings = {"header": {"corpus": "text"}, "seed": 3}

@@ -1,4 +1,4 @@
-"""Halving while a search still proposes: order and cost of the trainings that continue."""
+"""Stages of successive halving; and halving while a search still proposes: order and cost of what continues."""
 
 import numpy as np
 from absl.testing import parameterized
@@ -7,6 +7,32 @@ from benchmarks import halving_tables
 from common.runs import halving
 
 FITNESS = np.array([1, 5, 3, 9, 2, 4, 7])
+
+
+class StopsTest(parameterized.TestCase):
+    @parameterized.parameters(
+        (9, 9, 3, (1, 3, 9), (9, 3, 1)),
+        (10, 20, 3, (2, 6, 20), (10, 4, 2)),
+        (8, 3, 3, (1, 3), (8, 3)),
+        (3, 3, 3, (1, 3), (3, 1)),
+        (4, 7, 2, (1, 3, 7), (4, 2, 1)),
+        (5, 10, 5, (2, 10), (5, 1)),
+    )
+    def test_stages(self, num, num_epochs, factor, stops, counts):
+        assert halving.stops(num, num_epochs=num_epochs, factor=factor) == stops
+        first = {(at,): float(at) for at in range(num)}
+        stages = halving.successive_halving(first, stops, lambda rows, _: {row: first[row] for row in rows}, factor)
+        assert [(stop, len(found)) for stop, found in stages] == list(zip(stops, counts))
+        assert (num - 1,) in stages[-1][1]
+
+    @parameterized.parameters(
+        (9, 9, 1, "the factor of a halving must be at least 2, as one of so many continues; got 1"),
+        (2, 9, 3, "a halving by 3 needs at least 3 trainings, or none is dropped; got 2"),
+        (9, 8, 3, "begins with 1/9 of the epochs, less than one of 8; train for at least 9 epochs"),
+    )
+    def test_what_cannot_be_halved(self, num, num_epochs, factor, message):
+        with self.assertRaisesRegex(ValueError, message):
+            halving.stops(num, num_epochs=num_epochs, factor=factor)
 
 
 class InOrderTest(parameterized.TestCase):

@@ -47,7 +47,7 @@ from common.runs import (
     own_images,
 )
 from common.spaces import cost_features, small_images
-from common.training import autoaugment, loop, models, program
+from common.training import autoaugment, loop, models, program, state_files
 from common.training import presets as training_presets
 from common.training import state as states
 from common.training import step as step_lib
@@ -239,7 +239,7 @@ class FinalTest(parameterized.TestCase):
             path = pathlib.Path(folder, "state")
             with pytest.raises(ValueError, match="the best candidate, is missing"):
                 image_trainings.continued(made, candidates, path, arch, epochs=2)
-            image_trainings._save(path, state)
+            state_files.save(path, state)
             found = image_trainings.continued(made, candidates, path, arch, epochs=2).task.init
         chex.assert_trees_all_equal(found.params, jax.tree.map(jnp.asarray, expected["params"]))
         assert int(found.step) == 2 * made.task.steps_per_epoch

@@ -165,6 +165,19 @@ class CellsTest(report_folders.FolderTest):
         assert "<td>1</td><td>50.00 %</td><td>40.00 %</td><td>4 1</td>" in pool_reports.table(
             run.finalists, run.unit, run.config["space"]
         )
+        rows += [{**one, "epochs": 2, "trained": 0.05} for one in rows[:2]]
+        rows += [{"arch": [7, at], "shared_weights": 0.5, "trained": (at + 1) / 100, "epochs": 2 + at} for at in (0, 1)]
+        run_dir.write_json(self.folder / "finalists.json", {"trained_as": "x", "finalists": rows})
+        run = report.read(self.folder)
+        assert pool_reports.agreement(run.finalists, run.unit).caption.startswith("5 architectures.")
+        text = pool_reports.table(run.finalists, run.unit, run.config["space"])
+        for cells in (
+            "<td>1</td><td>50.00 %</td><td>all</td><td>40.00 %</td><td>4 1</td>",
+            "<td>5</td><td>10.00 %</td><td>all</td><td>0.00 %</td><td>0 1</td>",
+            "<td>6</td><td>2.00 %</td><td>3</td><td>50.00 %</td><td>7 1</td>",
+            "<td>7</td><td>1.00 %</td><td>2</td><td>50.00 %</td><td>7 0</td>",
+        ):
+            assert cells in text
         (self.folder / "finalists.json").write_text(json.dumps({"finalists": [{"arch": None}]}))
         with pytest.raises(ValueError, match=r"finalists\.json is damaged"):
             report.read(self.folder)

@@ -1,8 +1,11 @@
 """Fitness by training: the results of one tiny training, and error messages."""
 
 import functools
+import pathlib
+import tempfile
 from unittest import mock
 
+import chex
 import jax
 import numpy as np
 from absl.testing import parameterized
@@ -10,6 +13,7 @@ from absl.testing import parameterized
 from common import spaces, types
 from common.evaluators import training
 from common.executors import measuring
+from common.file_formats import tensor_file
 from common.networks.kernels import compile_options
 from common.supernets import training as supernet
 from common.training import loop
@@ -53,6 +57,22 @@ class TrainingEvaluatorTest(parameterized.TestCase):
         assert made.name.endswith(",fitness_epoch=best")
         with mock.patch.object(training, "_evaluated", side_effect=[0.25, 0.75, 0.5]):
             assert made.evaluate(jax.random.key(0), cheap_arch()).fitness.tolist() == [0.75]
+
+    def test_a_training_that_stops_and_resumes_is_the_one_that_does_not(self):
+        folder, made = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory())), evaluator(num_epochs=3)
+        found = []
+        for epochs in (1, 1, None, 2):  # 2: what is trained for longer is no beginning, and is replaced
+            evaluate = training.until(made, epochs, folder)
+            with mock.patch.object(training, "_evaluated", side_effect=lambda *args: found.append(args[2]) or 0.5):
+                assert evaluate(jax.random.key(0), cheap_arch()).fitness.tolist() == [0.5]
+            (path,) = folder.iterdir()
+            counts = [one for one in tensor_file.read(path)[0].values() if one.shape == () and one.dtype == np.int32]
+            assert set(map(int, counts)) == {epochs or 3}  # steps, of one batch an epoch
+        with mock.patch.object(training, "_evaluated", side_effect=lambda *args: found.append(args[2]) or 0.5):
+            made.evaluate(jax.random.key(0), cheap_arch())
+        chex.assert_trees_all_equal(found[0], found[1])
+        chex.assert_trees_all_equal(found[2], found[4])
+        assert not np.array_equal(*(jax.tree.leaves(found[at])[0] for at in (2, 3)))
 
     def test_one_program_trains_every_architecture(self):
         self.enterContext(mock.patch.object(supernet.supernet, "Network", tiny_supernet.network))
