@@ -60,7 +60,7 @@ def main(argv: Sequence[str]) -> None:
     """Prints the mean cost of each algorithm, and comparisons of all pairs."""
     del argv
     args = flags.FLAGS
-    budgets, factors = list(map(int, args.budgets)), [float(factor) for factor in args.factors]
+    budgets, factors = _numbers("budgets", args.budgets, int), _numbers("factors", args.factors, float)
     if min(budgets) < (least := args.num_full or 1):
         raise ValueError(f"--budgets must be at least {least}, or too few trainings continue; got {min(budgets)}")
     for name in args.datasets:
@@ -69,8 +69,9 @@ def main(argv: Sequence[str]) -> None:
     for one in ranked:
         if len(one) != 4 or not args.num_full:
             raise ValueError(f"--ranked must be NAME=COST=SCORES=FILES, with --num_full; got {'='.join(one)!r}")
-        if float(one[1]) > min(budgets) - 1:
-            least = float(one[1]) + 1
+        if missing := [file for file in one[3].split(",") if not pathlib.Path(file).is_file()]:
+            raise ValueError(f'--ranked: there is no file {missing[0]}; give files .npz with "arch" and scores')
+        if (least := _numbers("ranked", [one[1]], float)[0] + 1) > min(budgets):
             raise ValueError(f"--budgets must be at least {least:g} with the scores of {one[0]}; got {min(budgets)}")
     settings = [(budget, factor) for budget in budgets for factor in factors]
     for budget, factor in () if args.num_full else settings:
@@ -104,6 +105,13 @@ def main(argv: Sequence[str]) -> None:
         for budget, factor in settings:
             title = f"{dataset}, {budget} trainings of 12 epochs, one of {factor:g} continues"
             _print(title, {name: _costs(short, full, rows_of, budget, factor) for name, rows_of in proposals.items()})
+
+
+def _numbers(name, texts, kind):
+    try:
+        return list(map(kind, texts))
+    except ValueError as error:
+        raise ValueError(f"--{name}: {error}; give {'whole ' * (kind is int)}numbers") from error
 
 
 def _scores(data_dir, dataset):

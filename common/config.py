@@ -17,6 +17,8 @@ import typing
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
+from common import spelling
+
 Config = TypeVar("Config")
 
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
@@ -148,9 +150,11 @@ def check(field: Field, value: Any, *, name: str | None = None) -> None:
 
 
 def one_of(name: str, value: Any, allowed: Iterable[Any]) -> None:
-    """Raises a `ValueError` that lists the allowed values if `value` is none of them."""
+    """Raises a `ValueError` that lists the allowed values, and names the nearest, if `value` is none of them."""
     if value not in (allowed := tuple(allowed)):
-        raise ValueError(f"unknown {name} {value!r}; choose one of {', '.join(map(str, allowed))}")
+        texts = list(map(str, allowed))
+        advice = "; ".join(filter(None, (f"choose one of {', '.join(texts)}", spelling.hint(str(value), texts))))
+        raise ValueError(f"unknown {name} {value!r}; {advice}")
 
 
 def replace(config: Config, values: Mapping[str, Any]) -> Config:

@@ -3,6 +3,8 @@
 import dataclasses
 import functools
 import pathlib
+from types import SimpleNamespace
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -94,6 +96,18 @@ class HalvingTablesTest(parameterized.TestCase):
         self.assertEqual(halving_tables.returned(short, full, proposals, 2), 0)
         self.assertEqual(halving_tables.returned(short, full, proposals, 1), 3)
         self.assertEqual(halving_tables.returned(short, full, proposals, 4), 2)
+
+    @parameterized.parameters(
+        ({"budgets": ["x"]}, "--budgets: invalid literal for int.*; give whole numbers"),
+        ({"factors": ["3", "y"]}, "--factors: could not convert.*; give numbers"),
+        ({"ranked": ["a=1=nwot=/nowhere.npz"]}, "--ranked: there is no file /nowhere.npz"),
+        ({"ranked": [f"a=b=nwot={__file__}"]}, "--ranked: could not convert.*; give numbers"),
+    )
+    def test_flags_that_are_wrong(self, changes, message):
+        values = {"budgets": ["60"], "factors": ["3"], "datasets": [], "ranked": [], "num_full": 3, **changes}
+        self.enterContext(mock.patch.object(flags, "FLAGS", SimpleNamespace(**values)))
+        with self.assertRaisesRegex(ValueError, message):
+            halving_tables.main([])
 
 
 class NaoControllerTest(parameterized.TestCase):

@@ -21,6 +21,7 @@ CASES = {  # command: flags and a part of the message; bounds of single flags ar
         ("--workdir=/dev/null", "workdir /dev/null cannot be created"),
         ("--compilation_cache_dir=/dev/null", "compilation cache /dev/null cannot be written"),
         ("--algorithm=annealing", "unknown algorithm 'annealing'; choose one of random, "),
+        ("--algorithm=regularised_evolution", "; did you mean regularized_evolution?"),
         ("--num_warm_up=5", "--num_warm_up has no effect without --warm_up; give that too, or leave it out"),
         ("--num_workers=4", "num_workers = 4 has no effect with executor inline in a synchronous search; choose"),
         ("--executor=process --ray_address=auto", "--ray_address has no effect without --executor=ray; give"),
