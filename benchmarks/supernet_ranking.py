@@ -47,6 +47,8 @@ from common.supernets import training as supernet
 from common.training import loop
 from common.training import state as states
 
+_MOST_SCORED = 2000  # images; with a few hundred the ranking is mostly that of those images
+
 
 def _define_flags():
     flags.DEFINE_enum("space", "lanas_oneshot", list(networks.SPACES), "the space")
@@ -64,7 +66,7 @@ def _define_flags():
     flags.DEFINE_enum("statistics", "batch", list(supernet_config.STATISTICS), "of norms, when scoring")
     flags.DEFINE_float("learning_rate", None, "peak of shared weights; by default as in the preset")
     flags.DEFINE_integer("num_archs", None, "architectures; by default 60, with --truth all", lower_bound=10)
-    flags.DEFINE_integer("num_scored", None, "with --truth: images to score on shared weights; by default 500")
+    flags.DEFINE_integer("num_scored", None, "with --truth: images to score on shared weights; by default at most 2,000")
     flags.DEFINE_enum("truth", None, ranking_truth.TRUTHS, "benchmark with the accuracies of all networks of its space")
     flags.DEFINE_string("supernet", None, "with --truth: folder of launch.train_supernet, instead of a training here")
     flags.DEFINE_list("zero_cost", [], f"with --truth: zero-cost scores, of {', '.join(zero_cost_config.SCORES)}")
@@ -151,7 +153,8 @@ def judge(args: flags.FlagValues) -> None:
     record = {"truth": args.truth, "networks": len(archs), "seed": args.seed, "flags": args.flag_values_dict()}
     if shared:
         record["training_seconds"] = time.process_time() - start
-        config = supernet_config.Scoring(statistics=args.statistics, num_images=args.num_scored)
+        num_scored = args.num_scored or min(_MOST_SCORED, len(run.parts["validation"].labels))
+        config = supernet_config.Scoring(statistics=args.statistics, num_images=num_scored)
         evaluation = scores.of(run, params, config).evaluate(jax.random.key(0), archs)
         found["shared_weights"] = np.where(evaluation.ok, evaluation.fitness, np.nan)
         record["about"] = dict(run.about)

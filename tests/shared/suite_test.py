@@ -129,6 +129,7 @@ class SuiteTest(folders.FolderTest):
         found = look_up(task, task.space.canonicalize(jnp.asarray(arch)[None]))[0]
         np.testing.assert_allclose(found, runs.mean(), rtol=1e-6)
 
+    @pytest.mark.slow
     @pytest.mark.skipif(not DATA, reason="needs NAS_DATA_DIR")
     def test_a_study_may_take_some_tasks_of_a_suite(self):
         flags = ["--suite=reporting", f"--data_dir={DATA}", "--algorithms=random", "--num_seeds=2", "--budget=5"]
