@@ -66,7 +66,7 @@ def _define_flags():
     flags.DEFINE_enum("statistics", "batch", list(supernet_config.STATISTICS), "of norms, when scoring")
     flags.DEFINE_float("learning_rate", None, "peak of shared weights; by default as in the preset")
     flags.DEFINE_integer("num_archs", None, "architectures; by default 60, with --truth all", lower_bound=10)
-    flags.DEFINE_integer("num_scored", None, "with --truth: images to score on shared weights; by default at most 2,000")
+    flags.DEFINE_integer("num_scored", None, "with --truth: images to score on shared weights; 2,000 by default")
     flags.DEFINE_enum("truth", None, ranking_truth.TRUTHS, "benchmark with the accuracies of all networks of its space")
     flags.DEFINE_string("supernet", None, "with --truth: folder of launch.train_supernet, instead of a training here")
     flags.DEFINE_list("zero_cost", [], f"with --truth: zero-cost scores, of {', '.join(zero_cost_config.SCORES)}")
