@@ -1,4 +1,4 @@
-"""One search with LaNAS (arXiv:1906.06832) on a benchmark.
+"""One search with LaNAS (arXiv:1906.06832), on a benchmark or with networks that are trained.
 
 python -m launch.lanas
 python -m launch.lanas --evaluator=training --space=lanas_cell --budget=6 --height=2 --num_initial=4

@@ -1,4 +1,4 @@
-"""One search with NAO (arXiv:1808.07233) or SemiNAS (arXiv:2002.10389) on a benchmark.
+"""One search with NAO (arXiv:1808.07233) or SemiNAS (arXiv:2002.10389), on a benchmark or with trained networks.
 
 python -m launch.nao
 python -m launch.nao --benchmark=nasbench201 --data_dir=data --budget=300 --preset=seminas

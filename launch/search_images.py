@@ -3,11 +3,12 @@
 python -m launch.search_images --dataset=mine.npz --minutes=15
 python -m launch.search_images --dataset=photos --minutes=30 --limit='macs<=5e6' --workdir=runs/photos
 
-Candidates proposed by --algorithm train for a few epochs; a third of them continues, three times as long, and again.
-The best one trains from scratch, beside a plain network and a ResNet. It says first what it does in which time, and
-ends with a table, best.json (a genotype for launch.train), model.safetensors, model.stablehlo (a program for JAX alone)
-and report.html, a page that can be opened while the search runs. Started again on its workdir, the command resumes.
-Photos of any sizes become a dataset by launch.prepare_data first. See docs/own_images.md.
+Candidates that --algorithm proposes train for a few epochs; the best third continues for three times as many, and the
+best third of those again. The best one trains from scratch, beside a plain network and a ResNet. The command prints its
+plan first and a table at the end, and writes best.json (a genotype for launch.train), model.safetensors,
+model.stablehlo (a program that needs only JAX) and report.html, a page that can be opened while the search runs.
+Started again on its workdir, it resumes. launch.prepare_data makes a dataset of photos of any sizes. See
+docs/own_images.md.
 """
 
 import os
