@@ -33,7 +33,7 @@ class _Converter(NamedTuple):
     to_row: Callable[[Genotype], np.ndarray]
 
 
-def from_arch(space: str, arch: np.ndarray) -> Genotype:
+def from_arch(space: str, arch: np.ndarray | Sequence[int]) -> Genotype:
     """Returns the genotype of one row (L,) of the space called `space`; the row need not be canonical.
 
     Raises:

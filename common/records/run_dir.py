@@ -26,6 +26,7 @@ from common.records import json_files
 
 CONFIG, JOURNAL, HISTORY = "config.json", "journal.jsonl", "history.npz"
 METRICS, RESULT, STUDY = "metrics.jsonl", "result.json", "study.json"
+BEST = "best.json"  # the genotype of the best architecture, for launch.train --genotype
 CURVES = "curves_{}.npz"  # of a study, by algorithm: arrays of seeds times queries
 EVENTS = "events"  # the folder of event files, for TensorBoard
 _PROJECT = "nao-lanas-jax"

@@ -50,7 +50,7 @@ def pick(folder: str | pathlib.Path, texts: Sequence[str]) -> pathlib.Path:
     if config["space"] not in spaces.SPACES:
         found = f"the fittest within the limits is {front[at]['description']} ({values})"
         raise ValueError(f"{found}; its space, {config['space']}, is of another package, which must train it")
-    made = conversion.from_arch(config["space"], np.array(front[at]["arch"], np.int32))
+    made = conversion.from_arch(config["space"], front[at]["arch"])
     run_dir.write_text(folder / PICKED, json_text.to_text(made))
     print(f"picked {front[at]['description']} ({values}): --genotype={folder / PICKED}", flush=True)
     return folder / PICKED

@@ -25,7 +25,7 @@ from common.runs import language, population, weight_sharing
 from common.runs import search as searches
 from common.training import checkpoints
 
-BEST, SUPERNET = "best.json", "supernet"
+SUPERNET = "supernet"
 PRESETS = {"supernet": "topics_supernet", "training": "topics_search"}  # of training, by measure
 
 
@@ -127,8 +127,9 @@ def search(
         return Found(result, folder, len(corpus.vocabulary), [], None)
     cells = _rerank(settings, folder, seed=options.seed)
     arch = finalists_lib.best(cells) if cells else result["best"]["arch"]
-    run_dir.write_text(folder / BEST, json_text.to_text(conversion.from_arch("nao_rnn", np.array(arch, np.int32))))
-    return Found(result, folder, len(corpus.vocabulary), cells, folder / BEST)
+    path = folder / run_dir.BEST
+    run_dir.write_text(path, json_text.to_text(conversion.from_arch("nao_rnn", arch)))
+    return Found(result, folder, len(corpus.vocabulary), cells, path)
 
 
 def _check_schedule(settings, schedule):

@@ -25,8 +25,6 @@ from common.supernets import config as supernet_config
 from common.supernets import scoring, training_folder
 from common.training import latency
 
-BEST = "best.json"
-
 MakeSearcher = Callable[..., types.Searcher]
 
 
@@ -217,7 +215,7 @@ def _finish(settings, about, folder, result, archs, fitness, *, stops, seed):
             Finalist(text, one.found, one.result.fitness, one.epochs)
             for text, one in zip(described, found, strict=True)
         ]
-    path = folder / BEST
+    path = folder / run_dir.BEST
     run_dir.write_text(path, json_text.to_text(conversion.from_arch(about["space"], best)))
     return Found(result, folder, trained, path)
 
