@@ -16,15 +16,14 @@ def pictures(found) -> list[canvas.Picture]:
     """Returns the pictures of the candidates of an `own_images.Found` for which there are results."""
     rows = [row for row, each in found.candidates.items() if _is_ok(each)]
     made = [_progress(found, rows)] if len(rows) > 1 else []
-    sizes = small_networks.sizes(found.config)
-    if len(rows) > 1 and sizes is not None:
-        made.append(_costs(found, rows, sizes))
+    if len(rows) > 1 and found.sizes is not None:
+        made.append(_costs(found, rows))
     return made + ([_importance(found, rows)] if len(rows) >= _LEAST else [])
 
 
 def table(found) -> str:
     """Returns the table of all candidates, the best first."""
-    sizes, epochs = small_networks.sizes(found.config), _epochs(found)
+    sizes, epochs = found.sizes, _epochs(found)
     order = sorted(
         enumerate(found.candidates.items(), start=1),
         key=lambda one: (-max(one[1][1], default=0), -found.expected.get(one[1][0], -1)),
@@ -96,9 +95,9 @@ def _progress(found, rows):
 
 
 @canvas.styled
-def _costs(found, rows, sizes):
+def _costs(found, rows):
     """Draws accuracy against multiply-adds."""
-    figure, axes = canvas.new(height=4.0)
+    sizes, (figure, axes) = found.sizes, canvas.new(height=4.0)
     macs = dict(zip(rows, sizes.costs(np.array(rows, np.int32))["macs"].tolist()))
     first = _epochs(found)[0]
     compared = [row for row in rows if first in found.candidates[row]]
@@ -107,8 +106,7 @@ def _costs(found, rows, sizes):
     best = best[np.argsort(-best[:, 1])]
     axes.step(-best[:, 1], best[:, 0], where="post", color=canvas.SERIES[0], lw=1.4, label=f"front {_after(first)}")
     tips = _dots(axes, found, rows, macs)
-    networks = {one["name"]: one for one in found.events if one.get("event") == "final"}
-    if networks:
+    if networks := found.finals:
         places = sizes.costs(np.array([one["arch"] for one in networks.values()], np.int32))["macs"].tolist()
         tests = [100 * one["test"] for one in networks.values()]
         style = {"marker": "D", "s": 34, "color": canvas.SERIES[2], "lw": 0, "zorder": 3}
@@ -137,7 +135,7 @@ def _costs(found, rows, sizes):
 
 def _dots(axes, found, rows, places):
     """Draws accuracies at places, a colour for each stage; returns the tips."""
-    tips, sizes = {}, small_networks.sizes(found.config)
+    tips = {}
     for at, stop in enumerate(_epochs(found)):
         shown = [row for row in rows if stop in found.candidates[row]]
         values = [100 * found.candidates[row][stop] for row in shown]
@@ -145,7 +143,7 @@ def _dots(axes, found, rows, places):
         marks = axes.scatter([places[row] for row in shown], values, s=24, color=color, lw=0, label=_after(stop))
         marks.set_gid(f"epochs-{at}")
         tips[f"epochs-{at}"] = [
-            f"{value:.2f} %: {' | '.join(small_networks.words(row, sizes))}" for value, row in zip(values, shown)
+            f"{value:.2f} %: {' | '.join(small_networks.words(row, found.sizes))}" for value, row in zip(values, shown)
         ]
     return tips
 

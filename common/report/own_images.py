@@ -54,9 +54,19 @@ class Found(NamedTuple):
         return tuple(arch) if arch else None
 
     @property
+    def sizes(self) -> small_networks.Sizes | None:
+        """What channels and costs of the networks depend on; None of a search of an older version."""
+        return small_networks.sizes_of(self.config)
+
+    @property
+    def finals(self) -> dict[str, Mapping[str, Any]]:
+        """The events of the networks that are trained and tested, by name."""
+        return {one["name"]: one for one in self.events if one.get("event") == "final"}
+
+    @property
     def tested(self) -> Mapping[str, Any] | None:
         """The event of the best network, trained and tested; None before."""
-        return next((one for one in self.events if one.get("event") == "final" and one["name"] == "best"), None)
+        return self.finals.get("best")
 
 
 def is_one(config: Mapping[str, Any] | None) -> bool:
@@ -179,7 +189,7 @@ def _unfinished(found, seconds_left, epochs):
         text = f"Stage {event['stage'] + 1}: the best candidates continue to epoch {event['epochs']}; "
         text += f"{done} of {event['num']} are done."
     else:
-        done = {one["name"] for one in found.events if one.get("event") == "final"}
+        done = found.finals
         names = ", ".join(own_candidates.NAMES[name] for name in event["names"])
         text = f"Last stage: {names} train from scratch to epoch {event['epochs']}; {len(done)} of "
         text += f"{len(event['names'])} are done."
@@ -193,11 +203,7 @@ def _unfinished(found, seconds_left, epochs):
 
 def _finals(found):
     """Returns the table of the networks trained to the end, also before all are."""
-    sizes, done = (
-        small_networks.sizes(found.config),
-        {one["name"]: one for one in found.events if one.get("event") == "final"},
-    )
-    rows = []
+    sizes, done, rows = found.sizes, found.finals, []
     for name in [name for name in own_candidates.NAMES if name in done]:
         one, known = done[name], ()
         if sizes is not None:
@@ -217,7 +223,7 @@ def _finals(found):
     note += "; the best one continued from its parameters as a candidate" if is_continued else ""
     note += "; test images were used for this table and the classes only. Three convolutions and ResNet are there for "
     note += "comparison."
-    if better := [one for one in done.values() if "best" in done and one["test"] > done["best"]["test"]]:
+    if better := [one for one in done.values() if found.tested and one["test"] > found.tested["test"]]:
         names = " and ".join(own_candidates.NAMES[one["name"]] for one in better)
         note += f" {names} classified more test images correctly than the best of the search."
     if missing := found.result.get("left_out"):
@@ -229,7 +235,7 @@ def _best(found):
     """Returns drawing and layers of the best candidate, once it is chosen."""
     if found.best is None:
         return ""
-    arch, sizes = np.array(found.best, np.int32), small_networks.sizes(found.config)
+    arch, sizes = np.array(found.best, np.int32), found.sizes
     figure = page.drawing("", drawing.svg(conversion.from_valid_arch("small_images", arch)))
     if sizes is None:
         return figure

@@ -41,7 +41,7 @@ class Sizes(NamedTuple):
         return {name: cost(archs) for name, cost in found.items()}
 
 
-def sizes(config: Mapping[str, Any]) -> Sizes | None:
+def sizes_of(config: Mapping[str, Any]) -> Sizes | None:
     """Returns the sizes of a config.json; None in one of an older version."""
     if "image_shape" not in config:
         return None
@@ -49,29 +49,29 @@ def sizes(config: Mapping[str, Any]) -> Sizes | None:
     return Sizes(small_images.Config(width=config["width"], num_classes=config["classes"]), side, num_channels)
 
 
-def words(arch: Sequence[int], known: Sizes | None) -> list[str]:
+def words(arch: Sequence[int], sizes: Sizes | None) -> list[str]:
     """Returns a text for each stage of a row."""
     found = []
     for at, stage in enumerate(_stages(arch)):
         width = f"width {lettering.TIMES}{_FACTORS[stage.width]}"
-        if known is not None:
-            width = f"{small_images.width(known.network, at, space.WIDTHS[stage.width])}"
+        if sizes is not None:
+            width = f"{small_images.width(sizes.network, at, space.WIDTHS[stage.width])}"
         found.append(f"{width} + {_blocks(stage)}" if stage.depth else width)
     return found
 
 
-def layers(arch: Sequence[int], known: Sizes) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+def layers(arch: Sequence[int], sizes: Sizes) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Returns (header, rows) of the table of the layers of a row."""
-    rows, side = [], known.side
-    kernel, stride = small_images.stem(known.network, side)
+    rows, side = [], sizes.side
+    kernel, stride = small_images.stem(sizes.network, side)
     for at, stage in enumerate(_stages(arch)):
         side = -(-side // stride)
-        channels = small_images.width(known.network, at, space.WIDTHS[stage.width])
+        channels = small_images.width(sizes.network, at, space.WIDTHS[stage.width])
         first = f"{kernel}{lettering.TIMES}{kernel}" + (f", stride {stride}" if stride > 1 else "")
         output = f"{side}{lettering.TIMES}{side} pixels, {channels} channels"
         rows.append((f"stage {at + 1}", output, first, _blocks(stage) if stage.depth else "none"))
         kernel, stride = 3, 2
-    rows.append(("classifier", f"{known.network.num_classes} classes", "", "mean over all pixels, linear layer"))
+    rows.append(("classifier", f"{sizes.network.num_classes} classes", "", "mean over all pixels, linear layer"))
     return ("part", "output", "convolution", "blocks"), rows
 
 

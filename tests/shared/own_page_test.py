@@ -123,7 +123,7 @@ class CandidatesTest(parameterized.TestCase):
         axes = made["costs"].figure.axes[0]
         assert axes.get_xscale() == "log"
         front, limit = axes.get_lines()
-        macs = small_networks.sizes(CONFIG).costs(np.array(ROWS, np.int32))["macs"]
+        macs = small_networks.sizes_of(CONFIG).costs(np.array(ROWS, np.int32))["macs"]
         np.testing.assert_array_equal(front.get_xdata(), macs[[0, 2]])
         assert limit.get_xdata()[0] == 5e6
         assert made["costs"].tips["ends"] == ["best of the search: 50.00 %"]
@@ -132,11 +132,11 @@ class CandidatesTest(parameterized.TestCase):
 class NetworksTest(parameterized.TestCase):
     def test_words_and_layers_of_a_row_worked_out_by_hand(self):
         row = (2, 2, 2, 1, 0, 1, 0, 0, 1, 0, 0, 0, 1, 3, 0, 0, 0, 0)
-        known = small_networks.sizes(CONFIG | {"image_shape": [40, 40, 3]})
+        sizes = small_networks.sizes_of(CONFIG | {"image_shape": [40, 40, 3]})
         words = ["32 + 2 inverted (5x5, x2, SE)", "32", "32 + 3 residual"]
-        assert list(map(_plain, small_networks.words(row, known))) == words
+        assert list(map(_plain, small_networks.words(row, sizes))) == words
         assert list(map(_plain, small_networks.words(row, None)))[1:] == ["width x1", "width x½ + 3 residual"]
-        _, rows = small_networks.layers(row, known)
+        _, rows = small_networks.layers(row, sizes)
         assert [tuple(map(_plain, line[1:3])) for line in rows[:3]] == [
             ("20x20 pixels, 32 channels", "3x3, stride 2"),
             ("10x10 pixels, 32 channels", "3x3, stride 2"),
