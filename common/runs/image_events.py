@@ -1,21 +1,17 @@
 """Journal of the trainings of `search_images`, and of its plan."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, BinaryIO
 
 from common.records import json_lines
 
 
 class Events:
-    """The journal of trainings: a list of events, each with its "event" and "seconds"."""
+    """The events of a run, each with its name in "event" and its "seconds", in memory and on disk."""
 
-    def __init__(self):
-        self.lines: list[dict[str, Any]] = []
-
-    def take(self, file: Any, lines: list[dict[str, Any]]) -> "Events":
-        """Starts from the lines of earlier starts; see `json_lines.opened`."""
+    def __init__(self, file: BinaryIO, lines: Sequence[Mapping[str, Any]]):
+        """Takes the lines of earlier starts, see `json_lines.opened`."""
         self._file, self.lines = file, list(lines)
-        return self
 
     def append(self, event: Mapping[str, Any]) -> None:
         """Writes an event."""

@@ -20,21 +20,22 @@ _MEASURED = 2  # epochs by which the speed is measured, those of the warm-up
 _RESERVE = 10.0, 60.0  # seconds that tests and export take at least, and at most
 _RESERVED = 0.02  # of the minutes, else
 _SECONDS_BETWEEN_PAGES = 30.0  # drawing one takes a second or two from the trainings
+_BATCH_SIZE = 250  # test images classified at a time
 
 
 def train(
-    run: image_run.Run, candidates: image_trainings.Candidates, rungs: list[tuple[int, dict[halving.Row, float]]]
+    run: image_run.Run, candidates: image_trainings.Candidates, stages: list[tuple[int, dict[halving.Row, float]]]
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Trains the best candidate to the end, and the baselines as far as there is time.
 
     Args:
       candidates: the program that has trained the candidates.
-      rungs: stages of the candidates, see `image_stages.search`.
+      stages: of the candidates, see `image_stages.search`.
 
     Returns:
       (the events of the networks trained, the best candidate first; names of those for which there was no time).
     """
-    planned, (last_epochs, expected) = run.events.last("finals"), rungs[-1]
+    planned, (last_epochs, expected) = run.events.last("finals"), stages[-1]
     num_images = len(run.made.parts["validation"].labels)
     best = tuple(planned["best"]) if planned else image_plan.chosen(expected, num_images)
     if expected.get(best, math.inf) < max(expected.values()):
@@ -43,27 +44,13 @@ def train(
             f"error of the best candidate, {100 * max(expected.values()):.1f} %",
             flush=True,
         )
-    baselines = {name: spaces.MEMBERS[name] for name in image_stages.BASELINES}
     if same := [name for name, arch in spaces.MEMBERS.items() if arch == best]:
         print(f"the network chosen is {same[0]}", flush=True)
-    archs = {BEST: best} | {name: arch for name, arch in baselines.items() if arch != best}
+    archs = {BEST: best} | {name: arch for name in image_stages.BASELINES if (arch := spaces.MEMBERS[name]) != best}
     made: dict[str, image_trainings.Final] = {}  # as far as they are compiled
     if planned is None:
-        seconds = _epoch_seconds(run, archs, made)
-        reserve = float(np.clip(_RESERVED * 60 * run.about["minutes"], *_RESERVE))
-        left = run.deadline - reserve - time.monotonic()
-        more, names = image_plan.finals(left, seconds, num_threads=run.num_threads)
-        epochs = _MEASURED + max(more, 1)
-        run.record(
-            event="finals",
-            epochs=epochs,
-            names=list(names),
-            best=list(best),
-            epoch_seconds=seconds,
-            continued=epochs * run.events.last("plan")["scale"] <= last_epochs,  # in epochs of candidates
-        )
+        planned = _planned(run, archs, made, last_epochs)
         run.write_page()
-        planned = run.events.last("finals")
     missing = [name for name in archs if name not in planned["names"]]
     text = f"; no time for {' and '.join(missing)}" if missing else ""
     print(f"{', '.join(planned['names'])}: {planned['epochs']} epochs from scratch on all images{text}", flush=True)
@@ -97,6 +84,23 @@ def train(
                 live.note("tested", done=len(found))
             run.write_page(epochs=dict(epochs))
     return [found[name] for name in planned["names"]], missing
+
+
+def _planned(run, archs, made, last_epochs):
+    """Records and returns the plan of the trainings, as long as there is time for."""
+    seconds = _epoch_seconds(run, archs, made)
+    reserve = float(np.clip(_RESERVED * 60 * run.about["minutes"], *_RESERVE))
+    left = run.deadline - reserve - time.monotonic()
+    more, names = image_plan.finals(left, seconds, num_threads=run.num_threads)
+    epochs = _MEASURED + max(more, 1)
+    return run.record(
+        event="finals",
+        epochs=epochs,
+        names=list(names),
+        best=list(archs[BEST]),
+        epoch_seconds=seconds,
+        continued=epochs * run.events.last("plan")["scale"] <= last_epochs,  # in epochs of candidates
+    )
 
 
 def _epoch_seconds(run, archs, made):
@@ -158,10 +162,9 @@ def _final(run, name, arch, *, num_epochs, known, on_epoch, candidates):
     about = {"dataset": run.dataset.name, "seed": run.about["seed"], "epochs": done}
     export.save(where, made.network, states.averaged(state), made.images, about=about)
     model = export.load(where)
-    if name == BEST:
-        program.save(run.folder / PROGRAM, model.logits, made.images.shape)
     predicted = _predictions(model, run.dataset.test.images)
     if name == BEST:
+        program.save(run.folder / PROGRAM, model.logits, made.images.shape)
         image_examples.write_mistakes(run.folder, run.dataset, predicted)
     table = np.zeros((run.dataset.num_classes,) * 2, int)
     np.add.at(table, (run.dataset.test.labels, predicted), 1)
@@ -175,9 +178,9 @@ def _final(run, name, arch, *, num_epochs, known, on_epoch, candidates):
     }
 
 
-def _predictions(model, images, size=250):
+def _predictions(model, images):
     """Returns int32[N], the classes of uint8[N, H, W, C]."""
-    size = min(size, len(images))
+    size = min(_BATCH_SIZE, len(images))
     padded = np.concatenate([images, images[: -len(images) % size]])
     found = [np.asarray(model.logits(padded[at : at + size])).argmax(axis=1) for at in range(0, len(padded), size)]
     return np.concatenate(found)[: len(images)].astype(np.int32)

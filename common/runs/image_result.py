@@ -12,29 +12,26 @@ from common.genotypes import conversion, json_text
 from common.records import run_dir
 from common.runs import halving, image_finals, image_run, image_trainings
 
-GENOTYPE = "best.json"
-
 
 def write(
     run: image_run.Run,
-    rungs: list[tuple[int, dict[halving.Row, float]]],
+    stages: list[tuple[int, dict[halving.Row, float]]],
     found: list[dict[str, Any]],
     missing: list[str],
 ) -> dict[str, Any]:
     """Writes and returns the content of result.json, and the other files of the result."""
     best = tuple(found[0]["arch"])
-    genotype = conversion.from_arch(image_trainings.SPACE, best)
-    run_dir.write_text(run.folder / GENOTYPE, json_text.to_text(genotype))
+    run_dir.write_text(run.folder / run_dir.BEST, json_text.to_text(conversion.from_arch(image_trainings.SPACE, best)))
     networks = [_described(run, one) for one in found]
-    archs = np.array(list(rungs[0][1]), np.int32)
-    fitness = np.array(list(rungs[0][1].values()))
+    _, first = stages[0]
+    archs, fitness = np.array(list(first), np.int32), np.array(list(first.values()))
     on_front = fronts.non_dominated(np.stack([fitness, -run.cost("macs", archs)], axis=1))
     front = [
         {
             "arch": arch.tolist(),
             "description": run.words(arch.tolist()),
             "fitness": float(value),
-            "costs": {name: float(run.cost(name, arch[None])[0]) for name in ("params", "macs")},
+            "costs": _costs(run, arch),
         }
         for arch, value in sorted(zip(archs[on_front], fitness[on_front]), key=lambda one: -one[1])
     ]
@@ -49,17 +46,13 @@ def write(
         "queries": len(archs),
         "seconds": round(run.spent, 1),
         "minutes": run.about["minutes"],
-        "best": networks[0] | {"fitness": next(each[best] for _, each in reversed(rungs) if best in each)},
+        "best": networks[0] | {"fitness": next(each[best] for _, each in reversed(stages) if best in each)},
         "baselines": networks[1:],
         "left_out": missing,
-        "stages": [{"epochs": epochs, "candidates": len(each)} for epochs, each in rungs],
+        "stages": [{"epochs": epochs, "candidates": len(each)} for epochs, each in stages],
         "front": front,
-        "train_more": {
-            "num_epochs": more,
-            "crop_padding": recipe.crop_padding,
-            "flip": recipe.flip,
-            "autoaugment": recipe.autoaugment,
-        },
+        "train_more": {"num_epochs": more}
+        | {name: getattr(recipe, name) for name in ("crop_padding", "flip", "autoaugment")},
         "workdir": str(run.folder),
     }
     run_dir.write_json(run.folder / run_dir.RESULT, result)
@@ -70,10 +63,12 @@ def write(
 
 def _described(run, one):
     """Returns the entry of a trained network in result.json."""
-    arch = np.array(one["arch"], np.int32)
-    costs = {name: float(run.cost(name, arch[None])[0]) for name in ("params", "macs")}
     of_network = {name: value for name, value in one.items() if name not in ("event", "seconds")}
-    return {**of_network, "description": run.words(arch.tolist()), "costs": costs}
+    return {**of_network, "description": run.words(one["arch"]), "costs": _costs(run, one["arch"])}
+
+
+def _costs(run, arch):
+    return {name: float(run.cost(name, [arch])[0]) for name in ("params", "macs")}
 
 
 def title(result: Mapping[str, Any]) -> str:
@@ -112,12 +107,12 @@ def next_steps(result: Mapping[str, Any], data_dir: str | None = None) -> str:
         for one in result["baselines"]
         if one["test"] > result["best"]["test"]
     ]
-    genotype, drawing = (shlex.quote(str(folder / name)) for name in (GENOTYPE, "best.svg"))
+    genotype, drawing = (shlex.quote(str(folder / name)) for name in (run_dir.BEST, "best.svg"))
     return "\n".join(
         [
             *better,
             f"best: {result['best']['description']}",
-            f"genotype: {folder / GENOTYPE}",
+            f"genotype: {folder / run_dir.BEST}",
             f"weights: {folder / image_finals.MODEL} (common.training.export.load)",
             f"program: {folder / image_finals.PROGRAM} (jax.export.deserialize)",
             f"page: {folder / image_run.PAGE}",

@@ -67,7 +67,7 @@ class Run:
         return event
 
     def write_page(self, *, is_running: bool = True, epochs: Mapping[str, float] | None = None) -> None:
-        """Writes the page, which can be opened while the search runs; then only if it is some seconds old.
+        """Writes the page; while the search runs, only if the one that is there is some seconds old.
 
         Args:
           epochs: done so far by each network that trains to the end.

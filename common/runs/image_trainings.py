@@ -4,6 +4,7 @@ A training keeps its state in a file, twice a minute and at its end, and resumes
 """
 
 import functools
+import math
 import pathlib
 import time
 from collections.abc import Callable
@@ -108,7 +109,7 @@ def train(
     arch: np.ndarray | None = None,
     num_epochs: int | None = None,
     on_step: Callable[[int], None] = lambda step: None,
-    deadline: float | None = None,
+    deadline: float = math.inf,
 ) -> states.State:
     """Trains to step `stop`, or resumes from the state in a file.
 
@@ -135,16 +136,16 @@ def train(
         if (now := time.monotonic()) - saved > _SECONDS_BETWEEN_SAVES:
             state_files.save(path, state)
             saved = now
-        if deadline is not None and now > deadline:
+        if now > deadline:
             break
     state_files.save(path, state)
     return state
 
 
-def validate(made: Candidates, state: states.State, arch: np.ndarray, part: str = "validation") -> float:
+def validate(made: Candidates, state: states.State, arch: np.ndarray) -> float:
     """Returns the accuracy of a candidate on images held out, with averaged parameters; 0 if it is not finite."""
     scored = scoring.of(made.run, states.averaged(state)["params"], supernet_config.Scoring(method="all"))
-    found = (scored.evaluate if part == "validation" else scored.test)(made.task.keys.step, arch[None])
+    found = scored.evaluate(made.task.keys.step, arch[None])
     return float(found.fitness[0]) if found.ok[0] else 0.0
 
 

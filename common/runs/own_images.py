@@ -66,24 +66,15 @@ def search_images(
       minutes: for everything, compiling included.
       limit: such as "macs<=5e6", or several.
       workdir: folder of the run, to start or to resume; None: a fresh one under runs/.
-      algorithm: proposes candidates: a baseline's name, package.module:name of a `types.Algorithm`, or one.
+      algorithm: proposes candidates: a baseline's name, or a `types.Algorithm` or its package.module:name.
       seed: determines all random numbers.
 
     Raises:
       ValueError: the images, limits or seed are not allowed, the minutes are too few, or the folder is of another run.
     """
     begun = time.monotonic()
-    if isinstance(x, str | os.PathLike):
-        dataset = images.load(os.fspath(x), data_dir)
-    elif y is None:
-        raise ValueError("images as an array need their classes; give y, integers [N]")
-    else:
-        dataset = records.make("images", (x, y), None, source="x, y")
-    _check(dataset)
-    if isinstance(algorithm, str):
-        if not plugins.is_path(algorithm):
-            configs.one_of("algorithm", algorithm, (*baselines.ALGORITHMS, ALGORITHM, "package.module:name"))
-        algorithm = baselines.ALGORITHMS.get(algorithm) or plugins.made(algorithm, types.Algorithm)
+    dataset = _dataset(x, y, data_dir)
+    algorithm = _algorithm(algorithm) if isinstance(algorithm, str) else algorithm
     if not 0 <= seed <= searches.MAX_SEED:
         raise ValueError(f"seed must be from 0 to {searches.MAX_SEED}; got {seed}")
     texts = limits.texts((limit,) if isinstance(limit, str) else tuple(limit))
@@ -108,8 +99,7 @@ def search_images(
         raise ValueError(f"{folder} is the folder of a run of benchmarks.shared_searches; choose another workdir")
     (folder / image_run.STATES).mkdir(exist_ok=True)
     with contextlib.ExitStack() as resources:
-        events = image_events.Events()
-        resources.enter_context(json_lines.opened(folder / pages.TRAININGS, about, events.take))
+        events = resources.enter_context(json_lines.opened(folder / pages.TRAININGS, about, image_events.Events))
         shown = image_examples.write_examples(folder, dataset) | {"width": made.network.config.width}
         run_dir.write_config(folder, about | {"command": COMMAND} | shown)
         begun -= max([event["seconds"] for event in events.lines], default=0.0)
@@ -150,13 +140,19 @@ def _run(run):
     )
     run.write_page()
     made, plan = image_stages.prepare(run)
-    rungs = image_stages.search(run, made, plan)
+    stages = image_stages.search(run, made, plan)
     run.write_page()
-    return image_result.write(run, rungs, *image_finals.train(run, made, rungs))
+    return image_result.write(run, stages, *image_finals.train(run, made, stages))
 
 
-def _check(dataset: images.Dataset) -> None:
-    """Raises a `ValueError` unless a search can be run on images."""
+def _dataset(x, y, data_dir):
+    """Returns the dataset of the arguments of `search_images`; raises a `ValueError` unless it can be searched on."""
+    if isinstance(x, str | os.PathLike):
+        dataset = images.load(os.fspath(x), data_dir)
+    elif y is None:
+        raise ValueError("images as an array need their classes; give y, integers [N]")
+    else:
+        dataset = records.make("images", (x, y), None, source="x, y")
     if dataset.num_classes < 2:
         raise ValueError(f"{dataset.name}: all images are of one class; a classifier needs two or more")
     height, width, _ = dataset.train.images.shape[1:]
@@ -168,6 +164,13 @@ def _check(dataset: images.Dataset) -> None:
         )
     if len(dataset.train) < _MIN_IMAGES:
         raise ValueError(f"{dataset.name}: {len(dataset.train)} training images; want {_MIN_IMAGES} or more")
+    return dataset
+
+
+def _algorithm(name):
+    if not plugins.is_path(name):
+        configs.one_of("algorithm", name, (*baselines.ALGORITHMS, ALGORITHM, "package.module:name"))
+    return baselines.ALGORITHMS.get(name) or plugins.made(name, types.Algorithm)
 
 
 def _check_minutes(minutes: float, dataset: images.Dataset, made: shared.Run, space: Any, num_threads: int) -> None:

@@ -260,7 +260,7 @@ class FinalTest(parameterized.TestCase):
 
 class LastStageTest(parameterized.TestCase):
     def test_the_page_is_written_while_the_last_networks_train(self):
-        events, shown, is_shown = image_events.Events(), [], threading.Event()
+        shown, is_shown = [], threading.Event()
         best = (0,) * 18
 
         def record(**event):
@@ -282,7 +282,7 @@ class LastStageTest(parameterized.TestCase):
             mock.patch.object(image_finals, "_SECONDS_BETWEEN_PAGES", 0.01),
             mock.patch.object(image_finals, "_final", final),
             tempfile.TemporaryDirectory() as folder,
-            json_lines.opened(pathlib.Path(folder) / "trainings.jsonl", {}, events.take),
+            json_lines.opened(pathlib.Path(folder) / "trainings.jsonl", {}, image_events.Events) as events,
             futures.ThreadPoolExecutor(1) as pool,
         ):
             record(event="finals", epochs=9, names=["best"], best=list(best), continued=False)
@@ -458,8 +458,7 @@ def _search(folder, plan, stop=None, space=None, slowest=None):
     with contextlib.ExitStack() as resources:
         path = pathlib.Path(folder)
         (path / image_run.STATES).mkdir(exist_ok=True)
-        events = image_events.Events()
-        resources.enter_context(json_lines.opened(path / "trainings.jsonl", {}, events.take))
+        events = resources.enter_context(json_lines.opened(path / "trainings.jsonl", {}, image_events.Events))
         run = image_run.Run(
             dataset=records.make("mine", _images(), None, source="mine"),
             made=types.SimpleNamespace(network=types.SimpleNamespace(config=networks.Config()), costs=COSTS),
