@@ -15,11 +15,12 @@ import numbers
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from common import spelling
 
 Config = TypeVar("Config")
+MAX_SEED = 2**32 - 1  # beyond, random keys would repeat
 
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
@@ -42,6 +43,9 @@ class Range:
             (text, int(bound) if bound == int(bound) else bound) for text, bound in bounds if math.isfinite(bound)
         )
         return " and ".join(f"{text} {bound}" for text, bound in finite)
+
+
+Seed = Annotated[int, "seed of all random numbers", Range(at_least=0, at_most=MAX_SEED)]
 
 
 @dataclasses.dataclass(frozen=True)

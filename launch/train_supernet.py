@@ -21,7 +21,6 @@ from common.datasets import images
 from common.evaluators import problem
 from common.networks import mobile_published
 from common.report import console
-from common.runs import search as searches
 from common.runs import shared_weights
 from common.supernets import config, presets, training
 from launch import commands, train
@@ -58,8 +57,8 @@ def run(values: flags.FlagValues) -> None:
     """Trains, and prints the result."""
     configs.one_of("preset", values.preset, presets.PRESETS)
     configs.one_of("space", values.space, presets.NETWORKS)
-    if not 0 <= values.seed <= searches.MAX_SEED:
-        raise ValueError(f"--seed must be from 0 to {searches.MAX_SEED}; got {values.seed}")
+    if not 0 <= values.seed <= configs.MAX_SEED:
+        raise ValueError(f"--seed must be from 0 to {configs.MAX_SEED}; got {values.seed}")
     if values.published and (others := [*commands.given(values, ["space"]), *train.network_of(values)]):
         raise ValueError(f"--published has a network of its own; leave --{', --'.join(others)} out")
     pace = commands.read(values, config.Pace())

@@ -18,7 +18,6 @@ from common.language import config as language_config
 from common.language import recurrent, segments, training
 from common.language import step as steps
 from common.records import json_files, locks, metrics_log, run_dir
-from common.runs import search as searches
 from common.training import checkpoints, sharding
 
 LOCK = "lock"
@@ -42,7 +41,7 @@ class Corpus:
 class Options:
     """Settings of a training run."""
 
-    seed: Annotated[int, "seed of all random numbers", configs.Range(at_least=0, at_most=searches.MAX_SEED)] = 0
+    seed: configs.Seed = 0
     workdir: Annotated[str | None, "folder of the run, to start or to resume; by default a fresh one under runs/"] = (
         None
     )

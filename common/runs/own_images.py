@@ -37,7 +37,6 @@ from common.runs import (
     image_trainings,
     training_queue,
 )
-from common.runs import search as searches
 from common.spaces import limits
 from common.supernets import training as shared
 
@@ -75,8 +74,8 @@ def search_images(
     begun = time.monotonic()
     dataset = _dataset(x, y, data_dir)
     algorithm = _algorithm(algorithm) if isinstance(algorithm, str) else algorithm
-    if not 0 <= seed <= searches.MAX_SEED:
-        raise ValueError(f"seed must be from 0 to {searches.MAX_SEED}; got {seed}")
+    if not 0 <= seed <= configs.MAX_SEED:
+        raise ValueError(f"seed must be from 0 to {configs.MAX_SEED}; got {seed}")
     texts = limits.texts((limit,) if isinstance(limit, str) else tuple(limit))
     about = {
         "space": image_trainings.SPACE,

@@ -22,15 +22,13 @@ from common.records import journal as journal_lib
 from common.records import measurements, progress, run_dir
 from common.runs import bugs, fronts, search_log
 
-MAX_SEED = 2**32 - 1  # beyond, keys would repeat
-
 
 @configs.dataclass
 class Options:
     """Settings of a search run."""
 
     budget: Annotated[int, "architectures to evaluate", configs.Range(at_least=1)] = 100
-    seed: Annotated[int, "seed of all random numbers", configs.Range(at_least=0, at_most=MAX_SEED)] = 0
+    seed: configs.Seed = 0
     workdir: Annotated[str | None, "folder of the run, to start or to resume; by default a fresh one under runs/"] = (
         None
     )

@@ -18,7 +18,6 @@ from common import objectives as objectives_lib
 from common import warm_up as warm_up_lib
 from common.evaluators import problem
 from common.records import locks, progress, run_dir
-from common.runs import search as runs
 from common.runs import study_files
 from common.statistics import hypervolumes
 from common.statistics import study as statistics
@@ -29,7 +28,7 @@ class Options:
     """Settings of a study."""
 
     budget: Annotated[int, "architectures to evaluate in each search", configs.Range(at_least=1)] = 200
-    seed: Annotated[int, "first seed", configs.Range(at_least=0, at_most=runs.MAX_SEED)] = 0
+    seed: Annotated[int, "first seed", configs.Range(at_least=0, at_most=configs.MAX_SEED)] = 0
     num_seeds: Annotated[int, "searches of each algorithm", configs.Range(at_least=1, at_most=100_000)] = 20
     seeds_at_once: Annotated[int, "searches to run side by side; memory grows with it", configs.Range(at_least=1)] = 16
     targets: Annotated[
@@ -48,7 +47,7 @@ class Options:
     workdir: Annotated[str | None, "folder of the run, to start or to resume; by default a new one under runs/"] = None
 
     def __post_init__(self):
-        last, most = max(self.checkpoints, default=0), runs.MAX_SEED + 1
+        last, most = max(self.checkpoints, default=0), configs.MAX_SEED + 1
         configs.gathered(
             lambda: objectives_lib.parse(self.objectives),
             lambda: configs.require(

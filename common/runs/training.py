@@ -39,7 +39,7 @@ _TAUGHT = configs.Needs("teacher")
 class Options:
     """Settings of a training run."""
 
-    seed: Annotated[int, "seed of all random numbers", Range(at_least=0, at_most=2**32 - 1)] = 0
+    seed: configs.Seed = 0
     held_out: Annotated[
         int,
         "training images to hold out, which determine the best checkpoint; 0: the test images do",
