@@ -12,17 +12,14 @@ docs/reproduce.md says what differs from the papers.
 
 import importlib
 import os
-import shlex
 import sys
 from collections.abc import Sequence
 
 from absl import flags
 
 from common import config as configs
-from common import paths
 from common.report import console
-from common.runs import reproduce, reproduce_data, reproduce_headlines
-from common.training import memory
+from common.runs import reproduce, reproduce_headlines
 from launch import commands
 
 
@@ -51,7 +48,6 @@ def run(values: flags.FlagValues) -> None:
         return console.show("headlines", ("name", "search", "published"), rows)
     options = commands.read(values, reproduce.Options(data_dir=values.data_dir))
     headline = reproduce.get(values.name, options.stages)
-    folder = paths.path(options.workdir or f"runs/{values.name}{'-dry' if options.dry_run else ''}").absolute()
     rows = reproduce.rows(headline)
     header = ("stage", "operations", "steps", "hours, 1 H200", "8 H200", "memory GiB", "disk GiB")
     print(f"{values.name}: {headline.title}; published: {headline.published}", flush=True)
@@ -60,39 +56,10 @@ def run(values: flags.FlagValues) -> None:
         print(f"{name}: python -m {line}", flush=True)
     if headline.missing:
         print(f"missing: {headline.missing}", flush=True)
-    reproduce.check_disk(headline.stages, folder)
-    _check_data(headline, options)
-    if not options.dry_run or options.full_size:
-        reproduce.check_memory(headline.stages, memory.available())
-    data_dir = options.data_dir
-    if options.dry_run and not options.full_size:  # compiling small programs takes longer than running them
-        os.environ.setdefault(
-            "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-        )
-    for stage in headline.stages:
-        if reproduce.is_finished(stage, folder / stage.name):
-            print(f"stage {stage.name}: finished before", flush=True)
-            continue
-        if options.dry_run and headline.data:
-            data_dir = folder / f"data_{stage.name}"
-            size = 224 if options.full_size and headline.data == "imagenet" else 32
-            num_images = reproduce.num_images(stage, options)
-            reproduce_data.make(headline.data, data_dir, num_images=num_images, image_size=size)
-        module, *words = reproduce.arguments(stage, options, folder, data_dir)
-        print(f"stage {stage.name}: python -m launch.{module} {shlex.join(words)}", flush=True)
-        if code := importlib.import_module(f"launch.{module}").main(words):
-            raise ValueError(f"stage {stage.name} of {values.name} ended with exit code {code}, see above")
+    folder = reproduce.run(
+        values.name, options, lambda module, words: importlib.import_module(f"launch.{module}").main(words)
+    )
     print(f"{'dry run' if options.dry_run else 'stages'} of {values.name} finished: {folder}", flush=True)
-
-
-def _check_data(headline, options):
-    """Raises a `ValueError` if data is missing; a dry run only reports it."""
-    try:
-        reproduce.check_data(headline.data, options.data_dir)
-    except ValueError as error:
-        if not options.dry_run:
-            raise
-        print(f"data missing: {error}", flush=True)
 
 
 if __name__ == "__main__":

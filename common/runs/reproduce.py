@@ -1,24 +1,24 @@
-"""Plans, checks and command lines of the headline results of the papers, see `reproduce_headlines`."""
+"""Plans, checks and runs of the headline results of the papers, see `reproduce_headlines`."""
 
 import dataclasses
 import os
 import pathlib
+import shlex
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated
-
-import numpy as np
 
 from common import config as configs
 from common import paths, tables
 from common.datasets import prepared, text
 from common.genotypes import conversion, json_text
 from common.records import json_files, run_dir
+from common.runs import reproduce_data
 from common.runs import reproduce_headlines as headlines
+from common.training import memory
 
 PEAK, UTILIZATION = 989e12, 0.4  # bfloat16 operations a second of an H200, and the share of them that is assumed
 STEP_SECONDS = 0.01  # at least; a step of these networks starts some thousand kernels
-BEST = "best.json"
 
 
 @configs.dataclass
@@ -46,6 +46,46 @@ def get(name: str, stages: Sequence[str] = ()) -> headlines.Headline:
     for stage in stages:
         configs.one_of(f"stage of {name}", stage, [one.name for one in found.stages])
     return dataclasses.replace(found, stages=tuple(one for one in found.stages if not stages or one.name in stages))
+
+
+def run(name: str, options: Options, call: Callable[[str, list[str]], int]) -> pathlib.Path:
+    """Runs the stages of a headline that are not finished; returns the folder of their runs.
+
+    Args:
+      call: (module of `launch`, its flags) -> exit code.
+
+    Raises:
+      ValueError: data is missing (which a dry run only reports), disk or memory is too small, or a stage failed.
+    """
+    headline = get(name, options.stages)
+    folder = paths.path(options.workdir or f"runs/{name}{'-dry' if options.dry_run else ''}").absolute()
+    check_disk(headline.stages, folder)
+    try:
+        check_data(headline.data, options.data_dir)
+    except ValueError as error:
+        if not options.dry_run:
+            raise
+        print(f"data missing: {error}", flush=True)
+    if not options.dry_run or options.full_size:
+        check_memory(headline.stages, memory.available())
+    data_dir = options.data_dir
+    if options.dry_run and not options.full_size:  # compiling small programs takes longer than running them
+        os.environ.setdefault(
+            "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+        )
+    for stage in headline.stages:
+        if is_finished(stage, folder / stage.name):
+            print(f"stage {stage.name}: finished before", flush=True)
+            continue
+        if options.dry_run and headline.data:
+            data_dir = folder / f"data_{stage.name}"
+            size = 224 if options.full_size and headline.data == "imagenet" else 32
+            reproduce_data.make(headline.data, data_dir, num_images=num_images(stage, options), image_size=size)
+        module, *words = arguments(stage, options, folder, data_dir)
+        print(f"stage {stage.name}: python -m launch.{module} {shlex.join(words)}", flush=True)
+        if code := call(module, words):
+            raise ValueError(f"stage {stage.name} of {name} ended with exit code {code}, see above")
+    return folder
 
 
 def hours(stage: headlines.Stage, num_devices: int = 1) -> float:
@@ -113,7 +153,7 @@ def num_images(stage: headlines.Stage, options: Options) -> int:
 
 def is_finished(stage: headlines.Stage, folder: pathlib.Path) -> bool:
     """Returns whether the folder of a stage has its results, of a search the genotype, which comes last."""
-    names = (BEST,) if stage.name == "search" else (run_dir.RESULT, run_dir.STUDY)
+    names = (run_dir.BEST,) if stage.name == "search" else (run_dir.RESULT, run_dir.STUDY)
     return any((folder / name).is_file() for name in names)
 
 
@@ -144,11 +184,11 @@ def found(folder: pathlib.Path) -> pathlib.Path:
     Raises:
       ValueError: the search is not finished.
     """
-    path = folder / BEST
+    path = folder / run_dir.BEST
     if path.is_file():
         return path
     config, result = json_files.read(folder / run_dir.CONFIG) or {}, json_files.read(folder / run_dir.RESULT) or {}
     if not result.get("best") or "space" not in config:  # searches on shared weights write it themselves, last
         raise ValueError(f"{folder} holds no finished search with an architecture; run the stage search first")
-    run_dir.write_text(path, json_text.to_text(conversion.from_arch(config["space"], np.array(result["best"]["arch"]))))
+    run_dir.write_text(path, json_text.to_text(conversion.from_arch(config["space"], result["best"]["arch"])))
     return path
