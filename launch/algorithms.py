@@ -64,7 +64,7 @@ def check_objectives(algorithm: types.Algorithm, objectives: Sequence[str]) -> N
         )
 
 
-def tell_maximized(objectives: Sequence[str]) -> None:
+def report_maximized(objectives: Sequence[str]) -> None:
     """Prints a line on standard error for each cost that is maximized without a + before it."""
     for name in map(str.strip, objectives):
         if name != "fitness" and not name.startswith(("-", "+")):

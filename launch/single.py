@@ -84,7 +84,7 @@ def search(
     """
     check_evaluator(values)
     algorithms.check_objectives(algorithm, values.objectives)
-    algorithms.tell_maximized(values.objectives)
+    algorithms.report_maximized(values.objectives)
     if len(values.objectives) < 2 and (given := commands.given_with(values, _FRONT)):
         raise ValueError(f"--{given[0]} has no effect without several objectives, such as --objectives=fitness,-params")
     about = {"command": command, "algorithm": algorithm.name, "flags": values.flag_values_dict()}
@@ -102,10 +102,10 @@ def _on_evaluator(values, algorithm, about):
     if isinstance(task, problem.Training | problem.ZeroCost):
         from common.datasets import images
 
-        images.tell(images.load(task.dataset, task.data_dir))
+        images.report(images.load(task.dataset, task.data_dir))
     task, remark = training_program.chosen(task, budget=options.budget, workdir=options.workdir)
     evaluator = problem.build(task)
-    problem.tell(task, evaluator)
+    problem.report(task, evaluator)
     config, objectives = configs.gathered(
         lambda: settings(values, algorithm, evaluator.space), lambda: objectives_lib.of(values.objectives, evaluator)
     )

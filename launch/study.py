@@ -66,7 +66,7 @@ def run(values: flags.FlagValues) -> None:
     )
     for algorithm in chosen:
         algorithms.check_objectives(algorithm, options.objectives)
-    algorithms.tell_maximized(options.objectives)
+    algorithms.report_maximized(options.objectives)
     reports = study.run(
         _evaluators(values, task),
         chosen,
@@ -98,7 +98,7 @@ def _evaluators(values, task):
         tasks = [dataclasses.replace(task, benchmark=name, dataset=dataset or None) for name, dataset in pairs]
     evaluators = [problem.build(task) for task in tasks]
     for task, evaluator in zip(tasks, evaluators, strict=True):
-        problem.tell(task, evaluator)
+        problem.report(task, evaluator)
     return evaluators
 
 

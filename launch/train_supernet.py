@@ -63,7 +63,7 @@ def run(values: flags.FlagValues) -> None:
         raise ValueError(f"--published has a network of its own; leave --{', --'.join(others)} out")
     pace = commands.read(values, config.Pace())
     dataset = images.load(values.dataset, values.data_dir)
-    images.tell(dataset)
+    images.report(dataset)
     num_classes = dataset.num_classes
     space = "ofa_mobile" if values.published else values.space
     preset = presets.get(values.preset, space, **{"num_classes": num_classes, **train.network_of(values)})

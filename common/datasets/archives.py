@@ -135,7 +135,7 @@ def read_arrays(path: pathlib.Path) -> Published:
 
 def of_dataset(data: records.Dataset, path: pathlib.Path) -> Published:
     """Returns images in memory, of 1 or 3 channels, that were read from `path`; prints what was understood of them."""
-    progress.tell(records.describe(data), records.oddities(data))
+    progress.report(records.describe(data), records.oddities(data))
     shape = data.train.images.shape[1:]
     if shape[2] not in (1, 3):
         raise ValueError(f"images of {path} have {shape[2]} channels; only 1 or 3 can be encoded")

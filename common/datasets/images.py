@@ -41,10 +41,10 @@ def load(name: str, data_dir: str | os.PathLike | None = None) -> Dataset:
     return _load(name, folder, _stamps(name, folder))
 
 
-def tell(dataset: Dataset) -> None:
+def report(dataset: Dataset) -> None:
     """Prints what was understood of a dataset of the user, and what is odd about it."""
     if dataset.name not in _PACKAGED:
-        progress.tell(records.describe(dataset), records.oddities(dataset))
+        progress.report(records.describe(dataset), records.oddities(dataset))
 
 
 @functools.lru_cache(maxsize=2)

@@ -109,7 +109,7 @@ def prepare(name: str, source: str, data_dir: str | os.PathLike, *, image_size: 
     classes = {label: each if isinstance(each, int) else len(each) for label, each in published.classes.items()}
     about = ", ".join(f"{num:,} classes ({label})" for label, num in classes.items())
     if published.image_shape[0] is None:  # a folder of the user
-        progress.tell(f"{name}: {about}", published.notes)
+        progress.report(f"{name}: {about}", published.notes)
     total, done = sum(part.num_examples for part in published.parts.values()), 0
     with progress.Progress(name, total=total, unit="images") as shown:
 

@@ -87,10 +87,10 @@ def load(name: str, data_dir: str | os.PathLike | None = None, *, vocabulary: st
     return Corpus(name, tuple(numbers), **encoded, notes=_notes(lines, splits))
 
 
-def tell(corpus: Corpus) -> None:
+def report(corpus: Corpus) -> None:
     """Prints what was understood of a corpus of the user, and what is odd about it."""
     if corpus.name != "topics":
-        progress.tell(describe(corpus), corpus.notes)
+        progress.report(describe(corpus), corpus.notes)
 
 
 def describe(corpus: Corpus) -> str:

@@ -176,7 +176,7 @@ def limited_again(factory: str, settings: Mapping[str, Any], limit: Sequence[str
     return within(measuring.make(types.Recipe(factory, settings)), limits.parse(limit))
 
 
-def tell(problem: Problem, evaluator: types.Evaluator) -> None:
+def report(problem: Problem, evaluator: types.Evaluator) -> None:
     """Prints what was understood of a benchmark file of the user, and what is odd about it."""
     if not isinstance(problem, Benchmark) or not tables.is_file(problem.benchmark):
         return
@@ -189,7 +189,7 @@ def tell(problem: Problem, evaluator: types.Evaluator) -> None:
         oddities.append(f"decision {space.num_choices.index(1)} has one choice in all rows")
     if best < 2:
         oddities.append(f"the best fitness is {best:g} %; was it divided by 100 twice?")
-    progress.tell(f"{about}, best {evaluator.protocol} fitness {best:.2f} %", oddities)
+    progress.report(f"{about}, best {evaluator.protocol} fitness {best:.2f} %", oddities)
 
 
 def custom(evaluator: str, space: str | None = None) -> types.Evaluator:

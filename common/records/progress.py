@@ -14,7 +14,7 @@ _SECONDS_BETWEEN_LINES = 5.0
 _SECONDS_BETWEEN_SIGNS = 15.0  # of life, before the first update
 
 
-def tell(about: str, oddities: Iterable[str] = ()) -> None:
+def report(about: str, oddities: Iterable[str] = ()) -> None:
     """Prints, on standard error, one line about the data of a user that was read, and one for each oddity."""
     print(f"data: {about}", file=sys.stderr, flush=True)
     for oddity in oddities:

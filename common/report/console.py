@@ -73,11 +73,11 @@ def _show_front(result, where):
     worst = {name: f"{value:.6g}" for name, value in result["reference"].items()}
     worst["fitness"] = f"{100 * result['reference']['fitness']:.2f} %"
     reference = ", ".join(map(" ".join, worst.items()))
-    told = f"hypervolume {result['hypervolume']:.4f} (reference point: {reference})"
+    caption = f"hypervolume {result['hypervolume']:.4f} (reference point: {reference})"
     if "hypervolume_gap" in result:
         found = f"{100 * result['front_found']:.0f} % of the points of the true front"
-        told += f"\ngap {100 * result['hypervolume_gap']:.2f} %, {found}"
-    show(f"front of {where}: {','.join(result['objectives'])}\n{told}", ("fitness", *names, "architecture"), rows)
+        caption += f"\ngap {100 * result['hypervolume_gap']:.2f} %, {found}"
+    show(f"front of {where}: {','.join(result['objectives'])}\n{caption}", ("fitness", *names, "architecture"), rows)
 
 
 def show_finalists(finalists: Sequence[Any]) -> None:

@@ -65,7 +65,7 @@ def train(
       ValueError: the corpus cannot be read, training diverged, or the folder belongs to another run or is in use.
     """
     corpus, config = options.corpus.load(), options.training
-    text.tell(corpus)
+    text.report(corpus)
     check_lengths(corpus, config)
     batches = sharding.over(options.num_devices)
     if batches is not None:

@@ -130,7 +130,7 @@ def search_images(
 
 def _run(run):
     """Runs all stages and returns the content of result.json."""
-    images.tell(run.dataset)
+    images.report(run.dataset)
     num, held_out = (len(run.made.parts[part]) for part in ("train", "validation"))
     print(
         f"{run.dataset.name}: candidates train on {num:,} images and are compared on {held_out:,} others; the page "

@@ -113,7 +113,7 @@ def search(
     else:
         searches.check(options, searcher, spaces.get("nao_rnn"), folder=options.workdir)
     corpus = settings.corpus.load()
-    text.tell(corpus)
+    text.report(corpus)
     for config in (settings.training, *([settings.final_training] if settings.rerank else [])):
         language.check_lengths(corpus, config)
     folder = run_dir.create(options.workdir, command="search_recurrent", benchmark=settings.corpus.corpus)

@@ -161,7 +161,7 @@ def run(
     about |= {"optimum": evaluator.optimum, "data": evaluator.data}
     earlier = check(options, searcher, evaluator.space, folder=folder or options.workdir, evaluator=evaluator)
     if earlier is not None:
-        progress.tell(measurements.describe(options.warm_start, earlier))
+        progress.report(measurements.describe(options.warm_start, earlier))
     with contextlib.ExitStack() as stack:
         executor = stack.enter_context(executors.EXECUTORS[options.executor](evaluator, options.workers))
         if folder is None:

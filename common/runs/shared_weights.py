@@ -109,7 +109,7 @@ def prepared(settings: Settings, *, seed: int, schedule: weight_sharing.Schedule
             )
         return Weights(run, params, pathlib.Path(settings.weights))
     dataset, changes = settings.dataset or DATASET, settings.training
-    images.tell(loaded := images.load(dataset, settings.data_dir))
+    images.report(loaded := images.load(dataset, settings.data_dir))
     renewal = {}
     if schedule is not None:
         renewal = {name: getattr(schedule, name) for name in ("num_blocks", "restarts")}

@@ -42,8 +42,8 @@ def read(
 
     teacher = losses.Teacher(jax.tree_util.Partial(logits, variables), weight, temperature)
     checksum = run_dir.checksum(jax.tree.leaves(variables))
-    told = {"network": path, "checksum": checksum, "weight": weight, "temperature": temperature}
-    return run._replace(about={**run.about, "teacher": told}, teacher=teacher)
+    record = {"network": path, "checksum": checksum, "weight": weight, "temperature": temperature}
+    return run._replace(about={**run.about, "teacher": record}, teacher=teacher)
 
 
 def _of_file(path):

@@ -52,7 +52,7 @@ def in_memory(name: str, data_dir: str | os.PathLike | None = None, *, held_out:
     """
     dataset = datasets.load(name, data_dir)
     if jax.process_index() == 0:
-        datasets.tell(dataset)
+        datasets.report(dataset)
     parts = {"train": dataset.train, "test": dataset.test}
     if held_out:
         parts["train"], parts["validation"] = datasets.hold_out(dataset.train, held_out, key=jax.random.key(0))

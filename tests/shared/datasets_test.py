@@ -334,8 +334,8 @@ class UserArraysTest(folders.FolderTest):
         assert (records.describe(dataset), records.oddities(dataset)) == (line, [])
         errors = io.StringIO()
         with contextlib.redirect_stderr(errors):
-            images.tell(dataset)
-            images.tell(images.load("digits"))  # not of the user
+            images.report(dataset)
+            images.report(images.load("digits"))  # not of the user
         assert errors.getvalue() == f"data: {line}\n"
         grey = self.load(**self.both(lambda x: x[..., 0]), y_train=self.labels[:, None])
         assert grey.train.images.shape == (12, 8, 6, 1)

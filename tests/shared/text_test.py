@@ -44,8 +44,8 @@ class TextTest(folders.FolderTest):
         assert corpus.notes == ("3 lines end in <eos> already, which is not added to them again",)
         errors = io.StringIO()
         with contextlib.redirect_stderr(errors):
-            text.tell(corpus)
-            text.tell(text.load("topics"))
+            text.report(corpus)
+            text.report(text.load("topics"))
         assert errors.getvalue().splitlines() == [
             "data: corpus text: 8 words in 4 lines of train, 2 words in 1 lines of valid, 4 words in 2 lines of test "
             "(<eos> included), vocabulary of 5 words",
