@@ -29,6 +29,7 @@ METRICS, RESULT, STUDY = "metrics.jsonl", "result.json", "study.json"
 BEST = "best.json"  # the genotype of the best architecture, for launch.train --genotype
 CURVES = "curves_{}.npz"  # of a study, by algorithm: arrays of seeds times queries
 EVENTS = "events"  # the folder of event files, for TensorBoard
+CHECKPOINTS, LOCK = "checkpoints", "lock"  # of a training: folder, and file that is locked while it runs
 _PROJECT = "nao-lanas-jax"
 _PACKAGES = ("jax", "jaxlib", "numpy", "flax", "optax")
 

@@ -62,7 +62,7 @@ def read_shared(folder: pathlib.Path) -> Training | None:
     """Returns the training of the shared weights in the folder of a search, or None; ValueError if it is damaged."""
     where = folder / SHARED
     for kind, path, metrics in (
-        ("shared weights", where / "checkpoints" / _ABOUT, where / run_dir.METRICS),
+        ("shared weights", where / run_dir.CHECKPOINTS / _ABOUT, where / run_dir.METRICS),
         ("shared language model", where / _ABOUT, folder / f"{SHARED}.jsonl"),
     ):
         config = (json_files.read(path) or {}).get("about")

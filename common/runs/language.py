@@ -20,7 +20,6 @@ from common.language import step as steps
 from common.records import json_files, locks, metrics_log, run_dir
 from common.training import checkpoints, sharding
 
-LOCK = "lock"
 CheckpointSeconds = Annotated[float, "minimum seconds between checkpoints within an epoch", configs.Range(at_least=0)]
 
 
@@ -84,8 +83,8 @@ def train(
     folder = run_dir.create(options.workdir, command="train_language", benchmark=options.corpus.corpus)
     run_dir.check_command(folder, "train_language")
     with (
-        locks.hold(folder / LOCK, what=str(folder)),
-        checkpoints.Checkpoints(folder / "checkpoints", about, corpus.checksum) as saved,
+        locks.hold(folder / run_dir.LOCK, what=str(folder)),
+        checkpoints.Checkpoints(folder / run_dir.CHECKPOINTS, about, corpus.checksum) as saved,
     ):
         flags = configs.to_json(options) if flags is None else dict(flags)
         record = {"command": "train_language", "flags": flags, **about}

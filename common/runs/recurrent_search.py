@@ -189,7 +189,7 @@ def _search_pool(searcher, settings, corpus, folder, *, seed, schedule, name, al
 
     record = {"command": "search_recurrent", "algorithm": algorithm, "score": settings.score, **about, "flags": flags}
     with (
-        locks.hold(folder / language.LOCK, what=str(folder)),
+        locks.hold(folder / run_dir.LOCK, what=str(folder)),
         checkpoints.Checkpoints(folder / SUPERNET, about, corpus.checksum) as saved,
     ):
         state, space = saved.latest(language.template(learner)), spaces.get("nao_rnn")

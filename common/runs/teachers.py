@@ -11,8 +11,6 @@ from common.runs import training_run
 from common.training import checkpoints, export, losses
 from common.training import state as states
 
-CHECKPOINTS = "checkpoints"  # folder in that of a training run
-
 
 def read(
     path: str, run: training_run.Run, data_dir: str | os.PathLike | None, *, weight: float, temperature: float
@@ -54,7 +52,7 @@ def _of_file(path):
 
 
 def _of_run(path, data_dir):
-    folder = pathlib.Path(path) / CHECKPOINTS
+    folder = pathlib.Path(path) / run_dir.CHECKPOINTS
     run = training_run.build(checkpoints.read_about(folder), data_dir)
     with checkpoints.Checkpoints(folder, run.about) as saved:
         state = saved.latest(run.template())

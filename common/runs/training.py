@@ -31,7 +31,6 @@ from common.training import checkpoints, export, loop, presets, sharding, traini
 from common.training import state as states
 
 CHECKPOINTS = ("latest", "best")
-_CHECKPOINTS, _LOCK = teachers.CHECKPOINTS, "lock"
 _TAUGHT = configs.Needs("teacher")
 
 
@@ -123,10 +122,12 @@ def train(
         log = None
         if is_first:
             run_dir.check_command(folder, "train")
-            stack.enter_context(locks.hold(folder / _LOCK, what=str(folder)))
-            longer.extend(folder / _CHECKPOINTS, run)
+            stack.enter_context(locks.hold(folder / run_dir.LOCK, what=str(folder)))
+            longer.extend(folder / run_dir.CHECKPOINTS, run)
         sharding.agreed(is_first)  # the other processes wait for that
-        saved = stack.enter_context(checkpoints.Checkpoints(folder / _CHECKPOINTS, run.about, run.images.checksum))
+        saved = stack.enter_context(
+            checkpoints.Checkpoints(folder / run_dir.CHECKPOINTS, run.about, run.images.checksum)
+        )
         state = saved.latest(run.template(batches))
         if is_first:
             flags = configs.to_json(options) if flags is None else dict(flags)
@@ -157,7 +158,7 @@ def evaluate(
     Raises:
       ValueError: there is no such checkpoint or dataset.
     """
-    options, folder = options or Options(), pathlib.Path(folder) / _CHECKPOINTS
+    options, folder = options or Options(), pathlib.Path(folder) / run_dir.CHECKPOINTS
     run = training_run.build(checkpoints.read_about(folder), data_dir)
     if options.export:
         export.check_replaceable(options.export, run.network, _identity(run))

@@ -20,6 +20,7 @@ from common import spaces, types
 from common.datasets import images, records
 from common.genotypes import conversion
 from common.networks import costs, elastic, supernet
+from common.records import run_dir
 from common.supernets import config as supernet_config
 from common.supernets import presets, sampling
 from common.training import augmentation as augmentations
@@ -29,7 +30,6 @@ from common.training import state as states
 from common.training import step as step_lib
 
 KIND = "supernet"
-CHECKPOINTS = "checkpoints"  # in the folder of a run
 
 
 class Run(NamedTuple):
@@ -217,7 +217,7 @@ def load(folder: str | os.PathLike, data_dir: str | os.PathLike | None = None) -
     Raises:
       ValueError: there are no checkpoints, they are not of shared weights, or training is unfinished.
     """
-    where = pathlib.Path(folder, CHECKPOINTS)
+    where = pathlib.Path(folder, run_dir.CHECKPOINTS)
     if not (where / checkpoints.ABOUT).exists():
         state = "" if pathlib.Path(folder).exists() else ", which does not exist"
         raise ValueError(

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from common.records import locks
+from common.records import locks, run_dir
 from common.supernets import config as configs
 from common.supernets import scoring, training
 from common.training import checkpoints, loop, sharding, training_log
@@ -22,7 +22,6 @@ from common.training import config as training_config
 from common.training import state as states
 
 NUM_WATCHED = 8  # architectures that are scored during training
-_LOCK = "lock"
 
 
 @dataclasses.dataclass
@@ -120,14 +119,17 @@ def opened(
       ValueError: the folder belongs to another training, or is in use; or there are fewer devices, or a batch cannot be
         split evenly.
     """
-    pace, where = pace or configs.Pace(), folder / training.CHECKPOINTS
+    pace, where = pace or configs.Pace(), folder / run_dir.CHECKPOINTS
     batches = sharding.over(pace.num_devices)
     if batches is not None:
         last_size = training_config.last_batch_size(run.config, len(run.parts["train"].labels))
         sharding.check_batches(run.config.batch_size, last_size, batches.mesh)
     checkpoints.check_about(where, run.about, run.checksum)  # before anything is made
     folder.mkdir(parents=True, exist_ok=True)
-    with locks.hold(folder / _LOCK, what=str(folder)), checkpoints.Checkpoints(where, run.about, run.checksum) as saved:
+    with (
+        locks.hold(folder / run_dir.LOCK, what=str(folder)),
+        checkpoints.Checkpoints(where, run.about, run.checksum) as saved,
+    ):
         state = saved.latest(run.template(batches))
         start, total = 0 if state is None else int(state.step), run.num_steps
         if start:
