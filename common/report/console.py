@@ -81,11 +81,11 @@ def _show_front(result, where):
 
 
 def show_finalists(finalists: Sequence[Any]) -> None:
-    """Prints the table of `common.runs.supernet_search.Finalist`s."""
+    """Prints the table of `common.runs.finalists.Finalist`s."""
     rows, is_halved = [], any(one.epochs is not None for one in finalists)
-    for one in sorted(finalists, key=lambda one: (-(one.epochs or np.inf), -np.nan_to_num(one.trained))):
-        trained = f"{100 * one.trained:.2f} %" if np.isfinite(one.trained) else "infeasible"
+    for one in sorted(finalists, key=lambda one: (-(one.epochs or np.inf), -np.nan_to_num(one.result.fitness))):
+        trained = f"{100 * one.result.fitness:.2f} %" if np.isfinite(one.result.fitness) else "infeasible"
         epochs = ["all" if one.epochs is None else f"{one.epochs}"] if is_halved else []
-        rows.append((f"{100 * one.shared_weights:.2f} %", trained, *epochs, one.description))
+        rows.append((f"{100 * one.found:.2f} %", trained, *epochs, one.description))
     header = ("shared weights", "trained", *(["epochs"] if is_halved else []), "architecture")
     show("the best on shared weights, trained for a short time", header, rows)

@@ -32,12 +32,14 @@ class Finalist(NamedTuple):
       found: its fitness in the search.
       result: of the training.
       epochs: after which it was dropped, as others were better; None: it was trained in full.
+      description: of the architecture, for people.
     """
 
     arch: tuple[int, ...]
     found: float
     result: training_queue.Result
     epochs: int | None = None
+    description: str = ""
 
 
 def rerank(

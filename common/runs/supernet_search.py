@@ -28,22 +28,6 @@ from common.training import latency
 MakeSearcher = Callable[..., types.Searcher]
 
 
-class Finalist(NamedTuple):
-    """One of the best of a search.
-
-    Attributes:
-      description: of the architecture.
-      shared_weights: its fitness in the search.
-      trained: that after training, NaN if that failed.
-      epochs: after which it was dropped, see `finalists.Finalist`.
-    """
-
-    description: str
-    shared_weights: float
-    trained: float
-    epochs: int | None = None
-
-
 class Found(NamedTuple):
     """Result of a search.
 
@@ -56,7 +40,7 @@ class Found(NamedTuple):
 
     result: dict[str, Any]
     folder: pathlib.Path
-    finalists: list[Finalist]
+    finalists: list[finalists.Finalist]
     best: pathlib.Path | None
 
 
@@ -210,11 +194,7 @@ def _finish(settings, about, folder, result, archs, fitness, *, stops, seed):
             evaluator, archs, fitness, folder, seed=seed, stops=stops, factor=settings.rerank_halving
         )
         best = finalists.best(found)
-        described = (evaluator.space.describe(np.array(one.arch, np.int32)) for one in found)
-        trained = [
-            Finalist(text, one.found, one.result.fitness, one.epochs)
-            for text, one in zip(described, found, strict=True)
-        ]
+        trained = [one._replace(description=evaluator.space.describe(np.array(one.arch, np.int32))) for one in found]
     path = folder / run_dir.BEST
     run_dir.write_text(path, json_text.to_text(conversion.from_arch(about["space"], best)))
     return Found(result, folder, trained, path)

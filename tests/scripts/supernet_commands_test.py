@@ -125,7 +125,7 @@ class SearchTest(Command):
             found = run()
             assert found.result["queries"] == 6 + 8
             assert [one["block"] for one in found.result["blocks"]] == [0, 1]
-            trained = [one.trained for one in found.finalists]
+            trained = [one.result.fitness for one in found.finalists]
             assert len(trained) == 2
             best = self.json("finalists.json")["finalists"][int(np.argmax(trained))]["arch"]
             wanted = json_text.to_text(conversion.from_arch("nao_small", np.array(best)))
