@@ -28,8 +28,6 @@ def opened(
     path: str | os.PathLike,
     header: Mapping[str, Any],
     take: Callable[[BinaryIO, list[dict[str, Any]]], T],
-    *,
-    what: str = "search",
 ) -> Iterator[T]:
     """Opens or creates the file at `path` and locks it until the end of the `with` statement.
 
@@ -38,7 +36,6 @@ def opened(
       header: JSON types that identify the run; the file can be resumed with an equal header only.
       take: (file, its lines after the first) -> the value of the `with` statement. A `ValueError` leaves the file
         unchanged.
-      what: kind of run, for the message.
 
     Raises:
       ValueError: the file has another header or format, is damaged, or in use.
@@ -50,7 +47,7 @@ def opened(
         stack.enter_context(locks.hold(f"{path}{LOCK_SUFFIX}", what=f"{path.parent}"))
         lines, size = _read(path)
         if lines:
-            _check_first(path, lines[0], first, what)
+            _check_first(path, lines[0], first)
         # Unbuffered, so that a failed write is not repeated when the file is closed.
         file = stack.enter_context(path.open("ab", buffering=0))
         taken = take(file, lines[1:])
@@ -147,7 +144,7 @@ def _read(path):
     return lines, sum(len(line) + 1 for line in whole)
 
 
-def _check_first(path, got, wanted, what):
+def _check_first(path, got, wanted):
     """Raises a `ValueError` unless the first line `got` is the one that would be written now."""
     if got == wanted:
         return
@@ -164,7 +161,7 @@ def _check_first(path, got, wanted, what):
     if len(found) > _MOST:
         found[_MOST:] = [f"and {len(found) - _MOST} more"]
     raise ValueError(
-        f"{path} is of another {what}: {'; '.join(found)}; start in a fresh folder or with the old settings"
+        f"{path} is of another search: {'; '.join(found)}; start in a fresh folder or with the old settings"
     )
 
 

@@ -89,7 +89,7 @@ def _scrolled(svg):
     return f'<div class="scroll" tabindex="0">{svg}</div>'
 
 
-def images(found: Iterable[tuple[np.ndarray, str]], *, side: int = 64) -> str:
+def images(found: Iterable[tuple[np.ndarray, str]]) -> str:
     """Returns images uint8[H, W, C] of C = 1, 3 or 4 channels in a row, each with a text below it."""
     parts = []
     for pixels, text in found:
@@ -99,7 +99,8 @@ def images(found: Iterable[tuple[np.ndarray, str]], *, side: int = 64) -> str:
         data = base64.b64encode(buffer.getvalue()).decode()
         label = f"<figcaption>{escape(text)}</figcaption>" if text else ""
         parts.append(
-            f'<figure><img src="data:image/png;base64,{data}" width="{side}" height="{side}" alt="{escape(text)}">'
+            f'<figure><img src="data:image/png;base64,{data}" width="{_SIDE}" height="{_SIDE}" '
+            f'alt="{escape(text)}">'
             f"{label}</figure>"
         )
     return '<div class="images">' + "".join(parts) + "</div>" if parts else ""
@@ -189,5 +190,6 @@ def links(found: Iterable[tuple[str, str, str]]) -> str:
 _LONG = 40  # letters; columns with longer cells are texts
 _WIDE = 480.0  # pixels of drawings that get the full width of the page
 _SMALLEST = 9.0  # pixels of the smallest letters of a picture
+_SIDE = 64  # pixels of images
 _SIZES, _WIDTH = re.compile(r"font-size(?:=\"|: )([0-9.]+)"), re.compile(r'<svg [^>]*?width="([0-9.]+)')
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"

@@ -39,9 +39,7 @@ class Trainer(NamedTuple):
 
 
 @compilation.in_32_bits
-def evaluator(
-    about: Mapping[str, Any], *, num_epochs: int, data_dir: str | None = None, protocol: str = "validation"
-) -> types.Evaluator:
+def evaluator(about: Mapping[str, Any], *, num_epochs: int, data_dir: str | None = None) -> types.Evaluator:
     """Returns the evaluator. Its results depend on the architecture and the key alone.
 
     The fitness is the accuracy on all images held out, that of `test` on all test images; norms use the statistics of
@@ -50,19 +48,18 @@ def evaluator(
     Args:
       about: the record of shared weights, see `training.describe`: space, images and settings.
       num_epochs: passes over the training images.
-      protocol: images of `evaluate`: "validation", or "test".
 
     Raises:
       ValueError: there is no such dataset, or a setting is not allowed.
     """
     about = {**about, "training": about["training"] | {"num_epochs": num_epochs}}
     made = trainer(about, data_dir)
-    recipe = {"about": about, "num_epochs": num_epochs, "data_dir": data_dir, "protocol": protocol}
+    recipe = {"about": about, "num_epochs": num_epochs, "data_dir": data_dir}
     return types.Evaluator(
         name=f"alone/{about['dataset']}/num_epochs={num_epochs}",
         space=made.run.space,
-        protocol=protocol,
-        evaluate=functools.partial(train, made, protocol),
+        protocol="validation",
+        evaluate=functools.partial(train, made, "validation"),
         test=functools.partial(train, made, "test"),
         recipe=types.Recipe(f"{__name__}.evaluator", recipe),
         data=made.run.checksum,
