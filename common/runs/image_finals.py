@@ -166,14 +166,14 @@ def _final(run, name, arch, *, num_epochs, known, on_epoch, candidates):
     if name == BEST:
         program.save(run.folder / PROGRAM, model.logits, made.images.shape)
         image_examples.write_mistakes(run.folder, run.dataset, predicted)
-    table = np.zeros((run.dataset.num_classes,) * 2, int)
-    np.add.at(table, (run.dataset.test.labels, predicted), 1)
+    confusion = np.zeros((run.dataset.num_classes,) * 2, int)
+    np.add.at(confusion, (run.dataset.test.labels, predicted), 1)
     return {
         "name": name,
         "arch": list(map(int, arch)),
         "test": float(np.mean(predicted == run.dataset.test.labels)),
         "epochs": done,
-        "confusion": table.tolist(),
+        "confusion": confusion.tolist(),
         "cost": time.monotonic() - start,
     }
 
