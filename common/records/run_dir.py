@@ -34,7 +34,7 @@ _PROJECT = "nao-lanas-jax"
 _PACKAGES = ("jax", "jaxlib", "numpy", "flax", "optax")
 
 
-def create(workdir: str | None, *, command: str, benchmark: str) -> pathlib.Path:
+def create(workdir: str | os.PathLike | None, *, command: str, benchmark: str) -> pathlib.Path:
     """Returns the folder `workdir`, created if it does not exist; by default a fresh one under runs/. Prints its name.
 
     Raises:

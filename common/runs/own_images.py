@@ -92,7 +92,7 @@ def search_images(
     space = limits.part(made.space, parsed, made.costs) if parsed else made.space
     num_threads = training_queue.default_num_threads()
     _check_minutes(minutes, dataset, made, space, num_threads)
-    folder = run_dir.create(workdir and os.fspath(workdir), command=COMMAND, benchmark=pathlib.Path(dataset.name).stem)
+    folder = run_dir.create(workdir, command=COMMAND, benchmark=pathlib.Path(dataset.name).stem)
     run_dir.check_command(folder, COMMAND)
     if image_search.is_one(folder, json_files.read(folder / run_dir.CONFIG)):
         raise ValueError(f"{folder} is the folder of a run of benchmarks.shared_searches; choose another workdir")

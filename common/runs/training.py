@@ -116,7 +116,7 @@ def train(
     if options.export:
         export.check_replaceable(options.export, run.network, _identity(run), folder=folder)
     batches = training_run.split(run, options.num_devices, evaluation_batch_size=options.evaluation_batch_size)
-    folder = run_dir.create(folder and str(folder), command="train", benchmark=pathlib.Path(dataset).stem)
+    folder = run_dir.create(folder, command="train", benchmark=pathlib.Path(dataset).stem)
     is_first = jax.process_index() == 0  # of several processes; checkpoints they write together
     with contextlib.ExitStack() as stack:
         log = None
