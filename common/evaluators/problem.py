@@ -150,7 +150,7 @@ def limited(evaluator: types.Evaluator, limit: Sequence[str]) -> types.Evaluator
     if not limit:
         return evaluator
     known, measured = limits.split(limits.parse(limit), evaluator.costs, evaluator.measured)
-    space = limits.part(evaluator.space, known, evaluator.costs) if known else evaluator.space
+    space = limits.part(evaluator.space, known, evaluator.costs)
     return within(evaluator, measured)._replace(space=space, optimum=None, limits=limits.texts(limit))
 
 

@@ -88,8 +88,7 @@ def search_images(
         "seed": seed,
     }
     made = image_trainings.run_of(dataset, seed=seed)
-    parsed = limits.parse(texts)
-    space = limits.part(made.space, parsed, made.costs) if parsed else made.space
+    space = limits.part(made.space, limits.parse(texts), made.costs)
     num_threads = training_queue.default_num_threads()
     _check_minutes(minutes, dataset, made, space, num_threads)
     folder = run_dir.create(workdir, command=COMMAND, benchmark=pathlib.Path(dataset.name).stem)

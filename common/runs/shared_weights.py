@@ -65,8 +65,7 @@ def searched_space(settings: Settings, run: training.Run) -> types.SearchSpace:
     Raises:
       ValueError: it is empty, or a cost is unknown.
     """
-    known, _ = _limits(settings, run)
-    return limits.part(run.space, known, run.costs) if known else run.space
+    return limits.part(run.space, _limits(settings, run)[0], run.costs)
 
 
 def _limits(settings, run):

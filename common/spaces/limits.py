@@ -103,7 +103,9 @@ def within(evaluation: types.Evaluation, limits: Sequence[Limit], archs: chex.Ar
 
 
 def part(space: types.SearchSpace, limits: Sequence[Limit], costs: Mapping[str, Cost]) -> types.SearchSpace:
-    """Returns the part of a space that respects limits; `costs` must give NumPy arrays of NumPy rows.
+    """Returns the part of a space that respects limits; the space itself if there are none.
+
+    The `costs` must give NumPy arrays of NumPy rows.
 
     A space of at most `MAX_LISTED` networks that can be listed gives the list of its rows within the limits, and their
     number as the size. Of a larger one the size stays an upper bound, and `sample` is uniform where at least a few
@@ -113,6 +115,8 @@ def part(space: types.SearchSpace, limits: Sequence[Limit], costs: Mapping[str, 
     Raises:
       ValueError: a cost is unknown, or no row, or only one, respects the limits; the message says how near others are.
     """
+    if not limits:
+        return space
     split(limits, costs)
     if space.enumerate is not None and space.size <= MAX_LISTED:
         archs = np.asarray(space.enumerate(), np.int32)
