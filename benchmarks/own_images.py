@@ -2,13 +2,14 @@
 
 Every search is a process of `launch.search_images` that is bound to its share of the processor cores; the programs that
 JAX compiles are kept for all. One search of each algorithm that does not count runs first, so that no search that
-counts compiles what others find compiled. Finished folders are skipped and unfinished ones resumed.
+counts compiles what others find compiled. Finished folders are skipped and unfinished ones resumed. The first
+candidates are known networks, except where an algorithm searches alone.
 
     python -m benchmarks.own_images --workdir=build/own_images
     python -m benchmarks.own_images --dataset=mine.npz --minutes=15 --num_seeds=5 --num_parallel=1 --workdir=build/mine
 
-Printed are means and standard errors over seeds; the gain over random candidates is paired by seed, with the p-value of
-the two-sided t-test. With several algorithms that learn, the last row is the mean of their gains in each seed.
+Printed are means and standard errors over seeds; the gain over --against is paired by seed, with the p-value of the
+two-sided t-test. With several algorithms that learn, the last row is the mean of their gains in each seed.
 """
 
 import functools
@@ -27,12 +28,16 @@ import numpy as np
 from absl import app, flags
 from scipy import stats
 
-RANDOM, LEARNED = "random", ("lanas", "nao")
+LEARNED = "lanas", "nao"
+ALONE = "_alone"  # ends the name of a search without known networks
 _WARM_UP, _RESULT, _LOG = "warm_up", "result.json", "log.txt"
 
 
 def _define_flags():
-    flags.DEFINE_list("algorithms", [RANDOM, *LEARNED, "regularized_evolution"], "see launch.search_images --algorithm")
+    names = ["random", *LEARNED, "regularized_evolution"]
+    flags.DEFINE_list("algorithms", names, "see launch.search_images --algorithm")
+    flags.DEFINE_list("alone", ["random"], "algorithms that also search without the known networks")
+    flags.DEFINE_string("against", "random", "with what the others are compared, such as random_alone")
     flags.DEFINE_integer("num_seeds", 5, "searches of each, seeds 0, 1, ...", lower_bound=1)
     flags.DEFINE_string("dataset", "cluttered_digits", "see launch.search_images")
     flags.DEFINE_string("data_dir", None, "likewise")
@@ -51,7 +56,8 @@ def main(argv: Sequence[str]) -> None:
     free: queue.Queue[set[int]] = queue.Queue()
     for at in range(args.num_parallel):
         free.put(set(cores[at :: args.num_parallel]))
-    runs = [(name, f"{name}_{seed}", seed) for seed in range(args.num_seeds) for name in args.algorithms]
+    names = [*args.algorithms, *(name + ALONE for name in args.alone)]
+    runs = [(name, f"{name}_{seed}", seed) for seed in range(args.num_seeds) for name in names]
     warm_up = [(name, f"{_WARM_UP}_{name}", args.num_seeds) for name in args.algorithms]
 
     def search(run):
@@ -59,7 +65,8 @@ def main(argv: Sequence[str]) -> None:
         if (folder / folder_name / _RESULT).exists():
             return
         (folder / folder_name).mkdir(parents=True, exist_ok=True)
-        settings = {"algorithm": name, "seed": seed, "workdir": folder / folder_name, "minutes": args.minutes}
+        settings = {"algorithm": name.removesuffix(ALONE), "known_networks": not name.endswith(ALONE), "seed": seed}
+        settings |= {"workdir": folder / folder_name, "minutes": args.minutes}
         settings |= {"dataset": args.dataset} | ({"data_dir": args.data_dir} if args.data_dir else {})
         command = [
             sys.executable,
@@ -79,8 +86,8 @@ def main(argv: Sequence[str]) -> None:
     for part in (warm_up, runs):
         with futures.ThreadPoolExecutor(args.num_parallel) as pool:
             list(pool.map(search, part))
-    results = {name: [_read(folder / f"{name}_{seed}") for seed in range(args.num_seeds)] for name in args.algorithms}
-    print("\n".join(lines(results)), flush=True)
+    results = {name: [_read(folder / f"{name}_{seed}") for seed in range(args.num_seeds)] for name in names}
+    print("\n".join(lines(results, args.against)), flush=True)
 
 
 def _read(folder):
@@ -88,13 +95,13 @@ def _read(folder):
     return json.loads(path.read_text()) if path.exists() else None
 
 
-def lines(results: Mapping[str, Sequence[Mapping | None]]) -> list[str]:
+def lines(results: Mapping[str, Sequence[Mapping | None]], against: str = "random") -> list[str]:
     """Returns the lines of the table of {algorithm: result.json of each seed, None where there is none}."""
     best = {name: np.array([_test(one and one["best"]) for one in each]) for name, each in results.items()}
-    gains = {name: values - best[RANDOM] for name, values in best.items() if RANDOM in best and name != RANDOM}
+    gains = {name: values - best[against] for name, values in best.items() if against in best and name != against}
     if all(name in gains for name in LEARNED):
         gains[" and ".join(LEARNED)] = np.mean([gains[name] for name in LEARNED], axis=0)
-    rows = [f"{'network':24} {'seeds':>5} {'test accuracy, %':>18} {'gain over random, points':>26} {'p':>7}"]
+    rows = [f"{'network':24} {'seeds':>5} {'test accuracy, %':>18} {f'gain over {against}, points':>32} {'p':>7}"]
     for name in {**best, **gains}:
         values = best.get(name, np.full(1, np.nan))
         rows.append(f"{name:24} {_num(values, gains.get(name)):5} {_described(values):>18} {_gain(gains.get(name))}")
@@ -133,7 +140,7 @@ def _gain(gains):
     if gains is None or np.sum(np.isfinite(gains)) < 2:
         return ""
     gains = gains[np.isfinite(gains)]
-    return f"{_described(gains):>26} {stats.ttest_1samp(gains, 0.0).pvalue:7.4f}"
+    return f"{_described(gains):>32} {stats.ttest_1samp(gains, 0.0).pvalue:7.4f}"
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ def define(values: flags.FlagValues) -> None:
     define("minutes", 15.0, "for everything, compiling included", flags.DEFINE_float)
     define("limit", [], "on costs of the network, such as macs<=5e6; several by commas", flags.DEFINE_list)
     define("algorithm", "lanas", f"proposes the candidates: {', '.join(algorithms.ALGORITHMS)}; or package.module:name")
+    define("known_networks", True, "whether the first candidates are known networks", flags.DEFINE_boolean)
     define("seed", 0, "seed of all random numbers", flags.DEFINE_integer)
     define("workdir", None, "folder of the run, to start or to resume; by default a fresh one under runs/")
     commands.define_cache(values)
@@ -53,6 +54,7 @@ def run(values: flags.FlagValues) -> None:
         limit=values.limit,
         workdir=values.workdir,
         algorithm=algorithms.get(values.algorithm),
+        known_networks=values.known_networks,
         seed=values.seed,
         data_dir=values.data_dir,
     )

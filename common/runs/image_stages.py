@@ -115,7 +115,7 @@ def _proposed(run, made, plan):
     searcher = in_turn.configured(run.algorithm, space, few)
     known = np.array(list(spaces.MEMBERS.values()), np.int32)
     known = known[np.asarray(run.space.is_valid(known))][: max(len(BASELINES), plan.num_candidates // 2)]
-    if len(known):
+    if len(known) and run.about.get("known_networks", True):
         searcher = warm_up.first(searcher, known, len(known))
     header = {name: run.about[name] for name in ("space", "images", "limit", "algorithm", "seed")}
     journal = run.resources.enter_context(journals.open_journal(run.folder / run_dir.JOURNAL, header))

@@ -54,6 +54,7 @@ def search_images(
     limit: str | Sequence[str] = (),
     workdir: str | os.PathLike | None = None,
     algorithm: str | types.Algorithm = ALGORITHM,
+    known_networks: bool = True,
     seed: int = 0,
     data_dir: str | None = None,
 ) -> dict[str, Any]:
@@ -66,6 +67,8 @@ def search_images(
       limit: such as "macs<=5e6", or several.
       workdir: folder of the run, to start or to resume; None: a fresh one under runs/.
       algorithm: proposes candidates: a baseline's name, or a `types.Algorithm` or its package.module:name.
+      known_networks: whether the first candidates are known networks, of which one is returned if none is better for
+        sure (`image_plan.chosen`).
       seed: determines all random numbers.
 
     Raises:
@@ -87,6 +90,8 @@ def search_images(
         "fitness": "expected accuracy",
         "seed": seed,
     }
+    if not known_networks:  # as in folders of earlier versions otherwise, which resume
+        about["known_networks"] = False
     made = image_trainings.run_of(dataset, seed=seed)
     space = limits.part(made.space, limits.parse(texts), made.costs)
     num_threads = training_queue.default_num_threads()

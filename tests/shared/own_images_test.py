@@ -358,6 +358,7 @@ class BenchmarkTest(parameterized.TestCase):
             "lanas: 8.0 candidates, 1.50 to 1.50 minutes",
             "nao: 8.0 candidates, 1.50 to 1.50 minutes",
         ]
+        assert "gain over lanas, points" in own_images_benchmark.lines(results, "lanas")[0]
 
 
 class _Killed(Exception):
@@ -381,6 +382,12 @@ class StagesTest(parameterized.TestCase):
         resumed, num = _search(folder, plan)
         assert resumed == whole
         assert num < 12
+
+    def test_known_networks_can_be_left_out(self):
+        plan = image_plan.Plan(4, (1,), 100.0, 100.0)
+        folder = self.enter_context(tempfile.TemporaryDirectory())
+        stages, _ = _search(folder, plan, known_networks=False)
+        assert not set(stages[0][1]) & set(small_images.MEMBERS.values())
 
     def test_baselines_beyond_the_limits_are_no_candidates(self):
         resnet = small_images.MEMBERS["resnet"]
@@ -441,7 +448,7 @@ class StagesTest(parameterized.TestCase):
         assert image_plan.Plan(6, (1,), 100.0, 1e-9).expected(0.5, 1, 1.0) == 0.5
 
 
-def _search(folder, plan, stop=None, space=None, slowest=None):
+def _search(folder, plan, stop=None, space=None, slowest=None, **about):
     """Returns the stages of a search whose candidates are not trained, and the number of trainings of this start."""
     numbers = itertools.count()
 
@@ -464,7 +471,8 @@ def _search(folder, plan, stop=None, space=None, slowest=None):
             made=types.SimpleNamespace(network=types.SimpleNamespace(config=networks.Config()), costs=COSTS),
             space=space or small_images.space(),
             algorithm=baselines.ALGORITHMS["random"],
-            about={"space": "small_images", "images": 0, "limit": [], "algorithm": "random", "seed": 0, "minutes": 5.0},
+            about={"space": "small_images", "images": 0, "limit": [], "algorithm": "random", "seed": 0, "minutes": 5.0}
+            | about,
             folder=path,
             events=events,
             resources=resources,
