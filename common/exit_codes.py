@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from common import compilation
 
-BROKEN_PIPE = 141  # as shells report a program that SIGPIPE ended
+INTERRUPTED, BROKEN_PIPE = 130, 141  # as shells report a program that SIGINT or SIGPIPE ended
 
 
 def piped(run: Callable[[], int]) -> int:
@@ -31,6 +31,15 @@ def piped(run: Callable[[], int]) -> int:
         return BROKEN_PIPE
 
 
+def ended(code: int) -> int:
+    """Returns an exit code, but ends an interrupted process at once: XLA would first finish what it compiles."""
+    if code == INTERRUPTED:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(code)
+    return code
+
+
 def guarded(run: Callable[[], None], *, has_traceback: bool) -> int:
     """Runs a program and returns its exit code.
 
@@ -46,7 +55,9 @@ def guarded(run: Callable[[], None], *, has_traceback: bool) -> int:
             traceback.print_exc()
         return fail(_system_message(error) if isinstance(error, OSError) else one_line(error), code=1)
     except KeyboardInterrupt:
-        return fail("interrupted; resume it by the same command, with the --workdir that it printed, if any", code=130)
+        return fail(
+            "interrupted; resume it by the same command, with the --workdir that it printed, if any", code=INTERRUPTED
+        )
     except Exception as error:
         if not has_traceback and (problem := compilation.missing_platform(error)):
             return fail(problem, code=1)

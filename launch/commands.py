@@ -37,7 +37,8 @@ def run_main(
       define: defines its flags, of which `run` gets the values.
       argv: the command line without the program, by default that of the process.
     """
-    return exit_codes.piped(lambda: _run_main(command, description, define, run, argv))
+    code = exit_codes.piped(lambda: _run_main(command, description, define, run, argv))
+    return exit_codes.ended(code) if argv is None else code
 
 
 def _run_main(command, description, define, run, argv):

@@ -22,7 +22,7 @@ def pictures(found) -> list[canvas.Picture]:
 
 
 def table(found) -> str:
-    """Returns the table of all candidates, the best first."""
+    """Returns the table of all candidates, those trained longest first, of these the best."""
     sizes, epochs = found.sizes, _epochs(found)
     order = sorted(
         enumerate(found.candidates.items(), start=1),
@@ -49,9 +49,10 @@ def table(found) -> str:
     words = ("status", "stage 1", "stage 2", "stage 3")
     note = (
         "Accuracy on images held out, and the one expected after the last training, in which slow networks get fewer "
-        "epochs: by it candidates are compared. Status: best; continued: among the best of a stage; trained: in the "
-        "first stage only; stopped: there was no time; too slow: it would get too few epochs in the last training; "
-        f"diverged: the loss was not finite. {small_networks.WORDS}"
+        "epochs: by it candidates of a stage are compared. Those of later stages come first. Status: best; continued: "
+        "among the best of a stage; trained: in the first stage only; stopped: there was no time; too slow: it would "
+        "get too few epochs in the last training; diverged: the loss was not finite. "
+        f"{small_networks.WORDS}"
     )
     return page.table(header, rows, words=words, has_filter=True) + (page.paragraph(note) if rows else "")
 

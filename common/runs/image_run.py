@@ -122,5 +122,6 @@ class Live:
 
     def _run(self):
         while not self._closed.wait(_SECONDS_BETWEEN_NOTES):
-            left = datetime.timedelta(seconds=max(0, round(self._deadline - time.monotonic())))
-            self._line.update(self._done, self._note, left=f"{left} left of the whole")
+            left = round(self._deadline - time.monotonic())
+            text = f"{datetime.timedelta(seconds=abs(left))} {'left of the whole' if left >= 0 else 'over the minutes'}"
+            self._line.update(self._done, self._note, left=text)

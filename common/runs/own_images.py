@@ -41,7 +41,7 @@ from common.spaces import limits
 from common.supernets import training as shared
 
 COMMAND = "search_images"
-ALGORITHM = "lanas_jax:ALGORITHM"
+_SYSTEMS = {"lanas": "lanas_jax:ALGORITHM", "nao": "nao_jax:ALGORITHM"}  # packages that this one does not import
 _SIDES, _MIN_IMAGES = (8, 96), 40
 
 
@@ -53,7 +53,7 @@ def search_images(
     minutes: float = 15.0,
     limit: str | Sequence[str] = (),
     workdir: str | os.PathLike | None = None,
-    algorithm: str | types.Algorithm = ALGORITHM,
+    algorithm: str | types.Algorithm = "lanas",
     known_networks: bool = True,
     seed: int = 0,
     data_dir: str | None = None,
@@ -66,7 +66,8 @@ def search_images(
       minutes: for everything, compiling included.
       limit: such as "macs<=5e6", or several.
       workdir: folder of the run, to start or to resume; None: a fresh one under runs/.
-      algorithm: proposes candidates: a baseline's name, or a `types.Algorithm` or its package.module:name.
+      algorithm: proposes candidates: "lanas", "nao", a baseline's name, or a `types.Algorithm` or its
+        package.module:name.
       known_networks: whether the first candidates are known networks, of which one is returned if none is better for
         sure (`image_plan.chosen`).
       seed: determines all random numbers.
@@ -172,8 +173,8 @@ def _dataset(x, y, data_dir):
 
 def _algorithm(name):
     if not plugins.is_path(name):
-        configs.one_of("algorithm", name, (*baselines.ALGORITHMS, ALGORITHM, "package.module:name"))
-    return baselines.ALGORITHMS.get(name) or plugins.made(name, types.Algorithm)
+        configs.one_of("algorithm", name, (*_SYSTEMS, *baselines.ALGORITHMS, "package.module:name"))
+    return baselines.ALGORITHMS.get(name) or plugins.made(_SYSTEMS.get(name, name), types.Algorithm)
 
 
 def _check_minutes(minutes: float, dataset: images.Dataset, made: shared.Run, space: Any, num_threads: int) -> None:

@@ -310,7 +310,7 @@ class InputTest(folders.FolderTest):
         ({"limit": "macs<=10"}, "no network of small_images respects macs<=10"),
         ({"x": _images()[0] / 255}, r"images are float64; want uint8.*\(255 \* x\)\.round\(\)\.astype\(np\.uint8\)"),
         ({"y": None}, "images as an array need their classes; give y"),
-        ({"algorithm": "guess"}, "unknown algorithm 'guess'; choose one of random, .* lanas_jax:ALGORITHM"),
+        ({"algorithm": "guess"}, "unknown algorithm 'guess'; choose one of lanas, nao, random, .* package.module:name"),
         ({"x": _images(side=4)[0]}, "images are 4x4; want squares of 8 to 96 pixels"),
     )
     def test_a_mistake_is_found_before_anything_is_compiled(self, changes, message):

@@ -1,4 +1,4 @@
-"""Commands end without a message when their output pipe is closed, as in `| head`."""
+"""Commands end without a message when their output pipe is closed, as in `| head`, and at once when interrupted."""
 
 import contextlib
 import io
@@ -51,3 +51,24 @@ class BrokenPipeTest(parameterized.TestCase):
         with self.assertRaises(SystemExit) as raised:
             self.run_main(lambda values: sys.exit(3), out=io.StringIO(), errors=io.StringIO())
         assert raised.exception.code == 3
+
+
+_INTERRUPTED = """
+import threading, time
+from launch import commands
+
+def run(values):
+    threading.Thread(target=time.sleep, args=(1000,)).start()  # as XLA that compiles, for which Python would wait
+    raise KeyboardInterrupt
+
+commands.run_main("try", "Tries.", lambda values: None, run)
+"""
+
+
+class InterruptTest(parameterized.TestCase):
+    def test_an_interrupted_process_ends_at_once(self):
+        done = subprocess.run(
+            [sys.executable, "-c", _INTERRUPTED], cwd=ROOT, capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == exit_codes.INTERRUPTED
+        assert done.stderr.startswith("error: interrupted; resume it")
