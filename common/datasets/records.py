@@ -87,7 +87,8 @@ def make(
     for part, split in parts.items():
         if len(wrong := np.flatnonzero(split.labels >= num_classes)):
             place = f"label {split.labels[wrong[0]]} of image {wrong[0]} in {part} of {source}"
-            raise ValueError(f"{place}: there are {num_classes} classes, so labels go from 0 to {num_classes - 1}")
+            given = f"{num_classes} {'class_names, one a class' if class_names else 'classes'}"
+            raise ValueError(f"{place}: there are {given}, so labels go from 0 to {num_classes - 1}")
     highest = {part: int(split.images.max()) for part, split in parts.items()}
     if min(highest.values()) == 1 < max(highest.values()):
         low, high = sorted(highest, key=highest.get)
@@ -154,8 +155,9 @@ def _range(images):
     low, high = images.min(), images.max()
     advice = "they look normalized, so save what they were before"
     if low >= 0 and high <= 255:
-        is_fraction = images.dtype.kind == "f" and high <= 1
-        advice = f"{'(255 * x)' if is_fraction else 'x'}.round().astype(np.uint8)"
+        advice = "(255 * x)" if high <= 1 else "x"
+        advice += ".round()" if images.dtype.kind == "f" else ""
+        advice += ".astype(np.uint8)"
     return f"; these go from {low:g} to {high:g}: {advice}"
 
 
@@ -188,7 +190,7 @@ def _count_classes(parts, source):
         raise ValueError(f"labels of {source} go from {low} to {high}; want them from 0: y - {low}, {stated}")
     if high + 1 > 2 * len(present):
         problem = f"labels of {source} go to {high}, but only {len(present)} classes occur"
-        raise ValueError(f"{problem}; number them without gaps (np.unique(y, return_inverse=True)), {stated}")
+        raise ValueError(f"{problem}; number them without gaps (np.unique(y, return_inverse=True)[1]), {stated}")
     return high + 1
 
 

@@ -219,7 +219,10 @@ class ArrayFileTest(folders.FolderTest):
             wanted = tuple(name if isinstance(name, str) else name.decode() for name in names)
             assert (data.num_classes, data.class_names, data.notes) == (3, wanted, ())
         for changes, message in (
-            ({"class_names": np.array(["a", "b"])}, "there are 2 classes, so labels go from 0 to 1"),
+            (
+                {"class_names": np.array(["a", "b"])},
+                "label 2 of image 2 in train of .*: there are 2 class_names, one a class, so labels go from 0 to 1",
+            ),
             ({"class_names": np.array(["a", "b", "a"])}, "must be different and not empty; got 'a', 'b', 'a'"),
             ({"class_names": np.array([["a", "b", "c"]])}, r"class_names of .* is <U1\[1, 3\]; want texts \[K\]"),
             ({"class_names": np.array([b"\xe9", b"b", b"c"])}, "class_names of .* are not UTF-8; save them as"),
@@ -369,7 +372,8 @@ class UserArraysTest(folders.FolderTest):
             r"are float32; want .*; these go from 0 to 1: \(255 \* x\).round\(\).astype\(np",
         ),
         (lambda x: x.astype(float), r"float64; want .*; these go from 0 to 255: x.round\(\).astype\(np.uint8\)"),
-        (lambda x: x.astype(np.int64), r"int64; want .*; these go from 0 to 255: x.round\(\).astype\(np.uint8\)"),
+        (lambda x: x.astype(np.int64), r"int64; want .*; these go from 0 to 255: x.astype\(np.uint8\)$"),
+        (lambda x: x > 127, r"are bool; want .*; these go from 0 to 1: \(255 \* x\).astype\(np.uint8\)$"),
         (lambda x: x / 127.5 - 1, "these go from -1 to 1: they look normalized, so save what they were before"),
         (lambda x: np.where(x == 255, np.nan, x), "float64; want uint8, .*; image 0 has a pixel that is not finite"),
         (lambda x: x.reshape(len(x), -1), r"shape \(12, 144\); want .*, not rows of pixels: such as x.reshape\(-1, 12"),
@@ -383,7 +387,10 @@ class UserArraysTest(folders.FolderTest):
 
     @parameterized.parameters(
         (lambda y: y + 1, r"labels of .*mine.npz go from 1 to 4; want them from 0: y - 1, or state num_classes"),
-        (lambda y: np.where(y == 3, 1_000_000, y), "go to 1000000, but only 4 classes occur; number them without gaps"),
+        (
+            lambda y: np.where(y == 3, 1_000_000, y),
+            r"only 4 classes occur; number them without gaps \(np.unique\(y, return_inverse=True\)\[1\]\), or state",
+        ),
         (
             lambda y: np.eye(4, dtype=int)[y],
             r"shape \((12|4), 4\); want integers \[N\]: of one-hot labels y.argmax\(ax",
