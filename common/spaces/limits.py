@@ -131,11 +131,17 @@ def _empty(space, limits, costs, archs, over):
     """Returns the error of limits that fewer than two rows respect."""
     order = np.argsort(over, kind="stable")
     nearest = archs[order[min(np.count_nonzero(over == 0), len(order) - 1)]][None]
-    values = ", ".join(f"{name} {float(costs[name](nearest)[0]):.6g}" for name in {limit.cost: 0 for limit in limits})
-    number = "only one network" if np.any(over == 0) else "no network"
+    values = {limit.cost: f"{float(costs[limit.cost](nearest)[0]):.6g}" for limit in limits}
+    each = ", ".join(f"{name} {value}" for name, value in values.items())
+    number, found = "no network", f"the nearest one has {each}"
+    if np.any(over == 0):
+        number, found = "only one network", f"the nearest other one has {each}"
+    elif len(limits) == 1:
+        limit = limits[0]
+        found = f"the {'smallest' if limit.is_most else 'largest'} {limit.cost} found is {values[limit.cost]}"
     return ValueError(
-        f"{number} of {space.name} respects {', '.join(map(str, limits))}; a search needs at least two: the nearest "
-        f"other one has {values}; widen the limit"
+        f"{number} of {space.name} respects {', '.join(map(str, limits))}; a search needs at least two: {found}; widen "
+        "the limit"
     )
 
 

@@ -11,7 +11,8 @@ from common.networks import costs
 from common.spaces import factory, limits
 
 SPACE = factory.product("sums", (10,) * 8)  # too many rows to list
-COSTS = {"sum": lambda archs: archs.sum(axis=1)}
+PAIR = factory.product("pair", (2, 2))
+COSTS = {"sum": lambda archs: archs.sum(axis=1), "first": lambda archs: archs[:, 0]}
 
 
 class LimitsTest(parameterized.TestCase):
@@ -59,14 +60,20 @@ class LimitsTest(parameterized.TestCase):
         np.testing.assert_array_equal(is_valid, around.sum(axis=2) <= highest)
         np.testing.assert_array_equal(is_inside, others.sum(axis=1) <= highest)
 
-    @parameterized.parameters((SPACE, "sum<=-1", "sum 0"), (spaces.get("nasbench201"), "params<=7e4", "params 73306"))
-    def test_limits_that_no_row_respects_name_the_nearest(self, space, text, nearest):
-        known = COSTS if space is SPACE else costs.of_space("nasbench201")
-        with self.assertRaisesRegex(ValueError, f"no network of .* the nearest other one has {nearest}; widen"):
-            limits.part(space, limits.parse([text]), known)
+    @parameterized.parameters(
+        (SPACE, "sum<=-1", "no network of .*: the smallest sum found is 0"),
+        (SPACE, "sum>=73", "no network of .*: the largest sum found is 72"),
+        (PAIR, "sum<=0", "only one network of .*: the nearest other one has sum 1"),
+        (PAIR, "sum<=-1,first>=0", "no network of .*: the nearest one has sum 0, first 0"),
+        (spaces.get("nasbench201"), "params<=7e4", "no network of .*: the smallest params found is 73306"),
+    )
+    def test_limits_that_no_row_respects_name_the_nearest(self, space, text, message):
+        known = costs.of_space("nasbench201") if space.name == "nasbench201" else COSTS
+        with self.assertRaisesRegex(ValueError, f"{message}; widen the limit"):
+            limits.part(space, limits.parse(text.split(",")), known)
 
     def test_unknown_cost(self):
-        with self.assertRaisesRegex(ValueError, "unknown cost 'watts'; choose one of sum"):
+        with self.assertRaisesRegex(ValueError, "unknown cost 'watts'; choose one of sum, first"):
             limits.part(SPACE, limits.parse(["watts<=3"]), COSTS)
 
     def test_search_of_a_table_stays_within_limits(self):
