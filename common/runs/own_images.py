@@ -64,7 +64,7 @@ def search_images(
       x: uint8[N, H, W] or uint8[N, H, W, C]; or a dataset's name, an npz file or a folder, see `images.load`.
       y: integers [N], the classes; None where `x` is a name. A fifth of the images is held out for the test.
       minutes: for everything, compiling included.
-      limit: such as "macs<=5e6", or several.
+      limit: such as "macs<=5e6", or several, in a list or separated by commas.
       workdir: folder of the run, to start or to resume; None: a fresh one under runs/.
       algorithm: proposes candidates: "lanas", "nao", a baseline's name, or a `types.Algorithm` or its
         package.module:name.
@@ -76,11 +76,12 @@ def search_images(
       ValueError: the images, limits or seed are not allowed, the minutes are too few, or the folder is of another run.
     """
     begun = time.monotonic()
+    configs.check(configs.Field("minutes", float, "for everything"), minutes)
     dataset = _dataset(x, y, data_dir)
     algorithm = _algorithm(algorithm) if isinstance(algorithm, str) else algorithm
     if not 0 <= seed <= configs.MAX_SEED:
         raise ValueError(f"seed must be from 0 to {configs.MAX_SEED}; got {seed}")
-    texts = limits.texts((limit,) if isinstance(limit, str) else tuple(limit))
+    texts = limits.texts(limit.split(",") if isinstance(limit, str) else tuple(limit))
     about = {
         "space": image_trainings.SPACE,
         "dataset": os.fspath(x) if isinstance(x, str | os.PathLike) else dataset.name,
@@ -152,6 +153,8 @@ def _run(run):
 def _dataset(x, y, data_dir):
     """Returns the dataset of the arguments of `search_images`; raises a `ValueError` unless it can be searched on."""
     if isinstance(x, str | os.PathLike):
+        if y is not None:
+            raise ValueError(f"{os.fspath(x)!r} has classes of its own; leave y out, or give its images as an array x")
         dataset = images.load(os.fspath(x), data_dir)
     elif y is None:
         raise ValueError("images as an array need their classes; give y, integers [N]")
@@ -166,8 +169,9 @@ def _dataset(x, y, data_dir):
             "them, a folder by `python -m launch.prepare_data --dataset=NAME --source=FOLDER --image_size=32 "
             "--data_dir=DATA_DIR`"
         )
-    if len(dataset.train) < _MIN_IMAGES:
-        raise ValueError(f"{dataset.name}: {len(dataset.train)} training images; want {_MIN_IMAGES} or more")
+    if (num := len(dataset.train)) < _MIN_IMAGES:
+        given = f"{num + len(dataset.test)} images, of which {len(dataset.test)} are for the test"
+        raise ValueError(f"{dataset.name}: {given}, leave {num} to train on; want {_MIN_IMAGES} or more")
     return dataset
 
 

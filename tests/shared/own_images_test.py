@@ -307,10 +307,14 @@ class InputTest(folders.FolderTest):
     @parameterized.parameters(
         ({"y": np.zeros(60, int)}, "all images are of one class"),
         ({"minutes": 1.0}, "minutes = 1 is too little for images of 8x8x1 on this machine: a search needs about"),
-        ({"limit": "macs<=10"}, "no network of small_images respects macs<=10"),
+        ({"minutes": "3"}, "minutes must be a number; got '3'"),
+        ({"limit": "macs<=10"}, "no network of small_images respects macs<=10; .*: the smallest macs found is [0-9]+;"),
+        ({"limit": "params<=1e5, macs"}, "such as params<=3e6; got ' macs'"),
         ({"x": _images()[0] / 255}, r"images are float64; want uint8.*\(255 \* x\)\.round\(\)\.astype\(np\.uint8\)"),
         ({"y": None}, "images as an array need their classes; give y"),
         ({"algorithm": "guess"}, "unknown algorithm 'guess'; choose one of lanas, nao, random, .* package.module:name"),
+        ({"x": "digits"}, "'digits' has classes of its own; leave y out, or give its images as an array x"),
+        ({"x": _images(20)[0], "y": np.arange(20) % 10}, "20 images, of which 10 are for the test, leave 10 to train"),
         ({"x": _images(side=4)[0]}, "images are 4x4; want squares of 8 to 96 pixels"),
     )
     def test_a_mistake_is_found_before_anything_is_compiled(self, changes, message):
