@@ -176,7 +176,7 @@ def _importance(found, rows):
     clear = [one[0] for one in each if one[2].share > one[2].chance]
     text = f"Here {', '.join(clear)} {'does' if len(clear) == 1 else 'do'}." if clear else "Here none does."
     caption = (
-        f"From {len(rows)} candidates after {_epochs(found)[0]} epochs. Marks: if accuracies were shuffled among them, "
+        f"From {len(rows)} candidates {_after(_epochs(found)[0])}. Marks: if accuracies were shuffled among them, "
         f"some bar would pass its mark in at most {100 * importance.LEVEL:.0f} of 100 cases, so only a bar beyond its "
         f"mark shows more than chance. {text} Decisions are judged one by one, among candidates that the search chose: "
         "such a bar is no proof of a cause. Fewer candidates, higher marks."

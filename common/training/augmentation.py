@@ -97,7 +97,8 @@ def describe(config: Config) -> str:
     """Returns the description of an augmentation, which continues a sentence that begins with "an image is"."""
     found = []
     if config.crop_padding:
-        found.append(f"shifted by up to {config.crop_padding} pixels in each direction, with black edges")
+        pixels = f"{config.crop_padding} pixel{'s' * (config.crop_padding > 1)}"
+        found.append(f"shifted by up to {pixels} in each direction, with black edges")
     if config.flip:
         found.append("mirrored with probability one half")
     if config.autoaugment != "none":

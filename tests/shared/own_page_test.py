@@ -128,6 +128,12 @@ class CandidatesTest(parameterized.TestCase):
         assert limit.get_xdata()[0] == 5e6
         assert made["costs"].tips["ends"] == ["best of the search: 50.00 %"]
 
+    def test_importance_states_its_candidates_and_epochs(self):
+        rows = [tuple(row) for row in np.eye(18, dtype=int)[:10].tolist()]
+        found = _found([PLAN], {row: {1: 0.3 + 0.01 * at} for at, row in enumerate(rows)})
+        made = {one.name: one for one in own_images.pictures(found)}
+        assert made["importance"].caption.startswith("From 10 candidates after 1 epoch. Marks: ")
+
 
 class NetworksTest(parameterized.TestCase):
     def test_words_and_layers_of_a_row_worked_out_by_hand(self):
@@ -205,6 +211,8 @@ class ImagesTest(folders.FolderTest):
         config = augmentation.Config(crop_padding=2, cutout="none")
         text = "shifted by up to 2 pixels in each direction, with black edges, mirrored with probability one half"
         assert augmentation.describe(config) == text
+        text = "shifted by up to 1 pixel in each direction, with black edges"
+        assert augmentation.describe(augmentation.PRESETS["digits"]) == text
         assert augmentation.describe(augmentation.PRESETS["none"]) == "shown as it is"
 
 
