@@ -17,6 +17,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
+from common import baselines
 from common.evaluators import problem
 from common.report import console
 from launch import algorithms, commands
@@ -37,7 +38,8 @@ def define(values: flags.FlagValues) -> None:
     define("data_dir", os.environ.get("NAS_DATA_DIR"), "folder of the datasets; by default $NAS_DATA_DIR")
     define("minutes", 15.0, "for everything, compiling included", flags.DEFINE_float)
     define("limit", [], "on costs of the network, such as macs<=5e6; several by commas", flags.DEFINE_list)
-    define("algorithm", "lanas", f"proposes the candidates: {', '.join(algorithms.ALGORITHMS)}; or package.module:name")
+    text = f"proposes the candidates: lanas, nao, {', '.join(baselines.ALGORITHMS)}, several in turn (lanas+nao), "
+    define("algorithm", "lanas", text + "another of launch.study, or package.module:name")
     define("known_networks", True, "whether the first candidates are known networks", flags.DEFINE_boolean)
     define("seed", 0, "seed of all random numbers", flags.DEFINE_integer)
     define("workdir", None, "folder of the run, to start or to resume; by default a fresh one under runs/")

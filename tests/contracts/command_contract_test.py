@@ -149,6 +149,12 @@ class CommandContractTest(folders.FolderTest):
             _, errors = self.run_main(MAINS["lanas"].main, flag, code=2)
             assert errors == f"error: flag {flag}: must be {message} (--help lists all flags)\n"
 
+    def test_help_of_the_algorithms_for_images(self):
+        output, _ = self.run_main(importlib.import_module("launch.search_images").main, "--help")
+        text = "--algorithm: proposes the candidates: lanas, nao, random, "
+        assert text in " ".join(output.split())
+        assert "nao_rnn" not in output
+
     def test_help_without_docstrings(self):
         """As with python -OO."""
         lanas = MAINS["lanas"]
