@@ -88,10 +88,21 @@ def train(
 
 def _planned(run, archs, made, last_epochs):
     """Records and returns the plan of the trainings, as long as there is time for."""
-    seconds = _epoch_seconds(run, archs, made)
     reserve = float(np.clip(_RESERVED * 60 * run.about["minutes"], *_RESERVE))
-    left = run.deadline - reserve - time.monotonic()
-    more, names = image_plan.finals(left, seconds, num_threads=run.num_threads)
+
+    def finals(seconds):
+        left = run.deadline - reserve - time.monotonic()
+        return image_plan.finals(left, seconds, num_threads=run.num_threads)
+
+    if run.num_threads > 1:
+        seconds = _epoch_seconds(run, archs, made)
+    else:  # others would take their first epochs from the best: only those for which there will be time
+        seconds = _epoch_seconds(run, {BEST: archs[BEST]}, made)
+        macs = run.cost("macs", list(archs.values()))
+        _, names = finals(dict(zip(archs, (seconds[BEST] * macs / macs[0]).tolist())))
+        if others := {name: archs[name] for name in names if name != BEST}:
+            seconds |= _epoch_seconds(run, others, made)
+    more, names = finals(seconds)
     epochs = _MEASURED + max(more, 1)
     return run.record(
         event="finals",
@@ -104,7 +115,7 @@ def _planned(run, archs, made, last_epochs):
 
 
 def _epoch_seconds(run, archs, made):
-    """Returns {name: seconds of an epoch}, measured by the first epochs of trainings, which `made` gets."""
+    """Returns {name: seconds of an epoch} of {name: row}, by the first epochs of trainings, which `made` gets."""
     with image_run.Live("preparing the end", len(archs), "programs", run.deadline) as live:
 
         def measure(name):

@@ -293,6 +293,33 @@ class LastStageTest(parameterized.TestCase):
         assert {"best": 1.5} in shown
         assert (found, missing) == ([{"event": "final", "name": "best", "epochs": 9}], list(image_stages.BASELINES))
 
+    @parameterized.named_parameters(
+        # A core, 100 s: after 80 s for 50 epochs of the best there is time for one with a tenth of its multiply-adds.
+        ("one_core", 1, 1.6, (["best"], ["three_convolutions"]), ["best", "three_convolutions"]),
+        ("one_core_and_no_time", 1, 2.5, (["best"],), ["best"]),
+        ("two_cores", 2, 2.5, (["best", "three_convolutions", "resnet"],), ["best", "three_convolutions"]),
+    )
+    def test_only_networks_that_there_is_time_for_take_time_from_the_best(self, num_threads, seconds, measured, names):
+        calls = []
+
+        def epoch_seconds(run, archs, made):
+            calls.append(list(archs))
+            return dict.fromkeys(archs, seconds) | ({"three_convolutions": seconds / 10} if "best" not in archs else {})
+
+        macs = dict(zip(("best", *image_stages.BASELINES), (10.0, 1.0, 10.0)))
+        run = types.SimpleNamespace(
+            num_threads=num_threads,
+            about={"minutes": 2.0},
+            deadline=time.monotonic() + 110,
+            cost=lambda name, archs: np.array([macs[arch] for arch in archs]),
+            events=types.SimpleNamespace(last=lambda name: {"scale": 1.0}),
+            record=lambda **event: event,
+        )
+        with mock.patch.object(image_finals, "_epoch_seconds", epoch_seconds):
+            planned = image_finals._planned(run, {name: name for name in macs}, {}, 1)
+        assert tuple(calls) == measured
+        assert planned["names"] == names
+
     def test_a_candidate_is_described_as_on_the_page(self):
         dataset = records.make("mine", _images(), None, source="mine")
         about = dict.fromkeys([field.name for field in dataclasses.fields(image_run.Run)])
