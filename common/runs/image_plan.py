@@ -13,6 +13,7 @@ SEARCH_SHARE = 0.45  # of the time after compiling; the rest trains the networks
 _MARGIN = 1.1  # of the minutes that an error advises
 LATE = 1.05  # of the minutes: no training continues beyond
 _ENOUGH_EPOCHS = 50  # of the best network, before others take time from it; up to these its error is expected to fall
+_ENOUGH_IMAGES, _LEAST_ENOUGH = 150_000, 10  # with many images up to so many seen; but at least so many epochs
 _EXPONENT = 0.2  # the error falls with the epochs to the power of minus this: docs/experiments/supernet.md
 _OWN_PROGRAM = 1.5  # speed of a network's own program, relative to that of all candidates
 _TIMES_RESNET = 1.5  # as long as an epoch of the ResNet: a candidate that is not too slow with fewer epochs either
@@ -33,6 +34,7 @@ class Plan(NamedTuple):
     search_seconds: float  # of the trainings of candidates
     final_seconds: float  # for the networks of the table
     scale: float = 1.0  # images of an epoch of the last training for one of a candidate's
+    enough_epochs: float = _ENOUGH_EPOCHS  # of the last training, up to which the error is expected to fall
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -46,7 +48,7 @@ class Plan(NamedTuple):
 
     def slowest(self, resnet_seconds: float) -> float:
         """Returns the seconds of an epoch above which a candidate is too slow to train, given those of the ResNet."""
-        return max(self.final_seconds / (_ENOUGH_EPOCHS * self.scale), _TIMES_RESNET * resnet_seconds)
+        return max(self.final_seconds / (self.enough_epochs * self.scale), _TIMES_RESNET * resnet_seconds)
 
     def expected(self, accuracy: float, epochs: int, epoch_seconds: float) -> float:
         """Returns the accuracy that a candidate is expected to have after the last training.
@@ -60,7 +62,8 @@ class Plan(NamedTuple):
         """
         if accuracy <= 0:
             return 0.0
-        final = min(max(_OWN_PROGRAM * self.final_seconds / (epoch_seconds * self.scale), 1.0), _ENOUGH_EPOCHS)
+        final = max(_OWN_PROGRAM * self.final_seconds / (epoch_seconds * self.scale), 1.0)
+        final = min(final, self.enough_epochs)
         return max(0.0, 1 - (1 - accuracy) * (epochs / final) ** _EXPONENT)
 
 
@@ -90,7 +93,8 @@ def make(
     minutes: float,
     steps_per_epoch: int,
     num_threads: int,
-    scale: float = 1.0,
+    num_images: int,
+    batch_size: int,
 ) -> Plan:
     """Returns the plan for the seconds left.
 
@@ -103,7 +107,8 @@ def make(
       minutes: given, of which compiling has taken the rest.
       steps_per_epoch: of candidates.
       num_threads: trainings at a time.
-      scale: see `Plan`.
+      num_images: of an epoch of the last training.
+      batch_size: of candidates.
 
     Raises:
       ValueError: not even a few candidates can be trained.
@@ -111,12 +116,14 @@ def make(
     search = SEARCH_SHARE * max(seconds, 0.0)
     num_epochs = search * num_threads / epoch_seconds
     least = _LEAST_STEPS / steps_per_epoch
+    scale = num_images / (steps_per_epoch * batch_size)
+    enough_epochs = min(max(_ENOUGH_IMAGES / num_images, _LEAST_ENOUGH), _ENOUGH_EPOCHS)
     for num_stages, least_num in _LEAST_CANDIDATES.items():
         each = num_epochs / _cost(num_stages)
         first = max(1, round(max(least, math.sqrt(each * least / 16))))
         if (num := int(each / first)) >= least_num:
             epochs = tuple(first * FACTOR**stage for stage in range(num_stages))
-            return Plan(num, epochs, search, seconds - search, scale)
+            return Plan(num, epochs, search, seconds - search, scale, enough_epochs)
     needed = MIN_CANDIDATES * max(1, round(least)) * epoch_seconds / num_threads / SEARCH_SHARE
     taken = 60 * minutes - seconds
     enough = math.ceil(_MARGIN * (taken + needed) / 60)

@@ -49,13 +49,14 @@ def prepare(run: image_run.Run) -> tuple[image_trainings.Candidates, image_plan.
                 minutes=run.about["minutes"],
                 steps_per_epoch=made.task.steps_per_epoch,
                 num_threads=run.num_threads,
-                scale=len(run.dataset.train) / (made.task.steps_per_epoch * made.task.config.batch_size),
+                num_images=len(run.dataset.train),
+                batch_size=made.task.config.batch_size,
             )
             epoch_seconds = dict(zip(BASELINES, epochs.tolist()))
             found = {"epoch_seconds": epoch_seconds, "slowest": plan.slowest(epoch_seconds["resnet"])}
             run.record(event="plan", **plan._asdict(), **found)
             planned = run.events.last("plan")
-    plan = image_plan.Plan(*(planned[name] for name in image_plan.Plan._fields))
+    plan = image_plan.Plan(**{name: planned[name] for name in image_plan.Plan._fields if name in planned})
     (num, first), *later = zip(plan.counts, plan.epochs)
     stages = f"{num} candidates to epoch {first}" + "".join(f", the best {num} to {stop}" for num, stop in later)
     print(

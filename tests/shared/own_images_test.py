@@ -64,17 +64,21 @@ def _images(num=60, side=8, num_classes=3):
 class PlanTest(parameterized.TestCase):
     def test_three_stages_fill_the_time_of_the_search(self):
         # 0.45 * 1000 s by 2 threads are 450 epochs of 2 s: of 7/3 per candidate and epoch, 193 / 5 candidates.
-        plan = image_plan.make(1000.0, 2.0, minutes=20.0, steps_per_epoch=40, num_threads=2)
+        settings = {"minutes": 20.0, "num_threads": 2, "batch_size": 50}
+        plan = image_plan.make(1000.0, 2.0, steps_per_epoch=40, num_images=3000, **settings)
         assert (plan.num_candidates, plan.epochs, plan.counts) == (38, (5, 15, 45), (38, 13, 5))
         assert (plan.search_seconds, plan.final_seconds) == (450.0, 550.0)
         assert plan.first_seconds == pytest.approx(450 * 3 / 7)
         assert plan._replace(epochs=(5,)).first_seconds == 450.0
         # Four times as many steps an epoch: fewer epochs of more candidates.
-        plan = image_plan.make(1000.0, 2.0, minutes=20.0, steps_per_epoch=160, num_threads=2)
-        assert (plan.num_candidates, plan.epochs) == (64, (3, 9, 27))
+        more = image_plan.make(1000.0, 2.0, steps_per_epoch=160, num_images=10_000, **settings)
+        assert (more.num_candidates, more.epochs) == (64, (3, 9, 27))
+        many = image_plan.make(1000.0, 2.0, steps_per_epoch=160, num_images=50_000, **settings)
+        assert [(one.scale, one.enough_epochs) for one in (plan, more, many)] == [(1.5, 50), (1.25, 15), (6.25, 10)]
 
     def test_little_time_takes_fewer_stages_of_enough_steps_and_less_is_an_error(self):
         settings = {"minutes": 3.0, "steps_per_epoch": 20, "num_threads": 1}  # at least 5 epochs
+        settings |= {"num_images": 1000, "batch_size": 40}
         assert image_plan.make(300.0, 2.0, **settings)[:2] == (8, (5, 15))  # 67.5 epochs, 40.5 to compare after 5
         assert image_plan.make(90.0, 2.0, **settings)[:2] == (4, (5,))  # 20.25 epochs
         # 4 candidates take 40 s, in 45 % of the time: 1.1 * (120 + 88.9) / 60 = 3.8.
