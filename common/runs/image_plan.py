@@ -70,7 +70,8 @@ class Plan(NamedTuple):
 def least_minutes(num_images: int, macs: float, *, batch_size: int, platform: str, num_threads: int) -> float:
     """Returns a rough lower bound of the minutes that a search takes, compiling included."""
     kind = "cpu" if platform == "cpu" else "other"
-    num_seen = max(_LEAST_EPOCHS * num_images, MIN_CANDIDATES * _LEAST_STEPS * batch_size / SEARCH_SHARE)
+    num_epochs = min(_LEAST_EPOCHS, _enough_epochs(num_images))
+    num_seen = max(num_epochs * num_images, MIN_CANDIDATES * _LEAST_STEPS * batch_size / SEARCH_SHARE)
     seconds = num_seen * macs * _SECONDS_PER_MAC[kind] / num_threads
     return math.ceil(10 * (_COMPILE_SECONDS[kind] + max(seconds, _LEAST_SECONDS)) / 60) / 10
 
@@ -117,13 +118,12 @@ def make(
     num_epochs = search * num_threads / epoch_seconds
     least = _LEAST_STEPS / steps_per_epoch
     scale = num_images / (steps_per_epoch * batch_size)
-    enough_epochs = min(max(_ENOUGH_IMAGES / num_images, _LEAST_ENOUGH), _ENOUGH_EPOCHS)
     for num_stages, least_num in _LEAST_CANDIDATES.items():
         each = num_epochs / _cost(num_stages)
         first = max(1, round(max(least, math.sqrt(each * least / 16))))
         if (num := int(each / first)) >= least_num:
             epochs = tuple(first * FACTOR**stage for stage in range(num_stages))
-            return Plan(num, epochs, search, seconds - search, scale, enough_epochs)
+            return Plan(num, epochs, search, seconds - search, scale, _enough_epochs(num_images))
     needed = MIN_CANDIDATES * max(1, round(least)) * epoch_seconds / num_threads / SEARCH_SHARE
     taken = 60 * minutes - seconds
     enough = math.ceil(_MARGIN * (taken + needed) / 60)
@@ -132,6 +132,11 @@ def make(
         f"{taken:.0f} s, and {MIN_CANDIDATES} candidates and a finalist need {needed:.0f} s; give minutes = {enough}, "
         "with a fresh workdir"
     )
+
+
+def _enough_epochs(num_images):
+    """Returns the epochs of the last training up to which the error is expected to fall."""
+    return min(max(_ENOUGH_IMAGES / num_images, _LEAST_ENOUGH), _ENOUGH_EPOCHS)
 
 
 def _cost(num_stages):

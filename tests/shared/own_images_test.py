@@ -369,6 +369,8 @@ class InputTest(folders.FolderTest):
         assert large == 10.6
         # However few the images are, four candidates see 100 batches: 6400 * 4 / 0.45 images.
         assert image_plan.least_minutes(800, 5e7, **settings) == 5.2
+        # Of many images 10 epochs are enough: 10 * 50,000 * 1e7 * 1.4e-10 / 2 = 350 s.
+        assert image_plan.least_minutes(50_000, 1e7, **settings) == 7.7
         with pytest.raises(ValueError, match=r"minutes = 5 .* 96x96x3 .* about 10\.6"):
             image_plan.check_minutes(5, large, (96, 96, 3))
 
