@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from common import config as configs
+from common import exit_codes
 from common.report import console
 from common.runs import reproduce, reproduce_headlines
 from launch import commands
@@ -28,7 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if words and not words[0].startswith("-"):
         words[0] = f"--name={words[0]}"
-    return commands.run_main("reproduce", __doc__, define, run, words)
+    code = commands.run_main("reproduce", __doc__, define, run, words)
+    return exit_codes.ended(code) if argv is None else code
 
 
 def define(values: flags.FlagValues) -> None:

@@ -49,8 +49,7 @@ _DECODING = {  # flag -> field of `streams.Config`, help
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
-    argv = sys.argv[1:] if argv is None else argv
-    if train_language.is_asked_for(argv):
+    if train_language.is_asked_for(sys.argv[1:] if argv is None else argv):
         return train_language.main(argv)
     return commands.run_main("train", __doc__, define, run, argv)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Annotated
 
 from common import config as configs
-from common import paths, tables
+from common import exit_codes, paths, tables
 from common.datasets import prepared, text
 from common.genotypes import conversion, json_text
 from common.records import json_files, run_dir
@@ -56,6 +56,7 @@ def run(name: str, options: Options, call: Callable[[str, list[str]], int]) -> p
 
     Raises:
       ValueError: data is missing (which a dry run only reports), disk or memory is too small, or a stage failed.
+      KeyboardInterrupt: a stage was interrupted.
     """
     headline = get(name, options.stages)
     folder = paths.path(options.workdir or f"runs/{name}{'-dry' if options.dry_run else ''}").absolute()
@@ -83,7 +84,9 @@ def run(name: str, options: Options, call: Callable[[str, list[str]], int]) -> p
             reproduce_data.make(headline.data, data_dir, num_images=num_images(stage, options), image_size=size)
         module, *words = arguments(stage, options, folder, data_dir)
         print(f"stage {stage.name}: python -m launch.{module} {shlex.join(words)}", flush=True)
-        if code := call(module, words):
+        if (code := call(module, words)) == exit_codes.INTERRUPTED:
+            raise KeyboardInterrupt
+        if code:
             raise ValueError(f"stage {stage.name} of {name} ended with exit code {code}, see above")
     return folder
 

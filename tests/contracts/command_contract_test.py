@@ -16,7 +16,9 @@ from absl.testing import parameterized
 
 import lanas_jax
 from benchmarks import shared_searches
+from common import exit_codes
 from common.records import locks
+from launch import commands
 from tests.shared import folders
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -148,6 +150,14 @@ class CommandContractTest(folders.FolderTest):
         for flag, message in (("--budget=1e3", "a whole number"), ("--candidate_timeout=long", "a number")):
             _, errors = self.run_main(MAINS["lanas"].main, flag, code=2)
             assert errors == f"error: flag {flag}: must be {message} (--help lists all flags)\n"
+
+    @parameterized.parameters(*MAINS.values())
+    def test_an_interrupted_process_ends_at_once(self, module):
+        self.enterContext(mock.patch.object(sys, "argv", ["command"]))
+        self.enterContext(mock.patch.object(commands, "_run_main", return_value=exit_codes.INTERRUPTED))
+        end = self.enterContext(mock.patch.object(exit_codes.os, "_exit"))
+        module.main()
+        assert end.call_args_list == [mock.call(exit_codes.INTERRUPTED)]
 
     def test_help_of_the_algorithms_for_images(self):
         output, _ = self.run_main(importlib.import_module("launch.search_images").main, "--help")

@@ -12,6 +12,7 @@ import pytest
 from absl import flags
 from absl.testing import parameterized
 
+from common import exit_codes
 from common.genotypes import json_text, published
 from common.runs import reproduce
 from common.runs.reproduce_headlines import HEADLINES, Stage
@@ -140,6 +141,13 @@ class ReproduceTest(folders.FolderTest):
             output, _ = self.run_main(command.main, *words)
         assert "dry run of convnet finished" in output
         assert "stage study: finished before" in self.run_main(command.main, *words)[0]
+
+    def test_an_interrupted_stage_ends_the_command(self):
+        options = reproduce.Options(dry_run=True, full_size=True, workdir=f"{self.folder}/run")
+        with self.assertRaises(KeyboardInterrupt):
+            reproduce.run("convnet", options, lambda module, words: exit_codes.INTERRUPTED)
+        with self.assertRaisesRegex(ValueError, "stage study of convnet ended with exit code 1, see above"):
+            reproduce.run("convnet", options, lambda module, words: 1)
 
     @parameterized.parameters("nao_cifar10", "nao_ws_ptb")
     @pytest.mark.slow
