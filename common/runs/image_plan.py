@@ -157,7 +157,8 @@ def num_in_time(each_seconds: Sequence[float], seconds: float, *, num_threads: i
 def for_few(config: Any, num_candidates: int) -> Any:
     """Returns the settings of a search algorithm for so few candidates.
 
-    At most a third of them is random at the start, and a tree has at most as many leaves as there are candidates.
+    At most a third of them (four where that is less) is random at the start, and a tree has at most as many leaves as
+    there are candidates.
     """
     third = max(MIN_CANDIDATES, num_candidates // 3)
     most = {"num_initial": third, "population_size": third, "height": num_candidates.bit_length()}
