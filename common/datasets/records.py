@@ -155,9 +155,10 @@ def _range(images):
     low, high = images.min(), images.max()
     advice = "they look normalized, so save what they were before"
     if low >= 0 and high <= 255:
-        advice = "(255 * x)" if high <= 1 else "x"
-        advice += ".round()" if images.dtype.kind == "f" else ""
-        advice += ".astype(np.uint8)"
+        if images.dtype.kind == "f":
+            advice = f"{'(255 * x)' if high <= 1 else 'x'}.round().astype(np.uint8)"
+        else:  # int8 cannot be multiplied by 255
+            advice = f"{'255 * ' if high <= 1 else ''}x.astype(np.uint8)"
     return f"; these go from {low:g} to {high:g}: {advice}"
 
 

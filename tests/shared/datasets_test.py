@@ -373,7 +373,7 @@ class UserArraysTest(folders.FolderTest):
         ),
         (lambda x: x.astype(float), r"float64; want .*; these go from 0 to 255: x.round\(\).astype\(np.uint8\)"),
         (lambda x: x.astype(np.int64), r"int64; want .*; these go from 0 to 255: x.astype\(np.uint8\)$"),
-        (lambda x: x > 127, r"are bool; want .*; these go from 0 to 1: \(255 \* x\).astype\(np.uint8\)$"),
+        (lambda x: x > 127, r"are bool; want .*; these go from 0 to 1: 255 \* x.astype\(np.uint8\)$"),
         (lambda x: x / 127.5 - 1, "these go from -1 to 1: they look normalized, so save what they were before"),
         (lambda x: np.where(x == 255, np.nan, x), "float64; want uint8, .*; image 0 has a pixel that is not finite"),
         (lambda x: x.reshape(len(x), -1), r"shape \(12, 144\); want .*, not rows of pixels: such as x.reshape\(-1, 12"),
