@@ -57,6 +57,8 @@ def main(argv: Sequence[str]) -> None:
     for at in range(args.num_parallel):
         free.put(set(cores[at :: args.num_parallel]))
     names = [*args.algorithms, *(name + ALONE for name in args.alone)]
+    if args.against not in names:
+        raise app.UsageError(f"--against={args.against} is none of the searches: {', '.join(names)}")
     runs = [(name, f"{name}_{seed}", seed) for seed in range(args.num_seeds) for name in names]
     warm_up = [(name, f"{_WARM_UP}_{name}", args.num_seeds) for name in args.algorithms]
 

@@ -15,7 +15,7 @@ from common.training import state as states
 
 MODEL, PROGRAM = "model.safetensors", "model.stablehlo"
 BEST = "best"
-_FEW = 10  # epochs
+_FEW = 0.2  # of the epochs up to which the error is expected to fall
 _MEASURED = 2  # epochs by which the speed is measured, those of the warm-up
 _RESERVE = 10.0, 60.0  # seconds that tests and export take at least, and at most
 _RESERVED = 0.02  # of the minutes, else
@@ -24,7 +24,10 @@ _BATCH_SIZE = 250  # test images classified at a time
 
 
 def train(
-    run: image_run.Run, candidates: image_trainings.Candidates, stages: list[tuple[int, dict[halving.Row, float]]]
+    run: image_run.Run,
+    candidates: image_trainings.Candidates,
+    plan: image_plan.Plan,
+    stages: list[tuple[int, dict[halving.Row, float]]],
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Trains the best candidate to the end, and the baselines as far as there is time.
 
@@ -49,7 +52,7 @@ def train(
     archs = {BEST: best} | {name: arch for name in image_stages.BASELINES if (arch := spaces.MEMBERS[name]) != best}
     made: dict[str, image_trainings.Final] = {}  # as far as they are compiled
     if planned is None:
-        planned = _planned(run, archs, made, last_epochs)
+        planned = _planned(run, archs, made, plan, last_epochs)
         run.write_page()
     missing = [name for name in archs if name not in planned["names"]]
     text = f"; no time for {' and '.join(missing)}" if missing else ""
@@ -57,8 +60,8 @@ def train(
     if planned["continued"]:
         num = planned["epochs"] - _MEASURED
         print(f"best: continues for {num} epochs from its parameters as a candidate, after {last_epochs}", flush=True)
-    if planned["epochs"] < _FEW:
-        print(f"fewer than {_FEW} epochs are too few for a useful network; give more minutes", flush=True)
+    if planned["epochs"] < (few := _FEW * plan.enough_epochs):
+        print(f"fewer than {few:g} epochs are too few for a useful network; give more minutes", flush=True)
     found = {one["name"]: one for one in run.events.all("final")}
     title = f"last training to epoch {planned['epochs']}"
     epochs: dict[str, float] = {}  # done so far, for the page
@@ -86,7 +89,7 @@ def train(
     return [found[name] for name in planned["names"]], missing
 
 
-def _planned(run, archs, made, last_epochs):
+def _planned(run, archs, made, plan, last_epochs):
     """Records and returns the plan of the trainings, as long as there is time for."""
     reserve = float(np.clip(_RESERVED * 60 * run.about["minutes"], *_RESERVE))
 
@@ -110,7 +113,7 @@ def _planned(run, archs, made, last_epochs):
         names=list(names),
         best=list(archs[BEST]),
         epoch_seconds=seconds,
-        continued=epochs * run.events.last("plan")["scale"] <= last_epochs,  # in epochs of candidates
+        continued=epochs * plan.scale <= last_epochs,  # in epochs of candidates
     )
 
 

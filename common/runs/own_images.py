@@ -147,7 +147,7 @@ def _run(run):
     made, plan = image_stages.prepare(run)
     stages = image_stages.search(run, made, plan)
     run.write_page()
-    return image_result.write(run, stages, *image_finals.train(run, made, stages))
+    return image_result.write(run, stages, *image_finals.train(run, made, plan, stages))
 
 
 def _dataset(x, y, data_dir):

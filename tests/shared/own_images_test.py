@@ -262,6 +262,9 @@ class FinalTest(parameterized.TestCase):
         assert [image_trainings.augment(dataset, work).autoaugment for work in (4.4e8, 4.5e8)] == ["none", "nao"]
 
 
+PLAN = image_plan.Plan(4, (1,), 100.0, 100.0)
+
+
 class LastStageTest(parameterized.TestCase):
     def test_the_page_is_written_while_the_last_networks_train(self):
         shown, is_shown = [], threading.Event()
@@ -293,7 +296,7 @@ class LastStageTest(parameterized.TestCase):
             made = types.SimpleNamespace(parts={"validation": types.SimpleNamespace(labels=[0])})
             about = {"events": events, "record": record, "write_page": write_page, "pool": pool, "made": made}
             run = types.SimpleNamespace(**about, deadline=time.monotonic() + 60)
-            found, missing = image_finals.train(run, None, [(1, {best: 0.5})])
+            found, missing = image_finals.train(run, None, PLAN, [(1, {best: 0.5})])
         assert {"best": 1.5} in shown
         assert (found, missing) == ([{"event": "final", "name": "best", "epochs": 9}], list(image_stages.BASELINES))
 
@@ -316,11 +319,10 @@ class LastStageTest(parameterized.TestCase):
             about={"minutes": 2.0},
             deadline=time.monotonic() + 110,
             cost=lambda name, archs: np.array([macs[arch] for arch in archs]),
-            events=types.SimpleNamespace(last=lambda name: {"scale": 1.0}),
             record=lambda **event: event,
         )
         with mock.patch.object(image_finals, "_epoch_seconds", epoch_seconds):
-            planned = image_finals._planned(run, {name: name for name in macs}, {}, 1)
+            planned = image_finals._planned(run, {name: name for name in macs}, {}, PLAN, 1)
         assert tuple(calls) == measured
         assert planned["names"] == names
 
